@@ -1,0 +1,122 @@
+"""The connection to Redis: from a URL to a client that knows its settings and speaks our errors."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from notify.errors import ServerRefusedError, ServerUnreachableError, SettingsError
+from notify.settings import Settings, redact
+
+__all__ = ["Client", "open_client", "process_name"]
+
+OLDEST_SERVER: Final = (6, 2)
+
+
+class Client(redis.Redis):
+    """A ``redis.Redis`` that carries the settings it was opened with.
+
+    It can be handed to everything that takes a ``redis.Redis``, RQ for instance; used like that it raises redis-py's
+    own errors. Our modules wrap their calls in `translating`.
+    """
+
+    def __init__(self, connection_pool: redis.ConnectionPool, *, settings: Settings) -> None:
+        super().__init__(connection_pool=connection_pool)
+        self.settings = settings
+
+    @property
+    def address(self) -> str:
+        """Where the server is, fit for logs and errors."""
+        return redact(self.settings.url or "the private server")
+
+    @contextmanager
+    def translating(self, action: str) -> Iterator[None]:
+        """Turn redis-py's errors within the block into ours; ``action`` says what was being done."""
+        try:
+            yield
+        except redis.AuthenticationError as exc:
+            raise ServerRefusedError(f"{self.address} refused the user or password while {action}: {exc}") from exc
+        except (redis.ConnectionError, redis.TimeoutError, OSError) as exc:
+            raise ServerUnreachableError(
+                f"no answer from {self.address} while {action} ({_brief(exc)}): is the server up, and is the address right?"
+            ) from exc
+        except redis.RedisError as exc:
+            raise ServerRefusedError(f"{self.address} refused while {action}: {exc}") from exc
+
+    def clone(self, *, name: str) -> "Client":
+        """Open a client of its own to the same server, with ``name`` in ``CLIENT LIST``."""
+        return open_client(self.settings, name=name)
+
+    def check(self) -> None:
+        """Make sure that somebody answers, and that it is a server we can work with.
+
+        Raises:
+            ServerUnreachableError: nobody answers at the address.
+            ServerRefusedError: it wants another password, or is older than Redis 6.2.
+        """
+        with self.translating("connecting"):
+            info: Any = self.info("server")
+        version = str(info.get("redis_version", "0"))
+        if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER:
+            raise ServerRefusedError(f"{self.address} is Redis {version}: at least {OLDEST_SERVER[0]}.{OLDEST_SERVER[1]} is needed")
+
+
+def process_name() -> str:
+    """What this process calls itself where nothing better is known: ``host:pid``."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def open_client(settings: Settings, *, name: str) -> Client:
+    """Make a client for the server of ``settings``; nothing is sent yet.
+
+    Args:
+        settings: where the server is, and how long to wait for it; ``settings.url`` must be set.
+        name: what ``CLIENT LIST`` shows for it.
+
+    Raises:
+        SettingsError: the URL cannot be used.
+    """
+    if settings.url is None:
+        raise SettingsError("no URL to connect to: give one, or start the private server first")
+    options: dict[str, Any] = {
+        "socket_connect_timeout": settings.connect_timeout_s,
+        "socket_timeout": settings.command_timeout_s,
+        # A write whose answer was lost must not be sent twice: whoever can repeat a step safely repeats it himself.
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": 15,
+        "protocol": 2,
+        "client_name": "".join(c if c.isprintable() and not c.isspace() else "_" for c in f"notify:{name}"),
+    }
+    try:
+        if settings.url.startswith("redis+sentinel://"):
+            return Client(_sentinel_pool(settings.url, options), settings=settings)
+        return Client(redis.ConnectionPool.from_url(settings.url, **options), settings=settings)
+    except (ValueError, TypeError) as exc:
+        raise SettingsError(f"{redact(settings.url)!r} cannot be used as the URL of a Redis server: {exc}") from exc
+
+
+def _sentinel_pool(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
+    """The pool for ``redis+sentinel://[user:password@]host:port[,host:port...]/master[/db]``."""
+    parts = urlsplit(url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    master, _, db = parts.path.strip("/").partition("/")
+    if not hosts or not master:
+        raise ValueError("write redis+sentinel://host:26379,host:26379/master/0")
+    sentinels = [(host, int(port or 26379)) for host, _, port in (item.partition(":") for item in hosts.split(","))]
+    timeouts = {key: options[key] for key in ("socket_connect_timeout", "socket_timeout")}
+    sentinel = Sentinel(sentinels, sentinel_kwargs=timeouts)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+    login = {"username": unquote(user) or None, "password": unquote(password) or None, "db": int(db or 0)}
+    pool: redis.ConnectionPool = sentinel.master_for(master, **{**options, **login}).connection_pool  # type: ignore[no-untyped-call]  # as above
+    return pool
+
+
+def _brief(exc: BaseException) -> str:
+    return " ".join(str(exc).split()).rstrip(".") or type(exc).__name__

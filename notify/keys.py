@@ -1,0 +1,118 @@
+"""Every key and channel of Notify in Redis: the data model, for us and for operators with ``redis-cli``.
+
+``ns`` is the namespace, ``notify`` unless set otherwise. Every value is plain text or JSON.
+
+======================== ======= ======================================================== ==========================
+key                      type    content                                                  lives
+======================== ======= ======================================================== ==========================
+ns:topics                zset    known topics, scored with the ms they were last stamped  30 days after the last event
+ns:topic:<topic>         hash    epoch, last (id of the last event), touched (ms)         30 days after the last event
+ns:log:<topic>           stream  the events: prev (id before), epoch, data (JSON)         retention_s after the last event
+ns:retained:<topic>      string  the retained event (JSON)                                the lifetime it was published with
+ns:services              set     names of the services that are registered                while there is one
+ns:due                   zset    <name>#<incarnation>, scored with the ms the sweep acts  while there is a service
+ns:service:<name>        hash    the description of a service                             an hour after its last heartbeat
+ns:provides:<capability> zset    names that provide it, scored with the incarnation       while there is one
+ns:incarnation           string  the last incarnation given out                           30 days after the last one
+ns:losses                hash    service name → serial of its last withdrawal             30 days after the last one
+ns:tombstone:<name>      hash    incarnation, reason, why, at_ms of the last withdrawal   a day
+ns:state:<service>       hash    the service's state, field → JSON                        for ever, or until purged
+ns:needs:<service>       zset    ids of waiting jobs that need it, scored with the ms     30 days after the last one
+ns:losing:<service>      string  lock of the worker that cancels the losers               5 s
+======================== ======= ======================================================== ==========================
+
+================== ====================================================================================
+channel            messages
+================== ====================================================================================
+ns:event:<topic>   the events of a topic, as JSON; what is published there by hand is an event as well
+================== ====================================================================================
+
+Topics of our own: ``services`` (who came, is suspected, went), ``<service>_status`` (what a service reports, and
+its end), ``job.<queue>`` (jobs stopped and cancelled).
+"""
+
+from typing import Final
+
+import msgspec
+
+__all__ = ["SERVICES_TOPIC", "Keys", "due_member", "parse_due_member"]
+
+SERVICES_TOPIC: Final = "services"
+"""The topic on which the directory tells who came and who went."""
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """Builds the keys of one namespace."""
+
+    namespace: str
+
+    @property
+    def topics(self) -> str:
+        return f"{self.namespace}:topics"
+
+    @property
+    def services(self) -> str:
+        return f"{self.namespace}:services"
+
+    @property
+    def due(self) -> str:
+        return f"{self.namespace}:due"
+
+    @property
+    def incarnation(self) -> str:
+        return f"{self.namespace}:incarnation"
+
+    @property
+    def losses(self) -> str:
+        return f"{self.namespace}:losses"
+
+    def topic(self, topic: str) -> str:
+        return f"{self.namespace}:topic:{topic}"
+
+    def log(self, topic: str) -> str:
+        return f"{self.namespace}:log:{topic}"
+
+    def retained(self, topic: str) -> str:
+        return f"{self.namespace}:retained:{topic}"
+
+    def channel(self, topic: str) -> str:
+        return f"{self.namespace}:event:{topic}"
+
+    def topic_of(self, channel: str) -> str:
+        """The topic of a channel that `channel` built."""
+        return channel.removeprefix(f"{self.namespace}:event:")
+
+    def service(self, name: str) -> str:
+        return f"{self.namespace}:service:{name}"
+
+    def provides(self, capability: str) -> str:
+        return f"{self.namespace}:provides:{capability}"
+
+    def tombstone(self, name: str) -> str:
+        return f"{self.namespace}:tombstone:{name}"
+
+    def state(self, service: str) -> str:
+        return f"{self.namespace}:state:{service}"
+
+    def needs(self, service: str) -> str:
+        return f"{self.namespace}:needs:{service}"
+
+    def losing(self, service: str) -> str:
+        return f"{self.namespace}:losing:{service}"
+
+    def status_topic(self, service: str) -> str:
+        return f"{service}_status"
+
+    def job_topic(self, queue: str) -> str:
+        return f"job.{queue}"
+
+
+def due_member(name: str, incarnation: int) -> str:
+    """The member of ``ns:due`` for one incarnation of a service: an old one can never be taken for a new one."""
+    return f"{name}#{incarnation}"
+
+
+def parse_due_member(member: str) -> tuple[str, int]:
+    """The name and the incarnation in a member of ``ns:due``."""
+    name, _, incarnation = member.rpartition("#")
+    return name, int(incarnation)

@@ -1,0 +1,163 @@
+"""Callbacks: a process's notification manager, which calls named clients back and is a service itself."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from notify.connection import Client
+from notify.errors import ClosedError, DuplicateClientNameError, NotSubscribedError
+from notify.event import Event
+from notify.publisher import Publisher
+from notify.scripts import Scripts
+from notify.service import Service
+from notify.subscriber import Subscriber
+from notify.topic import check_topic_or_pattern, compile_pattern
+
+__all__ = ["NotificationManager"]
+
+PROVIDES: Final = frozenset({"register_publisher", "subscribe", "unsubscribe", "topics"})
+
+log = logging.getLogger(__name__)
+
+
+class NotificationManager:
+    """Delivers events to callbacks, each client in a thread of its own: one that is slow or raises holds up nobody.
+
+    It registers in the directory, so that other services find what they publish through by what it provides:
+    ``directory.find(provides="register_publisher")``. Made by `Bus.manager`; use it as a context manager.
+    """
+
+    def __init__(self, client: Client, *, name: str, ttl_s: float) -> None:
+        self._client = client
+        self._scripts = Scripts(client)
+        self._service = Service(self._scripts, name, provides=PROVIDES, ttl_s=ttl_s)
+        self._subscriptions: dict[str, list[_Subscription]] = {}
+        self._changing = threading.RLock()
+
+    @property
+    def name(self) -> str:
+        """The unique name under which the directory knows it."""
+        return self._service.name
+
+    def register_publisher(self, topic: str) -> Publisher:
+        """Make a topic known, and return what publishes on it; any number of publishers may share a topic."""
+        publisher = Publisher(self._scripts, topic, source=self.name)
+        self._scripts.know(topic)
+        return publisher
+
+    def topics(self) -> list[str]:
+        """Return the known topics, sorted."""
+        return self._scripts.topics()
+
+    def subscribe(self, client_name: str, callback: Callable[[Event], object], *topics: str) -> None:
+        """Call ``callback`` with every event of the topics from now on; order is kept per topic.
+
+        Args:
+            client_name: unique per topic within this manager.
+            callback: is called in the client's thread. What it raises is logged and harms nobody.
+            topics: names or patterns, known or not; none at all is no subscription, and no error.
+
+        Raises:
+            DuplicateClientNameError: the name is subscribed to one of the topics; none of them is subscribed then.
+            InvalidTopicError: a topic cannot be subscribed to; none is.
+        """
+        if not callable(callback):
+            raise TypeError(f"the callback of {client_name!r} must be callable, not {callback!r}")
+        names = {check_topic_or_pattern(topic) for topic in topics}
+        if not names:
+            return
+        with self._changing:
+            taken = names & self._topics_of(client_name)
+            if taken:
+                listed = ", ".join(sorted(taken))
+                raise DuplicateClientNameError(f"a client named {client_name!r} is subscribed to {listed} already: unsubscribe it first")
+            subscriber = Subscriber(self._client, sorted(names), name=client_name)
+            self._subscriptions.setdefault(client_name, []).append(_Subscription(client_name, subscriber, callback, names))
+
+    def unsubscribe(self, client_name: str, *topics: str) -> None:
+        """Stop calling a client back. May be called inside its callback.
+
+        Args:
+            client_name: as it was subscribed.
+            topics: as they were subscribed; none means all.
+
+        Raises:
+            NotSubscribedError: it is not subscribed to one of them; nothing is changed then.
+        """
+        with self._changing:
+            subscribed = self._topics_of(client_name)
+            wanted = set(topics) or subscribed
+            if not subscribed or not wanted <= subscribed:
+                raise NotSubscribedError(
+                    f"no client named {client_name!r} is subscribed to {', '.join(sorted(wanted - subscribed)) or 'anything'}"
+                )
+            kept = []
+            for subscription in self._subscriptions.pop(client_name):
+                subscription.topics -= wanted
+                if subscription.topics:
+                    kept.append(subscription)
+                else:
+                    subscription.close()
+            if kept:
+                self._subscriptions[client_name] = kept
+
+    def close(self) -> None:
+        """Unsubscribe everybody and leave the directory."""
+        with self._changing:
+            ending = [s for subscriptions in self._subscriptions.values() for s in subscriptions]
+            self._subscriptions.clear()
+        for subscription in ending:
+            subscription.close()
+        for subscription in ending:
+            subscription.join()
+        self._service.close()
+
+    def __enter__(self) -> "NotificationManager":
+        self._service.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _topics_of(self, client_name: str) -> set[str]:
+        return {topic for subscription in self._subscriptions.get(client_name, []) for topic in subscription.topics}
+
+
+class _Subscription:
+    """One call of `subscribe`: a subscriber, and the thread that calls back."""
+
+    def __init__(self, client_name: str, subscriber: Subscriber, callback: Callable[[Event], object], topics: set[str]) -> None:
+        self.topics = topics
+        self._client_name = client_name
+        self._subscriber = subscriber
+        self._callback = callback
+        self._thread = threading.Thread(target=self._run, name=f"notify-client-{client_name}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.topics = set()
+        self._subscriber.close()
+
+    def join(self) -> None:
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            for item in self._subscriber:
+                if not isinstance(item, Event):
+                    log.error("client %r missed events for good: %s", self._client_name, item)
+                elif self._wants(item.topic):
+                    self._call(item)
+        except ClosedError:
+            return
+
+    def _wants(self, topic: str) -> bool:
+        return topic in self.topics or any(pattern.fullmatch(topic) for pattern in map(compile_pattern, self.topics))
+
+    def _call(self, event: Event) -> None:
+        try:
+            self._callback(event)
+        except Exception:
+            log.exception("the callback of client %r raised on an event of %r", self._client_name, event.topic)

@@ -1,0 +1,220 @@
+"""One typed method per atomic step in Redis. The steps themselves are the ``.lua`` files beside this one."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+import redis
+
+from notify.connection import Client, process_name
+from notify.event import Event, Failure, encode
+from notify.keys import SERVICES_TOPIC, Keys, due_member
+from notify.strict_json import Json
+
+__all__ = ["Page", "ScriptRunner", "Scripts", "load_script"]
+
+HEAD_MS: Final = 30 * 86_400_000
+"""How long the head of a topic outlives its last event."""
+
+_INCLUDE: Final = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
+
+
+def load_script(package: str, name: str) -> str:
+    """Return the source of ``<package>/lua/<name>.lua`` with its includes, which lie in ``notify/lua``, put before it."""
+    source = (files(package) / "lua" / f"{name}.lua").read_text()
+    included = [(files("notify") / "lua" / f"{part}.lua").read_text() for part in _INCLUDE.findall(source)]
+    return "\n".join([*included, source])
+
+
+class ScriptRunner:
+    """Runs the scripts of a package; loads them when the server does not have them, also after a restart."""
+
+    def __init__(self, client: Client, package: str) -> None:
+        self.client = client
+        self.keys = Keys(client.settings.namespace)
+        self._package = package
+        self._sources: dict[str, tuple[str, str]] = {}
+
+    def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str) -> Any:
+        """Run a script.
+
+        Args:
+            name: the file's name without ``.lua``.
+            keys: KEYS.
+            args: ARGV.
+            action: what is being done, for errors.
+
+        Raises:
+            ServerUnreachableError: no answer. The step may have happened.
+            ServerRefusedError: the server answered with an error.
+        """
+        if name not in self._sources:
+            source = load_script(self._package, name)
+            self._sources[name] = (source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+        source, digest = self._sources[name]
+        with self.client.translating(action):
+            try:
+                return self.client.evalsha(digest, len(keys), *keys, *args)
+            except redis.exceptions.NoScriptError:
+                return self.client.eval(source, len(keys), *keys, *args)
+
+    def emit_keys(self, topic: str) -> list[str]:
+        """The keys through which a script publishes on a topic."""
+        return [self.keys.log(topic), self.keys.topic(topic), self.keys.topics]
+
+    def body(self, topic: str, contents: Json | Failure) -> bytes:
+        """The event that a script publishes itself, as JSON without its stamp."""
+        event = Event(topic=topic, contents=contents, source=process_name())
+        return encode(event, max_bytes=self.client.settings.max_payload_bytes)
+
+    def limits(self) -> list[str | int]:
+        """The four arguments that ``emit`` calls limits."""
+        settings = self.client.settings
+        return [secrets.token_hex(4), settings.log_length, int(settings.retention_s * 1000), HEAD_MS]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page of a topic's log: where the log stands (``None``: there is none), and the entries as (id, prev, epoch, data)."""
+
+    epoch: str | None
+    last: str | None
+    entries: list[tuple[str, str, str, bytes]]
+
+
+class Scripts(ScriptRunner):
+    """The atomic steps of events, directory and state."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client, "notify")
+
+    def publish(self, topic: str, body: bytes, *, retain_ms: int | None = None) -> str:
+        """Log and publish one event; ``retain_ms`` as in ``publish.lua``. Returns its id."""
+        keys = [*self.emit_keys(topic), self.keys.retained(topic)]
+        retain = "" if retain_ms is None else str(retain_ms)
+        args: list[str | bytes | int] = [self.keys.channel(topic), topic, body, retain, *self.limits()]
+        return _text(self.run("publish", keys, args, action=f"publishing on {topic!r}"))
+
+    def catch_up(self, topic: str, *, after: str, count: int) -> Page:
+        """Read at most ``count`` entries of a topic's log after the bare id ``after``."""
+        epoch, last, rows = self.run(
+            "catch_up", [self.keys.log(topic), self.keys.topic(topic)], [after, count], action=f"reading the log of {topic!r}"
+        )
+        entries = []
+        for entry_id, fields in rows:
+            named = dict(zip(fields[::2], fields[1::2], strict=True))
+            entries.append((_text(entry_id), _text(named[b"prev"]), _text(named[b"epoch"]), named[b"data"]))
+        return Page(_text(epoch) if epoch else None, _text(last) if last else None, entries)
+
+    def know(self, topic: str) -> None:
+        """Make a topic known before its first event."""
+        self.run("know", [self.keys.topics], [topic, HEAD_MS], action=f"making {topic!r} known")
+
+    def topics(self) -> list[str]:
+        """The known topics, sorted."""
+        with self.client.translating("listing the topics"):
+            names: Any = self.client.zrange(self.keys.topics, 0, -1)
+        return sorted(map(_text, names))
+
+    def register(
+        self, name: str, *, ttl_ms: int, suspect_ms: int, provides: Sequence[str], fields: dict[str, str], announcement: bytes
+    ) -> int | None:
+        """Register a service under a free name. Returns its incarnation, or ``None`` if the name is taken."""
+        keys = [self.keys.services, self.keys.due, self.keys.incarnation, self.keys.service(name), *self.emit_keys(SERVICES_TOPIC)]
+        args: list[str | bytes | int] = [
+            name,
+            ttl_ms,
+            suspect_ms,
+            self.keys.channel(SERVICES_TOPIC),
+            SERVICES_TOPIC,
+            announcement,
+            *self.limits(),
+        ]
+        args += [part for field in fields.items() for part in field]
+        result = self.run("register", [*keys, *map(self.keys.provides, provides)], args, action=f"registering {name!r}")
+        return int(result) if result else None
+
+    def beat(self, name: str, incarnation: int, *, ttl_ms: int, suspect_ms: int, announcement: bytes) -> str:
+        """Send a heartbeat. Returns ``alive``, ``killed``, ``withdrawn``, ``expired`` or ``gone``."""
+        keys = [self.keys.due, self.keys.service(name), self.keys.tombstone(name), *self.emit_keys(SERVICES_TOPIC)]
+        args: list[str | bytes | int] = [due_member(name, incarnation), incarnation, ttl_ms, suspect_ms]
+        args += self._announce(announcement)
+        return _text(self.run("beat", keys, args, action=f"sending the heartbeat of {name!r}"))
+
+    def due(self, *, count: int) -> tuple[list[str], int]:
+        """Return the members of ``ns:due`` that are due, and the milliseconds until the next one (-1: there is none)."""
+        members, next_ms = self.run("due", [self.keys.due], [count], action="looking for services that are due")
+        return [_text(member) for member in members], int(next_ms)
+
+    def suspect(self, name: str, incarnation: int, *, announcement: bytes) -> bool:
+        """Suspect a service that missed its heartbeats. Returns whether it was done."""
+        keys = [self.keys.due, self.keys.service(name), *self.emit_keys(SERVICES_TOPIC)]
+        args: list[str | bytes | int] = [
+            due_member(name, incarnation),
+            self.keys.channel(SERVICES_TOPIC),
+            SERVICES_TOPIC,
+            announcement,
+            *self.limits(),
+        ]
+        return bool(self.run("suspect", keys, args, action=f"suspecting {name!r}"))
+
+    def withdraw(
+        self,
+        name: str,
+        incarnation: int,
+        *,
+        reason: str,
+        why: str,
+        only_if_due: bool,
+        provides: Sequence[str],
+        announcement: bytes,
+        status: bytes,
+    ) -> str | None:
+        """Withdraw one incarnation. Returns the id of the status event, or ``None`` if somebody else was first."""
+        keys = self.keys
+        topic = keys.status_topic(name)
+        all_keys = [keys.services, keys.due, keys.service(name), keys.tombstone(name), keys.losses, *self.emit_keys(SERVICES_TOPIC)]
+        all_keys += [keys.log(topic), keys.topic(topic), *map(keys.provides, provides)]
+        args: list[str | bytes | int] = [
+            name,
+            incarnation,
+            reason,
+            why,
+            int(only_if_due),
+            keys.channel(SERVICES_TOPIC),
+            SERVICES_TOPIC,
+            announcement,
+        ]
+        args += [keys.channel(topic), topic, status, *self.limits()]
+        result = self.run("withdraw", all_keys, args, action=f"withdrawing {name!r}")
+        return _text(result) if result else None
+
+    def state_set(self, service: str, fields: dict[str, bytes], *, fenced_by: str, fence: str) -> int:
+        """Write fields of a state hash. Returns 1, or -1 if the fence has fallen."""
+        args: list[str | bytes | int] = [fence, *(part for field in fields.items() for part in field)]
+        return int(self.run("state_set", self._fenced(service, fenced_by), args, action=f"writing the state of {service!r}"))
+
+    def state_swap(self, service: str, field: str, old: bytes | None, new: bytes, *, fenced_by: str, fence: str) -> int:
+        """Replace ``old`` (``None``: nothing there) by ``new``. Returns 1, 0 if it was not ``old``, -1 if the fence has fallen."""
+        args: list[str | bytes | int] = [fence, field, "0" if old is None else "1", old or b"", new]
+        return int(self.run("state_swap", self._fenced(service, fenced_by), args, action=f"changing the state of {service!r}"))
+
+    def state_delete(self, service: str, fields: Sequence[str], *, fenced_by: str, fence: str) -> int:
+        """Remove fields, or with none given the whole hash. Returns how many, or -1 if the fence has fallen."""
+        return int(
+            self.run("state_delete", self._fenced(service, fenced_by), [fence, *fields], action=f"deleting from the state of {service!r}")
+        )
+
+    def _announce(self, body: bytes) -> list[str | bytes | int]:
+        """Channel, topic, body and limits of an event on the topic of the directory."""
+        return [self.keys.channel(SERVICES_TOPIC), SERVICES_TOPIC, body, *self.limits()]
+
+    def _fenced(self, service: str, fenced_by: str) -> list[str]:
+        return [self.keys.state(service), self.keys.service(fenced_by)]
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,159 @@
+"""A Redis hash as a mapping, its values as JSON, with an atomic `State.modify` and writes that can be fenced."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from notify.errors import ContendedError, ContentsError, FencedError, MissingKeyError
+from notify.scripts import Scripts
+from notify.strict_json import Json, encode_json
+
+__all__ = ["NO_FENCE", "REGISTERED", "State"]
+
+MODIFY_TIMEOUT_S: Final = 10.0
+
+Fence: TypeAlias = Callable[[], str]
+
+REGISTERED: Final = "*"
+"""The fence that stands while the service is registered, as whichever incarnation."""
+NO_FENCE: Final = ""
+
+
+class State(MutableMapping[str, Json]):
+    """The state of a service, ``ns:state:<service>``: each field one JSON value, safe across processes.
+
+    Args:
+        scripts: the atomic steps of the server it lives on.
+        service: whose state.
+        fenced_by: the service whose registration a write depends on; by default ``service``.
+        fence: gives, at each write, the incarnation that must still be registered, `REGISTERED` or `NO_FENCE`.
+
+    Reading is never fenced. Every method raises `ServerError` when the server does not answer or refuses.
+    """
+
+    def __init__(self, scripts: Scripts, service: str, *, fenced_by: str | None = None, fence: Fence = lambda: NO_FENCE) -> None:
+        self._scripts = scripts
+        self._client = scripts.client
+        self._key = scripts.keys.state(service)
+        self._service = service
+        self._fenced_by = fenced_by or service
+        self._fence = fence
+
+    def __getitem__(self, field: str) -> Json:
+        raw = self._raw(field)
+        if raw is None:
+            raise MissingKeyError(f"the state of {self._service!r} has no {field!r}")
+        return _decode(raw)
+
+    def __setitem__(self, field: str, value: Json) -> None:
+        self._write({field: value})
+
+    def __delitem__(self, field: str) -> None:
+        if not self._checked(self._scripts.state_delete(self._service, [_field(field)], fenced_by=self._fenced_by, fence=self._fence())):
+            raise MissingKeyError(f"the state of {self._service!r} has no {field!r}")
+
+    def __iter__(self) -> Iterator[str]:
+        with self._client.translating(f"reading the state of {self._service!r}"):
+            fields: Any = self._client.hkeys(self._key)
+        return iter([field.decode() for field in fields])
+
+    def __len__(self) -> int:
+        with self._client.translating(f"reading the state of {self._service!r}"):
+            size: Any = self._client.hlen(self._key)
+        return int(size)
+
+    def __contains__(self, field: object) -> bool:
+        return isinstance(field, str) and self._raw(field) is not None
+
+    def snapshot(self) -> dict[str, Json]:
+        """Return all fields as they are at one instant."""
+        with self._client.translating(f"reading the state of {self._service!r}"):
+            rows: Any = self._client.hgetall(self._key)
+        return {field.decode(): _decode(raw) for field, raw in rows.items()}
+
+    def clear(self) -> None:
+        """Remove the whole hash."""
+        self._checked(self._scripts.state_delete(self._service, [], fenced_by=self._fenced_by, fence=self._fence()))
+
+    def add(self, field: str, value: Json) -> bool:
+        """Write a field only if it is not there. Returns whether it was written.
+
+        Raises:
+            ContentsError: the value is none that JSON can hold.
+            FencedError: the fence has fallen; nothing was written.
+        """
+        return bool(self._swap(field, None, self._encode(field, value)))
+
+    def modify(self, field: str, change: Callable[[Any], Json]) -> Json:
+        """Read a field, apply ``change``, write the result, as if nobody else were there.
+
+        ``change`` is called again when somebody else was faster, so it should do nothing but compute.
+
+        Args:
+            field: the field.
+            change: takes the present value and returns the new one.
+
+        Returns:
+            The new value.
+
+        Raises:
+            MissingKeyError: there is no such field; nothing is created.
+            ContentsError: the new value is none that JSON can hold; the field is as it was.
+            FencedError: the fence has fallen; the field is as it was.
+            ContendedError: others were faster for ten seconds.
+        """
+        deadline = time.monotonic() + MODIFY_TIMEOUT_S
+        while True:
+            old = self._raw(field)
+            if old is None:
+                raise MissingKeyError(f"the state of {self._service!r} has no {field!r}")
+            value = change(_decode(old))
+            if self._swap(field, old, self._encode(field, value)):
+                return value
+            if time.monotonic() > deadline:
+                raise ContendedError(f"{field!r} in the state of {self._service!r} is changed by others all the time: try again later")
+            time.sleep(random.uniform(0, 0.005))
+
+    def __repr__(self) -> str:
+        return f"<State {self._key}>"
+
+    def _raw(self, field: str) -> bytes | None:
+        with self._client.translating(f"reading the state of {self._service!r}"):
+            raw: Any = self._client.hget(self._key, _field(field))
+        return bytes(raw) if raw is not None else None
+
+    def _write(self, values: dict[str, Json]) -> None:
+        encoded = {_field(field): self._encode(field, value) for field, value in values.items()}
+        self._checked(self._scripts.state_set(self._service, encoded, fenced_by=self._fenced_by, fence=self._fence()))
+
+    def _swap(self, field: str, old: bytes | None, new: bytes) -> int:
+        return self._checked(
+            self._scripts.state_swap(self._service, _field(field), old, new, fenced_by=self._fenced_by, fence=self._fence())
+        )
+
+    def _encode(self, field: str, value: Json) -> bytes:
+        return encode_json(value, what=f"{field!r} in the state of {self._service!r}")
+
+    def _checked(self, result: int) -> int:
+        if result < 0:
+            raise FencedError(
+                f"the state of {self._service!r} refused the write: {self._fenced_by!r} is not registered, or is another incarnation"
+            )
+        return result
+
+
+def _field(field: object) -> str:
+    if not isinstance(field, str):
+        raise ContentsError(f"a field of a state is text, not {field!r}")
+    return field
+
+
+def _decode(raw: bytes) -> Json:
+    try:
+        value: Json = msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        return raw.decode(errors="replace")  # written by hand with redis-cli
+    return value

@@ -1,0 +1,58 @@
+"""JSON that gives back what was put in, or an error that says where it could not."""
+
+import math
+from typing import Final, TypeAlias
+
+import msgspec
+
+from notify.errors import ContentsError
+
+__all__ = ["Json", "encode_json"]
+
+Json: TypeAlias = bool | int | float | str | list["Json"] | tuple["Json", ...] | dict[str, "Json"] | None
+"""What an event's contents and a state's values can be."""
+
+_ENCODER: Final = msgspec.json.Encoder()
+_INTEGERS: Final = range(-(2**63), 2**64)
+
+
+def encode_json(value: object, *, what: str) -> bytes:
+    """Return ``value`` as strict JSON: what is decoded equals what was encoded (tuples become lists).
+
+    Args:
+        value: the value.
+        what: how an error calls it.
+
+    Raises:
+        ContentsError: it holds something that JSON cannot; the message names the path within.
+    """
+    try:
+        _check(value, what, "")
+        return _ENCODER.encode(value)
+    except (UnicodeEncodeError, RecursionError) as exc:
+        raise ContentsError(f"{what} cannot be written as JSON: {exc}") from exc
+
+
+def _check(value: object, what: str, path: str) -> None:
+    # msgspec would take bytes, dates and sets too, and give something else back: they are refused here.
+    if value is None or isinstance(value, str | bool):
+        return
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise _refusal(what, path, f"the key {key!r} is no text")
+            _check(inner, what, f"{path}.{key}" if path else key)
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            _check(inner, what, f"{path}[{index}]")
+    elif isinstance(value, int):
+        if value not in _INTEGERS:
+            raise _refusal(what, path, "the integer has more than 64 bits; send it as text")
+    elif not isinstance(value, float):
+        raise _refusal(what, path, f"a {type(value).__name__} is none of null, true, false, number, text, list and object")
+    elif not math.isfinite(value):
+        raise _refusal(what, path, f"{value!r} is no JSON number; send null or text")
+
+
+def _refusal(what: str, path: str, problem: str) -> ContentsError:
+    return ContentsError(f"{what} cannot be written as JSON: at {path or 'the top'}, {problem}")

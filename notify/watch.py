@@ -1,0 +1,113 @@
+"""Who came and who went: the changes of the directory, in order, each told once."""
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import msgspec
+
+from notify.event import Event, Gap
+from notify.subscriber import Subscriber
+
+__all__ = ["Available", "Change", "Suspect", "Watch", "Withdrawn"]
+
+
+class Available(msgspec.Struct, frozen=True):
+    """A service is there: it came, or it was suspected and is heard again."""
+
+    name: str
+    incarnation: int
+
+
+class Suspect(msgspec.Struct, frozen=True):
+    """A service missed its heartbeats; it is withdrawn if it stays silent."""
+
+    name: str
+    incarnation: int
+
+
+class Withdrawn(msgspec.Struct, frozen=True):
+    """A service is gone. ``reason`` is ``withdrawn`` (it went by itself), ``killed`` or ``expired``; ``why`` tells more."""
+
+    name: str
+    incarnation: int
+    reason: str
+    why: str = ""
+
+
+Change: TypeAlias = Available | Suspect | Withdrawn
+
+
+class Watch:
+    """Iterate it, or call `get`, for the changes of a directory. Made by `Directory.watch`."""
+
+    def __init__(self, subscriber: Subscriber, present: Callable[[], dict[str, int]], names: frozenset[str]) -> None:
+        self._subscriber = subscriber
+        self._present = present
+        self._names = names
+        # Subscribed first, asked then: nobody slips through between the two, and who is seen twice is told once.
+        self._known: dict[str, int] = {}
+        self._ready: list[Change] = self._resync()
+
+    def get(self, timeout_s: float | None = None) -> Change | None:
+        """Return the next change, or ``None`` if none comes within ``timeout_s`` seconds (``None``: wait)."""
+        while not self._ready:
+            item = self._subscriber.get(timeout_s)
+            if item is None:
+                return None
+            self._ready = self._resync() if isinstance(item, Gap) else self._read(item)
+        return self._ready.pop(0)
+
+    def __iter__(self) -> Iterator[Change]:
+        while (change := self.get()) is not None:
+            yield change
+
+    def close(self) -> None:
+        self._subscriber.close()
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _resync(self) -> list[Change]:
+        """Compare what is known with what is there: also after a gap, nobody who went stays."""
+        present = self._present()
+        gone: list[Change] = [
+            Withdrawn(name, incarnation, "expired", "missed while out of touch")
+            for name, incarnation in self._known.items()
+            if present.get(name) != incarnation
+        ]
+        came: list[Change] = [Available(name, incarnation) for name, incarnation in present.items() if self._known.get(name) != incarnation]
+        self._known = present
+        return gone + came
+
+    def _read(self, event: Event) -> list[Change]:
+        told = event.contents
+        if not isinstance(told, dict):
+            return []
+        try:
+            change = msgspec.convert(told, _Told)
+        except msgspec.ValidationError:
+            return []  # published by hand
+        name, incarnation = change.service, change.incarnation
+        if (self._names and name not in self._names) or incarnation < self._known.get(name, 0):
+            return []
+        if change.change == "withdrawn":
+            known = self._known.pop(name, None)
+            return [Withdrawn(name, incarnation, change.reason, change.why)] if known == incarnation else []
+        if change.change == "suspect":
+            return [Suspect(name, incarnation)] if self._known.get(name) == incarnation else []
+        fresh = self._known.get(name) != incarnation
+        self._known[name] = incarnation
+        return [Available(name, incarnation)] if fresh or change.change == "recovered" else []
+
+
+class _Told(msgspec.Struct):
+    """The contents of an event on the topic ``services``."""
+
+    change: str
+    service: str
+    incarnation: int
+    reason: str = ""
+    why: str = ""
