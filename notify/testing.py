@@ -1,0 +1,137 @@
+"""What the tests of services need: a private server, a bus without a server, and waiting without sleeping.
+
+As a pytest fixture::
+
+    @pytest.fixture
+    def bus():
+        with private_server() as server, notify.connect(server.url) as bus:
+            yield bus
+"""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import redis
+
+from notify.bus import Bus
+from notify.connection import Client
+from notify.embedded import EmbeddedServer
+from notify.errors import EmbeddedServerError
+from notify.settings import Settings
+
+__all__ = ["PrivateServer", "fake_bus", "private_server", "wait_until"]
+
+T = TypeVar("T")
+
+
+class PrivateServer:
+    """A real server for one test or one session of tests. Made by `private_server`."""
+
+    def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
+        self.directory = directory
+        self._environ = environ
+        self._server = EmbeddedServer(directory, environ)
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    @property
+    def pid(self) -> int:
+        """Its process id.
+
+        Raises:
+            EmbeddedServerError: it does not run.
+        """
+        pid = self._server.pid
+        if pid is None:
+            raise EmbeddedServerError(f"the private server in {self.directory} does not run")
+        return pid
+
+    def freeze(self) -> None:
+        """Let it hang (SIGSTOP): connections stay open, nobody answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on after `freeze`."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kill it as a crash would (SIGKILL). What it acknowledged is in its append-only file."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Stop it, if it still runs, and start it again with its data."""
+        self._server.close()
+        self._server = EmbeddedServer(self.directory, self._environ)
+
+    def close(self) -> None:
+        self._server.close()
+
+
+@contextmanager
+def private_server(environ: Mapping[str, str] | None = None) -> Iterator[PrivateServer]:
+    """Run a server of your own, apart from everybody's; stop it and delete its data at the end.
+
+    Args:
+        environ: where to look for the binary (``NOTIFY_SERVER``, ``PATH``); by default ``os.environ``.
+
+    Raises:
+        NoServerBinaryError: there is none on this machine.
+    """
+    # Not below $TMPDIR: it can be too long for the path of a socket.
+    directory = Path(tempfile.mkdtemp(prefix="notify-", dir="/tmp"))  # mkdtemp makes it ours alone
+    server: PrivateServer | None = None
+    try:
+        server = PrivateServer(directory, os.environ if environ is None else environ)
+        yield server
+    finally:
+        if server is not None:
+            server.close()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def fake_bus(settings: Settings | None = None) -> Bus:
+    """Return a bus without a server, for fast tests of code that publishes, subscribes and keeps state in one process.
+
+    It needs ``fakeredis[lua]``. Use `private_server` for whatever depends on outages, restarts or several processes.
+    """
+    fakeredis = import_module("fakeredis")
+    settings = msgspec.structs.replace(settings or Settings(), url="redis://fake")
+    pool = redis.ConnectionPool(connection_class=fakeredis.FakeConnection, server=fakeredis.FakeServer())
+    return Bus(_FakeClient(pool, settings=settings), name="fake")
+
+
+class _FakeClient(Client):
+    def clone(self, *, name: str) -> Client:
+        kwargs = {key: value for key, value in self.connection_pool.connection_kwargs.items() if key != "client_name"}
+        pool = redis.ConnectionPool(connection_class=self.connection_pool.connection_class, **kwargs)
+        return _FakeClient(pool, settings=self.settings)
+
+
+def wait_until(condition: Callable[[], T], *, timeout_s: float = 5.0, what: str = "the condition") -> T:
+    """Return what ``condition`` gives as soon as it is truthy.
+
+    Args:
+        condition: asked again and again.
+        timeout_s: for how long.
+        what: how the error calls it.
+
+    Raises:
+        TimeoutError: it never was.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not come true within {timeout_s:g} s")
+        time.sleep(0.005)
+    return result

@@ -1,0 +1,92 @@
+"""A real server for the whole run, an empty bus for each test, and the checks that nothing is left behind."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+import notify
+from notify.testing import PrivateServer, private_server, wait_until
+
+PERMANENT = ("notify:state:", "rq:")
+
+Received = list[notify.Event | notify.Gap]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PrivateServer]:
+    """The server under test: $NOTIFY_SERVER, else the one that is found. A missing one is an error, never a skip."""
+    with private_server() as running:
+        yield running
+
+
+@pytest.fixture
+def bus(server: PrivateServer) -> Iterator[notify.Bus]:
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    with notify.connect(server.url, name="test") as connected:
+        yield connected
+        _check_lifetimes(connected)
+
+
+@pytest.fixture
+def another_bus(server: PrivateServer, bus: notify.Bus) -> Iterator[notify.Bus]:
+    """A second connection to the same server, as another process would have it."""
+    with notify.connect(server.url, name="another") as connected:
+        yield connected
+
+
+@pytest.fixture
+def own_server() -> Iterator[PrivateServer]:
+    """A server for one test alone, to freeze, kill and restart."""
+    with private_server() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    threads, files = set(threading.enumerate()), _open_sockets()
+    yield
+    if "keeps_threads" in request.keywords:
+        return
+    wait_until(lambda: set(threading.enumerate()) <= threads, what=f"the end of {set(threading.enumerate()) - threads}")
+    wait_until(lambda: _open_sockets() <= files, what="the closing of all sockets")
+
+
+@pytest.fixture
+def collect() -> Callable[..., Received]:
+    """Read ``count`` items from a subscriber, then make sure that no other comes."""
+
+    def read(
+        subscriber: notify.Subscriber, count: int, *, timeout_s: float = 5.0, quiet_s: float = 0.05
+    ) -> list[notify.Event | notify.Gap]:
+        items = []
+        while len(items) < count:
+            item = subscriber.get(timeout_s)
+            assert item is not None, f"only {len(items)} of {count} came: {items}"
+            items.append(item)
+        extra = subscriber.get(quiet_s)
+        assert extra is None, f"{extra} came too"
+        return items
+
+    return read
+
+
+def _check_lifetimes(bus: notify.Bus) -> None:
+    immortal = [key.decode() for key in bus.redis.scan_iter() if bus.redis.ttl(key) == -1]
+    assert not [key for key in immortal if not key.startswith(PERMANENT)], "keys without a TTL were left behind"
+
+
+def _open_sockets() -> int:
+    folder = "/proc/self/fd"
+    if not os.path.isdir(folder):
+        return 0
+    count = 0
+    for name in os.listdir(folder):
+        try:
+            count += os.readlink(f"{folder}/{name}").startswith("socket:")
+        except OSError:
+            continue  # closed meanwhile
+    return count
