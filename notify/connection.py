@@ -18,6 +18,7 @@ from notify.settings import Settings, redact
 __all__ = ["Client", "open_client", "process_name"]
 
 OLDEST_SERVER: Final = (6, 2)
+SENTINEL: Final = "redis+sentinel://"
 
 
 class Client(redis.Redis):
@@ -31,10 +32,18 @@ class Client(redis.Redis):
         super().__init__(connection_pool=connection_pool)
         self.settings = settings
 
+    @classmethod
+    def of(cls, connection: redis.Redis) -> "Client":
+        """Return the connection itself if it is one of ours, else ours on its pool, with the settings as they are by default."""
+        return connection if isinstance(connection, Client) else cls(connection.connection_pool, settings=Settings())
+
     @property
     def address(self) -> str:
         """Where the server is, fit for logs and errors."""
-        return redact(self.settings.url or "the private server")
+        if self.settings.url:
+            return redact(self.settings.url)
+        where = self.connection_pool.connection_kwargs
+        return str(where.get("path") or f"{where.get('host', 'localhost')}:{where.get('port', 6379)}")
 
     @contextmanager
     def translating(self, action: str) -> Iterator[None]:
@@ -52,7 +61,10 @@ class Client(redis.Redis):
 
     def clone(self, *, name: str) -> "Client":
         """Open a client of its own to the same server, with ``name`` in ``CLIENT LIST``."""
-        return open_client(self.settings, name=name)
+        if self.settings.url and self.settings.url.startswith(SENTINEL):
+            return open_client(self.settings, name=name)
+        options = {**self.connection_pool.connection_kwargs, "client_name": _client_name(name)}
+        return Client(redis.ConnectionPool(self.connection_pool.connection_class, **options), settings=self.settings)
 
     def check(self) -> None:
         """Make sure that somebody answers, and that it is a server we can work with.
@@ -92,10 +104,10 @@ def open_client(settings: Settings, *, name: str) -> Client:
         "retry": Retry(NoBackoff(), 0),
         "health_check_interval": 15,
         "protocol": 2,
-        "client_name": "".join(c if c.isprintable() and not c.isspace() else "_" for c in f"notify:{name}"),
+        "client_name": _client_name(name),
     }
     try:
-        if settings.url.startswith("redis+sentinel://"):
+        if settings.url.startswith(SENTINEL):
             return Client(_sentinel_pool(settings.url, options), settings=settings)
         return Client(redis.ConnectionPool.from_url(settings.url, **options), settings=settings)
     except (ValueError, TypeError) as exc:
@@ -116,6 +128,10 @@ def _sentinel_pool(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
     login = {"username": unquote(user) or None, "password": unquote(password) or None, "db": int(db or 0)}
     pool: redis.ConnectionPool = sentinel.master_for(master, **{**options, **login}).connection_pool  # type: ignore[no-untyped-call]  # as above
     return pool
+
+
+def _client_name(name: str) -> str:
+    return "".join(c if c.isprintable() and not c.isspace() else "_" for c in f"notify:{name}")
 
 
 def _brief(exc: BaseException) -> str:

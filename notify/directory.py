@@ -15,7 +15,7 @@ from notify.strict_json import Json
 from notify.subscriber import Subscriber
 from notify.watch import Watch
 
-__all__ = ["Directory", "ServiceInfo", "check_name", "check_ttl"]
+__all__ = ["Directory", "End", "ServiceInfo", "check_name", "check_ttl"]
 
 MAX_NAME_BYTES: Final = 256
 
@@ -44,6 +44,15 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
     registered: datetime
     last_beat: datetime
     metadata: dict[str, str] = {}
+
+
+class End(msgspec.Struct, frozen=True):
+    """The last withdrawal of a name: which incarnation, ``reason`` and ``why`` as in `Withdrawn`, and the status event that told it."""
+
+    incarnation: int
+    reason: str
+    why: str
+    event: str
 
 
 class Directory:
@@ -144,6 +153,13 @@ class Directory:
             announcement=self._scripts.body(SERVICES_TOPIC, change),
             status=self._scripts.body(self._keys.status_topic(name), _failure(name, reason, why)),
         )
+
+    def last_end(self, name: str) -> End | None:
+        """Return how the last service of that name ended; ``None`` if none did within a day."""
+        with self._client.translating("reading the directory"):
+            row: Any = self._client.hgetall(self._keys.tombstone(name))
+        text = {key.decode(): value.decode() for key, value in row.items()}
+        return End(int(text["incarnation"]), text["reason"], text["why"], text["event"]) if text else None
 
     def watch(self, *names: str) -> Watch:
         """Follow who comes and goes.

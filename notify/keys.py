@@ -15,7 +15,7 @@ ns:service:<name>        hash    the description of a service                   
 ns:provides:<capability> zset    names that provide it, scored with the incarnation       while there is one
 ns:incarnation           string  the last incarnation given out                           30 days after the last one
 ns:losses                hash    service name → serial of its last withdrawal             30 days after the last one
-ns:tombstone:<name>      hash    incarnation, reason, why, at_ms of the last withdrawal   a day
+ns:tombstone:<name>      hash    the last withdrawal: incarnation, reason, why, at_ms, event   a day
 ns:state:<service>       hash    the service's state, field → JSON                        for ever, or until purged
 ns:needs:<service>       zset    ids of waiting jobs that need it, scored with the ms     30 days after the last one
 ns:losing:<service>      string  lock of the worker that cancels the losers               5 s

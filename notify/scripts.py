@@ -4,6 +4,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -23,11 +24,17 @@ HEAD_MS: Final = 30 * 86_400_000
 _INCLUDE: Final = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 
 
-def load_script(package: str, name: str) -> str:
-    """Return the source of ``<package>/lua/<name>.lua`` with its includes, which lie in ``notify/lua``, put before it."""
+@cache
+def load_script(package: str, name: str) -> tuple[str, str]:
+    """Return the source of ``<package>/lua/<name>.lua``, after the files it includes, and its SHA-1.
+
+    What a first line ``-- include: part`` names lies beside it, or else in ``notify/lua``.
+    """
     source = (files(package) / "lua" / f"{name}.lua").read_text()
-    included = [(files("notify") / "lua" / f"{part}.lua").read_text() for part in _INCLUDE.findall(source)]
-    return "\n".join([*included, source])
+    for part in reversed(_INCLUDE.findall(source)):
+        beside = files(package) / "lua" / f"{part}.lua"
+        source = (beside if beside.is_file() else files("notify") / "lua" / f"{part}.lua").read_text() + "\n" + source
+    return source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
 class ScriptRunner:
@@ -37,7 +44,6 @@ class ScriptRunner:
         self.client = client
         self.keys = Keys(client.settings.namespace)
         self._package = package
-        self._sources: dict[str, tuple[str, str]] = {}
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str) -> Any:
         """Run a script.
@@ -52,10 +58,7 @@ class ScriptRunner:
             ServerUnreachableError: no answer. The step may have happened.
             ServerRefusedError: the server answered with an error.
         """
-        if name not in self._sources:
-            source = load_script(self._package, name)
-            self._sources[name] = (source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
-        source, digest = self._sources[name]
+        source, digest = load_script(self._package, name)
         with self.client.translating(action):
             try:
                 return self.client.evalsha(digest, len(keys), *keys, *args)

@@ -108,14 +108,7 @@ def fake_bus(settings: Settings | None = None) -> Bus:
     fakeredis = import_module("fakeredis")
     settings = msgspec.structs.replace(settings or Settings(), url="redis://fake")
     pool = redis.ConnectionPool(connection_class=fakeredis.FakeConnection, server=fakeredis.FakeServer())
-    return Bus(_FakeClient(pool, settings=settings), name="fake")
-
-
-class _FakeClient(Client):
-    def clone(self, *, name: str) -> Client:
-        kwargs = {key: value for key, value in self.connection_pool.connection_kwargs.items() if key != "client_name"}
-        pool = redis.ConnectionPool(connection_class=self.connection_pool.connection_class, **kwargs)
-        return _FakeClient(pool, settings=self.settings)
+    return Bus(Client(pool, settings=settings), name="fake")
 
 
 def wait_until(condition: Callable[[], T], *, timeout_s: float = 5.0, what: str = "the condition") -> T:

@@ -27,4 +27,6 @@ redis.call('HSET', KEYS[5], ARGV[1], text(serial))
 redis.call('PEXPIRE', KEYS[5], 30 * 86400000)
 local limits = limits_from(ARGV, 12)
 emit({log = KEYS[6], head = KEYS[7], topics = KEYS[8]}, ARGV[6], ARGV[7], ARGV[8], limits)
-return (emit({log = KEYS[9], head = KEYS[10], topics = KEYS[8]}, ARGV[9], ARGV[10], ARGV[11], limits))
+local id = emit({log = KEYS[9], head = KEYS[10], topics = KEYS[8]}, ARGV[9], ARGV[10], ARGV[11], limits)
+redis.call('HSET', KEYS[4], 'event', id)
+return id

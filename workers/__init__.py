@@ -1,0 +1,47 @@
+"""Jobs on RQ that name the services they need, and end the moment one of those is withdrawn.
+
+Mark functions with `job`, enqueue them on a `Queue`, run them by a `Worker`.
+"""
+
+from workers.definition import Policy, job
+from workers.errors import (
+    DuplicateKeyError,
+    JobArgumentsError,
+    JobDefinitionError,
+    JobError,
+    JobNotFoundError,
+    JobRefusedError,
+    ModuleLoadError,
+    StorageError,
+    StorageKilledError,
+    UnknownKeyError,
+    WorkersError,
+)
+from workers.jobs import Job, Outcome, current_bus, current_job
+from workers.pool import Pool, WorkerOptions
+from workers.queue import Queue
+from workers.worker import Worker
+
+__all__ = [
+    "DuplicateKeyError",
+    "Job",
+    "JobArgumentsError",
+    "JobDefinitionError",
+    "JobError",
+    "JobNotFoundError",
+    "JobRefusedError",
+    "ModuleLoadError",
+    "Outcome",
+    "Policy",
+    "Pool",
+    "Queue",
+    "StorageError",
+    "StorageKilledError",
+    "UnknownKeyError",
+    "Worker",
+    "WorkerOptions",
+    "WorkersError",
+    "current_bus",
+    "current_job",
+    "job",
+]

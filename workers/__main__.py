@@ -1,0 +1,33 @@
+"""One worker process of a `workers.pool.Pool`, told what to do on its standard input."""
+
+import logging
+import signal
+import sys
+
+import msgspec
+
+from notify import NotifyError
+from notify.bus import connect
+from workers.lifeline import die_with_parent
+from workers.pool import WorkerOptions
+from workers.worker import Worker
+
+
+def main() -> int:
+    """Run until told to stop. Returns the exit code: 0 after an orderly end, 1 after an error that is on stderr."""
+    die_with_parent(signal.SIGTERM)
+    options = msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerOptions)
+    level = logging.INFO if options.verbose else logging.WARNING
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    try:
+        with connect(settings=options.settings, environ={}) as bus:
+            worker = Worker(options.queues, connection=bus.redis, modules=options.modules)
+            worker.work(burst=options.burst, logging_level=logging.getLevelName(level))
+    except NotifyError as exc:
+        sys.stderr.write(f"worker: {exc}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

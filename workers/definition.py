@@ -1,0 +1,108 @@
+"""Marking functions as jobs, and loading the modules that hold them: the list of what a worker may run."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from importlib import import_module
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
+
+import msgspec
+
+from notify.directory import check_name
+from notify.errors import InvalidServiceError
+from workers.errors import JobDefinitionError, ModuleLoadError
+
+__all__ = ["Definition", "JobFunctions", "Policy", "check_needs", "check_policy", "definition_of", "job", "load_jobs"]
+
+Policy: TypeAlias = Literal["cancel", "drain", "ignore"]
+"""What a loss of a needed service does to a job.
+
+``cancel``: a waiting one is cancelled, a running one is stopped. ``drain``: a waiting one is cancelled, a running one may
+finish. ``ignore``: nothing.
+"""
+
+JobFunctions: TypeAlias = Mapping[str, Callable[..., Any]]
+"""Functions by their dotted path: what a worker may run."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MARK: Final = "__notify_job__"
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """What `job` notes at a function: its queue, the services it needs, and what a loss of one does."""
+
+    queue: str
+    needs: frozenset[str]
+    on_loss: Policy
+
+
+def job(queue: str, *, needs: str | Collection[str] = (), on_loss: Policy = "cancel") -> Callable[[F], F]:
+    """Mark a function as a job. Only marked functions can be enqueued, and only those are ever run by a worker.
+
+    Args:
+        queue: the queue it belongs on.
+        needs: the service without which it makes no sense, or several.
+        on_loss: what happens to it when one of them is withdrawn: ``cancel``, ``drain`` or ``ignore``.
+
+    Raises:
+        JobDefinitionError: the queue, a need or the policy cannot be.
+    """
+    if not isinstance(queue, str) or not queue:
+        raise JobDefinitionError(f'the queue of a job is a name, not {queue!r}: write @job("default")')
+    definition = Definition(queue, check_needs(needs), check_policy(on_loss))
+
+    def mark(function: F) -> F:
+        if "<locals>" in function.__qualname__ or "." in function.__qualname__:
+            raise JobDefinitionError(
+                f"{function.__qualname__!r} cannot be a job: define it at the top of a module, where a worker finds it"
+            )
+        setattr(function, _MARK, definition)
+        return function
+
+    return mark
+
+
+def definition_of(function: object) -> Definition | None:
+    """Return what `job` noted at a function, ``None`` if it is not marked."""
+    found = getattr(function, _MARK, None)
+    return found if isinstance(found, Definition) else None
+
+
+def load_jobs(modules: Iterable[str]) -> JobFunctions:
+    """Import modules and return the jobs that they define.
+
+    Args:
+        modules: dotted names.
+
+    Raises:
+        ModuleLoadError: one cannot be imported, or defines no job; the message says which and why.
+    """
+    functions: dict[str, Callable[..., Any]] = {}
+    for name in modules:
+        try:
+            module = import_module(name)
+        except Exception as exc:  # whatever a user's module raises while it is imported
+            raise ModuleLoadError(f"cannot import {name!r} ({type(exc).__name__}: {exc}): is it installed, or on PYTHONPATH?") from exc
+        found = {f"{name}.{key}": value for key, value in vars(module).items() if definition_of(value) and value.__module__ == name}
+        if not found:
+            raise ModuleLoadError(f"{name!r} defines no job: mark functions with @workers.job(...)")
+        functions.update(found)
+    return functions
+
+
+def check_needs(needs: str | Collection[str]) -> frozenset[str]:
+    """Return the names of the needed services, else raise `JobDefinitionError`."""
+    if not isinstance(needs, str | tuple | list | set | frozenset):
+        raise JobDefinitionError(f"needs is the name of a service or several, not {needs!r}")
+    try:
+        return frozenset(check_name(need) for need in ([needs] if isinstance(needs, str) else needs))
+    except InvalidServiceError as exc:
+        raise JobDefinitionError(f"needs names no service: {exc}") from exc
+
+
+def check_policy(policy: str) -> Policy:
+    """Return the policy, else raise `JobDefinitionError`."""
+    for known in get_args(Policy):
+        if policy == known:
+            checked: Policy = known
+            return checked
+    raise JobDefinitionError(f"on_loss is {policy!r}: choose one of {', '.join(get_args(Policy))}")

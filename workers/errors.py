@@ -1,0 +1,76 @@
+"""Every error that ``workers`` raises, under one base which is a `notify.NotifyError`.
+
+::
+
+    WorkersError
+    ├── JobError
+    │   ├── JobDefinitionError      a function, policy, need or option that no job can have
+    │   ├── JobArgumentsError       arguments that JSON cannot hold
+    │   ├── JobRefusedError         a worker was asked to run what it was not told to load
+    │   └── JobNotFoundError
+    ├── ModuleLoadError             a module with jobs cannot be imported
+    └── StorageError
+        ├── DuplicateKeyError
+        ├── UnknownKeyError
+        └── StorageKilledError      (also a notify.ServiceKilledError)
+"""
+
+from notify import NotifyError, ServiceKilledError
+
+__all__ = [
+    "DuplicateKeyError",
+    "JobArgumentsError",
+    "JobDefinitionError",
+    "JobError",
+    "JobNotFoundError",
+    "JobRefusedError",
+    "ModuleLoadError",
+    "StorageError",
+    "StorageKilledError",
+    "UnknownKeyError",
+    "WorkersError",
+]
+
+
+class WorkersError(NotifyError):
+    """The base of every error of the workers."""
+
+
+class JobError(WorkersError):
+    """A job cannot be made, found or run as asked."""
+
+
+class JobDefinitionError(JobError, ValueError):
+    """No job can be made of that."""
+
+
+class JobArgumentsError(JobError, TypeError):
+    """The arguments of a job hold something that JSON cannot."""
+
+
+class JobRefusedError(JobError):
+    """The function is none that this worker was told to run."""
+
+
+class JobNotFoundError(JobError, LookupError):
+    """There is no job of that id; its time to live may be over."""
+
+
+class ModuleLoadError(WorkersError):
+    """A module with jobs cannot be imported."""
+
+
+class StorageError(WorkersError):
+    """The storage service cannot do that."""
+
+
+class DuplicateKeyError(StorageError):
+    """The key holds a value already."""
+
+
+class UnknownKeyError(StorageError, LookupError):
+    """Nothing is stored under the key."""
+
+
+class StorageKilledError(StorageError, ServiceKilledError):
+    """The storage service was killed."""

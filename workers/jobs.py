@@ -1,0 +1,240 @@
+"""A job: RQ's, with the services it needs, an end that is decided once, and nothing in it but JSON."""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn
+
+import msgspec
+import redis
+import rq.job
+from rq.exceptions import NoSuchJobError
+from rq.job import JobStatus
+
+from notify import Bus
+from notify.connection import Client, process_name
+from workers.definition import JobFunctions, Policy, check_policy
+from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
+from workers.scripts import JobScripts
+from workers.serializer import JsonSerializer
+
+__all__ = ["Job", "Outcome", "current_bus", "current_job"]
+
+ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
+
+log = logging.getLogger(__name__)
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a job ended, and why.
+
+    Args:
+        status: ``finished``, ``failed``, ``stopped`` (while running) or ``cancelled`` (before it started).
+        reason: in words; empty for a job that finished.
+        need: the service whose loss ended it, ``None`` if it was not that.
+        at_ms: when that was decided, by the server's clock; ``None`` where only RQ's own record tells.
+    """
+
+    status: str
+    reason: str = ""
+    need: str | None = None
+    at_ms: int | None = None
+
+
+class Job(rq.job.Job):
+    """An ``rq.job.Job`` that may need services. Made by `Queue.enqueue`.
+
+    Its data are plain JSON. Its function is looked up in what a worker loaded, never imported by name.
+    """
+
+    def __init__(self, id: str | None = None, connection: redis.Redis | None = None, serializer: Any = None) -> None:  # noqa: A002  # RQ's name
+        if serializer is not None and serializer not in (JsonSerializer, rq.serializers.JSONSerializer, "json"):
+            raise JobDefinitionError(f"jobs are kept as JSON, not by {serializer!r}: leave the serializer out")
+        super().__init__(id, connection, JsonSerializer)
+        self.needs: dict[str, int] = {}
+        self.on_loss: Policy = "cancel"
+        self._functions: JobFunctions = {}
+
+    def bind(self, functions: JobFunctions) -> None:
+        """Tell the job what it may run."""
+        self._functions = functions
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        """The function.
+
+        Raises:
+            JobRefusedError: it is none of those that were loaded.
+        """
+        if self.instance is not None:
+            self._refuse(f"{self.func_name} of an object")
+        return self._resolve(self.func_name)
+
+    @property
+    def success_callback(self) -> Callable[..., Any] | None:
+        return self._resolve(self._success_callback_name) if self._success_callback_name else None
+
+    @property
+    def failure_callback(self) -> Callable[..., Any] | None:
+        return self._resolve(self._failure_callback_name) if self._failure_callback_name else None
+
+    @property
+    def stopped_callback(self) -> Callable[..., Any] | None:
+        return self._resolve(self._stopped_callback_name) if self._stopped_callback_name else None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended, read from the server; ``None`` while it has not.
+
+        Raises:
+            JobNotFoundError: it is gone, its time to live is over.
+        """
+        with self._client.translating(f"reading job {self.id}"):
+            raw: Any = self.connection.hmget(self.key, "status", "outcome")
+        if raw[0] is None:
+            raise JobNotFoundError(f"no job {self.id} at {self._client.address}: its time to live is over, or it never was")
+        status = JobStatus(raw[0].decode())
+        if status not in ENDED:
+            return None
+        if status in (JobStatus.STOPPED, JobStatus.CANCELED) and raw[1] is not None:
+            return msgspec.json.decode(raw[1], type=Outcome)
+        return Outcome("cancelled" if status == JobStatus.CANCELED else str(status.value))
+
+    def wait(self, timeout_s: float | None = None) -> Outcome | None:
+        """Wait until the job has ended.
+
+        Args:
+            timeout_s: for how long; ``None`` as long as it takes.
+
+        Returns:
+            How it ended, ``None`` if it has not in time.
+
+        Raises:
+            JobNotFoundError: it is gone, its time to live is over.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        pause_s = 0.005
+        while (outcome := self.outcome) is None:
+            if deadline is not None and time.monotonic() + pause_s > deadline:
+                return None
+            time.sleep(pause_s * random.uniform(0.8, 1.0))
+            pause_s = min(0.2, pause_s * 1.5)
+        return outcome
+
+    def cancel(self, reason: str = "", **rq_options: Any) -> Outcome | None:  # type: ignore[override]  # RQ takes a pipeline there
+        """Cancel the job: a waiting one never starts, a running one is stopped and cannot finish any more.
+
+        Args:
+            reason: kept with its outcome.
+            rq_options: none is supported; RQ's ``pipeline`` cannot carry a decision.
+
+        Returns:
+            How it ended: ``cancelled``, ``stopped``, or what had happened to it before.
+
+        Raises:
+            JobDefinitionError: RQ's options were given.
+            JobNotFoundError: there is no such job.
+        """
+        if rq_options:
+            raise JobDefinitionError(f"cancel() takes a reason, not {', '.join(rq_options)}")
+        scripts = JobScripts(self._client)
+        if not scripts.cancel(self.origin, [self.id], reason=reason or "cancelled")[0]:
+            scripts.stop(self.id, reason=reason or "cancelled")
+        outcome = self.outcome
+        if outcome is not None and outcome.status == "stopped":
+            self._tell_worker()
+        return outcome
+
+    def prepare_for_execution(self, worker_name: str, pipeline: Any) -> None:
+        """Take up what the claim wrote; writing it again here could undo a stop in between."""
+        self.worker_name = worker_name
+        self.started_at = self.last_heartbeat = datetime.now(UTC)
+        self._status = JobStatus.STARTED
+
+    def execute_stopped_callback(self, death_penalty_class: Any) -> None:
+        """Run the callback of a stopped job; what it raises harms nobody."""
+        try:
+            super().execute_stopped_callback(death_penalty_class)
+        except Exception:
+            log.exception("the on_stopped callback of job %s raised", self.id)
+
+    def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
+        fields = super().to_dict(include_meta=include_meta, include_result=include_result)
+        fields["data"] = self.data  # plain: RQ reads it as well, and so does redis-cli
+        if self.needs:
+            fields["needs"] = msgspec.json.encode(self.needs)
+            fields["on_loss"] = self.on_loss
+        return fields
+
+    def restore(self, raw_data: Any) -> Any:
+        super().restore(raw_data)
+        needs, on_loss = raw_data.get(b"needs"), raw_data.get(b"on_loss")
+        self.needs = msgspec.json.decode(needs, type=dict[str, int]) if needs else {}
+        self.on_loss = check_policy(on_loss.decode()) if on_loss else "cancel"
+
+    @classmethod
+    def fetch(cls, id: str, connection: redis.Redis | None = None, serializer: Any = None) -> "Job":  # noqa: A002  # RQ's name
+        """Return the job of an id.
+
+        Raises:
+            JobNotFoundError: there is none.
+        """
+        if connection is None:
+            raise JobDefinitionError("fetch a job with the connection it is on: Job.fetch(id, connection=bus.redis)")
+        client = Client.of(connection)
+        with client.translating(f"fetching job {id}"):
+            try:
+                found = super().fetch(id, connection=connection, serializer=serializer)
+            except NoSuchJobError as exc:
+                raise _NoSuchJobError(f"no job {id} at {client.address}: its time to live is over, or it never was") from exc
+        assert isinstance(found, Job)  # noqa: S101  # fetch is RQ's, and untyped about its subclasses
+        return found
+
+    @property
+    def _client(self) -> Client:
+        return Client.of(self.connection)
+
+    def _tell_worker(self) -> None:
+        """Wake the worker that runs it. One that hears nothing finds out by itself, from the state of the job."""
+        with self._client.translating(f"stopping job {self.id}"):
+            name: Any = self.connection.hget(self.key, "worker_name")
+            if name:
+                command = msgspec.json.encode({"command": "stop-job", "job_id": self.id})
+                self.connection.publish(rq.command.PUBSUB_CHANNEL_TEMPLATE % name.decode(), command)
+
+    def _resolve(self, name: str | None) -> Callable[..., Any]:
+        found = self._functions.get(name or "")
+        return found if found is not None else self._refuse(str(name))
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise JobRefusedError(
+            f"job {self.id} asks for {what}, which is none of the functions that this worker loaded: "
+            "mark it with @job and name its module to the worker (--import)"
+        )
+
+
+class _NoSuchJobError(JobNotFoundError, NoSuchJobError):
+    """Ours, which RQ's code also takes for its own: it passes over ids without a job."""
+
+
+def current_job() -> Job:
+    """Return the job that runs this code.
+
+    Raises:
+        JobNotFoundError: no job does.
+    """
+    found = rq.get_current_job()
+    if not isinstance(found, Job):
+        raise JobNotFoundError("no job runs here: current_job() is for functions that a worker calls")
+    return found
+
+
+def current_bus() -> Bus:
+    """Return a bus on the connection of the job that runs this code; it is the worker's, so leave it open.
+
+    Raises:
+        JobNotFoundError: no job does.
+    """
+    return Bus(Client.of(current_job().connection), name=process_name())

@@ -1,0 +1,29 @@
+"""RQ's own keys, as RQ builds them: its jobs, queues and registries stay readable for its tools."""
+
+from rq import Queue as RqQueue
+from rq.job import Job as RqJob
+from rq.registry import CanceledJobRegistry, DeferredJobRegistry, ScheduledJobRegistry
+
+__all__ = ["canceled", "deferred", "job", "queue", "scheduled"]
+
+
+def job(job_id: str) -> str:
+    """The hash of a job. Ours adds: needs (JSON), on_loss, fence and sealed of the run, stopped (its fence), outcome (JSON)."""
+    return RqJob.key_for(job_id)
+
+
+def queue(name: str) -> str:
+    """The list of the ids that wait."""
+    return f"{RqQueue.redis_queue_namespace_prefix}{name}"
+
+
+def canceled(name: str) -> str:
+    return CanceledJobRegistry.key_template.format(name)
+
+
+def deferred(name: str) -> str:
+    return DeferredJobRegistry.key_template.format(name)
+
+
+def scheduled(name: str) -> str:
+    return ScheduledJobRegistry.key_template.format(name)

@@ -1,0 +1,76 @@
+"""One typed method per atomic step of a job. The steps themselves are the ``.lua`` files beside this one."""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from notify.connection import Client
+from notify.scripts import ScriptRunner
+from workers import rq_keys
+
+__all__ = ["KEEP_CANCELLED_MS", "JobScripts"]
+
+KEEP_CANCELLED_MS: Final = 86_400_000
+"""How long a cancelled job can still be looked at."""
+
+
+class JobScripts(ScriptRunner):
+    """The atomic steps of jobs."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client, "workers")
+
+    def claim(self, job_id: str, queue: str, *, fence: str, worker: str, needs: Collection[str]) -> str:
+        """Start a job, or cancel it for good. Returns ``started``, ``lost:<service>``, ``status:<status>`` or ``missing``."""
+        keys = [*self._cancel_keys(queue), rq_keys.job(job_id), *map(self.keys.needs, needs)]
+        args = [job_id, fence, worker, _now(), *self._cancel_args(queue)]
+        return self._text("claim", keys, args, action=f"claiming job {job_id}")
+
+    def cancel(self, queue: str, job_ids: Sequence[str], *, reason: str, lost: str | None = None, need: str = "") -> tuple[int, int]:
+        """Cancel those of the jobs that have not started.
+
+        Args:
+            queue: their queue.
+            job_ids: which.
+            reason: in words.
+            lost: only those that lost a service they need, out of the index of this one; ``None`` cancels all.
+            need: the service that their outcome names if they lost none.
+
+        Returns:
+            How many were cancelled, and how many stay in the index.
+        """
+        index = self.keys.needs(lost if lost is not None else "")
+        keys = [*self._cancel_keys(queue), index, *map(rq_keys.job, job_ids)]
+        args = ["asked" if lost is None else "lost", reason, *self._cancel_args(queue), need, *job_ids]
+        cancelled, staying = self.run("cancel", keys, args, action=f"cancelling jobs of {queue!r}")
+        return int(cancelled), int(staying)
+
+    def verdict(self, job_id: str, *, fence: str) -> str:
+        """Judge a running job. Returns ``go on``, ``lost:<service>``, ``stopped`` or ``superseded``, as in ``verdict.lua``."""
+        keys = [rq_keys.job(job_id), self.keys.losses, self.keys.services]
+        return self._text("verdict", keys, [fence], action=f"judging job {job_id}")
+
+    def stop(self, job_id: str, *, reason: str) -> str:
+        """Mark a running job as stopped. Returns ``stopped``, or the status that it has instead."""
+        return self._text("stop", [rq_keys.job(job_id)], [reason], action=f"stopping job {job_id}")
+
+    def seal(self, job_id: str, *, fence: str) -> bool:
+        """Decide that a run ends by itself. Returns whether it still may."""
+        return bool(self.run("seal", [rq_keys.job(job_id)], [fence], action=f"finishing job {job_id}"))
+
+    def _text(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str) -> str:
+        answer: bytes = self.run(name, keys, args, action=action)
+        return answer.decode()
+
+    def _cancel_keys(self, queue: str) -> list[str]:
+        registries = [rq_keys.queue(queue), rq_keys.canceled(queue), rq_keys.deferred(queue), rq_keys.scheduled(queue)]
+        return [self.keys.losses, self.keys.services, *registries, *self.emit_keys(self.keys.job_topic(queue))]
+
+    def _cancel_args(self, queue: str) -> list[str | bytes | int]:
+        topic = self.keys.job_topic(queue)
+        return [self.keys.channel(topic), topic, self.body(topic, "@contents@"), _now(), KEEP_CANCELLED_MS, *self.limits()]
+
+
+def _now() -> str:
+    """The present as RQ writes it into its hashes."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,151 @@
+"""The thermometer service, and the job that logs what it reads."""
+
+import random
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from datetime import UTC
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from notify import Bus, Publisher, Service
+from notify.event import Event
+from notify.settings import positive
+from workers.definition import job
+from workers.errors import WorkersError
+from workers.jobs import current_bus
+from workers.storage import MISSING, NAME, Store
+
+__all__ = ["LOG_KEY", "QUEUE", "TOPIC", "Thermometer", "log_temperature", "numbers_in", "simulated"]
+
+TOPIC: Final = "temperature"
+QUEUE: Final = "temperature"
+LOG_KEY: Final = "temperatures"
+"""The key in the storage under which readings are logged, time → text."""
+THRESHOLD: Final = 5.0
+
+Against: TypeAlias = Literal["published", "previous"]
+
+
+def simulated() -> Iterator[float]:
+    """Yield whole numbers of degrees from -50 to 49, for ever."""
+    while True:
+        yield random.randint(-50, 49)
+
+
+def numbers_in(lines: Iterable[str]) -> Iterator[float]:
+    """Yield the number in each line, of a file, a serial line or a command's output; lines without one are passed over."""
+    for line in lines:
+        try:
+            yield float(line)
+        except ValueError:
+            continue
+
+
+class Thermometer:
+    """The thermometer service: reads at an interval and publishes on ``temperature`` what has changed enough.
+
+    Args:
+        bus: the bus to serve on. Somebody in its directory must offer ``register_publisher``.
+        source: where readings come from, in degrees Celsius; the service ends when it does.
+        interval_s: seconds between two readings.
+        threshold: a reading is published if it differs by more than this, in degrees.
+        threshold_against: from the last reading that was ``published``, or from the ``previous`` one, published or not:
+            then a slow drift goes unreported.
+        ttl_s: seconds of silence after which the service is withdrawn; by default that of the settings.
+
+    Raises:
+        SettingsError: the interval is not above 0.
+        WorkersError: ``threshold_against`` is neither.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        source: Iterable[float] | None = None,
+        *,
+        interval_s: float = 1.0,
+        threshold: float = THRESHOLD,
+        threshold_against: Against = "published",
+        ttl_s: float | None = None,
+    ) -> None:
+        if threshold_against not in ("published", "previous"):
+            raise WorkersError(f"threshold_against is {threshold_against!r}: choose 'published' or 'previous'")
+        self._bus = bus
+        self._source = iter(simulated() if source is None else source)
+        self._interval_s = positive(interval_s, "interval_s")
+        self._threshold = threshold
+        self._against = threshold_against
+        self._reference: float | None = None
+        self._stopping = threading.Event()
+        self._publisher: Publisher | None = None
+        self.service: Service = bus.service("thermometer", provides=frozenset({"temperature"}), ttl_s=ttl_s)
+
+    def read(self) -> bool:
+        """Take one reading, and publish it if it says something new.
+
+        Returns:
+            Whether there was one; ``False`` when the source has ended.
+        """
+        celsius = next(self._source, None)
+        if celsius is None:
+            return False
+        news = self._reference is None or abs(celsius - self._reference) > self._threshold
+        if news or self._against == "previous":
+            self._reference = celsius
+        if news and self._publisher is not None:
+            self._publisher({"celsius": celsius, "text": f"the temperature is {celsius:g}°C"})
+        return True
+
+    def run(self) -> None:
+        """Read until the source ends, the service is killed, or `stop` is called."""
+        while not self._stopping.is_set() and not self.service.wait(0) and self.read():
+            self._stopping.wait(self._interval_s)
+
+    def stop(self) -> None:
+        """End `run`; safe to call in a signal handler or another thread."""
+        self._stopping.set()
+
+    def __enter__(self) -> "Thermometer":
+        """Find who takes publishers, and register.
+
+        Raises:
+            ServiceNotFoundError: nobody offers ``register_publisher``.
+        """
+        self._bus.directory.find(provides="register_publisher")
+        self._publisher = self._bus.register_publisher(TOPIC)
+        self.service.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self.service.close()
+
+
+@job(QUEUE, needs=NAME)
+def log_temperature(time: str, text: str, delay_s: float = 0.0) -> int:
+    """Add a reading to the log in the storage, and print the log as one line of JSON.
+
+    Args:
+        time: when it was read, as ISO 8601; two readings never share one.
+        text: what it says.
+        delay_s: seconds to hold it back first: a slow disk, or a demonstration of one.
+
+    Returns:
+        How many readings are logged now; 0 if there is no log.
+    """
+    threading.Event().wait(delay_s)
+    log: Any = Store(current_bus()).modify(LOG_KEY, lambda logged: {**logged, time: text})
+    if log is MISSING:
+        return 0
+    sys.stdout.write(msgspec.json.encode({LOG_KEY: log}).decode() + "\n")
+    sys.stdout.flush()
+    return len(log)
+
+
+def reading_of(event: Event) -> tuple[str, str] | None:
+    """Return the time and the text of a reading, ``None`` if the event is none."""
+    told = event.contents
+    text = told.get("text") if isinstance(told, dict) else None
+    return (event.time.astimezone(UTC).isoformat(), text) if isinstance(text, str) else None
