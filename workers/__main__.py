@@ -17,12 +17,11 @@ def main() -> int:
     """Run until told to stop. Returns the exit code: 0 after an orderly end, 1 after an error that is on stderr."""
     die_with_parent(signal.SIGTERM)
     options = msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerOptions)
-    level = logging.INFO if options.verbose else logging.WARNING
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    logging.basicConfig(level=options.log_level, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     try:
         with connect(settings=options.settings, environ={}) as bus:
             worker = Worker(options.queues, connection=bus.redis, modules=options.modules)
-            worker.work(burst=options.burst, logging_level=logging.getLevelName(level))
+            worker.work(burst=options.burst, logging_level=options.log_level)
     except NotifyError as exc:
         sys.stderr.write(f"worker: {exc}\n")
         return 1

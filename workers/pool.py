@@ -31,14 +31,14 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         queues: in the order of their priority.
         modules: modules whose jobs may run.
         burst: end when the queues are empty.
-        verbose: log every job.
+        log_level: from which level on it logs, on stderr; at ``INFO`` every job.
     """
 
     settings: Settings
     queues: tuple[str, ...]
     modules: tuple[str, ...]
     burst: bool = False
-    verbose: bool = False
+    log_level: str = "WARNING"
 
 
 class Pool:

@@ -169,13 +169,25 @@ class StorageService:
         """
         self.service.kill(why, purge=purge)
 
-    def __enter__(self) -> "StorageService":
+    def open(self) -> None:
+        """Register, and report that it is ready.
+
+        Raises:
+            ServiceNameTakenError: there is a storage already.
+        """
         self.service.open()
         self.service.report("ready")
+
+    def close(self) -> None:
+        """Withdraw; what is stored stays."""
+        self.service.close()
+
+    def __enter__(self) -> "StorageService":
+        self.open()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.service.close()
+        self.close()
 
     def _check(self) -> None:
         try:

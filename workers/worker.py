@@ -64,30 +64,33 @@ class Worker(rq.Worker):
     ) -> None:
         if connection is None:
             raise JobDefinitionError("a worker needs a connection: Worker(queues, connection=bus.redis, modules=[...])")
-        if not queues:
-            raise JobDefinitionError("a worker needs at least one queue: name it")
         self._functions: JobFunctions = load_jobs(modules)
         name = name or uuid4().hex
-        client = Client.of(connection).clone(name=name)
-        # RQ lengthens the timeouts of the connection it is given: this one is the worker's alone.
+        # RQ lengthens the timeouts of the connection it is given: this one is the worker's alone. It also makes workers
+        # that only describe others (Worker.all); those need none.
+        client = Client.of(connection).clone(name=name) if rq_options.get("prepare_for_work", True) else Client.of(connection)
         super().__init__(queues, name, connection=client, **{**rq_options, "serializer": JsonSerializer})
         self._client = client
         self._scripts = JobScripts(client)
-        self._guard = Guard(Client.of(connection), self._stop_run)
-        self._monitor = Monitor(Scripts(Client.of(connection)))
+        self._guard: Guard | None = None
+        self._monitor: Monitor | None = None
         self._horse_lock = threading.Lock()
         self._run: Run | None = None
         self._stop_reason = ""
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        if not self.queues:
+            raise JobDefinitionError("a worker needs at least one queue: name it")
         super().bootstrap(*args, **kwargs)
+        self._guard = Guard(self._client, self._stop_run)
         self._guard.open()
-        self._monitor.open()
+        self._monitor = Monitor(Scripts(self._client)).open()
 
     def teardown(self) -> None:
         if not self.is_horse:
-            self._monitor.close()
-            self._guard.close()
+            for part in (self._monitor, self._guard):
+                if part is not None:
+                    part.close()
         super().teardown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         if not self.is_horse:
             self._client.close()
@@ -102,7 +105,8 @@ class Worker(rq.Worker):
             return
         job.bind(self._functions)
         self._run = run
-        self._guard.watch(run)
+        if self._guard is not None:
+            self._guard.watch(run)
         try:
             self.prepare_execution(job)
             with self._horse_lock:
@@ -114,7 +118,8 @@ class Worker(rq.Worker):
             else:
                 self.monitor_work_horse(job, queue)
         finally:
-            self._guard.release()
+            if self._guard is not None:
+                self._guard.release()
             self._run = None
         self.set_state(rq.worker.WorkerStatus.IDLE)
 

@@ -1,0 +1,95 @@
+"""The ``notify`` command: assembly, and what an error comes to.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 130 interrupted.
+"""
+
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cli import events, services, worker
+from cli.demo import demo
+from cli.options import AsJson, Namespace, Options, Url
+from cli.output import Output
+from cli.serve import serve
+from cli.signals import INTERRUPTED
+from cli.up import up
+from notify import EmptySubscriptionError, InvalidServiceError, InvalidTopicError, NotifyError, ServerError, SettingsError
+from workers import JobDefinitionError, ModuleLoadError
+
+__all__ = ["app", "main"]
+
+USAGE_ERRORS = (SettingsError, InvalidTopicError, EmptySubscriptionError, InvalidServiceError, JobDefinitionError, ModuleLoadError)
+
+
+class _Group(TyperGroup):
+    """Turns errors into one line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # Who read our output has had enough. Python would complain once more when it closes stdout.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except NotifyError as exc:
+            Output(as_json=False).talk(f"notify: {exc}", style="red")
+            raise typer.Exit(_exit_code(exc)) from exc
+
+
+def _exit_code(error: NotifyError) -> int:
+    if isinstance(error, USAGE_ERRORS):
+        return 2
+    return 3 if isinstance(error, ServerError) else 1
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 130 interrupted.",
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"notify {version('notify-workers')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def notify(
+    context: typer.Context,
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+    _version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Services that talk through events on Redis, and work that stops the moment a service it needs dies."""
+    context.obj = Options(url, namespace, as_json)
+
+
+app.command("demo")(demo)
+app.command("up")(up)
+app.add_typer(serve, name="serve")
+app.command("worker")(worker.worker)
+app.command("services")(services.services)
+app.command("kill")(services.kill)
+app.command("publish")(events.publish)
+app.command("listen")(events.listen)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the ``notify`` script."""
+    app(prog_name="notify")
+
+
+if __name__ == "__main__":
+    main()

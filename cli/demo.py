@@ -1,0 +1,195 @@
+"""``notify demo``: the lab end to end, every part a process of its own, until the storage is killed."""
+
+import secrets
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import IO, Annotated, Any, Final
+
+import msgspec
+import typer
+
+from cli.options import AsJson, Options, Url, options
+from cli.output import Output
+from cli.processes import Child, environ_of
+from cli.worker import BUILT_IN_MODULES
+from notify import Bus, Event, NotifyError, Subscriber
+from notify.testing import private_server
+from workers import Pool, Queue, Worker, WorkerOptions
+from workers.storage import NAME
+from workers.temperature import LOG_KEY, QUEUE
+
+__all__ = ["demo"]
+
+INTERVAL_S: Final = 0.2
+JOB_S: Final = 0.8
+"""Longer than the interval, per worker, so that at the end some jobs run and some wait."""
+READY_S: Final = 30.0
+ENDED_S: Final = 10.0
+
+
+class _Summary(msgspec.Struct):
+    logged: int = 0
+    stopped_while_running: int = 0
+    cancelled_while_queued: int = 0
+    ms_from_kill_to_last_stop: int | None = None
+
+
+def demo(
+    context: typer.Context,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="When to kill the storage.")] = 5.0,
+    size: Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")] = 2,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Log a temperature through jobs in worker processes, kill the storage, and see the jobs stop.
+
+    Without a server of your choice it runs on one of its own, which ends with it.
+    """
+    chosen = options(context, url=url, as_json=as_json)
+    with ExitStack() as stack:
+        bus = stack.enter_context(_connect(chosen))
+        queue = QUEUE if bus.settings.namespace == "notify" else f"{QUEUE}-{bus.settings.namespace}"
+        stack.callback(_clean_up, bus, queue)
+        _Demo(bus, queue, chosen.output, size).run(seconds)
+
+
+class _Demo:
+    def __init__(self, bus: Bus, queue: str, output: Output, size: int) -> None:
+        self._bus = bus
+        self._queue = Queue(queue, connection=bus.redis)
+        self._output = output
+        self._size = size
+        self._logs = _OrderedLogs(output)
+
+    def run(self, seconds: float) -> None:
+        bus, environ = self._bus, environ_of(self._bus.settings)
+        asked = WorkerOptions(settings=bus.settings, queues=(self._queue.name,), modules=BUILT_IN_MODULES, log_level="ERROR")
+        topics = (bus.keys.job_topic(self._queue.name), bus.keys.status_topic(NAME))
+        with bus.subscribe(*topics) as events, ExitStack() as readers, ExitStack() as running:
+            self._output.talk(f"starting storage, {self._size} workers, recorder and thermometer on {bus.redis.address}")
+            # Stopped in the opposite order.
+            running.callback(Child(["storage"], environ=environ).stop)
+            pool = running.enter_context(Pool(asked, size=self._size, stdout=subprocess.PIPE, environ=environ))
+            for process in pool.processes:
+                self._follow(readers, process.stdout, self._logs.add)
+            _until(lambda: NAME in bus.directory and Worker.count(queue=self._queue) == self._size, "storage and workers did not start")
+            recorder = Child(["recorder", "--once", "--queue", self._queue.name, "--delay", f"{JOB_S:g}"], environ=environ, capture=True)
+            running.callback(recorder.stop)
+            told: list[str] = []
+            self._follow(readers, recorder.stdout, told.append)
+            _until(lambda: LOG_KEY in bus.state(NAME), "the recorder did not start")
+            thermometer = Child(["thermometer", "--interval", f"{INTERVAL_S:g}"], environ=environ)
+            running.callback(thermometer.stop)
+            _until(lambda: self._logs.count > 0, "no reading was logged")
+            time.sleep(max(0.0, seconds - JOB_S))
+            bus.directory.kill(NAME)
+            _until(lambda: recorder.ended is not None, "the recorder did not hear of the end of the storage")
+            summary = self._sum_up(events)
+        self._logs.flush()
+        self._tell("".join(told).rstrip("\n"), summary)
+
+    def _follow(self, readers: ExitStack, stream: IO[Any] | None, take: Callable[[str], object]) -> None:
+        """Hand each line to ``take`` until the process ends; ``readers`` waits for that."""
+        assert stream is not None  # noqa: S101  # it was captured
+
+        def read() -> None:
+            with stream:
+                for line in stream:
+                    take(line.decode() if isinstance(line, bytes) else line)
+
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        readers.callback(thread.join)
+
+    def _sum_up(self, events: Subscriber) -> _Summary:
+        """Wait until no job runs or waits, and count how they ended."""
+        summary = _Summary()
+        _until(lambda: not self._queue.count and not self._queue.started_job_registry.count, "jobs are still there", timeout_s=ENDED_S)
+        killed_ms = last_ms = None
+        while (item := events.get(0.3)) is not None:
+            if not isinstance(item, Event) or item.id is None:
+                continue
+            at_ms = int(item.id.partition("-")[0])
+            if item.topic == self._bus.keys.status_topic(NAME):
+                killed_ms = at_ms
+            elif isinstance(item.contents, dict) and item.contents.get("status") == "stopped":
+                summary.stopped_while_running += 1
+                last_ms = at_ms
+            elif isinstance(item.contents, dict) and item.contents.get("status") == "cancelled":
+                summary.cancelled_while_queued += 1
+        summary.logged = self._queue.finished_job_registry.count
+        if killed_ms is not None and last_ms is not None:
+            summary.ms_from_kill_to_last_stop = last_ms - killed_ms
+        return summary
+
+    def _tell(self, end: str, summary: _Summary) -> None:
+        record = msgspec.structs.asdict(summary)
+        if self._output.as_json:
+            self._output.record({"event": end}, end)
+            self._output.record(record, "")
+            return
+        self._output.line(end, style="bold red")
+        self._output.line("")
+        for name, value in record.items():
+            self._output.line(f"{name.replace('_', ' ')}: {'-' if value is None else value}", style="bold")
+
+
+class _OrderedLogs:
+    """Prints each log once the one before it was printed: workers print at the same time."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._waiting: dict[int, str] = {}
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def add(self, line: str) -> None:
+        try:
+            size = len(msgspec.json.decode(line)[LOG_KEY])
+        except (msgspec.DecodeError, KeyError, TypeError):
+            self._output.talk(line.rstrip())
+            return
+        with self._lock:
+            self._waiting[size] = line.rstrip()
+            while self.count + 1 in self._waiting:
+                self.count += 1
+                self._output.line(self._waiting.pop(self.count))
+
+    def flush(self) -> None:
+        """Print what still waits: a job was stopped between logging and printing."""
+        for size in sorted(self._waiting):
+            self._output.line(self._waiting[size])
+
+
+@contextmanager
+def _connect(chosen: Options) -> Iterator[Bus]:
+    """The server that was named, in a namespace of the demo's own, or else a server of the demo's own."""
+    if chosen.settings.url is not None:
+        namespace = chosen.namespace or f"notify-demo-{secrets.token_hex(3)}"
+        with msgspec.structs.replace(chosen, namespace=namespace).connect(name="notify-demo") as bus:
+            yield bus
+        return
+    with private_server() as server, msgspec.structs.replace(chosen, url=server.url).connect(name="notify-demo") as bus:
+        yield bus
+
+
+def _clean_up(bus: Bus, queue_name: str) -> None:
+    """Remove what would outlive the demo: the log in the storage, and the jobs, which RQ keeps for long."""
+    bus.state(NAME).clear()
+    queue = Queue(queue_name, connection=bus.redis)
+    for registry in (queue.finished_job_registry, queue.failed_job_registry, queue.canceled_job_registry):
+        for job_id in registry.get_job_ids(cleanup=False):
+            registry.remove(job_id, delete_job=True)
+        bus.redis.delete(registry.key)
+    queue.delete(delete_jobs=True)
+
+
+def _until(condition: Callable[[], object], otherwise: str, *, timeout_s: float = READY_S) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise NotifyError(f"the demo failed: {otherwise} within {timeout_s:g} s")
+        time.sleep(0.02)

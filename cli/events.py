@@ -1,0 +1,67 @@
+"""``notify publish`` and ``notify listen``."""
+
+import sys
+import time
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cli.options import AsJson, Url, options
+from notify import Event, Json
+
+__all__ = ["listen", "publish"]
+
+
+def publish(
+    context: typer.Context,
+    topic: Annotated[str, typer.Argument(help="What it is about.")],
+    contents: Annotated[str | None, typer.Argument(help="JSON, or else text; without it, each line of stdin.", show_default=False)] = None,
+    retain_s: Annotated[
+        float | None, typer.Option("--retain", help="Seconds for which later subscribers get it at once; -1 for ever.")
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish an event, and print its id."""
+    chosen = options(context, url=url, as_json=as_json)
+    if contents is None and sys.stdin.isatty():
+        raise typer.BadParameter("give the contents, or pipe them in line by line")
+    lines = [contents] if contents is not None else (line.rstrip("\n") for line in sys.stdin)
+    output = chosen.output
+    with chosen.connect(name="notify-publish") as bus:
+        for line in lines:
+            event_id = bus.publish(topic, _parse(line), retain_s=retain_s)
+            output.record({"topic": topic, "id": event_id}, event_id)
+
+
+def listen(
+    context: typer.Context,
+    topics: Annotated[
+        list[str] | None, typer.Argument(help="Topics and glob patterns; all of them without any.", show_default=False)
+    ] = None,
+    count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after so many events.")] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="End after so many seconds.")] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print events as they happen, until Ctrl-C."""
+    chosen = options(context, url=url, as_json=as_json)
+    output = chosen.output
+    deadline = None if seconds is None else time.monotonic() + seconds
+    with chosen.connect(name="notify-listen") as bus, bus.subscribe(*(topics or ["*"])) as subscriber:
+        output.talk(f"listening to {', '.join(topics or ['*'])} on {bus.redis.address}")
+        heard = 0
+        while (count is None or heard < count) and (deadline is None or time.monotonic() < deadline):
+            item = subscriber.get(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            if item is not None:
+                output.item(item)
+                heard += isinstance(item, Event)
+
+
+def _parse(text: str) -> Json:
+    try:
+        value: Json = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+    return value

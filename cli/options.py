@@ -1,0 +1,46 @@
+"""The options that every command knows, and what they come to together with the environment."""
+
+import os
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cli.output import Output
+from notify import Bus, Settings, connect
+
+__all__ = ["AsJson", "Namespace", "Options", "Url", "options"]
+
+Url = Annotated[
+    str | None, typer.Option("--url", help="Redis server; else $NOTIFY_URL, $REDIS_URL, or the private one.", show_default=False)
+]
+Namespace = Annotated[str | None, typer.Option("--namespace", help="First part of every key; else $NOTIFY_NAMESPACE.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What was asked for before and after the command's name."""
+
+    url: str | None = None
+    namespace: str | None = None
+    as_json: bool = False
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the environment, changed by the options."""
+        asked = {"url": self.url, "namespace": self.namespace}
+        return msgspec.structs.replace(Settings.from_env(os.environ), **{name: value for name, value in asked.items() if value is not None})
+
+    @property
+    def output(self) -> Output:
+        return Output(as_json=self.as_json)
+
+    def connect(self, *, name: str | None = None) -> Bus:
+        """Connect as asked."""
+        return connect(settings=self.settings, name=name)
+
+
+def options(context: typer.Context, *, url: str | None = None, as_json: bool = False) -> Options:
+    """Return the options given before the command's name, overridden by those given after it."""
+    given = context.obj if isinstance(context.obj, Options) else Options()
+    return Options(url if url is not None else given.url, given.namespace, as_json or given.as_json)

@@ -1,0 +1,85 @@
+"""What a command prints: data on stdout, as tables, plain lines or JSON lines; talk on stderr."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from notify import Event, Failure, Gap, Json
+
+__all__ = ["Output"]
+
+
+class Output:
+    """Prints for one command.
+
+    On a terminal that is tables and colour (``NO_COLOR`` is honoured); elsewhere lines with tabs; with ``--json`` one
+    JSON object a line.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._stdout = Console(soft_wrap=True, highlight=False)
+        self._stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+
+    @property
+    def pretty(self) -> bool:
+        """Whether a person looks at it."""
+        return self._stdout.is_terminal and not self.as_json
+
+    def talk(self, text: str, *, style: str = "") -> None:
+        """Tell the person at the terminal something that is not data."""
+        self._stderr.print(text, style=style, markup=False)
+
+    def line(self, text: str, *, style: str = "") -> None:
+        """Print one line of data as it is."""
+        if self.pretty:
+            self._stdout.print(text, style=style, markup=False)
+        else:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+
+    def record(self, record: Mapping[str, Json], text: str, *, style: str = "") -> None:
+        """Print one thing: its record as JSON, or its text."""
+        self.line(msgspec.json.encode(record).decode() if self.as_json else text, style=style)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Mapping[str, Json]], *, empty: str) -> None:
+        """Print records; ``empty`` is said where there is none and a person looks."""
+        if self.as_json:
+            for row in rows:
+                self.line(msgspec.json.encode(row).decode())
+        elif not self.pretty:
+            for row in rows:
+                self.line("\t".join(_cell(row[column]) for column in columns))
+        elif not rows:
+            self.talk(empty)
+        else:
+            table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+            for row in rows:
+                table.add_row(*(_cell(row[column]) for column in columns))
+            self._stdout.print(table)
+
+    def item(self, item: Event | Gap) -> None:
+        """Print what a subscriber received; a gap is loud."""
+        if isinstance(item, Gap):
+            record: dict[str, Json] = {"gap": item.topic, "reason": item.reason, "first": item.first, "last": item.last}
+            self.record(record, f"GAP in {item.topic}: events after {item.first} are missing ({item.reason})", style="bold red")
+            return
+        contents = item.contents
+        told: dict[str, Json] = {"topic": item.topic, "time": item.time.isoformat(), "source": item.source, "id": item.id}
+        if isinstance(contents, Failure):
+            told["error"] = {"type": contents.type, "message": contents.message, "fatal": contents.fatal}
+            text, style = f"{contents.type}: {contents.message}", "bold red" if contents.fatal else "red"
+        else:
+            told["contents"] = contents
+            text, style = contents if isinstance(contents, str) else msgspec.json.encode(contents).decode(), ""
+        self.record(told, f"{item.time:%H:%M:%S.%f}"[:-3] + f"\t{item.topic}\t{text}", style=style)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)

@@ -1,0 +1,49 @@
+"""``notify up``: everything of the lab on this machine, in the foreground."""
+
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+
+from cli.options import AsJson, Url, options
+from cli.processes import Child, environ_of
+from cli.signals import Stop
+from cli.worker import BUILT_IN_MODULES, BUILT_IN_QUEUES
+from workers import Pool, WorkerOptions
+
+__all__ = ["up"]
+
+
+def up(
+    context: typer.Context,
+    size: Annotated[int | None, typer.Option("--number", "-n", min=1, help="Worker processes.", show_default="one per core")] = None,
+    modules: Annotated[list[str] | None, typer.Option("--import", help="Module whose jobs may run, beside the built-in ones.")] = None,
+    interval_s: Annotated[float, typer.Option("--interval", min=0.001, help="Seconds between two readings.")] = 1.0,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run server, storage, thermometer, recorder and workers, and print what happens; Ctrl-C stops them in order."""
+    chosen = options(context, url=url, as_json=as_json)
+    output = chosen.output
+    with Stop() as stop, chosen.connect(name="notify-up") as bus, bus.subscribe("*") as events, ExitStack() as running:
+        environ = environ_of(bus.settings)
+        asked = WorkerOptions(settings=bus.settings, queues=BUILT_IN_QUEUES, modules=(*BUILT_IN_MODULES, *(modules or ())))
+        # They are stopped in the opposite order: intake first, then the workers finish, then the storage withdraws.
+        children = [Child(["storage"], environ=environ)]
+        running.callback(children[0].stop)
+        pool = running.enter_context(Pool(asked, size=size))
+        for arguments in (["recorder"], ["thermometer", "--interval", f"{interval_s:g}"]):
+            children.append(Child(arguments, environ=environ))
+            running.callback(children[-1].stop)
+        output.talk(f"server at {bus.redis.address}, {pool.size} workers on {', '.join(asked.queues)}; Ctrl-C stops all")
+        if bus.socket_path is not None:
+            output.talk(f"look inside with: redis-cli -s {bus.socket_path}")
+        while not stop.asked:
+            item = events.get(0.2)
+            if item is not None:
+                output.item(item)
+            pool.check()
+            for child in [child for child in children if child.ended is not None]:
+                children.remove(child)
+                output.talk(f"{child.name} (process {child.pid}) ended with {child.ended}", style="red")
+        output.talk("stopping: intake, workers, storage")

@@ -1,0 +1,42 @@
+"""``notify worker``."""
+
+from typing import Annotated
+
+import typer
+
+from cli.options import Url, options
+from cli.signals import Stop
+from workers import Pool, WorkerOptions
+from workers.definition import load_jobs
+
+__all__ = ["BUILT_IN_MODULES", "BUILT_IN_QUEUES", "worker"]
+
+BUILT_IN_MODULES = ("workers.storage", "workers.temperature")
+BUILT_IN_QUEUES = ("temperature", "storage")
+
+
+def worker(
+    context: typer.Context,
+    queues: Annotated[list[str] | None, typer.Argument(help="Queues, the most urgent first.", show_default="temperature storage")] = None,
+    size: Annotated[int | None, typer.Option("--number", "-n", min=1, help="Worker processes.", show_default="one per core")] = None,
+    modules: Annotated[list[str] | None, typer.Option("--import", help="Module whose jobs may run, beside the built-in ones.")] = None,
+    burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every job.")] = False,
+    url: Url = None,
+) -> None:
+    """Run worker processes until Ctrl-C; the jobs in hand are finished first, a second Ctrl-C ends them."""
+    chosen = options(context, url=url)
+    names = (*BUILT_IN_MODULES, *(modules or ()))
+    load_jobs(names)  # a mistake here is told once, and now
+    with chosen.connect(name="notify-worker") as bus, Stop() as stop:
+        asked = WorkerOptions(
+            settings=bus.settings,
+            queues=tuple(queues or BUILT_IN_QUEUES),
+            modules=names,
+            burst=burst,
+            log_level="INFO" if verbose else "WARNING",
+        )
+        with Pool(asked, size=size) as pool:
+            chosen.output.talk(f"{pool.size} workers on {', '.join(asked.queues)} at {bus.redis.address}")
+            while pool.check() and not stop.wait(0.2):
+                continue
