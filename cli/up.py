@@ -8,7 +8,7 @@ import typer
 from cli.options import AsJson, Url, options
 from cli.processes import Child, environ_of
 from cli.signals import Stop
-from cli.worker import BUILT_IN_MODULES, BUILT_IN_QUEUES
+from cli.worker import BUILT_IN_QUEUES, modules_to_load
 from workers import Pool, WorkerOptions
 
 __all__ = ["up"]
@@ -25,9 +25,10 @@ def up(
     """Run server, storage, thermometer, recorder and workers, and print what happens; Ctrl-C stops them in order."""
     chosen = options(context, url=url, as_json=as_json)
     output = chosen.output
+    names = modules_to_load(modules)
     with Stop() as stop, chosen.connect(name="notify-up") as bus, bus.subscribe("*") as events, ExitStack() as running:
         environ = environ_of(bus.settings)
-        asked = WorkerOptions(settings=bus.settings, queues=BUILT_IN_QUEUES, modules=(*BUILT_IN_MODULES, *(modules or ())))
+        asked = WorkerOptions(settings=bus.settings, queues=BUILT_IN_QUEUES, modules=names)
         # They are stopped in the opposite order: intake first, then the workers finish, then the storage withdraws.
         children = [Child(["storage"], environ=environ)]
         running.callback(children[0].stop)

@@ -1,5 +1,7 @@
 """``notify worker``."""
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -9,7 +11,7 @@ from cli.signals import Stop
 from workers import Pool, WorkerOptions
 from workers.definition import load_jobs
 
-__all__ = ["BUILT_IN_MODULES", "BUILT_IN_QUEUES", "worker"]
+__all__ = ["BUILT_IN_MODULES", "BUILT_IN_QUEUES", "modules_to_load", "worker"]
 
 BUILT_IN_MODULES = ("workers.storage", "workers.temperature")
 BUILT_IN_QUEUES = ("temperature", "storage")
@@ -26,8 +28,7 @@ def worker(
 ) -> None:
     """Run worker processes until Ctrl-C; the jobs in hand are finished first, a second Ctrl-C ends them."""
     chosen = options(context, url=url)
-    names = (*BUILT_IN_MODULES, *(modules or ()))
-    load_jobs(names)  # a mistake here is told once, and now
+    names = modules_to_load(modules)
     with chosen.connect(name="notify-worker") as bus, Stop() as stop:
         asked = WorkerOptions(
             settings=bus.settings,
@@ -40,3 +41,16 @@ def worker(
             chosen.output.talk(f"{pool.size} workers on {', '.join(asked.queues)} at {bus.redis.address}")
             while pool.check() and not stop.wait(0.2):
                 continue
+
+
+def modules_to_load(asked: list[str] | None) -> tuple[str, ...]:
+    """Return the built-in modules and those asked for, after importing them once: a mistake is told here and now.
+
+    Raises:
+        ModuleLoadError: one cannot be imported, or defines no job.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as ``python -m`` has it, in the worker processes too
+    names = (*BUILT_IN_MODULES, *(asked or ()))
+    load_jobs(names)
+    return names
