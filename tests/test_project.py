@@ -1,0 +1,88 @@
+"""What holds for the project as a whole: its documents, its files, its promises about itself."""
+
+import ast
+import re
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import metadata
+from pathlib import Path
+
+import pytest
+
+import notify.keys
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("notify", "workers", "cli")
+
+
+def sources() -> list[Path]:
+    """The files of the packages as they are installed, which need not be those beside the tests."""
+    folders = [Path(import_module(name).__file__ or "").parent for name in PACKAGES]
+    return [path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".lua")]
+
+
+def test_the_compose_file_keeps_to_the_compose_schema() -> None:
+    command = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", ROOT / "compose.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_compose_file_runs_only_commands_that_exist() -> None:
+    import_yaml = import_module("yaml")
+    services = import_yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    assert set(services) == {"redis", "storage", "thermometer", "recorder", "worker"}
+    for name in set(services) - {"redis"}:
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", *services[name]["command"], "--help"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{name}: {done.stderr}"
+        assert services[name]["healthcheck"]["test"]
+
+
+def test_the_documented_data_model_is_that_of_the_keys_module() -> None:
+    described = notify.keys.__doc__ or ""
+    tables = described[described.index("=====") : described.index("Topics of our own")].rstrip()
+    assert tables in (ROOT / "docs" / "data-model.md").read_text()
+
+
+def test_nothing_is_pickled() -> None:
+    assert not [path for path in sources() if "pickle" in path.read_text()]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_package_says_that_it_is_typed(package: str) -> None:
+    assert Path(import_module(package).__file__ or "").with_name("py.typed").exists()
+
+
+@pytest.mark.parametrize("package", ["notify", "workers"])
+def test_what_is_exported_is_sorted_and_there(package: str) -> None:
+    module = import_module(package)
+    exported = module.__all__
+    assert exported == sorted(exported, key=lambda name: (not name[0].isupper(), name))
+    assert all(hasattr(module, name) for name in exported)
+
+
+def test_the_version_is_the_one_of_the_changelog() -> None:
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert metadata("notify-workers")["Version"] == newest[1]
+
+
+def test_every_script_opens_with_its_keys_arguments_and_result() -> None:
+    for path in sources():
+        text = path.read_text()
+        if path.suffix != ".lua" or "it is not run by itself" in text:
+            continue
+        header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("--"))
+        assert "-- KEYS " in header, path
+        assert "-- ARGV " in header, path
+        assert "-- returns " in header, path
+
+
+def test_no_key_is_spelled_out_beyond_the_keys_modules() -> None:
+    for path in sources():
+        if path.suffix == ".py" and path.name not in ("keys.py", "rq_keys.py"):
+            literals = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+            keys = [value for value in literals if isinstance(value, str) and re.match(r"(rq|notify):\w", value)]
+            assert keys in ([], ["notify:"]), f"{path}: {keys}"
