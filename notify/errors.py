@@ -13,7 +13,8 @@
     ├── EventError
     │   ├── InvalidTopicError
     │   ├── ContentsError            contents that JSON cannot hold
-    │   └── PayloadTooLargeError
+    │   ├── PayloadTooLargeError
+    │   └── PublisherFullError       a background publisher has no room for more
     ├── SubscriptionError
     │   ├── EmptySubscriptionError
     │   ├── DuplicateClientNameError
@@ -50,6 +51,7 @@ __all__ = [
     "NotSubscribedError",
     "NotifyError",
     "PayloadTooLargeError",
+    "PublisherFullError",
     "ServerError",
     "ServerRefusedError",
     "ServerUnreachableError",
@@ -109,6 +111,10 @@ class ContentsError(EventError, TypeError):
 
 class PayloadTooLargeError(EventError, ValueError):
     """The encoded event is above the payload limit."""
+
+
+class PublisherFullError(EventError):
+    """Too many events wait to be sent."""
 
 
 class SubscriptionError(NotifyError):

@@ -9,7 +9,7 @@ from notify.scripts import Scripts
 from notify.strict_json import Json
 from notify.topic import check_topic
 
-__all__ = ["FOR_EVER", "Publisher", "publish"]
+__all__ = ["FOR_EVER", "Publisher", "publish", "retain_ms"]
 
 FOR_EVER: Final = -1.0
 """A lifetime that does not end."""
@@ -33,7 +33,7 @@ def publish(scripts: Scripts, event: Event, *, retain_s: float | None = None) ->
     """
     check_topic(event.topic)
     body = encode(event, max_bytes=scripts.client.settings.max_payload_bytes)
-    return scripts.publish(event.topic, body, retain_ms=_retain_ms(retain_s))
+    return scripts.publish(event.topic, body, retain_ms=retain_ms(retain_s))
 
 
 class Publisher:
@@ -60,7 +60,8 @@ class Publisher:
         return f"<Publisher of {self.topic!r}>"
 
 
-def _retain_ms(retain_s: float | None) -> int | None:
+def retain_ms(retain_s: float | None) -> int | None:
+    """Return a lifetime as ``publish.lua`` takes it (``None``: leave the retained value alone), else raise `SettingsError`."""
     if retain_s is None or retain_s == FOR_EVER:
         return None if retain_s is None else -1
     if not isinstance(retain_s, int | float) or not math.isfinite(retain_s) or retain_s < 0:

@@ -2,11 +2,10 @@
 
 import hashlib
 import re
-import secrets
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import redis
@@ -16,10 +15,13 @@ from notify.event import Event, Failure, encode
 from notify.keys import SERVICES_TOPIC, Keys, due_member
 from notify.strict_json import Json
 
-__all__ = ["Page", "ScriptRunner", "Scripts", "load_script"]
+__all__ = ["Item", "Page", "ScriptRunner", "Scripts", "load_script"]
 
 HEAD_MS: Final = 30 * 86_400_000
 """How long the head of a topic outlives its last event."""
+
+SENT_MS: Final = 3_600_000
+"""How long the last batch of a publisher is remembered: longer than anybody tries to send it again."""
 
 _INCLUDE: Final = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 
@@ -44,6 +46,7 @@ class ScriptRunner:
         self.client = client
         self.keys = Keys(client.settings.namespace)
         self._package = package
+        self._limits: list[str | int] = [client.settings.log_length, int(client.settings.retention_s * 1000), HEAD_MS]
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str) -> Any:
         """Run a script.
@@ -75,9 +78,8 @@ class ScriptRunner:
         return encode(event, max_bytes=self.client.settings.max_payload_bytes)
 
     def limits(self) -> list[str | int]:
-        """The four arguments that ``emit`` calls limits."""
-        settings = self.client.settings
-        return [secrets.token_hex(4), settings.log_length, int(settings.retention_s * 1000), HEAD_MS]
+        """The three arguments that ``emit`` calls limits."""
+        return self._limits
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -88,18 +90,43 @@ class Page(msgspec.Struct, frozen=True):
     entries: list[tuple[str, str, str, bytes]]
 
 
+class Item(NamedTuple):
+    """An event on its way: topic, body without stamp, and lifetime as retained value as in ``publish.lua``."""
+
+    topic: str
+    body: bytes
+    retain_ms: int | None
+
+
 class Scripts(ScriptRunner):
     """The atomic steps of events, directory and state."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client, "notify")
 
-    def publish(self, topic: str, body: bytes, *, retain_ms: int | None = None) -> str:
-        """Log and publish one event; ``retain_ms`` as in ``publish.lua``. Returns its id."""
-        keys = [*self.emit_keys(topic), self.keys.retained(topic)]
-        retain = "" if retain_ms is None else str(retain_ms)
-        args: list[str | bytes | int] = [self.keys.channel(topic), topic, body, retain, *self.limits()]
-        return _text(self.run("publish", keys, args, action=f"publishing on {topic!r}"))
+    def publish(self, topic: str, body: bytes, *, retain_ms: int | None = None, once: str | None = None) -> str:
+        """Log and publish one event; ``retain_ms`` as in ``publish.lua``, ``once`` an idempotency key. Returns its id."""
+        keys = self.keys
+        all_keys = [keys.log(topic), keys.topic(topic), keys.topics, keys.retained(topic)]
+        args = [keys.channel(topic), topic, body, "" if retain_ms is None else str(retain_ms), *self.limits()]
+        if once is not None:
+            all_keys.append(keys.once(once))
+            args.append(int(self.client.settings.retention_s * 1000))
+        return _text(self.run("publish", all_keys, args, action=f"publishing on {topic!r}"))
+
+    def publish_many(self, publisher: str, batch: int, items: Sequence[Item]) -> list[tuple[int, str]]:
+        """Publish a batch, once however often it is sent. Returns place and problem of those that were refused."""
+        keys = self.keys
+        numbers = {topic: number for number, topic in enumerate(dict.fromkeys(item.topic for item in items), 1)}
+        all_keys = [keys.sent(publisher), keys.topics]
+        args: list[str | bytes | int] = [batch, SENT_MS, *self.limits(), len(numbers)]
+        for topic in numbers:
+            all_keys += [keys.log(topic), keys.topic(topic), keys.retained(topic)]
+            args += [keys.channel(topic), topic]
+        for topic, body, retain_ms in items:
+            args += (numbers[topic], body, "" if retain_ms is None else retain_ms)
+        refused = self.run("publish_many", all_keys, args, action=f"publishing {len(items)} events")
+        return [(int(index), _text(problem)) for index, problem in refused]
 
     def catch_up(self, topic: str, *, after: str, count: int) -> Page:
         """Read at most ``count`` entries of a topic's log after the bare id ``after``."""

@@ -3,7 +3,7 @@
 -- The heartbeat of one incarnation of a service. It never brings back what was withdrawn.
 -- KEYS    1 ns:due  2 ns:service:<name>  3 ns:tombstone:<name>  4 ns:log:services  5 ns:topic:services  6 ns:topics
 -- ARGV    1 <name>#<incarnation>  2 incarnation  3 ttl_ms  4 ms after a beat until suspect
---         5 channel of services  6 its topic  7 body of the announcement that it is back  8-11 limits
+--         5 channel of services  6 its topic  7 body of the announcement that it is back  8-10 limits
 -- returns "alive", or why it is not: "killed", "withdrawn", "expired" or "gone" (the directory does not know)
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
   local stone = redis.call('HMGET', KEYS[3], 'incarnation', 'reason')

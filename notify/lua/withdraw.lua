@@ -5,7 +5,7 @@
 --         6 ns:log:services  7 ns:topic:services  8 ns:topics  9 ns:log:<status>  10 ns:topic:<status>
 --         11... ns:provides:<capability>
 -- ARGV    1 name  2 incarnation  3 reason  4 why  5 "1" only if it is due (the sweep)
---         6 channel of services  7 its topic  8 body for it  9 channel of status  10 its topic  11 body for it  12-15 limits
+--         6 channel of services  7 its topic  8 body for it  9 channel of status  10 its topic  11 body for it  12-14 limits
 -- returns the id of the status event, or false if this incarnation is not there any more (or not due)
 local member = ARGV[1] .. '#' .. ARGV[2]
 local now = now_ms()

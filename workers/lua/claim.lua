@@ -5,7 +5,7 @@
 -- The gate before a job starts: it starts, or it never will.
 -- KEYS    1 ns:losses  2 ns:services  3-6 rq:queue, rq:canceled, rq:deferred, rq:scheduled  7-9 log, head and list of the topic
 --         10 rq:job:<id>  11... ns:needs:<service>
--- ARGV    1 id  2 fence  3 worker  4 started_at  5-7 channel, topic, body  8 ended_at  9 keep_ms  10-13 limits
+-- ARGV    1 id  2 fence  3 worker  4 started_at  5-7 channel, topic, body  8 ended_at  9 keep_ms  10-12 limits
 -- returns "started", or why not: "lost:<service>" (it is canceled now), "status:<status>", or "missing"
 local job, id = KEYS[10], ARGV[1]
 local status = redis.call('HGET', job, 'status')
