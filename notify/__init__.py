@@ -3,7 +3,9 @@
 Start with `connect`. The ``workers`` package adds jobs.
 """
 
-from notify.bus import Bus, connect
+from notify.background import BackgroundPublisher
+from notify.bus import Bus
+from notify.connect import connect
 from notify.directory import Directory, ServiceInfo
 from notify.errors import (
     ClosedError,
@@ -11,10 +13,12 @@ from notify.errors import (
     ContentsError,
     DirectoryError,
     DuplicateClientNameError,
+    DuplicateMessageError,
     EmbeddedServerError,
     EmptySubscriptionError,
     EventError,
     FencedError,
+    InvalidPositionError,
     InvalidServiceError,
     InvalidTopicError,
     MissingKeyError,
@@ -22,6 +26,7 @@ from notify.errors import (
     NotifyError,
     NotSubscribedError,
     PayloadTooLargeError,
+    PublisherFullError,
     ServerError,
     ServerRefusedError,
     ServerUnreachableError,
@@ -32,9 +37,13 @@ from notify.errors import (
     SettingsError,
     StateError,
     SubscriptionError,
+    UnknownMessageError,
 )
 from notify.event import Event, Failure, Gap
+from notify.link import LinkState, LinkStatus
+from notify.listener import QueuedListener
 from notify.manager import NotificationManager
+from notify.message import Message, Messages
 from notify.monitor import Monitor
 from notify.publisher import Publisher
 from notify.service import Service
@@ -46,6 +55,7 @@ from notify.watch import Available, Change, Suspect, Watch, Withdrawn
 
 __all__ = [
     "Available",
+    "BackgroundPublisher",
     "Bus",
     "Change",
     "ClosedError",
@@ -54,6 +64,7 @@ __all__ = [
     "Directory",
     "DirectoryError",
     "DuplicateClientNameError",
+    "DuplicateMessageError",
     "EmbeddedServerError",
     "EmptySubscriptionError",
     "Event",
@@ -61,9 +72,14 @@ __all__ = [
     "Failure",
     "FencedError",
     "Gap",
+    "InvalidPositionError",
     "InvalidServiceError",
     "InvalidTopicError",
     "Json",
+    "LinkState",
+    "LinkStatus",
+    "Message",
+    "Messages",
     "MissingKeyError",
     "Monitor",
     "NoServerBinaryError",
@@ -72,6 +88,8 @@ __all__ = [
     "NotifyError",
     "PayloadTooLargeError",
     "Publisher",
+    "PublisherFullError",
+    "QueuedListener",
     "ServerError",
     "ServerRefusedError",
     "ServerUnreachableError",
@@ -88,6 +106,7 @@ __all__ = [
     "Subscriber",
     "SubscriptionError",
     "Suspect",
+    "UnknownMessageError",
     "Watch",
     "Withdrawn",
     "connect",

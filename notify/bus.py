@@ -1,72 +1,38 @@
-"""The public face: `connect` and the `Bus` it returns."""
+"""The bus: events, directory, services and state behind one thin face."""
 
-import os
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 import msgspec
 
-from notify.connection import Client, open_client, process_name
+from notify.background import BackgroundPublisher, WhenFull
+from notify.connection import Client
 from notify.directory import Directory
-from notify.embedded import EmbeddedServer, default_directory
-from notify.errors import ClosedError
-from notify.event import Event, Failure
+from notify.embedded import EmbeddedServer
+from notify.errors import ClosedError, ContentsError, ServerUnreachableError
+from notify.event import Event, Failure, Gap
 from notify.keys import Keys
+from notify.link import Link, LinkHandler
+from notify.listener import QueuedListener
+from notify.listener import WhenFull as ListenerFull
 from notify.manager import NotificationManager
+from notify.message import Message, Messages
 from notify.monitor import Monitor
-from notify.publisher import Publisher, publish
+from notify.publisher import Publisher, publish, publish_unlogged
 from notify.scripts import Scripts
 from notify.service import Service
-from notify.settings import Settings
+from notify.settings import Settings, positive
 from notify.state import State
 from notify.strict_json import Json
 from notify.subscriber import Subscriber
 
-__all__ = ["Bus", "connect"]
+__all__ = ["ONE_ATTEMPT", "Bus"]
 
-
-def connect(
-    url: str | None = None,
-    *,
-    settings: Settings | None = None,
-    environ: Mapping[str, str] | None = None,
-    name: str | None = None,
-) -> "Bus":
-    """Connect to a Redis server, or to the private one of this user.
-
-    Args:
-        url: ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``. Without one, and without
-            ``$NOTIFY_URL`` and ``$REDIS_URL``, a private server is found or started; it ends with its last user.
-        settings: everything else that can be set; by default read from ``environ``.
-        environ: instead of ``os.environ``.
-        name: what this process calls itself, as source of events and in ``CLIENT LIST``; by default ``host:pid``.
-
-    Returns:
-        A bus; close it, or use it as a context manager.
-
-    Raises:
-        SettingsError: the URL or a setting cannot be used.
-        ServerUnreachableError: nobody answers at the address.
-        ServerRefusedError: the server wants another password, or is older than Redis 6.2.
-        EmbeddedServerError: the private server would not start.
-    """
-    environ = os.environ if environ is None else environ
-    settings = settings or Settings.from_env(environ)
-    if url is not None:
-        settings = msgspec.structs.replace(settings, url=url)
-    embedded = None
-    if settings.url is None:
-        embedded = EmbeddedServer(default_directory(environ), environ)
-        settings = msgspec.structs.replace(settings, url=embedded.url)
-    try:
-        client = open_client(settings, name=name or process_name())
-        client.check()
-    except BaseException:
-        if embedded is not None:
-            embedded.close()
-        raise
-    return Bus(client, name=name or process_name(), embedded=embedded)
+ONE_ATTEMPT: Final = -1.0
+"""As ``retry_s``: try once, and raise."""
 
 
 class Bus:
@@ -81,7 +47,22 @@ class Bus:
         self._scripts = Scripts(client)
         self._embedded = embedded
         self._monitor: Monitor | None = None
+        self._link: Link | None = None
+        self.messages = Messages()
+        """The message classes that this bus knows."""
         self._closed = False
+
+    def open(self, *, retry_s: float = ONE_ATTEMPT, on_link: LinkHandler | None = None) -> None:
+        """Make sure that the server answers; `connect` does this. Arguments and errors as there."""
+        if on_link is not None:
+            self._link = Link(self._client, on_link).open()
+        while True:
+            try:
+                return self._client.check()
+            except ServerUnreachableError:
+                if retry_s == ONE_ATTEMPT:
+                    raise
+            time.sleep(positive(retry_s, "retry_s"))
 
     @property
     def redis(self) -> Client:
@@ -102,31 +83,51 @@ class Bus:
         """Where the private server listens; ``None`` on a server that was named."""
         return self._embedded.socket_path if self._embedded else None
 
-    def publish(self, topic: str, contents: Json | Failure | BaseException, *, retain_s: float | None = None) -> str:
+    def publish(
+        self,
+        topic: str | Message,
+        contents: Json | Failure | BaseException | msgspec.UnsetType = msgspec.UNSET,
+        *,
+        retain_s: float | None = None,
+        key: str | None = None,
+    ) -> str:
         """Publish one event; one round trip.
 
         Args:
-            topic: what it is about; at most 512 bytes, no pattern.
+            topic: what it is about; at most 512 bytes, no pattern. Or a message, which knows its topic and is the contents.
             contents: any JSON value, or an error, which travels as type and message.
             retain_s: for how many seconds a new subscriber still gets it at once; ``-1`` for ever, ``0`` drops what is
                 retained, ``None`` leaves that alone.
+            key: idempotency key: a second event with the same one, within the retention, is not published.
 
         Returns:
-            The event's id.
+            The event's id; with a key that was used before, the id of the first one.
 
         Raises:
             InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was sent.
-            ServerUnreachableError: no answer; it may have been published.
+            ServerUnreachableError: no answer; it may have been published. With a key it can be tried again.
+        """
+        return publish(self._scripts, self._event(topic, contents), retain_s=retain_s, key=key)
+
+    def publish_unlogged(self, topic: str | Message, contents: Json | Failure | BaseException | msgspec.UnsetType = msgspec.UNSET) -> None:
+        """Publish to who listens now, without log, id or repair: for events that come fast and may be lost. Errors as for `publish`."""
+        publish_unlogged(self._scripts, self._event(topic, contents))
+
+    def background_publisher(self, *, max_items: int = 10_000, when_full: WhenFull = "raise") -> BackgroundPublisher:
+        """Return a publisher whose `put` does not wait for the server; use it as a context manager.
+
+        Args:
+            max_items: events that may wait to be sent.
+            when_full: what `put` does then: ``raise`` `PublisherFullError`, ``block`` until there is room, or ``drop_oldest``.
         """
         self._check_open()
-        told = Failure.of(contents) if isinstance(contents, BaseException) else contents
-        return publish(self._scripts, Event(topic=topic, contents=told, source=self.name), retain_s=retain_s)
+        return BackgroundPublisher(self._scripts, source=self.name, max_items=max_items, when_full=when_full)
 
-    def register_publisher(self, topic: str) -> Publisher:
-        """Make a topic known before its first event, and return what publishes on it."""
+    def register_publisher(self, topic: str | type[Message]) -> Publisher:
+        """Make a topic known before its first event, and return what publishes on it; given a message class, only that class."""
         self._check_open()
         publisher = Publisher(self._scripts, topic, source=self.name)
-        self._scripts.know(topic)
+        self._scripts.know(publisher.topic)
         return publisher
 
     def topics(self) -> list[str]:
@@ -134,15 +135,34 @@ class Bus:
         self._check_open()
         return self._scripts.topics()
 
-    def subscribe(self, *topics: str) -> Subscriber:
-        """Subscribe to topics and glob patterns; ``"*"`` is all. It is live when this returns.
+    def subscribe(self, *topics: str | type[Message], since: Mapping[str, str] | str | None = None) -> Subscriber:
+        """Subscribe. It is live when this returns.
+
+        Args:
+            topics: names, glob patterns (``"*"`` is all), and message classes, whose events then carry instances.
+            since: an id, ``"start"``, or the `Subscriber.positions` of another time: what came after it is delivered first.
 
         Raises:
             EmptySubscriptionError: no topic was given.
             InvalidTopicError: a topic cannot be subscribed to.
+            InvalidPositionError: ``since`` is no position.
         """
         self._check_open()
-        return Subscriber(self._client, topics, name=self.name)
+        return Subscriber(self._client, topics, since=since, name=self.name)
+
+    def listen(
+        self, *topics: str, callback: Callable[[Event | Gap], object], max_items: int = 1_000, when_full: ListenerFull = "block"
+    ) -> QueuedListener:
+        """Return a listener that receives in a process of its own and calls back in a thread; open it to start.
+
+        Args:
+            topics: names and glob patterns.
+            callback: takes an `Event`, or a `Gap`.
+            max_items: events that may wait for the callback.
+            when_full: ``block`` or ``drop_oldest``.
+        """
+        self._check_open()
+        return QueuedListener(self._client, topics, callback, max_items=max_items, when_full=when_full)
 
     def manager(self, name: str = "notification-manager") -> NotificationManager:
         """Return a notification manager for callbacks; it is a service of that name while it is open."""
@@ -192,8 +212,9 @@ class Bus:
         if self._closed:
             return
         self._closed = True
-        if self._monitor is not None:
-            self._monitor.close()
+        for part in (self._monitor, self._link):
+            if part is not None:
+                part.close()
         self._client.close()
         if self._embedded is not None:
             self._embedded.close()
@@ -206,6 +227,16 @@ class Bus:
 
     def __repr__(self) -> str:
         return f"<Bus {self._client.address} namespace {self.settings.namespace!r}{' (closed)' if self._closed else ''}>"
+
+    def _event(self, topic: str | Message, contents: Json | Failure | BaseException | msgspec.UnsetType) -> Event:
+        self._check_open()
+        if isinstance(topic, Message):
+            if type(topic) not in self.messages:
+                self.messages.add(type(topic))
+            return Event(topic=topic.topic, contents=topic, source=self.name)
+        if isinstance(contents, msgspec.UnsetType):
+            raise ContentsError(f"there is nothing to publish on {topic!r}: give contents; None, 0 and [] are some")
+        return Event(topic=topic, contents=Failure.of(contents) if isinstance(contents, BaseException) else contents, source=self.name)
 
     def _start_monitor(self) -> None:
         if self._monitor is None:

@@ -59,11 +59,13 @@ class Client(redis.Redis):
         except redis.RedisError as exc:
             raise ServerRefusedError(f"{self.address} refused while {action}: {exc}") from exc
 
-    def clone(self, *, name: str) -> "Client":
-        """Open a client of its own to the same server, with ``name`` in ``CLIENT LIST``."""
+    def clone(self, *, name: str, timeout_s: float | None = None) -> "Client":
+        """Open a client of its own to the same server, with ``name`` in ``CLIENT LIST``, and another timeout for commands if given."""
         if self.settings.url and self.settings.url.startswith(SENTINEL):
             return open_client(self.settings, name=name)
         options = {**self.connection_pool.connection_kwargs, "client_name": _client_name(name)}
+        if timeout_s is not None:
+            options["socket_timeout"] = timeout_s
         return Client(redis.ConnectionPool(self.connection_pool.connection_class, **options), settings=self.settings)
 
     def check(self) -> None:

@@ -14,9 +14,12 @@
     │   ├── InvalidTopicError
     │   ├── ContentsError            contents that JSON cannot hold
     │   ├── PayloadTooLargeError
-    │   └── PublisherFullError       a background publisher has no room for more
+    │   ├── PublisherFullError       a background publisher has no room for more
+    │   ├── DuplicateMessageError    two message classes of one name
+    │   └── UnknownMessageError
     ├── SubscriptionError
     │   ├── EmptySubscriptionError
+    │   ├── InvalidPositionError     a position from which nothing can be resumed
     │   ├── DuplicateClientNameError
     │   └── NotSubscribedError
     ├── DirectoryError
@@ -40,10 +43,12 @@ __all__ = [
     "ContentsError",
     "DirectoryError",
     "DuplicateClientNameError",
+    "DuplicateMessageError",
     "EmbeddedServerError",
     "EmptySubscriptionError",
     "EventError",
     "FencedError",
+    "InvalidPositionError",
     "InvalidServiceError",
     "InvalidTopicError",
     "MissingKeyError",
@@ -62,6 +67,7 @@ __all__ = [
     "SettingsError",
     "StateError",
     "SubscriptionError",
+    "UnknownMessageError",
 ]
 
 
@@ -117,12 +123,24 @@ class PublisherFullError(EventError):
     """Too many events wait to be sent."""
 
 
+class DuplicateMessageError(EventError):
+    """Another message class has the same name."""
+
+
+class UnknownMessageError(EventError, LookupError):
+    """No message class has that name."""
+
+
 class SubscriptionError(NotifyError):
     """A subscription cannot be made or ended as asked."""
 
 
 class EmptySubscriptionError(SubscriptionError, ValueError):
     """A subscription names no topic."""
+
+
+class InvalidPositionError(SubscriptionError, ValueError):
+    """A position to resume from is no id of an event."""
 
 
 class DuplicateClientNameError(SubscriptionError):

@@ -18,7 +18,8 @@ from typing import Any, Final
 import msgspec
 
 from notify.errors import ContentsError, PayloadTooLargeError
-from notify.strict_json import Json, encode_json
+from notify.message import Message
+from notify.strict_json import Json, check_json
 
 __all__ = ["Event", "Failure", "Gap", "decode", "encode"]
 
@@ -53,13 +54,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         time: when it happened; aware, in UTC. Defaults to now.
         source: who says so.
         id: place in the topic's log, ``<ms>-<counter>@<epoch>``; ``None`` for what was published by hand or is not published yet.
+        received: when it reached this process; aware, in UTC. ``None`` for what did not come in.
     """
 
     topic: str
-    contents: Json | Failure
+    contents: Json | Failure | Message
     time: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
     source: str | None = None
     id: str | None = None
+    received: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.time.tzinfo is None:
@@ -69,6 +72,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         contents = self.contents
+        if isinstance(contents, Message):
+            contents = contents.to_contents()
         text = str(contents) if isinstance(contents, str | Failure) else json.dumps(contents, ensure_ascii=False)
         # time.asctime is %c of the C locale, whatever locale the process is in.
         return f"New event\nTopic: {self.topic}\nTime: {clock.asctime(self.time.astimezone(UTC).timetuple())}\n{text}"
@@ -101,6 +106,7 @@ class Wire(msgspec.Struct, omit_defaults=True):
     error: Failure | None = None
     id: str | None = None
     prev: str | None = None
+    received: datetime | None = None
 
 
 _WIRE_DECODER: Final = msgspec.json.Decoder(Wire)
@@ -114,13 +120,13 @@ def encode(event: Event, *, max_bytes: int) -> bytes:
         ContentsError: the contents hold something that JSON cannot; the message names the path within.
         PayloadTooLargeError: the result is above ``max_bytes``.
     """
-    if isinstance(event.contents, Failure):
-        wire = Wire(event.topic, event.time, event.source, error=event.contents)
-    else:
-        wire = Wire(
-            event.topic, event.time, event.source, msgspec.Raw(encode_json(event.contents, what=f"the contents for {event.topic!r}"))
-        )
-    body = _WIRE_ENCODER.encode(wire)
+    wire = wire_of(event)
+    if wire.error is None:
+        check_json(wire.contents, what=f"the contents for {event.topic!r}")
+    try:
+        body = _WIRE_ENCODER.encode(wire)
+    except (UnicodeEncodeError, TypeError, RecursionError) as exc:
+        raise ContentsError(f"the event for {event.topic!r} cannot be written as JSON: {exc}") from exc
     if len(body) > max_bytes:
         raise PayloadTooLargeError(
             f"the event for {event.topic!r} has {len(body)} bytes, the limit is {max_bytes}: "
@@ -129,24 +135,51 @@ def encode(event: Event, *, max_bytes: int) -> bytes:
     return body
 
 
+def wire_of(event: Event) -> Wire:
+    """Return the JSON form of an event as a struct, with its id."""
+    failed = isinstance(event.contents, Failure)
+    contents = event.contents.checked_contents() if isinstance(event.contents, Message) else event.contents
+    return Wire(
+        event.topic,
+        event.time,
+        event.source,
+        msgspec.UNSET if failed else contents,
+        event.contents if isinstance(event.contents, Failure) else None,
+        event.id,
+        received=event.received,
+    )
+
+
+def event_of(wire: Wire) -> Event:
+    """Return the event that `wire_of` made this of."""
+    contents = wire.contents if wire.error is None else wire.error
+    return Event(topic=wire.topic, contents=contents, time=wire.time, source=wire.source, id=wire.id, received=wire.received)
+
+
 def decode(topic: str, payload: bytes) -> tuple[Event, str | None]:
     """Return the event in a payload, and the bare id of the one before it (``None`` where it carries no stamp).
 
     A payload that is no event of ours is an event without a stamp: its contents are its JSON value, or else its text.
+
+    Raises:
+        ContentsError: it is not even text.
     """
     try:
         wire = _WIRE_DECODER.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return Event(topic=topic, contents=_plain(payload)), None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Event(topic=topic, contents=_plain(topic, payload), received=datetime.now(UTC)), None
     if wire.time.tzinfo is None or (wire.contents is msgspec.UNSET and wire.error is None):
-        return Event(topic=topic, contents=_plain(payload)), None
+        return Event(topic=topic, contents=_plain(topic, payload), received=datetime.now(UTC)), None
     contents = wire.contents if wire.error is None else wire.error
-    return Event(topic=topic, contents=contents, time=wire.time, source=wire.source, id=wire.id), wire.prev
+    return Event(topic=topic, contents=contents, time=wire.time, source=wire.source, id=wire.id, received=datetime.now(UTC)), wire.prev
 
 
-def _plain(payload: bytes) -> Json:
+def _plain(topic: str, payload: bytes) -> Json:
     try:
         value: Json = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return payload.decode(errors="replace")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            return payload.decode()
+        except UnicodeDecodeError as exc:
+            raise ContentsError(f"what was published on {topic!r} is no text: {payload[:40]!r}") from exc
     return value

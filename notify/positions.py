@@ -1,16 +1,20 @@
 """Where a subscriber stands in each topic's log: what comes next, what came already, what is missing."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from notify.errors import InvalidPositionError
 from notify.event import Event, Gap, decode
 from notify.scripts import Page, Scripts
 
-__all__ = ["Positions"]
+__all__ = ["START", "Positions", "check_id"]
 
 PAGE: Final = 500
 """Entries read from a log at once."""
 BEGINNING: Final = "0-0"
+START: Final = "start"
+"""Since when: from the first event that the log still holds."""
 
 
 class Positions:
@@ -20,11 +24,27 @@ class Positions:
         self._scripts = scripts
         self._positions: dict[str, tuple[str, str]] = {}
 
-    def start(self, topics: Sequence[str]) -> None:
-        """Take up the present end of each topic's log as the position."""
+    def start(self, topics: Iterable[str], *, since: Mapping[str, str] | str | None = None) -> None:
+        """Take up a position in each topic.
+
+        Args:
+            topics: which.
+            since: an id per topic (or `START`); a topic that is not named, or all with ``None``, begin at the present end.
+        """
         for topic in topics:
-            page = self._scripts.catch_up(topic, after=BEGINNING, count=0)
-            self._positions[topic] = (page.epoch or "", page.last or BEGINNING)
+            wanted = since if isinstance(since, str) else (since or {}).get(topic)
+            if wanted == START:
+                self._positions[topic] = ("", BEGINNING)
+            elif wanted is not None:
+                bare, _, epoch = wanted.partition("@")
+                self._positions[topic] = (epoch, bare)
+            else:
+                page = self._scripts.catch_up(topic, after=BEGINNING, count=0)
+                self._positions[topic] = (page.epoch or "", page.last or BEGINNING)
+
+    def ids(self) -> dict[str, str]:
+        """The positions, topic by topic, as ids to begin with another time."""
+        return {topic: f"{last}@{epoch}" for topic, (epoch, last) in self._positions.items() if epoch}
 
     def deliver(self, topic: str, payload: bytes) -> Iterator[Event | Gap]:
         """Yield what a live message leads to: nothing if it was delivered already, its event, or first what it shows to be missing."""
@@ -82,3 +102,10 @@ class Positions:
 def _order(bare_id: str) -> tuple[int, int]:
     ms, _, counter = bare_id.partition("-")
     return int(ms), int(counter)
+
+
+def check_id(event_id: object) -> str:
+    """Return the id if it is one that `Bus.publish` returned, or `START`, else raise `InvalidPositionError`."""
+    if event_id != START and not (isinstance(event_id, str) and re.fullmatch(r"\d+-\d+@\w+", event_id)):
+        raise InvalidPositionError(f"since is {event_id!r}: give the id of an event, as publish returns it, or {START!r}")
+    return event_id

@@ -5,17 +5,18 @@ from typing import Final
 
 from notify.errors import ContentsError, SettingsError
 from notify.event import Event, Failure, encode
+from notify.message import Message
 from notify.scripts import Scripts
 from notify.strict_json import Json
 from notify.topic import check_topic
 
-__all__ = ["FOR_EVER", "Publisher", "publish", "retain_ms"]
+__all__ = ["FOR_EVER", "Publisher", "publish", "publish_unlogged", "retain_ms"]
 
 FOR_EVER: Final = -1.0
 """A lifetime that does not end."""
 
 
-def publish(scripts: Scripts, event: Event, *, retain_s: float | None = None) -> str:
+def publish(scripts: Scripts, event: Event, *, retain_s: float | None = None, key: str | None = None) -> str:
     """Publish one event: into the log of its topic, to who listens, and as retained value if asked; one round trip.
 
     Args:
@@ -23,38 +24,57 @@ def publish(scripts: Scripts, event: Event, *, retain_s: float | None = None) ->
         event: what happened.
         retain_s: for how many seconds a new subscriber still gets it at once; ``-1`` for ever, ``0`` drops what is
             retained, ``None`` leaves that alone.
+        key: idempotency key: a second event with the same one, within the retention, is not published.
 
     Returns:
-        The event's id.
+        The event's id; with a key that was used before, the id of the first one.
 
     Raises:
         InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was sent.
-        ServerUnreachableError: no answer; it may have been published.
+        ServerUnreachableError: no answer; it may have been published. With a key it can be tried again.
     """
     check_topic(event.topic)
     body = encode(event, max_bytes=scripts.client.settings.max_payload_bytes)
-    return scripts.publish(event.topic, body, retain_ms=retain_ms(retain_s))
+    return scripts.publish(event.topic, body, retain_ms=retain_ms(retain_s), once=key)
+
+
+def publish_unlogged(scripts: Scripts, event: Event) -> None:
+    """Publish to who listens now, and to nobody else: for topics whose events come fast and may be lost. Errors as for `publish`."""
+    client = scripts.client
+    check_topic(event.topic)
+    body = encode(event, max_bytes=client.settings.max_payload_bytes)
+    with client.translating(f"publishing on {event.topic!r}"):
+        client.publish(scripts.keys.channel(event.topic), body)
 
 
 class Publisher:
-    """Publishes on one topic: what `Bus.register_publisher` returns. Call it with an `Event` or with contents."""
+    """Publishes on one topic: what `Bus.register_publisher` returns. Call it with an `Event`, with contents or with a message.
 
-    def __init__(self, scripts: Scripts, topic: str, *, source: str) -> None:
-        self.topic = check_topic(topic)
+    Args:
+        scripts: the atomic steps of the server.
+        topic: the topic, or a message class: then only messages of that class can be published.
+        source: named in the events.
+    """
+
+    def __init__(self, scripts: Scripts, topic: str | type[Message], *, source: str) -> None:
+        self._class = None if isinstance(topic, str) else topic
+        self.topic = check_topic(topic if isinstance(topic, str) else topic.topic)
         self._scripts = scripts
         self._source = source
 
-    def __call__(self, event: Event | Json | Failure, *, retain_s: float | None = None) -> str:
+    def __call__(self, event: Event | Json | Failure | Message, *, retain_s: float | None = None, key: str | None = None) -> str:
         """Publish and return the event's id; arguments and errors as for `publish`.
 
         Raises:
-            ContentsError: the event is about another topic.
+            ContentsError: it is about another topic, or not of the class that this publisher publishes; a ``TypeError``.
         """
         if not isinstance(event, Event):
             event = Event(topic=self.topic, contents=event, source=self._source)
-        elif event.topic != self.topic:
+        if event.topic != self.topic:
             raise ContentsError(f"an event on {event.topic!r} was given to the publisher of {self.topic!r}")
-        return publish(self._scripts, event, retain_s=retain_s)
+        if self._class is not None and type(event.contents) is not self._class:
+            raise ContentsError(f"the publisher of {self.topic!r} takes a {self._class.__name__}, not a {type(event.contents).__name__}")
+        return publish(self._scripts, event, retain_s=retain_s, key=key)
 
     def __repr__(self) -> str:
         return f"<Publisher of {self.topic!r}>"

@@ -7,7 +7,7 @@ import msgspec
 
 from notify.errors import ContentsError
 
-__all__ = ["Json", "encode_json"]
+__all__ = ["Json", "check_json", "encode_json"]
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | tuple["Json", ...] | dict[str, "Json"] | None
 """What an event's contents and a state's values can be."""
@@ -27,10 +27,15 @@ def encode_json(value: object, *, what: str) -> bytes:
         ContentsError: it holds something that JSON cannot; the message names the path within.
     """
     try:
-        _check(value, what, "")
+        check_json(value, what=what)
         return _ENCODER.encode(value)
     except (UnicodeEncodeError, RecursionError) as exc:
         raise ContentsError(f"{what} cannot be written as JSON: {exc}") from exc
+
+
+def check_json(value: object, *, what: str) -> None:
+    """Raise `ContentsError`, naming the path, if JSON cannot hold the value and give it back."""
+    _check(value, what, "")
 
 
 def _check(value: object, what: str, path: str) -> None:

@@ -6,33 +6,30 @@ does not hold any more becomes one `Gap`. The idea of position and epoch is that
 """
 
 import logging
-import random
-import re
-import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 import redis
 
 from notify.connection import Client
-from notify.errors import ClosedError, EmptySubscriptionError, ServerError
+from notify.errors import ClosedError, ContentsError, InvalidPositionError, ServerError
 from notify.event import Event, Gap, decode
-from notify.positions import Positions
+from notify.message import Message
+from notify.positions import START, Positions, check_id
+from notify.reception import Reception, Tidings
 from notify.scripts import Scripts
-from notify.topic import check_topic_or_pattern, compile_pattern, is_pattern
+from notify.topic import check_topics, compile_pattern, is_pattern
 
 __all__ = ["Subscriber"]
 
-PROBE_AFTER_S: Final = 1.0
-"""Silence after which the server is asked whether it is still there."""
-PROBE_TIMEOUT_S: Final = 2.0
-"""Silence after the question that counts as a dead connection."""
+WAIT_S: Final = 1.0
+"""How long it listens before it looks after the connection."""
 REPAIR_AFTER_S: Final = 5.0
 """Silence after which the log is compared: pub/sub may have lost the last event, and no later one would tell."""
-MAX_BACKOFF_S: Final = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -46,35 +43,49 @@ class Subscriber:
 
     Args:
         client: whose server, settings and namespace to use; the subscriber opens a connection of its own.
-        topics: topic names and glob patterns.
+        topics: topic names, glob patterns, and message classes: those make the contents of their topic instances.
+        since: where to begin: the id of an event (with one topic), `START` for all that the logs hold, or an id per
+            topic as `positions` gives them. Without it: with what comes.
         name: what ``CLIENT LIST`` shows.
 
     Raises:
         EmptySubscriptionError: no topic was given.
         InvalidTopicError: a topic cannot be subscribed to.
+        InvalidPositionError: ``since`` is no position, or one id for several topics.
         ServerUnreachableError, ServerRefusedError: the first connection failed.
     """
 
-    def __init__(self, client: Client, topics: Sequence[str], *, name: str = "subscriber") -> None:
-        if not topics:
-            raise EmptySubscriptionError("subscribe to at least one topic; '*' means all of them")
-        names = [check_topic_or_pattern(topic) for topic in topics]
+    def __init__(
+        self,
+        client: Client,
+        topics: Sequence[str | type[Message]],
+        *,
+        since: Mapping[str, str] | str | None = None,
+        name: str = "subscriber",
+    ) -> None:
+        self._classes = {topic.topic: topic for topic in topics if not isinstance(topic, str)}
+        names = check_topics([topic if isinstance(topic, str) else topic.topic for topic in topics])
+        since = _check_since(since, names)
         self._exact = {topic for topic in names if not is_pattern(topic)}
-        self._patterns: dict[str, re.Pattern[str]] = {topic: compile_pattern(topic) for topic in names if is_pattern(topic)}
+        self._patterns = {topic: compile_pattern(topic) for topic in names if is_pattern(topic)}
         self._client = client.clone(name=name)
         self._scripts = Scripts(self._client)
         self._keys = self._scripts.keys
         self._positions = Positions(self._scripts)
+        self._taken: dict[str, str] = {}
         self._ready: deque[Event | Gap] = deque()
         self._closing = threading.Event()
         self._reading = threading.RLock()
-        self._pubsub: Any = self._client.pubsub()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-        self._outage_since: float | None = None
-        self._heard_at = self._repaired_at = time.monotonic()
-        self._probed = self._must_repair = False
+        self._repaired_at = time.monotonic()
+        self._must_repair = since is not None
+        self._told: set[str] = set()
+        self.skipped = 0
+        """How many messages could not be read and were passed over."""
+        channels = [self._keys.channel(topic) for topic in self._exact]
+        self._reception = Reception(self._client, channels, [self._keys.channel(p) for p in self._patterns], name=repr(self))
         try:
             with self._client.translating("subscribing"):
-                self._open()
+                self._start(since)
         except BaseException:
             self.close()
             raise
@@ -95,12 +106,25 @@ class Subscriber:
             raise ClosedError("this subscriber is closed: subscribe again")
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._reading:
-            while not self._ready and not self._closing.is_set():
-                left_s = PROBE_AFTER_S if deadline is None else min(PROBE_AFTER_S, deadline - time.monotonic())
+            while not self._closing.is_set():
+                if self._ready:
+                    item = self._take()
+                    if item is not None:
+                        return item
+                    continue
+                left_s = WAIT_S if deadline is None else min(WAIT_S, deadline - time.monotonic())
                 heard = self._receive(max(0.0, left_s))
-                if not heard and deadline is not None and time.monotonic() >= deadline:
-                    break
-            return self._ready.popleft() if self._ready and not self._closing.is_set() else None
+                if not heard and not self._ready and deadline is not None and time.monotonic() >= deadline:
+                    return None
+            return None
+
+    @property
+    def positions(self) -> dict[str, str]:
+        """Topic → id of the last event that `get` returned. Stored, and given as ``since`` another time, it goes on from there.
+
+        Who stores them after dealing with each event sees every event at least once, also when it falls in between.
+        """
+        return dict(self._taken)
 
     def __iter__(self) -> Iterator[Event | Gap]:
         """Yield events and gaps until the subscriber is closed."""
@@ -112,9 +136,9 @@ class Subscriber:
     def close(self) -> None:
         """End the subscription; a `get` that waits in another thread returns ``None``. May be called again."""
         self._closing.set()
-        self._wake_reader()
+        self._reception.interrupt()
         with self._reading:
-            self._pubsub.close()
+            self._reception.close()
             self._client.close()
 
     def __enter__(self) -> "Subscriber":
@@ -126,29 +150,18 @@ class Subscriber:
     def __repr__(self) -> str:
         return f"<Subscriber to {', '.join([*sorted(self._exact), *self._patterns])}>"
 
-    def _open(self) -> None:
-        if self._exact:
-            self._pubsub.subscribe(*map(self._keys.channel, self._exact))
-        if self._patterns:
-            self._pubsub.psubscribe(*map(self._keys.channel, self._patterns))
-        early, missing = [], len(self._exact) + len(self._patterns)
-        while missing:
-            message = self._pubsub.get_message(timeout=self._client.settings.command_timeout_s)
-            if message is None:
-                raise redis.TimeoutError("no confirmation of the subscription")
-            if message["type"].endswith("subscribe"):
-                missing -= 1
-            else:
-                early.append(message)
+    def _start(self, since: Mapping[str, str] | str | None) -> None:
+        early = self._reception.open()
         # Live from here on. What was published before counts as seen, but for what is retained.
         topics = self._topics()
-        self._positions.start(topics)
+        self._positions.start(topics, since=since)
+        self._taken = self._positions.ids()
         for topic in topics:
-            retained: Any = self._client.get(self._keys.retained(topic))
+            retained: Any = self._client.get(self._keys.retained(topic)) if since is None else None
             if retained is not None:
                 self._ready.append(decode(topic, retained)[0])
-        for message in early:
-            self._accept(message)
+        for tidings in early:
+            self._accept(tidings)
 
     def _topics(self) -> list[str]:
         """The topics subscribed to by name, and the known ones that match a pattern."""
@@ -160,72 +173,68 @@ class Subscriber:
         return next((pattern for pattern, compiled in self._patterns.items() if compiled.fullmatch(topic)), None)
 
     def _receive(self, timeout_s: float) -> bool:
-        """Read at most one message; keep the connection honest. Returns whether there was a message."""
+        """Read at most one message, and repair what is due. Returns whether there was a message."""
         try:
-            message = self._pubsub.get_message(timeout=timeout_s)
-            if message is None:
-                self._keep_alive()
-            else:
-                self._heard_at, self._probed = time.monotonic(), False
-                self._accept(message)
-            if self._must_repair:
+            tidings = self._reception.receive(timeout_s)
+            if tidings is not None:
+                self._accept(tidings)
+            quiet = tidings is None and time.monotonic() - self._repaired_at >= REPAIR_AFTER_S
+            if self._must_repair or self._reception.resumed or quiet:
                 self._repair()
-            return message is not None
+            return tidings is not None
         except (redis.RedisError, ServerError, OSError) as exc:
-            self._lost(exc, timeout_s)
+            self._reception.pause(exc, at_most_s=timeout_s)
             return False
 
-    def _accept(self, message: dict[str, Any]) -> None:
-        kind = message["type"]
-        if kind in ("message", "pmessage"):
-            topic = self._keys.topic_of(message["channel"].decode())
-            if kind == "pmessage" and self._comes_otherwise(topic, message["pattern"].decode()):
-                return
-            self._ready.extend(self._positions.deliver(topic, message["data"]))
-        elif kind in ("subscribe", "psubscribe"):
-            # redis-py mends a lost connection without a word but this one. Whatever was published meanwhile is in the log.
-            self._must_repair = True
+    def _accept(self, tidings: Tidings) -> None:
+        topic = self._keys.topic_of(tidings.channel)
+        if tidings.pattern is not None and self._comes_otherwise(topic, tidings.pattern):
+            return
+        try:
+            self._ready.extend(self._positions.deliver(topic, tidings.payload))
+        except ContentsError as exc:
+            self._skip(topic, exc)
 
     def _comes_otherwise(self, topic: str, pattern_channel: str) -> bool:
         """Whether the same event comes by name, or through a pattern before this one."""
         first = self._pattern_of(topic)
         return topic in self._exact or (first is not None and pattern_channel != self._keys.channel(first))
 
-    def _keep_alive(self) -> None:
-        now = time.monotonic()
-        if now - self._heard_at > PROBE_AFTER_S + PROBE_TIMEOUT_S:
-            self._pubsub.connection.disconnect()
-            self._heard_at, self._probed = now, False
-            raise redis.ConnectionError(f"silent for {PROBE_AFTER_S + PROBE_TIMEOUT_S:g} s, also when asked")
-        if now - self._heard_at >= PROBE_AFTER_S and not self._probed:
-            self._probed = True
-            self._pubsub.ping()
-        if now - self._repaired_at >= REPAIR_AFTER_S:
-            self._must_repair = True
-
     def _repair(self) -> None:
+        self._must_repair = True  # until it has worked
         for topic in self._topics():
             self._ready.extend(self._positions.repair(topic))
         self._must_repair, self._repaired_at = False, time.monotonic()
-        if self._outage_since is not None:
-            log.warning("%r is connected again after %.1f s", self, time.monotonic() - self._outage_since)
-            self._outage_since = None
+        self._reception.recovered()
 
-    def _lost(self, exc: BaseException, timeout_s: float) -> None:
-        now = time.monotonic()
-        if self._closing.is_set():
-            return
-        if self._outage_since is None:
-            self._outage_since = now
-            log.warning("%r lost its connection to %s and tries again: %s", self, self._client.address, exc)
-        backoff_s = min(MAX_BACKOFF_S, 0.05 + (now - self._outage_since) / 2) * random.uniform(0.5, 1.0)
-        self._closing.wait(min(backoff_s, timeout_s))
+    def _take(self) -> Event | Gap | None:
+        """The next item that is ready; ``None`` if it is one to pass over."""
+        item = self._ready.popleft()
+        position = item.last if isinstance(item, Gap) else item.id
+        if position is not None:
+            self._taken[item.topic] = position
+        cls = self._classes.get(item.topic)
+        if cls is None or isinstance(item, Gap):
+            return item
+        try:
+            return msgspec.structs.replace(item, contents=cls.from_contents(item.contents))
+        except ContentsError as exc:
+            self._skip(item.topic, exc)
+            return None
 
-    def _wake_reader(self) -> None:
-        connection = getattr(self._pubsub, "connection", None)
-        sock = getattr(connection, "_sock", None)
-        if sock is not None:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # it was closed already
+    def _skip(self, topic: str, problem: ContentsError) -> None:
+        """Pass over what cannot be read: counted each time, told the first time."""
+        self.skipped += 1
+        if topic not in self._told:
+            self._told.add(topic)
+            log.error("%r passes over what it cannot read: %s", self, problem)
+
+
+def _check_since(since: Mapping[str, str] | str | None, topics: Sequence[str]) -> Mapping[str, str] | str | None:
+    if since is None or since == START:
+        return since
+    if isinstance(since, Mapping):
+        return {topic: check_id(event_id) for topic, event_id in since.items()}
+    if len(topics) > 1 or is_pattern(topics[0]):
+        raise InvalidPositionError("one id is a position in one topic: for several give a mapping, topic -> id, as `positions` gives it")
+    return {topics[0]: check_id(since)}

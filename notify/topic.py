@@ -1,11 +1,12 @@
 """Names of topics, and the glob patterns that match them."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
-from notify.errors import InvalidTopicError
+from notify.errors import EmptySubscriptionError, InvalidTopicError
 
-__all__ = ["MAX_TOPIC_BYTES", "check_topic", "check_topic_or_pattern", "compile_pattern", "is_pattern"]
+__all__ = ["MAX_TOPIC_BYTES", "check_topic", "check_topic_or_pattern", "check_topics", "compile_pattern", "is_pattern"]
 
 MAX_TOPIC_BYTES: Final = 512
 
@@ -35,6 +36,13 @@ def check_topic_or_pattern(topic: object) -> str:
     if size > MAX_TOPIC_BYTES:
         raise InvalidTopicError(f"a topic of {size} bytes ({topic[:40]!r}…) is too long: the limit is {MAX_TOPIC_BYTES}")
     return topic
+
+
+def check_topics(topics: Sequence[str]) -> tuple[str, ...]:
+    """Return the topics and patterns of a subscription, else raise `EmptySubscriptionError` or `InvalidTopicError`."""
+    if not topics:
+        raise EmptySubscriptionError("subscribe to at least one topic; '*' means all of them")
+    return tuple(check_topic_or_pattern(topic) for topic in topics)
 
 
 def is_pattern(topic: str) -> bool:

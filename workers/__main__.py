@@ -7,7 +7,7 @@ import sys
 import msgspec
 
 from notify import NotifyError
-from notify.bus import connect
+from notify.connect import connect
 from workers.lifeline import die_with_parent
 from workers.pool import WorkerOptions
 from workers.worker import Worker
