@@ -25,10 +25,10 @@ def voter(name: str, choice: str) -> None:
             if not isinstance(event, notify.Event):
                 continue
             contents: Any = event.contents
-            if "motion" in contents:
+            if event.topic == MOTION:
                 for _ in range(2):
                     bus.publish(BALLOTS, {"voter": name, "choice": choice}, key=f"{event.id}:{name}")
-            elif "carried" in contents:
+            elif event.topic == RESULT:
                 print(f"{name} voted {choice}; the motion is {'carried' if contents['carried'] else 'lost'}", flush=True)
                 return
 
