@@ -1,16 +1,27 @@
-"""Run every benchmark on a private server and print what was measured."""
+"""Run the benchmarks, or those that are named, on a server of their own and print what was measured."""
 
 import platform
 import sys
 
 import notify
-from benchmarks.events import publish_one_by_one, receive_and_decode
+from benchmarks.events import latency, publish_in_background, publish_one_by_one, receive_and_decode
 from benchmarks.jobs import no_op_jobs, stop_latency
-from notify.testing import private_server
+from benchmarks.memory import memory_of_a_slow_subscriber
+from benchmarks.server import loopback_server
 
-with private_server() as server, notify.connect(server.url) as bus:
-    version = bus.redis.info("server")
-    print(f"Python {platform.python_version()}, server {version.get('valkey_version') or version['redis_version']} on a unix socket")
-    for benchmark in (publish_one_by_one, receive_and_decode, no_op_jobs, stop_latency):
-        print(benchmark(bus), flush=True)
-sys.exit(0)
+BENCHMARKS = (
+    publish_one_by_one,
+    publish_in_background,
+    receive_and_decode,
+    latency,
+    memory_of_a_slow_subscriber,
+    no_op_jobs,
+    stop_latency,
+)
+
+with loopback_server() as url, notify.connect(url) as bus:
+    info = bus.redis.info("server")
+    print(f"Python {platform.python_version()}, server {info.get('valkey_version') or info['redis_version']} on loopback")
+    for benchmark in BENCHMARKS:
+        if len(sys.argv) == 1 or benchmark.__name__ in sys.argv[1:]:
+            print(benchmark(bus), flush=True)

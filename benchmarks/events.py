@@ -1,17 +1,25 @@
-"""Publishing and receiving, against redis-py's own pub/sub, which neither logs nor repairs."""
+"""Publishing and receiving, against redis-py's own pub/sub, which neither logs nor repairs, and FastStream's broker."""
 
+import asyncio
+import statistics
+import subprocess
+import sys
 import threading
 import time
 from typing import Any, Final
 
 import msgspec
+from faststream.redis import RedisBroker
 
 import notify
 from benchmarks.compare import Comparison, compare
 
-__all__ = ["publish_one_by_one", "receive_and_decode"]
+__all__ = ["latency", "publish_in_background", "publish_one_by_one", "receive_and_decode"]
 
 COUNT: Final = 5_000
+BACKGROUND_COUNT: Final = 50_000
+SAMPLES: Final = 1_000
+PACE_S: Final = 0.001
 CONTENTS: Final = {"celsius": 21.5}
 
 
@@ -34,14 +42,32 @@ def publish_one_by_one(bus: notify.Bus) -> Comparison:
     return compare("publish, one call each", ours, peer, peer_name="redis-py")
 
 
+def publish_in_background(bus: notify.Bus) -> Comparison:
+    """From the first `put` to the end of a clean close; FastStream awaits each publish, as its users do."""
+
+    def ours() -> float:
+        started = time.perf_counter()
+        with bus.background_publisher(max_items=BACKGROUND_COUNT) as publisher:
+            for _ in range(BACKGROUND_COUNT):
+                publisher.put("bench", CONTENTS)
+        return BACKGROUND_COUNT / (time.perf_counter() - started)
+
+    async def publish() -> float:
+        async with RedisBroker(str(bus.settings.url)) as broker:
+            started = time.perf_counter()
+            for _ in range(COUNT):
+                await broker.publish(CONTENTS, channel="bench")
+            return COUNT / (time.perf_counter() - started)
+
+    return compare("publish, background", ours, lambda: asyncio.run(publish()), peer_name="FastStream")
+
+
 def receive_and_decode(bus: notify.Bus) -> Comparison:
     """A backlog of events on a live subscription, decoded, with order and gaps checked on our side."""
 
     def ours() -> float:
         with bus.subscribe("bench") as events:
-            publisher = threading.Thread(target=_publish, args=(bus,))
-            publisher.start()
-            publisher.join()
+            _publish_apart(bus)
             started = time.perf_counter()
             for _ in range(COUNT):
                 assert events.get(5.0) is not None
@@ -51,9 +77,7 @@ def receive_and_decode(bus: notify.Bus) -> Comparison:
         pubsub: Any = bus.redis.pubsub(ignore_subscribe_messages=True)
         pubsub.subscribe(bus.keys.channel("bench"))
         pubsub.get_message(timeout=5.0)
-        publisher = threading.Thread(target=_publish, args=(bus,))
-        publisher.start()
-        publisher.join()
+        _publish_apart(bus)
         started = time.perf_counter()
         received = 0
         while received < COUNT:
@@ -68,6 +92,37 @@ def receive_and_decode(bus: notify.Bus) -> Comparison:
     return compare("receive and decode", ours, peer, peer_name="redis-py + msgspec")
 
 
-def _publish(bus: notify.Bus) -> None:
-    for _ in range(COUNT):
-        bus.publish("bench", CONTENTS)
+def latency(bus: notify.Bus) -> str:
+    """Microseconds from before the publish in one process to after the receipt in another, one event a millisecond."""
+    ours, peer = [], []
+    for _ in range(3):
+        ours.append(_median_us(bus, "notify"))
+        peer.append(_median_us(bus, "redis-py"))
+    ours_us, peer_us = statistics.median(ours), statistics.median(peer)
+    return f"{'latency, paced, p50':<34} ours {ours_us:>9.0f} us  redis-py {peer_us:>9.0f} us  ratio {ours_us / peer_us:.2f}"
+
+
+def _median_us(bus: notify.Bus, side: str) -> float:
+    command = [sys.executable, "-m", "benchmarks.latency_receiver", side, str(bus.settings.url), str(SAMPLES)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as receiver:
+        assert receiver.stdout is not None
+        receiver.stdout.readline()  # it is ready
+        for _ in range(SAMPLES):
+            at = {"sent": time.time()}
+            if side == "notify":
+                bus.publish("latency", at)
+            else:
+                bus.redis.publish(bus.keys.channel("latency"), msgspec.json.encode(at))
+            time.sleep(PACE_S)
+        told, _ = receiver.communicate(timeout=30)
+    return float(told)
+
+
+def _publish_apart(bus: notify.Bus) -> None:
+    def publish() -> None:
+        for _ in range(COUNT):
+            bus.publish("bench", CONTENTS)
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    thread.join()

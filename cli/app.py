@@ -84,6 +84,8 @@ app.command("services")(services.services)
 app.command("kill")(services.kill)
 app.command("publish")(events.publish)
 app.command("listen")(events.listen)
+app.command("topics")(events.topics)
+app.command("spy")(events.spy)
 
 
 def main() -> None:

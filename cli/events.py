@@ -1,4 +1,4 @@
-"""``notify publish`` and ``notify listen``."""
+"""``notify publish``, ``listen``, ``topics`` and ``spy``."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ import typer
 from cli.options import AsJson, Url, options
 from notify import Event, Json
 
-__all__ = ["listen", "publish"]
+__all__ = ["listen", "publish", "spy", "topics"]
 
 
 def publish(
@@ -20,6 +20,7 @@ def publish(
     retain_s: Annotated[
         float | None, typer.Option("--retain", help="Seconds for which later subscribers get it at once; -1 for ever.")
     ] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Idempotency key: with the same one again, nothing is published.")] = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -27,11 +28,13 @@ def publish(
     chosen = options(context, url=url, as_json=as_json)
     if contents is None and sys.stdin.isatty():
         raise typer.BadParameter("give the contents, or pipe them in line by line")
+    if contents is None and key is not None:
+        raise typer.BadParameter("--key is for one event: give its contents")
     lines = [contents] if contents is not None else (line.rstrip("\n") for line in sys.stdin)
     output = chosen.output
     with chosen.connect(name="notify-publish") as bus:
         for line in lines:
-            event_id = bus.publish(topic, _parse(line), retain_s=retain_s)
+            event_id = bus.publish(topic, _parse(line), retain_s=retain_s, key=key)
             output.record({"topic": topic, "id": event_id}, event_id)
 
 
@@ -41,6 +44,7 @@ def listen(
         list[str] | None, typer.Argument(help="Topics and glob patterns; all of them without any.", show_default=False)
     ] = None,
     count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after so many events.")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="Begin after the event of this id, or at the 'start' of the logs.")] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="End after so many seconds.")] = None,
     url: Url = None,
     as_json: AsJson = False,
@@ -49,7 +53,7 @@ def listen(
     chosen = options(context, url=url, as_json=as_json)
     output = chosen.output
     deadline = None if seconds is None else time.monotonic() + seconds
-    with chosen.connect(name="notify-listen") as bus, bus.subscribe(*(topics or ["*"])) as subscriber:
+    with chosen.connect(name="notify-listen") as bus, bus.subscribe(*(topics or ["*"]), since=since) as subscriber:
         output.talk(f"listening to {', '.join(topics or ['*'])} on {bus.redis.address}")
         heard = 0
         while (count is None or heard < count) and (deadline is None or time.monotonic() < deadline):
@@ -57,6 +61,36 @@ def listen(
             if item is not None:
                 output.item(item)
                 heard += isinstance(item, Event)
+
+
+def topics(context: typer.Context, url: Url = None, as_json: AsJson = False) -> None:
+    """List the known topics: events so far, rate over the last minute, length of the log, subscribers by name."""
+    chosen = options(context, url=url, as_json=as_json)
+    with chosen.connect(name="notify-topics") as bus:
+        rows = [
+            {**msgspec.structs.asdict(topic), "last": topic.last.isoformat(timespec="milliseconds") if topic.last else None}
+            for topic in bus.traffic()
+        ]
+        columns = ("topic", "events", "per_s", "log_length", "subscribers", "last")
+        chosen.output.table(columns, rows, empty=f"nothing was published on {bus.redis.address} yet")
+
+
+def spy(
+    context: typer.Context,
+    count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after so many events.")] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print all traffic with source and id, what is published by hand included, until Ctrl-C."""
+    chosen = options(context, url=url, as_json=as_json)
+    with chosen.connect(name="notify-spy") as bus, bus.subscribe("*") as subscriber:
+        chosen.output.talk(f"spying on {bus.redis.address}")
+        seen = 0
+        for item in subscriber:
+            chosen.output.item(item, verbose=True)
+            seen += isinstance(item, Event)
+            if count is not None and seen >= count:
+                return
 
 
 def _parse(text: str) -> Json:

@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from notify import Event, Failure, Gap, Json
+from notify import Event, Failure, Gap, Json, Message
 
 __all__ = ["Output"]
 
@@ -62,8 +62,8 @@ class Output:
                 table.add_row(*(_cell(row[column]) for column in columns))
             self._stdout.print(table)
 
-    def item(self, item: Event | Gap) -> None:
-        """Print what a subscriber received; a gap is loud."""
+    def item(self, item: Event | Gap, *, verbose: bool = False) -> None:
+        """Print what a subscriber received, with source and id if asked; a gap is loud."""
         if isinstance(item, Gap):
             record: dict[str, Json] = {"gap": item.topic, "reason": item.reason, "first": item.first, "last": item.last}
             self.record(record, f"GAP in {item.topic}: events after {item.first} are missing ({item.reason})", style="bold red")
@@ -74,9 +74,11 @@ class Output:
             told["error"] = {"type": contents.type, "message": contents.message, "fatal": contents.fatal}
             text, style = f"{contents.type}: {contents.message}", "bold red" if contents.fatal else "red"
         else:
+            contents = contents.to_contents() if isinstance(contents, Message) else contents
             told["contents"] = contents
             text, style = contents if isinstance(contents, str) else msgspec.json.encode(contents).decode(), ""
-        self.record(told, f"{item.time:%H:%M:%S.%f}"[:-3] + f"\t{item.topic}\t{text}", style=style)
+        origin = f"\t{item.source or '-'}\t{item.id or 'by hand'}" if verbose else ""
+        self.record(told, f"{item.time:%H:%M:%S.%f}"[:-3] + f"\t{item.topic}{origin}\t{text}", style=style)
 
 
 def _cell(value: Any) -> str:

@@ -51,6 +51,7 @@ from notify.settings import Settings
 from notify.state import State
 from notify.strict_json import Json
 from notify.subscriber import Subscriber
+from notify.traffic import TopicInfo
 from notify.watch import Available, Change, Suspect, Watch, Withdrawn
 
 __all__ = [
@@ -106,6 +107,7 @@ __all__ = [
     "Subscriber",
     "SubscriptionError",
     "Suspect",
+    "TopicInfo",
     "UnknownMessageError",
     "Watch",
     "Withdrawn",

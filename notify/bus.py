@@ -28,6 +28,7 @@ from notify.settings import Settings, positive
 from notify.state import State
 from notify.strict_json import Json
 from notify.subscriber import Subscriber
+from notify.traffic import TopicInfo, traffic
 
 __all__ = ["ONE_ATTEMPT", "Bus"]
 
@@ -134,6 +135,11 @@ class Bus:
         """Return the known topics, sorted."""
         self._check_open()
         return self._scripts.topics()
+
+    def traffic(self) -> list[TopicInfo]:
+        """Describe every known topic: events, rate, length of its log, subscribers."""
+        self._check_open()
+        return traffic(self._scripts)
 
     def subscribe(self, *topics: str | type[Message], since: Mapping[str, str] | str | None = None) -> Subscriber:
         """Subscribe. It is live when this returns.
