@@ -1,6 +1,7 @@
 """The public face: `connect` and the `Bus` it returns."""
 
 import os
+import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -59,10 +60,13 @@ def connect(
     if settings.url is None:
         embedded = EmbeddedServer(default_directory(environ), environ)
         settings = msgspec.structs.replace(settings, url=embedded.url)
+    client = None
     try:
         client = open_client(settings, name=name or process_name())
         client.check()
     except BaseException:
+        if client is not None:
+            client.close()
         if embedded is not None:
             embedded.close()
         raise
@@ -81,6 +85,7 @@ class Bus:
         self._scripts = Scripts(client)
         self._embedded = embedded
         self._monitor: Monitor | None = None
+        self._starting = threading.Lock()
         self._closed = False
 
     @property
@@ -208,8 +213,9 @@ class Bus:
         return f"<Bus {self._client.address} namespace {self.settings.namespace!r}{' (closed)' if self._closed else ''}>"
 
     def _start_monitor(self) -> None:
-        if self._monitor is None:
-            self._monitor = Monitor(self._scripts).open()
+        with self._starting:
+            if self._monitor is None:
+                self._monitor = Monitor(self._scripts).open()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -38,7 +38,8 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, error: BaseException, *, fatal: bool = False) -> "Failure":
-        return cls(type(error).__name__, str(error), fatal)
+        # Names of files may hold bytes that are no text.
+        return cls(type(error).__name__, str(error).encode(errors="backslashreplace").decode(), fatal)
 
     def __str__(self) -> str:
         return self.message
@@ -120,7 +121,10 @@ def encode(event: Event, *, max_bytes: int) -> bytes:
         wire = Wire(
             event.topic, event.time, event.source, msgspec.Raw(encode_json(event.contents, what=f"the contents for {event.topic!r}"))
         )
-    body = _WIRE_ENCODER.encode(wire)
+    try:
+        body = _WIRE_ENCODER.encode(wire)
+    except (UnicodeEncodeError, TypeError) as exc:
+        raise ContentsError(f"the event for {event.topic!r} cannot be written as JSON: {exc}") from exc
     if len(body) > max_bytes:
         raise PayloadTooLargeError(
             f"the event for {event.topic!r} has {len(body)} bytes, the limit is {max_bytes}: "
@@ -136,7 +140,7 @@ def decode(topic: str, payload: bytes) -> tuple[Event, str | None]:
     """
     try:
         wire = _WIRE_DECODER.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Event(topic=topic, contents=_plain(payload)), None
     if wire.time.tzinfo is None or (wire.contents is msgspec.UNSET and wire.error is None):
         return Event(topic=topic, contents=_plain(payload)), None
@@ -147,6 +151,6 @@ def decode(topic: str, payload: bytes) -> tuple[Event, str | None]:
 def _plain(payload: bytes) -> Json:
     try:
         value: Json = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return payload.decode(errors="replace")
     return value

@@ -20,11 +20,14 @@ class Positions:
         self._scripts = scripts
         self._positions: dict[str, tuple[str, str]] = {}
 
-    def start(self, topics: Sequence[str]) -> None:
-        """Take up the present end of each topic's log as the position."""
-        for topic in topics:
-            page = self._scripts.catch_up(topic, after=BEGINNING, count=0)
-            self._positions[topic] = (page.epoch or "", page.last or BEGINNING)
+    def start(self, topics: Sequence[str]) -> list[Event]:
+        """Take up the present end of each topic's log as the position, and return what is retained at that instant."""
+        retained = []
+        for topic, (epoch, last, payload) in zip(topics, self._scripts.standing(topics), strict=True):
+            self._positions[topic] = (epoch or "", last or BEGINNING)
+            if payload is not None:
+                retained.append(decode(topic, payload)[0])
+        return retained
 
     def deliver(self, topic: str, payload: bytes) -> Iterator[Event | Gap]:
         """Yield what a live message leads to: nothing if it was delivered already, its event, or first what it shows to be missing."""
@@ -42,18 +45,20 @@ class Positions:
 
     def repair(self, topic: str) -> Iterator[Event | Gap]:
         """Yield what the log holds beyond the position, and a `Gap` for what it should hold and does not."""
+        epoch, after = self._positions.setdefault(topic, ("", BEGINNING))
         while True:
-            epoch, last = self._positions.setdefault(topic, ("", BEGINNING))
-            page = self._scripts.catch_up(topic, after=last, count=PAGE)
+            page = self._scripts.catch_up(topic, after=after, count=PAGE)
             if (page.epoch or "") != epoch:
                 if epoch:
-                    yield Gap(topic, "epoch", f"{last}@{epoch}", None)
-                self._positions[topic] = (page.epoch or "", BEGINNING)
+                    yield Gap(topic, "epoch", f"{self._positions[topic][1]}@{epoch}", None)
+                epoch, after = page.epoch or "", BEGINNING
+                self._positions[topic] = (epoch, after)
                 continue
             yield from self._replay(topic, page)
             if len(page.entries) < PAGE:
                 yield from self._arrive(topic, page)
                 return
+            after = page.entries[-1][0]
 
     def _replay(self, topic: str, page: Page) -> Iterator[Event | Gap]:
         epoch, last = self._positions[topic]
@@ -61,7 +66,7 @@ class Positions:
             if entry_epoch != epoch:
                 continue  # left over from before the log began anew
             if prev != last:
-                yield Gap(topic, "trimmed", f"{last}@{epoch}", f"{prev}@{epoch}")
+                yield _gap(topic, epoch, last, prev)
             stamp = f'{{"id":"{entry_id}@{epoch}","prev":"{prev}",'.encode()
             last = entry_id
             self._positions[topic] = (epoch, last)
@@ -73,12 +78,17 @@ class Positions:
         if page.last is None or page.last == last:
             return
         self._positions[topic] = (epoch, page.last)
-        if _order(page.last) < _order(last):
-            yield Gap(topic, "rollback", f"{page.last}@{epoch}", f"{last}@{epoch}")
-        else:
-            yield Gap(topic, "trimmed", f"{last}@{epoch}", f"{page.last}@{epoch}")
+        yield _gap(topic, epoch, last, page.last)
+
+
+def _gap(topic: str, epoch: str, delivered: str, present: str) -> Gap:
+    """What lies between the event delivered last and the one that the log knows in its place."""
+    if _order(present) < _order(delivered):
+        return Gap(topic, "rollback", f"{present}@{epoch}", f"{delivered}@{epoch}")
+    return Gap(topic, "trimmed", f"{delivered}@{epoch}", f"{present}@{epoch}")
 
 
 def _order(bare_id: str) -> tuple[int, int]:
+    """Where an id stands among those of its log; one that was made up by hand stands before them all."""
     ms, _, counter = bare_id.partition("-")
-    return int(ms), int(counter)
+    return (int(ms), int(counter)) if ms.isdecimal() and counter.isdecimal() else (0, 0)

@@ -1,11 +1,11 @@
 """Publishing events."""
 
-import math
 from typing import Final
 
 from notify.errors import ContentsError, SettingsError
 from notify.event import Event, Failure, encode
 from notify.scripts import Scripts
+from notify.settings import MAX_LIFETIME_S
 from notify.strict_json import Json
 from notify.topic import check_topic
 
@@ -37,19 +37,21 @@ def publish(scripts: Scripts, event: Event, *, retain_s: float | None = None) ->
 
 
 class Publisher:
-    """Publishes on one topic: what `Bus.register_publisher` returns. Call it with an `Event` or with contents."""
+    """Publishes on one topic: what `Bus.register_publisher` returns. Call it with an `Event`, with contents or with an error."""
 
     def __init__(self, scripts: Scripts, topic: str, *, source: str) -> None:
         self.topic = check_topic(topic)
         self._scripts = scripts
         self._source = source
 
-    def __call__(self, event: Event | Json | Failure, *, retain_s: float | None = None) -> str:
+    def __call__(self, event: Event | Json | Failure | BaseException, *, retain_s: float | None = None) -> str:
         """Publish and return the event's id; arguments and errors as for `publish`.
 
         Raises:
             ContentsError: the event is about another topic.
         """
+        if isinstance(event, BaseException):
+            event = Failure.of(event)
         if not isinstance(event, Event):
             event = Event(topic=self.topic, contents=event, source=self._source)
         elif event.topic != self.topic:
@@ -63,6 +65,8 @@ class Publisher:
 def _retain_ms(retain_s: float | None) -> int | None:
     if retain_s is None or retain_s == FOR_EVER:
         return None if retain_s is None else -1
-    if not isinstance(retain_s, int | float) or not math.isfinite(retain_s) or retain_s < 0:
-        raise SettingsError(f"retain_s is {retain_s!r}: give seconds, 0 to drop what is retained, or -1 for ever")
+    if isinstance(retain_s, bool) or not isinstance(retain_s, int | float) or not 0 <= retain_s <= MAX_LIFETIME_S:
+        raise SettingsError(
+            f"retain_s is {retain_s!r}: give at most {MAX_LIFETIME_S:g} seconds, 0 to drop what is retained, or -1 for ever"
+        )
     return 0 if retain_s == 0 else max(1, round(retain_s * 1000))

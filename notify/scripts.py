@@ -77,7 +77,7 @@ class ScriptRunner:
     def limits(self) -> list[str | int]:
         """The four arguments that ``emit`` calls limits."""
         settings = self.client.settings
-        return [secrets.token_hex(4), settings.log_length, int(settings.retention_s * 1000), HEAD_MS]
+        return [secrets.token_hex(4), settings.log_length, max(1, round(settings.retention_s * 1000)), HEAD_MS]
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -112,6 +112,15 @@ class Scripts(ScriptRunner):
             entries.append((_text(entry_id), _text(named[b"prev"]), _text(named[b"epoch"]), named[b"data"]))
         return Page(_text(epoch) if epoch else None, _text(last) if last else None, entries)
 
+    def standing(self, topics: Sequence[str]) -> list[tuple[str | None, str | None, bytes | None]]:
+        """Where the logs of topics stand, as (epoch, last), and what is retained there: all at one instant."""
+        with self.client.translating("reading where the logs stand"), self.client.pipeline(transaction=True) as pipe:
+            for topic in topics:
+                pipe.hmget(self.keys.topic(topic), "epoch", "last")
+                pipe.get(self.keys.retained(topic))
+            rows = pipe.execute()
+        return [(epoch and _text(epoch), last and _text(last), kept) for (epoch, last), kept in zip(rows[::2], rows[1::2], strict=True)]
+
     def know(self, topic: str) -> None:
         """Make a topic known before its first event."""
         self.run("know", [self.keys.topics], [topic, HEAD_MS], action=f"making {topic!r} known")
@@ -142,8 +151,8 @@ class Scripts(ScriptRunner):
 
     def beat(self, name: str, incarnation: int, *, ttl_ms: int, suspect_ms: int, announcement: bytes) -> str:
         """Send a heartbeat. Returns ``alive``, ``killed``, ``withdrawn``, ``expired`` or ``gone``."""
-        keys = [self.keys.due, self.keys.service(name), self.keys.tombstone(name), *self.emit_keys(SERVICES_TOPIC)]
-        args: list[str | bytes | int] = [due_member(name, incarnation), incarnation, ttl_ms, suspect_ms]
+        keys = [self.keys.due, self.keys.service(name), self.keys.tombstone(name), *self.emit_keys(SERVICES_TOPIC), self.keys.services]
+        args: list[str | bytes | int] = [name, incarnation, ttl_ms, suspect_ms]
         args += self._announce(announcement)
         return _text(self.run("beat", keys, args, action=f"sending the heartbeat of {name!r}"))
 

@@ -7,7 +7,6 @@ does not hold any more becomes one `Gap`. The idea of position and epoch is that
 
 import logging
 import random
-import re
 import socket
 import threading
 import time
@@ -19,10 +18,10 @@ import redis
 
 from notify.connection import Client
 from notify.errors import ClosedError, EmptySubscriptionError, ServerError
-from notify.event import Event, Gap, decode
+from notify.event import Event, Gap
 from notify.positions import Positions
 from notify.scripts import Scripts
-from notify.topic import check_topic_or_pattern, compile_pattern, is_pattern
+from notify.topic import Glob, check_topic_or_pattern, is_pattern
 
 __all__ = ["Subscriber"]
 
@@ -31,7 +30,7 @@ PROBE_AFTER_S: Final = 1.0
 PROBE_TIMEOUT_S: Final = 2.0
 """Silence after the question that counts as a dead connection."""
 REPAIR_AFTER_S: Final = 5.0
-"""Silence after which the log is compared: pub/sub may have lost the last event, and no later one would tell."""
+"""How often the log is compared in any case: pub/sub may have lost the last event of a topic, and no later one would tell."""
 MAX_BACKOFF_S: Final = 2.0
 
 log = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ class Subscriber:
             raise EmptySubscriptionError("subscribe to at least one topic; '*' means all of them")
         names = [check_topic_or_pattern(topic) for topic in topics]
         self._exact = {topic for topic in names if not is_pattern(topic)}
-        self._patterns: dict[str, re.Pattern[str]] = {topic: compile_pattern(topic) for topic in names if is_pattern(topic)}
+        self._patterns = {topic: Glob(topic) for topic in names if is_pattern(topic)}
         self._client = client.clone(name=name)
         self._scripts = Scripts(self._client)
         self._keys = self._scripts.keys
@@ -71,7 +70,8 @@ class Subscriber:
         self._pubsub: Any = self._client.pubsub()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         self._outage_since: float | None = None
         self._heard_at = self._repaired_at = time.monotonic()
-        self._probed = self._must_repair = False
+        self._asked_at: float | None = None
+        self._must_repair = False
         try:
             with self._client.translating("subscribing"):
                 self._open()
@@ -105,7 +105,10 @@ class Subscriber:
     def __iter__(self) -> Iterator[Event | Gap]:
         """Yield events and gaps until the subscriber is closed."""
         while not self._closing.is_set():
-            item = self.get()
+            try:
+                item = self.get()
+            except ClosedError:
+                return  # just now, by another thread
             if item is not None:
                 yield item
 
@@ -141,12 +144,7 @@ class Subscriber:
             else:
                 early.append(message)
         # Live from here on. What was published before counts as seen, but for what is retained.
-        topics = self._topics()
-        self._positions.start(topics)
-        for topic in topics:
-            retained: Any = self._client.get(self._keys.retained(topic))
-            if retained is not None:
-                self._ready.append(decode(topic, retained)[0])
+        self._ready.extend(self._positions.start(self._topics()))
         for message in early:
             self._accept(message)
 
@@ -157,18 +155,20 @@ class Subscriber:
 
     def _pattern_of(self, topic: str) -> str | None:
         """The first pattern that matches: an event that comes through several counts once."""
-        return next((pattern for pattern, compiled in self._patterns.items() if compiled.fullmatch(topic)), None)
+        return next((pattern for pattern, glob in self._patterns.items() if glob.matches(topic)), None)
 
     def _receive(self, timeout_s: float) -> bool:
         """Read at most one message; keep the connection honest. Returns whether there was a message."""
         try:
             message = self._pubsub.get_message(timeout=timeout_s)
+            if self._closing.is_set():
+                return False
             if message is None:
                 self._keep_alive()
             else:
-                self._heard_at, self._probed = time.monotonic(), False
+                self._heard_at, self._asked_at = time.monotonic(), None
                 self._accept(message)
-            if self._must_repair:
+            if self._must_repair or time.monotonic() - self._repaired_at >= REPAIR_AFTER_S:
                 self._repair()
             return message is not None
         except (redis.RedisError, ServerError, OSError) as exc:
@@ -183,8 +183,9 @@ class Subscriber:
                 return
             self._ready.extend(self._positions.deliver(topic, message["data"]))
         elif kind in ("subscribe", "psubscribe"):
-            # redis-py mends a lost connection without a word but this one. Whatever was published meanwhile is in the log.
-            self._must_repair = True
+            # redis-py mends a lost connection without a word but this one, for each topic and pattern, counted.
+            # Whatever was published meanwhile is in the log.
+            self._must_repair = message["data"] == len(self._exact) + len(self._patterns)
 
     def _comes_otherwise(self, topic: str, pattern_channel: str) -> bool:
         """Whether the same event comes by name, or through a pattern before this one."""
@@ -193,15 +194,13 @@ class Subscriber:
 
     def _keep_alive(self) -> None:
         now = time.monotonic()
-        if now - self._heard_at > PROBE_AFTER_S + PROBE_TIMEOUT_S:
+        if self._asked_at is not None and now - self._asked_at > PROBE_TIMEOUT_S:
             self._pubsub.connection.disconnect()
-            self._heard_at, self._probed = now, False
-            raise redis.ConnectionError(f"silent for {PROBE_AFTER_S + PROBE_TIMEOUT_S:g} s, also when asked")
-        if now - self._heard_at >= PROBE_AFTER_S and not self._probed:
-            self._probed = True
+            self._heard_at, self._asked_at = now, None
+            raise redis.ConnectionError(f"silent for {PROBE_TIMEOUT_S:g} s when asked")
+        if self._asked_at is None and now - self._heard_at >= PROBE_AFTER_S:
+            self._asked_at = now
             self._pubsub.ping()
-        if now - self._repaired_at >= REPAIR_AFTER_S:
-            self._must_repair = True
 
     def _repair(self) -> None:
         for topic in self._topics():
@@ -215,6 +214,7 @@ class Subscriber:
         now = time.monotonic()
         if self._closing.is_set():
             return
+        self._must_repair = True  # also what was being delivered just now may have got stuck half-way
         if self._outage_since is None:
             self._outage_since = now
             log.warning("%r lost its connection to %s and tries again: %s", self, self._client.address, exc)

@@ -13,10 +13,11 @@ local function emit(keys, channel, topic, body, limits)
   end
   local id = redis.call('XADD', keys.log, 'MAXLEN', '~', limits.length, '*', 'prev', last, 'epoch', epoch, 'data', body)
   local ms = string.match(id, '^%d+')
-  if touched and tonumber(ms) - tonumber(touched) < math.min(60000, limits.log_ms / 10) then
+  local fresh = touched and tonumber(ms) - tonumber(touched) < math.min(60000, limits.log_ms / 10)
+  if fresh and redis.call('XLEN', keys.log) > 1 then
     redis.call('HSET', keys.head, 'last', id)
   else
-    -- Lifetimes are extended now and then, not at every event.
+    -- Lifetimes are extended now and then, not at every event; a log that was deleted or evicted needs one at once.
     redis.call('HSET', keys.head, 'epoch', epoch, 'last', id, 'touched', ms)
     redis.call('PEXPIRE', keys.log, limits.log_ms)
     redis.call('PEXPIRE', keys.head, limits.head_ms)
