@@ -1,5 +1,6 @@
 """The bus: events, directory, services and state behind one thin face."""
 
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -48,6 +49,7 @@ class Bus:
         self._scripts = Scripts(client)
         self._embedded = embedded
         self._monitor: Monitor | None = None
+        self._starting = threading.Lock()
         self._link: Link | None = None
         self.messages = Messages()
         """The message classes that this bus knows."""
@@ -245,8 +247,9 @@ class Bus:
         return Event(topic=topic, contents=Failure.of(contents) if isinstance(contents, BaseException) else contents, source=self.name)
 
     def _start_monitor(self) -> None:
-        if self._monitor is None:
-            self._monitor = Monitor(self._scripts).open()
+        with self._starting:
+            if self._monitor is None:
+                self._monitor = Monitor(self._scripts).open()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -51,14 +51,16 @@ def connect(
     if settings.url is None:
         embedded = EmbeddedServer(default_directory(environ), environ)
         settings = msgspec.structs.replace(settings, url=embedded.url)
-    bus: Bus | None = None
     try:
-        bus = Bus(open_client(settings, name=name or process_name()), name=name or process_name(), embedded=embedded)
+        client = open_client(settings, name=name or process_name())
+    except BaseException:
+        if embedded is not None:
+            embedded.close()
+        raise
+    bus = Bus(client, name=name or process_name(), embedded=embedded)
+    try:
         bus.open(retry_s=retry_s, on_link=on_link)
     except BaseException:
-        if bus is not None:
-            bus.close()
-        elif embedded is not None:
-            embedded.close()
+        bus.close()
         raise
     return bus

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -19,6 +20,9 @@ __all__ = ["Client", "open_client", "process_name"]
 
 OLDEST_SERVER: Final = (6, 2)
 SENTINEL: Final = "redis+sentinel://"
+SENTINEL_PORT: Final = 26379
+ANSWERS: Final = {"protocol": 2, "decode_responses": False, "encoding": "utf-8", "encoding_errors": "strict"}
+"""What answers look like: we count on it, so no URL changes it."""
 
 
 class Client(redis.Redis):
@@ -28,14 +32,15 @@ class Client(redis.Redis):
     own errors. Our modules wrap their calls in `translating`.
     """
 
-    def __init__(self, connection_pool: redis.ConnectionPool, *, settings: Settings) -> None:
+    def __init__(self, connection_pool: redis.ConnectionPool, *, settings: Settings, owns_pool: bool = True) -> None:
         super().__init__(connection_pool=connection_pool)
         self.settings = settings
+        self.auto_close_connection_pool = owns_pool
 
     @classmethod
     def of(cls, connection: redis.Redis) -> "Client":
         """Return the connection itself if it is one of ours, else ours on its pool, with the settings as they are by default."""
-        return connection if isinstance(connection, Client) else cls(connection.connection_pool, settings=Settings())
+        return connection if isinstance(connection, Client) else cls(connection.connection_pool, settings=Settings(), owns_pool=False)
 
     @property
     def address(self) -> str:
@@ -105,15 +110,18 @@ def open_client(settings: Settings, *, name: str) -> Client:
         # A write whose answer was lost must not be sent twice: whoever can repeat a step safely repeats it himself.
         "retry": Retry(NoBackoff(), 0),
         "health_check_interval": 15,
-        "protocol": 2,
         "client_name": _client_name(name),
     }
     try:
         if settings.url.startswith(SENTINEL):
-            return Client(_sentinel_pool(settings.url, options), settings=settings)
-        return Client(redis.ConnectionPool.from_url(settings.url, **options), settings=settings)
-    except (ValueError, TypeError) as exc:
+            pool = _sentinel_pool(settings.url, {**options, **ANSWERS})
+        else:
+            stated = parse_url(settings.url)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+            pool = redis.ConnectionPool(**{**options, **stated, **ANSWERS})
+        pool.connection_class(**pool.connection_kwargs)  # or an unknown option would not be told before the first command
+    except (ValueError, TypeError, redis.RedisError) as exc:
         raise SettingsError(f"{redact(settings.url)!r} cannot be used as the URL of a Redis server: {exc}") from exc
+    return Client(pool, settings=settings)
 
 
 def _sentinel_pool(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
@@ -124,12 +132,21 @@ def _sentinel_pool(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
     master, _, db = parts.path.strip("/").partition("/")
     if not hosts or not master:
         raise ValueError("write redis+sentinel://host:26379,host:26379/master/0")
-    sentinels = [(host, int(port or 26379)) for host, _, port in (item.partition(":") for item in hosts.split(","))]
-    timeouts = {key: options[key] for key in ("socket_connect_timeout", "socket_timeout")}
-    sentinel = Sentinel(sentinels, sentinel_kwargs=timeouts)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+    if db and not db.isdigit():
+        raise ValueError("the database is a number")
+    sentinels = [_host_and_port(item) for item in hosts.split(",")]
+    patience = {key: options[key] for key in ("socket_connect_timeout", "socket_timeout", "retry")}
+    sentinel = Sentinel(sentinels, sentinel_kwargs=patience)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     login = {"username": unquote(user) or None, "password": unquote(password) or None, "db": int(db or 0)}
     pool: redis.ConnectionPool = sentinel.master_for(master, **{**options, **login}).connection_pool  # type: ignore[no-untyped-call]  # as above
     return pool
+
+
+def _host_and_port(item: str) -> tuple[str, int]:
+    host, separator, port = (item, "", "") if item.endswith("]") else item.rpartition(":")
+    if separator and not port.isdigit():
+        raise ValueError("the port of a Sentinel is a number")
+    return (host if separator else item).strip("[]"), int(port) if separator else SENTINEL_PORT
 
 
 def _client_name(name: str) -> str:

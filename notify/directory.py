@@ -13,9 +13,10 @@ from notify.scripts import Scripts
 from notify.settings import MAX_TTL_S
 from notify.strict_json import Json
 from notify.subscriber import Subscriber
+from notify.topic import is_pattern
 from notify.watch import Watch
 
-__all__ = ["Directory", "End", "ServiceInfo", "check_name", "check_ttl"]
+__all__ = ["Directory", "End", "ServiceInfo", "check_metadata", "check_name", "check_ttl"]
 
 MAX_NAME_BYTES: Final = 256
 
@@ -69,7 +70,7 @@ class Directory:
         Raises:
             ServiceNotFoundError: there is none.
         """
-        found = self._fetch([name])
+        found = self._fetch([name]) if _is_text(name) else []
         if not found:
             raise ServiceNotFoundError(
                 f"no service named {name!r} is registered at {self._client.address}: is it running? (notify services lists who is)"
@@ -93,6 +94,8 @@ class Directory:
 
     def find_all(self, predicate: Callable[[ServiceInfo], bool] | None = None, *, provides: str | None = None) -> list[ServiceInfo]:
         """Return every service that fits, in the order of registration; arguments as for `find`."""
+        if provides is not None and not _is_text(provides):
+            return []
         with self._client.translating("searching the directory"):
             names: Any = (
                 self._client.smembers(self._keys.services)
@@ -100,14 +103,16 @@ class Directory:
                 else self._client.zrange(self._keys.provides(provides), 0, -1)
             )
         services = self._fetch([name.decode() for name in names])
-        return sorted((s for s in services if predicate is None or predicate(s)), key=lambda s: s.incarnation)
+        # The index may hold a name whose owner vanished without a word; the description of a successor decides.
+        fitting = (s for s in services if (provides is None or provides in s.provides) and (predicate is None or predicate(s)))
+        return sorted(fitting, key=lambda s: s.incarnation)
 
     def __iter__(self) -> Iterator[ServiceInfo]:
         return iter(self.find_all())
 
     def __contains__(self, name: object) -> bool:
         with self._client.translating("searching the directory"):
-            return isinstance(name, str) and bool(self._client.sismember(self._keys.services, name))
+            return _is_text(name) and bool(self._client.sismember(self._keys.services, str(name)))
 
     def kill(self, name: str, *, why: str = "") -> str:
         """Withdraw a service whether it agrees or not, and publish its end as a fatal status event.
@@ -156,6 +161,8 @@ class Directory:
 
     def last_end(self, name: str) -> End | None:
         """Return how the last service of that name ended; ``None`` if none did within a day."""
+        if not _is_text(name):
+            return None
         with self._client.translating("reading the directory"):
             row: Any = self._client.hgetall(self._keys.tombstone(name))
         text = {key.decode(): value.decode() for key, value in row.items()}
@@ -182,20 +189,20 @@ class Directory:
             for name in names:
                 pipe.hgetall(self._keys.service(name))
             rows = pipe.execute()
-        # A hash without an incarnation is not ours, or on its way out.
-        return [_read(row) for row in rows if b"incarnation" in row]
+        return [service for row in rows if (service := _read(row)) is not None]
 
 
 def check_name(name: object, *, what: str = "a service's name") -> str:
     """Return the name if a service, or a capability, can be called that.
 
     Raises:
-        InvalidServiceError: it is no text, empty, over 256 bytes, or holds a space or a control character.
+        InvalidServiceError: it is no text, empty, over 256 bytes, or holds a space, a control character or what makes a
+            topic a pattern: nobody could subscribe to its status.
     """
     if not isinstance(name, str) or not name:
         raise InvalidServiceError(f"{what} is text that is not empty, not {name!r}")
-    if any(c.isspace() or not c.isprintable() for c in name):
-        raise InvalidServiceError(f"{what} cannot hold spaces or control characters: {name!r}")
+    if any(c.isspace() or not c.isprintable() for c in name) or is_pattern(name):
+        raise InvalidServiceError(f"{what} cannot hold spaces, control characters, '*', '?' or '[': {name!r}")
     if len(name.encode()) > MAX_NAME_BYTES:
         raise InvalidServiceError(f"{what} has at most {MAX_NAME_BYTES} bytes, {name[:40]!r}… has {len(name.encode())}")
     return name
@@ -208,20 +215,36 @@ def check_ttl(ttl_s: float) -> float:
     return float(ttl_s)
 
 
-def _read(row: dict[bytes, bytes]) -> ServiceInfo:
-    text = {key.decode(): value.decode() for key, value in row.items()}
-    return ServiceInfo(
-        name=text["name"],
-        incarnation=int(text["incarnation"]),
-        provides=frozenset(msgspec.json.decode(text.get("provides", "[]"), type=list[str])),
-        state=text.get("state", "alive"),
-        host=text.get("host", ""),
-        pid=int(text.get("pid", "0")),
-        ttl_s=int(text.get("ttl_ms", "0")) / 1000,
-        registered=datetime.fromtimestamp(int(text.get("registered_ms", "0")) / 1000, UTC),
-        last_beat=datetime.fromtimestamp(int(text.get("beat_ms", "0")) / 1000, UTC),
-        metadata=msgspec.json.decode(text.get("metadata", "{}"), type=dict[str, str]),
-    )
+def check_metadata(metadata: object) -> dict[str, str]:
+    """Return a copy of the metadata if a service can say that of itself, else raise `InvalidServiceError`."""
+    if not isinstance(metadata, dict) or not all(_is_text(part) for pair in metadata.items() for part in pair):
+        raise InvalidServiceError(f"metadata are texts named by texts, not {metadata!r}")
+    return dict(metadata)
+
+
+def _is_text(value: object) -> bool:
+    """Whether it can be part of a key at all."""
+    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
+
+
+def _read(row: dict[bytes, bytes]) -> ServiceInfo | None:
+    """The service that a hash describes; ``None`` if it is none of ours, was spoilt by hand, or is on its way out."""
+    try:
+        text = {key.decode(): value.decode() for key, value in row.items()}
+        return ServiceInfo(
+            name=text["name"],
+            incarnation=int(text["incarnation"]),
+            provides=frozenset(msgspec.json.decode(text.get("provides", "[]"), type=list[str])),
+            state=text.get("state", "alive"),
+            host=text.get("host", ""),
+            pid=int(text.get("pid", "0")),
+            ttl_s=int(text.get("ttl_ms", "0")) / 1000,
+            registered=datetime.fromtimestamp(int(text.get("registered_ms", "0")) / 1000, UTC),
+            last_beat=datetime.fromtimestamp(int(text.get("beat_ms", "0")) / 1000, UTC),
+            metadata=msgspec.json.decode(text.get("metadata", "{}"), type=dict[str, str]),
+        )
+    except (KeyError, ValueError, OverflowError, msgspec.DecodeError):
+        return None
 
 
 def _failure(name: str, reason: str, why: str) -> Failure:

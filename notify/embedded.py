@@ -184,7 +184,8 @@ class EmbeddedServer:
         command = [
             str(binary), "--port", "0", "--unixsocket", str(self.socket_path), "--unixsocketperm", "700",
             "--dir", str(self.directory), "--logfile", str(log_path), "--pidfile", str(self.directory / "server.pid"),
-            # In the background and in a session of its own: Ctrl-C in the terminal must not reach it before its users are done.
+            # In the background and, from its start, in a session of its own: Ctrl-C in the terminal must not reach it
+            # before its users are done.
             "--daemonize", "yes",
             "--save", "", "--appendonly", "yes", "--appendfsync", "everysec",
             # Plain commands in the append-only file: Redis and Valkey of any version read each other's.
@@ -194,7 +195,9 @@ class EmbeddedServer:
         lock = os.open(self.directory / "server.lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            started = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, pass_fds=[lock])
+            started = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, pass_fds=[lock], start_new_session=True
+            )
         finally:
             os.close(lock)
         deadline = time.monotonic() + START_TIMEOUT_S

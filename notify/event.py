@@ -39,7 +39,8 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, error: BaseException, *, fatal: bool = False) -> "Failure":
-        return cls(type(error).__name__, str(error), fatal)
+        # Names of files may hold bytes that are no text.
+        return cls(type(error).__name__, str(error).encode(errors="backslashreplace").decode(), fatal)
 
     def __str__(self) -> str:
         return self.message

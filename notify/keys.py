@@ -2,26 +2,26 @@
 
 ``ns`` is the namespace, ``notify`` unless set otherwise. Every value is plain text or JSON.
 
-======================== ======= ======================================================== ==========================
-key                      type    content                                                  lives
-======================== ======= ======================================================== ==========================
-ns:topics                zset    known topics, scored with the ms they were last stamped  30 days after the last event
-ns:topic:<topic>         hash    epoch, last (id of the last event), touched (ms)         30 days after the last event
-ns:log:<topic>           stream  the events: prev (id before), epoch, data (JSON)         retention_s after the last event
-ns:retained:<topic>      string  the retained event (JSON)                                the lifetime it was published with
-ns:once:<key>            string  id of the event that was published under the key         retention_s
-ns:sent:<publisher>      string  number of the last batch of a background publisher       an hour
-ns:services              set     names of the services that are registered                while there is one
-ns:due                   zset    <name>#<incarnation>, scored with the ms the sweep acts  while there is a service
-ns:service:<name>        hash    the description of a service                             an hour after its last heartbeat
-ns:provides:<capability> zset    names that provide it, scored with the incarnation       while there is one
-ns:incarnation           string  the last incarnation given out                           30 days after the last one
-ns:losses                hash    service name → serial of its last withdrawal             30 days after the last one
-ns:tombstone:<name>      hash    the last withdrawal: incarnation, reason, why, at_ms, event   a day
-ns:state:<service>       hash    the service's state, field → JSON                        for ever, or until purged
-ns:needs:<service>       zset    ids of waiting jobs that need it, scored with the ms     30 days after the last one
-ns:losing:<service>      string  lock of the worker that cancels the losers               5 s
-======================== ======= ======================================================== ==========================
+======================== ====== =========================================================== ==================================
+key                      type   content                                                     lives
+======================== ====== =========================================================== ==================================
+ns:topics                zset   known topics, scored with the ms they were last stamped     30 days after the last event
+ns:topic:<topic>         hash   epoch, last (id of the last event), touched (ms)            30 days after the last event
+ns:log:<topic>           stream the events: prev (id before), epoch, data (JSON)            retention_s after the last event
+ns:retained:<topic>      string the retained event (JSON)                                   the lifetime it was published with
+ns:once:<key>            string id of the event that was published under the key            retention_s
+ns:sent:<publisher>      string number of the last batch of a background publisher          an hour
+ns:services              set    names of the services that are registered                   while there is one
+ns:due                   zset   <name>#<incarnation>, scored with the ms the sweep acts     while there is a service
+ns:service:<name>        hash   the description of a service                                an hour after its last heartbeat
+ns:provides:<capability> zset   names that provide it, scored with the incarnation          while there is one
+ns:incarnation           string the last incarnation given out                              30 days after the last one
+ns:losses                hash   service name → serial of its last withdrawal                30 days after the last one
+ns:tombstone:<name>      hash   the last withdrawal: incarnation, reason, why, at_ms, event a day
+ns:state:<service>       hash   the service's state, field → JSON                           for ever, or until purged
+ns:needs:<service>       zset   ids of waiting jobs that need it, scored with the ms        30 days after the last one
+ns:losing:<service>      string lock of the worker that cancels the losers                  5 s
+======================== ====== =========================================================== ==================================
 
 ================== ====================================================================================
 channel            messages

@@ -12,7 +12,7 @@ from notify.publisher import Publisher
 from notify.scripts import Scripts
 from notify.service import Service
 from notify.subscriber import Subscriber
-from notify.topic import check_topic_or_pattern, compile_pattern
+from notify.topic import Glob, check_topic_or_pattern, is_pattern
 
 __all__ = ["NotificationManager"]
 
@@ -34,6 +34,7 @@ class NotificationManager:
         self._service = Service(self._scripts, name, provides=PROVIDES, ttl_s=ttl_s)
         self._subscriptions: dict[str, list[_Subscription]] = {}
         self._changing = threading.RLock()
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -42,6 +43,7 @@ class NotificationManager:
 
     def register_publisher(self, topic: str) -> Publisher:
         """Make a topic known, and return what publishes on it; any number of publishers may share a topic."""
+        self._check_open()
         publisher = Publisher(self._scripts, topic, source=self.name)
         self._scripts.know(topic)
         return publisher
@@ -61,6 +63,7 @@ class NotificationManager:
         Raises:
             DuplicateClientNameError: the name is subscribed to one of the topics; none of them is subscribed then.
             InvalidTopicError: a topic cannot be subscribed to; none is.
+            ClosedError, ServiceKilledError: the manager is not open, or was killed.
         """
         if not callable(callback):
             raise TypeError(f"the callback of {client_name!r} must be callable, not {callback!r}")
@@ -68,6 +71,7 @@ class NotificationManager:
         if not names:
             return
         with self._changing:
+            self._check_open()
             taken = names & self._topics_of(client_name)
             if taken:
                 listed = ", ".join(sorted(taken))
@@ -94,17 +98,27 @@ class NotificationManager:
                 )
             kept = []
             for subscription in self._subscriptions.pop(client_name):
-                subscription.topics -= wanted
-                if subscription.topics:
-                    kept.append(subscription)
-                else:
+                if subscription.topics <= wanted:
                     subscription.close()
+                else:
+                    subscription.limit_to(subscription.topics - wanted)
+                    kept.append(subscription)
             if kept:
                 self._subscriptions[client_name] = kept
 
+    def open(self) -> "NotificationManager":
+        """Register in the directory.
+
+        Raises:
+            ServerError: the server did not answer, or refused.
+        """
+        self._service.open()
+        return self
+
     def close(self) -> None:
-        """Unsubscribe everybody and leave the directory."""
+        """Unsubscribe everybody and leave the directory. May be called again, also inside a callback."""
         with self._changing:
+            self._closed = True
             ending = [s for subscriptions in self._subscriptions.values() for s in subscriptions]
             self._subscriptions.clear()
         for subscription in ending:
@@ -114,11 +128,15 @@ class NotificationManager:
         self._service.close()
 
     def __enter__(self) -> "NotificationManager":
-        self._service.open()
-        return self
+        return self.open()
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"the notification manager {self.name!r} is closed: make a new one")
+        self._service.check()
 
     def _topics_of(self, client_name: str) -> set[str]:
         return {topic for subscription in self._subscriptions.get(client_name, []) for topic in subscription.topics}
@@ -128,15 +146,21 @@ class _Subscription:
     """One call of `subscribe`: a subscriber, and the thread that calls back."""
 
     def __init__(self, client_name: str, subscriber: Subscriber, callback: Callable[[Event], object], topics: set[str]) -> None:
-        self.topics = topics
+        self.limit_to(topics)
         self._client_name = client_name
         self._subscriber = subscriber
         self._callback = callback
         self._thread = threading.Thread(target=self._run, name=f"notify-client-{client_name}", daemon=True)
         self._thread.start()
 
+    def limit_to(self, topics: set[str]) -> None:
+        """Call back for these topics only."""
+        # Replaced, never changed: the thread may be looking through them.
+        self._globs = [Glob(topic) for topic in topics if is_pattern(topic)]
+        self.topics = topics
+
     def close(self) -> None:
-        self.topics = set()
+        self.limit_to(set())
         self._subscriber.close()
 
     def join(self) -> None:
@@ -144,17 +168,14 @@ class _Subscription:
             self._thread.join()
 
     def _run(self) -> None:
-        try:
-            for item in self._subscriber:
-                if not isinstance(item, Event):
-                    log.error("client %r missed events for good: %s", self._client_name, item)
-                elif self._wants(item.topic):
-                    self._call(item)
-        except ClosedError:
-            return
+        for item in self._subscriber:
+            if not isinstance(item, Event):
+                log.error("client %r missed events for good: %s", self._client_name, item)
+            elif self._wants(item.topic):
+                self._call(item)
 
     def _wants(self, topic: str) -> bool:
-        return topic in self.topics or any(pattern.fullmatch(topic) for pattern in map(compile_pattern, self.topics))
+        return topic in self.topics or any(glob.matches(topic) for glob in self._globs)
 
     def _call(self, event: Event) -> None:
         try:

@@ -61,7 +61,12 @@ class Monitor:
         """
         members, next_ms = self._scripts.due(count=BATCH)
         for member in members:
-            self._advance(*parse_due_member(member))
+            try:
+                name, incarnation = parse_due_member(member)
+            except ValueError:
+                self._remove(member)
+            else:
+                self._advance(name, incarnation)
         if len(members) == BATCH:
             return 0.0
         # A moment later than the deadline, and not all monitors at the same moment.
@@ -77,9 +82,16 @@ class Monitor:
             self._scripts.suspect(name, incarnation, announcement=announcement)
             return
         # Without a description of this incarnation, the index of capabilities holds nothing of it, or its successor.
-        provides = msgspec.json.decode(row[2], type=list[str]) if same and row[2] else []
+        provides = _capabilities(row[2]) if same and row[2] else []
         if self._directory.withdraw(name, incarnation, provides=provides, reason="expired", why="no heartbeat", only_if_due=True):
             log.warning("service %r (incarnation %d) is withdrawn: no heartbeat", name, incarnation)
+
+    def _remove(self, member: str) -> None:
+        """Take out what is no service's: it would be due for ever."""
+        keys = self._scripts.keys
+        log.warning("%r in %s is no service's: it is removed", member, keys.due)
+        with self._scripts.client.translating("sweeping the directory"):
+            self._scripts.client.zrem(keys.due, member)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -89,3 +101,10 @@ class Monitor:
                 log.warning("the sweep waits for the server: %s", exc)
                 wait_s = INTERVAL_S
             self._stopping.wait(wait_s)
+
+
+def _capabilities(raw: bytes) -> list[str]:
+    try:
+        return msgspec.json.decode(raw, type=list[str])
+    except msgspec.DecodeError:
+        return []  # written by hand

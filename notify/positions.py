@@ -1,7 +1,7 @@
 """Where a subscriber stands in each topic's log: what comes next, what came already, what is missing."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from notify.errors import InvalidPositionError
@@ -24,23 +24,27 @@ class Positions:
         self._scripts = scripts
         self._positions: dict[str, tuple[str, str]] = {}
 
-    def start(self, topics: Iterable[str], *, since: Mapping[str, str] | str | None = None) -> None:
+    def start(self, topics: Sequence[str], *, since: Mapping[str, str] | str | None = None) -> list[Event]:
         """Take up a position in each topic.
 
         Args:
             topics: which.
-            since: an id per topic (or `START`); a topic that is not named, or all with ``None``, begin at the present end.
+            since: an id per topic, or `START` for all; a topic that is not named begins at its present end.
+
+        Returns:
+            What is retained at that instant, of the topics that begin at their end.
         """
-        for topic in topics:
+        retained = []
+        for topic, (epoch, last, payload) in zip(topics, self._scripts.standing(topics), strict=True):
             wanted = since if isinstance(since, str) else (since or {}).get(topic)
-            if wanted == START:
-                self._positions[topic] = ("", BEGINNING)
-            elif wanted is not None:
-                bare, _, epoch = wanted.partition("@")
-                self._positions[topic] = (epoch, bare)
-            else:
-                page = self._scripts.catch_up(topic, after=BEGINNING, count=0)
-                self._positions[topic] = (page.epoch or "", page.last or BEGINNING)
+            if wanted is not None:
+                bare, _, known_epoch = wanted.partition("@")
+                self._positions[topic] = ("", BEGINNING) if wanted == START else (known_epoch, bare)
+                continue
+            self._positions[topic] = (epoch or "", last or BEGINNING)
+            if payload is not None:
+                retained.append(decode(topic, payload)[0])
+        return retained
 
     def ids(self) -> dict[str, str]:
         """The positions, topic by topic, as ids to begin with another time."""
@@ -62,18 +66,20 @@ class Positions:
 
     def repair(self, topic: str) -> Iterator[Event | Gap]:
         """Yield what the log holds beyond the position, and a `Gap` for what it should hold and does not."""
+        epoch, after = self._positions.setdefault(topic, ("", BEGINNING))
         while True:
-            epoch, last = self._positions.setdefault(topic, ("", BEGINNING))
-            page = self._scripts.catch_up(topic, after=last, count=PAGE)
+            page = self._scripts.catch_up(topic, after=after, count=PAGE)
             if (page.epoch or "") != epoch:
                 if epoch:
-                    yield Gap(topic, "epoch", f"{last}@{epoch}", None)
-                self._positions[topic] = (page.epoch or "", BEGINNING)
+                    yield Gap(topic, "epoch", f"{self._positions[topic][1]}@{epoch}", None)
+                epoch, after = page.epoch or "", BEGINNING
+                self._positions[topic] = (epoch, after)
                 continue
             yield from self._replay(topic, page)
             if len(page.entries) < PAGE:
                 yield from self._arrive(topic, page)
                 return
+            after = page.entries[-1][0]
 
     def _replay(self, topic: str, page: Page) -> Iterator[Event | Gap]:
         epoch, last = self._positions[topic]
@@ -81,7 +87,7 @@ class Positions:
             if entry_epoch != epoch:
                 continue  # left over from before the log began anew
             if prev != last:
-                yield Gap(topic, "trimmed", f"{last}@{epoch}", f"{prev}@{epoch}")
+                yield _gap(topic, epoch, last, prev)
             stamp = f'{{"id":"{entry_id}@{epoch}","prev":"{prev}",'.encode()
             last = entry_id
             self._positions[topic] = (epoch, last)
@@ -93,19 +99,24 @@ class Positions:
         if page.last is None or page.last == last:
             return
         self._positions[topic] = (epoch, page.last)
-        if _order(page.last) < _order(last):
-            yield Gap(topic, "rollback", f"{page.last}@{epoch}", f"{last}@{epoch}")
-        else:
-            yield Gap(topic, "trimmed", f"{last}@{epoch}", f"{page.last}@{epoch}")
+        yield _gap(topic, epoch, last, page.last)
+
+
+def _gap(topic: str, epoch: str, delivered: str, present: str) -> Gap:
+    """What lies between the event delivered last and the one that the log knows in its place."""
+    if _order(present) < _order(delivered):
+        return Gap(topic, "rollback", f"{present}@{epoch}", f"{delivered}@{epoch}")
+    return Gap(topic, "trimmed", f"{delivered}@{epoch}", f"{present}@{epoch}")
 
 
 def _order(bare_id: str) -> tuple[int, int]:
+    """Where an id stands among those of its log; one that was made up by hand stands before them all."""
     ms, _, counter = bare_id.partition("-")
-    return int(ms), int(counter)
+    return (int(ms), int(counter)) if ms.isdecimal() and counter.isdecimal() else (0, 0)
 
 
 def check_id(event_id: object) -> str:
     """Return the id if it is one that `Bus.publish` returned, or `START`, else raise `InvalidPositionError`."""
-    if event_id != START and not (isinstance(event_id, str) and re.fullmatch(r"\d+-\d+@\w+", event_id)):
-        raise InvalidPositionError(f"since is {event_id!r}: give the id of an event, as publish returns it, or {START!r}")
-    return event_id
+    if isinstance(event_id, str) and (event_id == START or re.fullmatch(r"\d+-\d+@\w+", event_id)):
+        return event_id
+    raise InvalidPositionError(f"since is {event_id!r}: give the id of an event, as publish returns it, or {START!r}")

@@ -1,12 +1,12 @@
 """Publishing events."""
 
-import math
 from typing import Final
 
 from notify.errors import ContentsError, SettingsError
 from notify.event import Event, Failure, encode
 from notify.message import Message
 from notify.scripts import Scripts
+from notify.settings import MAX_LIFETIME_S
 from notify.strict_json import Json
 from notify.topic import check_topic
 
@@ -62,12 +62,16 @@ class Publisher:
         self._scripts = scripts
         self._source = source
 
-    def __call__(self, event: Event | Json | Failure | Message, *, retain_s: float | None = None, key: str | None = None) -> str:
+    def __call__(
+        self, event: Event | Json | Failure | Message | BaseException, *, retain_s: float | None = None, key: str | None = None
+    ) -> str:
         """Publish and return the event's id; arguments and errors as for `publish`.
 
         Raises:
             ContentsError: it is about another topic, or not of the class that this publisher publishes; a ``TypeError``.
         """
+        if isinstance(event, BaseException):
+            event = Failure.of(event)
         if not isinstance(event, Event):
             event = Event(topic=self.topic, contents=event, source=self._source)
         if event.topic != self.topic:
@@ -84,6 +88,8 @@ def retain_ms(retain_s: float | None) -> int | None:
     """Return a lifetime as ``publish.lua`` takes it (``None``: leave the retained value alone), else raise `SettingsError`."""
     if retain_s is None or retain_s == FOR_EVER:
         return None if retain_s is None else -1
-    if not isinstance(retain_s, int | float) or not math.isfinite(retain_s) or retain_s < 0:
-        raise SettingsError(f"retain_s is {retain_s!r}: give seconds, 0 to drop what is retained, or -1 for ever")
+    if isinstance(retain_s, bool) or not isinstance(retain_s, int | float) or not 0 <= retain_s <= MAX_LIFETIME_S:
+        raise SettingsError(
+            f"retain_s is {retain_s!r}: give at most {MAX_LIFETIME_S:g} seconds, 0 to drop what is retained, or -1 for ever"
+        )
     return 0 if retain_s == 0 else max(1, round(retain_s * 1000))

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class Tidings(msgspec.Struct, frozen=True):
     """What came on a channel, and through which pattern, if it was one."""
 
-    channel: str
+    channel: bytes
     pattern: str | None
     payload: bytes
 
@@ -35,7 +35,7 @@ class Tidings(msgspec.Struct, frozen=True):
 class Reception:
     """A pub/sub connection to a set of channels and patterns.
 
-    redis-py mends a lost connection without a word, but for one more confirmation of each subscription. Every one of them
+    redis-py mends a lost connection without a word, but for one more confirmation of each subscription. The last of them
     raises `resumed`: whatever was published meanwhile did not come, and is to be looked for elsewhere.
 
     Args:
@@ -53,7 +53,7 @@ class Reception:
         self._closing = threading.Event()
         self._outage_since: float | None = None
         self._heard_at = time.monotonic()
-        self._probed = False
+        self._asked_at: float | None = None
         self.resumed = False
 
     def open(self) -> list[Tidings]:
@@ -87,11 +87,12 @@ class Reception:
         if message is None:
             self._keep_alive()
             return None
-        self._heard_at, self._probed = time.monotonic(), False
+        self._heard_at, self._asked_at = time.monotonic(), None
         if message["type"] in ("message", "pmessage"):
             return _tidings(message)
         if message["type"] in ("subscribe", "psubscribe"):
-            self.resumed = True
+            # They are counted: with the last one all of them stand again.
+            self.resumed = message["data"] == len(self._channels) + len(self._patterns)
         return None
 
     def pause(self, problem: BaseException, *, at_most_s: float) -> None:
@@ -126,16 +127,16 @@ class Reception:
         self._pubsub.close()
 
     def _keep_alive(self) -> None:
-        silent_s = time.monotonic() - self._heard_at
-        if silent_s > PROBE_AFTER_S + PROBE_TIMEOUT_S:
+        now = time.monotonic()
+        if self._asked_at is not None and now - self._asked_at > PROBE_TIMEOUT_S:
             self._pubsub.connection.disconnect()
-            self._heard_at, self._probed = time.monotonic(), False
-            raise redis.ConnectionError(f"silent for {silent_s:.1f} s, also when asked")
-        if silent_s >= PROBE_AFTER_S and not self._probed:
-            self._probed = True
+            self._heard_at, self._asked_at = now, None
+            raise redis.ConnectionError(f"silent for {PROBE_TIMEOUT_S:g} s when asked")
+        if self._asked_at is None and now - self._heard_at >= PROBE_AFTER_S:
+            self._asked_at = now
             self._pubsub.ping()
 
 
 def _tidings(message: dict[str, Any]) -> Tidings:
     pattern = message["pattern"]
-    return Tidings(message["channel"].decode(errors="replace"), pattern.decode() if pattern else None, message["data"])
+    return Tidings(message["channel"], pattern.decode() if pattern else None, message["data"])

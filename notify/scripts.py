@@ -46,7 +46,7 @@ class ScriptRunner:
         self.client = client
         self.keys = Keys(client.settings.namespace)
         self._package = package
-        self._limits: list[str | int] = [client.settings.log_length, int(client.settings.retention_s * 1000), HEAD_MS]
+        self._limits: list[str | int] = [client.settings.log_length, max(1, round(client.settings.retention_s * 1000)), HEAD_MS]
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str) -> Any:
         """Run a script.
@@ -111,7 +111,7 @@ class Scripts(ScriptRunner):
         args = [keys.channel(topic), topic, body, "" if retain_ms is None else str(retain_ms), *self.limits()]
         if once is not None:
             all_keys.append(keys.once(once))
-            args.append(int(self.client.settings.retention_s * 1000))
+            args.append(self._limits[1])
         return _text(self.run("publish", all_keys, args, action=f"publishing on {topic!r}"))
 
     def publish_many(self, publisher: str, batch: int, items: Sequence[Item]) -> list[tuple[int, str]]:
@@ -138,6 +138,15 @@ class Scripts(ScriptRunner):
             named = dict(zip(fields[::2], fields[1::2], strict=True))
             entries.append((_text(entry_id), _text(named[b"prev"]), _text(named[b"epoch"]), named[b"data"]))
         return Page(_text(epoch) if epoch else None, _text(last) if last else None, entries)
+
+    def standing(self, topics: Sequence[str]) -> list[tuple[str | None, str | None, bytes | None]]:
+        """Where the logs of topics stand, as (epoch, last), and what is retained there: all at one instant."""
+        with self.client.translating("reading where the logs stand"), self.client.pipeline(transaction=True) as pipe:
+            for topic in topics:
+                pipe.hmget(self.keys.topic(topic), "epoch", "last")
+                pipe.get(self.keys.retained(topic))
+            rows = pipe.execute()
+        return [(epoch and _text(epoch), last and _text(last), kept) for (epoch, last), kept in zip(rows[::2], rows[1::2], strict=True)]
 
     def know(self, topic: str) -> None:
         """Make a topic known before its first event."""
@@ -169,8 +178,8 @@ class Scripts(ScriptRunner):
 
     def beat(self, name: str, incarnation: int, *, ttl_ms: int, suspect_ms: int, announcement: bytes) -> str:
         """Send a heartbeat. Returns ``alive``, ``killed``, ``withdrawn``, ``expired`` or ``gone``."""
-        keys = [self.keys.due, self.keys.service(name), self.keys.tombstone(name), *self.emit_keys(SERVICES_TOPIC)]
-        args: list[str | bytes | int] = [due_member(name, incarnation), incarnation, ttl_ms, suspect_ms]
+        keys = [self.keys.due, self.keys.service(name), self.keys.tombstone(name), *self.emit_keys(SERVICES_TOPIC), self.keys.services]
+        args: list[str | bytes | int] = [name, incarnation, ttl_ms, suspect_ms]
         args += self._announce(announcement)
         return _text(self.run("beat", keys, args, action=f"sending the heartbeat of {name!r}"))
 

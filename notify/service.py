@@ -1,16 +1,18 @@
 """One running service: registered, beating, reporting, until it goes or is killed."""
 
+import inspect
 import logging
 import os
 import random
 import socket
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Set
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
-from notify.directory import Directory, ServiceInfo, check_name, check_ttl
+from notify.directory import Directory, ServiceInfo, check_metadata, check_name, check_ttl
 from notify.errors import ClosedError, ServerError, ServiceKilledError, ServiceNameTakenError, ServiceWithdrawnError
 from notify.event import Event, Failure
 from notify.keys import SERVICES_TOPIC
@@ -45,7 +47,7 @@ class Service:
         metadata: what it says of itself, text by text.
 
     Raises:
-        InvalidServiceError: a name, capability or ttl cannot be used.
+        InvalidServiceError: a name, capability, ttl or metadata cannot be used.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class Service:
         self._ttl_ms = max(1, round(check_ttl(ttl_s) * 1000))
         self._provides = frozenset(check_name(c, what="a capability") for c in capabilities_of(provides))
         self._exclusive = exclusive
-        self._metadata = dict(metadata or {})
+        self._metadata = check_metadata({} if metadata is None else metadata)
         self._name, self._incarnation = name, 0
         self._end: ServiceWithdrawnError | None = None
         self._ended = threading.Event()
@@ -107,8 +109,8 @@ class Service:
             ServiceNameTakenError: the exclusive name is held by another service.
             ServerError: the server did not answer, or refused.
         """
-        if self._thread is not None:
-            raise ClosedError(f"the service {self._name!r} was opened before: make a new one")
+        if self._thread is not None or self._ended.is_set():
+            raise ClosedError(f"the service {self._name!r} was opened or ended before: make a new one")
         self._register()
         self._thread = threading.Thread(target=self._beat_until_end, name=f"notify-heartbeat-{self._name}", daemon=True)
         self._thread.start()
@@ -125,11 +127,12 @@ class Service:
 
         Args:
             why: told with the event, and with the error of every later call.
-            purge: remove its state as well.
+            purge: remove its state as well, unless a successor of the same name has it by now.
         """
-        if purge and not self._ended.is_set():
-            self.state.clear()
-        self._finish("killed", why, ServiceKilledError(f"{self._name} killed" + (f": {why}" if why else "")))
+        first = self._finish("killed", why, self._killed(why))
+        # From here on every fenced write is refused: nothing can come after the purge.
+        if first and purge and self._incarnation and self._name not in self._directory:
+            State(self._scripts, self._name).clear()
 
     def report(self, contents: Json | Failure | BaseException) -> str:
         """Publish on the status topic.
@@ -142,15 +145,18 @@ class Service:
 
         Raises:
             ServiceWithdrawnError: the service has ended (`ServiceKilledError` if it was killed).
+            ClosedError: it is not open yet.
         """
         self.check()
         failure_or_json = Failure.of(contents) if isinstance(contents, BaseException) else contents
         return publish(self._scripts, Event(topic=self.status_topic, contents=failure_or_json, source=self._name))
 
     def check(self) -> None:
-        """Raise `ServiceWithdrawnError`, or `ServiceKilledError`, if the service has ended."""
+        """Raise `ServiceWithdrawnError`, or `ServiceKilledError`, if the service has ended, `ClosedError` if it is not open yet."""
         if self._end is not None:
-            raise self._end
+            raise type(self._end)(*self._end.args)  # a new one: each raise would lengthen the traceback of the old one
+        if not self._incarnation:
+            raise ClosedError(f"the service {self._name!r} is not open: use it in a with statement, or open it")
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the service ends, by its own hand or another's. Returns whether it has."""
@@ -192,10 +198,12 @@ class Service:
                 )
 
     def _free_name(self) -> str:
-        """The wanted name, or the first one with a suffix that looks free."""
+        """The name it had, the wanted one, or the first with a suffix that looks free."""
         first = 1
         while True:
             names = [self._wanted_name if n == 1 else f"{self._wanted_name}-{n}" for n in range(first, first + CHUNK)]
+            if first == 1:
+                names.insert(0, self._name)
             with self._scripts.client.translating(f"registering {self._wanted_name!r}"):
                 taken: Any = self._scripts.client.smismember(self._scripts.keys.services, names)
             for name, is_taken in zip(names, taken, strict=True):
@@ -235,8 +243,10 @@ class Service:
         if answer == "alive" or self._ended.is_set():
             return
         if answer == "killed":
-            self._end = ServiceKilledError(f"{self._name} killed")
-            self._ended.set()
+            end = self._directory.last_end(self._name)
+            with self._changing:
+                self._end = self._end or self._killed(end.why if end and end.incarnation == self._incarnation else "")
+                self._ended.set()
             return
         with self._changing:
             if self._ended.is_set():
@@ -244,12 +254,17 @@ class Service:
             was = self._incarnation
             self._register()
         log.warning("%r was %s and is registered again: incarnation %d follows %d", self._name, answer, self._incarnation, was)
-        self.report(f"{self._name} is back: it was {answer}")
+        with suppress(ServiceWithdrawnError):  # it may end at any moment
+            self.report(f"{self._name} is back: it was {answer}")
 
-    def _finish(self, reason: str, why: str, end: ServiceWithdrawnError) -> None:
+    def _killed(self, why: str) -> ServiceKilledError:
+        return ServiceKilledError(f"{self._name} killed" + (f": {why}" if why else ""))
+
+    def _finish(self, reason: str, why: str, end: ServiceWithdrawnError) -> bool:
+        """End it, unless it has ended. Returns whether this was the end."""
         with self._changing:  # or a heartbeat could register it again, unseen
             if self._ended.is_set():
-                return
+                return False
             self._end = end
             self._ended.set()
         if self._incarnation:
@@ -257,6 +272,7 @@ class Service:
                 self._directory.withdraw(self._name, self._incarnation, provides=self._provides, reason=reason, why=why)
             except ServerError as exc:
                 log.warning("%r could not say that it ends, its deadline will: %s", self._name, exc)
+        return True
 
 
 def capabilities_of(provides: Collection[str] | object) -> frozenset[str]:
@@ -267,6 +283,8 @@ def capabilities_of(provides: Collection[str] | object) -> frozenset[str]:
     """
     if isinstance(provides, str):
         return frozenset({provides})
-    if isinstance(provides, set | frozenset | list | tuple):
+    if isinstance(provides, Set | list | tuple):
         return frozenset(provides)
-    return frozenset(name for name in dir(provides) if not name.startswith("_") and callable(getattr(provides, name)))
+    # Looked at, not asked for: a property must not run because somebody registers.
+    members = ((name, inspect.getattr_static(provides, name, None)) for name in dir(provides) if not name.startswith("_"))
+    return frozenset(name for name, member in members if callable(member) or isinstance(member, classmethod))

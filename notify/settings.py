@@ -1,18 +1,23 @@
 """One frozen object with everything that can be set, and the only reading of the environment."""
 
-import math
+import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
 from notify.errors import SettingsError
 
-__all__ = ["MAX_TTL_S", "Settings", "positive", "redact"]
+__all__ = ["MAX_LIFETIME_S", "MAX_TTL_S", "Settings", "positive", "redact"]
 
 MAX_TTL_S: Final = 86_400.0
 """A service that may be silent for more than a day is not watched at all."""
+
+MAX_LIFETIME_S: Final = 100 * 365 * 86_400.0
+"""A hundred years: Redis refuses lifetimes that are much longer, and does so in the middle of a script."""
+
+MAX_TIMEOUT_S: Final = 86_400.0
 
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel")
 
@@ -46,16 +51,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.url is not None:
             _check_url(self.url)
-        if not self.namespace or any(c.isspace() or not c.isprintable() or c in "*?[" for c in self.namespace):
-            raise SettingsError(f"namespace {self.namespace!r} cannot be used: it must not be empty and hold no space, '*', '?' or '['")
-        for name in ("ttl_s", "retention_s", "connect_timeout_s", "command_timeout_s"):
-            positive(getattr(self, name), name)
+        if (
+            not isinstance(self.namespace, str)
+            or not self.namespace
+            or any(c.isspace() or not c.isprintable() or c in "*?[\\" for c in self.namespace)
+        ):
+            raise SettingsError(
+                f"namespace {self.namespace!r} cannot be used: it must not be empty and hold no space, '*', '?', '[' or '\\'"
+            )
+        positive(self.ttl_s, "ttl_s", at_most=MAX_TTL_S)
+        positive(self.retention_s, "retention_s", at_most=MAX_LIFETIME_S)
+        positive(self.connect_timeout_s, "connect_timeout_s", at_most=MAX_TIMEOUT_S)
+        positive(self.command_timeout_s, "command_timeout_s", at_most=MAX_TIMEOUT_S)
         for name in ("log_length", "max_payload_bytes"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SettingsError(f"{name} is {value!r}: give a whole number above 0")
-        if self.ttl_s > MAX_TTL_S:
-            raise SettingsError(f"ttl_s is {self.ttl_s:g}: give at most {MAX_TTL_S:g} seconds (a day)")
 
     def __repr__(self) -> str:
         fields = ", ".join(
@@ -76,45 +87,51 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         found: dict[str, str] = {}
         for field in cls.__struct_fields__:
-            value = environ.get(f"NOTIFY_{field.upper()}", "") or (environ.get("REDIS_URL", "") if field == "url" else "")
-            if value:
-                found[field] = value
-        try:
-            return msgspec.convert(found, cls, strict=False)
-        except msgspec.ValidationError as exc:
-            if isinstance(exc.__cause__, SettingsError):
-                raise exc.__cause__ from None
-            raise SettingsError(f"cannot read the settings NOTIFY_* from the environment: {exc}") from exc
+            variables = [f"NOTIFY_{field.upper()}", *(["REDIS_URL"] if field == "url" else [])]
+            variable = next((name for name in variables if environ.get(name)), None)
+            if variable is not None:
+                found[field] = environ[variable]
+                _try_alone(variable, field, environ[variable])
+        return msgspec.convert(found, cls, strict=False)
 
 
-def positive(value: float, name: str) -> float:
-    """Return ``value`` if it is a finite number above 0, else raise `SettingsError` naming ``name``."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        raise SettingsError(f"{name} is {value!r}: give a number of seconds above 0")
+def positive(value: float, name: str, *, at_most: float = MAX_LIFETIME_S) -> float:
+    """Return ``value`` if it is a number of seconds above 0 and ``at_most``, else raise `SettingsError` naming ``name``."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= at_most:
+        raise SettingsError(f"{name} is {value!r}: give a number of seconds above 0 and at most {at_most:g}")
     return value
 
 
 def redact(url: str) -> str:
-    """Return the URL with its password and query (which may hold one too) hidden, fit for logs and errors."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return "<a URL that cannot be read>"
-    secret = "***@" if "@" in parts.netloc else ""
-    query = "&".join(
-        f"{name}=***" if "pass" in name.lower() else pair for pair in parts.query.split("&") if pair for name in [pair.partition("=")[0]]
-    )
-    return urlunsplit((parts.scheme, secret + host, parts.path, query, ""))
+    """Return the URL with its password, and a query that may hold one, hidden: fit for logs and errors."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "***" if "@" in url or "pass" in url.lower() else url
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    path, mark, query = rest.removeprefix(authority).partition("?")
+    if authority and "@" in path + query:
+        return f"{scheme}://***"  # a password that is not quoted: nobody can tell where it ends
+    secret = "***@" if "@" in authority else ""
+    return f"{scheme}://{secret}{authority.rpartition('@')[2]}{path}{mark}{'***' if 'pass' in query.lower() else query}"
 
 
-def _check_url(url: str) -> None:
+def _try_alone(variable: str, field: str, value: str) -> None:
+    """Raise the error that names the variable: one of them all together could not."""
     try:
-        parts = urlsplit(url)
+        msgspec.convert({field: value}, Settings, strict=False)
+    except msgspec.ValidationError as exc:
+        problem = exc.__cause__ if isinstance(exc.__cause__, SettingsError) else f"{value!r} is no number"
+        raise SettingsError(f"${variable} cannot be used: {problem}") from None
+
+
+def _check_url(url: object) -> None:
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
         port_is_fine = parts.scheme == "redis+sentinel" or parts.port is None or parts.port > 0
     except ValueError:
         parts, port_is_fine = urlsplit(""), False
     if parts.scheme not in SCHEMES or not port_is_fine or not (parts.netloc or parts.path.strip("/")):
         raise SettingsError(
-            f"{redact(url)!r} is no URL of a Redis server: write redis://host:6379/0, rediss://…, unix:///path/to/socket or redis+sentinel://host:26379/name"
+            f"{redact(str(url))!r} is no URL of a Redis server: write redis://host:6379/0, rediss://…, unix:///path/to/socket "
+            "or redis+sentinel://host:26379/name; quote what is special in a password (%40 for @, %2F for /)"
         )

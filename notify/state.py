@@ -66,7 +66,10 @@ class State(MutableMapping[str, Json]):
         return int(size)
 
     def __contains__(self, field: object) -> bool:
-        return isinstance(field, str) and self._raw(field) is not None
+        try:
+            return self._raw(_field(field)) is not None
+        except ContentsError:
+            return False
 
     def snapshot(self) -> dict[str, Json]:
         """Return all fields as they are at one instant."""
@@ -146,7 +149,7 @@ class State(MutableMapping[str, Json]):
 
 
 def _field(field: object) -> str:
-    if not isinstance(field, str):
+    if not isinstance(field, str) or any("\ud800" <= character <= "\udfff" for character in field):
         raise ContentsError(f"a field of a state is text, not {field!r}")
     return field
 
@@ -154,6 +157,6 @@ def _field(field: object) -> str:
 def _decode(raw: bytes) -> Json:
     try:
         value: Json = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return raw.decode(errors="replace")  # written by hand with redis-cli
     return value

@@ -12,8 +12,8 @@ __all__ = ["Json", "check_json", "encode_json"]
 Json: TypeAlias = bool | int | float | str | list["Json"] | tuple["Json", ...] | dict[str, "Json"] | None
 """What an event's contents and a state's values can be."""
 
-_ENCODER: Final = msgspec.json.Encoder()
-_INTEGERS: Final = range(-(2**63), 2**64)
+_LEAST_INTEGER: Final = -(2**63)
+_GREATEST_INTEGER: Final = 2**64 - 1
 
 
 def encode_json(value: object, *, what: str) -> bytes:
@@ -51,7 +51,7 @@ def _check(value: object, what: str, path: str) -> None:
         for index, inner in enumerate(value):
             _check(inner, what, f"{path}[{index}]")
     elif isinstance(value, int):
-        if value not in _INTEGERS:
+        if not _LEAST_INTEGER <= value <= _GREATEST_INTEGER:
             raise _refusal(what, path, "the integer has more than 64 bits; send it as text")
     elif not isinstance(value, float):
         raise _refusal(what, path, f"a {type(value).__name__} is none of null, true, false, number, text, list and object")
@@ -61,3 +61,13 @@ def _check(value: object, what: str, path: str) -> None:
 
 def _refusal(what: str, path: str, problem: str) -> ContentsError:
     return ContentsError(f"{what} cannot be written as JSON: at {path or 'the top'}, {problem}")
+
+
+def _as_builtin(value: object) -> str | int | float:
+    """The plain value of a kind of text or number; `_check` lets nothing else through."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    return float(value) if isinstance(value, float) else int(value)  # type: ignore[call-overload]  # see above
+
+
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=_as_builtin)

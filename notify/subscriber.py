@@ -10,26 +10,26 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import redis
 
 from notify.connection import Client
 from notify.errors import ClosedError, ContentsError, InvalidPositionError, ServerError
-from notify.event import Event, Gap, decode
+from notify.event import Event, Gap
 from notify.message import Message
 from notify.positions import START, Positions, check_id
 from notify.reception import Reception, Tidings
 from notify.scripts import Scripts
-from notify.topic import check_topics, compile_pattern, is_pattern
+from notify.topic import Glob, check_topics, is_pattern
 
 __all__ = ["Subscriber"]
 
 WAIT_S: Final = 1.0
 """How long it listens before it looks after the connection."""
 REPAIR_AFTER_S: Final = 5.0
-"""Silence after which the log is compared: pub/sub may have lost the last event, and no later one would tell."""
+"""How often the log is compared in any case: pub/sub may have lost the last event of a topic, and no later one would tell."""
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Subscriber:
         names = check_topics([topic if isinstance(topic, str) else topic.topic for topic in topics])
         since = _check_since(since, names)
         self._exact = {topic for topic in names if not is_pattern(topic)}
-        self._patterns = {topic: compile_pattern(topic) for topic in names if is_pattern(topic)}
+        self._patterns = {topic: Glob(topic) for topic in names if is_pattern(topic)}
         self._client = client.clone(name=name)
         self._scripts = Scripts(self._client)
         self._keys = self._scripts.keys
@@ -79,6 +79,7 @@ class Subscriber:
         self._repaired_at = time.monotonic()
         self._must_repair = since is not None
         self._told: set[str] = set()
+        self._topic_names: dict[bytes, str] = {}
         self.skipped = 0
         """How many messages could not be read and were passed over."""
         channels = [self._keys.channel(topic) for topic in self._exact]
@@ -129,7 +130,10 @@ class Subscriber:
     def __iter__(self) -> Iterator[Event | Gap]:
         """Yield events and gaps until the subscriber is closed."""
         while not self._closing.is_set():
-            item = self.get()
+            try:
+                item = self.get()
+            except ClosedError:
+                return  # just now, by another thread
             if item is not None:
                 yield item
 
@@ -153,13 +157,8 @@ class Subscriber:
     def _start(self, since: Mapping[str, str] | str | None) -> None:
         early = self._reception.open()
         # Live from here on. What was published before counts as seen, but for what is retained.
-        topics = self._topics()
-        self._positions.start(topics, since=since)
+        self._ready.extend(self._positions.start(self._topics(), since=since))
         self._taken = self._positions.ids()
-        for topic in topics:
-            retained: Any = self._client.get(self._keys.retained(topic)) if since is None else None
-            if retained is not None:
-                self._ready.append(decode(topic, retained)[0])
         for tidings in early:
             self._accept(tidings)
 
@@ -170,24 +169,29 @@ class Subscriber:
 
     def _pattern_of(self, topic: str) -> str | None:
         """The first pattern that matches: an event that comes through several counts once."""
-        return next((pattern for pattern, compiled in self._patterns.items() if compiled.fullmatch(topic)), None)
+        return next((pattern for pattern, glob in self._patterns.items() if glob.matches(topic)), None)
 
     def _receive(self, timeout_s: float) -> bool:
         """Read at most one message, and repair what is due. Returns whether there was a message."""
         try:
             tidings = self._reception.receive(timeout_s)
+            if self._closing.is_set():
+                return False
             if tidings is not None:
                 self._accept(tidings)
-            quiet = tidings is None and time.monotonic() - self._repaired_at >= REPAIR_AFTER_S
-            if self._must_repair or self._reception.resumed or quiet:
+            due = time.monotonic() - self._repaired_at >= REPAIR_AFTER_S
+            if due or self._must_repair or self._reception.resumed:
                 self._repair()
             return tidings is not None
         except (redis.RedisError, ServerError, OSError) as exc:
+            self._must_repair = True  # what was being delivered just now may have got stuck half-way
             self._reception.pause(exc, at_most_s=timeout_s)
             return False
 
     def _accept(self, tidings: Tidings) -> None:
-        topic = self._keys.topic_of(tidings.channel)
+        topic = self._topic_names.get(tidings.channel)
+        if topic is None:
+            topic = self._topic_names[tidings.channel] = self._keys.topic_of(tidings.channel.decode(errors="replace"))
         if tidings.pattern is not None and self._comes_otherwise(topic, tidings.pattern):
             return
         try:
@@ -201,7 +205,6 @@ class Subscriber:
         return topic in self._exact or (first is not None and pattern_channel != self._keys.channel(first))
 
     def _repair(self) -> None:
-        self._must_repair = True  # until it has worked
         for topic in self._topics():
             self._ready.extend(self._positions.repair(topic))
         self._must_repair, self._repaired_at = False, time.monotonic()

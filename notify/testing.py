@@ -14,7 +14,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
@@ -71,10 +71,13 @@ class PrivateServer:
 
     def restart(self) -> None:
         """Stop it, if it still runs, and start it again with its data."""
-        self._server.close()
+        self.close()
         self._server = EmbeddedServer(self.directory, self._environ)
 
     def close(self) -> None:
+        """Stop it, frozen or not."""
+        with suppress(EmbeddedServerError, ProcessLookupError):
+            self.thaw()
         self._server.close()
 
 
@@ -107,7 +110,7 @@ def fake_bus(settings: Settings | None = None) -> Bus:
     """
     fakeredis = import_module("fakeredis")
     settings = msgspec.structs.replace(settings or Settings(), url="redis://fake")
-    pool = redis.ConnectionPool(connection_class=fakeredis.FakeConnection, server=fakeredis.FakeServer())
+    pool = redis.ConnectionPool(connection_class=fakeredis.FakeRedisConnection, server=fakeredis.FakeServer())
     return Bus(Client(pool, settings=settings), name="fake")
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from notify.errors import EmptySubscriptionError, InvalidTopicError
 
-__all__ = ["MAX_TOPIC_BYTES", "check_topic", "check_topic_or_pattern", "check_topics", "compile_pattern", "is_pattern"]
+__all__ = ["MAX_TOPIC_BYTES", "Glob", "check_topic", "check_topic_or_pattern", "check_topics", "is_pattern"]
 
 MAX_TOPIC_BYTES: Final = 512
 
@@ -50,23 +50,59 @@ def is_pattern(topic: str) -> bool:
     return any(character in topic for character in "*?[")
 
 
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Return the regular expression that matches what Redis's glob matches: ``*``, ``?``, ``[ab]``, ``[^a]``, ``[a-z]``, ``\\*``."""
-    parts, rest = [], pattern
-    while rest:
-        character, rest = rest[0], rest[1:]
-        if character == "*":
-            parts.append(".*")
-        elif character == "?":
-            parts.append(".")
-        elif character == "[":
-            inside, _, rest = rest.partition("]")
-            negated = "^" if inside.startswith("^") else ""
-            members = re.sub(r"([\\\[\]^&~|])", r"\\\1", inside.removeprefix("^"))
-            parts.append(f"[{negated}{members}]" if members else "(?!)")
-        elif character == "\\" and rest:
-            parts.append(re.escape(rest[0]))
-            rest = rest[1:]
+class Glob:
+    """A glob pattern that matches what it matches in the server: ``*``, ``?``, ``[ab]``, ``[^a]``, ``[a-z]``, ``\\*``.
+
+    Like the server it looks at bytes, and takes odd classes as ``stringmatchlen`` in Redis's ``util.c`` does: ``[]`` matches
+    nothing, ``[^]`` anything, ``[z-a]`` is ``[a-z]``, and the end of the pattern closes a class.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self._regex = re.compile(_translate(pattern.encode()), re.DOTALL)
+
+    def matches(self, topic: str) -> bool:
+        return self._regex.fullmatch(topic.encode()) is not None
+
+
+def _translate(glob: bytes) -> bytes:
+    runs, at = [b""], 0  # what stands between the stars
+    while at < len(glob):
+        character = glob[at : at + 1]
+        at += 1
+        if character == b"*":
+            runs.append(b"")
+        elif character == b"?":
+            runs[-1] += b"."
+        elif character == b"[":
+            members, at = _members(glob, at)
+            runs[-1] += b"[%s]" % re.escape(members) if members else b"(?!)"
         else:
-            parts.append(re.escape(character))
-    return re.compile("".join(parts), re.DOTALL)
+            if character == b"\\" and at < len(glob):
+                character = glob[at : at + 1]
+                at += 1
+            runs[-1] += re.escape(character)
+    if len(runs) == 1:
+        return runs[0]
+    first, *middle, last = runs
+    # Atomic groups: a star that found its run is never tried again, however many there are.
+    return first + b"".join(b"(?>.*?%s)" % run for run in middle if run) + b".*" + last
+
+
+def _members(glob: bytes, at: int) -> tuple[bytes, int]:
+    """The bytes that the class matches whose "[" is before ``at``, and where it ends."""
+    negated = glob[at : at + 1] == b"^"
+    at += negated
+    members: set[int] = set()
+    while at < len(glob) and glob[at : at + 1] != b"]":
+        if glob[at : at + 1] == b"\\" and at + 1 < len(glob):
+            at += 1
+            members.add(glob[at])
+        elif glob[at + 1 : at + 2] == b"-" and at + 2 < len(glob):
+            low, high = sorted((glob[at], glob[at + 2]))
+            members.update(range(low, high + 1))
+            at += 2
+        else:
+            members.add(glob[at])
+        at += 1
+    return bytes(sorted(set(range(256)) - members if negated else members)), at + 1

@@ -1,10 +1,13 @@
 """Who came and who went: the changes of the directory, in order, each told once."""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TypeAlias
 
 import msgspec
 
+from notify.errors import ClosedError
 from notify.event import Event, Gap
 from notify.subscriber import Subscriber
 
@@ -44,22 +47,42 @@ class Watch:
         self._subscriber = subscriber
         self._present = present
         self._names = names
-        # Subscribed first, asked then: nobody slips through between the two, and who is seen twice is told once.
         self._known: dict[str, int] = {}
-        self._ready: list[Change] = self._resync()
+        self._ready: list[Change] = []
+        self._must_compare = True
+        try:
+            # Subscribed first, asked then: nobody slips through between the two, and who is seen twice is told once.
+            self._compare()
+        except BaseException:
+            subscriber.close()
+            raise
 
     def get(self, timeout_s: float | None = None) -> Change | None:
-        """Return the next change, or ``None`` if none comes within ``timeout_s`` seconds (``None``: wait)."""
+        """Return the next change, or ``None`` if none comes within ``timeout_s`` seconds (``None``: wait).
+
+        Raises:
+            ClosedError: it was closed before.
+            ServerError: events were lost, and the server did not answer who is there; the next call asks again.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._ready:
-            item = self._subscriber.get(timeout_s)
+            if self._must_compare:
+                self._compare()
+                continue
+            item = self._subscriber.get(None if deadline is None else max(0.0, deadline - time.monotonic()))
             if item is None:
                 return None
-            self._ready = self._resync() if isinstance(item, Gap) else self._read(item)
+            if isinstance(item, Gap):
+                self._must_compare = True
+            else:
+                self._ready = self._read(item)
         return self._ready.pop(0)
 
     def __iter__(self) -> Iterator[Change]:
-        while (change := self.get()) is not None:
-            yield change
+        """Yield changes until the watch is closed."""
+        with suppress(ClosedError):
+            while (change := self.get()) is not None:
+                yield change
 
     def close(self) -> None:
         self._subscriber.close()
@@ -70,7 +93,7 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _resync(self) -> list[Change]:
+    def _compare(self) -> None:
         """Compare what is known with what is there: also after a gap, nobody who went stays."""
         present = self._present()
         gone: list[Change] = [
@@ -79,8 +102,7 @@ class Watch:
             if present.get(name) != incarnation
         ]
         came: list[Change] = [Available(name, incarnation) for name, incarnation in present.items() if self._known.get(name) != incarnation]
-        self._known = present
-        return gone + came
+        self._known, self._ready, self._must_compare = present, gone + came, False
 
     def _read(self, event: Event) -> list[Change]:
         told = event.contents

@@ -3,12 +3,21 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
+import hypothesis
 import pytest
 import redis
 
 import notify
+from notify import subscriber
 from notify.testing import PrivateServer, private_server, wait_until
+from tests.processes import Process
+
+hypothesis.settings.register_profile(
+    "suite", max_examples=50, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+hypothesis.settings.load_profile("suite")
 
 PERMANENT = ("notify:state:", "rq:")
 
@@ -43,6 +52,40 @@ def own_server() -> Iterator[PrivateServer]:
     """A server for one test alone, to freeze, kill and restart."""
     with private_server() as running:
         yield running
+
+
+@pytest.fixture
+def connect_to() -> Iterator[Callable[..., notify.Bus]]:
+    """Connect to a server with settings of its own; called before the server is struck, closed after the test."""
+    with ExitStack() as stack:
+
+        def connect(server: PrivateServer, *, name: str = "test", **changed: object) -> notify.Bus:
+            settings = notify.Settings(url=server.url, **changed)
+            return stack.enter_context(notify.connect(settings=settings, name=name))
+
+        yield connect
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Process]]:
+    """Start other processes, as `Process` does; none of them outlives the test."""
+    started: list[Process] = []
+
+    def run(role: str, *arguments: object, environ: dict[str, str] | None = None) -> Process:
+        started.append(Process(role, *arguments, environ=environ))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.dispose()
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Subscribers that ask and repair after moments of silence instead of seconds."""
+    monkeypatch.setattr(subscriber, "PROBE_AFTER_S", 0.05)
+    monkeypatch.setattr(subscriber, "PROBE_TIMEOUT_S", 0.25)
+    monkeypatch.setattr(subscriber, "REPAIR_AFTER_S", 0.1)
 
 
 @pytest.fixture(autouse=True)

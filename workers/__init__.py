@@ -5,6 +5,7 @@ Mark functions with `job`, enqueue them on a `Queue`, run them by a `Worker`.
 
 from workers.definition import Policy, job
 from workers.errors import (
+    DuplicateJobError,
     DuplicateKeyError,
     JobArgumentsError,
     JobDefinitionError,
@@ -23,6 +24,7 @@ from workers.queue import Queue
 from workers.worker import Worker
 
 __all__ = [
+    "DuplicateJobError",
     "DuplicateKeyError",
     "Job",
     "JobArgumentsError",

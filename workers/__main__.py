@@ -15,7 +15,7 @@ from workers.worker import Worker
 
 def main() -> int:
     """Run until told to stop. Returns the exit code: 0 after an orderly end, 1 after an error that is on stderr."""
-    die_with_parent(signal.SIGTERM)
+    die_with_parent(signal.SIGTERM, parent=int(sys.stdin.buffer.readline()))
     options = msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerOptions)
     logging.basicConfig(level=options.log_level, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import import_module
+from inspect import isfunction
 from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
@@ -51,10 +52,9 @@ def job(queue: str, *, needs: str | Collection[str] = (), on_loss: Policy = "can
     definition = Definition(queue, check_needs(needs), check_policy(on_loss))
 
     def mark(function: F) -> F:
-        if "<locals>" in function.__qualname__ or "." in function.__qualname__:
-            raise JobDefinitionError(
-                f"{function.__qualname__!r} cannot be a job: define it at the top of a module, where a worker finds it"
-            )
+        if not isfunction(function) or not function.__qualname__.isidentifier():
+            name = getattr(function, "__qualname__", function)
+            raise JobDefinitionError(f"{name!r} cannot be a job: define a function at the top of a module, where a worker finds it")
         setattr(function, _MARK, definition)
         return function
 
@@ -80,13 +80,18 @@ def load_jobs(modules: Iterable[str]) -> JobFunctions:
     for name in modules:
         try:
             module = import_module(name)
-        except Exception as exc:  # whatever a user's module raises while it is imported
+        except (Exception, SystemExit) as exc:  # whatever a user's module raises while it is imported
             raise ModuleLoadError(f"cannot import {name!r} ({type(exc).__name__}: {exc}): is it installed, or on PYTHONPATH?") from exc
-        found = {f"{name}.{key}": value for key, value in vars(module).items() if definition_of(value) and value.__module__ == name}
+        found = {f"{name}.{key}": value for key, value in vars(module).items() if _is_job_of(name, key, value)}
         if not found:
             raise ModuleLoadError(f"{name!r} defines no job: mark functions with @workers.job(...)")
         functions.update(found)
     return functions
+
+
+def _is_job_of(module: str, name: str, value: object) -> bool:
+    """Whether a module's member is a job that it defines: not one that it imported, nor a second name of one."""
+    return isfunction(value) and definition_of(value) is not None and (value.__module__, value.__qualname__) == (module, name)
 
 
 def check_needs(needs: str | Collection[str]) -> frozenset[str]:

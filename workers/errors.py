@@ -6,6 +6,7 @@
     ├── JobError
     │   ├── JobDefinitionError      a function, policy, need or option that no job can have
     │   ├── JobArgumentsError       arguments that JSON cannot hold
+    │   ├── DuplicateJobError       a job that was to be the only one of its id
     │   ├── JobRefusedError         a worker was asked to run what it was not told to load
     │   └── JobNotFoundError
     ├── ModuleLoadError             a module with jobs cannot be imported
@@ -18,6 +19,7 @@
 from notify import NotifyError, ServiceKilledError
 
 __all__ = [
+    "DuplicateJobError",
     "DuplicateKeyError",
     "JobArgumentsError",
     "JobDefinitionError",
@@ -46,6 +48,10 @@ class JobDefinitionError(JobError, ValueError):
 
 class JobArgumentsError(JobError, TypeError):
     """The arguments of a job hold something that JSON cannot."""
+
+
+class DuplicateJobError(JobError):
+    """There is a job of that id already."""
 
 
 class JobRefusedError(JobError):

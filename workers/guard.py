@@ -5,6 +5,7 @@ then, so that a lost event only costs time.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from notify.connection import Client
-from notify.errors import ServerError
+from notify.errors import ClosedError, ServerError
 from notify.event import Event, Gap
 from notify.keys import SERVICES_TOPIC
 from notify.subscriber import Subscriber
@@ -105,14 +106,14 @@ class Guard:
                 self._client.delete(key)
 
     def _cancel_losers(self, service: str) -> int:
-        total = staying = 0
+        total = waiting = 0
         while True:
-            ids: Any = self._client.zrange(self._scripts.keys.needs(service), staying, staying + CHUNK - 1)
+            ids: Any = self._client.zrange(self._scripts.keys.needs(service), waiting, waiting + CHUNK - 1)
             if not ids:
                 return total
             for queue, job_ids in self._by_queue([job_id.decode() for job_id in ids]).items():
-                cancelled, stay = self._scripts.cancel(queue, job_ids, lost=service, reason=f"{service} is gone")
-                total, staying = total + cancelled, staying + stay
+                cancelled, left = self._scripts.cancel(queue, job_ids, needs=[service], lost=True, reason=f"{service} is gone")
+                total, waiting = total + cancelled, waiting + left
             self._client.pexpire(self._scripts.keys.losing(service), LOCK_MS)
 
     def _by_queue(self, job_ids: list[str]) -> dict[str, list[str]]:
@@ -128,18 +129,20 @@ class Guard:
 
     def _keep_watch(self) -> None:
         assert self._subscriber is not None  # noqa: S101  # open() set it
-        reconciled_at = 0.0
+        reconciled_at = -math.inf
         while not self._closing.is_set():
             try:
                 if time.monotonic() - reconciled_at > RECONCILE_S:
                     self._reconcile()
                     reconciled_at = time.monotonic()
-                item = self._subscriber.get(CHECK_S) if not self._closing.is_set() else None
+                item = self._subscriber.get(CHECK_S)
                 self.judge()
                 if isinstance(item, Gap):
-                    reconciled_at = 0.0
+                    reconciled_at = -math.inf
                 elif item is not None:
                     self._hear(item)
+            except ClosedError:
+                return
             except ServerError as exc:
                 if not self._closing.is_set():
                     log.warning("the guard waits for the server: %s", exc)

@@ -10,19 +10,23 @@ from typing import Any, Final, NoReturn
 import msgspec
 import redis
 import rq.job
-from rq.exceptions import NoSuchJobError
+from rq.exceptions import NoSuchJobError, TimeoutFormatError
 from rq.job import JobStatus
 
 from notify import Bus
 from notify.connection import Client, process_name
 from workers.definition import JobFunctions, Policy, check_policy
-from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
+from workers.errors import JobDefinitionError, JobError, JobNotFoundError, JobRefusedError
 from workers.scripts import JobScripts
 from workers.serializer import JsonSerializer
 
 __all__ = ["Job", "Outcome", "current_bus", "current_job"]
 
-ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
+CALLED_OFF: Final = frozenset({JobStatus.STOPPED, JobStatus.CANCELED})
+ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED}) | CALLED_OFF
+UNDECIDED: Final = frozenset({"ending", "queued", "deferred", "scheduled"})
+"""What `JobScripts.stop` answers where a cancel has to try again."""
+ENDING_S: Final = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +86,9 @@ class Job(rq.job.Job):
 
     @property
     def stopped_callback(self) -> Callable[..., Any] | None:
-        return self._resolve(self._stopped_callback_name) if self._stopped_callback_name else None
+        # RQ looks at it in the worker itself, which a refusal would end: that comes with the call.
+        name = self._stopped_callback_name
+        return (self._functions.get(name) or (lambda *_: self._refuse(name))) if name else None
 
     @property
     def outcome(self) -> Outcome | None:
@@ -98,7 +104,7 @@ class Job(rq.job.Job):
         status = JobStatus(raw[0].decode())
         if status not in ENDED:
             return None
-        if status in (JobStatus.STOPPED, JobStatus.CANCELED) and raw[1] is not None:
+        if status in CALLED_OFF and raw[1] is not None:
             return msgspec.json.decode(raw[1], type=Outcome)
         return Outcome("cancelled" if status == JobStatus.CANCELED else str(status.value))
 
@@ -131,7 +137,8 @@ class Job(rq.job.Job):
             rq_options: none is supported; RQ's ``pipeline`` cannot carry a decision.
 
         Returns:
-            How it ended: ``cancelled``, ``stopped``, or what had happened to it before.
+            How it ended: ``cancelled``, ``stopped``, or what had happened to it before; ``None`` if a worker has been
+            recording its end for seconds, or died over it.
 
         Raises:
             JobDefinitionError: RQ's options were given.
@@ -139,13 +146,49 @@ class Job(rq.job.Job):
         """
         if rq_options:
             raise JobDefinitionError(f"cancel() takes a reason, not {', '.join(rq_options)}")
-        scripts = JobScripts(self._client)
-        if not scripts.cancel(self.origin, [self.id], reason=reason or "cancelled")[0]:
-            scripts.stop(self.id, reason=reason or "cancelled")
+        scripts, reason = JobScripts(self._client), reason or "cancelled"
+        deadline = time.monotonic() + ENDING_S
+        # Between the two steps it can start, end, or be queued again for a retry: then its turn comes again.
+        while not scripts.cancel(self.origin, [self.id], needs=self.needs, reason=reason)[0]:
+            if scripts.stop(self.id, reason=reason) not in UNDECIDED or time.monotonic() > deadline:
+                break
+            time.sleep(0.002)
         outcome = self.outcome
         if outcome is not None and outcome.status == "stopped":
             self._tell_worker()
         return outcome
+
+    def admit(self) -> str | None:
+        """Note what was lost so far: whatever is lost from here on, the claim sees.
+
+        Returns:
+            A service that it needs and that is not there, ``None`` if nothing keeps it from running.
+        """
+        if not self.needs:
+            return None
+        keys = JobScripts(self._client).keys
+        names = sorted(self.needs)
+        with self._client.translating(f"admitting job {self.id}"), self.connection.pipeline(transaction=True) as pipe:
+            pipe.hmget(keys.losses, names)
+            pipe.smismember(keys.services, names)
+            serials, present = pipe.execute()
+        self.needs = {name: int(serial or 0) for name, serial in zip(names, serials, strict=True)}
+        return next((name for name, there in zip(names, present, strict=True) if not there and self.on_loss != "ignore"), None)
+
+    def requeue(self, at_front: bool = False) -> rq.job.Job:
+        """Enqueue a failed or stopped job again; what was lost before does not count against it."""
+        self.admit()
+        return super().requeue(at_front)
+
+    def retry(self, queue: Any, pipeline: Any) -> None:
+        """Try again, unless the job was stopped or cancelled: RQ tries all whose worker died."""
+        if self._status not in CALLED_OFF:
+            super().retry(queue, pipeline)
+
+    def set_status(self, status: JobStatus, pipeline: Any = None) -> None:
+        """Write the status; a job that was stopped or cancelled does not fail after that."""
+        if status != JobStatus.FAILED or self._status not in CALLED_OFF:
+            super().set_status(status, pipeline)
 
     def prepare_for_execution(self, worker_name: str, pipeline: Any) -> None:
         """Take up what the claim wrote; writing it again here could undo a stop in between."""
@@ -169,10 +212,16 @@ class Job(rq.job.Job):
         return fields
 
     def restore(self, raw_data: Any) -> Any:
-        super().restore(raw_data)
         needs, on_loss = raw_data.get(b"needs"), raw_data.get(b"on_loss")
-        self.needs = msgspec.json.decode(needs, type=dict[str, int]) if needs else {}
-        self.on_loss = check_policy(on_loss.decode()) if on_loss else "cancel"
+        try:
+            super().restore(raw_data)
+            self.needs = msgspec.json.decode(needs, type=dict[str, int]) if needs else {}
+            self.on_loss = check_policy(on_loss.decode()) if on_loss else "cancel"
+        except NoSuchJobError:
+            raise
+        except (ValueError, TypeError, AssertionError, msgspec.DecodeError, TimeoutFormatError) as exc:
+            log.warning("job %s cannot be read, and is passed over: %s", self.id, exc)
+            raise _UnreadableJobError(f"job {self.id} at {self._client.address} cannot be read ({exc}): delete {self.key}") from exc
 
     @classmethod
     def fetch(cls, id: str, connection: redis.Redis | None = None, serializer: Any = None) -> "Job":  # noqa: A002  # RQ's name
@@ -180,6 +229,7 @@ class Job(rq.job.Job):
 
         Raises:
             JobNotFoundError: there is none.
+            JobError: there is one, and it cannot be read: a stranger wrote it.
         """
         if connection is None:
             raise JobDefinitionError("fetch a job with the connection it is on: Job.fetch(id, connection=bus.redis)")
@@ -187,6 +237,8 @@ class Job(rq.job.Job):
         with client.translating(f"fetching job {id}"):
             try:
                 found = super().fetch(id, connection=connection, serializer=serializer)
+            except _UnreadableJobError:
+                raise
             except NoSuchJobError as exc:
                 raise _NoSuchJobError(f"no job {id} at {client.address}: its time to live is over, or it never was") from exc
         assert isinstance(found, Job)  # noqa: S101  # fetch is RQ's, and untyped about its subclasses
@@ -217,6 +269,10 @@ class Job(rq.job.Job):
 
 class _NoSuchJobError(JobNotFoundError, NoSuchJobError):
     """Ours, which RQ's code also takes for its own: it passes over ids without a job."""
+
+
+class _UnreadableJobError(JobError, NoSuchJobError):
+    """Ours, and for RQ's code a job that is not there: a worker passes it over and lives on."""
 
 
 def current_job() -> Job:

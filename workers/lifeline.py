@@ -15,15 +15,19 @@ PR_SET_PDEATHSIG: Final = 1
 POLL_S: Final = 0.5
 
 
-def die_with_parent(signum: signal.Signals = signal.SIGKILL) -> None:
+def die_with_parent(signum: signal.Signals = signal.SIGKILL, *, parent: int | None = None) -> None:
     """Have this process get ``signum`` when its parent ends, also by SIGKILL. Call it once, early in the child.
 
     On Linux the kernel sees to it. Elsewhere a thread looks twice a second whether the parent is still there.
+
+    Args:
+        signum: which signal.
+        parent: its process id as the parent itself tells it. Without that, one that has ended by now goes unnoticed.
     """
-    parent = os.getppid()
+    parent = os.getppid() if parent is None else parent
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signum))
-        if os.getppid() != parent:  # it ended just before
+        if os.getppid() != parent:  # it ended before that
             os.kill(os.getpid(), signum)
         return
 

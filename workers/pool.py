@@ -129,7 +129,7 @@ class Pool:
             start_new_session=True,
         )
         assert process.stdin is not None  # noqa: S101  # it was asked for
-        process.stdin.write(msgspec.json.encode(self._options))
+        process.stdin.write(b"%d\n" % os.getpid() + msgspec.json.encode(self._options))
         process.stdin.close()
         self._started_at[process.pid] = time.monotonic()
         return process

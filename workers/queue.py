@@ -5,15 +5,16 @@ from typing import Any, Final
 
 import redis
 import rq
+import rq.scripts
 from rq.job import JobStatus
 from rq.queue import EnqueueArgs
 
 from notify.connection import Client
-from notify.errors import ContentsError
+from notify.errors import ContentsError, NotifyError
 from notify.strict_json import encode_json
 from workers import rq_keys
-from workers.definition import Policy, check_needs, check_policy, definition_of
-from workers.errors import JobArgumentsError, JobDefinitionError, JobError
+from workers.definition import Definition, Policy, check_needs, check_policy, definition_of
+from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError
 from workers.jobs import Job
 from workers.scripts import KEEP_CANCELLED_MS, JobScripts
 from workers.serializer import JsonSerializer
@@ -47,7 +48,7 @@ class Queue(rq.Queue):
         """Enqueue a call of a marked function.
 
         Args:
-            f: the function, or its dotted path.
+            f: the function; or its dotted path, which says nothing about its needs.
             args: its arguments; JSON values.
             needs: the services this call needs; by default those of its definition.
             on_loss: what a loss of one does; by default as defined.
@@ -59,30 +60,34 @@ class Queue(rq.Queue):
         Raises:
             JobDefinitionError: the function is not marked, or a need, the policy or an option cannot be. Nothing is enqueued.
             JobArgumentsError: an argument is none that JSON can hold; the message names the path. Nothing is enqueued.
+            DuplicateJobError: it was to be unique, and there is a job of that id.
             ServerError: the server did not answer, or refused.
         """
+        self._check_function(f)
         try:
             call: EnqueueArgs = self.parse_args(f, *args, **kwargs)
             options = call._asdict()
             pipeline, at_front, unique = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
             job = self.create_job(**options)
-        except (ValueError, TypeError, AssertionError) as exc:
-            if isinstance(exc, JobError):
+            if needs is not None:
+                job.needs = dict.fromkeys(check_needs(needs), 0)
+            if on_loss is not None:
+                job.on_loss = check_policy(on_loss)
+            with self._client.translating(f"enqueueing on {self.name!r}"):
+                return _ours(self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique))
+        except rq.exceptions.DuplicateJobError as exc:
+            raise DuplicateJobError(f"there is a job {job.id!r} already, and it was to be unique") from exc
+        except (ValueError, TypeError, AssertionError, rq.exceptions.TimeoutFormatError) as exc:
+            if isinstance(exc, NotifyError):
                 raise
             raise JobDefinitionError(f"{f!r} cannot be enqueued on {self.name!r}: {exc}") from exc
-        if needs is not None:
-            job.needs = dict.fromkeys(check_needs(needs), 0)
-        if on_loss is not None:
-            job.on_loss = check_policy(on_loss)
-        with self._client.translating(f"enqueueing on {self.name!r}"):
-            enqueued = self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
-        return _ours(enqueued)
 
     def create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
         """Make a job of a marked function; arguments and errors as for `enqueue`."""
-        definition = definition_of(func)
-        if definition is None and not isinstance(func, str):
-            raise JobDefinitionError(f"{getattr(func, '__qualname__', func)!r} is no job: mark it with @job({self.name!r})")
+        definition = self._check_function(func)
+        for when in ("on_success", "on_failure", "on_stopped"):
+            callback = kwargs.get(when)
+            self._check_function(getattr(callback, "func", callback) or "")
         job = _ours(super().create_job(func, *args, **kwargs))
         if definition is not None:
             job.needs, job.on_loss = dict.fromkeys(definition.needs, 0), definition.on_loss
@@ -102,8 +107,21 @@ class Queue(rq.Queue):
         """
         cancelled = 0
         for ids in self._waiting(needs):
-            cancelled += self._scripts.cancel(self.name, ids, reason=reason or f"jobs that need {needs} were cancelled")[0]
+            cancelled += self._scripts.cancel(self.name, ids, needs=[needs], reason=reason or f"jobs that need {needs} were cancelled")[0]
         return cancelled
+
+    def schedule_job(self, job: Any, datetime: Any, pipeline: Any = None, unique: bool = False) -> Any:
+        """Have a job enqueued later. It runs unless it loses a service from now on."""
+        if isinstance(job, Job):
+            job.admit()  # the scheduler is RQ's own, and will not
+        return super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
+
+    def _check_function(self, func: object) -> Definition | None:
+        """Return what `workers.job` noted at a function; ``None`` for a path, of which only the worker can tell."""
+        definition = definition_of(func)
+        if definition is None and not isinstance(func, str):
+            raise JobDefinitionError(f"{getattr(func, '__qualname__', func)!r} is no job: mark it with @job({self.name!r})")
+        return definition
 
     def _waiting(self, need: str) -> Iterator[list[str]]:
         """Ids of this queue's jobs in the index of a service, chunk by chunk."""
@@ -120,9 +138,9 @@ class Queue(rq.Queue):
     def _enqueue_async_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
         if not isinstance(job, Job) or not job.needs:
             return super()._enqueue_async_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
-        missing = self._admit(job)
-        if missing:
-            return self._refuse(job, missing)
+        missing = job.admit()
+        if missing is not None:
+            return self._refuse(job, missing, unique=unique)
         pipe = self.connection.pipeline() if pipeline is None else pipeline
         super()._enqueue_async_job(job, pipeline=None if unique else pipe, at_front=at_front, unique=unique)
         for need in job.needs:
@@ -133,38 +151,36 @@ class Queue(rq.Queue):
             pipe.execute()
         return job
 
-    def _admit(self, job: Job) -> str | None:
-        """Note what was lost so far; whatever is lost from here on, the claim sees. Returns a service that is not there."""
-        names = sorted(job.needs)
-        with self.connection.pipeline(transaction=True) as pipe:
-            pipe.hmget(self._scripts.keys.losses, names)
-            pipe.smismember(self._scripts.keys.services, names)
-            serials, present = pipe.execute()
-        job.needs = {name: int(serial or 0) for name, serial in zip(names, serials, strict=True)}
-        return next((name for name, there in zip(names, present, strict=True) if not there and job.on_loss != "ignore"), None)
-
-    def _refuse(self, job: Job, missing: str) -> Job:
+    def _refuse(self, job: Job, missing: str, *, unique: bool) -> Job:
         """Keep a job whose service is gone as cancelled; it never enters the queue."""
         self._prepare_for_queue(job)
-        with self.connection.pipeline() as pipe:
-            job.save(pipeline=pipe)
-            pipe.pexpire(job.key, KEEP_CANCELLED_MS)
-            pipe.execute()
+        if unique:
+            rq.scripts.save_unique_job(self.connection, self.key, job, enqueue=False)  # type: ignore[no-untyped-call]  # RQ leaves it so
+        else:
+            with self.connection.pipeline() as pipe:
+                job.save(pipeline=pipe)
+                pipe.pexpire(job.key, KEEP_CANCELLED_MS)
+                pipe.execute()
         self._scripts.cancel(self.name, [job.id], reason=f"{missing} was not there when it was enqueued", need=missing)
         job._status = JobStatus.CANCELED
         return job
 
 
 def _check_arguments(job: Job) -> None:
+    if job.meta:
+        _encode(job.meta, f"the meta of the call of {job.func_name}")
     try:
         job.data  # noqa: B018  # encodes it, once
     except ContentsError:
-        call = {"args": list(job.args), "kwargs": dict(job.kwargs)}
-        try:
-            encode_json(call, what=f"the call of {job.func_name}")
-        except ContentsError as exc:
-            raise JobArgumentsError(str(exc)) from exc
+        _encode({"args": list(job.args), "kwargs": dict(job.kwargs)}, f"the call of {job.func_name}")
         raise JobDefinitionError(f"{job.func_name} is a method of an object: only functions of a module can be jobs") from None
+
+
+def _encode(value: object, what: str) -> None:
+    try:
+        encode_json(value, what=what)
+    except ContentsError as exc:
+        raise JobArgumentsError(str(exc)) from exc
 
 
 def _ours(job: object) -> Job:

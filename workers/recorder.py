@@ -43,8 +43,7 @@ class Recorder:
 
     def wait(self, timeout_s: float | None = None) -> Event | None:
         """Wait for the end of the storage. Returns the event that told it, ``None`` if it did not come in time."""
-        self._ended.wait(timeout_s)
-        return self._end
+        return self._end if self._ended.wait(timeout_s) else None
 
     def __enter__(self) -> "Recorder":
         """Find manager and storage, start the log, subscribe.
@@ -80,5 +79,7 @@ class Recorder:
         except NotSubscribedError:
             return  # it has ended already
         self._end = event
-        self._queue.cancel(needs=NAME, reason=str(event.contents))
-        self._ended.set()
+        try:
+            self._queue.cancel(needs=NAME, reason=str(event.contents))
+        finally:
+            self._ended.set()

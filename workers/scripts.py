@@ -26,24 +26,26 @@ class JobScripts(ScriptRunner):
         args = [job_id, fence, worker, _now(), *self._cancel_args(queue)]
         return self._text("claim", keys, args, action=f"claiming job {job_id}")
 
-    def cancel(self, queue: str, job_ids: Sequence[str], *, reason: str, lost: str | None = None, need: str = "") -> tuple[int, int]:
+    def cancel(
+        self, queue: str, job_ids: Sequence[str], *, reason: str, needs: Collection[str] = (), lost: bool = False, need: str = ""
+    ) -> tuple[int, int]:
         """Cancel those of the jobs that have not started.
 
         Args:
             queue: their queue.
             job_ids: which.
             reason: in words.
-            lost: only those that lost a service they need, out of the index of this one; ``None`` cancels all.
+            needs: the services whose indexes forget those that wait no more.
+            lost: only those that lost a service they need.
             need: the service that their outcome names if they lost none.
 
         Returns:
-            How many were cancelled, and how many stay in the index.
+            How many were cancelled, and how many still wait.
         """
-        index = self.keys.needs(lost if lost is not None else "")
-        keys = [*self._cancel_keys(queue), index, *map(rq_keys.job, job_ids)]
-        args = ["asked" if lost is None else "lost", reason, *self._cancel_args(queue), need, *job_ids]
-        cancelled, staying = self.run("cancel", keys, args, action=f"cancelling jobs of {queue!r}")
-        return int(cancelled), int(staying)
+        keys = [*self._cancel_keys(queue), *map(rq_keys.job, job_ids), *map(self.keys.needs, needs)]
+        args = ["lost" if lost else "asked", reason, *self._cancel_args(queue), need, *job_ids]
+        cancelled, waiting = self.run("cancel", keys, args, action=f"cancelling jobs of {queue!r}")
+        return int(cancelled), int(waiting)
 
     def verdict(self, job_id: str, *, fence: str) -> str:
         """Judge a running job. Returns ``go on``, ``lost:<service>``, ``stopped`` or ``superseded``, as in ``verdict.lua``."""
@@ -51,8 +53,8 @@ class JobScripts(ScriptRunner):
         return self._text("verdict", keys, [fence], action=f"judging job {job_id}")
 
     def stop(self, job_id: str, *, reason: str) -> str:
-        """Mark a running job as stopped. Returns ``stopped``, or the status that it has instead."""
-        return self._text("stop", [rq_keys.job(job_id)], [reason], action=f"stopping job {job_id}")
+        """Mark a running job as stopped. Returns ``stopped``, ``ending`` (it comes too late), or the status that it has instead."""
+        return self._text("stop", [rq_keys.job(job_id)], [reason, KEEP_CANCELLED_MS], action=f"stopping job {job_id}")
 
     def seal(self, job_id: str, *, fence: str) -> bool:
         """Decide that a run ends by itself. Returns whether it still may."""

@@ -69,8 +69,7 @@ class Store:
     def retrieve(self, key: str) -> Json | _Missing:
         """Return the value under a key, or `MISSING`. Errors as for `store`."""
         with _Told(self._bus, self._name):
-            if self._name not in self._bus.directory:
-                raise FencedError(f"{self._name!r} is not registered")
+            self._check_registered()
             try:
                 return self._state[key]
             except MissingKeyError:
@@ -88,21 +87,29 @@ class Store:
         Returns:
             The new value, or `MISSING`. Errors as for `store`.
         """
-        called = False
+        changing = False
 
         def changed(value: Json) -> Json:
-            nonlocal called
-            called = True
-            return change(value)
+            nonlocal changing
+            changing = True
+            new = change(value)
+            changing = False
+            return new
 
         with _Told(self._bus, self._name):
+            self._check_registered()
             try:
                 return self._state.modify(key, changed)
             except MissingKeyError:
-                if called:
+                if changing:
                     raise  # out of ``change``, not about our key
         self._report(UnknownKeyError(f"nothing is stored under {key!r}"))
         return MISSING
+
+    def _check_registered(self) -> None:
+        """Reading is not fenced, and where nothing is stored nothing is written."""
+        if self._name not in self._bus.directory:
+            raise FencedError(f"{self._name!r} is not registered")
 
     def _report(self, error: StorageError) -> None:
         self._bus.publish(self._bus.keys.status_topic(self._name), Failure.of(error))

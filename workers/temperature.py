@@ -1,10 +1,12 @@
 """The thermometer service, and the job that logs what it reads."""
 
+import math
 import random
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC
+from time import monotonic
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -24,6 +26,8 @@ QUEUE: Final = "temperature"
 LOG_KEY: Final = "temperatures"
 """The key in the storage under which readings are logged, time → text."""
 THRESHOLD: Final = 5.0
+LOOK_S: Final = 0.5
+"""How long a killed thermometer goes on waiting for its next reading at the most."""
 
 Against: TypeAlias = Literal["published", "previous"]
 
@@ -38,9 +42,11 @@ def numbers_in(lines: Iterable[str]) -> Iterator[float]:
     """Yield the number in each line, of a file, a serial line or a command's output; lines without one are passed over."""
     for line in lines:
         try:
-            yield float(line)
+            number = float(line)
         except ValueError:
             continue
+        if math.isfinite(number):
+            yield number
 
 
 class Thermometer:
@@ -100,8 +106,12 @@ class Thermometer:
 
     def run(self) -> None:
         """Read until the source ends, the service is killed, or `stop` is called."""
-        while not self._stopping.is_set() and not self.service.wait(0) and self.read():
-            self._stopping.wait(self._interval_s)
+        next_s = monotonic()
+        while not self._stopping.wait(min(LOOK_S, max(0.0, next_s - monotonic()))) and not self.service.wait(0):
+            if monotonic() >= next_s:
+                if not self.read():
+                    return
+                next_s = monotonic() + self._interval_s
 
     def stop(self) -> None:
         """End `run`; safe to call in a signal handler or another thread."""

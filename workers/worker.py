@@ -13,6 +13,8 @@ import msgspec
 import redis
 import rq
 import rq.job
+from rq.exceptions import StopRequested
+from rq.intermediate_queue import IntermediateQueue
 
 from notify.connection import Client
 from notify.errors import ServerError
@@ -21,6 +23,7 @@ from notify.monitor import Monitor
 from notify.publisher import publish
 from notify.scripts import Scripts
 from notify.strict_json import Json
+from workers import rq_keys
 from workers.definition import JobFunctions, load_jobs
 from workers.errors import JobDefinitionError, JobNotFoundError
 from workers.guard import Guard, Run
@@ -74,9 +77,11 @@ class Worker(rq.Worker):
         self._scripts = JobScripts(client)
         self._guard: Guard | None = None
         self._monitor: Monitor | None = None
-        self._horse_lock = threading.Lock()
+        # The second SIGTERM ends the child in a signal handler, which may come while we hold it.
+        self._horse_lock = threading.RLock()
         self._run: Run | None = None
         self._stop_reason = ""
+        self._dequeuing = False
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         if not self.queues:
@@ -95,6 +100,38 @@ class Worker(rq.Worker):
         if not self.is_horse:
             self._client.close()
 
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
+        self._dequeuing = True
+        try:
+            if self._stop_requested:
+                raise StopRequested
+            return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+        finally:
+            self._dequeuing = False
+
+    def _shutdown(self) -> None:
+        """End, on SIGTERM or SIGINT. RQ raises wherever the worker is, and loses the job that it took and did not start."""
+        if self._dequeuing:
+            super()._shutdown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+            return
+        self._stop_requested = True
+        self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # as above
+        if self.scheduler:
+            self.stop_scheduler()  # type: ignore[no-untyped-call]  # as above
+
+    def unsubscribe(self) -> None:
+        if self.pubsub_thread:
+            self.pubsub_thread.stop()  # before the reply wakes it, or it would wait for another one
+        super().unsubscribe()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+
+    def _start_scheduler(self, *args: Any, **kwargs: Any) -> None:
+        """Start RQ's scheduler, which opens connections of the class that it is given, and knows of no settings."""
+        self.connection = redis.Redis(connection_pool=self._client.connection_pool)
+        try:
+            super()._start_scheduler(*args, **kwargs)
+        finally:
+            self.connection = self._client
+
     def execute_job(self, job: Any, queue: Any) -> None:
         """Run a job, unless the gate says that it must not start."""
         run = Run(job.id, uuid4().hex)
@@ -104,7 +141,8 @@ class Worker(rq.Worker):
             self.connection.lrem(queue.intermediate_queue_key, 1, job.id)
             return
         job.bind(self._functions)
-        self._run = run
+        with self._horse_lock:
+            self._run, self._stopped_job_id = run, None
         if self._guard is not None:
             self._guard.watch(run)
         try:
@@ -133,7 +171,7 @@ class Worker(rq.Worker):
 
     def setup_work_horse_signals(self) -> None:
         super().setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-        die_with_parent()
+        die_with_parent(parent=self.pid)
 
     def wait_for_horse(self) -> Any:
         """Wait for the child; it is reaped under the lock, so that nobody signals a process id that went to a stranger."""
@@ -148,12 +186,13 @@ class Worker(rq.Worker):
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
         """End the running job's process and all that it started."""
-        if not self._horse_pid:
-            return
-        try:
-            os.killpg(self._horse_pid, sig)
-        except (ProcessLookupError, PermissionError):
-            log.debug("the child %d is gone already", self._horse_pid)
+        with self._horse_lock:
+            if not self._horse_pid:
+                return
+            try:
+                os.killpg(self._horse_pid, sig)
+            except (ProcessLookupError, PermissionError):
+                log.debug("the child %d is gone already", self._horse_pid)
 
     def handle_payload(self, message: Any) -> None:
         """Obey a command from ``rq:pubsub:<worker>``; one that cannot be read is logged and harms nobody."""
@@ -163,7 +202,7 @@ class Worker(rq.Worker):
                 self._obey_stop(str(command.get("job_id")))
             else:
                 rq.command.handle_command(self, command)
-        except (msgspec.DecodeError, KeyError, ServerError) as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, ServerError) as exc:
             log.warning("worker %s passes over a command that it cannot obey: %s", self.name, exc)
 
     def perform_job(self, job: Any, queue: Any) -> bool:
@@ -201,6 +240,11 @@ class Worker(rq.Worker):
             with self.connection.pipeline() as pipeline:
                 self.cleanup_execution(job, pipeline)
                 pipeline.execute()
+
+    def cleanup_execution(self, job: Any, pipeline: Any) -> None:
+        super().cleanup_execution(job, pipeline)
+        # A child that was stopped early left it there, and RQ would find it later and fail the job, or try it again.
+        pipeline.lrem(IntermediateQueue.get_intermediate_queue_key(rq_keys.queue(job.origin)), 1, job.id)
 
     def _seal_or_end(self, job: Any) -> None:
         """In the child: decide that the run ends as it did. If it was stopped before, this process has nothing more to say."""

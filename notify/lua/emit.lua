@@ -10,16 +10,16 @@
 local function open_head(keys)
   local known = redis.call('HMGET', keys.head, 'epoch', 'last', 'touched')
   if known[1] then
-    return {keys = keys, epoch = known[1], last = known[2], touched = tonumber(known[3])}
+    return {keys = keys, epoch = known[1], last = known[2], touched = tonumber(known[3]), appended = 0}
   end
   local t = redis.call('TIME')
-  return {keys = keys, epoch = string.format('%x%05x', t[1], t[2]), last = '0-0'}
+  return {keys = keys, epoch = string.format('%x%05x', t[1], t[2]), last = '0-0', appended = 0}
 end
 
 local function append(head, channel, body, limits)
   local prev = head.last
   local id = redis.call('XADD', head.keys.log, 'MAXLEN', '~', limits.length, '*', 'prev', prev, 'epoch', head.epoch, 'data', body)
-  head.last = id
+  head.last, head.appended = id, head.appended + 1
   local full = id .. '@' .. head.epoch
   local stamped = '{"id":"' .. full .. '","prev":"' .. prev .. '",' .. string.sub(body, 2)
   redis.call('PUBLISH', channel, stamped)
@@ -27,13 +27,13 @@ local function append(head, channel, body, limits)
 end
 
 local function close_head(head, topic, limits)
-  local keys, ms = head.keys, tonumber(string.match(head.last, '^%d+'))
-  if head.touched and ms - head.touched < math.min(60000, limits.log_ms / 10) then
+  local keys, stamp = head.keys, string.match(head.last, '^%d+')
+  local fresh = head.touched and tonumber(stamp) - head.touched < math.min(60000, limits.log_ms / 10)
+  if fresh and redis.call('XLEN', keys.log) > head.appended then
     redis.call('HSET', keys.head, 'last', head.last)
     return
   end
-  -- Lifetimes are extended now and then, not at every event.
-  local stamp = string.match(head.last, '^%d+')
+  -- Lifetimes are extended now and then, not at every event; a log that was deleted or evicted needs one at once.
   redis.call('HSET', keys.head, 'epoch', head.epoch, 'last', head.last, 'touched', stamp)
   redis.call('PEXPIRE', keys.log, limits.log_ms)
   redis.call('PEXPIRE', keys.head, limits.head_ms)

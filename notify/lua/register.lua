@@ -26,6 +26,6 @@ redis.call('PEXPIRE', KEYS[4], ARGV[2] + 3600000)
 for i = 8, #KEYS do
   redis.call('ZADD', KEYS[i], text(incarnation), ARGV[1])
 end
-local body = string.gsub(ARGV[6], '"@incarnation@"', text(incarnation))
+local body = string.gsub(ARGV[6], '"incarnation":"@incarnation@"', '"incarnation":' .. text(incarnation))
 emit({log = KEYS[5], head = KEYS[6], topics = KEYS[7]}, ARGV[4], ARGV[5], body, limits_from(ARGV, 7))
 return text(incarnation)

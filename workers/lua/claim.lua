@@ -8,11 +8,11 @@
 -- ARGV    1 id  2 fence  3 worker  4 started_at  5-7 channel, topic, body  8 ended_at  9 keep_ms  10-12 limits
 -- returns "started", or why not: "lost:<service>" (it is canceled now), "status:<status>", or "missing"
 local job, id = KEYS[10], ARGV[1]
-local status = redis.call('HGET', job, 'status')
-if not status then return 'missing' end
 for i = 11, #KEYS do
   redis.call('ZREM', KEYS[i], id)
 end
+local status = redis.call('HGET', job, 'status')
+if not status then return 'missing' end
 if status ~= 'queued' then return 'status:' .. status end
 local need = lost_need(job, KEYS[1], KEYS[2])
 if need then

@@ -6,9 +6,11 @@
 local function lost_need(job, losses, services)
   local fields = redis.call('HMGET', job, 'needs', 'on_loss')
   if not fields[1] or fields[2] == 'ignore' then return nil end
-  for need, seen in pairs(cjson.decode(fields[1])) do
+  local readable, needs = pcall(cjson.decode, fields[1])
+  if not readable or type(needs) ~= 'table' then return nil end -- written by a stranger; no worker will take it
+  for need, seen in pairs(needs) do
     local serial = tonumber(redis.call('HGET', losses, need) or '0')
-    if serial > seen or redis.call('SISMEMBER', services, need) == 0 then
+    if serial > (tonumber(seen) or 0) or redis.call('SISMEMBER', services, need) == 0 then
       return need
     end
   end

@@ -1,0 +1,177 @@
+"""The bus: where it connects to, what it refuses once it is closed, and its whole with and without a server."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+import pytest
+
+import notify
+from notify import ClosedError, Settings
+from notify import bus as bus_module
+from notify.monitor import Monitor
+from notify.testing import fake_bus, wait_until
+
+AFTER_CLOSE: dict[str, Callable[[notify.Bus], object]] = {
+    "publish": lambda bus: bus.publish("t", 1),
+    "register_publisher": lambda bus: bus.register_publisher("t"),
+    "topics": lambda bus: bus.topics(),
+    "subscribe": lambda bus: bus.subscribe("t"),
+    "manager": lambda bus: bus.manager(),
+    "service": lambda bus: bus.service("s"),
+    "directory": lambda bus: bus.directory,
+    "state": lambda bus: bus.state("s"),
+}
+
+
+@pytest.mark.parametrize(
+    ("argument", "ours", "general", "used"),
+    [(1, 2, 3, 1), (None, 2, 3, 2), (None, None, 3, 3), (1, None, None, 1), (1, 2, None, 1)],
+)
+def test_S2_the_url_is_the_argument_else_NOTIFY_URL_else_REDIS_URL(server, argument, ours, general, used):
+    def url(database: int | None) -> str | None:
+        return database and server.url.replace("db=0", f"db={database}")
+
+    environ = {"NOTIFY_URL": url(ours) or "", "REDIS_URL": url(general) or ""}
+    with notify.connect(url(argument), environ=environ) as bus:
+        assert bus.settings.url == url(used)
+        assert bus.redis.client_info()["db"] == used
+        assert bus.socket_path is None
+
+
+def test_without_any_url_the_private_server_is_used(tmp_path):
+    with notify.connect(environ={"NOTIFY_HOME": str(tmp_path)}) as bus:
+        assert bus.socket_path == tmp_path / "redis.sock"
+        assert bus.settings.url == f"unix://{bus.socket_path}?db=0"
+        bus.publish("t", 1)
+    assert not (tmp_path / "redis.sock").exists()
+
+
+def test_a_connection_that_fails_does_not_keep_the_private_server(tmp_path, monkeypatch):
+    monkeypatch.setattr(bus_module, "open_client", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        notify.connect(environ={"NOTIFY_HOME": str(tmp_path)})
+    assert not (tmp_path / "redis.sock").exists()
+
+
+def test_settings_that_are_given_count_instead_of_the_environment(server):
+    settings = Settings(url=server.url, namespace="given")
+    with notify.connect(settings=settings, environ={"NOTIFY_NAMESPACE": "not this", "NOTIFY_TTL_S": "bad"}) as bus:
+        assert bus.settings == settings
+        assert bus.keys.topics == "given:topics"
+
+
+@pytest.mark.parametrize("call", AFTER_CLOSE.values(), ids=AFTER_CLOSE)
+def test_a_closed_bus_can_do_nothing_and_says_so(server, call):
+    bus = notify.connect(server.url)
+    bus.close()
+    with pytest.raises(ClosedError, match=r"\(closed\).*connect again"):
+        call(bus)
+
+
+def test_closing_twice_is_closing_once(server):
+    with notify.connect(server.url) as bus:
+        bus.service("s")
+        bus.close()
+        bus.close()
+
+
+def test_the_source_of_an_event_is_the_name_of_the_bus(server, bus, collect):
+    with notify.connect(server.url, name="lab-7") as named, bus.subscribe("t") as events:
+        named.publish("t", 1)
+        named.register_publisher("t")(2)
+        assert [event.source for event in collect(events, 2)] == ["lab-7", "lab-7"]
+
+
+def test_L2_a_registered_topic_is_known_before_its_first_event(bus):
+    assert bus.topics() == []
+    publisher = bus.register_publisher("temperature")
+    bus.register_publisher("temperature")
+    assert bus.topics() == ["temperature"]
+    assert repr(publisher) == "<Publisher of 'temperature'>"
+    bus.publish("humidity", 40)
+    assert bus.topics() == ["humidity", "temperature"]
+
+
+def test_one_monitor_is_started_however_many_threads_ask_at_once(server, monkeypatch):
+    together = threading.Barrier(8)
+    opened = []
+
+    class SlowToStart(Monitor):
+        def open(self) -> Monitor:
+            opened.append(self)
+            wait_until(lambda: together.n_waiting == 0)
+            return super().open()
+
+    monkeypatch.setattr(bus_module, "Monitor", SlowToStart)
+    with notify.connect(server.url) as bus:
+
+        def ask() -> None:
+            together.wait()
+            bus.service("s")
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(opened) == 1
+
+
+@contextmanager
+def _fake() -> Iterator[notify.Bus]:
+    with fake_bus(Settings(ttl_s=3.0)) as bus:
+        yield bus
+
+
+@contextmanager
+def _real(url: str) -> Iterator[notify.Bus]:
+    with notify.connect(settings=Settings(url=url, ttl_s=3.0)) as bus:
+        yield bus
+
+
+@pytest.mark.parametrize("kind", ["real", "fake"])
+def test_M3_the_same_scenario_runs_on_a_real_and_on_a_fake_server(server, bus, collect, kind):
+    calls: list[object] = []
+    with (
+        _real(server.url) if kind == "real" else _fake() as bus,
+        bus.manager() as manager,
+        bus.subscribe("t", "storage_*") as events,
+        bus.directory.watch("storage") as changes,
+    ):
+        manager.subscribe("client", calls.append, "t")
+        bus.publish("t", {"n": [1, None]}, retain_s=60)
+        with bus.service("storage", provides={"store"}) as storage, bus.service("storage") as second:
+            assert [s.name for s in bus.directory] == ["notification-manager", "storage", second.name]
+            assert bus.directory.find(provides="store").incarnation == storage.incarnation
+            storage.state["count"] = 1
+            assert storage.state.modify("count", lambda n: n + 1) == 2
+            storage.report(KeyError("k"))
+            storage.kill("out of disk", purge=True)
+            with pytest.raises(notify.ServiceKilledError):
+                storage.report("no more")
+        with bus.subscribe("t") as late:
+            assert [event.contents for event in collect(late, 1)] == [{"n": [1, None]}]
+        seen = [event.contents for event in collect(events, 3)]
+        assert seen == [{"n": [1, None]}, notify.Failure("KeyError", "'k'"), _killed("out of disk")]
+        assert [type(change) for change in (changes.get(5), changes.get(5))] == [notify.Available, notify.Withdrawn]
+        wait_until(lambda: len(calls) == 1)
+        assert bus.state("storage").snapshot() == {}
+
+
+def _killed(why: str) -> notify.Failure:
+    return notify.Failure("StorageKilledError", f"storage killed: {why}", fatal=True)
+
+
+def test_a_fake_bus_knows_nothing_of_another():
+    with fake_bus() as one, fake_bus() as other:
+        one.publish("t", 1)
+        assert one.topics() == ["t"]
+        assert other.topics() == []
+
+
+def test_a_bus_shows_where_it_is_connected_and_no_password(server):
+    url = server.url.replace("unix://", "unix://default:hush@")
+    with notify.connect(settings=msgspec.structs.replace(Settings(), url=url)) as bus:
+        assert repr(bus) == f"<Bus {server.url.replace('unix://', 'unix://***@')} namespace 'notify'>"

@@ -1,0 +1,198 @@
+"""Heartbeats: who sends them stays, who stops is withdrawn once, who returns is another incarnation."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+import notify
+from notify import Available, Failure, ServiceKilledError, Withdrawn
+from notify.monitor import Monitor
+from notify.scripts import Scripts
+from notify.service import Service
+from notify.testing import wait_until
+from tests.faults import server_ms
+
+
+def test_a_heartbeat_keeps_a_service_for_many_times_its_ttl(bus):
+    with bus.service("s", ttl_s=0.4) as service, bus.directory.watch("s") as changes:
+        assert changes.get(5) == Available("s", service.incarnation)
+        beats = set()
+
+        def has_beaten_often() -> bool:
+            beats.add(bus.directory.lookup("s").last_beat)
+            return len(beats) > 9
+
+        wait_until(has_beaten_often)
+        assert changes.get(0) is None
+        assert bus.directory.lookup("s").incarnation == service.incarnation
+
+
+def _last_beat_ms(bus: notify.Bus, name: str) -> int | None:
+    beat = bus.redis.hget(bus.keys.service(name), "beat_ms")
+    return beat and int(beat)
+
+
+def test_a_killed_process_is_withdrawn_once_between_ttl_and_ttl_and_a_second_later(bus, server, start, collect):
+    """Several monitors look out for it: that of its bus went with it, those of others do it, and only one is first."""
+    ttl_s = 0.6
+    process = start("service", server.url, "storage", ttl_s)
+    incarnation = process.told()["incarnation"]
+    with (
+        Monitor(Scripts(bus.redis)),
+        Monitor(Scripts(bus.redis)),
+        Monitor(Scripts(bus.redis)),
+        bus.subscribe("storage_status") as status,
+        bus.subscribe("services") as services,
+    ):
+        process.kill()
+        last_beat_ms = _last_beat_ms(bus, "storage")
+        events = collect(services, 2, timeout_s=ttl_s + 2, quiet_s=0.2)
+        (fatal,) = collect(status, 1)
+    assert [event.contents["change"] for event in events] == ["suspect", "withdrawn"]
+    assert {event.contents["incarnation"] for event in events} == {incarnation}
+    assert fatal.contents == Failure("StorageExpiredError", "storage expired: no heartbeat", fatal=True)
+    end = bus.directory.last_end("storage")
+    assert (end.incarnation, end.reason, end.why, end.event) == (incarnation, "expired", "no heartbeat", fatal.id)
+    withdrawn_ms = int(bus.redis.hget(bus.keys.tombstone("storage"), "at_ms"))
+    assert ttl_s * 1000 <= withdrawn_ms - last_beat_ms <= ttl_s * 1000 + 1000
+    assert "storage" not in bus.directory
+
+
+def test_N5_a_service_that_was_only_unreachable_comes_back_as_a_higher_incarnation_with_its_state(bus, server, start, collect):
+    process = start("service", server.url, "storage", 0.4)
+    first = process.told()["incarnation"]
+    bus.state("storage")["kept"] = 1
+    with Monitor(Scripts(bus.redis)), bus.directory.watch("storage") as changes:
+        assert changes.get(5) == Available("storage", first)
+        os.kill(process.pid, signal.SIGSTOP)
+        wait_until(lambda: isinstance(changes.get(1), Withdrawn))
+        with bus.subscribe("storage_status") as status:
+            os.kill(process.pid, signal.SIGCONT)
+            back = changes.get(5)
+            (report,) = collect(status, 1)
+        assert back.name == "storage"
+        assert back.incarnation > first
+        assert report.contents == "storage is back: it was expired"
+        assert bus.state("storage").snapshot() == {"kept": 1}
+    assert process.end() == 0
+    bus.state("storage").clear()
+
+
+def test_an_old_withdrawal_never_hits_the_incarnation_that_came_back(bus):
+    with bus.service("s", ttl_s=3600, provides={"work"}) as service:
+        first = service.incarnation
+        assert bus.directory.withdraw("s", first, provides={"work"}, reason="expired")
+        service._beat()
+        assert service.incarnation > first
+        for reason in ("expired", "killed", "withdrawn"):
+            assert bus.directory.withdraw("s", first, provides={"work"}, reason=reason) is None
+        assert bus.directory.find(provides="work").incarnation == service.incarnation
+        service.state["f"] = 1
+        service.kill(purge=True)
+
+
+def test_a_heartbeat_of_the_old_incarnation_does_not_revive_it(bus):
+    with bus.service("s", ttl_s=3600) as service:
+        scripts, first = Scripts(bus.redis), service.incarnation
+        bus.directory.withdraw("s", first, provides=(), reason="expired")
+        service._beat()
+        beat = {"ttl_ms": 1000, "suspect_ms": 600, "announcement": b"{}"}
+        assert scripts.beat("s", first, **beat) == "expired"
+        assert scripts.beat("s", service.incarnation, **beat) == "alive"
+        assert scripts.beat("never was", 1, **beat) == "gone"
+
+
+def test_a_service_that_was_killed_from_outside_notices_and_tells_why(bus, another_bus, collect):
+    with bus.service("storage", ttl_s=0.3) as service, bus.subscribe("storage_status") as status:
+        another_bus.directory.kill("storage", why="maintenance")
+        assert service.wait(5)
+        with pytest.raises(ServiceKilledError, match=r"^storage killed: maintenance$"):
+            service.report("still here?")
+        service.kill("me too")
+        assert [str(event.contents) for event in collect(status, 1)] == ["storage killed: maintenance"]
+        assert "storage" not in another_bus.directory
+
+
+LOSSES: dict[str, Callable[[notify.Bus, Service], object]] = {
+    "all data": lambda bus, _: bus.redis.flushall(),
+    "its description": lambda bus, service: bus.redis.delete(bus.keys.service(service.name)),
+    "its deadline": lambda bus, service: bus.redis.zrem(bus.keys.due, f"{service.name}#{service.incarnation}"),
+    "its registration": lambda bus, service: bus.directory.withdraw(service.name, service.incarnation, provides=(), reason="expired"),
+}
+
+
+@pytest.mark.parametrize("name", ["s", "s-2"])
+@pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES)
+def test_a_service_that_the_directory_lost_registers_again_under_its_name(bus, lose, name):
+    """Also one with a suffix keeps the name that others know it by."""
+    with bus.service("s", ttl_s=3600) as namesake, bus.service("s", ttl_s=3600, provides={"work"}) as second:
+        service = second if name == "s-2" else namesake
+        first = service.incarnation
+        lose(bus, service)
+        service._beat()
+        assert (service.name, service.name in bus.directory) == (name, True)
+        assert service.incarnation > first
+        assert bus.directory.lookup(name).incarnation == service.incarnation
+        service.report("ready")
+    assert bus.redis.smembers(bus.keys.services) == set()
+
+
+def test_a_service_whose_name_was_taken_while_it_was_away_gets_another(bus):
+    with bus.service("s", ttl_s=3600) as service:
+        bus.directory.withdraw("s", service.incarnation, provides=(), reason="expired")
+        with bus.service("s", ttl_s=3600) as usurper:
+            service._beat()
+            assert (service.name, usurper.name) == ("s-2", "s")
+
+
+def test_an_exclusive_service_waits_for_its_name_and_takes_it_when_it_is_free(bus, caplog):
+    with bus.service("s", ttl_s=0.15, exclusive=True) as service:
+        first = service.incarnation
+        bus.directory.withdraw("s", first, provides=(), reason="expired")
+        with bus.service("s", ttl_s=3600):
+            wait_until(lambda: "'s' cannot come back yet" in caplog.text)
+            assert service.incarnation == first
+        wait_until(lambda: service.incarnation > first)
+        assert bus.directory.lookup("s").incarnation == service.incarnation
+
+
+def test_a_kill_that_falls_into_a_comeback_ends_the_service_for_good(bus, monkeypatch, collect):
+    """The race: the heartbeat has registered it again and is about to report so."""
+    service = bus.service("s", ttl_s=3600).open()
+    bus.directory.withdraw("s", service.incarnation, provides=(), reason="expired")
+    report, killing = Service.report, threading.Thread(target=service.kill, args=("now",))
+
+    def be_killed_and_report(self: Service, contents: object) -> str:
+        killing.start()
+        killing.join()
+        return report(self, contents)
+
+    monkeypatch.setattr(Service, "report", be_killed_and_report)
+    service._beat()
+    assert service.wait(0)
+    assert "s" not in bus.directory
+    with pytest.raises(ServiceKilledError):
+        service.check()
+
+
+def test_a_service_outlives_its_server(own_server, connect_to, caplog):
+    bus = connect_to(own_server)
+    with bus.service("s", ttl_s=0.5) as service:
+        own_server.kill()
+        wait_until(lambda: "the heartbeat of 's' failed and is tried again" in caplog.text)
+        own_server.restart()
+        wait_until(lambda: _last_beat_ms(bus, "s") and server_ms(bus.redis) - _last_beat_ms(bus, "s") < 200)
+        assert bus.directory.lookup("s").incarnation == service.incarnation
+        service.report("still here")
+
+
+def test_closing_a_service_does_not_wait_for_its_next_heartbeat(bus):
+    service = bus.service("s", ttl_s=3600).open()
+    before = time.monotonic()
+    service.close()
+    assert time.monotonic() - before < 1
+    assert not [thread for thread in threading.enumerate() if thread.name == "notify-heartbeat-s"]

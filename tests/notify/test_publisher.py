@@ -1,0 +1,134 @@
+"""Publishing: what is kept and for how long, what is refused, and that a refusal leaves no trace."""
+
+import math
+
+import pytest
+
+import notify
+from notify import ContentsError, Event, Failure, Settings, SettingsError
+from notify.publisher import FOR_EVER
+from tests.faults import commands_during, everything
+
+
+def test_L2_any_number_of_publishers_share_a_topic(bus, another_bus, collect):
+    publishers = [bus.register_publisher("t"), bus.register_publisher("t"), another_bus.register_publisher("t")]
+    with bus.subscribe("t") as events:
+        ids = [publish(number) for number, publish in enumerate(publishers)]
+        received = collect(events, 3)
+    assert [event.contents for event in received] == [0, 1, 2]
+    assert [event.id for event in received] == ids
+
+
+def test_publishing_is_one_round_trip(bus):
+    bus.publish("t", "loads the script")
+    assert len(commands_during(bus.redis, lambda: bus.publish("t", 1, retain_s=60))) == 1
+
+
+@pytest.mark.parametrize("contents", [0, False, {}, [], "", None])
+def test_S11_what_is_false_or_empty_is_a_message_like_any_other(bus, collect, contents):
+    with bus.subscribe("t") as events:
+        bus.publish("t", contents)
+        (event,) = collect(events, 1)
+    assert repr(event.contents) == repr(contents)
+
+
+@pytest.mark.parametrize("publish", ["bus", "publisher"])
+@pytest.mark.parametrize("error", [ValueError("bad"), Failure("ValueError", "bad")])
+def test_L7_an_error_can_be_published_as_it_is(bus, collect, publish, error):
+    with bus.subscribe("t") as events:
+        if publish == "bus":
+            bus.publish("t", error)
+        else:
+            bus.register_publisher("t")(error)
+        (event,) = collect(events, 1)
+    assert event.contents == Failure("ValueError", "bad")
+
+
+def test_a_publisher_takes_a_ready_event_of_its_topic_and_no_other(bus, collect):
+    publish = bus.register_publisher("t")
+    with bus.subscribe("*") as events:
+        event_id = publish(Event(topic="t", contents=1, source="somebody"))
+        with pytest.raises(ContentsError, match="an event on 'u' was given to the publisher of 't'"):
+            publish(Event(topic="u", contents=2))
+        (event,) = collect(events, 1)
+    assert (event.id, event.source) == (event_id, "somebody")
+
+
+def test_M13_a_payload_of_a_megabyte_arrives_whole_and_once(server, bus, collect):
+    text = "é" * 500_000
+    with notify.connect(settings=Settings(url=server.url, max_payload_bytes=2_000_000)) as wide, bus.subscribe("t") as events:
+        wide.publish("t", text)
+        (event,) = collect(events, 1)
+    assert event.contents == text
+
+
+@pytest.mark.parametrize(
+    ("retain_s", "lifetime_ms"), [(60, (59_000, 60_000)), (0.5, (1, 500)), (0.0001, (-2, 1)), (FOR_EVER, (-1, -1)), (-1, (-1, -1))]
+)
+def test_N10_an_event_is_retained_for_as_long_as_it_says(bus, retain_s, lifetime_ms):
+    bus.publish("t", 1, retain_s=retain_s)
+    shortest, longest = lifetime_ms
+    assert shortest <= bus.redis.pttl(bus.keys.retained("t")) <= longest
+    bus.publish("t", 2, retain_s=0)
+
+
+def test_N10_zero_drops_what_is_retained_and_none_leaves_it_alone(bus):
+    key = bus.keys.retained("t")
+    bus.publish("t", 1, retain_s=60)
+    bus.publish("t", 2)
+    assert b'"contents":1' in bus.redis.get(key)
+    bus.publish("t", 3, retain_s=60)
+    assert b'"contents":3' in bus.redis.get(key)
+    bus.publish("t", 4, retain_s=0)
+    assert bus.redis.get(key) is None
+
+
+def test_the_log_keeps_as_many_events_as_it_should_and_not_many_more(server, bus):
+    with notify.connect(settings=Settings(url=server.url, log_length=100)) as short:
+        for number in range(1000):
+            short.publish("t", number)
+    assert 100 <= bus.redis.xlen(bus.keys.log("t")) < 300
+
+
+def test_a_log_is_forgotten_when_its_retention_is_over(server, bus):
+    with notify.connect(settings=Settings(url=server.url, retention_s=30)) as brief:
+        brief.publish("t", 1)
+    assert 0 < bus.redis.ttl(bus.keys.log("t")) <= 30
+    assert bus.redis.ttl(bus.keys.topic("t")) > 30
+
+
+def test_a_log_that_was_deleted_by_hand_begins_anew_with_a_lifetime(bus):
+    bus.publish("t", 1)
+    bus.redis.delete(bus.keys.log("t"))
+    bus.publish("t", 2)
+    assert bus.redis.ttl(bus.keys.log("t")) > 0
+
+
+BAD = {
+    "an empty topic": lambda bus: bus.publish("", 1),
+    "a pattern": lambda bus: bus.publish("a*", 1),
+    "no text as topic": lambda bus: bus.publish(None, 1),
+    "a topic that is too long": lambda bus: bus.publish("x" * 513, 1),
+    "an empty topic to register": lambda bus: bus.register_publisher(""),
+    "a pattern to register": lambda bus: bus.register_publisher("?"),
+    "bytes": lambda bus: bus.publish("t", {"a": b"x"}),
+    "a lone surrogate": lambda bus: bus.publish("t", "\ud800"),
+    "a payload that is too large": lambda bus: bus.publish("t", "x" * 70_000),
+    **{
+        f"a lifetime of {value!r}": lambda bus, value=value: bus.publish("t", 1, retain_s=value)
+        for value in (-2, math.nan, math.inf, "5", 1e300, 1e12, True)
+    },
+}
+
+
+@pytest.mark.parametrize("call", BAD.values(), ids=BAD)
+def test_what_cannot_be_published_raises_and_leaves_redis_as_it_was(bus, call):
+    bus.publish("t", 1, retain_s=60)
+    before = everything(bus.redis)
+    with bus.subscribe("*") as events:
+        with pytest.raises((notify.EventError, SettingsError)):
+            call(bus)
+        events.get(0)
+        assert events.get(0.05) is None
+    assert everything(bus.redis) == before
+    assert bus.topics() == ["t"]

@@ -1,0 +1,145 @@
+"""Other processes for tests: each plays one role, says what happened in lines of JSON, and goes on when it is told to.
+
+``python -m tests.processes <role> <argument> ...`` is what `Process` starts.
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import notify
+
+WAIT_S = 15.0
+
+
+class Process:
+    """A running role. `told` gives what it says, `go` lets it go on, `end` waits for it, `kill` does not."""
+
+    def __init__(self, role: str, *arguments: object, environ: dict[str, str] | None = None) -> None:
+        command = [sys.executable, "-m", "tests.processes", role, *map(str, arguments)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environ or {})}
+        )
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def told(self, timeout_s: float = WAIT_S) -> Any:
+        """The next thing it says."""
+        try:
+            line = self._lines.get(timeout=timeout_s)
+        except queue.Empty:
+            raise AssertionError(f"the process said nothing for {timeout_s:g} s") from None
+        assert line, f"the process ended with status {self._process.wait(WAIT_S)} before it said anything"
+        return json.loads(line)
+
+    def go(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+
+    def end(self) -> int:
+        """Let it come to its end. Returns its exit status."""
+        self._close()
+        return self._process.wait(WAIT_S)
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait(WAIT_S)
+
+    def dispose(self) -> None:
+        """Make sure that nothing of it is left."""
+        if self._process.poll() is None:
+            self.kill()
+        self._close()
+        self._reader.join(WAIT_S)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _close(self) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            return  # it went first
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
+
+
+def say(what: object) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def wait_for_go() -> bool:
+    """Whether we are to go on; if not, our end has come."""
+    return bool(sys.stdin.readline())
+
+
+def service(url: str, name: str, ttl_s: str) -> None:
+    """A service, until its end comes."""
+    with notify.connect(url) as bus, bus.service(name, provides={"work"}, ttl_s=float(ttl_s)) as running:
+        say({"name": running.name, "incarnation": running.incarnation})
+        wait_for_go()
+
+
+def user(home: str) -> None:
+    """One who uses the private server in ``home``."""
+    wait_for_go()
+    with notify.connect(environ={**os.environ, "NOTIFY_HOME": home, "NOTIFY_URL": "", "REDIS_URL": ""}) as bus:
+        say(bus.redis.info("server")["process_id"])
+        while wait_for_go():
+            say(bus.publish("visits", os.getpid()))
+
+
+def modify(url: str, times: str) -> None:
+    """One who adds to a counter by `State.modify`, and always reads before anybody writes."""
+
+    def add_one(value: int) -> int:
+        nonlocal has_read
+        if not has_read:
+            has_read = True
+            say("read")
+            wait_for_go()
+        return value + 1
+
+    with notify.connect(url) as bus:
+        for _ in range(int(times)):
+            has_read = False
+            bus.state("counter").modify("n", add_one)
+
+
+def read_then_write(url: str, times: str) -> None:
+    """One who adds to a counter in the naive way."""
+    with notify.connect(url) as bus:
+        state = bus.state("counter")
+        for _ in range(int(times)):
+            value: Any = state["n"]
+            say("read")
+            wait_for_go()
+            state["n"] = value + 1
+
+
+ROLES: dict[str, Callable[..., None]] = {
+    "service": service,
+    "user": user,
+    "modify": modify,
+    "read_then_write": read_then_write,
+}
+
+if __name__ == "__main__":
+    ROLES[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,105 @@
+"""Worker processes for tests, and what their jobs did."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+import notify
+from notify.testing import wait_until
+from tests.workers.sample_jobs import EFFECTS, go
+from workers import Pool, Queue, WorkerOptions
+
+ROOT = Path(__file__).parent.parent.parent
+SAMPLE = "tests.workers.sample_jobs"
+MARK = "NOTIFY_TEST_WORKERS"
+
+StartWorkers = Callable[..., Pool]
+
+
+class Effects:
+    """What the jobs of `sample_jobs` did."""
+
+    def __init__(self, bus: notify.Bus) -> None:
+        self._client = bus.redis
+
+    def __getitem__(self, field: str) -> int:
+        value: Any = self._client.hget(EFFECTS, field)
+        return int(value or 0)
+
+    def wait_for(self, field: str, count: int = 1) -> int:
+        """Wait until it happened that often. Returns how often it did."""
+        return wait_until(lambda: self[field] >= count and self[field], timeout_s=15, what=f"{count} x {field}")
+
+    def let_go(self, name: str, times: int = 1) -> None:
+        """Let a job `hold` go on."""
+        self._client.rpush(go(name), *range(times))
+
+
+@pytest.fixture
+def effects(bus: notify.Bus) -> Effects:
+    return Effects(bus)
+
+
+@pytest.fixture
+def queue(bus: notify.Bus) -> Queue:
+    return Queue("work", connection=bus.redis)
+
+
+@pytest.fixture
+def start_workers(bus: notify.Bus) -> Iterator[StartWorkers]:
+    """Start worker processes. They are stopped after the test, and neither they nor what they started is left then."""
+    mark, pools = uuid4().hex, []
+
+    def start(
+        size: int = 1,
+        *,
+        queues: tuple[str, ...] = ("work",),
+        modules: tuple[str, ...] = (SAMPLE,),
+        stdout: int | None = None,
+        **options: Any,
+    ) -> Pool:
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), MARK: mark}
+        settings = WorkerOptions(settings=bus.settings, queues=queues, modules=modules, **options)
+        pools.append(Pool(settings, size=size, stdout=stdout, environ=environ))
+        pools[-1].open()
+        return pools[-1]
+
+    yield start
+    for pool in pools:
+        pool.close(grace_s=3)
+    wait_until(lambda: not marked(mark), what=f"the end of what the workers started, {marked(mark)}")
+
+
+def marked(mark: str) -> list[int]:
+    """The processes with that mark in their environment, where that can be told."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{MARK}={mark}".encode() in (path / "environ").read_bytes() and is_alive(int(path.name)):
+                found.append(int(path.name))
+        except OSError:
+            continue  # it ended, or is not ours
+    return found
+
+
+def command_line(pid: int) -> str:
+    """The command of a process as every user of the machine can see it."""
+    if Path("/proc/self").exists():
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that only nobody has waited for yet does not."""
+    if not Path("/proc/self").exists():
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+        return bool(state.strip()) and not state.startswith("Z")
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

@@ -1,0 +1,59 @@
+"""Workers to whom something happens at the worst moment: ``python -m tests.workers.odd_workers <class> <url>``.
+
+They work until the queues ``work`` and ``more`` are empty.
+"""
+
+import os
+import signal
+import sys
+from typing import Any
+
+import notify
+from notify.testing import wait_until
+from workers import Job, Worker
+
+
+class ToldToEndBeforeItStarts(Worker):
+    """SIGTERM comes when a job has been dequeued and has not started."""
+
+    def execute_job(self, job: Any, queue: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        super().execute_job(job, queue)
+
+
+class LateJob(Job):
+    @classmethod
+    def fetch(cls, *args: Any, **kwargs: Any) -> Job:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().fetch(*args, **kwargs)
+
+
+class ToldToEndAsItTakesAJob(Worker):
+    """SIGTERM comes when the server has just handed over a job."""
+
+    job_class = LateJob
+
+
+class StoppedBeforeItsProcess(Worker):
+    """Each job is cancelled after its claim, before its process is there."""
+
+    def prepare_execution(self, job: Any) -> Any:
+        execution = super().prepare_execution(job)
+        Job.fetch(job.id, connection=self.connection).cancel("early")
+        wait_until(lambda: self._stopped_job_id == job.id)
+        return execution
+
+
+class JudgedOnceMore(Worker):
+    """The guard looks at a stopped job again just before the worker lets go of it."""
+
+    def _tell_end(self, job: Any) -> None:
+        super()._tell_end(job)
+        assert self._guard is not None
+        self._guard.judge()
+
+
+if __name__ == "__main__":
+    with notify.connect(sys.argv[2]) as bus:
+        odd: type[Worker] = globals()[sys.argv[1]]
+        odd(["work", "more"], connection=bus.redis, modules=["tests.workers.sample_jobs"]).work(burst=True, logging_level="WARNING")

@@ -1,0 +1,151 @@
+"""Jobs for the tests. What they do is counted in one hash of the server, where every process finds it."""
+
+import os
+import signal
+import subprocess
+import threading
+from typing import Any, NoReturn
+
+import redis
+from rq import Retry
+
+from notify.testing import wait_until
+from workers import Job, current_bus, current_job, job
+from workers.storage import Store
+
+EFFECTS = "rq:test:effects"
+WAIT_S = 20
+
+
+def go(name: str) -> str:
+    """The list that lets `hold` go on, one entry for each that waits."""
+    return f"rq:test:go:{name}"
+
+
+def count(field: str) -> None:
+    current_bus().redis.hincrby(EFFECTS, field)
+
+
+def note(field: str, value: int) -> None:
+    current_bus().redis.hset(EFFECTS, field, value)
+
+
+@job("work")
+def add(field: str = "added") -> str:
+    count(field)
+    return field
+
+
+@job("work", needs="svc")
+def add_with_svc(field: str = "added") -> str:
+    count(field)
+    return field
+
+
+@job("work")
+def hold(name: str) -> str:
+    """Say that it began, wait until it may go on, say that it is done."""
+    note(f"{name}:pid", os.getpid())
+    count(f"{name}:begun")
+    current_bus().redis.blpop(go(name), WAIT_S)
+    count(f"{name}:done")
+    return name
+
+
+@job("work")
+def hold_and_retry(name: str) -> Retry:
+    hold(name)
+    return Retry(max=3)
+
+
+@job("work")
+def hold_and_fail(name: str) -> NoReturn:
+    hold(name)
+    raise RuntimeError(f"{name} failed")
+
+
+@job("work")
+def tick(name: str) -> None:
+    """Write again and again."""
+    note(f"{name}:pid", os.getpid())
+    for _ in range(WAIT_S * 200):
+        count(f"{name}:begun")
+        threading.Event().wait(0.005)
+
+
+@job("work")
+def start_a_program(name: str) -> None:
+    """Start another program, and wait for it."""
+    program = subprocess.Popen(["sleep", str(WAIT_S)])
+    note(f"{name}:pid", program.pid)
+    count(f"{name}:begun")
+    program.wait()
+
+
+@job("work")
+def fail(field: str = "failed") -> NoReturn:
+    count(field)
+    raise RuntimeError("it went wrong")
+
+
+@job("work")
+def kill_yourself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job("work")
+def who_am_i() -> list[str]:
+    return [current_job().id, current_bus().name]
+
+
+@job("work")
+def add_to_log(at_once: int, times: int) -> None:
+    """Add 1 to ``n`` in the storage. The first time nobody writes before all have read."""
+
+    def add_one(value: int) -> int:
+        nonlocal first
+        if first:
+            first = False
+            meet("readers", at_once)
+        return value + 1
+
+    first = True
+    for _ in range(times):
+        Store(current_bus()).modify("n", add_one)
+
+
+@job("work")
+def add_to_log_naively(at_once: int, times: int) -> None:
+    """The same by reading and writing, as if nobody else were there."""
+    for turn in range(times):
+        value: Any = Store(current_bus()).retrieve("n")
+        if turn == 0:
+            meet("readers", at_once)
+        current_bus().state("storage")["n"] = value + 1
+
+
+def meet(where: str, how_many: int) -> None:
+    """Wait until that many are there."""
+    client = current_bus().redis
+    count(where)
+    wait_until(lambda: int(client.hget(EFFECTS, where) or 0) >= how_many, timeout_s=WAIT_S, what=f"{how_many} {where}")
+
+
+@job("work")
+def count_success(finished: Job, connection: redis.Redis, result: object) -> None:
+    connection.hincrby(EFFECTS, "on_success")
+
+
+@job("work")
+def count_stop(stopped: Job, connection: redis.Redis) -> None:
+    connection.hincrby(EFFECTS, "on_stopped")
+
+
+@job("work")
+def raise_on_stop(stopped: Job, connection: redis.Redis) -> NoReturn:
+    connection.hincrby(EFFECTS, "on_stopped")
+    raise RuntimeError("the callback went wrong")
+
+
+def unmarked(*args: object, **kwargs: object) -> None:
+    raise AssertionError("no worker may ever run this")

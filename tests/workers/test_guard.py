@@ -1,0 +1,242 @@
+"""The guard of a worker: what it cancels, whom it judges, and what it lives through."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import redis
+
+import notify
+from notify.testing import PrivateServer, wait_until
+from tests.faults import cut, server_ms
+from tests.workers.sample_jobs import add, add_with_svc
+from workers import Job, Queue
+from workers.guard import LOCK_MS, Guard, Run
+from workers.scripts import JobScripts
+
+Stops = list[tuple[Run, str]]
+
+
+@pytest.fixture
+def stops() -> Stops:
+    """What the guard wanted to end."""
+    return []
+
+
+@pytest.fixture
+def guard(bus: notify.Bus, stops: Stops) -> Iterator[Guard]:
+    """A guard that does nothing unless it is asked."""
+    idle = Guard(bus.redis, lambda run, verdict: stops.append((run, verdict)))
+    yield idle
+    idle.close()
+
+
+@contextmanager
+def on_watch(bus: notify.Bus) -> Iterator[None]:
+    """A guard that works."""
+    guard = Guard(bus.redis, lambda run, verdict: None)
+    guard.open()
+    try:
+        yield
+    finally:
+        guard.close()
+
+
+def lose(bus: notify.Bus, name: str) -> None:
+    """Let a service come and go."""
+    with bus.service(name):
+        pass
+
+
+def start(bus: notify.Bus, job: Job, *, fence: str = "mine") -> Run:
+    """Start a job as a worker does."""
+    assert JobScripts(bus.redis).claim(job.id, "work", fence=fence, worker="w", needs=job.needs) == "started"
+    return Run(job.id, fence)
+
+
+def is_cancelled(job: Job) -> bool:
+    outcome = job.outcome
+    return outcome is not None and outcome.status == "cancelled"
+
+
+def test_all_waiting_losers_are_cancelled_however_many_and_the_index_is_left_clean(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+    with bus.service("svc"):
+        jobs = queue.enqueue_many([Queue.prepare_data(add_with_svc) for _ in range(250)])
+    assert guard.cancel_losers("svc") == 250
+    assert guard.cancel_losers("svc") == 0
+    assert all(map(is_cancelled, jobs))
+    assert (queue.count, bus.redis.exists(bus.keys.needs("svc"), bus.keys.losing("svc"))) == (0, 0)
+
+
+def test_those_that_lost_nothing_stay_however_many(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+    with bus.service("svc"):
+        losers = [queue.enqueue(add_with_svc) for _ in range(60)]
+        keepers = [queue.enqueue(add_with_svc, on_loss="ignore") for _ in range(120)]
+        more = [queue.enqueue(add_with_svc) for _ in range(60)]
+    with bus.service("svc"):
+        keepers += [queue.enqueue(add_with_svc) for _ in range(60)]
+        assert guard.cancel_losers("svc") == 120
+    assert all(map(is_cancelled, losers + more))
+    assert queue.get_job_ids() == [job.id for job in keepers]
+    assert bus.redis.zcard(bus.keys.needs("svc")) == len(keepers)
+
+
+def test_losers_of_all_queues_are_cancelled(bus: notify.Bus, guard: Guard) -> None:
+    with bus.service("svc"):
+        jobs = [Queue(name, connection=bus.redis).enqueue(add_with_svc) for name in ("one", "two", "one")]
+    assert guard.cancel_losers("svc") == 3
+    assert all(map(is_cancelled, jobs))
+
+
+def test_jobs_that_are_no_more_leave_the_index(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+    with bus.service("svc"):
+        bus.redis.delete(queue.enqueue(add_with_svc).key)
+        waiting = queue.enqueue(add_with_svc)
+        assert guard.cancel_losers("svc") == 0
+        assert bus.redis.zrange(bus.keys.needs("svc"), 0, -1) == [waiting.id.encode()]
+
+
+def test_jobs_that_run_are_left_to_whoever_runs_them(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+    with bus.service("svc"):
+        running = queue.enqueue(add_with_svc)
+        start(bus, running)
+    assert guard.cancel_losers("svc") == 0
+    assert running.outcome is None
+
+
+def test_one_cancels_and_the_others_leave_it_to_that_one(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+    with bus.service("svc"):
+        waiting = queue.enqueue(add_with_svc)
+    bus.redis.set(bus.keys.losing("svc"), "another", px=LOCK_MS)
+    assert guard.cancel_losers("svc") == 0
+    assert waiting.outcome is None
+    assert bus.redis.getdel(bus.keys.losing("svc")) == b"another"
+
+
+def test_the_lock_has_a_lifetime_at_every_step(bus: notify.Bus, queue: Queue, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    lifetimes: list[Any] = []
+    cancel = JobScripts.cancel
+
+    def cancel_and_look(*args: Any, **kwargs: Any) -> tuple[int, int]:
+        lifetimes.append(bus.redis.pttl(bus.keys.losing("svc")))
+        return cancel(*args, **kwargs)
+
+    with bus.service("svc"):
+        queue.enqueue_many([Queue.prepare_data(add_with_svc) for _ in range(250)])
+    monkeypatch.setattr(JobScripts, "cancel", cancel_and_look)
+    guard.cancel_losers("svc")
+    assert len(lifetimes) == 3
+    assert all(0 < lifetime <= LOCK_MS for lifetime in lifetimes)
+
+
+def test_the_lock_is_released_after_an_error(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+    bus.redis.set(bus.keys.needs("svc"), "not an index", px=60_000)
+    with pytest.raises(notify.ServerRefusedError, match="cancelling the jobs that need 'svc'"):
+        guard.cancel_losers("svc")
+    assert not bus.redis.exists(bus.keys.losing("svc"))
+
+
+def test_a_run_that_may_go_on_is_left_alone(bus: notify.Bus, queue: Queue, guard: Guard, stops: Stops) -> None:
+    with bus.service("svc"):
+        guard.judge()
+        guard.watch(start(bus, queue.enqueue(add_with_svc)))
+        guard.judge()
+    assert stops == []
+
+
+def test_a_run_that_lost_its_service_is_stopped(bus: notify.Bus, queue: Queue, guard: Guard, stops: Stops) -> None:
+    with bus.service("svc"):
+        run = start(bus, queue.enqueue(add_with_svc))
+        guard.watch(run)
+    guard.judge()
+    assert stops == [(run, "lost:svc")]
+
+
+def test_a_run_that_was_marked_as_stopped_is_stopped(bus: notify.Bus, queue: Queue, guard: Guard, stops: Stops) -> None:
+    run = start(bus, queue.enqueue(add))
+    guard.watch(run)
+    JobScripts(bus.redis).stop(run.job_id, reason="why")
+    guard.judge()
+    assert stops == [(run, "stopped")]
+
+
+def test_a_run_whose_job_another_has_is_stopped(bus: notify.Bus, queue: Queue, guard: Guard, stops: Stops) -> None:
+    job = queue.enqueue(add)
+    run = start(bus, job)
+    guard.watch(run)
+    job.set_status(job.get_status().QUEUED)
+    start(bus, job, fence="another")
+    guard.judge()
+    assert stops == [(run, "superseded")]
+
+
+def test_a_run_that_was_released_is_not_judged(bus: notify.Bus, queue: Queue, guard: Guard, stops: Stops) -> None:
+    with bus.service("svc"):
+        guard.watch(start(bus, queue.enqueue(add_with_svc)))
+    guard.release()
+    guard.judge()
+    assert stops == []
+
+
+def test_a_withdrawal_is_heard(bus: notify.Bus, queue: Queue) -> None:
+    with on_watch(bus):
+        with bus.service("svc"):
+            waiting = queue.enqueue(add_with_svc)
+        wait_until(lambda: is_cancelled(waiting), timeout_s=2)
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["3", "not json", '{"change": "withdrawn"}', '{"change": "withdrawn", "service": 3}', '{"change": "available", "service": "svc"}'],
+)
+def test_what_is_no_withdrawal_harms_nothing(bus: notify.Bus, queue: Queue, message: str) -> None:
+    with on_watch(bus):
+        bus.redis.publish(bus.keys.channel("services"), message)
+        with bus.service("svc"):
+            waiting = queue.enqueue(add_with_svc)
+        wait_until(lambda: is_cancelled(waiting), timeout_s=2)
+
+
+def test_what_was_lost_before_is_found_at_the_start(bus: notify.Bus, queue: Queue) -> None:
+    with bus.service("svc"):
+        waiting = queue.enqueue(add_with_svc)
+    with on_watch(bus):
+        wait_until(lambda: is_cancelled(waiting), timeout_s=2)
+
+
+def test_a_withdrawal_is_found_although_the_log_that_told_it_is_gone(bus: notify.Bus, queue: Queue) -> None:
+    with on_watch(bus), bus.service("svc"):
+        lose(bus, "another")
+        waiting = queue.enqueue(add_with_svc)
+        bus.redis.hset(bus.keys.losses, "svc", server_ms(bus.redis))
+        bus.redis.delete(bus.keys.log("services"), bus.keys.topic("services"))
+        bus.publish("services", "the first event of another log")
+        wait_until(lambda: is_cancelled(waiting), timeout_s=2)
+
+
+def test_a_guard_whose_connection_was_cut_goes_on(bus: notify.Bus, queue: Queue) -> None:
+    with on_watch(bus):
+        wait_until(lambda: cut(bus.redis, "guard"))
+        with bus.service("svc"):
+            waiting = queue.enqueue(add_with_svc)
+        wait_until(lambda: is_cancelled(waiting), timeout_s=5)
+
+
+def test_a_guard_outlives_its_server(own_server: PrivateServer) -> None:
+    with notify.connect(own_server.url) as bus, on_watch(bus):
+        queue = Queue("work", connection=bus.redis)
+        own_server.kill()
+        own_server.restart()
+        with bus.service("svc"):
+            waiting = queue.enqueue(add_with_svc)
+        wait_until(lambda: is_cancelled(waiting), timeout_s=15)
+
+
+def test_a_guard_that_cannot_connect_says_so_and_leaves_nothing() -> None:
+    settings = notify.Settings(url="unix:///nowhere/redis.sock")
+    pool = redis.ConnectionPool(connection_class=redis.UnixDomainSocketConnection, path="/nowhere/redis.sock", retry_on_error=[])
+    guard = Guard(notify.connection.Client(pool, settings=settings), lambda run, verdict: None)
+    with pytest.raises(notify.ServerUnreachableError):
+        guard.open()
+    guard.close()

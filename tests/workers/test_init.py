@@ -1,0 +1,17 @@
+"""The public face of each module."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+import pytest
+
+import workers
+
+MODULES = sorted(f"workers.{module.name}" for module in iter_modules(workers.__path__) if module.name != "__main__")
+
+
+@pytest.mark.parametrize("name", ["workers", *MODULES])
+def test_what_a_module_exports_is_sorted_and_there(name: str) -> None:
+    module = import_module(name)
+    assert module.__all__ == sorted(module.__all__, key=lambda exported: (not exported.isupper(), not exported[0].isupper(), exported))
+    assert [exported for exported in module.__all__ if not hasattr(module, exported)] == []
