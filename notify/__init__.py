@@ -5,8 +5,8 @@ Start with `connect`. The ``workers`` package adds jobs.
 
 from notify.background import BackgroundPublisher
 from notify.bus import Bus
-from notify.connect import connect
 from notify.directory import Directory, ServiceInfo
+from notify.entry import connect
 from notify.errors import (
     ClosedError,
     ContendedError,

@@ -12,6 +12,8 @@ from notify.event import Gap, wire_of
 from notify.relay import ReceiverOptions, Relayed
 from notify.subscriber import Subscriber
 
+__all__ = ["main"]
+
 
 def main() -> None:
     options = msgspec.json.decode(sys.stdin.buffer.readline(), type=ReceiverOptions)

@@ -84,6 +84,8 @@ class Reception:
             redis.RedisError, OSError: the connection is lost. Call `pause`, then try again: it is mended by itself.
         """
         message = self._pubsub.get_message(timeout=timeout_s)
+        if self._closing.is_set():
+            return None
         if message is None:
             self._keep_alive()
             return None
@@ -99,6 +101,7 @@ class Reception:
         """Wait before the next try, longer each time; the first time the loss is logged."""
         if self._closing.is_set():
             return
+        self.resumed = True  # what was being received just now may have got stuck half-way
         now = time.monotonic()
         if self._outage_since is None:
             self._outage_since = now

@@ -63,8 +63,8 @@ class Subscriber:
         since: Mapping[str, str] | str | None = None,
         name: str = "subscriber",
     ) -> None:
-        self._classes = {topic.topic: topic for topic in topics if not isinstance(topic, str)}
-        names = check_topics([topic if isinstance(topic, str) else topic.topic for topic in topics])
+        self._classes = {topic.topic: topic for topic in topics if isinstance(topic, type) and issubclass(topic, Message)}
+        names = check_topics([topic.topic if isinstance(topic, type) and issubclass(topic, Message) else topic for topic in topics])
         since = _check_since(since, names)
         self._exact = {topic for topic in names if not is_pattern(topic)}
         self._patterns = {topic: Glob(topic) for topic in names if is_pattern(topic)}
@@ -184,7 +184,6 @@ class Subscriber:
                 self._repair()
             return tidings is not None
         except (redis.RedisError, ServerError, OSError) as exc:
-            self._must_repair = True  # what was being delivered just now may have got stuck half-way
             self._reception.pause(exc, at_most_s=timeout_s)
             return False
 

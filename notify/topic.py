@@ -38,7 +38,7 @@ def check_topic_or_pattern(topic: object) -> str:
     return topic
 
 
-def check_topics(topics: Sequence[str]) -> tuple[str, ...]:
+def check_topics(topics: Sequence[object]) -> tuple[str, ...]:
     """Return the topics and patterns of a subscription, else raise `EmptySubscriptionError` or `InvalidTopicError`."""
     if not topics:
         raise EmptySubscriptionError("subscribe to at least one topic; '*' means all of them")

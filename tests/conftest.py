@@ -10,7 +10,7 @@ import pytest
 import redis
 
 import notify
-from notify import subscriber
+from notify import reception, subscriber
 from notify.testing import PrivateServer, private_server, wait_until
 from tests.processes import Process
 
@@ -83,8 +83,8 @@ def start() -> Iterator[Callable[..., Process]]:
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Subscribers that ask and repair after moments of silence instead of seconds."""
-    monkeypatch.setattr(subscriber, "PROBE_AFTER_S", 0.05)
-    monkeypatch.setattr(subscriber, "PROBE_TIMEOUT_S", 0.25)
+    monkeypatch.setattr(reception, "PROBE_AFTER_S", 0.05)
+    monkeypatch.setattr(reception, "PROBE_TIMEOUT_S", 0.25)
     monkeypatch.setattr(subscriber, "REPAIR_AFTER_S", 0.1)
 
 

@@ -7,7 +7,7 @@ import sys
 import msgspec
 
 from notify import NotifyError
-from notify.connect import connect
+from notify.entry import connect
 from workers.lifeline import die_with_parent
 from workers.pool import WorkerOptions
 from workers.worker import Worker

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 import notify
-from notify import ClosedError, Settings
+from notify import ClosedError, Settings, entry
 from notify import bus as bus_module
 from notify.monitor import Monitor
 from notify.testing import fake_bus, wait_until
@@ -49,7 +49,7 @@ def test_without_any_url_the_private_server_is_used(tmp_path):
 
 
 def test_a_connection_that_fails_does_not_keep_the_private_server(tmp_path, monkeypatch):
-    monkeypatch.setattr(bus_module, "open_client", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(entry, "open_client", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         notify.connect(environ={"NOTIFY_HOME": str(tmp_path)})
     assert not (tmp_path / "redis.sock").exists()

@@ -188,7 +188,7 @@ def test_an_outage_is_logged_once_with_its_end_and_without_the_password(own_serv
         own_server.restart()
         bus.publish("t", 1)
         collect(events, 1, timeout_s=10)
-    lines = [record.getMessage() for record in caplog.records if record.name == "notify.subscriber"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "notify.reception"]
     assert lines[0].startswith("<Subscriber to t> lost its connection")
     assert sum("lost its connection to unix://***@" in line for line in lines) == 1
     assert sum("is connected again" in line for line in lines) == 1

@@ -1,4 +1,4 @@
-"""`connect`: from a URL, the environment or nothing at all to a `Bus`."""
+"""The way in: `connect`, from a URL, the environment or nothing at all to a `Bus`."""
 
 import os
 from collections.abc import Mapping
