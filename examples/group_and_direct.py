@@ -12,7 +12,7 @@ GROUP = "crew"
 MEMBERS = ("ada", "grace", "linus")
 
 
-def member(bus: notify.Bus, name: str, ready: threading.Barrier) -> None:
+def member(bus: notify.Bus, name: str, ready: threading.Barrier, learned: list[str]) -> None:
     """Hear the group, answer the caller directly, and wait for the sum."""
     with bus.subscribe(GROUP) as group:
         ready.wait()
@@ -21,14 +21,15 @@ def member(bus: notify.Bus, name: str, ready: threading.Barrier) -> None:
                 case {"call": str(question), "answer_to": str(direct)}:
                     bus.publish(direct, {"from": name, "answer": f"{name} heard: {question}"})
                 case {"sum": int(count)}:
-                    print(f"{name} learns that {count} answered")
+                    learned.append(f"{name} learns that {count} answered")
                     return
 
 
 def main() -> None:
     with notify.connect() as bus:
         ready = threading.Barrier(len(MEMBERS) + 1)
-        threads = [threading.Thread(target=member, args=(bus, name, ready)) for name in MEMBERS]
+        learned: list[str] = []
+        threads = [threading.Thread(target=member, args=(bus, name, ready, learned)) for name in MEMBERS]
         for thread in threads:
             thread.start()
         with bus.subscribe("direct.caller") as direct:
@@ -40,6 +41,8 @@ def main() -> None:
         bus.publish(GROUP, {"sum": len(answers)})
         for thread in threads:
             thread.join()
+        for text in sorted(learned):
+            print(text)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ def voter(name: str, choice: str) -> None:
                 for _ in range(2):
                     bus.publish(BALLOTS, {"voter": name, "choice": choice}, key=f"{event.id}:{name}")
             elif event.topic == RESULT:
-                print(f"{name} voted {choice}; the motion is {'carried' if contents['carried'] else 'lost'}", flush=True)
+                # In one piece, newline included: the others write to the same terminal.
+                print(f"{name} voted {choice}; the motion is {'carried' if contents['carried'] else 'lost'}\n", end="", flush=True)
                 return
 
 

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
+from notify.connection import Client
 from notify.errors import ClosedError, PublisherFullError, ServerError, ServerUnreachableError, SettingsError, SubscriptionError
 from notify.event import Event, Failure, encode
 from notify.publisher import retain_ms
@@ -45,18 +46,18 @@ class BackgroundPublisher:
     clean close sends what was accepted.
 
     Args:
-        scripts: the atomic steps of the server.
+        client: whose server, settings and namespace to use; it opens a connection of its own.
         source: named in the events.
         max_items: events that may wait.
         when_full: what `put` does then: ``raise`` `PublisherFullError`, ``block`` until there is room, or ``drop_oldest``.
     """
 
-    def __init__(self, scripts: Scripts, *, source: str, max_items: int = 10_000, when_full: WhenFull = "raise") -> None:
+    def __init__(self, client: Client, *, source: str, max_items: int = 10_000, when_full: WhenFull = "raise") -> None:
         if max_items < 1:
             raise SettingsError(f"max_items is {max_items!r}: give a whole number above 0")
         if when_full not in get_args(WhenFull):
             raise SettingsError(f"when_full is {when_full!r}: choose one of {', '.join(get_args(WhenFull))}")
-        self._scripts = scripts
+        self._scripts = Scripts(client.clone(name="publisher"))
         self._source = source
         self._max_items = max_items
         self._when_full = when_full
@@ -105,8 +106,9 @@ class BackgroundPublisher:
             self._changed.notify_all()
 
     def start(self) -> None:
-        """Start sending."""
-        self._thread.start()
+        """Start sending. May be called again."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def close(self, *, timeout_s: float = 10.0) -> None:
         """Send what was accepted, then stop. May be called again.
@@ -120,11 +122,13 @@ class BackgroundPublisher:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        if self._thread.ident is None:
-            self._thread.start()  # what was put before the start is sent all the same
+        self.start()  # what was put before the start is sent all the same
         self._thread.join(timeout_s)
         self._giving_up.set()
-        self._thread.join()
+        while self._thread.is_alive():
+            self._scripts.client.connection_pool.disconnect()  # it may wait for an answer much longer than we do
+            self._thread.join(0.05)
+        self._scripts.client.close()
         left = len(self._items) + len(self._unsent)
         if left:
             self._items.clear()

@@ -124,7 +124,7 @@ class Bus:
             when_full: what `put` does then: ``raise`` `PublisherFullError`, ``block`` until there is room, or ``drop_oldest``.
         """
         self._check_open()
-        return BackgroundPublisher(self._scripts, source=self.name, max_items=max_items, when_full=when_full)
+        return BackgroundPublisher(self._client, source=self.name, max_items=max_items, when_full=when_full)
 
     def register_publisher(self, topic: str | type[Message]) -> Publisher:
         """Make a topic known before its first event, and return what publishes on it; given a message class, only that class."""

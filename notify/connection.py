@@ -64,10 +64,18 @@ class Client(redis.Redis):
         except redis.RedisError as exc:
             raise ServerRefusedError(f"{self.address} refused while {action}: {exc}") from exc
 
+    def close(self) -> None:
+        """Close the connections, also those to the Sentinels: redis-py leaves them open."""
+        super().close()
+        manager = getattr(self.connection_pool, "sentinel_manager", None)
+        if manager is not None and self.auto_close_connection_pool:
+            for sentinel in manager.sentinels:
+                sentinel.close()
+
     def clone(self, *, name: str, timeout_s: float | None = None) -> "Client":
         """Open a client of its own to the same server, with ``name`` in ``CLIENT LIST``, and another timeout for commands if given."""
         if self.settings.url and self.settings.url.startswith(SENTINEL):
-            return open_client(self.settings, name=name)
+            return open_client(self.settings, name=name, timeout_s=timeout_s)
         options = {**self.connection_pool.connection_kwargs, "client_name": _client_name(name)}
         if timeout_s is not None:
             options["socket_timeout"] = timeout_s
@@ -92,12 +100,13 @@ def process_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def open_client(settings: Settings, *, name: str) -> Client:
+def open_client(settings: Settings, *, name: str, timeout_s: float | None = None) -> Client:
     """Make a client for the server of ``settings``; nothing is sent yet.
 
     Args:
         settings: where the server is, and how long to wait for it; ``settings.url`` must be set.
         name: what ``CLIENT LIST`` shows for it.
+        timeout_s: for the answer to a command, instead of that of the settings.
 
     Raises:
         SettingsError: the URL cannot be used.
@@ -106,7 +115,7 @@ def open_client(settings: Settings, *, name: str) -> Client:
         raise SettingsError("no URL to connect to: give one, or start the private server first")
     options: dict[str, Any] = {
         "socket_connect_timeout": settings.connect_timeout_s,
-        "socket_timeout": settings.command_timeout_s,
+        "socket_timeout": timeout_s or settings.command_timeout_s,
         # A write whose answer was lost must not be sent twice: whoever can repeat a step safely repeats it himself.
         "retry": Retry(NoBackoff(), 0),
         "health_check_interval": 15,

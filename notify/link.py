@@ -75,9 +75,9 @@ class Link:
         self._client.close()
 
     def _run(self) -> None:
-        while not self._closing.is_set():
+        self._tell(self._probe())  # also when we are closed at once, because connecting failed
+        while not self._closing.wait(PROBE_S * random.uniform(0.8, 1.0)):
             self._tell(self._probe())
-            self._closing.wait(PROBE_S * random.uniform(0.8, 1.0))
         if self._state is LinkState.ACTIVE:
             self._tell(LinkState.INACTIVE)
 

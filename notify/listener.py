@@ -6,6 +6,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
@@ -69,6 +70,11 @@ class QueuedListener:
     def is_open(self) -> bool:
         return self._is_open
 
+    @property
+    def waiting(self) -> int:
+        """How many events wait for the callback."""
+        return len(self._items)
+
     def open(self) -> bool:
         """Start receiving. Returns ``True``, or ``False`` if it is open already.
 
@@ -77,6 +83,7 @@ class QueuedListener:
         """
         if self._is_open:
             return False
+        self._positions = {}
         self._start_process()
         self._is_open = True
         self._threads = [
@@ -117,9 +124,12 @@ class QueuedListener:
         )
         assert process.stdin is not None and process.stdout is not None  # noqa: S101  # they were asked for
         options = ReceiverOptions(self._client.settings, self._topics, self._positions or None)
-        process.stdin.write(msgspec.json.encode(options) + b"\n")
-        process.stdin.flush()
-        first = read_relayed(process.stdout)
+        try:
+            process.stdin.write(msgspec.json.encode(options) + b"\n")
+            process.stdin.flush()
+            first = read_relayed(process.stdout)
+        except (OSError, ValueError):
+            first = None  # it fell before it could read, or was closed
         if first is None or first.problem is not None:
             self._end_process()
             raise ServerUnreachableError(f"cannot listen to {', '.join(self._topics)}: {first.problem if first else 'the receiver fell'}")
@@ -133,7 +143,8 @@ class QueuedListener:
         process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
-                stream.close()
+                with suppress(BrokenPipeError):
+                    stream.close()
 
     def _receive(self) -> None:
         while self._is_open:
@@ -154,6 +165,8 @@ class QueuedListener:
         with self._changed:
             while self._is_open and self._when_full == "block" and len(self._items) >= self._max_items:
                 self._changed.wait()
+            if not self._is_open:
+                return
             if len(self._items) >= self._max_items:
                 self._items.popleft()
                 self.dropped += 1
@@ -169,7 +182,11 @@ class QueuedListener:
         except ServerUnreachableError as exc:
             log.warning("%s", exc)
             with self._changed:
-                self._changed.wait(RESTART_S)
+                if self._is_open:
+                    self._changed.wait(RESTART_S)
+            return
+        if not self._is_open:
+            self._end_process()  # closed meanwhile, by somebody who could not know of this one
 
     def _call_back(self) -> None:
         while True:

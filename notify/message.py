@@ -9,7 +9,7 @@ from notify.errors import ContentsError, DuplicateMessageError, UnknownMessageEr
 from notify.strict_json import Json
 from notify.topic import check_topic
 
-__all__ = ["Message", "Messages"]
+__all__ = ["Message", "Messages", "message_topic"]
 
 M = TypeVar("M", bound="Message")
 
@@ -75,6 +75,13 @@ class Message(msgspec.Struct, metaclass=_MessageMeta):
         return made
 
 
+def message_topic(cls: object) -> str:
+    """Return the topic of a message class, else raise `ContentsError`."""
+    if not (isinstance(cls, type) and issubclass(cls, Message)) or not hasattr(cls, "topic"):
+        raise ContentsError(f"{cls!r} is no message class with a topic: derive it as class Reading(notify.Message, topic='temperature')")
+    return cls.topic
+
+
 class Messages:
     """The message classes that a bus knows, by name. Each bus has its own."""
 
@@ -88,10 +95,7 @@ class Messages:
             DuplicateMessageError: another class of that name is known.
             ContentsError: it is no message class, or has no topic.
         """
-        if not (isinstance(cls, type) and issubclass(cls, Message)) or not hasattr(cls, "topic"):
-            raise ContentsError(
-                f"{cls!r} is no message class with a topic: derive it as class Reading(notify.Message, topic='temperature')"
-            )
+        message_topic(cls)
         if self._classes.get(cls.__name__, cls) is not cls:
             raise DuplicateMessageError(f"a message class named {cls.__name__!r} is known already: {self._classes[cls.__name__]!r}")
         self._classes[cls.__name__] = cls

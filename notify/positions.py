@@ -8,7 +8,7 @@ from notify.errors import InvalidPositionError
 from notify.event import Event, Gap, decode
 from notify.scripts import Page, Scripts
 
-__all__ = ["START", "Positions", "check_id"]
+__all__ = ["START", "Positions", "check_id", "position_after"]
 
 PAGE: Final = 500
 """Entries read from a log at once."""
@@ -24,19 +24,19 @@ class Positions:
         self._scripts = scripts
         self._positions: dict[str, tuple[str, str]] = {}
 
-    def start(self, topics: Sequence[str], *, since: Mapping[str, str] | str | None = None) -> list[Event]:
+    def start(self, topics: Sequence[str], *, since: Mapping[str, str] | None = None) -> list[Event]:
         """Take up a position in each topic.
 
         Args:
             topics: which.
-            since: an id per topic, or `START` for all; a topic that is not named begins at its present end.
+            since: per topic an id or `START`; a topic that is not named begins at its present end.
 
         Returns:
             What is retained at that instant, of the topics that begin at their end.
         """
         retained = []
         for topic, (epoch, last, payload) in zip(topics, self._scripts.standing(topics), strict=True):
-            wanted = since if isinstance(since, str) else (since or {}).get(topic)
+            wanted = (since or {}).get(topic)
             if wanted is not None:
                 bare, _, known_epoch = wanted.partition("@")
                 self._positions[topic] = ("", BEGINNING) if wanted == START else (known_epoch, bare)
@@ -47,8 +47,8 @@ class Positions:
         return retained
 
     def ids(self) -> dict[str, str]:
-        """The positions, topic by topic, as ids to begin with another time."""
-        return {topic: f"{last}@{epoch}" for topic, (epoch, last) in self._positions.items() if epoch}
+        """The positions, topic by topic, to begin with another time: ids, or `START` where there is no log yet."""
+        return {topic: f"{last}@{epoch}" if epoch else START for topic, (epoch, last) in self._positions.items()}
 
     def deliver(self, topic: str, payload: bytes) -> Iterator[Event | Gap]:
         """Yield what a live message leads to: nothing if it was delivered already, its event, or first what it shows to be missing."""
@@ -120,3 +120,15 @@ def check_id(event_id: object) -> str:
     if isinstance(event_id, str) and (event_id == START or re.fullmatch(r"\d+-\d+@\w+", event_id)):
         return event_id
     raise InvalidPositionError(f"since is {event_id!r}: give the id of an event, as publish returns it, or {START!r}")
+
+
+def position_after(item: Event | Gap, known: str) -> str:
+    """Return where to begin another time once an item was dealt with; ``known`` is where that was before it."""
+    if isinstance(item, Gap):
+        # Where the log began anew all of it follows; after a rollback, what comes after the event that it went back to.
+        return {"epoch": START, "rollback": item.first}.get(item.reason, item.last) or known
+    if item.id is None:
+        return known
+    (bare, _, epoch), (known_bare, _, known_epoch) = item.id.partition("@"), known.partition("@")
+    retained_earlier = epoch == known_epoch and _order(bare) < _order(known_bare)
+    return known if retained_earlier else item.id

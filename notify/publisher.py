@@ -4,7 +4,7 @@ from typing import Final
 
 from notify.errors import ContentsError, SettingsError
 from notify.event import Event, Failure, encode
-from notify.message import Message
+from notify.message import Message, message_topic
 from notify.scripts import Scripts
 from notify.settings import MAX_LIFETIME_S
 from notify.strict_json import Json
@@ -57,8 +57,8 @@ class Publisher:
     """
 
     def __init__(self, scripts: Scripts, topic: str | type[Message], *, source: str) -> None:
-        self._class = None if isinstance(topic, str) else topic
-        self.topic = check_topic(topic if isinstance(topic, str) else topic.topic)
+        self._class = topic if isinstance(topic, type) else None
+        self.topic = message_topic(topic) if isinstance(topic, type) else check_topic(topic)
         self._scripts = scripts
         self._source = source
 

@@ -18,8 +18,8 @@ import redis
 from notify.connection import Client
 from notify.errors import ClosedError, ContentsError, InvalidPositionError, ServerError
 from notify.event import Event, Gap
-from notify.message import Message
-from notify.positions import START, Positions, check_id
+from notify.message import Message, message_topic
+from notify.positions import START, Positions, check_id, position_after
 from notify.reception import Reception, Tidings
 from notify.scripts import Scripts
 from notify.topic import Glob, check_topics, is_pattern
@@ -51,6 +51,7 @@ class Subscriber:
     Raises:
         EmptySubscriptionError: no topic was given.
         InvalidTopicError: a topic cannot be subscribed to.
+        ContentsError: a class is no message class, or has no topic.
         InvalidPositionError: ``since`` is no position, or one id for several topics.
         ServerUnreachableError, ServerRefusedError: the first connection failed.
     """
@@ -63,8 +64,8 @@ class Subscriber:
         since: Mapping[str, str] | str | None = None,
         name: str = "subscriber",
     ) -> None:
-        self._classes = {topic.topic: topic for topic in topics if isinstance(topic, type) and issubclass(topic, Message)}
-        names = check_topics([topic.topic if isinstance(topic, type) and issubclass(topic, Message) else topic for topic in topics])
+        self._classes = {message_topic(topic): topic for topic in topics if isinstance(topic, type)}
+        names = check_topics([message_topic(topic) if isinstance(topic, type) else topic for topic in topics])
         since = _check_since(since, names)
         self._exact = {topic for topic in names if not is_pattern(topic)}
         self._patterns = {topic: Glob(topic) for topic in names if is_pattern(topic)}
@@ -123,9 +124,11 @@ class Subscriber:
     def positions(self) -> dict[str, str]:
         """Topic → id of the last event that `get` returned. Stored, and given as ``since`` another time, it goes on from there.
 
+        A topic without an event, and a pattern, for the topics that are born while nobody listens, stand at `START`.
+
         Who stores them after dealing with each event sees every event at least once, also when it falls in between.
         """
-        return dict(self._taken)
+        return {**dict.fromkeys(self._patterns, START), **self._taken}
 
     def __iter__(self) -> Iterator[Event | Gap]:
         """Yield events and gaps until the subscriber is closed."""
@@ -157,10 +160,19 @@ class Subscriber:
     def _start(self, since: Mapping[str, str] | str | None) -> None:
         early = self._reception.open()
         # Live from here on. What was published before counts as seen, but for what is retained.
-        self._ready.extend(self._positions.start(self._topics(), since=since))
+        topics = self._topics()
+        self._ready.extend(self._positions.start(topics, since=self._since_each(since, topics)))
         self._taken = self._positions.ids()
         for tidings in early:
             self._accept(tidings)
+
+    def _since_each(self, since: Mapping[str, str] | str | None, topics: Sequence[str]) -> Mapping[str, str]:
+        """Where to begin, topic by topic; one that is not named begins where its pattern does."""
+        if isinstance(since, str):
+            return dict.fromkeys(topics, since)
+        named = since or {}
+        wanted = {topic: named.get(topic) or named.get(self._pattern_of(topic) or topic) for topic in topics}
+        return {topic: position for topic, position in wanted.items() if position is not None}
 
     def _topics(self) -> list[str]:
         """The topics subscribed to by name, and the known ones that match a pattern."""
@@ -174,7 +186,7 @@ class Subscriber:
     def _receive(self, timeout_s: float) -> bool:
         """Read at most one message, and repair what is due. Returns whether there was a message."""
         try:
-            tidings = self._reception.receive(timeout_s)
+            tidings = self._reception.receive(0.0 if self._must_repair else timeout_s)
             if self._closing.is_set():
                 return False
             if tidings is not None:
@@ -212,9 +224,7 @@ class Subscriber:
     def _take(self) -> Event | Gap | None:
         """The next item that is ready; ``None`` if it is one to pass over."""
         item = self._ready.popleft()
-        position = item.last if isinstance(item, Gap) else item.id
-        if position is not None:
-            self._taken[item.topic] = position
+        self._taken[item.topic] = position_after(item, self._taken.get(item.topic, START))
         cls = self._classes.get(item.topic)
         if cls is None or isinstance(item, Gap):
             return item

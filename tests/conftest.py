@@ -13,6 +13,7 @@ import notify
 from notify import reception, subscriber
 from notify.testing import PrivateServer, private_server, wait_until
 from tests.processes import Process
+from tests.proxy import Proxy
 
 hypothesis.settings.register_profile(
     "suite", max_examples=50, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
@@ -64,6 +65,13 @@ def connect_to() -> Iterator[Callable[..., notify.Bus]]:
             return stack.enter_context(notify.connect(settings=settings, name=name))
 
         yield connect
+
+
+@pytest.fixture
+def proxy(server: PrivateServer, bus: notify.Bus) -> Iterator[Proxy]:
+    """A proxy before the server under test, to break what lies between."""
+    with Proxy(server.directory / "redis.sock") as running:
+        yield running
 
 
 @pytest.fixture

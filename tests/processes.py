@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import notify
@@ -42,6 +43,10 @@ class Process:
             raise AssertionError(f"the process said nothing for {timeout_s:g} s") from None
         assert line, f"the process ended with status {self._process.wait(WAIT_S)} before it said anything"
         return json.loads(line)
+
+    def rest(self) -> list[Any]:
+        """All that it said before it ended."""
+        return [json.loads(line) for line in iter(lambda: self._lines.get(timeout=WAIT_S), "")]
 
     def go(self) -> None:
         assert self._process.stdin is not None
@@ -78,6 +83,22 @@ class Process:
         for line in self._process.stdout:
             self._lines.put(line)
         self._lines.put("")
+
+
+def receivers(parent: int) -> list[int]:
+    """The receiving processes that a process started and that still run."""
+    return [pid for pid, started_by, command in _running() if started_by == parent and "notify.receiver" in command]
+
+
+def is_running(pid: int) -> bool:
+    return any(pid == running for running, _, _ in _running())
+
+
+def _running() -> list[tuple[int, int, str]]:
+    """All processes, as (pid, pid of the parent, command); those that only wait to be buried do not count."""
+    rows = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    found = [row.split(maxsplit=3) for row in rows.splitlines()]
+    return [(int(row[0]), int(row[1]), row[3]) for row in found if len(row) == 4 and not row[2].startswith("Z")]
 
 
 def say(what: object) -> None:
@@ -134,11 +155,38 @@ def read_then_write(url: str, times: str) -> None:
             state["n"] = value + 1
 
 
+def reader(url: str, store: str, *topics: str) -> None:
+    """One who stores its position after each event that it dealt with, and begins where that was."""
+    path = Path(store)
+    since = json.loads(path.read_text()) if path.exists() else None
+    with notify.connect(url) as bus, bus.subscribe(*topics, since=since) as events:
+        _store(path, events.positions)
+        say("ready")
+        for event in events:
+            assert isinstance(event, notify.Event)
+            say(event.contents)
+            _store(path, events.positions)
+
+
+def _store(path: Path, positions: dict[str, str]) -> None:
+    path.with_suffix(".new").write_text(json.dumps(positions))
+    path.with_suffix(".new").replace(path)
+
+
+def listener(url: str) -> None:
+    """One who has a receiving process of its own."""
+    with notify.connect(url) as bus, bus.listen("t", callback=print):
+        say("open")
+        wait_for_go()
+
+
 ROLES: dict[str, Callable[..., None]] = {
     "service": service,
     "user": user,
+    "listener": listener,
     "modify": modify,
     "read_then_write": read_then_write,
+    "reader": reader,
 }
 
 if __name__ == "__main__":

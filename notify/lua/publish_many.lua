@@ -26,7 +26,7 @@ for i = first, #ARGV, 3 do
   end
 end
 for at, head in pairs(heads) do
-  if head.last ~= '0-0' then
+  if head.appended > 0 then
     close_head(head, ARGV[6 + 2 * at], limits)
   end
 end

@@ -16,7 +16,11 @@ from notify.testing import fake_bus, wait_until
 AFTER_CLOSE: dict[str, Callable[[notify.Bus], object]] = {
     "publish": lambda bus: bus.publish("t", 1),
     "register_publisher": lambda bus: bus.register_publisher("t"),
+    "publish_unlogged": lambda bus: bus.publish_unlogged("t", 1),
+    "background_publisher": lambda bus: bus.background_publisher(),
+    "listen": lambda bus: bus.listen("t", callback=print),
     "topics": lambda bus: bus.topics(),
+    "traffic": lambda bus: bus.traffic(),
     "subscribe": lambda bus: bus.subscribe("t"),
     "manager": lambda bus: bus.manager(),
     "service": lambda bus: bus.service("s"),

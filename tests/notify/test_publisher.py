@@ -132,3 +132,69 @@ def test_what_cannot_be_published_raises_and_leaves_redis_as_it_was(bus, call):
         assert events.get(0.05) is None
     assert everything(bus.redis) == before
     assert bus.topics() == ["t"]
+
+
+def test_a_key_publishes_once_and_gives_the_id_of_the_first(bus, another_bus, collect):
+    publish = bus.register_publisher("t")
+    with bus.subscribe("t", "u") as events:
+        first = bus.publish("t", 1, key="k")
+        assert {another_bus.publish("t", 2, key="k"), publish(3, key="k"), bus.publish("u", 4, key="k")} == {first}
+        other = bus.publish("t", 5, key="another")
+        assert [event.id for event in collect(events, 2)] == [first, other]
+    assert 0 < bus.redis.ttl(bus.keys.once("k")) <= bus.settings.retention_s
+
+
+@pytest.mark.parametrize(("key", "published"), [("k", 1), (None, 3)], ids=["with a key", "the twin without one"])
+def test_one_who_publishes_again_because_the_answer_was_lost_publishes_once_only_with_a_key(bus, proxy, collect, key, published):
+    with notify.connect(proxy.url) as shaky, bus.subscribe("t") as events:
+        proxy.lose_answers(2)
+        for _ in range(2):
+            with pytest.raises(notify.ServerUnreachableError):
+                shaky.publish("t", 1, key=key)
+        event_id = shaky.publish("t", 1, key=key)
+        received = collect(events, published)
+    assert (received[0].id == event_id) is (key is not None)
+    assert proxy.lost == 2
+
+
+def test_M1_a_publisher_keeps_its_topic_and_a_topic_for_one_call_lasts_one_call(bus, collect):
+    publish = bus.register_publisher("usual")
+    with bus.subscribe("*") as events:
+        publish(1)
+        bus.publish("once", 2)
+        publish(3)
+        assert [(event.topic, event.contents) for event in collect(events, 3)] == [("usual", 1), ("once", 2), ("usual", 3)]
+
+
+@pytest.mark.parametrize("contents", [b"bytes", {1, 2}, object(), {"n": [1j]}])
+def test_M1_contents_of_a_wrong_type_are_a_type_error(bus, contents):
+    for publish in (bus.register_publisher("t"), lambda contents: bus.publish("t", contents)):
+        with pytest.raises(TypeError, match="the contents for 't'"):
+            publish(contents)
+    with pytest.raises(TypeError, match="there is nothing to publish on 't'"):
+        bus.publish("t")
+
+
+def test_what_is_published_unlogged_reaches_who_listens_now_and_leaves_no_trace(bus, collect):
+    before = everything(bus.redis)
+    with bus.subscribe("t") as events:
+        bus.publish_unlogged("t", {"n": 1})
+        (event,) = collect(events, 1)
+        assert (event.contents, event.source, event.id) == ({"n": 1}, "test", None)
+    assert everything(bus.redis) == before
+
+
+@pytest.mark.parametrize(
+    ("topic", "contents", "error"),
+    [
+        ("", 1, notify.InvalidTopicError),
+        ("a*", 1, notify.InvalidTopicError),
+        ("t", b"x", ContentsError),
+        ("t", "x" * 70_000, notify.EventError),
+    ],
+)
+def test_what_cannot_be_published_cannot_be_published_unlogged_either(bus, topic, contents, error):
+    with bus.subscribe("*") as events:
+        with pytest.raises(error):
+            bus.publish_unlogged(topic, contents)
+        assert events.get(0.05) is None

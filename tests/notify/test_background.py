@@ -1,0 +1,289 @@
+"""Publishing without waiting: the order, the limits, and what becomes of it while the server is away."""
+
+import threading
+import time
+
+import pytest
+
+import notify
+from notify import ClosedError, ContentsError, Failure, InvalidTopicError, PublisherFullError, ServerUnreachableError, SettingsError
+from notify.testing import fake_bus, wait_until
+
+
+def _logged(bus: notify.Bus, topic: str = "t") -> list[object]:
+    """The contents of all events in the log of a topic."""
+    with bus.subscribe(topic, since="start") as events:
+        return [event.contents for event in iter(lambda: events.get(0.1), None)]
+
+
+def test_S10_put_never_waits_for_the_server_and_the_order_is_kept(own_server, connect_to):
+    bus = connect_to(own_server)
+    with bus.background_publisher() as publisher:
+        publisher.put("t", -1)
+        wait_until(lambda: publisher.counters.sent == 1)
+        own_server.freeze()
+        before = time.monotonic()
+        for number in range(1000):
+            publisher.put("t", number)
+        assert time.monotonic() - before < 0.5
+        own_server.thaw()
+    assert _logged(bus) == list(range(-1, 1000))
+
+
+def test_S10_what_is_put_before_the_start_is_sent_first(bus):
+    publisher = bus.background_publisher()
+    for number in range(3):
+        publisher.put("t", number)
+    assert _logged(bus) == []
+    publisher.start()
+    with publisher:
+        publisher.put("t", 3)
+    assert _logged(bus) == [0, 1, 2, 3]
+
+
+def test_S14_what_was_put_is_sent_even_if_it_is_closed_without_a_start(bus):
+    publisher = bus.background_publisher()
+    publisher.put("t", 1)
+    publisher.close()
+    assert _logged(bus) == [1]
+
+
+def test_S10_the_events_of_each_of_four_threads_stay_in_order(bus):
+    def put_many(who: int) -> None:
+        for number in range(250):
+            publisher.put("t", [who, number])
+
+    with bus.background_publisher() as publisher:
+        threads = [threading.Thread(target=put_many, args=(who,)) for who in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    logged = _logged(bus)
+    assert len(logged) == 1000
+    assert all([number for who, number in logged if who == one] == list(range(250)) for one in range(4))
+
+
+@pytest.mark.parametrize("topics", ["a", ["a"], ["a", "b"], ("a", "b", "c")])
+def test_S1_one_topic_or_several_are_accepted(bus, topics):
+    with bus.background_publisher() as publisher:
+        publisher.put(topics, {"n": [1, None]})
+    assert bus.topics() == list(topics)
+    assert all(_logged(bus, topic) == [{"n": [1, None]}] for topic in topics)
+
+
+def test_S10_the_counters_tell_what_was_accepted_and_what_was_sent(bus):
+    publisher = bus.background_publisher()
+    for _ in range(5):
+        publisher.put(["a", "b"], 1)
+    assert (publisher.counters.accepted, publisher.counters.sent) == (10, 0)
+    publisher.close()
+    assert (publisher.counters.accepted, publisher.counters.sent) == (10, 10)
+    assert (publisher.counters.dropped, publisher.counters.refused) == (0, 0)
+
+
+def test_the_source_of_the_events_is_the_name_of_the_bus(bus, collect):
+    with bus.subscribe("t") as events, bus.background_publisher() as publisher:
+        publisher.put("t", ValueError("bad"))
+        (event,) = collect(events, 1)
+    assert (event.source, event.contents) == ("test", Failure("ValueError", "bad"))
+
+
+def test_one_who_is_full_and_raises_accepts_nothing(bus):
+    publisher = bus.background_publisher(max_items=2)
+    publisher.put("t", 1)
+    for topics in (["t", "u"], ["t", "u", "v"]):
+        with pytest.raises(PublisherFullError, match=r"1 events wait to be sent to unix://.*, the limit is 2"):
+            publisher.put(topics, 2)
+    publisher.put("t", 2)
+    publisher.close()
+    assert (_logged(bus, "t"), _logged(bus, "u")) == ([1, 2], [])
+
+
+def test_one_who_is_full_and_drops_the_oldest_counts_them(bus):
+    publisher = bus.background_publisher(max_items=3, when_full="drop_oldest")
+    for number in range(5):
+        publisher.put("t", number)
+    assert publisher.counters.dropped == 2
+    publisher.close()
+    assert _logged(bus) == [2, 3, 4]
+
+
+def test_one_who_is_full_and_blocks_waits_until_there_is_room(bus):
+    publisher = bus.background_publisher(max_items=1, when_full="block")
+    publisher.put("t", 1)
+    putting = threading.Thread(target=publisher.put, args=("t", 2))
+    putting.start()
+    putting.join(0.1)
+    assert putting.is_alive()
+    with publisher:
+        putting.join(5)
+    assert _logged(bus) == [1, 2]
+
+
+def test_one_who_waits_for_room_is_told_when_it_is_closed(own_server, connect_to):
+    bus = connect_to(own_server)
+    own_server.kill()
+    publisher = bus.background_publisher(max_items=1, when_full="block")
+    publisher.put("t", 1)
+    told = []
+
+    def put() -> None:
+        try:
+            publisher.put("t", 2)
+        except ClosedError as exc:
+            told.append(exc)
+
+    putting = threading.Thread(target=put)
+    putting.start()
+    with pytest.raises(ServerUnreachableError, match="1 events were accepted"):
+        publisher.close(timeout_s=0.1)
+    putting.join(5)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"max_items": 0}, {"when_full": "panic"}])
+def test_limits_that_make_no_sense_are_refused(bus, wrong):
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        bus.background_publisher(**wrong)
+
+
+def test_S14_a_clean_close_sends_all_and_nothing_is_accepted_afterwards(bus):
+    publisher = bus.background_publisher()
+    publisher.start()
+    for number in range(1000):
+        publisher.put("t", number)
+    publisher.close()
+    publisher.close()
+    with pytest.raises(ClosedError, match="make another one"):
+        publisher.put("t", "late")
+    assert _logged(bus) == list(range(1000))
+
+
+def test_an_outage_is_ridden_out_and_nothing_is_lost_or_published_twice(own_server, connect_to, caplog):
+    bus = connect_to(own_server)
+    with bus.background_publisher() as publisher:
+        for number in range(300):
+            publisher.put("t", number)
+            if number == 100:
+                own_server.kill()
+        wait_until(lambda: "events wait for the server" in caplog.text)
+        own_server.restart()
+    assert _logged(bus) == list(range(300))
+    assert caplog.text.count("events wait for the server") == 1
+
+
+def test_a_batch_whose_answer_was_lost_is_not_published_twice(bus, proxy):
+    with notify.connect(proxy.url) as shaky, shaky.background_publisher() as publisher:
+        proxy.lose_answers(3)
+        for number in range(50):
+            publisher.put("t", number)
+        wait_until(lambda: publisher.counters.sent == 50)
+    assert proxy.lost == 3
+    assert _logged(bus) == list(range(50))
+
+
+def test_the_twin_publishing_again_when_the_answer_was_lost_publishes_twice(bus, proxy):
+    with notify.connect(proxy.url) as shaky:
+        proxy.lose_answers(3)
+        for number in range(50):
+            _publish_stubbornly(shaky, number)
+    logged = _logged(bus)
+    assert len(logged) == 53
+    assert sorted(set(logged)) == list(range(50))
+
+
+def _publish_stubbornly(bus: notify.Bus, contents: int) -> None:
+    while True:
+        try:
+            bus.publish("t", contents)
+        except ServerUnreachableError:
+            continue
+        return
+
+
+@pytest.mark.parametrize("had_events", [False, True])
+def test_S15_one_event_that_is_refused_is_reported_and_the_next_are_sent(bus, caplog, had_events):
+    if had_events:
+        bus.publish("bad", 1)
+    bus.redis.set(bus.keys.log("bad"), "no log", ex=60)
+    publisher = bus.background_publisher()
+    for number in range(3):
+        publisher.put(["bad", "good"], number)
+    publisher.close()
+    assert _logged(bus, "good") == [0, 1, 2]
+    assert (publisher.counters.sent, publisher.counters.refused) == (3, 3)
+    assert caplog.text.count("an event for 'bad' was refused and is lost: ") == 3
+    assert "WRONGTYPE" in caplog.text
+
+
+@pytest.mark.parametrize("contents", [0, False, {}, [], "", None])
+def test_S11_what_is_false_or_empty_can_be_put(bus, contents):
+    with bus.background_publisher() as publisher:
+        publisher.put("t", contents)
+    assert repr(_logged(bus)) == repr([contents])
+
+
+@pytest.mark.parametrize(
+    ("topics", "contents", "error"),
+    [
+        ([], 1, notify.SubscriptionError),
+        ("", 1, InvalidTopicError),
+        (["t", ""], 1, InvalidTopicError),
+        ("a*", 1, InvalidTopicError),
+        ("t", {"a": b"x"}, ContentsError),
+        ("t", "x" * 70_000, notify.PayloadTooLargeError),
+    ],
+)
+def test_S11_what_cannot_be_published_is_refused_by_put(bus, topics, contents, error):
+    with bus.background_publisher() as publisher:
+        with pytest.raises(error):
+            publisher.put(topics, contents)
+        with pytest.raises(TypeError):
+            publisher.put("t")  # no message at all
+        with pytest.raises(SettingsError, match="retain_s"):
+            publisher.put("t", 1, retain_s=-2)
+        assert publisher.counters.accepted == 0
+    assert bus.topics() == []
+
+
+def test_what_is_changed_after_put_changes_nothing(bus):
+    contents = {"n": [1]}
+    publisher = bus.background_publisher()
+    publisher.put("t", contents)
+    contents["n"].append(2)
+    publisher.close()
+    assert _logged(bus) == [{"n": [1]}]
+
+
+def test_N10_an_event_can_be_retained(bus, collect):
+    with bus.background_publisher() as publisher:
+        publisher.put("t", 1, retain_s=60)
+        publisher.put("t", 2)
+    with bus.subscribe("t") as late:
+        assert [event.contents for event in collect(late, 1)] == [1]
+
+
+@pytest.mark.parametrize("how", ["freeze", "kill"])
+def test_a_close_that_cannot_send_says_how_much_is_lost_and_keeps_to_its_timeout(own_server, connect_to, how):
+    bus = connect_to(own_server)
+    publisher = bus.background_publisher()
+    publisher.start()
+    publisher.put("t", "connects")
+    wait_until(lambda: publisher.counters.sent == 1)
+    getattr(own_server, how)()
+    for number in range(300):
+        publisher.put("t", number)
+    before = time.monotonic()
+    with pytest.raises(ServerUnreachableError, match=r"300 events were accepted and could not be sent to unix://.* in 0.2 s"):
+        publisher.close(timeout_s=0.2)
+    assert time.monotonic() - before < 1.0
+    publisher.close()
+
+
+def test_M3_it_works_on_a_fake_server_too():
+    with fake_bus() as bus:
+        with bus.background_publisher() as publisher:
+            for number in range(300):
+                publisher.put(["t", "u"], number)
+        assert _logged(bus, "t") == _logged(bus, "u") == list(range(300))

@@ -1,0 +1,54 @@
+"""The shipped examples, run as they stand."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(
+    ("example", "output"),
+    [
+        (
+            "group_and_direct.py",
+            [
+                "ada heard: who is there?",
+                "grace heard: who is there?",
+                "linus heard: who is there?",
+                "ada learns that 3 answered",
+                "grace learns that 3 answered",
+                "linus learns that 3 answered",
+            ],
+        ),
+        (
+            "vote.py",
+            [
+                "ada voted aye; the motion is carried",
+                "grace voted aye; the motion is carried",
+                "linus voted nay; the motion is carried",
+                "aye 2, nay 1",
+            ],
+        ),
+    ],
+)
+def test_S4_an_example_runs_on_the_private_server_and_ends(example, output):
+    with tempfile.TemporaryDirectory(prefix="notify-", dir="/tmp") as home:  # short: a socket lives there
+        kept = {name: value for name, value in os.environ.items() if name not in ("NOTIFY_URL", "REDIS_URL")}
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "examples" / example)],
+            env={**kept, "NOTIFY_HOME": home, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stderr == ""
+        assert sorted(done.stdout.splitlines()) == sorted(output)
+        assert done.stdout.splitlines()[-1] in output[3:]
+        assert not Path(home, "redis.sock").exists()
