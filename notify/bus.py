@@ -9,7 +9,7 @@ from types import TracebackType
 import msgspec
 
 from notify.connection import Client, open_client, process_name
-from notify.directory import Directory
+from notify.directory import Directory, check_name
 from notify.embedded import EmbeddedServer, default_directory
 from notify.errors import ClosedError
 from notify.event import Event, Failure
@@ -190,7 +190,7 @@ class Bus:
     def state(self, service: str) -> State:
         """Return the state hash of a service, unfenced: for whoever looks in from outside."""
         self._check_open()
-        return State(self._scripts, service)
+        return State(self._scripts, check_name(service))
 
     def close(self) -> None:
         """Close the connections; the private server stops with its last user. May be called again."""
