@@ -2,12 +2,13 @@
 
 import sys
 import time
+from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
 import typer
 
-from cli.options import AsJson, Url, options
+from cli.options import AsJson, Namespace, Url, options
 from notify import Event, Json
 
 __all__ = ["listen", "publish"]
@@ -21,13 +22,14 @@ def publish(
         float | None, typer.Option("--retain", help="Seconds for which later subscribers get it at once; -1 for ever.")
     ] = None,
     url: Url = None,
+    namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
     """Publish an event, and print its id."""
-    chosen = options(context, url=url, as_json=as_json)
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     if contents is None and sys.stdin.isatty():
         raise typer.BadParameter("give the contents, or pipe them in line by line")
-    lines = [contents] if contents is not None else (line.rstrip("\n") for line in sys.stdin)
+    lines = [contents] if contents is not None else _lines_of_stdin()
     output = chosen.output
     with chosen.connect(name="notify-publish") as bus:
         for line in lines:
@@ -43,10 +45,11 @@ def listen(
     count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after so many events.")] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="End after so many seconds.")] = None,
     url: Url = None,
+    namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
     """Print events as they happen, until Ctrl-C."""
-    chosen = options(context, url=url, as_json=as_json)
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     output = chosen.output
     deadline = None if seconds is None else time.monotonic() + seconds
     with chosen.connect(name="notify-listen") as bus, bus.subscribe(*(topics or ["*"])) as subscriber:
@@ -57,6 +60,15 @@ def listen(
             if item is not None:
                 output.item(item)
                 heard += isinstance(item, Event)
+
+
+def _lines_of_stdin() -> Iterator[str]:
+    """Yield each line as soon as it is there."""
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            yield line.decode().rstrip("\r\n")
+        except UnicodeDecodeError as exc:
+            raise typer.BadParameter(f"line {number} of stdin is not UTF-8") from exc
 
 
 def _parse(text: str) -> Json:
