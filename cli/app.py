@@ -3,7 +3,7 @@
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 130 interrupted.
 """
 
-import os
+import io
 import sys
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -14,9 +14,9 @@ from typer.core import TyperGroup
 from cli import events, services, worker
 from cli.demo import demo
 from cli.options import AsJson, Namespace, Options, Url
-from cli.output import Output
+from cli.output import NobodyReadsError, Output
 from cli.serve import serve
-from cli.signals import INTERRUPTED
+from cli.signals import INTERRUPTED, ignore_signals, unwind_on_signals
 from cli.up import up
 from notify import EmptySubscriptionError, InvalidServiceError, InvalidTopicError, NotifyError, ServerError, SettingsError
 from workers import JobDefinitionError, ModuleLoadError
@@ -34,13 +34,19 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            # Who read our output has had enough. Python would complain once more when it closes stdout.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except NobodyReadsError:
             raise typer.Exit(0) from None
         except NotifyError as exc:
-            Output(as_json=False).talk(f"notify: {exc}", style="red")
-            raise typer.Exit(_exit_code(exc)) from exc
+            raise _failed(str(exc), _exit_code(exc)) from exc
+        except UnicodeError as exc:
+            raise _failed(f"an argument or a setting is not UTF-8: {exc}", 2) from exc
+        except OSError as exc:
+            raise _failed(f"the system refused: {exc}", 1) from exc
+
+
+def _failed(message: str, code: int) -> typer.Exit:
+    Output(as_json=False).talk(f"notify: {message}", style="red")
+    return typer.Exit(code)
 
 
 def _exit_code(error: NotifyError) -> int:
@@ -89,9 +95,14 @@ app.command("spy")(events.spy)
 
 
 def main() -> None:
-    """Run the command line; the entry point of the ``notify`` script."""
-    app(prog_name="notify")
-
-
-if __name__ == "__main__":
-    main()
+    """Run the command line."""
+    unwind_on_signals()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to fail
+    try:
+        app(prog_name="notify")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    finally:
+        ignore_signals()

@@ -5,17 +5,19 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, Annotated, Any, Final
 
 import msgspec
 import typer
+from rq.results import Result
 
-from cli.options import AsJson, Options, Url, options
+from cli.options import AsJson, Namespace, Options, Url, options
 from cli.output import Output
-from cli.processes import Child, environ_of
+from cli.processes import Child, environ_of, working
+from cli.signals import HeldSignals, shielded
 from cli.worker import BUILT_IN_MODULES
-from notify import Bus, Event, NotifyError, Subscriber
+from notify import Bus, Event, NotifyError, ServerError, Subscriber
 from notify.testing import private_server
 from workers import Pool, Queue, Worker, WorkerOptions
 from workers.storage import NAME
@@ -39,21 +41,23 @@ class _Summary(msgspec.Struct):
 
 def demo(
     context: typer.Context,
-    seconds: Annotated[float, typer.Option("--seconds", min=1, help="When to kill the storage.")] = 5.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, max=86_400, help="When to kill the storage.")] = 5.0,
     size: Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")] = 2,
     url: Url = None,
+    namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
     """Log a temperature through jobs in worker processes, kill the storage, and see the jobs stop.
 
     Without a server of your choice it runs on one of its own, which ends with it.
     """
-    chosen = options(context, url=url, as_json=as_json)
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with ExitStack() as stack:
         bus = stack.enter_context(_connect(chosen))
         queue = QUEUE if bus.settings.namespace == "notify" else f"{QUEUE}-{bus.settings.namespace}"
         stack.callback(_clean_up, bus, queue)
-        _Demo(bus, queue, chosen.output, size).run(seconds)
+        with bus.redis.translating("running the demo"):
+            _Demo(bus, queue, chosen.output, size).run(seconds)
 
 
 class _Demo:
@@ -63,6 +67,7 @@ class _Demo:
         self._output = output
         self._size = size
         self._logs = _OrderedLogs(output)
+        self._failure: Exception | None = None
 
     def run(self, seconds: float) -> None:
         bus, environ = self._bus, environ_of(self._bus.settings)
@@ -70,25 +75,32 @@ class _Demo:
         topics = (bus.keys.job_topic(self._queue.name), bus.keys.status_topic(NAME))
         with bus.subscribe(*topics) as events, ExitStack() as readers, ExitStack() as running:
             self._output.talk(f"starting storage, {self._size} workers, recorder and thermometer on {bus.redis.address}")
+
+            def serve(*arguments: str, capture: bool = False) -> Child:
+                with HeldSignals():
+                    return running.enter_context(Child(arguments, environ=environ, capture=capture, quiet=True))
+
             # Stopped in the opposite order.
-            running.callback(Child(["storage"], environ=environ).stop)
-            pool = running.enter_context(Pool(asked, size=self._size, stdout=subprocess.PIPE, environ=environ))
+            serve("storage")
+            pool = running.enter_context(working(Pool(asked, size=self._size, stdout=subprocess.PIPE, environ=environ)))
             for process in pool.processes:
                 self._follow(readers, process.stdout, self._logs.add)
-            _until(lambda: NAME in bus.directory and Worker.count(queue=self._queue) == self._size, "storage and workers did not start")
-            recorder = Child(["recorder", "--once", "--queue", self._queue.name, "--delay", f"{JOB_S:g}"], environ=environ, capture=True)
-            running.callback(recorder.stop)
+            self._until(
+                lambda: NAME in bus.directory and Worker.count(queue=self._queue) == self._size, "storage and workers did not start"
+            )
+            recorder = serve("recorder", "--once", "--queue", self._queue.name, "--delay", f"{JOB_S:g}", capture=True)
             told: list[str] = []
             self._follow(readers, recorder.stdout, told.append)
-            _until(lambda: LOG_KEY in bus.state(NAME), "the recorder did not start")
-            thermometer = Child(["thermometer", "--interval", f"{INTERVAL_S:g}"], environ=environ)
-            running.callback(thermometer.stop)
-            _until(lambda: self._logs.count > 0, "no reading was logged")
-            time.sleep(max(0.0, seconds - JOB_S))
+            self._until(lambda: LOG_KEY in bus.state(NAME), "the recorder did not start")
+            serve("thermometer", "--interval", f"{INTERVAL_S:g}")
+            self._until(lambda: self._logs.count > 0, "no reading was logged")
+            killed_at = time.monotonic() + seconds - JOB_S  # the first log took that long
+            self._until(lambda: time.monotonic() >= killed_at, "the time did not come", timeout_s=seconds)
             bus.directory.kill(NAME)
-            _until(lambda: recorder.ended is not None, "the recorder did not hear of the end of the storage")
+            self._until(lambda: recorder.ended is not None, "the recorder did not hear of the end of the storage")
             summary = self._sum_up(events)
         self._logs.flush()
+        summary.logged = self._logs.count
         self._tell("".join(told).rstrip("\n"), summary)
 
     def _follow(self, readers: ExitStack, stream: IO[Any] | None, take: Callable[[str], object]) -> None:
@@ -98,16 +110,31 @@ class _Demo:
         def read() -> None:
             with stream:
                 for line in stream:
-                    take(line.decode() if isinstance(line, bytes) else line)
+                    if self._failure is not None:
+                        continue  # whoever writes must not be held up, or fail
+                    try:
+                        take(line.decode() if isinstance(line, bytes) else line)
+                    except Exception as exc:  # raised again in the main thread
+                        self._failure = exc
 
         thread = threading.Thread(target=read, daemon=True)
         thread.start()
         readers.callback(thread.join)
 
+    def _until(self, condition: Callable[[], object], otherwise: str, *, timeout_s: float = READY_S) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if self._failure is not None:
+                raise self._failure
+            if time.monotonic() > deadline:
+                raise NotifyError(f"the demo failed: {otherwise} within {timeout_s:g} s")
+            time.sleep(0.02)
+
     def _sum_up(self, events: Subscriber) -> _Summary:
         """Wait until no job runs or waits, and count how they ended."""
         summary = _Summary()
-        _until(lambda: not self._queue.count and not self._queue.started_job_registry.count, "jobs are still there", timeout_s=ENDED_S)
+        registry = self._queue.started_job_registry
+        self._until(lambda: not self._queue.count and not registry.count, "jobs are still there", timeout_s=ENDED_S)
         killed_ms = last_ms = None
         while (item := events.get(0.3)) is not None:
             if not isinstance(item, Event) or item.id is None:
@@ -120,7 +147,6 @@ class _Demo:
                 last_ms = at_ms
             elif isinstance(item.contents, dict) and item.contents.get("status") == "cancelled":
                 summary.cancelled_while_queued += 1
-        summary.logged = self._queue.finished_job_registry.count
         if killed_ms is not None and last_ms is not None:
             summary.ms_from_kill_to_last_stop = last_ms - killed_ms
         return summary
@@ -161,35 +187,31 @@ class _OrderedLogs:
     def flush(self) -> None:
         """Print what still waits: a job was stopped between logging and printing."""
         for size in sorted(self._waiting):
+            self.count += 1
             self._output.line(self._waiting[size])
 
 
 @contextmanager
 def _connect(chosen: Options) -> Iterator[Bus]:
     """The server that was named, in a namespace of the demo's own, or else a server of the demo's own."""
-    if chosen.settings.url is not None:
-        namespace = chosen.namespace or f"notify-demo-{secrets.token_hex(3)}"
-        with msgspec.structs.replace(chosen, namespace=namespace).connect(name="notify-demo") as bus:
-            yield bus
-        return
-    with private_server() as server, msgspec.structs.replace(chosen, url=server.url).connect(name="notify-demo") as bus:
-        yield bus
+    with ExitStack() as stack:
+        if chosen.settings.url is None:
+            chosen = msgspec.structs.replace(chosen, url=stack.enter_context(shielded(private_server)).url)
+        else:
+            # Whatever namespace was named, somebody may live there.
+            namespace = f"{chosen.settings.namespace}-demo-{secrets.token_hex(3)}"
+            chosen = msgspec.structs.replace(chosen, namespace=namespace)
+        yield stack.enter_context(chosen.connect(name="notify-demo"))
 
 
 def _clean_up(bus: Bus, queue_name: str) -> None:
-    """Remove what would outlive the demo: the log in the storage, and the jobs, which RQ keeps for long."""
-    bus.state(NAME).clear()
-    queue = Queue(queue_name, connection=bus.redis)
-    for registry in (queue.finished_job_registry, queue.failed_job_registry, queue.canceled_job_registry):
-        for job_id in registry.get_job_ids(cleanup=False):
-            registry.remove(job_id, delete_job=True)
-        bus.redis.delete(registry.key)
-    queue.delete(delete_jobs=True)
-
-
-def _until(condition: Callable[[], object], otherwise: str, *, timeout_s: float = READY_S) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise NotifyError(f"the demo failed: {otherwise} within {timeout_s:g} s")
-        time.sleep(0.02)
+    """Remove what would outlive the demo: the log in the storage, and the jobs and their results, which RQ keeps for long."""
+    with suppress(ServerError), bus.redis.translating("cleaning up"):  # the demo itself told of a server that is gone
+        bus.state(NAME).clear()
+        queue = Queue(queue_name, connection=bus.redis)
+        for registry in (queue.finished_job_registry, queue.failed_job_registry, queue.canceled_job_registry, queue.started_job_registry):
+            for job_id in registry.get_job_ids(cleanup=False):
+                registry.remove(job_id, delete_job=True)
+                bus.redis.delete(Result.get_key(job_id))  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+            bus.redis.delete(registry.key)
+        queue.delete(delete_jobs=True)

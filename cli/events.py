@@ -2,12 +2,13 @@
 
 import sys
 import time
+from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
 import typer
 
-from cli.options import AsJson, Url, options
+from cli.options import AsJson, Namespace, Url, options
 from notify import Event, Json
 
 __all__ = ["listen", "publish", "spy", "topics"]
@@ -22,15 +23,16 @@ def publish(
     ] = None,
     key: Annotated[str | None, typer.Option("--key", help="Idempotency key: with the same one again, nothing is published.")] = None,
     url: Url = None,
+    namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
     """Publish an event, and print its id."""
-    chosen = options(context, url=url, as_json=as_json)
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     if contents is None and sys.stdin.isatty():
         raise typer.BadParameter("give the contents, or pipe them in line by line")
     if contents is None and key is not None:
         raise typer.BadParameter("--key is for one event: give its contents")
-    lines = [contents] if contents is not None else (line.rstrip("\n") for line in sys.stdin)
+    lines = [contents] if contents is not None else _lines_of_stdin()
     output = chosen.output
     with chosen.connect(name="notify-publish") as bus:
         for line in lines:
@@ -47,10 +49,11 @@ def listen(
     since: Annotated[str | None, typer.Option("--since", help="Begin after the event of this id, or at the 'start' of the logs.")] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="End after so many seconds.")] = None,
     url: Url = None,
+    namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
     """Print events as they happen, until Ctrl-C."""
-    chosen = options(context, url=url, as_json=as_json)
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     output = chosen.output
     deadline = None if seconds is None else time.monotonic() + seconds
     with chosen.connect(name="notify-listen") as bus, bus.subscribe(*(topics or ["*"]), since=since) as subscriber:
@@ -63,9 +66,9 @@ def listen(
                 heard += isinstance(item, Event)
 
 
-def topics(context: typer.Context, url: Url = None, as_json: AsJson = False) -> None:
+def topics(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
     """List the known topics: events so far, rate over the last minute, length of the log, subscribers by name."""
-    chosen = options(context, url=url, as_json=as_json)
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-topics") as bus:
         rows = [
             {**msgspec.structs.asdict(topic), "last": topic.last.isoformat(timespec="milliseconds") if topic.last else None}
@@ -79,10 +82,11 @@ def spy(
     context: typer.Context,
     count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after so many events.")] = None,
     url: Url = None,
+    namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
     """Print all traffic with source and id, what is published by hand included, until Ctrl-C."""
-    chosen = options(context, url=url, as_json=as_json)
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-spy") as bus, bus.subscribe("*") as subscriber:
         chosen.output.talk(f"spying on {bus.redis.address}")
         seen = 0
@@ -91,6 +95,15 @@ def spy(
             seen += isinstance(item, Event)
             if count is not None and seen >= count:
                 return
+
+
+def _lines_of_stdin() -> Iterator[str]:
+    """Yield each line as soon as it is there."""
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            yield line.decode().rstrip("\r\n")
+        except UnicodeDecodeError as exc:
+            raise typer.BadParameter(f"line {number} of stdin is not UTF-8") from exc
 
 
 def _parse(text: str) -> Json:

@@ -1,12 +1,14 @@
 """The options that every command knows, and what they come to together with the environment."""
 
 import os
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 import msgspec
 import typer
 
 from cli.output import Output
+from cli.signals import shielded
 from notify import Bus, Settings, connect
 
 __all__ = ["AsJson", "Namespace", "Options", "Url", "options"]
@@ -15,7 +17,7 @@ Url = Annotated[
     str | None, typer.Option("--url", help="Redis server; else $NOTIFY_URL, $REDIS_URL, or the private one.", show_default=False)
 ]
 Namespace = Annotated[str | None, typer.Option("--namespace", help="First part of every key; else $NOTIFY_NAMESPACE.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print data as one JSON object a line.")]
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -35,12 +37,16 @@ class Options(msgspec.Struct, frozen=True):
     def output(self) -> Output:
         return Output(as_json=self.as_json)
 
-    def connect(self, *, name: str | None = None) -> Bus:
-        """Connect as asked."""
-        return connect(settings=self.settings, name=name)
+    def connect(self, *, name: str) -> AbstractContextManager[Bus]:
+        """Connect as asked, for the length of a ``with`` block."""
+        settings = self.settings
+        if settings.url is not None:
+            return connect(settings=settings, name=name)
+        # A private server that Ctrl-C meets while it starts, or stops, would stay behind.
+        return shielded(lambda: connect(settings=settings, name=name))
 
 
-def options(context: typer.Context, *, url: str | None = None, as_json: bool = False) -> Options:
+def options(context: typer.Context, *, url: str | None, namespace: str | None, as_json: bool) -> Options:
     """Return the options given before the command's name, overridden by those given after it."""
     given = context.obj if isinstance(context.obj, Options) else Options()
-    return Options(url if url is not None else given.url, given.namespace, as_json or given.as_json)
+    return Options(url if url is not None else given.url, namespace if namespace is not None else given.namespace, as_json or given.as_json)

@@ -1,5 +1,7 @@
 """What a command prints: data on stdout, as tables, plain lines or JSON lines; talk on stderr."""
 
+import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,23 +9,28 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from notify import Event, Failure, Gap, Json, Message
 
-__all__ = ["Output"]
+__all__ = ["NobodyReadsError", "Output"]
+
+
+class NobodyReadsError(Exception):
+    """Who read our output has had enough, as ``head`` has after a few lines."""
 
 
 class Output:
     """Prints for one command.
 
     On a terminal that is tables and colour (``NO_COLOR`` is honoured); elsewhere lines with tabs; with ``--json`` one
-    JSON object a line.
+    JSON object a line. What is no terminal gets UTF-8, whatever the locale.
     """
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self._stdout = Console(soft_wrap=True, highlight=False)
-        self._stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._stdout = Console(soft_wrap=True, highlight=False, emoji=False)
+        self._stderr = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
     @property
     def pretty(self) -> bool:
@@ -35,12 +42,23 @@ class Output:
         self._stderr.print(text, style=style, markup=False)
 
     def line(self, text: str, *, style: str = "") -> None:
-        """Print one line of data as it is."""
-        if self.pretty:
-            self._stdout.print(text, style=style, markup=False)
-        else:
-            sys.stdout.write(text + "\n")
-            sys.stdout.flush()
+        """Print one line of data as it is.
+
+        Raises:
+            NobodyReadsError: our output was closed.
+        """
+        try:
+            if self.pretty:
+                self._stdout.print(text, style=style, markup=False)
+            else:
+                sys.stdout.buffer.write(f"{text}\n".encode())
+                sys.stdout.buffer.flush()
+        except OSError as exc:
+            # Python would try again, and complain, when it closes stdout.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if isinstance(exc, BrokenPipeError):
+                raise NobodyReadsError from exc
+            raise
 
     def record(self, record: Mapping[str, Json], text: str, *, style: str = "") -> None:
         """Print one thing: its record as JSON, or its text."""
@@ -57,10 +75,13 @@ class Output:
         elif not rows:
             self.talk(empty)
         else:
-            table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+            table = Table(box=None, header_style="bold", pad_edge=False)
+            for index, column in enumerate(columns):
+                # On a narrow terminal the first column, which names the thing, is the last to be broken.
+                table.add_column(column, overflow="fold", no_wrap=index == 0)
             for row in rows:
-                table.add_row(*(_cell(row[column]) for column in columns))
-            self._stdout.print(table)
+                table.add_row(*(Text(_cell(row[column])) for column in columns))
+            self._stdout.print(table, soft_wrap=False)
 
     def item(self, item: Event | Gap, *, verbose: bool = False) -> None:
         """Print what a subscriber received, with source and id if asked; a gap is loud."""
@@ -72,13 +93,20 @@ class Output:
         told: dict[str, Json] = {"topic": item.topic, "time": item.time.isoformat(), "source": item.source, "id": item.id}
         if isinstance(contents, Failure):
             told["error"] = {"type": contents.type, "message": contents.message, "fatal": contents.fatal}
-            text, style = f"{contents.type}: {contents.message}", "bold red" if contents.fatal else "red"
+            text, style = _one_line(f"{contents.type}: {contents.message}"), "bold red" if contents.fatal else "red"
         else:
             contents = contents.to_contents() if isinstance(contents, Message) else contents
             told["contents"] = contents
-            text, style = contents if isinstance(contents, str) else msgspec.json.encode(contents).decode(), ""
-        origin = f"\t{item.source or '-'}\t{item.id or 'by hand'}" if verbose else ""
-        self.record(told, f"{item.time:%H:%M:%S.%f}"[:-3] + f"\t{item.topic}{origin}\t{text}", style=style)
+            text, style = _one_line(contents), ""
+        time = f"{item.time:%H:%M:%S.%f}"[:-3] + "Z"
+        origin = f"\t{_one_line(item.source or '-')}\t{item.id or 'by hand'}" if verbose else ""
+        self.record(told, f"{time}\t{_one_line(item.topic)}{origin}\t{text}", style=style)
+
+
+def _one_line(value: Json) -> str:
+    """Text as it is, anything else as JSON; escaped if it would break the line or command the terminal."""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if text.isprintable() else json.dumps(value)
 
 
 def _cell(value: Any) -> str:

@@ -1,17 +1,22 @@
 """``notify serve``: one of the built-in services in the foreground."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
-from cli.options import Options, Url, options
+from cli.options import AsJson, Namespace, Options, Url, options
+from cli.output import Output
 from cli.signals import Stop
-from notify import Bus, ServiceNameTakenError
+from notify import Bus, ServiceNameTakenError, ServiceNotFoundError
+from workers import StorageError
 from workers.lifeline import die_with_parent
 from workers.recorder import Recorder
 from workers.storage import NAME, StorageService
@@ -19,24 +24,60 @@ from workers.temperature import QUEUE, THRESHOLD, Thermometer, numbers_in
 
 __all__ = ["serve"]
 
-serve = typer.Typer(help="Run a built-in service until Ctrl-C.", no_args_is_help=True)
+serve = typer.Typer(no_args_is_help=True)
 
 Ttl = Annotated[float | None, typer.Option("--ttl", help="Seconds of silence after which it counts as dead.", show_default="5")]
-WithParent = Annotated[bool, typer.Option("--with-parent", hidden=True, help="End when the process that started it ends.")]
+Parent = Annotated[int | None, typer.Option("--with-parent", hidden=True, help="End with the process that started it: this one.")]
 
 TAKE_OVER_S = 2.0
 """How long beyond the ttl of a dead predecessor its name is waited for."""
+MAX_WAIT_S = 86_400.0
+
+
+class Against(StrEnum):
+    """What a reading is compared with."""
+
+    PUBLISHED = "published"
+    PREVIOUS = "previous"
+
+
+class _Run(msgspec.Struct, frozen=True):
+    """What a service runs with."""
+
+    name: str
+    bus: Bus
+    stop: Stop
+    output: Output
+    is_child: bool
+
+    def tell_ready(self) -> None:
+        if not self.is_child:
+            self.output.talk(f"serving {self.name} at namespace {self.bus.settings.namespace!r} on {self.bus.redis.address}")
+
+
+@serve.callback()
+def serving(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """Run a built-in service until Ctrl-C."""
+    context.obj = options(context, url=url, namespace=namespace, as_json=as_json)
 
 
 @serve.command("storage")
-def storage(context: typer.Context, ttl_s: Ttl = None, url: Url = None, with_parent: WithParent = False) -> None:
+def storage(
+    context: typer.Context,
+    ttl_s: Ttl = None,
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+    parent: Parent = None,
+) -> None:
     """Keep values for others."""
-    with _serving(options(context, url=url), "storage", with_parent) as (bus, stop):
-        service = StorageService(bus, ttl_s=ttl_s)
-        if not _open(service, bus, stop):
+    with _running("storage", options(context, url=url, namespace=namespace, as_json=as_json), parent) as run:
+        service = StorageService(run.bus, ttl_s=ttl_s)
+        if not _open(service, run):
             return
         try:
-            while not stop.asked and not service.service.wait(0.1):
+            run.tell_ready()
+            while not run.stop.asked and not service.service.wait(0.1):
                 continue
         finally:
             service.close()
@@ -46,94 +87,113 @@ def storage(context: typer.Context, ttl_s: Ttl = None, url: Url = None, with_par
 def thermometer(
     context: typer.Context,
     interval_s: Annotated[float, typer.Option("--interval", help="Seconds between two readings.")] = 1.0,
-    threshold: Annotated[float, typer.Option("--threshold", help="Degrees of change that are worth an event.")] = THRESHOLD,
-    against: Annotated[
-        str, typer.Option("--threshold-against", help="Change since the last 'published' or the 'previous' reading.")
-    ] = "published",
+    threshold: Annotated[float, typer.Option("--threshold", min=0, help="Degrees of change that are worth an event.")] = THRESHOLD,
+    against: Annotated[Against, typer.Option("--threshold-against", help="Change since the last one of these.")] = Against.PUBLISHED,
     source: Annotated[
         Path | None, typer.Option("--source", help="File or device with one number a line; - is stdin.", show_default="simulated")
     ] = None,
     ttl_s: Ttl = None,
     url: Url = None,
-    with_parent: WithParent = False,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+    parent: Parent = None,
 ) -> None:
     """Read a temperature and publish what has changed."""
-    with _serving(options(context, url=url), "thermometer", with_parent) as (bus, stop), bus.manager(), _lines(source) as lines:
-        arguments: dict[str, Any] = {"interval_s": interval_s, "threshold": threshold, "threshold_against": against, "ttl_s": ttl_s}
-        with Thermometer(bus, None if lines is None else numbers_in(lines), **arguments) as service:
-            while not service.service.wait(0) and service.read() and not stop.wait(interval_s):
-                continue
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with _lines(source) as lines, _running("thermometer", chosen, parent) as run, run.bus.manager():
+        arguments: dict[str, Any] = {
+            "interval_s": interval_s,
+            "threshold": threshold,
+            "threshold_against": against.value,
+            "ttl_s": ttl_s,
+        }
+        with Thermometer(run.bus, None if lines is None else numbers_in(lines), **arguments) as service:
+            run.tell_ready()
+            while not run.stop.asked and not service.service.wait(0):
+                with run.stop.interrupting():  # a source may keep us waiting
+                    if not service.read() or run.stop.wait(interval_s):
+                        break
 
 
 @serve.command("recorder")
 def recorder(
     context: typer.Context,
     queue: Annotated[str, typer.Option("--queue", help="Queue of the logging jobs.")] = QUEUE,
-    delay_s: Annotated[float, typer.Option("--delay", min=0, help="Seconds that each job takes before it logs.")] = 0.0,
+    delay_s: Annotated[float, typer.Option("--delay", min=0, max=MAX_WAIT_S, help="Seconds that each job takes before it logs.")] = 0.0,
     once: Annotated[bool, typer.Option("--once", help="End with the storage, instead of waiting for the next one.")] = False,
     url: Url = None,
-    with_parent: WithParent = False,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+    parent: Parent = None,
 ) -> None:
     """Have every reading logged in the storage by a job."""
-    chosen = options(context, url=url)
-    with _serving(chosen, "recorder", with_parent) as (bus, stop):
-        while _await_storage(bus, stop):
-            with Recorder(bus, queue=queue, delay_s=delay_s) as running:
-                while (end := running.wait(0.1)) is None and not stop.asked:
-                    continue
+    with _running("recorder", options(context, url=url, namespace=namespace, as_json=as_json), parent) as run:
+        run.tell_ready()
+        while _await_storage(run):
+            try:
+                with Recorder(run.bus, queue=queue, delay_s=delay_s) as running:
+                    while (end := running.wait(0.1)) is None and not run.stop.asked:
+                        continue
+            except (ServiceNotFoundError, StorageError):
+                if once:
+                    raise
+                continue  # it went just when we came
             if end is not None:
-                chosen.output.line(str(end))
-            if once or stop.asked:
+                run.output.record({"event": str(end)}, str(end))
+            if once or run.stop.asked:
                 return
 
 
 @contextmanager
-def _serving(chosen: Options, name: str, with_parent: bool) -> Iterator[tuple[Bus, Stop]]:
+def _running(name: str, chosen: Options, parent: int | None) -> Iterator[_Run]:
     with Stop() as stop:
-        if with_parent:
+        if parent is not None:
             die_with_parent()
+            if os.getppid() != parent:
+                raise typer.Exit(1)  # it ended before we came so far
         with chosen.connect(name=name) as bus:
-            chosen.output.talk(f"serving {name} at namespace {bus.settings.namespace!r} on {bus.redis.address}")
-            yield bus, stop
+            yield _Run(name, bus, stop, chosen.output, is_child=parent is not None)
 
 
-def _open(service: StorageService, bus: Bus, stop: Stop) -> bool:
+def _open(service: StorageService, run: _Run) -> bool:
     """Open the service; a predecessor that died without a word is waited for until it is withdrawn. Returns ``False`` if told to stop."""
     deadline: float | None = None
     while True:
         try:
             service.open()
-        except ServiceNameTakenError:
+        except ServiceNameTakenError as exc:
             if deadline is None:
-                holders = bus.directory.find_all(lambda found: found.name == NAME)
-                deadline = time.monotonic() + max([holder.ttl_s for holder in holders], default=0.0) + TAKE_OVER_S
+                holders = run.bus.directory.find_all(lambda found: found.name == NAME)
+                patience_s = max([holder.ttl_s for holder in holders], default=0.0) + TAKE_OVER_S
+                deadline = time.monotonic() + patience_s
+                run.output.talk(f"waiting {patience_s:g} s: {exc}")
             if time.monotonic() > deadline:
                 raise
-            if stop.wait(0.2):
+            if run.stop.wait(0.2):
                 return False
         else:
             return True
 
 
-def _await_storage(bus: Bus, stop: Stop) -> bool:
+def _await_storage(run: _Run) -> bool:
     """Wait until there is a storage. Returns ``False`` if told to stop before."""
-    with bus.directory.watch(NAME) as changes:
-        while NAME not in bus.directory:
+    with run.bus.directory.watch(NAME) as changes:
+        while NAME not in run.bus.directory:
             changes.get(0.2)
-            if stop.asked:
+            if run.stop.asked:
                 return False
-    return not stop.asked
+    return not run.stop.asked
 
 
 @contextmanager
 def _lines(source: Path | None) -> Iterator[Any]:
     if source is None:
         yield None
-    elif str(source) == "-":
-        yield sys.stdin
-    else:
+        return
+    is_stdin = str(source) == "-"
+    with ExitStack() as stack:
         try:
-            with source.open() as lines:
-                yield lines
+            lines = stack.enter_context(open(sys.stdin.fileno() if is_stdin else source, errors="replace", closefd=not is_stdin))
         except OSError as exc:
             raise typer.BadParameter(f"cannot read {source}: {exc.strerror}") from exc
+        yield lines

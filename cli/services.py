@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import AsJson, Url, options
+from cli.options import AsJson, Namespace, Url, options
 from notify import Json, ServiceInfo
 
 __all__ = ["kill", "services"]
@@ -13,9 +13,9 @@ __all__ = ["kill", "services"]
 COLUMNS = ("name", "state", "age_s", "last_beat_s", "provides", "incarnation", "host", "pid")
 
 
-def services(context: typer.Context, url: Url = None, as_json: AsJson = False) -> None:
+def services(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
     """List the services that are registered."""
-    chosen = options(context, url=url, as_json=as_json)
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-services") as bus:
         now = datetime.now(UTC)
         rows = [_row(service, now) for service in bus.directory]
@@ -27,10 +27,11 @@ def kill(
     name: Annotated[str, typer.Argument(help="The service's name, as `notify services` shows it.")],
     reason: Annotated[str, typer.Option("--reason", help="Told with its end.")] = "",
     url: Url = None,
+    namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
     """End a service: it is withdrawn at once, jobs that need it are cancelled, its process is told."""
-    chosen = options(context, url=url, as_json=as_json)
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-kill") as bus:
         event_id = bus.directory.kill(name, why=reason)
         chosen.output.record({"service": name, "event": event_id}, f"{name} killed ({event_id})")

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from cli.options import AsJson, Url, options
-from cli.processes import Child, environ_of
+from cli.options import AsJson, Namespace, Url, options
+from cli.processes import Child, environ_of, working
 from cli.signals import Stop
-from cli.worker import BUILT_IN_QUEUES, modules_to_load
+from cli.worker import BUILT_IN_QUEUES, count_of, modules_to_load
 from workers import Pool, WorkerOptions
 
 __all__ = ["up"]
@@ -20,23 +20,22 @@ def up(
     modules: Annotated[list[str] | None, typer.Option("--import", help="Module whose jobs may run, beside the built-in ones.")] = None,
     interval_s: Annotated[float, typer.Option("--interval", min=0.001, help="Seconds between two readings.")] = 1.0,
     url: Url = None,
+    namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
     """Run server, storage, thermometer, recorder and workers, and print what happens; Ctrl-C stops them in order."""
-    chosen = options(context, url=url, as_json=as_json)
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     output = chosen.output
     names = modules_to_load(modules)
     with Stop() as stop, chosen.connect(name="notify-up") as bus, bus.subscribe("*") as events, ExitStack() as running:
         environ = environ_of(bus.settings)
         asked = WorkerOptions(settings=bus.settings, queues=BUILT_IN_QUEUES, modules=names)
         # They are stopped in the opposite order: intake first, then the workers finish, then the storage withdraws.
-        children = [Child(["storage"], environ=environ)]
-        running.callback(children[0].stop)
-        pool = running.enter_context(Pool(asked, size=size))
+        children = [running.enter_context(Child(["storage"], environ=environ))]
+        pool = running.enter_context(working(Pool(asked, size=size)))
         for arguments in (["recorder"], ["thermometer", "--interval", f"{interval_s:g}"]):
-            children.append(Child(arguments, environ=environ))
-            running.callback(children[-1].stop)
-        output.talk(f"server at {bus.redis.address}, {pool.size} workers on {', '.join(asked.queues)}; Ctrl-C stops all")
+            children.append(running.enter_context(Child(arguments, environ=environ)))
+        output.talk(f"server at {bus.redis.address}, {count_of(pool)} on {', '.join(asked.queues)}; Ctrl-C stops all")
         if bus.socket_path is not None:
             output.talk(f"look inside with: redis-cli -s {bus.socket_path}")
         while not stop.asked:

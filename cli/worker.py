@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Url, options
+from cli.options import AsJson, Namespace, Url, options
+from cli.processes import working
 from cli.signals import Stop
 from workers import Pool, WorkerOptions
 from workers.definition import load_jobs
 
-__all__ = ["BUILT_IN_MODULES", "BUILT_IN_QUEUES", "modules_to_load", "worker"]
+__all__ = ["BUILT_IN_MODULES", "BUILT_IN_QUEUES", "count_of", "modules_to_load", "worker"]
 
 BUILT_IN_MODULES = ("workers.storage", "workers.temperature")
 BUILT_IN_QUEUES = ("temperature", "storage")
@@ -25,11 +26,15 @@ def worker(
     burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every job.")] = False,
     url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run worker processes until Ctrl-C; the jobs in hand are finished first, a second Ctrl-C ends them."""
-    chosen = options(context, url=url)
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    if not all(queues or BUILT_IN_QUEUES):
+        raise typer.BadParameter("the name of a queue cannot be empty")
     names = modules_to_load(modules)
-    with chosen.connect(name="notify-worker") as bus, Stop() as stop:
+    with Stop() as stop, chosen.connect(name="notify-worker") as bus:
         asked = WorkerOptions(
             settings=bus.settings,
             queues=tuple(queues or BUILT_IN_QUEUES),
@@ -37,10 +42,15 @@ def worker(
             burst=burst,
             log_level="INFO" if verbose else "WARNING",
         )
-        with Pool(asked, size=size) as pool:
-            chosen.output.talk(f"{pool.size} workers on {', '.join(asked.queues)} at {bus.redis.address}")
+        with working(Pool(asked, size=size)) as pool:
+            chosen.output.talk(f"{count_of(pool)} on {', '.join(asked.queues)} at {bus.redis.address}")
             while pool.check() and not stop.wait(0.2):
                 continue
+
+
+def count_of(pool: Pool) -> str:
+    """How many workers, in words."""
+    return f"{pool.size} worker{'' if pool.size == 1 else 's'}"
 
 
 def modules_to_load(asked: list[str] | None) -> tuple[str, ...]:

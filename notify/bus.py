@@ -11,7 +11,7 @@ import msgspec
 
 from notify.background import BackgroundPublisher, WhenFull
 from notify.connection import Client
-from notify.directory import Directory
+from notify.directory import Directory, check_name
 from notify.embedded import EmbeddedServer
 from notify.errors import ClosedError, ContentsError, ServerUnreachableError
 from notify.event import Event, Failure, Gap
@@ -213,7 +213,7 @@ class Bus:
     def state(self, service: str) -> State:
         """Return the state hash of a service, unfenced: for whoever looks in from outside."""
         self._check_open()
-        return State(self._scripts, service)
+        return State(self._scripts, check_name(service))
 
     def close(self) -> None:
         """Close the connections; the private server stops with its last user. May be called again."""

@@ -13,7 +13,7 @@ from redis.connection import parse_url
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from notify.errors import ServerRefusedError, ServerUnreachableError, SettingsError
+from notify.errors import NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
 from notify.settings import Settings, redact
 
 __all__ = ["Client", "open_client", "process_name"]
@@ -55,6 +55,8 @@ class Client(redis.Redis):
         """Turn redis-py's errors within the block into ours; ``action`` says what was being done."""
         try:
             yield
+        except NotifyError:
+            raise  # translated already; some are built-in errors as well
         except redis.AuthenticationError as exc:
             raise ServerRefusedError(f"{self.address} refused the user or password while {action}: {exc}") from exc
         except (redis.ConnectionError, redis.TimeoutError, OSError) as exc:

@@ -32,6 +32,8 @@ __all__ = ["EmbeddedServer", "default_directory", "find_server_binary"]
 
 START_TIMEOUT_S: Final = 10.0
 STOP_TIMEOUT_S: Final = 10.0
+HUNG_AFTER_S: Final = 4.0
+"""A server that is there and silent for that long does not work any more: it is ended, and started again with its data."""
 MAX_SOCKET_PATH_BYTES: Final = 100
 """sun_path holds 104 bytes on macOS and 108 on Linux."""
 
@@ -153,19 +155,22 @@ class EmbeddedServer:
             os.close(lock)
 
     def _answers(self) -> bool:
-        """Whether a server answers on the socket; one that is still loading its data is waited for."""
-        deadline = time.monotonic() + START_TIMEOUT_S
+        """Whether a server answers on the socket; one that is busy, or still loads its data, is waited for."""
+        started_at = time.monotonic()
         client = redis.Redis(unix_socket_path=str(self.socket_path), socket_timeout=1.0, retry=Retry(NoBackoff(), 0))
         try:
             while True:
                 try:
                     return bool(client.ping())
                 except redis.BusyLoadingError:
-                    if time.monotonic() > deadline:
+                    if time.monotonic() - started_at > START_TIMEOUT_S:
                         raise EmbeddedServerError(
                             f"the private server in {self.directory} takes over {START_TIMEOUT_S:g} s to load its data"
                         ) from None
                     time.sleep(0.05)
+                except redis.TimeoutError:
+                    if time.monotonic() - started_at > HUNG_AFTER_S:
+                        return False
                 except (redis.RedisError, OSError):
                     return False
         finally:

@@ -159,9 +159,17 @@ class Scripts(ScriptRunner):
         return sorted(map(_text, names))
 
     def register(
-        self, name: str, *, ttl_ms: int, suspect_ms: int, provides: Sequence[str], fields: dict[str, str], announcement: bytes
+        self,
+        name: str,
+        *,
+        after: int = 0,
+        ttl_ms: int,
+        suspect_ms: int,
+        provides: Sequence[str],
+        fields: dict[str, str],
+        announcement: bytes,
     ) -> int | None:
-        """Register a service under a free name. Returns its incarnation, or ``None`` if the name is taken."""
+        """Register a service under a free name. Returns its incarnation, above ``after``; or ``None`` if the name is taken."""
         keys = [self.keys.services, self.keys.due, self.keys.incarnation, self.keys.service(name), *self.emit_keys(SERVICES_TOPIC)]
         args: list[str | bytes | int] = [
             name,
@@ -171,6 +179,7 @@ class Scripts(ScriptRunner):
             SERVICES_TOPIC,
             announcement,
             *self.limits(),
+            after,
         ]
         args += [part for field in fields.items() for part in field]
         result = self.run("register", [*keys, *map(self.keys.provides, provides)], args, action=f"registering {name!r}")

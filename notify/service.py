@@ -183,6 +183,7 @@ class Service:
             name = self._wanted_name if self._exclusive else self._free_name()
             incarnation = self._scripts.register(
                 name,
+                after=self._incarnation,
                 ttl_ms=self._ttl_ms,
                 suspect_ms=self._suspect_ms,
                 provides=sorted(self._provides),

@@ -116,8 +116,10 @@ class Watch:
         if (self._names and name not in self._names) or incarnation < self._known.get(name, 0):
             return []
         if change.change == "withdrawn":
-            known = self._known.pop(name, None)
-            return [Withdrawn(name, incarnation, change.reason, change.why)] if known == incarnation else []
+            if self._known.get(name) != incarnation:
+                return []
+            del self._known[name]
+            return [Withdrawn(name, incarnation, change.reason, change.why)]
         if change.change == "suspect":
             return [Suspect(name, incarnation)] if self._known.get(name) == incarnation else []
         fresh = self._known.get(name) != incarnation

@@ -120,6 +120,7 @@ def service(url: str, name: str, ttl_s: str) -> None:
 
 def user(home: str) -> None:
     """One who uses the private server in ``home``."""
+    say("ready")
     wait_for_go()
     with notify.connect(environ={**os.environ, "NOTIFY_HOME": home, "NOTIFY_URL": "", "REDIS_URL": ""}) as bus:
         say(bus.redis.info("server")["process_id"])

@@ -1,4 +1,4 @@
-"""A TCP proxy before a server, to break what lies between: it passes, holds, or loses answers."""
+"""A TCP proxy before a server, to break what lies between: it passes, or loses answers."""
 
 import selectors
 import socket
@@ -14,10 +14,8 @@ class Proxy:
     def __init__(self, socket_path: Path) -> None:
         self._socket_path = socket_path
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self._passing = threading.Event()
-        self._passing.set()
         self._closing = threading.Event()
-        self._to_lose = 0
+        self._to_lose, self._command = 0, SCRIPT
         self._threads = [threading.Thread(target=self._accept)]
         self.lost = 0
         """Answers that were lost so far."""
@@ -26,17 +24,9 @@ class Proxy:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self._listening.getsockname()[1]}/0"
 
-    def lose_answers(self, times: int) -> None:
-        """Lose the answers to the next scripts, and their connections with them: the server did what it was asked to."""
-        self._to_lose = times
-
-    def hold(self) -> None:
-        """Pass nothing on; connections stay open."""
-        self._passing.clear()
-
-    def release(self) -> None:
-        """Go on after `hold`."""
-        self._passing.set()
+    def lose_answers(self, times: int, *, command: bytes = SCRIPT) -> None:
+        """Lose the answers to the next commands of a kind, and their connections with them: the server did what it was asked to."""
+        self._to_lose, self._command = times, command
 
     def __enter__(self) -> "Proxy":
         self._threads[0].start()
@@ -44,7 +34,6 @@ class Proxy:
 
     def __exit__(self, *_: object) -> None:
         self._closing.set()
-        self._passing.set()
         self._listening.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
@@ -68,7 +57,6 @@ class Proxy:
                 asked = b""
                 while not self._closing.is_set():
                     for key, _ in selector.select(0.02):
-                        self._passing.wait()
                         data = key.fileobj.recv(65536)  # type: ignore[union-attr]  # it is a socket
                         asked = data if key.fileobj is client else asked
                         if not data or (key.fileobj is server and self._loses(asked, data)):
@@ -78,7 +66,7 @@ class Proxy:
                 return  # one of the two is gone
 
     def _loses(self, asked: bytes, answer: bytes) -> bool:
-        if self._to_lose == 0 or SCRIPT not in asked or answer.startswith(b"-NOSCRIPT"):
+        if self._to_lose == 0 or self._command not in asked or answer.startswith(b"-NOSCRIPT"):
             return False
         self._to_lose -= 1
         self.lost += 1

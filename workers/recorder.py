@@ -57,6 +57,7 @@ class Recorder:
             self._bus.directory.find(lambda service: "store" in service.provides)
             Store(self._bus).store(LOG_KEY, {})
             self._manager.subscribe(CLIENT, self._hear, TOPIC, self._bus.keys.status_topic(NAME))
+            self._bus.directory.find(lambda service: "store" in service.provides)  # an end just before that would go unheard
         except BaseException:
             self._manager.close()
             raise

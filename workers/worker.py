@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -32,6 +33,7 @@ from workers.lifeline import die_with_parent
 from workers.queue import Queue
 from workers.scripts import JobScripts
 from workers.serializer import JsonSerializer
+from workers.unblock import end_wait
 
 __all__ = ["Worker"]
 
@@ -53,6 +55,8 @@ class Worker(rq.Worker):
         JobDefinitionError: there is no queue to work on, or an option contradicts what our jobs are.
     """
 
+    max_connection_wait_time = 5.0
+    """Seconds between two attempts to reach the server, at the most."""
     queue_class = Queue  # type: ignore[assignment]  # RQ declares the base class, and takes any other
     job_class = Job
 
@@ -86,6 +90,7 @@ class Worker(rq.Worker):
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         if not self.queues:
             raise JobDefinitionError("a worker needs at least one queue: name it")
+        self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ does so later, and leaves traces if told to end before
         super().bootstrap(*args, **kwargs)
         self._guard = Guard(self._client, self._stop_run)
         self._guard.open()
@@ -103,21 +108,30 @@ class Worker(rq.Worker):
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
         self._dequeuing = True
         try:
-            if self._stop_requested:
-                raise StopRequested
             return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
         finally:
             self._dequeuing = False
 
+    def heartbeat(self, *args: Any, **kwargs: Any) -> None:
+        if self._dequeuing and self._stop_requested:
+            raise StopRequested
+        super().heartbeat(*args, **kwargs)
+
+    def reorder_queues(self, reference_queue: Any) -> None:
+        self._dequeuing = False  # RQ calls this first when it has taken a job
+        super().reorder_queues(reference_queue)
+
     def _shutdown(self) -> None:
-        """End, on SIGTERM or SIGINT. RQ raises wherever the worker is, and loses the job that it took and did not start."""
-        if self._dequeuing:
-            super()._shutdown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-            return
+        """On SIGTERM or SIGINT: end after the job in hand. RQ raises in its signal handler, and loses a job that it just took."""
         self._stop_requested = True
-        self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # as above
         if self.scheduler:
-            self.stop_scheduler()  # type: ignore[no-untyped-call]  # as above
+            self.stop_scheduler()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+        threading.Thread(target=self._end_wait, name="notify-end-wait", daemon=True).start()
+
+    def _end_wait(self) -> None:
+        with suppress(redis.RedisError):
+            self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # as above
+        end_wait(self._client, waits=lambda: self._dequeuing)
 
     def unsubscribe(self) -> None:
         if self.pubsub_thread:

@@ -6,7 +6,7 @@ import signal
 import socket
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from redis.retry import Retry
 import notify
 from notify import EmbeddedServerError, NoServerBinaryError, embedded
 from notify.embedded import EmbeddedServer, default_directory, find_server_binary
+from tests.processes import Process
 
 
 @pytest.fixture
@@ -91,8 +92,17 @@ def test_the_last_user_out_stops_the_server_and_its_data_stay(home):
         assert _increment(again) == 3
 
 
+def _start_user(start: Callable[..., Process], home: Path) -> tuple[Process, int]:
+    """Another process that uses the private server, and the process id of that server."""
+    user = start("user", home)
+    assert user.told() == "ready"
+    user.go()
+    return user, user.told()
+
+
 def test_processes_that_start_at_once_end_up_with_one_server(home, start):
     users = [start("user", home) for _ in range(4)]
+    assert [user.told() for user in users] == ["ready"] * 4
     for user in users:
         user.go()
     assert len({user.told() for user in users}) == 1
@@ -101,9 +111,7 @@ def test_processes_that_start_at_once_end_up_with_one_server(home, start):
 
 
 def test_two_processes_meet_on_the_private_server(home, start):
-    user = start("user", home)
-    user.go()
-    user.told()
+    user, _ = _start_user(start, home)
     with notify.connect(environ={"NOTIFY_HOME": str(home)}) as bus, bus.subscribe("visits") as visits:
         user.go()
         event_id = user.told()
@@ -114,18 +122,14 @@ def test_two_processes_meet_on_the_private_server(home, start):
 
 
 def test_a_killed_user_does_not_keep_the_server_alive(home, start):
-    user = start("user", home)
-    user.go()
-    user.told()
+    user, _ = _start_user(start, home)
     with _use(home):
         user.kill()
     assert _running_server(home) is None
 
 
 def test_a_killed_user_who_was_the_last_leaves_a_server_that_the_next_one_uses_and_stops(home, start):
-    user = start("user", home)
-    user.go()
-    pid = user.told()
+    user, pid = _start_user(start, home)
     user.kill()
     with _use(home) as server:
         assert server.pid == pid

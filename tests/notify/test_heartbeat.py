@@ -190,6 +190,13 @@ def test_a_service_outlives_its_server(own_server, connect_to, caplog):
         service.report("still here")
 
 
+def test_a_heartbeat_extends_the_life_of_the_description(bus):
+    with bus.service("s", ttl_s=3600) as service:
+        bus.redis.expire(bus.keys.service("s"), 10)
+        service._beat()
+        assert bus.redis.ttl(bus.keys.service("s")) > 3600
+
+
 def test_closing_a_service_does_not_wait_for_its_next_heartbeat(bus):
     service = bus.service("s", ttl_s=3600).open()
     before = time.monotonic()

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import notify
-from notify import Event, Gap
+from notify import Event, Gap, subscriber
+from notify.scripts import Scripts
 from notify.testing import wait_until
 from tests.faults import commands_during, cut, publish_unheard, trim
 
@@ -56,6 +57,29 @@ def test_the_twin_plain_redis_py_loses_events_in_the_same_run(bus, server):
             received += [message] if message else []
         publishing.join()
     assert 0 < len(received) < EVENTS
+
+
+def test_a_connection_that_redis_py_mends_without_an_error_is_repaired_at_once(bus, collect):
+    with bus.subscribe("t", "u*") as events:
+        events._pubsub.connection.disconnect()
+        bus.publish("t", 1)
+        bus.publish("u1", 2)
+        assert [event.contents for event in collect(events, 2, timeout_s=2)] == [1, 2]
+
+
+def test_a_repair_that_failed_is_made_up_for_at_once(bus, collect, monkeypatch):
+    """The message that showed what is missing is gone by then; no other may ever come."""
+    catch_up = Scripts.catch_up
+
+    def fail_once(*_: object, **__: object) -> object:
+        monkeypatch.setattr(Scripts, "catch_up", catch_up)
+        raise notify.ServerUnreachableError("no answer")
+
+    with bus.subscribe("t") as events:
+        publish_unheard(bus, "t", "lost")
+        monkeypatch.setattr(Scripts, "catch_up", fail_once)
+        bus.publish("t", "heard")
+        assert [event.contents for event in collect(events, 2, timeout_s=2)] == ["lost", "heard"]
 
 
 def test_one_who_reads_slower_than_the_server_s_buffer_allows_still_gets_everything(own_server, connect_to, collect):
@@ -148,7 +172,8 @@ def test_a_server_that_lost_its_data_is_one_gap_and_then_all_is_live_again(bus, 
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_a_frozen_server_is_noticed_and_nothing_is_lost_when_it_goes_on(own_server, connect_to, collect, caplog):
+def test_a_frozen_server_is_noticed_and_nothing_is_lost_when_it_goes_on(own_server, connect_to, collect, caplog, monkeypatch):
+    monkeypatch.setattr(subscriber, "REPAIR_AFTER_S", 3600.0)
     bus = connect_to(own_server, command_timeout_s=0.2)
     with bus.subscribe("t") as events:
         bus.publish("t", 1)
@@ -199,6 +224,8 @@ def test_M10_a_get_with_a_timeout_keeps_to_it_while_the_server_is_away(own_serve
     bus = connect_to(own_server)
     with bus.subscribe("t") as events:
         own_server.kill()
+        wait_until(lambda: events.get(0) is None and events._outage_since is not None)
+        events._outage_since -= 60  # as if it had been away for a minute
         for timeout_s in (0, 0.1, 0.3):
             before = time.monotonic()
             assert events.get(timeout_s) is None

@@ -96,9 +96,3 @@ def test_an_event_s_place_in_its_log_is_the_id_that_it_was_given(bus):
 def test_a_log_that_is_not_there_has_no_end(bus):
     page = Scripts(bus.redis).catch_up("t", after="0-0", count=10)
     assert (page.epoch, page.last, page.entries) == (None, None, [])
-
-
-def test_nothing_in_the_package_uses_pickle():
-    for file in files("notify").iterdir():
-        if file.name.endswith(".py"):
-            assert "pickle" not in file.read_text(), f"{file.name} mentions pickle"

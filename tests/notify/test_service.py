@@ -63,9 +63,8 @@ def test_an_exclusive_name_is_refused_with_its_holder_and_given_when_it_is_free(
 
 
 def test_P7_registering_and_a_heartbeat_take_a_round_trip_each(bus):
-    service = bus.service("s", ttl_s=3600)
-    with service:
-        pass
+    with bus.service("s", ttl_s=3600) as service:
+        service._beat()  # loads the scripts
     again = bus.service("s", ttl_s=3600)
     assert len(commands_during(bus.redis, again.open)) == 2  # which names are free, and the registration
     assert len(commands_during(bus.redis, again._beat)) == 1

@@ -6,6 +6,7 @@ import math
 from collections import OrderedDict, namedtuple
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib.resources import files
 from uuid import uuid4
 
 import msgspec
@@ -109,3 +110,9 @@ def test_what_is_nested_without_end_is_refused():
     for value in (deep, endless):
         with pytest.raises(ContentsError, match="the reading cannot be written as JSON"):
             encode_json(value, what="the reading")
+
+
+def test_nothing_in_the_package_uses_pickle():
+    for file in files("notify").iterdir():
+        if file.name.endswith(".py"):
+            assert "pickle" not in file.read_text(), f"{file.name} mentions pickle"

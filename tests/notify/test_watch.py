@@ -183,7 +183,8 @@ def test_what_is_published_by_hand_about_services_misleads_nobody(bus):
         assert changes.get(5) == Available("s", service.incarnation)
         for contents in ODD:
             bus.publish("services", contents)
-        bus.publish("services", {"change": "withdrawn", "service": "s", "incarnation": service.incarnation - 1})
+        for incarnation in (service.incarnation - 1, service.incarnation + 1):
+            bus.publish("services", {"change": "withdrawn", "service": "s", "incarnation": incarnation})
         bus.publish("services", {"change": "suspect", "service": "s", "incarnation": service.incarnation})
         bus.publish("services", {"change": "suspect", "service": "s", "incarnation": service.incarnation + 1})
         assert changes.get(5) == Suspect("s", service.incarnation)

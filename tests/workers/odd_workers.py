@@ -10,6 +10,7 @@ from typing import Any
 
 import notify
 from notify.testing import wait_until
+from tests.workers.sample_jobs import EFFECTS, WAIT_S
 from workers import Job, Worker
 
 
@@ -42,6 +43,15 @@ class StoppedBeforeItsProcess(Worker):
         Job.fetch(job.id, connection=self.connection).cancel("early")
         wait_until(lambda: self._stopped_job_id == job.id)
         return execution
+
+
+class StoppedTooLate(Worker):
+    """What ends a run is on its way until the next job runs."""
+
+    def _stop_run(self, run: Any, verdict: str) -> None:
+        wait_until(lambda: self._run not in (None, run) and self._horse_pid, timeout_s=WAIT_S)
+        super()._stop_run(run, verdict)
+        self.connection.hincrby(EFFECTS, "too late")
 
 
 class JudgedOnceMore(Worker):

@@ -191,6 +191,18 @@ def test_a_running_job_is_stopped_and_told_when_its_process_is_dead(
     assert (queued.outcome, effects["x:done"]) == (outcome, 0)
 
 
+def test_a_cancel_wakes_the_worker_that_runs_the_job(queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
+    start_workers()
+    running = queue.enqueue(hold, "x")
+    effects.wait_for("x:begun")
+    (worker,) = rq.Worker.all(connection=bus.redis)
+    with bus.redis.pubsub() as listener:
+        listener.subscribe(worker.pubsub_channel_name)
+        running.cancel()
+        messages: list[Any] = [listener.get_message(timeout=5) for _ in range(2)]
+    assert json.loads(messages[1]["data"]) == {"command": "stop-job", "job_id": running.id}
+
+
 def test_a_finished_job_stays_finished(queue: Queue, start_workers: StartWorkers) -> None:
     start_workers()
     done = queue.enqueue(add, "x")

@@ -14,6 +14,7 @@ from notify.testing import wait_until
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers, command_line, is_alive
 from tests.workers.sample_jobs import add, hold, tick
 from workers import JobDefinitionError, Outcome, Pool, Queue, WorkerOptions
+from workers import pool as pool_module
 from workers.pool import RESPAWN_S
 
 SECRET = "tell-nobody"
@@ -79,7 +80,10 @@ def test_a_worker_that_falls_at_its_start_is_not_started_again_at_once(
     assert "Traceback" not in said
 
 
-def test_a_burst_ends_by_itself_and_nobody_is_started_again(queue: Queue, start_workers: StartWorkers) -> None:
+def test_a_burst_ends_by_itself_and_nobody_is_started_again(
+    queue: Queue, start_workers: StartWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "RESPAWN_S", 0)
     jobs = [queue.enqueue(add) for _ in range(5)]
     pool = start_workers(2, burst=True)
     wait_until(lambda: pool.check() == 0, timeout_s=15, what="the end of the burst")
@@ -88,7 +92,10 @@ def test_a_burst_ends_by_itself_and_nobody_is_started_again(queue: Queue, start_
     assert pool.check() == 0
 
 
-def test_stopping_asks_all_and_waits_for_none(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
+def test_stopping_asks_all_and_waits_for_none(
+    queue: Queue, start_workers: StartWorkers, effects: Effects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "RESPAWN_S", 0)
     pool = start_workers(2)
     jobs = [queue.enqueue(hold, "x") for _ in range(2)]
     effects.wait_for("x:begun", 2)

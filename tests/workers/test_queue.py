@@ -13,7 +13,7 @@ from rq.job import JobStatus
 
 import notify
 from notify.keys import Keys
-from tests.faults import everything
+from tests.faults import commands_during, everything
 from tests.workers import sample_jobs
 from tests.workers.conftest import Effects, StartWorkers
 from tests.workers.sample_jobs import add, add_with_svc, fail, hold, unmarked
@@ -48,11 +48,10 @@ def test_a_job_whose_service_is_there_waits_and_is_in_its_index(queue: Queue, bu
 
 
 def test_a_job_whose_service_is_absent_is_cancelled_at_once_and_never_waits(queue: Queue, bus: notify.Bus) -> None:
-    with bus.redis.monitor() as monitor:
-        refused = queue.enqueue(add_with_svc)
-        bus.redis.echo("that was all")
-        commands = iter(monitor.next_command, None)
-        pushes = [c for c in iter(lambda: next(commands)["command"], "ECHO that was all") if "PUSH" in c.upper() and queue.key in c]
+    refusals: list[Job] = []
+    commands = commands_during(bus.redis, lambda: refusals.append(queue.enqueue(add_with_svc)))
+    pushes = [command for command in commands if command.split()[0] in ("RPUSH", "LPUSH")]
+    (refused,) = refusals
     outcome = refused.outcome
     assert outcome is not None
     assert (outcome.status, outcome.reason, outcome.need) == ("cancelled", GONE, "svc")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rq
 
 import notify
 from notify import Failure
@@ -156,6 +157,7 @@ def test_L24_the_run_ends(bus: notify.Bus, start_workers: StartWorkers, tmp_path
                 with Thermometer(bus, [10, 20, 30, 40], interval_s=0.01) as thermometer:
                     thermometer.run()
                 wait_until(lambda: len(logged(bus)) == 4, timeout_s=10)
+                wait_until(lambda: rq.Worker.count(connection=bus.redis) == 2, what="two workers that can be told to end")
                 storage.kill()
                 ending: Any = recorder.wait(5)
             told: list[Any] = [status.get(5) for _ in range(2)]

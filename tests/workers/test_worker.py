@@ -94,15 +94,14 @@ def test_queues_are_worked_on_in_the_order_of_their_priority(bus: notify.Bus, st
     assert started == sorted(started, key=str)
 
 
-@pytest.mark.parametrize("function", ["os.getcwd", "workers.storage.store", f"{SAMPLE}.unmarked", f"{SAMPLE}.EFFECTS", "add", "", "a b"])
-def test_only_loaded_functions_are_run_and_the_worker_lives_on(
-    bus: notify.Bus, queue: Queue, start_workers: StartWorkers, function: str
-) -> None:
-    refused = forge(bus, "forged", a_call(function))
+def test_only_loaded_functions_are_run_and_the_worker_lives_on(bus: notify.Bus, queue: Queue, start_workers: StartWorkers) -> None:
+    functions = ["os.getcwd", "workers.storage.store", f"{SAMPLE}.unmarked", f"{SAMPLE}.EFFECTS", "add", "", "a b"]
+    refused = [forge(bus, f"forged-{number}", a_call(function)) for number, function in enumerate(functions)]
     start_workers()
-    assert refused.wait(10) == Outcome("failed")
-    assert error_of(refused).startswith("workers.errors.JobRefusedError: job forged asks for")
     assert queue.enqueue(add).wait(10) == Outcome("finished")
+    for job in refused:
+        assert job.outcome == Outcome("failed")
+        assert error_of(job).startswith(f"workers.errors.JobRefusedError: job {job.id} asks for")
 
 
 def test_a_path_enqueued_by_plain_rq_is_refused(bus: notify.Bus, start_workers: StartWorkers) -> None:
@@ -137,8 +136,10 @@ def test_a_worker_lives_on_whatever_a_stranger_writes(bus: notify.Bus, queue: Qu
     assert (effects["added"], effects["good"], pool_process.poll()) == (0, 1, None)
 
 
-@pytest.mark.parametrize("callback", ["os.getcwd", f"{SAMPLE}.unmarked"])
-@pytest.mark.parametrize("field", ["success_callback_name", "failure_callback_name", "stopped_callback_name"])
+@pytest.mark.parametrize(
+    ("field", "callback"),
+    [("success_callback_name", "os.getcwd"), ("failure_callback_name", "os.getcwd"), ("stopped_callback_name", f"{SAMPLE}.unmarked")],
+)
 def test_a_callback_that_is_not_loaded_is_refused_and_the_worker_lives_on(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, field: str, callback: str
 ) -> None:
@@ -231,6 +232,20 @@ def test_messages_that_cannot_be_obeyed_harm_nothing(bus: notify.Bus, queue: Que
     assert (outcome.status, outcome.reason) == ("stopped", "stopped on request")
 
 
+def test_a_stop_of_another_job_does_not_hit_the_one_that_runs(
+    bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
+) -> None:
+    start_workers()
+    ended, running = queue.enqueue(hold, "x"), queue.enqueue(hold, "y")
+    effects.wait_for("x:begun")
+    ended.cancel()
+    effects.wait_for("y:begun")
+    (name,) = [worker.name for worker in rq.Worker.all(connection=bus.redis)]
+    rq.command.send_command(bus.redis, name, "stop-job", job_id=ended.id)
+    effects.let_go("y")
+    assert running.wait(10) == Outcome("finished")
+
+
 def test_rqs_command_to_kill_the_process_of_a_job_is_obeyed(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
@@ -268,7 +283,7 @@ def test_sigterm_lets_the_job_in_hand_finish_and_starts_no_other(
 
 
 def test_sigterm_between_two_jobs_is_an_orderly_end(queue: Queue, start_workers: StartWorkers, capfd: pytest.CaptureFixture[str]) -> None:
-    for _ in range(8):
+    for _ in range(3):
         (process,) = start_workers().processes
         done = queue.enqueue(add)
         done.wait(10)
@@ -316,6 +331,19 @@ def test_a_job_stopped_before_its_process_is_there_never_runs(
     assert outcome is not None
     assert (outcome.status, outcome.reason, event.contents["status"]) == ("stopped", "early", "stopped")
     assert (effects["added"], early.id in queue.started_job_registry) == (0, False)
+
+
+def test_a_stop_that_comes_too_late_does_not_hit_the_next_job(queue: Queue, server: Any, effects: Effects) -> None:
+    stopped, next_one = queue.enqueue(hold, "x"), queue.enqueue(hold, "y")
+    with subprocess.Popen(odd_worker("StoppedTooLate", server.url)) as worker:
+        effects.wait_for("x:begun")
+        outcome = stopped.cancel()
+        effects.let_go("x")
+        effects.wait_for("y:begun")
+        effects.wait_for("too late")
+        effects.let_go("y")
+        assert worker.wait(20) == 0
+    assert (stopped.outcome, next_one.outcome) == (outcome, Outcome("finished"))
 
 
 def test_a_stop_counts_for_one_run_only(queue: Queue, server: Any, effects: Effects) -> None:

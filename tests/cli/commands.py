@@ -1,0 +1,164 @@
+"""The real command for tests: run to its end, started and talked to, or shown on a terminal."""
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from notify.testing import wait_until
+
+WAIT_S = 20.0
+NOTIFY = (sys.executable, "-m", "cli")
+
+
+class Done(NamedTuple):
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+    @property
+    def records(self) -> list[Any]:
+        """What it printed, as JSON lines."""
+        return [json.loads(line) for line in self.lines]
+
+
+class Command:
+    """A running command; what it prints is read all the time."""
+
+    def __init__(self, command: Sequence[str], *, environ: Mapping[str, str], cwd: Path) -> None:
+        self._process = subprocess.Popen(
+            command,
+            env=dict(environ),
+            cwd=cwd,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            # A group of its own, as a shell gives it: Ctrl-C is for all of it.
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        self.stdin = self._process.stdin
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._readers = [self._read(self._process.stdout, self.out), self._read(self._process.stderr, self.err)]
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def printed(self, count: int = 1, *, timeout_s: float = WAIT_S) -> list[str]:
+        """The first lines on stdout, as soon as there are ``count``."""
+        self._wait(lambda: len(self.out) >= count, f"line {count} of {self.out}", timeout_s)
+        return self.out[:count]
+
+    def said(self, text: str, *, timeout_s: float = WAIT_S) -> None:
+        """Wait until ``text`` was on stderr."""
+        self._wait(lambda: any(text in line for line in self.err), f"{text!r} on stderr", timeout_s)
+
+    def type(self, text: str) -> None:
+        self.stdin.write(text)
+        self.stdin.flush()
+
+    def signal(self, signum: signal.Signals) -> None:
+        """Send a signal to it alone."""
+        self._process.send_signal(signum)
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C: the whole group hears it."""
+        os.killpg(self.pid, signal.SIGINT)
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def end(self, *, timeout_s: float = WAIT_S) -> Done:
+        """Wait for its end."""
+        try:
+            code = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it does not end; stdout: {self.out}, stderr: {self.err}") from None
+        self._close()
+        return Done(code, "".join(self.out), "".join(self.err))
+
+    def dispose(self) -> None:
+        """Make sure that it is gone."""
+        if not self.ended:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+            try:
+                self._process.wait(WAIT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._close()
+
+    def _wait(self, condition: Any, what: str, timeout_s: float) -> None:
+        wait_until(lambda: condition() or self.ended, timeout_s=timeout_s, what=what)
+        if self.ended:
+            self._close()
+            assert condition(), f"it ended with {self._process.returncode} before {what}; stderr: {''.join(self.err)}"
+
+    def _close(self) -> None:
+        with suppress(BrokenPipeError):  # it went first
+            self.stdin.close()
+        for reader in self._readers:
+            reader.join(WAIT_S)
+
+    def _read(self, stream: IO[str] | None, lines: list[str]) -> threading.Thread:
+        def read() -> None:
+            assert stream is not None
+            with stream:
+                lines.extend(iter(stream.readline, ""))
+
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        return thread
+
+
+def on_terminal(command: Sequence[str], *, environ: Mapping[str, str], cwd: Path, columns: int) -> tuple[int, str]:
+    """Run a command on a terminal of that width. Returns its exit code, and all that the terminal got."""
+    ours, theirs = pty.openpty()
+    try:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = subprocess.Popen(
+            command, env={"TERM": "xterm-256color", **environ}, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        )
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # the way in which Linux says that nobody writes any more
+            while chunk := os.read(ours, 65536):
+                shown += chunk
+        return process.wait(WAIT_S), shown.decode().replace("\r\n", "\n")
+    finally:
+        os.close(ours)
+
+
+def processes_of(mark: str, home: str) -> dict[int, str]:
+    """The command lines of the processes with ``mark`` in their environment, and of the server in ``home``, which wipes its own."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if home in command or mark.encode() in (folder / "environ").read_bytes():
+                found[int(folder.name)] = command
+        except OSError:
+            continue  # it went meanwhile, or is somebody else's
+    return found

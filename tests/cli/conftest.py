@@ -1,0 +1,121 @@
+"""The command line as its users have it: another process, a clean environment, and nothing left behind."""
+
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+import notify
+from cli.signals import SIGNALS
+from notify.testing import PrivateServer, private_server, wait_until
+from tests.cli.commands import NOTIFY, WAIT_S, Command, Done, on_terminal, processes_of
+
+PASSWORD = "s3cret"
+
+
+class Shell:
+    """Somebody's shell: runs commands in a folder with an environment.
+
+    ``environ`` is changed by keyword arguments: ``None`` removes a variable.
+    """
+
+    def __init__(self, environ: dict[str, str], folder: Path) -> None:
+        self.environ = environ
+        self.folder = folder
+        self._started: list[Command] = []
+
+    def run(self, *arguments: str, stdin: str = "", **environ: str | None) -> Done:
+        """Run ``notify`` with the arguments, to its end."""
+        command = self.start(*arguments, **environ)
+        command.type(stdin)
+        command.stdin.close()
+        return command.end(timeout_s=30)
+
+    def start(self, *arguments: str, **environ: str | None) -> Command:
+        """Start ``notify`` with the arguments."""
+        return self.start_program(*NOTIFY, *arguments, **environ)
+
+    def start_program(self, *command: str, **environ: str | None) -> Command:
+        self._started.append(Command(command, environ=self._with(environ), cwd=self.folder))
+        return self._started[-1]
+
+    def show(self, *arguments: str, columns: int = 120, **environ: str | None) -> tuple[int, str]:
+        """Run ``notify`` on a terminal. Returns its exit code, and what is seen."""
+        return on_terminal([*NOTIFY, *arguments], environ=self._with(environ), cwd=self.folder, columns=columns)
+
+    @property
+    def processes(self) -> dict[int, str]:
+        """All processes that come from here, with their command lines. Linux only."""
+        return processes_of(self.environ["NOTIFY_TEST_MARK"], self.environ["NOTIFY_HOME"])
+
+    def close(self) -> None:
+        for command in self._started:
+            command.dispose()
+        try:
+            wait_until(lambda: not self.processes, timeout_s=WAIT_S)
+        except TimeoutError:
+            left = self.processes
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            raise AssertionError(f"processes were left behind: {left}") from None
+
+    def _with(self, changes: dict[str, str | None]) -> dict[str, str]:
+        return {name: value for name, value in {**self.environ, **changes}.items() if value is not None}
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder for a private server: its path is short, a socket's must be."""
+    folder = Path(tempfile.mkdtemp(prefix="notify-cli-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def alone(home: Path, tmp_path: Path) -> Iterator[Shell]:
+    """The shell of somebody who has set nothing: ``notify`` runs on a private server in ``home``."""
+    environ = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "NOTIFY_HOME": str(home),
+        "NOTIFY_SERVER": os.environ.get("NOTIFY_SERVER", ""),
+        "NOTIFY_TEST_MARK": secrets.token_hex(8),
+    }
+    shell = Shell(environ, tmp_path)
+    yield shell
+    shell.close()
+    assert not (home / "redis.sock").exists(), "the private server was not stopped in order"
+
+
+@pytest.fixture
+def shell(alone: Shell, server: PrivateServer, bus: notify.Bus) -> Iterator[Shell]:
+    """The shell of somebody who has named a server: the one that ``bus`` is on."""
+    alone.environ["NOTIFY_URL"] = server.url
+    yield alone
+    alone.close()  # before the keys are checked
+
+
+@pytest.fixture
+def url_with_password() -> Iterator[str]:
+    """A server that wants `PASSWORD`."""
+    with private_server() as running:
+        with redis.Redis.from_url(running.url) as client:
+            client.config_set("requirepass", PASSWORD)
+        yield running.url.replace("unix://", f"unix://:{PASSWORD}@")
+
+
+@pytest.fixture
+def _signals() -> Iterator[None]:
+    """Signals are handled afterwards as they were before."""
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)

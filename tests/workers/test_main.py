@@ -1,0 +1,47 @@
+"""``python -m workers``: one worker process, as a pool starts it."""
+
+import os
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+import notify
+from tests.workers.conftest import SAMPLE
+from tests.workers.sample_jobs import add
+from workers import Outcome, Queue, WorkerOptions
+
+
+def run(settings: notify.Settings, *, modules: tuple[str, ...] = (SAMPLE,)) -> subprocess.CompletedProcess[str]:
+    options = WorkerOptions(settings=settings, queues=("work",), modules=modules, burst=True)
+    told = f"{os.getpid()}\n{msgspec.json.encode(options).decode()}"
+    return subprocess.run([sys.executable, "-m", "workers"], input=told, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_a_worker_process_does_what_it_is_told_on_its_input(bus: notify.Bus, queue: Queue) -> None:
+    job = queue.enqueue(add)
+    assert run(bus.settings).returncode == 0
+    assert job.outcome == Outcome("finished")
+
+
+def test_a_worker_process_works_in_the_namespace_that_it_is_told(bus: notify.Bus, server: notify.testing.PrivateServer) -> None:
+    with notify.connect(settings=msgspec.structs.replace(bus.settings, namespace="other")) as other, other.service("svc"):
+        job = Queue("work", connection=other.redis).enqueue(add, needs="svc")
+        assert job.outcome is None
+        assert run(other.settings).returncode == 0
+        assert job.outcome == Outcome("finished")
+
+
+@pytest.mark.parametrize(
+    ("url", "modules", "said"),
+    [
+        ("", ("nowhere",), "worker: cannot import 'nowhere'"),
+        ("unix:///nowhere/redis.sock", (SAMPLE,), "worker: no answer from unix:///nowhere"),
+    ],
+)
+def test_a_worker_process_that_cannot_start_says_why_in_a_line(bus: notify.Bus, url: str, modules: tuple[str, ...], said: str) -> None:
+    settings = notify.Settings(url=url) if url else bus.settings
+    done = run(settings, modules=modules)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith(said)
