@@ -14,10 +14,10 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, suppress, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import redis
@@ -66,7 +66,12 @@ class PrivateServer:
         os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """Kill it as a crash would (SIGKILL). What it acknowledged is in its append-only file."""
+        """Kill it as a crash would (SIGKILL), as soon as what it acknowledged is in its append-only file.
+
+        The server may answer up to two seconds before it writes, while the disk is busy with what came before.
+        """
+        with redis.Redis.from_url(self.url, socket_timeout=1.0) as client, suppress(redis.RedisError, TimeoutError):
+            wait_until(lambda: _is_written(client), what="the append-only file")
         os.kill(self.pid, signal.SIGKILL)
 
     def restart(self) -> None:
@@ -112,6 +117,11 @@ def fake_bus(settings: Settings | None = None) -> Bus:
     settings = msgspec.structs.replace(settings or Settings(), url="redis://fake")
     pool = redis.ConnectionPool(connection_class=fakeredis.FakeRedisConnection, server=fakeredis.FakeServer())
     return Bus(Client(pool, settings=settings), name="fake")
+
+
+def _is_written(client: redis.Redis) -> bool:
+    info: Any = client.info("persistence")
+    return not info.get("aof_buffer_length") and not info.get("aof_pending_bio_fsync")
 
 
 def wait_until(condition: Callable[[], T], *, timeout_s: float = 5.0, what: str = "the condition") -> T:

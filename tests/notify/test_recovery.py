@@ -61,7 +61,7 @@ def test_the_twin_plain_redis_py_loses_events_in_the_same_run(bus, server):
 
 def test_a_connection_that_redis_py_mends_without_an_error_is_repaired_at_once(bus, collect):
     with bus.subscribe("t", "u*") as events:
-        events._pubsub.connection.disconnect()
+        events._reception._pubsub.connection.disconnect()
         bus.publish("t", 1)
         bus.publish("u1", 2)
         assert [event.contents for event in collect(events, 2, timeout_s=2)] == [1, 2]
@@ -224,8 +224,8 @@ def test_M10_a_get_with_a_timeout_keeps_to_it_while_the_server_is_away(own_serve
     bus = connect_to(own_server)
     with bus.subscribe("t") as events:
         own_server.kill()
-        wait_until(lambda: events.get(0) is None and events._outage_since is not None)
-        events._outage_since -= 60  # as if it had been away for a minute
+        wait_until(lambda: events.get(0) is None and events._reception._outage_since is not None)
+        events._reception._outage_since -= 60  # as if it had been away for a minute
         for timeout_s in (0, 0.1, 0.3):
             before = time.monotonic()
             assert events.get(timeout_s) is None
