@@ -68,8 +68,9 @@ def test_a_worker_that_falls_is_started_again(queue: Queue, start_workers: Start
 
 
 def test_a_worker_that_falls_at_its_start_is_not_started_again_at_once(
-    start_workers: StartWorkers, capfd: pytest.CaptureFixture[str]
+    start_workers: StartWorkers, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pool_module, "RESPAWN_S", 60)  # on a busy machine it takes its time to fall
     pool = start_workers(modules=("nowhere",))
     (fallen,) = pool.processes
     assert fallen.wait(10) == 1
