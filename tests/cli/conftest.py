@@ -14,6 +14,7 @@ import redis
 
 import notify
 from cli.signals import SIGNALS
+from notify.embedded import find_server_binary
 from notify.testing import PrivateServer, private_server, wait_until
 from tests.cli.commands import NOTIFY, WAIT_S, Command, Done, on_terminal, processes_of
 
@@ -110,6 +111,32 @@ def url_with_password() -> Iterator[str]:
         with redis.Redis.from_url(running.url) as client:
             client.config_set("requirepass", PASSWORD)
         yield running.url.replace("unix://", f"unix://:{PASSWORD}@")
+
+
+class SlowServer:
+    """A server that runs soon, but keeps who started it waiting."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.launched, self.may_go_on = folder / "slow-server", folder / "launched", folder / "may-go-on"
+        self._home = folder / "server-home"
+        lines = [
+            f'for option; do [ "$before" = --dir ] && echo "$option" > {self._home}; before="$option"; done',
+            f'{find_server_binary(os.environ)} "$@"',
+            f"while [ ! -S $(cat {self._home})/redis.sock ]; do sleep 0.01; done",
+            f"touch {self.launched}",
+            f"while [ ! -e {self.may_go_on} ]; do sleep 0.01; done",
+        ]
+        self.path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+        self.path.chmod(0o700)
+
+    @property
+    def is_running(self) -> bool:
+        return bool(processes_of(str(self.path), self._home.read_text().strip()))
+
+
+@pytest.fixture
+def slow_server(tmp_path: Path) -> SlowServer:
+    return SlowServer(tmp_path)
 
 
 @pytest.fixture

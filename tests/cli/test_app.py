@@ -7,10 +7,23 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.app import app
-from notify.testing import PrivateServer
-from tests.cli.conftest import Shell
+from notify.testing import PrivateServer, wait_until
+from tests.cli.conftest import Shell, SlowServer
 
-COMMANDS = ("demo", "up", "serve storage", "serve thermometer", "serve recorder", "worker", "services", "publish", "listen", "kill")
+COMMANDS = (
+    "demo",
+    "up",
+    "serve storage",
+    "serve thermometer",
+    "serve recorder",
+    "worker",
+    "services",
+    "topics",
+    "spy",
+    "publish",
+    "listen",
+    "kill",
+)
 NOBODY = "redis://ada:s3cret@localhost:1/0"
 
 
@@ -139,6 +152,18 @@ def test_a_completion_script_is_printed(shell: Shell) -> None:
 def test_commands_are_completed(shell: Shell) -> None:
     done = shell.run(_NOTIFY_COMPLETE="complete_bash", COMP_WORDS="notify se", COMP_CWORD="1")
     assert done.lines == ["services", "serve"]
+
+
+@pytest.mark.parametrize("command", ["listen", "up", "demo"])
+def test_ctrl_c_while_the_private_server_starts_leaves_none_behind(alone: Shell, slow_server: SlowServer, command: str) -> None:
+    running = alone.start(*command.split(), NOTIFY_SERVER=str(slow_server.path))
+    wait_until(slow_server.launched.exists, timeout_s=20)
+    running.interrupt()
+    slow_server.may_go_on.touch()
+    done = running.end()
+    assert (done.code, done.out) == (130, "")
+    assert "Traceback" not in done.err
+    assert not slow_server.is_running
 
 
 def test_ctrl_c_during_the_imports_is_no_traceback(shell: Shell) -> None:

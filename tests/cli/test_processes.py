@@ -91,8 +91,8 @@ def test_a_signal_while_workers_are_started_leaves_none(bus: notify.Bus, monkeyp
     start = pool.open
 
     def open_and_be_interrupted() -> None:
-        start()
         signal.raise_signal(signal.SIGINT)
+        start()
 
     monkeypatch.setattr(pool, "open", open_and_be_interrupted)
     with pytest.raises(KeyboardInterrupt), working(pool):
