@@ -15,7 +15,7 @@ import typer
 from cli.options import AsJson, Namespace, Options, Url, options
 from cli.output import Output
 from cli.signals import Stop
-from notify import Bus, ServiceNameTakenError, ServiceNotFoundError
+from notify import Bus, ServerUnreachableError, ServiceNameTakenError, ServiceNotFoundError
 from workers import StorageError
 from workers.lifeline import die_with_parent
 from workers.recorder import Recorder
@@ -32,6 +32,7 @@ Parent = Annotated[int | None, typer.Option("--with-parent", hidden=True, help="
 TAKE_OVER_S = 2.0
 """How long beyond the ttl of a dead predecessor its name is waited for."""
 MAX_WAIT_S = 86_400.0
+RETRY_S = 1.0
 
 
 class Against(StrEnum):
@@ -111,7 +112,7 @@ def thermometer(
             run.tell_ready()
             while not run.stop.asked and not service.service.wait(0):
                 with run.stop.interrupting():  # a source may keep us waiting
-                    if not service.read() or run.stop.wait(interval_s):
+                    if not _read(service, run) or run.stop.wait(interval_s):
                         break
 
 
@@ -134,7 +135,7 @@ def recorder(
                 with Recorder(run.bus, queue=queue, delay_s=delay_s) as running:
                     while (end := running.wait(0.1)) is None and not run.stop.asked:
                         continue
-            except (ServiceNotFoundError, StorageError):
+            except (ServiceNotFoundError, StorageError, ServerUnreachableError):
                 if once:
                     raise
                 continue  # it went just when we came
@@ -175,14 +176,28 @@ def _open(service: StorageService, run: _Run) -> bool:
             return True
 
 
+def _read(thermometer: Thermometer, run: _Run) -> bool:
+    """Take one reading; while the server is away, readings are lost, not the thermometer."""
+    try:
+        return thermometer.read()
+    except ServerUnreachableError as exc:
+        run.output.talk(f"a reading is lost: {exc}")
+        return True
+
+
 def _await_storage(run: _Run) -> bool:
-    """Wait until there is a storage. Returns ``False`` if told to stop before."""
-    with run.bus.directory.watch(NAME) as changes:
-        while NAME not in run.bus.directory:
-            changes.get(0.2)
-            if run.stop.asked:
-                return False
-    return not run.stop.asked
+    """Wait until there is a storage, and a server. Returns ``False`` if told to stop before."""
+    while not run.stop.asked:
+        try:
+            with run.bus.directory.watch(NAME) as changes:
+                while not run.stop.asked:
+                    if NAME in run.bus.directory:
+                        return True
+                    changes.get(0.2)
+        except ServerUnreachableError as exc:
+            run.output.talk(f"waiting for the server: {exc}")
+            run.stop.wait(RETRY_S)
+    return False
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import notify
-from notify.testing import wait_until
+from notify.testing import PrivateServer, wait_until
 from tests.cli.conftest import Shell
 from workers import Queue, StorageKilledError
 from workers.storage import NAME, Store
@@ -145,6 +145,30 @@ def test_a_recorder_for_once_ends_with_the_storage_and_says_so_as_json(shell: Sh
     (record,) = recorder.end().records
     assert record["event"].startswith("New event\nTopic: storage_status\nTime: ")
     assert record["event"].endswith("\nstorage killed")
+
+
+def test_a_thermometer_outlives_an_outage_of_the_server(alone: Shell, own_server: PrivateServer) -> None:
+    thermometer = alone.start("serve", "thermometer", "--interval", "0.05", NOTIFY_URL=own_server.url)
+    thermometer.said("serving")
+    own_server.kill()
+    thermometer.said("a reading is lost: no answer from")
+    own_server.restart()
+    with notify.connect(own_server.url) as bus, bus.subscribe(TOPIC) as events:
+        assert isinstance(events.get(10), notify.Event)
+    thermometer.interrupt()
+    assert thermometer.end().code == 130
+
+
+def test_a_recorder_that_waits_outlives_an_outage_of_the_server(alone: Shell, own_server: PrivateServer) -> None:
+    recorder = alone.start("serve", "recorder", NOTIFY_URL=own_server.url)
+    recorder.said("serving")
+    own_server.kill()
+    recorder.said("waiting for the server: no answer from")
+    own_server.restart()
+    with notify.connect(own_server.url) as bus, bus.service(NAME, provides={"store"}):
+        assert recorded(bus)
+    recorder.interrupt()
+    assert recorder.end().code == 130
 
 
 def test_a_child_whose_parent_is_gone_does_not_serve(shell: Shell, bus: notify.Bus) -> None:
