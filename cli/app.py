@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from cli import events, services, worker
 from cli.demo import demo
+from cli.kill import kill
 from cli.options import AsJson, Namespace, Options, Url
 from cli.output import NobodyReadsError, Output
 from cli.serve import serve
@@ -87,7 +88,10 @@ app.command("up")(up)
 app.add_typer(serve, name="serve")
 app.command("worker")(worker.worker)
 app.command("services")(services.services)
-app.command("kill")(services.kill)
+app.add_typer(services.service, name="service")
+app.command("watch")(services.watch)
+app.command("monitor")(services.monitor)
+app.command("kill")(kill)
 app.command("publish")(events.publish)
 app.command("listen")(events.listen)
 app.command("topics")(events.topics)

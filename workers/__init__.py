@@ -20,6 +20,7 @@ from workers.errors import (
 )
 from workers.jobs import Job, Outcome, current_bus, current_job
 from workers.pool import Pool, WorkerOptions
+from workers.preview import Stake, preview_loss
 from workers.queue import Queue
 from workers.worker import Worker
 
@@ -37,6 +38,7 @@ __all__ = [
     "Policy",
     "Pool",
     "Queue",
+    "Stake",
     "StorageError",
     "StorageKilledError",
     "UnknownKeyError",
@@ -46,4 +48,5 @@ __all__ = [
     "current_bus",
     "current_job",
     "job",
+    "preview_loss",
 ]
