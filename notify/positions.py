@@ -64,6 +64,11 @@ class Positions:
             return self.repair(topic)
         return ()
 
+    def moved(self, topics: Sequence[str]) -> list[str]:
+        """Return those of the topics whose logs stand elsewhere than their positions."""
+        heads = zip(topics, self._scripts.heads(topics), strict=True)
+        return [topic for topic, (epoch, last) in heads if (epoch or "", last or BEGINNING) != self._positions.get(topic, ("", BEGINNING))]
+
     def repair(self, topic: str) -> Iterator[Event | Gap]:
         """Yield what the log holds beyond the position, and a `Gap` for what it should hold and does not."""
         epoch, after = self._positions.setdefault(topic, ("", BEGINNING))

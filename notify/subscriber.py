@@ -51,7 +51,7 @@ class Subscriber:
     Raises:
         EmptySubscriptionError: no topic was given.
         InvalidTopicError: a topic cannot be subscribed to.
-        ContentsError: a class is no message class, or has no topic.
+        ContentsError: a class is no message class, or has no topic, or another class has the same one.
         InvalidPositionError: ``since`` is no position, or one id for several topics.
         ServerUnreachableError, ServerRefusedError: the first connection failed.
     """
@@ -64,7 +64,7 @@ class Subscriber:
         since: Mapping[str, str] | str | None = None,
         name: str = "subscriber",
     ) -> None:
-        self._classes = {message_topic(topic): topic for topic in topics if isinstance(topic, type)}
+        self._classes = _classes_by_topic([topic for topic in topics if isinstance(topic, type)])
         names = check_topics([message_topic(topic) if isinstance(topic, type) else topic for topic in topics])
         since = _check_since(since, names)
         self._exact = {topic for topic in names if not is_pattern(topic)}
@@ -218,7 +218,7 @@ class Subscriber:
         return topic in self._exact or (first is not None and pattern_channel.decode() != self._keys.channel(first))
 
     def _repair(self) -> None:
-        for topic in self._topics():
+        for topic in self._positions.moved(self._topics()):
             self._ready.extend(self._positions.repair(topic))
         self._must_repair, self._repaired_at = False, time.monotonic()
         self._reception.recovered()
@@ -246,6 +246,17 @@ class Subscriber:
         if topic not in self._told:
             self._told.add(topic)
             log.error("%r passes over what it cannot read: %s", self, problem)
+
+
+def _classes_by_topic(classes: Sequence[type[Message]]) -> dict[str, type[Message]]:
+    by_topic: dict[str, type[Message]] = {}
+    for cls in classes:
+        other = by_topic.setdefault(message_topic(cls), cls)
+        if other is not cls:
+            raise ContentsError(
+                f"{other.__name__} and {cls.__name__} are both messages of {cls.topic!r}: subscribe to one of them, or to the topic"
+            )
+    return by_topic
 
 
 def _check_since(since: Mapping[str, str] | str | None, topics: Sequence[str]) -> Mapping[str, str] | str | None:

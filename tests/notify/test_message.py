@@ -164,3 +164,17 @@ def test_M4_each_bus_has_its_own_registry_and_knows_what_it_published(bus, anoth
 def test_M4_what_is_no_message_class_with_a_topic_is_refused(cls):
     with pytest.raises(ContentsError, match=r"derive it as class Reading\(notify.Message"):
         Messages().add(cls)
+
+
+def test_two_classes_of_one_topic_cannot_be_asked_for_at_once(bus):
+    class Warm(notify.Message, topic="temperature"):
+        celsius: float
+
+    class Cold(notify.Message, topic="temperature"):
+        celsius: float
+
+    with pytest.raises(notify.ContentsError, match="Warm and Cold are both messages of 'temperature'"):
+        bus.subscribe(Warm, Cold)
+    with bus.subscribe(Warm, Warm, "temperature") as events:
+        bus.publish(Warm(celsius=30.0))
+        assert events.get(5).contents == Warm(celsius=30.0)

@@ -253,6 +253,17 @@ def test_an_idle_subscriber_costs_the_server_a_few_commands(bus):
     assert 0 < len(commands) <= questions + looks + 1
 
 
+@pytest.mark.usefixtures("_impatient")
+def test_an_idle_pattern_over_many_topics_looks_at_all_their_logs_in_one_round_trip(bus):
+    """And reads none of them: nothing moved."""
+    for number in range(50):
+        bus.publish(f"t{number}", number)
+    with bus.subscribe("*") as events:
+        commands = commands_during(bus.redis, lambda: events.get(0.25))
+    assert sum(command.startswith("HMGET") for command in commands) >= 50
+    assert not [command for command in commands if command.startswith("EVAL")]
+
+
 def test_subscribers_of_one_process_do_not_take_each_other_s_events(bus, collect):
     with bus.subscribe("t") as one, bus.subscribe("u") as two:
         bus.publish("t", 1)
