@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import events, services, worker
+from cli import events, job, jobs, services, worker
 from cli.demo import demo
 from cli.kill import kill
 from cli.options import AsJson, Namespace, Options, Url
@@ -20,11 +20,19 @@ from cli.serve import serve
 from cli.signals import INTERRUPTED, ignore_signals, unwind_on_signals
 from cli.up import up
 from notify import EmptySubscriptionError, InvalidServiceError, InvalidTopicError, NotifyError, ServerError, SettingsError
-from workers import JobDefinitionError, ModuleLoadError
+from workers import JobArgumentsError, JobDefinitionError, ModuleLoadError
 
 __all__ = ["app", "main"]
 
-USAGE_ERRORS = (SettingsError, InvalidTopicError, EmptySubscriptionError, InvalidServiceError, JobDefinitionError, ModuleLoadError)
+USAGE_ERRORS = (
+    SettingsError,
+    InvalidTopicError,
+    EmptySubscriptionError,
+    InvalidServiceError,
+    JobArgumentsError,
+    JobDefinitionError,
+    ModuleLoadError,
+)
 
 
 class _Group(TyperGroup):
@@ -87,6 +95,11 @@ app.command("demo")(demo)
 app.command("up")(up)
 app.add_typer(serve, name="serve")
 app.command("worker")(worker.worker)
+app.command("queues")(jobs.queues)
+app.command("jobs")(jobs.jobs)
+app.add_typer(job.job, name="job")
+app.command("enqueue")(jobs.enqueue)
+app.command("cancel")(jobs.cancel)
 app.command("services")(services.services)
 app.add_typer(services.service, name="service")
 app.command("watch")(services.watch)

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
+from cli.app import app
 from notify.testing import wait_until
 from tests.servers import redis_cli
 
@@ -125,19 +127,5 @@ def test_operators_see_with_redis_cli_what_the_readme_says(shell: dict[str, str]
 def test_every_command_of_the_readme_exists(shell: dict[str, str]) -> None:
     listed = re.findall(r"^notify (\w+)", "".join(blocks("text")), re.MULTILINE)
     known = run("notify --help", {**shell, "COLUMNS": "200"})
-    assert set(listed) == {
-        "demo",
-        "up",
-        "serve",
-        "worker",
-        "services",
-        "service",
-        "watch",
-        "monitor",
-        "publish",
-        "listen",
-        "topics",
-        "spy",
-        "kill",
-    }
+    assert set(listed) == set(typer.main.get_group(app).commands)
     assert all(re.search(rf"\b{name}\b", known) for name in listed)

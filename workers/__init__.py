@@ -13,15 +13,19 @@ from workers.errors import (
     JobNotFoundError,
     JobRefusedError,
     ModuleLoadError,
+    QueueNotFoundError,
     StorageError,
     StorageKilledError,
     UnknownKeyError,
     WorkersError,
 )
+from workers.explain import explain
 from workers.jobs import Job, Outcome, current_bus, current_job
+from workers.overview import JobStatus, QueueInfo, find_jobs, queues
 from workers.pool import Pool, WorkerOptions
 from workers.preview import Stake, preview_loss
 from workers.queue import Queue
+from workers.requeue import requeue
 from workers.worker import Worker
 
 __all__ = [
@@ -33,11 +37,14 @@ __all__ = [
     "JobError",
     "JobNotFoundError",
     "JobRefusedError",
+    "JobStatus",
     "ModuleLoadError",
     "Outcome",
     "Policy",
     "Pool",
     "Queue",
+    "QueueInfo",
+    "QueueNotFoundError",
     "Stake",
     "StorageError",
     "StorageKilledError",
@@ -47,6 +54,10 @@ __all__ = [
     "WorkersError",
     "current_bus",
     "current_job",
+    "explain",
+    "find_jobs",
     "job",
     "preview_loss",
+    "queues",
+    "requeue",
 ]

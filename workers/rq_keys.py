@@ -4,9 +4,17 @@ from typing import Final
 
 from rq import Queue as RqQueue
 from rq.job import Job as RqJob
-from rq.registry import CanceledJobRegistry, DeferredJobRegistry, ScheduledJobRegistry, StartedJobRegistry
+from rq.registry import (
+    CanceledJobRegistry,
+    DeferredJobRegistry,
+    FailedJobRegistry,
+    FinishedJobRegistry,
+    ScheduledJobRegistry,
+    StartedJobRegistry,
+)
+from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
-__all__ = ["QUEUES", "canceled", "deferred", "job", "queue", "queue_name", "scheduled", "started"]
+__all__ = ["QUEUES", "canceled", "deferred", "failed", "finished", "job", "queue", "queue_name", "scheduled", "started", "workers"]
 
 QUEUES: Final = RqQueue.redis_queues_keys
 """The set of the keys of all queues."""
@@ -42,3 +50,16 @@ def scheduled(name: str) -> str:
 def started(name: str) -> str:
     """The executions of a queue's jobs that run, as ``<job>:<execution>``."""
     return StartedJobRegistry.key_template.format(name)
+
+
+def finished(name: str) -> str:
+    return FinishedJobRegistry.key_template.format(name)
+
+
+def failed(name: str) -> str:
+    return FailedJobRegistry.key_template.format(name)
+
+
+def workers(name: str) -> str:
+    """The set of the workers that listen to a queue."""
+    return WORKERS_BY_QUEUE_KEY % name
