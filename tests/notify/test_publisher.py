@@ -146,6 +146,7 @@ def test_a_key_publishes_once_and_gives_the_id_of_the_first(bus, another_bus, co
 
 @pytest.mark.parametrize(("key", "published"), [("k", 1), (None, 3)], ids=["with a key", "the twin without one"])
 def test_one_who_publishes_again_because_the_answer_was_lost_publishes_once_only_with_a_key(bus, proxy, collect, key, published):
+    """Experiment 8."""
     with notify.connect(proxy.url) as shaky, bus.subscribe("t") as events:
         proxy.lose_answers(2)
         for _ in range(2):
