@@ -37,6 +37,7 @@ from notify.errors import (
     SettingsError,
     StateError,
     SubscriptionError,
+    TopicTypeError,
     UnknownMessageError,
 )
 from notify.event import Event, Failure, Gap
@@ -108,6 +109,7 @@ __all__ = [
     "SubscriptionError",
     "Suspect",
     "TopicInfo",
+    "TopicTypeError",
     "UnknownMessageError",
     "Watch",
     "Withdrawn",

@@ -13,7 +13,7 @@ from redis.connection import parse_url
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from notify.errors import NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
+from notify.errors import ClosedError, NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
 from notify.settings import Settings, redact
 
 __all__ = ["Client", "open_client", "process_name"]
@@ -33,6 +33,7 @@ class Client(redis.Redis):
     """
 
     def __init__(self, connection_pool: redis.ConnectionPool, *, settings: Settings, owns_pool: bool = True) -> None:
+        self._is_closed = False
         super().__init__(connection_pool=connection_pool)
         self.settings = settings
         self.auto_close_connection_pool = owns_pool
@@ -52,7 +53,13 @@ class Client(redis.Redis):
 
     @contextmanager
     def translating(self, action: str) -> Iterator[None]:
-        """Turn redis-py's errors within the block into ours; ``action`` says what was being done."""
+        """Turn redis-py's errors within the block into ours; ``action`` says what was being done.
+
+        Raises:
+            ClosedError: the client was closed; redis-py would open another connection, and nobody would close that.
+        """
+        if self._is_closed:
+            raise ClosedError(f"the connection to {self.address} was closed before {action}: connect again")
         try:
             yield
         except NotifyError:
@@ -68,6 +75,7 @@ class Client(redis.Redis):
 
     def close(self) -> None:
         """Close the connections, also those to the Sentinels: redis-py leaves them open."""
+        self._is_closed = True
         super().close()
         manager = getattr(self.connection_pool, "sentinel_manager", None)
         if manager is not None and self.auto_close_connection_pool:

@@ -12,6 +12,7 @@
     ├── ClosedError                  used after close
     ├── EventError
     │   ├── InvalidTopicError
+    │   │   └── TopicTypeError       a topic that is no text
     │   ├── ContentsError            contents that JSON cannot hold
     │   ├── PayloadTooLargeError
     │   ├── PublisherFullError       a background publisher has no room for more
@@ -67,6 +68,7 @@ __all__ = [
     "SettingsError",
     "StateError",
     "SubscriptionError",
+    "TopicTypeError",
     "UnknownMessageError",
 ]
 
@@ -109,6 +111,10 @@ class EventError(NotifyError):
 
 class InvalidTopicError(EventError, ValueError):
     """A topic's name is empty, too long, or a pattern where one topic is needed."""
+
+
+class TopicTypeError(InvalidTopicError, TypeError):
+    """A topic is no text."""
 
 
 class ContentsError(EventError, TypeError):

@@ -29,8 +29,9 @@ class NotificationManager:
     """
 
     def __init__(self, client: Client, *, name: str, ttl_s: float) -> None:
-        self._client = client
-        self._scripts = Scripts(client)
+        # Of its own: when that is closed, its publishers are too.
+        self._client = client.clone(name=name)
+        self._scripts = Scripts(self._client)
         self._service = Service(self._scripts, name, provides=PROVIDES, ttl_s=ttl_s)
         self._subscriptions: dict[str, list[_Subscription]] = {}
         self._changing = threading.RLock()
@@ -42,7 +43,7 @@ class NotificationManager:
         return self._service.name
 
     def register_publisher(self, topic: str) -> Publisher:
-        """Make a topic known, and return what publishes on it; any number of publishers may share a topic."""
+        """Make a topic known, and return what publishes on it until the manager is closed; any number may share a topic."""
         self._check_open()
         publisher = Publisher(self._scripts, topic, source=self.name)
         self._scripts.know(topic)
@@ -125,7 +126,10 @@ class NotificationManager:
             subscription.close()
         for subscription in ending:
             subscription.join()
-        self._service.close()
+        try:
+            self._service.close()
+        finally:
+            self._client.close()
 
     def __enter__(self) -> "NotificationManager":
         return self.open()

@@ -64,6 +64,17 @@ def test_S10_the_events_of_each_of_four_threads_stay_in_order(bus):
     assert all([number for who, number in logged if who == one] == list(range(250)) for one in range(4))
 
 
+def test_S3_there_is_a_publisher_to_start_separately_or_to_use_as_a_context_manager(bus, collect):
+    with bus.subscribe("t") as events:
+        started = bus.background_publisher()
+        started.start()
+        started.put("t", 1)
+        started.close()
+        with bus.background_publisher() as publisher:
+            publisher.put("t", 2)
+        assert [event.contents for event in collect(events, 2)] == [1, 2]
+
+
 @pytest.mark.parametrize("topics", ["a", ["a"], ["a", "b"], ("a", "b", "c")])
 def test_S1_one_topic_or_several_are_accepted(bus, topics):
     with bus.background_publisher() as publisher:

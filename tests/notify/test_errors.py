@@ -98,6 +98,8 @@ def test_every_error_is_a_notify_error_that_says_what_it_means_and_is_exported()
         (notify.SettingsError, ValueError),
         (notify.ServerUnreachableError, ConnectionError),
         (notify.InvalidTopicError, ValueError),
+        (notify.TopicTypeError, TypeError),
+        (notify.TopicTypeError, ValueError),
         (notify.ContentsError, TypeError),
         (notify.PayloadTooLargeError, ValueError),
         (notify.EmptySubscriptionError, ValueError),

@@ -191,6 +191,19 @@ def test_M12_a_callback_that_cannot_be_called_is_refused(manager):
         manager.subscribe("client", "not callable", "t")
 
 
+def test_M12_subscribing_twice_and_unsubscribing_twice_are_told_as_such(bus, manager):
+    """Clients have names here: what the source told with False is told with an error, and changes nothing."""
+    calls = Calls()
+    manager.subscribe("client", calls, "t")
+    with pytest.raises(DuplicateClientNameError):
+        manager.subscribe("client", calls, "t")
+    bus.publish("t", 1)
+    assert calls.become([1])
+    manager.unsubscribe("client", "t")
+    with pytest.raises(NotSubscribedError):
+        manager.unsubscribe("client", "t")
+
+
 def test_L4_two_who_subscribe_under_one_name_at_once_are_one(manager):
     together, refused = threading.Barrier(8), []
 
@@ -282,6 +295,15 @@ def test_a_closed_manager_calls_nobody_leaves_no_thread_and_refuses(bus):
     for call in (lambda: manager.subscribe("client", calls, "t"), lambda: manager.register_publisher("t")):
         with pytest.raises(ClosedError, match="closed"):
             call()
+
+
+def test_a_publisher_of_a_closed_manager_publishes_nothing(bus):
+    with bus.manager() as manager:
+        publish = manager.register_publisher("t")
+        publish(1)
+    with pytest.raises(ClosedError, match="was closed before publishing on 't'"):
+        publish(2)
+    assert bus.redis.xlen(bus.keys.log("t")) == 1
 
 
 def test_a_client_that_missed_events_for_good_is_told_in_the_log_and_goes_on(bus, manager, caplog, monkeypatch):
