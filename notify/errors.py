@@ -31,6 +31,7 @@
     │       └── ServiceKilledError
     └── StateError
         ├── MissingKeyError          a field that is not there
+        ├── FieldValueError          a field whose value a step cannot be applied to
         ├── FencedError              a write of somebody whose service is gone
         └── ContendedError           an update that never met a quiet moment
 
@@ -49,6 +50,7 @@ __all__ = [
     "EmptySubscriptionError",
     "EventError",
     "FencedError",
+    "FieldValueError",
     "InvalidPositionError",
     "InvalidServiceError",
     "InvalidTopicError",
@@ -190,6 +192,10 @@ class MissingKeyError(StateError, KeyError):
 
     def __str__(self) -> str:
         return Exception.__str__(self)  # KeyError would show the repr of the message
+
+
+class FieldValueError(StateError, ValueError):
+    """A field of a state holds a value that the step cannot be applied to."""
 
 
 class FencedError(StateError):

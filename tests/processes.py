@@ -156,6 +156,18 @@ def read_then_write(url: str, times: str) -> None:
             state["n"] = value + 1
 
 
+def add_up(url: str, times: str) -> None:
+    """One who adds to a counter, and to a list, in one step each."""
+    with notify.connect(url) as bus:
+        state = bus.state("counter")
+        say("ready")
+        wait_for_go()
+        for number in range(int(times)):
+            state.increment("n", 3)
+            state.decrement("n")
+            state.append("list", [os.getpid(), number])
+
+
 def reader(url: str, store: str, *topics: str) -> None:
     """One who stores its position after each event that it dealt with, and begins where that was."""
     path = Path(store)
@@ -188,6 +200,7 @@ ROLES: dict[str, Callable[..., None]] = {
     "modify": modify,
     "read_then_write": read_then_write,
     "reader": reader,
+    "add_up": add_up,
 }
 
 if __name__ == "__main__":
