@@ -6,6 +6,7 @@
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import notify
+from notify.title import set_title
 
 WAIT_S = 15.0
+_RECEIVER = re.compile("-m notify.receiver|^notify: listener of")
 
 
 class Process:
@@ -87,7 +90,12 @@ class Process:
 
 def receivers(parent: int) -> list[int]:
     """The receiving processes that a process started and that still run."""
-    return [pid for pid, started_by, command in _running() if started_by == parent and "notify.receiver" in command]
+    return [pid for pid, started_by, command in _running() if started_by == parent and _RECEIVER.search(command)]
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process, or its title."""
+    return next(command.strip() for running, _, command in _running() if running == pid)
 
 
 def is_running(pid: int) -> bool:
@@ -193,6 +201,13 @@ def listener(url: str) -> None:
         wait_for_go()
 
 
+def titled(_url: str) -> None:
+    """One who was told an address on its command line, and hides it."""
+    set_title("storage")
+    say("ready")
+    wait_for_go()
+
+
 ROLES: dict[str, Callable[..., None]] = {
     "service": service,
     "user": user,
@@ -201,6 +216,7 @@ ROLES: dict[str, Callable[..., None]] = {
     "read_then_write": read_then_write,
     "reader": reader,
     "add_up": add_up,
+    "titled": titled,
 }
 
 if __name__ == "__main__":
