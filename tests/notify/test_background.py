@@ -228,6 +228,35 @@ def test_S15_one_event_that_is_refused_is_reported_and_the_next_are_sent(bus, ca
     assert "WRONGTYPE" in caplog.text
 
 
+def test_S15_events_that_we_have_no_permission_for_are_refused_alone_and_the_others_are_sent(own_server, connect_to, caplog):
+    bus = connect_to(own_server)
+    publisher = bus.background_publisher()
+    for number in range(100):
+        publisher.put("secret" if number in (0, 42, 99) else "t", number)
+    allowed = [f"~{key}" for key in ("notify:sent:*", "notify:topics", "notify:*:t")]
+    bus.redis.execute_command("ACL", "SETUSER", "default", "resetkeys", *allowed)
+    publisher.close()
+    assert (publisher.counters.sent, publisher.counters.refused) == (97, 3)
+    assert caplog.text.count("an event for 'secret' was refused and is lost: ") == 3
+    assert "permissions" in caplog.text
+    bus.redis.execute_command("ACL", "SETUSER", "default", "~*")
+    assert _logged(bus) == [number for number in range(100) if number not in (0, 42, 99)]
+
+
+def test_a_server_that_refuses_everybody_for_a_while_is_ridden_out_and_told_once(own_server, connect_to, caplog):
+    bus = connect_to(own_server)
+    bus.redis.config_set("maxmemory", 1)
+    with bus.background_publisher() as publisher:
+        for number in range(300):
+            publisher.put("t", number)
+        wait_until(lambda: "events wait for the server: " in caplog.text)
+        bus.redis.config_set("maxmemory", 0)
+    assert (publisher.counters.sent, publisher.counters.refused) == (300, 0)
+    assert _logged(bus) == list(range(300))
+    (told,) = [record for record in caplog.records if "events wait" in record.getMessage()]
+    assert (told.levelname, "maxmemory" in told.getMessage()) == ("ERROR", True)
+
+
 @pytest.mark.parametrize("contents", [0, False, {}, [], "", None])
 def test_S11_what_is_false_or_empty_can_be_put(bus, contents):
     with bus.background_publisher() as publisher:

@@ -211,6 +211,29 @@ def test_it_can_be_closed_by_its_own_callback(bus):
     assert not listener.is_open
 
 
+@pytest.mark.parametrize("then", ["stays open", "is closed again"])
+def test_it_can_be_opened_again_by_its_own_callback_and_nobody_is_called_twice_at_once(bus, then):
+    begun, ended = [], []
+
+    def reopen(event: notify.Event) -> None:
+        assert len(begun) == len(ended)
+        begun.append(event.contents)
+        if event.contents == 0:
+            assert (listener.close(), listener.open()) == (True, True)
+            for number in range(1, 20):
+                bus.publish("t", number)
+            wait_until(lambda: listener.waiting)
+            if then == "is closed again":
+                assert listener.close()
+        ended.append(event.contents)
+
+    with bus.listen("t", callback=reopen) as listener:
+        bus.publish("t", 0)
+        wait_until(lambda: len(ended) == (20 if then == "stays open" else 1), timeout_s=15)
+        assert listener.is_open is (then == "stays open")
+    assert begun == ended == list(range(20 if then == "stays open" else 1))
+
+
 @pytest.mark.parametrize("topic", ["t", "t*"])
 @pytest.mark.parametrize("had_events", [True, False])
 def test_a_receiver_that_is_killed_is_started_again_and_nothing_is_lost(bus, calls, caplog, topic, had_events):
