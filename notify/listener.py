@@ -198,13 +198,16 @@ class QueuedListener:
             self._end_process()  # closed meanwhile, by somebody who could not know of this one
 
     def _call_back(self, opened: int) -> None:
-        while True:
+        def is_wanted() -> bool:
+            return self._is_open and self._times_opened == opened
+
+        while is_wanted():
             # Opened again by its own callback, the thread of that one waits until this one's callback has returned.
             with self._calling:
                 with self._changed:
-                    while self._is_open and self._times_opened == opened and not self._items:
+                    while is_wanted() and not self._items:
                         self._changed.wait()
-                    if not self._is_open or self._times_opened != opened:
+                    if not is_wanted():
                         return
                     item = self._items.popleft()
                     self._changed.notify_all()

@@ -10,7 +10,7 @@ import redis
 from redis.sentinel import Sentinel
 
 import notify
-from notify import Gap, reception
+from notify import Gap
 from notify.testing import wait_until
 from tests.faults import Plain, Publishing, plain_subscriber
 from tests.sentinels import MASTER, Pair, Replicated
@@ -19,7 +19,8 @@ pytestmark = pytest.mark.slow
 
 RESUMES_S = 5.0
 """How long publishing may stand still when a master was killed."""
-TWO_PROBES_S = 2 * (reception.PROBE_AFTER_S + reception.PROBE_TIMEOUT_S)
+TWO_PROBES_S = 2 * 3.0
+"""A probe is a question after a second of silence, and two seconds for the answer."""
 
 
 @pytest.fixture

@@ -231,7 +231,12 @@ def test_it_can_be_opened_again_by_its_own_callback_and_nobody_is_called_twice_a
         bus.publish("t", 0)
         wait_until(lambda: len(ended) == (20 if then == "stays open" else 1), timeout_s=15)
         assert listener.is_open is (then == "stays open")
+        wait_until(lambda: _callers() == (then == "stays open"), what="the end of the first thread")
     assert begun == ended == list(range(20 if then == "stays open" else 1))
+
+
+def _callers() -> int:
+    return sum(thread.name == "notify-call-back" for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize("topic", ["t", "t*"])

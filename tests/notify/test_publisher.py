@@ -73,6 +73,21 @@ def test_M13_a_payload_of_a_megabyte_arrives_whole_and_once(server, bus, collect
     assert event.contents == text
 
 
+@pytest.mark.parametrize("way", ["publish", "publisher", "unlogged", "background"])
+def test_M13_a_payload_above_the_limit_is_told_with_the_limit_and_the_ways_out(bus, way):
+    unsent = bus.background_publisher()
+    publish = {
+        "publish": lambda contents: bus.publish("t", contents),
+        "publisher": bus.register_publisher("t"),
+        "unlogged": lambda contents: bus.publish_unlogged("t", contents),
+        "background": lambda contents: unsent.put("t", contents),
+    }[way]
+    with pytest.raises(notify.PayloadTooLargeError, match=r"the event for 't' has \d+ bytes, the limit is 65536: send less .*MAX_PAYLOAD"):
+        publish("x" * 65_536)
+    unsent.close()
+    assert not bus.redis.exists(bus.keys.log("t"))
+
+
 @pytest.mark.parametrize(
     ("retain_s", "lifetime_ms"), [(60, (59_000, 60_000)), (0.5, (1, 500)), (0.0001, (-2, 1)), (FOR_EVER, (-1, -1)), (-1, (-1, -1))]
 )
