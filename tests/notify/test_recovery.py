@@ -163,7 +163,7 @@ def test_a_server_that_is_frozen_for_6_seconds_is_noticed_within_three_and_then_
         frozen_at = time.monotonic()
         while "lost its connection" not in caplog.text:
             assert events.get(0.05) is None
-        assert time.monotonic() - frozen_at < 3.2
+        assert time.monotonic() - frozen_at < 3 + 0.5  # half a second for a busy machine
         while time.monotonic() - frozen_at < 6:
             assert events.get(0.5) is None
         own_server.thaw()
