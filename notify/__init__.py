@@ -6,6 +6,7 @@ Start with `connect`. The ``workers`` package adds jobs.
 from notify.background import BackgroundPublisher
 from notify.bus import Bus
 from notify.directory import Directory, ServiceInfo
+from notify.dispatcher import Dispatcher
 from notify.entry import connect
 from notify.errors import (
     ClosedError,
@@ -47,12 +48,16 @@ from notify.listener import QueuedListener
 from notify.manager import NotificationManager
 from notify.message import Message, Messages
 from notify.monitor import Monitor
+from notify.program import Program
 from notify.publisher import Publisher
+from notify.report import Report
 from notify.service import Service
 from notify.settings import Settings
 from notify.state import State
 from notify.strict_json import Json
 from notify.subscriber import Subscriber
+from notify.suspension import Suspension
+from notify.timers import Priority, Timer, Timers
 from notify.traffic import TopicInfo
 from notify.watch import Available, Change, Suspect, Watch, Withdrawn
 
@@ -66,6 +71,7 @@ __all__ = [
     "ContentsError",
     "Directory",
     "DirectoryError",
+    "Dispatcher",
     "DuplicateClientNameError",
     "DuplicateMessageError",
     "EmbeddedServerError",
@@ -91,9 +97,12 @@ __all__ = [
     "NotificationManager",
     "NotifyError",
     "PayloadTooLargeError",
+    "Priority",
+    "Program",
     "Publisher",
     "PublisherFullError",
     "QueuedListener",
+    "Report",
     "ServerError",
     "ServerRefusedError",
     "ServerUnreachableError",
@@ -110,6 +119,9 @@ __all__ = [
     "Subscriber",
     "SubscriptionError",
     "Suspect",
+    "Suspension",
+    "Timer",
+    "Timers",
     "TopicInfo",
     "TopicTypeError",
     "UnknownMessageError",
