@@ -19,6 +19,7 @@ from notify.errors import (
     EmptySubscriptionError,
     EventError,
     FencedError,
+    FieldValueError,
     InvalidPositionError,
     InvalidServiceError,
     InvalidTopicError,
@@ -38,6 +39,7 @@ from notify.errors import (
     SettingsError,
     StateError,
     SubscriptionError,
+    TopicTypeError,
     UnknownMessageError,
 )
 from notify.event import Event, Failure, Gap
@@ -78,6 +80,7 @@ __all__ = [
     "EventError",
     "Failure",
     "FencedError",
+    "FieldValueError",
     "Gap",
     "InvalidPositionError",
     "InvalidServiceError",
@@ -120,6 +123,7 @@ __all__ = [
     "Timer",
     "Timers",
     "TopicInfo",
+    "TopicTypeError",
     "UnknownMessageError",
     "Watch",
     "Withdrawn",

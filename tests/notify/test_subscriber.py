@@ -1,5 +1,7 @@
 """Receiving while all is well: what comes, in which order, how often, and how a subscription ends."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -61,6 +63,17 @@ def test_S5_a_star_is_all_topics(bus, collect):
 def test_S5_a_subscription_to_nothing_is_refused(bus, topics):
     with pytest.raises(EmptySubscriptionError, match=r"'\*' means all"):
         bus.subscribe(*topics)
+    with pytest.raises(InvalidTopicError):
+        bus.subscribe(topics)
+    with pytest.raises(InvalidTopicError):
+        bus.subscribe(None)
+
+
+def test_S5_python_without_assertions_refuses_it_as_well(server):
+    program = f"import notify\nwith notify.connect({server.url!r}) as bus: bus.subscribe()"
+    ended = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "EmptySubscriptionError: subscribe to at least one topic" in ended.stderr
 
 
 @pytest.mark.parametrize("topic", [None, "", "x" * 513, 5, "\ud800"])
