@@ -75,6 +75,7 @@ class Subscriber:
         self._positions = Positions(self._scripts)
         self._taken: dict[str, str] = {}
         self._ready: deque[Event | Gap] = deque()
+        self._missed: deque[Iterator[Event | Gap]] = deque()
         self._retained = 0
         self._closing = threading.Event()
         self._reading = threading.RLock()
@@ -110,14 +111,14 @@ class Subscriber:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._reading:
             while not self._closing.is_set():
-                if self._ready:
-                    item = self._take()
+                left_s = WAIT_S if deadline is None else max(0.0, min(WAIT_S, deadline - time.monotonic()))
+                if self._ready or self._missed:
+                    item = self._take(left_s)
                     if item is not None:
                         return item
                     continue
-                left_s = WAIT_S if deadline is None else min(WAIT_S, deadline - time.monotonic())
-                heard = self._receive(max(0.0, left_s))
-                if not heard and not self._ready and deadline is not None and time.monotonic() >= deadline:
+                heard = self._receive(left_s)
+                if not (heard or self._ready or self._missed) and deadline is not None and time.monotonic() >= deadline:
                     return None
             return None
 
@@ -208,9 +209,14 @@ class Subscriber:
         if tidings.pattern is not None and self._comes_otherwise(topic, tidings.pattern):
             return
         try:
-            self._ready.extend(self._positions.deliver(topic, tidings.payload))
+            led_to = self._positions.deliver(topic, tidings.payload)
         except ContentsError as exc:
             self._skip(topic, exc)
+            return
+        if isinstance(led_to, tuple):
+            self._ready.extend(led_to)
+        else:
+            self._missed.append(led_to)
 
     def _comes_otherwise(self, topic: str, pattern_channel: bytes) -> bool:
         """Whether the same event comes by name, or through a pattern before this one."""
@@ -218,14 +224,16 @@ class Subscriber:
         return topic in self._exact or (first is not None and pattern_channel.decode() != self._keys.channel(first))
 
     def _repair(self) -> None:
-        for topic in self._positions.moved(self._topics()):
-            self._ready.extend(self._positions.repair(topic))
+        # Read page by page as it is taken: a long log does not fill the memory.
+        self._missed.extend(self._positions.repair(topic) for topic in self._positions.moved(self._topics()))
         self._must_repair, self._repaired_at = False, time.monotonic()
         self._reception.recovered()
 
-    def _take(self) -> Event | Gap | None:
-        """The next item that is ready; ``None`` if it is one to pass over."""
-        item = self._ready.popleft()
+    def _take(self, patience_s: float) -> Event | Gap | None:
+        """The next item that is ready, or was missed; ``None`` if there was none after all, or it is one to pass over."""
+        item = self._ready.popleft() if self._ready else self._catch_up(patience_s)
+        if item is None:
+            return None
         if self._retained or isinstance(item, Gap) or item.id is None:
             self._taken[item.topic] = position_after(item, self._taken.get(item.topic, START))
             self._retained = max(0, self._retained - 1)
@@ -239,6 +247,19 @@ class Subscriber:
         except ContentsError as exc:
             self._skip(item.topic, exc)
             return None
+
+    def _catch_up(self, patience_s: float) -> Event | Gap | None:
+        """The next item of what was missed, read from the log."""
+        try:
+            item = next(self._missed[0], None)
+        except (redis.RedisError, ServerError, OSError) as exc:
+            self._missed.clear()
+            self._must_repair = True  # from where it got stuck
+            self._reception.pause(exc, at_most_s=patience_s)
+            return None
+        if item is None:
+            self._missed.popleft()
+        return item
 
     def _skip(self, topic: str, problem: ContentsError) -> None:
         """Pass over what cannot be read: counted each time, told the first time."""

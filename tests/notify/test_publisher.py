@@ -249,3 +249,17 @@ def test_what_cannot_be_published_cannot_be_published_unlogged_either(bus, topic
         with pytest.raises(error):
             bus.publish_unlogged(topic, contents)
         assert events.get(0.05) is None
+
+
+def test_what_nobody_may_be_told_is_not_logged_either(own_server, connect_to, collect):
+    """Without permission for the channel the event does not exist: the next one follows the one before."""
+    bus = connect_to(own_server)
+    with bus.subscribe("t") as events:
+        bus.publish("t", "before")
+        bus.redis.execute_command("ACL", "SETUSER", "default", "resetchannels")
+        with pytest.raises(notify.ServerRefusedError, match="refused while publishing on 't'"):
+            bus.publish("t", "forbidden")
+        bus.redis.execute_command("ACL", "SETUSER", "default", "allchannels")
+        bus.publish("t", "after")
+        assert [event.contents for event in collect(events, 2)] == ["before", "after"]
+    assert bus.redis.xlen(bus.keys.log("t")) == 2

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 import notify
-from notify import Gap, subscriber
+from notify import Gap, positions, subscriber
 from notify.scripts import Scripts
 from notify.testing import wait_until
 from tests.faults import Publishing, commands_during, cut, publish_and_cut, publish_unheard, trim
@@ -66,6 +66,28 @@ def test_one_who_reads_slower_than_the_server_s_buffer_allows_still_gets_everyth
             bus.publish("t", [number, "x" * 1000])
         assert not bus.redis.client_list(_type="pubsub")  # the server had enough of us
         assert [event.contents[0] for event in collect(events, 3000)] == list(range(3000))
+
+
+def test_a_long_log_is_read_page_by_page_as_it_is_taken(bus, collect):
+    """Experiment 5: what waits, waits in the log, and not in the memory of who is late."""
+    with bus.background_publisher() as publisher:
+        for number in range(3 * positions.PAGE):
+            publisher.put("t", number)
+    with bus.subscribe("t", since="start") as events:
+        commands = commands_during(bus.redis, lambda: [events.get(5) for _ in range(positions.PAGE)])
+        assert len([command for command in commands if "notify:log:t" in command]) == 1
+        assert [event.contents for event in collect(events, 2 * positions.PAGE)] == list(range(positions.PAGE, 3 * positions.PAGE))
+
+
+def test_what_comes_while_a_long_log_is_read_keeps_its_place(bus, collect):
+    for number in range(positions.PAGE + 10):
+        bus.publish("t", number)
+    with bus.subscribe("t", since="start") as events:
+        first = [events.get(5) for _ in range(3)]
+        for number in range(positions.PAGE + 10, positions.PAGE + 20):
+            bus.publish("t", number)
+        rest = collect(events, positions.PAGE + 17)
+        assert [event.contents for event in first + rest] == list(range(positions.PAGE + 20))
 
 
 @pytest.mark.usefixtures("_impatient")
