@@ -52,9 +52,10 @@ from notify.state import State
 from notify.strict_json import Json
 from notify.subscriber import Subscriber
 from notify.traffic import TopicInfo
-from notify.watch import Available, Change, Suspect, Watch, Withdrawn
+from notify.watch import Alarm, Available, Change, Suspect, Watch, Withdrawn
 
 __all__ = [
+    "Alarm",
     "Available",
     "BackgroundPublisher",
     "Bus",

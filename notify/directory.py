@@ -6,19 +6,21 @@ from typing import Any, Final
 
 import msgspec
 
+from notify.directory_scripts import DirectoryScripts, Incarnation
 from notify.errors import InvalidServiceError, ServiceNotFoundError
-from notify.event import Failure
 from notify.keys import SERVICES_TOPIC
 from notify.scripts import Scripts
 from notify.settings import MAX_TTL_S
-from notify.strict_json import Json
 from notify.subscriber import Subscriber
 from notify.topic import is_pattern
-from notify.watch import Watch
+from notify.watch import Wanted, Watch
 
-__all__ = ["Directory", "End", "ServiceInfo", "check_metadata", "check_name", "check_ttl"]
+__all__ = ["Directory", "End", "ServiceInfo", "check_address", "check_metadata", "check_name", "check_ttl"]
 
 MAX_NAME_BYTES: Final = 256
+
+PAGE: Final = 1_000
+"""Services read from an index at once, at the most."""
 
 
 class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,8 +30,11 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
         name: its unique name.
         incarnation: grows with every registration; tells a service that came back from the one that went.
         provides: its capabilities.
+        groups: the groups it is in.
         state: ``alive``, or ``suspect`` when heartbeats are missing.
+        flaps: how often it was suspected and came back; many mean that its ttl is too short, or its process too busy.
         host, pid: where it runs.
+        address: where it can be reached, if it says so.
         ttl_s: seconds of silence after which it is withdrawn.
         registered, last_beat: by the server's clock.
         metadata: what it says of itself.
@@ -38,9 +43,12 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     incarnation: int
     provides: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
     state: str = "alive"
+    flaps: int = 0
     host: str = ""
     pid: int = 0
+    address: str = ""
     ttl_s: float = 0.0
     registered: datetime
     last_beat: datetime
@@ -60,7 +68,7 @@ class Directory:
     """Finds services. All answers come from the server at the moment of asking."""
 
     def __init__(self, scripts: Scripts) -> None:
-        self._scripts = scripts
+        self._scripts = DirectoryScripts(scripts.client)
         self._keys = scripts.keys
         self._client = scripts.client
 
@@ -77,35 +85,30 @@ class Directory:
             )
         return found[0]
 
-    def find(self, predicate: Callable[[ServiceInfo], bool] | None = None, *, provides: str | None = None) -> ServiceInfo:
+    def find(
+        self, predicate: Callable[[ServiceInfo], bool] | None = None, *, provides: str | None = None, group: str | None = None
+    ) -> ServiceInfo:
         """Return the first service, in the order of registration, that fits.
 
         Args:
             predicate: any condition on its description.
             provides: a capability it must have; answered from an index, whatever the number of services.
+            group: a group it must be in; answered from an index as well.
 
         Raises:
             ServiceNotFoundError: none fits.
         """
-        for service in self.find_all(predicate, provides=provides):
+        for service in self._search(predicate, provides, group, at_once=1):
             return service
-        wanted = f"that provides {provides!r}" if provides is not None else "that fits"
-        raise ServiceNotFoundError(f"no service {wanted} is registered at {self._client.address} (notify services lists who is)")
+        wanted = [f"provides {provides!r}"] * (provides is not None) + [f"is in the group {group!r}"] * (group is not None)
+        which = " and ".join(wanted) or "fits"
+        raise ServiceNotFoundError(f"no service that {which} is registered at {self._client.address} (notify services lists who is)")
 
-    def find_all(self, predicate: Callable[[ServiceInfo], bool] | None = None, *, provides: str | None = None) -> list[ServiceInfo]:
+    def find_all(
+        self, predicate: Callable[[ServiceInfo], bool] | None = None, *, provides: str | None = None, group: str | None = None
+    ) -> list[ServiceInfo]:
         """Return every service that fits, in the order of registration; arguments as for `find`."""
-        if provides is not None and not _is_text(provides):
-            return []
-        with self._client.translating("searching the directory"):
-            names: Any = (
-                self._client.smembers(self._keys.services)
-                if provides is None
-                else self._client.zrange(self._keys.provides(provides), 0, -1)
-            )
-        services = self._fetch([name.decode() for name in names])
-        # The index may hold a name whose owner vanished without a word; the description of a successor decides.
-        fitting = (s for s in services if (provides is None or provides in s.provides) and (predicate is None or predicate(s)))
-        return sorted(fitting, key=lambda s: s.incarnation)
+        return list(self._search(predicate, provides, group, at_once=PAGE))
 
     def __iter__(self) -> Iterator[ServiceInfo]:
         return iter(self.find_all())
@@ -126,38 +129,26 @@ class Directory:
             ServiceNotFoundError: there is no such service, or it went meanwhile.
         """
         service = self.lookup(name)
-        event_id = self.withdraw(name, service.incarnation, provides=service.provides, reason="killed", why=why)
+        event_id = self.withdraw(name, service.incarnation, reason="killed", why=why)
         if event_id is None:
             raise ServiceNotFoundError(f"the service {name!r} went before it could be killed")
         return event_id
 
-    def withdraw(
-        self, name: str, incarnation: int, *, provides: Iterable[str], reason: str, why: str = "", only_if_due: bool = False
-    ) -> str | None:
+    def withdraw(self, name: str, incarnation: int, *, reason: str, why: str = "", only_if_due: bool = False) -> str | None:
         """Take one incarnation of a service out of the directory and announce it, also on its status topic.
 
         Args:
             name: which service.
             incarnation: only this one is hit, never its successor.
-            provides: its capabilities.
             reason: ``withdrawn``, ``killed`` or ``expired``.
             why: in words.
-            only_if_due: only if its deadline has passed, by the server's clock.
+            only_if_due: only if its deadline has passed, by the server's clock, and no grace holds it.
 
         Returns:
             The id of the status event, or ``None`` if this incarnation was gone already.
         """
-        change: Json = {"change": "withdrawn", "service": name, "incarnation": incarnation, "reason": reason, "why": why}
-        return self._scripts.withdraw(
-            name,
-            incarnation,
-            reason=reason,
-            why=why,
-            only_if_due=only_if_due,
-            provides=sorted(provides),
-            announcement=self._scripts.body(SERVICES_TOPIC, change),
-            status=self._scripts.body(self._keys.status_topic(name), _failure(name, reason, why)),
-        )
+        (event_id,) = self._scripts.withdraw([Incarnation(name, incarnation)], reason=reason, why=why, only_if_due=only_if_due)
+        return event_id
 
     def last_end(self, name: str) -> End | None:
         """Return how the last service of that name ended; ``None`` if none did within a day."""
@@ -168,21 +159,59 @@ class Directory:
         text = {key.decode(): value.decode() for key, value in row.items()}
         return End(int(text["incarnation"]), text["reason"], text["why"], text["event"]) if text else None
 
-    def watch(self, *names: str) -> Watch:
+    def watch(self, *names: str, provides: str | None = None, group: str | None = None) -> Watch:
         """Follow who comes and goes.
 
         Args:
             names: the services to follow; none means all.
+            provides: only those with this capability.
+            group: only those in this group, while they are in it.
 
         Returns:
-            An iterable context manager of `Available`, `Suspect` and `Withdrawn`; who is there already comes first.
+            An iterable context manager of `Available`, `Suspect` and `Withdrawn`; who is there already comes first. One
+            that follows all services also yields `Alarm`.
         """
-        wanted = frozenset(names)
+        wanted = Wanted(frozenset(names), provides, group)
 
         def present() -> dict[str, int]:
-            return {service.name: service.incarnation for service in self if not wanted or service.name in wanted}
+            found = self.find_all(lambda service: not names or service.name in names, provides=provides, group=group)
+            return {service.name: service.incarnation for service in found}
 
         return Watch(Subscriber(self._client, [SERVICES_TOPIC], name="watch"), present, wanted)
+
+    def _search(
+        self, predicate: Callable[[ServiceInfo], bool] | None, provides: str | None, group: str | None, *, at_once: int
+    ) -> Iterator[ServiceInfo]:
+        """Those that fit, in the order of registration; from an index they are read a few at a time, ``at_once`` at first."""
+        if not all(part is None or _is_text(part) for part in (provides, group)):
+            return
+        if provides is None and group is None:
+            with self._client.translating("searching the directory"):
+                everybody: Any = self._client.smembers(self._keys.services)
+            pages = iter([[name.decode() for name in everybody]])
+        else:
+            pages = self._pages(self._keys.group(group) if provides is None and group else self._keys.provides(provides or ""), at_once)
+        for names in pages:
+            # The index may hold a name whose owner vanished without a word; the description of a successor decides.
+            fitting = [
+                service
+                for service in self._fetch(names)
+                if (provides is None or provides in service.provides) and (group is None or group in service.groups)
+            ]
+            for service in sorted(fitting, key=lambda s: s.incarnation):
+                if predicate is None or predicate(service):
+                    yield service
+
+    def _pages(self, index: str, at_once: int) -> Iterator[list[str]]:
+        """The names in an index, in the order of registration; who comes or goes meanwhile moves nobody else."""
+        after = "-inf"
+        while True:
+            with self._client.translating("searching the directory"):
+                rows: Any = self._client.zrangebyscore(index, after, "+inf", start=0, num=at_once, withscores=True)
+            yield [name.decode() for name, _ in rows]
+            if len(rows) < at_once:
+                return
+            after, at_once = f"({rows[-1][1]:.0f}", min(PAGE, at_once * 10)
 
     def _fetch(self, names: Iterable[str]) -> list[ServiceInfo]:
         with self._client.translating("reading the directory"), self._client.pipeline(transaction=False) as pipe:
@@ -193,7 +222,7 @@ class Directory:
 
 
 def check_name(name: object, *, what: str = "a service's name") -> str:
-    """Return the name if a service, or a capability, can be called that.
+    """Return the name if a service, a capability or a group can be called that.
 
     Raises:
         InvalidServiceError: it is no text, empty, over 256 bytes, or holds a space, a control character or what makes a
@@ -222,6 +251,13 @@ def check_metadata(metadata: object) -> dict[str, str]:
     return dict(metadata)
 
 
+def check_address(address: object) -> str:
+    """Return the address if a service can say that of itself, else raise `InvalidServiceError`."""
+    if not isinstance(address, str) or not address.isprintable() or len(address.encode()) > MAX_NAME_BYTES:
+        raise InvalidServiceError(f"an address is text of at most {MAX_NAME_BYTES} bytes without control characters, not {address!r}")
+    return address
+
+
 def _is_text(value: object) -> bool:
     """Whether it can be part of a key at all."""
     return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
@@ -235,9 +271,12 @@ def _read(row: dict[bytes, bytes]) -> ServiceInfo | None:
             name=text["name"],
             incarnation=int(text["incarnation"]),
             provides=frozenset(msgspec.json.decode(text.get("provides", "[]"), type=list[str])),
+            groups=frozenset(msgspec.json.decode(text.get("groups", "[]"), type=list[str])),
             state=text.get("state", "alive"),
+            flaps=int(text.get("flaps", "0")),
             host=text.get("host", ""),
             pid=int(text.get("pid", "0")),
+            address=text.get("address", ""),
             ttl_s=int(text.get("ttl_ms", "0")) / 1000,
             registered=datetime.fromtimestamp(int(text.get("registered_ms", "0")) / 1000, UTC),
             last_beat=datetime.fromtimestamp(int(text.get("beat_ms", "0")) / 1000, UTC),
@@ -245,9 +284,3 @@ def _read(row: dict[bytes, bytes]) -> ServiceInfo | None:
         )
     except (KeyError, ValueError, OverflowError, msgspec.DecodeError):
         return None
-
-
-def _failure(name: str, reason: str, why: str) -> Failure:
-    """The end of a service as its status topic tells it, for example ``StorageKilledError: storage killed``."""
-    label = "".join(part[:1].upper() + part[1:] for part in name.replace("-", "_").split("_"))
-    return Failure(f"{label}{reason.capitalize()}Error", f"{name} {reason}" + (f": {why}" if why else ""), fatal=True)

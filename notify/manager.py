@@ -8,6 +8,7 @@ from typing import Final
 from notify.connection import Client
 from notify.errors import ClosedError, DuplicateClientNameError, NotSubscribedError
 from notify.event import Event
+from notify.heartbeat import Heart
 from notify.publisher import Publisher
 from notify.scripts import Scripts
 from notify.service import Service
@@ -28,10 +29,10 @@ class NotificationManager:
     ``directory.find(provides="register_publisher")``. Made by `Bus.manager`; use it as a context manager.
     """
 
-    def __init__(self, client: Client, *, name: str, ttl_s: float) -> None:
+    def __init__(self, client: Client, *, name: str, ttl_s: float, heart: Heart | None = None) -> None:
         self._client = client
         self._scripts = Scripts(client)
-        self._service = Service(self._scripts, name, provides=PROVIDES, ttl_s=ttl_s)
+        self._service = Service(self._scripts, name, provides=PROVIDES, ttl_s=ttl_s, heart=heart)
         self._subscriptions: dict[str, list[_Subscription]] = {}
         self._changing = threading.RLock()
         self._closed = False

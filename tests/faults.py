@@ -6,6 +6,7 @@ from typing import Any
 import redis
 
 import notify
+from notify.keys import parse_due_member
 from notify.scripts import Scripts
 
 
@@ -29,8 +30,8 @@ def trim(bus: notify.Bus, topic: str, *, keep: int) -> None:
 
 
 def everything(client: redis.Redis) -> dict[bytes, bytes | None]:
-    """All that the server holds: each key with its value, serialised."""
-    return {key: client.dump(key) for key in client.scan_iter()}
+    """All that the server holds, but for the note of the last sweep: each key with its value, serialised."""
+    return {key: client.dump(key) for key in client.scan_iter() if not key.endswith(b":sweep")}
 
 
 def commands_during(client: redis.Redis, action: Callable[[], object]) -> list[str]:
@@ -46,6 +47,29 @@ def commands_during(client: redis.Redis, action: Callable[[], object]) -> list[s
             if command["client_type"] != "lua":
                 commands.append(command["command"])
     return commands
+
+
+def beat(service: notify.Service) -> None:
+    """Send the heartbeat of a service now."""
+    service._heart.turn([service])
+
+
+def let_pass(bus: notify.Bus, seconds: float) -> None:
+    """Turn back all times that the directory keeps: as if so many seconds had passed, with somebody sweeping all the while."""
+    client, keys, ms = bus.redis, bus.keys, round(seconds * 1000)
+    members: Any = client.zrange(keys.due, 0, -1)
+    for member in members:
+        client.zincrby(keys.due, -ms, member)
+        _turn_back(client, keys.service(parse_due_member(member.decode())[0]), ("beat_ms", "told_ms"), ms)
+    _turn_back(client, keys.sweep, ("grace_ms", "held_ms", "duty_ms", "slot_ms"), ms)
+    client.hset(keys.sweep, "at_ms", server_ms(client))
+    client.expire(keys.sweep, 86_400)
+
+
+def _turn_back(client: redis.Redis, key: str, fields: tuple[str, ...], ms: int) -> None:
+    for field in fields:
+        if client.hexists(key, field):
+            client.hincrby(key, field, -ms)
 
 
 def server_ms(client: redis.Redis) -> int:

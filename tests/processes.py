@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import notify
+from notify.monitor import Monitor
+from notify.scripts import Scripts
 
 WAIT_S = 15.0
 
@@ -118,6 +120,18 @@ def service(url: str, name: str, ttl_s: str) -> None:
         wait_for_go()
 
 
+def sweeper(url: str) -> None:
+    """One who sweeps until nobody is left; it says how many sweeps found somebody."""
+    with notify.connect(url) as bus:
+        monitor = Monitor(Scripts(bus.redis))
+        say("ready")
+        wait_for_go()
+        found = 0
+        while bus.redis.exists(bus.keys.due):
+            found += monitor.sweep() == 0.0
+        say(found)
+
+
 def user(home: str) -> None:
     """One who uses the private server in ``home``."""
     say("ready")
@@ -183,6 +197,7 @@ def listener(url: str) -> None:
 
 ROLES: dict[str, Callable[..., None]] = {
     "service": service,
+    "sweeper": sweeper,
     "user": user,
     "listener": listener,
     "modify": modify,

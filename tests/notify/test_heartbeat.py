@@ -10,11 +10,12 @@ import pytest
 
 import notify
 from notify import Available, Failure, ServiceKilledError, Withdrawn
+from notify.directory_scripts import Beat, DirectoryScripts
 from notify.monitor import Monitor
 from notify.scripts import Scripts
 from notify.service import Service
 from notify.testing import wait_until
-from tests.faults import server_ms
+from tests.faults import beat, everything, server_ms
 
 
 def test_a_heartbeat_keeps_a_service_for_many_times_its_ttl(bus):
@@ -85,11 +86,11 @@ def test_N5_a_service_that_was_only_unreachable_comes_back_as_a_higher_incarnati
 def test_an_old_withdrawal_never_hits_the_incarnation_that_came_back(bus):
     with bus.service("s", ttl_s=3600, provides={"work"}) as service:
         first = service.incarnation
-        assert bus.directory.withdraw("s", first, provides={"work"}, reason="expired")
-        service._beat()
+        assert bus.directory.withdraw("s", first, reason="expired")
+        beat(service)
         assert service.incarnation > first
         for reason in ("expired", "killed", "withdrawn"):
-            assert bus.directory.withdraw("s", first, provides={"work"}, reason=reason) is None
+            assert bus.directory.withdraw("s", first, reason=reason) is None
         assert bus.directory.find(provides="work").incarnation == service.incarnation
         service.state["f"] = 1
         service.kill(purge=True)
@@ -97,13 +98,15 @@ def test_an_old_withdrawal_never_hits_the_incarnation_that_came_back(bus):
 
 def test_a_heartbeat_of_the_old_incarnation_does_not_revive_it(bus):
     with bus.service("s", ttl_s=3600) as service:
-        scripts, first = Scripts(bus.redis), service.incarnation
-        bus.directory.withdraw("s", first, provides=(), reason="expired")
-        service._beat()
-        beat = {"ttl_ms": 1000, "suspect_ms": 600, "announcement": b"{}"}
-        assert scripts.beat("s", first, **beat) == "expired"
-        assert scripts.beat("s", service.incarnation, **beat) == "alive"
-        assert scripts.beat("never was", 1, **beat) == "gone"
+        scripts, first = DirectoryScripts(bus.redis), service.incarnation
+        bus.directory.withdraw("s", first, reason="expired")
+        beat(service)
+        later = service.incarnation
+        beats = [Beat("s", first, 1000), Beat("s", later, 1000), Beat("s", later + 1, 1000), Beat("never was", 1, 1000)]
+        before = everything(bus.redis)
+        assert scripts.beat(beats) == ["expired", "alive", "gone", "gone"]
+        assert everything(bus.redis).keys() == before.keys()
+        assert bus.directory.lookup("s").incarnation == later
 
 
 def test_a_service_that_was_killed_from_outside_notices_and_tells_why(bus, another_bus, collect):
@@ -121,7 +124,7 @@ LOSSES: dict[str, Callable[[notify.Bus, Service], object]] = {
     "all data": lambda bus, _: bus.redis.flushall(),
     "its description": lambda bus, service: bus.redis.delete(bus.keys.service(service.name)),
     "its deadline": lambda bus, service: bus.redis.zrem(bus.keys.due, f"{service.name}#{service.incarnation}"),
-    "its registration": lambda bus, service: bus.directory.withdraw(service.name, service.incarnation, provides=(), reason="expired"),
+    "its registration": lambda bus, service: bus.directory.withdraw(service.name, service.incarnation, reason="expired"),
 }
 
 
@@ -133,7 +136,7 @@ def test_a_service_that_the_directory_lost_registers_again_under_its_name(bus, l
         service = second if name == "s-2" else namesake
         first = service.incarnation
         lose(bus, service)
-        service._beat()
+        beat(service)
         assert (service.name, service.name in bus.directory) == (name, True)
         assert service.incarnation > first
         assert bus.directory.lookup(name).incarnation == service.incarnation
@@ -143,16 +146,16 @@ def test_a_service_that_the_directory_lost_registers_again_under_its_name(bus, l
 
 def test_a_service_whose_name_was_taken_while_it_was_away_gets_another(bus):
     with bus.service("s", ttl_s=3600) as service:
-        bus.directory.withdraw("s", service.incarnation, provides=(), reason="expired")
+        bus.directory.withdraw("s", service.incarnation, reason="expired")
         with bus.service("s", ttl_s=3600) as usurper:
-            service._beat()
+            beat(service)
             assert (service.name, usurper.name) == ("s-2", "s")
 
 
 def test_an_exclusive_service_waits_for_its_name_and_takes_it_when_it_is_free(bus, caplog):
     with bus.service("s", ttl_s=0.15, exclusive=True) as service:
         first = service.incarnation
-        bus.directory.withdraw("s", first, provides=(), reason="expired")
+        bus.directory.withdraw("s", first, reason="expired")
         with bus.service("s", ttl_s=3600):
             wait_until(lambda: "'s' cannot come back yet" in caplog.text)
             assert service.incarnation == first
@@ -163,7 +166,7 @@ def test_an_exclusive_service_waits_for_its_name_and_takes_it_when_it_is_free(bu
 def test_a_kill_that_falls_into_a_comeback_ends_the_service_for_good(bus, monkeypatch, collect):
     """The race: the heartbeat has registered it again and is about to report so."""
     service = bus.service("s", ttl_s=3600).open()
-    bus.directory.withdraw("s", service.incarnation, provides=(), reason="expired")
+    bus.directory.withdraw("s", service.incarnation, reason="expired")
     report, killing = Service.report, threading.Thread(target=service.kill, args=("now",))
 
     def be_killed_and_report(self: Service, contents: object) -> str:
@@ -172,7 +175,7 @@ def test_a_kill_that_falls_into_a_comeback_ends_the_service_for_good(bus, monkey
         return report(self, contents)
 
     monkeypatch.setattr(Service, "report", be_killed_and_report)
-    service._beat()
+    beat(service)
     assert service.wait(0)
     assert "s" not in bus.directory
     with pytest.raises(ServiceKilledError):
@@ -193,7 +196,7 @@ def test_a_service_outlives_its_server(own_server, connect_to, caplog):
 def test_a_heartbeat_extends_the_life_of_the_description(bus):
     with bus.service("s", ttl_s=3600) as service:
         bus.redis.expire(bus.keys.service("s"), 10)
-        service._beat()
+        beat(service)
         assert bus.redis.ttl(bus.keys.service("s")) > 3600
 
 
@@ -202,4 +205,4 @@ def test_closing_a_service_does_not_wait_for_its_next_heartbeat(bus):
     before = time.monotonic()
     service.close()
     assert time.monotonic() - before < 1
-    assert not [thread for thread in threading.enumerate() if thread.name == "notify-heartbeat-s"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "notify-heart"]
