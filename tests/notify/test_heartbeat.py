@@ -5,17 +5,18 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
 import notify
-from notify import Available, Failure, ServiceKilledError, Withdrawn
+from notify import Available, Failure, ServiceKilledError, Suspect, Withdrawn
 from notify.directory_scripts import Beat, DirectoryScripts
-from notify.monitor import Monitor
+from notify.monitor import INTERVAL_S, Monitor
 from notify.scripts import Scripts
 from notify.service import Service
 from notify.testing import wait_until
-from tests.faults import beat, everything, server_ms
+from tests.faults import beat, commands_during, everything, server_ms
 
 
 def test_a_heartbeat_keeps_a_service_for_many_times_its_ttl(bus):
@@ -37,8 +38,8 @@ def _last_beat_ms(bus: notify.Bus, name: str) -> int | None:
     return beat and int(beat)
 
 
-def test_a_killed_process_is_withdrawn_once_between_ttl_and_ttl_and_a_second_later(bus, server, start, collect):
-    """Several monitors look out for it: that of its bus went with it, those of others do it, and only one is first."""
+def test_a_killed_process_is_withdrawn_once_between_ttl_and_ttl_and_a_sweep_and_half_a_second(bus, server, start, collect):
+    """Experiment 14. Several monitors look out for it: that of its bus went with it, those of others do it, and only one is first."""
     ttl_s = 0.6
     process = start("service", server.url, "storage", ttl_s)
     incarnation = process.told()["incarnation"]
@@ -59,8 +60,116 @@ def test_a_killed_process_is_withdrawn_once_between_ttl_and_ttl_and_a_second_lat
     end = bus.directory.last_end("storage")
     assert (end.incarnation, end.reason, end.why, end.event) == (incarnation, "expired", "no heartbeat", fatal.id)
     withdrawn_ms = int(bus.redis.hget(bus.keys.tombstone("storage"), "at_ms"))
-    assert ttl_s * 1000 <= withdrawn_ms - last_beat_ms <= ttl_s * 1000 + 1000
+    assert ttl_s * 1000 <= withdrawn_ms - last_beat_ms <= ttl_s * 1000 + INTERVAL_S * 1000 + 500
     assert "storage" not in bus.directory
+
+
+def test_the_twin_a_killed_process_that_nobody_sweeps_is_offered_for_ever(bus, server, start):
+    """What the sweep is for: a deadline alone takes nobody out."""
+    process = start("unswept_services", server.url, "storage", 0.3)
+    process.told()
+    process.kill()
+    bound_ms = _last_beat_ms(bus, "storage") + 300 + INTERVAL_S * 1000 + 500
+    wait_until(lambda: server_ms(bus.redis) > bound_ms)
+    assert bus.directory.lookup("storage").state == "alive"
+    monitor = Monitor(Scripts(bus.redis))
+    wait_until(lambda: monitor.sweep() is not None and "storage" not in bus.directory)
+
+
+@pytest.mark.parametrize("ahead_s", [3600, -3600])
+def test_a_client_s_clock_that_is_an_hour_wrong_has_no_effect(bus, server, start, ahead_s):
+    """Experiment 19: heartbeats, sweeps and withdrawals go by the server's clock."""
+    ttl_s = 0.6
+    with bus.service("right", ttl_s=ttl_s) as right, bus.directory.watch() as changes:
+        assert changes.get(5) == Available("right", right.incarnation)
+        process = start("skewed_service", server.url, "wrong", ttl_s, ahead_s)  # it sweeps as well
+        incarnation = process.told()["incarnation"]
+        assert changes.get(5) == Available("wrong", incarnation)
+        registered_ms = server_ms(bus.redis)
+        wait_until(lambda: server_ms(bus.redis) > registered_ms + 3 * ttl_s * 1000)
+        for name in ("right", "wrong"):
+            assert abs(server_ms(bus.redis) - _last_beat_ms(bus, name)) < ttl_s * 1000
+        assert changes.get(0) is None
+        process.kill()
+        last_beat_ms = _last_beat_ms(bus, "wrong")
+        assert changes.get(5) == Suspect("wrong", incarnation)
+        assert changes.get(5) == Withdrawn("wrong", incarnation, "expired", "no heartbeat")
+        withdrawn_ms = int(bus.redis.hget(bus.keys.tombstone("wrong"), "at_ms"))
+        assert ttl_s * 1000 <= withdrawn_ms - last_beat_ms <= ttl_s * 1000 + INTERVAL_S * 1000 + 500
+
+
+@pytest.mark.parametrize("ahead_s", [3600, -3600])
+def test_the_twin_a_directory_that_goes_by_the_clocks_of_clients_loses_the_living_or_keeps_the_dead(bus, ahead_s):
+    def beat(name: str, clock_s: float) -> None:
+        bus.redis.zadd("naive", {name: clock_s})
+
+    def sweep(clock_s: float, ttl_s: float) -> None:
+        bus.redis.zremrangebyscore("naive", "-inf", clock_s - ttl_s)
+
+    beat("alive", time.time())
+    beat("dead", time.time() - 60)
+    sweep(time.time() + ahead_s, ttl_s=5)
+    assert bus.redis.zrange("naive", 0, -1) == ([] if ahead_s > 0 else [b"dead", b"alive"])
+    bus.redis.delete("naive")
+
+
+def test_a_beat_in_somebody_else_s_name_is_refused_and_changes_nothing(bus):
+    with bus.service("s", ttl_s=3600) as service:
+        before = everything(bus.redis)
+        wrong = [service.incarnation - 1, service.incarnation + 1, 0]
+        assert DirectoryScripts(bus.redis).beat([Beat("s", incarnation, 60_000) for incarnation in wrong]) == ["gone"] * 3
+        assert everything(bus.redis) == before
+
+
+def test_P7_all_services_of_a_process_beat_in_one_round_trip_and_by_one_thread(bus):
+    with ExitStack() as stack:
+        services = [stack.enter_context(bus.service(f"s{number}", ttl_s=3600)) for number in range(50)]
+        manager = stack.enter_context(bus.manager())
+        before = [_last_beat_ms(bus, service.name) for service in services]
+        wait_until(lambda: server_ms(bus.redis) > max(before))
+        commands = commands_during(bus.redis, lambda: services[0]._heart.turn(services))
+        assert len([command for command in commands if "s49" in command]) == 1
+        assert all(_last_beat_ms(bus, service.name) > max(before) for service in services)
+        assert len([thread for thread in threading.enumerate() if thread.name == "notify-heart"]) == 1
+        assert manager.name in bus.directory
+    wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "notify-heart"])
+
+
+def test_services_of_one_process_drift_into_one_heartbeat(bus):
+    """Each begins at a time of its own; whoever would be due within the jitter goes along."""
+    with ExitStack() as stack:
+        services = [stack.enter_context(bus.service(f"s{number}", ttl_s=0.9)) for number in range(20)]
+        wait_until(lambda: len({_last_beat_ms(bus, service.name) for service in services}) == 1, timeout_s=20)
+
+
+def test_who_leaves_and_who_stays_in_a_heart_does_not_disturb_the_others(bus):
+    with bus.service("stays", ttl_s=0.3) as stays:
+        for number in range(20):
+            with bus.service(f"s{number}", ttl_s=0.3) as service:
+                if number % 2:
+                    service.kill()
+        wait_until(lambda: server_ms(bus.redis) > _last_beat_ms(bus, "stays"))
+        last_ms = _last_beat_ms(bus, "stays")
+        wait_until(lambda: _last_beat_ms(bus, "stays") > last_ms)
+        assert stays.incarnation == bus.directory.lookup("stays").incarnation
+
+
+def test_one_service_that_cannot_come_back_does_not_stop_the_heart_of_the_others(bus, monkeypatch, caplog):
+    with bus.service("good", ttl_s=0.3), bus.service("bad", ttl_s=0.3) as bad:
+        monkeypatch.setattr(bad, "lost", lambda answer: 1 / 0)
+        bus.directory.withdraw("bad", bad.incarnation, reason="expired")
+        wait_until(lambda: "'bad' was expired and failed to deal with it" in caplog.text)
+        last_ms = _last_beat_ms(bus, "good")
+        wait_until(lambda: _last_beat_ms(bus, "good") > last_ms)
+
+
+def test_a_bus_that_is_closed_stops_the_hearts_of_services_that_were_left_open(server, bus, start):
+    with notify.connect(server.url) as other:
+        left = other.service("left", ttl_s=0.2).open()
+    assert not [thread for thread in threading.enumerate() if thread.name == "notify-heart"]
+    monitor = Monitor(Scripts(bus.redis))
+    wait_until(lambda: monitor.sweep() is not None and "left" not in bus.directory)
+    assert not left.wait(0)
 
 
 def test_N5_a_service_that_was_only_unreachable_comes_back_as_a_higher_incarnation_with_its_state(bus, server, start, collect):
