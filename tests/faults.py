@@ -54,16 +54,19 @@ def beat(service: notify.Service) -> None:
     service._heart.turn([service])
 
 
-def let_pass(bus: notify.Bus, seconds: float) -> None:
-    """Turn back all times that the directory keeps: as if so many seconds had passed, with somebody sweeping all the while."""
+def let_pass(bus: notify.Bus, seconds: float, *, swept: bool = True) -> None:
+    """Turn back all times that the directory keeps: as if so many seconds had passed, ``swept``: with somebody sweeping to the end."""
     client, keys, ms = bus.redis, bus.keys, round(seconds * 1000)
     members: Any = client.zrange(keys.due, 0, -1)
     for member in members:
         client.zincrby(keys.due, -ms, member)
         _turn_back(client, keys.service(parse_due_member(member.decode())[0]), ("beat_ms", "told_ms"), ms)
     _turn_back(client, keys.sweep, ("grace_ms", "held_ms", "duty_ms", "slot_ms"), ms)
-    client.hset(keys.sweep, "at_ms", server_ms(client))
-    client.expire(keys.sweep, 86_400)
+    if swept:
+        client.hset(keys.sweep, "at_ms", server_ms(client))
+        client.expire(keys.sweep, 86_400)
+    else:
+        _turn_back(client, keys.sweep, ("at_ms",), ms)
 
 
 def _turn_back(client: redis.Redis, key: str, fields: tuple[str, ...], ms: int) -> None:
