@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 import notify
 from notify import monitor
@@ -45,6 +45,11 @@ class Directory(RuleBasedStateMachine):
         self.lasts: dict[str, int] = {}
         self.told: Counter[tuple[str, Any]] = Counter()
 
+    @initialize()
+    def begin_with_most_of_them(self) -> None:
+        for name in NAMES[1:]:
+            self.register(name=name, groups={"one"})
+
     @rule(name=st.sampled_from(NAMES), groups=st.sets(st.sampled_from(GROUPS)))
     def register(self, name: str, groups: set[str]) -> None:
         incarnation = self.scripts.register(name, ttl_ms=TTL_S * 1000, provides=["work"], groups=sorted(groups), fields={})
@@ -73,11 +78,17 @@ class Directory(RuleBasedStateMachine):
         service.state, service.quiet, service.beat, service.due = "alive", False, self.now, self.now + SUSPECT_S
         return "alive"
 
-    @rule(name=st.sampled_from(NAMES), before=st.integers(1, 3))
-    def beat_of_another_incarnation(self, name: str, before: int) -> None:
-        other = self.lasts.get(name, 1) - before
-        (answer,) = self.scripts.beat([Beat(name, other, TTL_S * 1000)])
-        assert answer != "alive"
+    @rule(beating=st.sets(st.sampled_from(NAMES)), seconds=st.sampled_from([13, 27, 41, 67, 601]), swept=st.booleans())
+    def beat_then_let_time_pass_then_sweep(self, beating: set[str], seconds: int, swept: bool) -> None:
+        if beating:
+            self.beat(names=sorted(beating))
+        self.pass_time(seconds=seconds, swept=swept)
+        self.sweep()
+
+    @rule(seconds=st.sampled_from([13, 27]))
+    def let_time_pass_then_sweep(self, seconds: int) -> None:
+        self.pass_time(seconds=seconds, swept=True)
+        self.sweep()
 
     @rule(seconds=st.sampled_from([13, 27, 41, 67]), swept=st.booleans())
     def pass_time(self, seconds: int, swept: bool) -> None:
@@ -135,11 +146,19 @@ class Directory(RuleBasedStateMachine):
         assert self.bus.directory.withdraw(name, self.services[name].incarnation, reason=reason)
         self._end(name, reason)
 
-    @rule(name=st.sampled_from(NAMES), before=st.integers(0, 2))
-    def withdraw_one_that_is_gone(self, name: str, before: int) -> None:
-        if name in self.services and not before:
-            return
-        assert self.bus.directory.withdraw(name, self.lasts.get(name, 1) - before, reason="killed") is None
+    @rule(name=st.sampled_from(NAMES), before=st.integers(1, 3))
+    def act_for_another_incarnation(self, name: str, before: int) -> None:
+        other = Incarnation(name, self.lasts.get(name, 1) - before)
+        assert self.scripts.beat([Beat(*other, TTL_S * 1000)]) != ["alive"]
+        assert self.bus.directory.withdraw(*other, reason="killed") is None
+        assert not self.scripts.regroup(other, "one", joins=True, groups=["one"])
+
+    @rule(name=st.sampled_from(NAMES))
+    def act_for_one_that_is_gone(self, name: str) -> None:
+        if name not in self.services:
+            gone = Incarnation(name, self.lasts.get(name, 1))
+            assert self.bus.directory.withdraw(*gone, reason="killed") is None
+            assert not self.scripts.regroup(gone, "one", joins=True, groups=["one"])
 
     @rule(name=st.sampled_from(NAMES))
     def withdraw_too_early(self, name: str) -> None:
@@ -161,10 +180,6 @@ class Directory(RuleBasedStateMachine):
         service.groups = groups
         if changed:
             self._tell("joined" if joins else "left", name)
-
-    @rule(name=st.sampled_from(NAMES), group=st.sampled_from(GROUPS))
-    def regroup_one_that_is_gone(self, name: str, group: str) -> None:
-        assert not self.scripts.regroup(Incarnation(name, self.lasts.get(name, 1) - 1), group, joins=True, groups=[group])
 
     def _end(self, name: str, reason: str) -> None:
         self.ended[name] = (self.services[name].incarnation, reason)
@@ -219,6 +234,6 @@ def test_the_directory_does_what_its_model_says(bus, monkeypatch):
     monkeypatch.setattr(monitor, "LATE_S", LATE_S)
     monkeypatch.setattr(monitor, "NEVER_TOO_MANY", NEVER_TOO_MANY)
     monkeypatch.setattr(monitor, "BRAKE_SHARE", SHARE)
-    thorough = hypothesis.settings(stateful_step_count=40, max_examples=50, deadline=None)
+    thorough = hypothesis.settings(stateful_step_count=40, max_examples=120, deadline=None)
     run_state_machine_as_test(lambda: Directory(bus), settings=thorough)
     bus.redis.flushall()
