@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
+import redis
 
 from notify.connection import Client
 from notify.event import Failure
@@ -150,7 +151,7 @@ class DirectoryScripts(ScriptRunner):
         with self.client.translating("reading the directory"), self.client.pipeline(transaction=False) as pipe:
             for service in services:
                 pipe.hmget(self.keys.service(service.name), "incarnation", "state", "provides", "groups")
-            rows: Any = pipe.execute()
+            rows: Any = pipe.execute(raise_on_error=False)
         return [_described(service, row) for service, row in zip(services, rows, strict=True)]
 
     def _indexes(self, provides: Sequence[str], groups: Sequence[str]) -> list[str]:
@@ -165,7 +166,11 @@ class DirectoryScripts(ScriptRunner):
         return [self.keys.channel(SERVICES_TOPIC), SERVICES_TOPIC, self.body(SERVICES_TOPIC, contents), *self.limits()]
 
 
-def _described(service: Incarnation, row: list[bytes | None]) -> Described:
+def _described(service: Incarnation, row: list[bytes | None] | Exception) -> Described:
+    if isinstance(row, redis.ResponseError):
+        return Described()  # no hash: written by hand
+    if isinstance(row, Exception):
+        raise row
     incarnation, state, provides, groups = [value.decode(errors="replace") if value else "" for value in row]
     if incarnation != str(service.number):
         return Described()

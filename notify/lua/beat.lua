@@ -33,7 +33,7 @@ local function recover(keys, service)
 end
 
 local function beat(keys, service, ttl_ms)
-  local was = redis.call('HMGET', keys.service, 'incarnation', 'state')
+  local was = redis.pcall('HMGET', keys.service, 'incarnation', 'state')  -- one that was spoilt by hand must not stop the others
   if was[1] ~= service.incarnation or not redis.call('ZSCORE', KEYS[1], service.member) then
     local stone = redis.call('HMGET', keys.tombstone, 'incarnation', 'reason')
     if stone[1] == service.incarnation then return stone[2] end

@@ -15,7 +15,7 @@ local score = redis.call('ZSCORE', KEYS[2], member)
 if not score or (ARGV[5] == '1' and tonumber(score) > now) then
   return false
 end
-local says = redis.call('HMGET', KEYS[3], 'incarnation', 'beat_ms', 'ttl_ms', 'provides', 'groups')
+local says = redis.pcall('HMGET', KEYS[3], 'incarnation', 'beat_ms', 'ttl_ms', 'provides', 'groups')
 local described = says[1] == ARGV[2]
 if described and (says[5] or '') ~= ARGV[6] then
   return 0

@@ -232,6 +232,7 @@ def test_a_service_that_was_killed_from_outside_notices_and_tells_why(bus, anoth
 LOSSES: dict[str, Callable[[notify.Bus, Service], object]] = {
     "all data": lambda bus, _: bus.redis.flushall(),
     "its description": lambda bus, service: bus.redis.delete(bus.keys.service(service.name)),
+    "its description, to a text": lambda bus, service: bus.redis.set(bus.keys.service(service.name), "spoilt", px=60_000),
     "its deadline": lambda bus, service: bus.redis.zrem(bus.keys.due, f"{service.name}#{service.incarnation}"),
     "its registration": lambda bus, service: bus.directory.withdraw(service.name, service.incarnation, reason="expired"),
 }

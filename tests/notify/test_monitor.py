@@ -95,7 +95,29 @@ def test_the_twin_a_sweeper_that_does_not_check_again_withdraws_more_often(bus):
     bus.redis.flushall()
 
 
+def test_the_twin_a_heartbeat_and_a_withdrawal_that_look_first_and_act_then_both_do_it(bus):
+    """What one script for each is for: the member is in the directory, and told to be withdrawn."""
+    bus.redis.zadd("naive", {"s": 1})
+    looked, ends = threading.Barrier(2), []
+
+    def beat_naively() -> None:
+        there = bus.redis.zscore("naive", "s") is not None
+        looked.wait()
+        if there:
+            bus.redis.zadd("naive", {"s": server_ms(bus.redis) + 60_000})
+
+    def withdraw_naively() -> None:
+        due = bus.redis.zrangebyscore("naive", "-inf", server_ms(bus.redis))
+        looked.wait()
+        ends.extend(due)
+
+    _in_threads(beat_naively, withdraw_naively)
+    assert (ends, bus.redis.zscore("naive", "s") > server_ms(bus.redis)) == ([b"s"], True)
+    bus.redis.delete("naive")
+
+
 def test_a_heartbeat_at_the_very_expiry_leaves_a_service_either_alive_or_withdrawn(bus):
+    """Experiment 16."""
     outcomes = Counter()
     for number in range(1_000):
         name = f"s{number}"
@@ -193,13 +215,23 @@ def test_a_member_that_was_put_in_by_hand_does_not_stop_the_sweep(bus, garbage):
     bus.redis.delete(bus.keys.due)
 
 
-def test_a_description_that_was_spoilt_by_hand_does_not_stop_the_sweep(bus):
+SPOILS = {
+    "a capability": lambda bus, key: bus.redis.hset(key, "provides", "no JSON"),
+    "a group": lambda bus, key: bus.redis.hset(key, "groups", "[5]"),
+    "a time": lambda bus, key: bus.redis.hset(key, "beat_ms", "yesterday"),
+    "a ttl": lambda bus, key: bus.redis.hset(key, "ttl_ms", ""),
+    "all of it": lambda bus, key: bus.redis.set(key, "spoilt"),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS)
+def test_a_description_that_was_spoilt_by_hand_does_not_stop_the_sweep(bus, spoil):
     _register_silent(bus, "spoilt")
-    bus.redis.hset(bus.keys.service("spoilt"), "provides", "no JSON")
+    spoil(bus, bus.keys.service("spoilt"))
     _register_silent(bus, "s")
     monitor = Monitor(Scripts(bus.redis))
-    wait_until(lambda: monitor.sweep() and not bus.redis.smembers(bus.keys.services))
-    bus.redis.delete(bus.keys.provides("work"))
+    wait_until(lambda: monitor.sweep() is not None and not bus.redis.smembers(bus.keys.services))
+    bus.redis.delete(bus.keys.provides("work"), bus.keys.group("all"))
 
 
 def test_the_monitor_of_a_bus_sweeps_while_the_bus_is_open_and_goes_on_after_an_outage(own_server, connect_to, caplog):
