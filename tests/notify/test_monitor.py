@@ -1,8 +1,11 @@
 """The sweep: whoever misses heartbeats is suspected, then withdrawn; once, however many sweepers there are."""
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
+from operator import itemgetter
 
 import pytest
 
@@ -196,6 +199,38 @@ def test_one_monitor_looks_in_time_and_the_others_stand_by_one_after_the_other(b
     assert waits_s[0] == pytest.approx(INTERVAL_S, abs=0.1)
     assert waits_s[1:5] == pytest.approx([INTERVAL_S + n * SPACING_S for n in range(4)], abs=0.1)
     assert waits_s[10:] == pytest.approx([STANDBY_S] * 30, abs=0.1)
+
+
+def _sweeps(bus: notify.Bus, monitors: int, *, seconds: float, dies_at: float = math.inf) -> list[float]:
+    """When so many monitors sweep, in seconds of a clock of our own; whoever swept last before ``dies_at`` never does again."""
+    waiting = [(number / 100, Monitor(Scripts(bus.redis))) for number in range(monitors)]
+    times: list[float] = []
+    while (earliest := min(waiting, key=itemgetter(0)))[0] < seconds:
+        at, sweeping = earliest
+        waiting.remove(earliest)
+        if at >= dies_at:
+            on_duty = min(waiting, key=itemgetter(0))
+            waiting.remove(on_duty)
+            dies_at = math.inf
+        let_pass(bus, at - (times[-1] if times else 0.0), swept=False)
+        waiting.append((at + sweeping.sweep(), sweeping))
+        times.append(at)
+    return times
+
+
+@pytest.mark.parametrize(("monitors", "most_per_s"), [(1, 1.1), (2, 2.1), (10, 5.1), (100, 35)])
+def test_P8_many_monitors_share_the_sweep(bus, monitors, most_per_s):
+    times = _sweeps(bus, monitors, seconds=30)
+    assert len([at for at in times if at >= 10]) / 20 <= most_per_s
+    assert max(after - before for before, after in pairwise(times)) <= INTERVAL_S + 0.1
+
+
+@pytest.mark.parametrize("monitors", [2, 3, 4, 10])
+@pytest.mark.parametrize("dies_at", [10.1, 10.4, 10.7])
+def test_one_monitor_of_several_that_dies_is_not_missed(bus, monitors, dies_at):
+    """Also if it was the next to sweep: those who stand by look in time for the bound of experiment 14."""
+    times = _sweeps(bus, monitors, seconds=20, dies_at=dies_at)
+    assert max(after - before for before, after in pairwise(times)) <= INTERVAL_S + 0.4
 
 
 def test_a_monitor_looks_as_soon_as_somebody_may_be_due_unless_another_one_does(bus):
