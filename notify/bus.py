@@ -11,7 +11,8 @@ import msgspec
 
 from notify.background import BackgroundPublisher, WhenFull
 from notify.connection import Client
-from notify.directory import Directory, check_name
+from notify.description import check_name
+from notify.directory import Directory
 from notify.embedded import EmbeddedServer
 from notify.errors import ClosedError, ContentsError, ServerUnreachableError
 from notify.event import Event, Failure, Gap

@@ -1,58 +1,22 @@
 """The directory: who is there, and what they provide."""
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
+from notify.description import ServiceInfo, is_text, read_description
 from notify.directory_scripts import DirectoryScripts, Incarnation
-from notify.errors import InvalidServiceError, ServiceNotFoundError
+from notify.errors import ServiceNotFoundError
 from notify.keys import SERVICES_TOPIC
 from notify.scripts import Scripts
-from notify.settings import MAX_TTL_S
 from notify.subscriber import Subscriber
-from notify.topic import is_pattern
 from notify.watch import Wanted, Watch
 
-__all__ = ["Directory", "End", "ServiceInfo", "check_address", "check_metadata", "check_name", "check_ttl"]
-
-MAX_NAME_BYTES: Final = 256
+__all__ = ["Directory", "End", "ServiceInfo"]
 
 PAGE: Final = 1_000
 """Services read from an index at once, at the most."""
-
-
-class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the directory knows of a service.
-
-    Args:
-        name: its unique name.
-        incarnation: grows with every registration; tells a service that came back from the one that went.
-        provides: its capabilities.
-        groups: the groups it is in.
-        state: ``alive``, or ``suspect`` when heartbeats are missing.
-        flaps: how often it was suspected and came back; many mean that its ttl is too short, or its process too busy.
-        host, pid: where it runs.
-        address: where it can be reached, if it says so.
-        ttl_s: seconds of silence after which it is withdrawn.
-        registered, last_beat: by the server's clock.
-        metadata: what it says of itself.
-    """
-
-    name: str
-    incarnation: int
-    provides: frozenset[str] = frozenset()
-    groups: frozenset[str] = frozenset()
-    state: str = "alive"
-    flaps: int = 0
-    host: str = ""
-    pid: int = 0
-    address: str = ""
-    ttl_s: float = 0.0
-    registered: datetime
-    last_beat: datetime
-    metadata: dict[str, str] = {}
 
 
 class End(msgspec.Struct, frozen=True):
@@ -78,7 +42,7 @@ class Directory:
         Raises:
             ServiceNotFoundError: there is none.
         """
-        found = self._fetch([name]) if _is_text(name) else []
+        found = self._fetch([name]) if is_text(name) else []
         if not found:
             raise ServiceNotFoundError(
                 f"no service named {name!r} is registered at {self._client.address}: is it running? (notify services lists who is)"
@@ -115,7 +79,7 @@ class Directory:
 
     def __contains__(self, name: object) -> bool:
         with self._client.translating("searching the directory"):
-            return _is_text(name) and bool(self._client.sismember(self._keys.services, str(name)))
+            return is_text(name) and bool(self._client.sismember(self._keys.services, str(name)))
 
     def kill(self, name: str, *, why: str = "") -> str:
         """Withdraw a service whether it agrees or not, and publish its end as a fatal status event.
@@ -152,7 +116,7 @@ class Directory:
 
     def last_end(self, name: str) -> End | None:
         """Return how the last service of that name ended; ``None`` if none did within a day."""
-        if not _is_text(name):
+        if not is_text(name):
             return None
         with self._client.translating("reading the directory"):
             row: Any = self._client.hgetall(self._keys.tombstone(name))
@@ -183,14 +147,14 @@ class Directory:
         self, predicate: Callable[[ServiceInfo], bool] | None, provides: str | None, group: str | None, *, at_once: int
     ) -> Iterator[ServiceInfo]:
         """Those that fit, in the order of registration; from an index they are read a few at a time, ``at_once`` at first."""
-        if not all(part is None or _is_text(part) for part in (provides, group)):
+        if not all(part is None or is_text(part) for part in (provides, group)):
             return
-        if provides is None and group is None:
-            with self._client.translating("searching the directory"):
-                everybody: Any = self._client.smembers(self._keys.services)
-            pages = iter([[name.decode() for name in everybody]])
+        if provides is not None:
+            pages = self._pages(self._keys.provides(provides), at_once)
+        elif group is not None:
+            pages = self._pages(self._keys.group(group), at_once)
         else:
-            pages = self._pages(self._keys.group(group) if provides is None and group else self._keys.provides(provides or ""), at_once)
+            pages = iter([self._names()])
         for names in pages:
             # The index may hold a name whose owner vanished without a word; the description of a successor decides.
             fitting = [
@@ -201,6 +165,11 @@ class Directory:
             for service in sorted(fitting, key=lambda s: s.incarnation):
                 if predicate is None or predicate(service):
                     yield service
+
+    def _names(self) -> list[str]:
+        with self._client.translating("searching the directory"):
+            names: Any = self._client.smembers(self._keys.services)
+        return [name.decode() for name in names]
 
     def _pages(self, index: str, at_once: int) -> Iterator[list[str]]:
         """The names in an index, in the order of registration; who comes or goes meanwhile moves nobody else."""
@@ -218,69 +187,4 @@ class Directory:
             for name in names:
                 pipe.hgetall(self._keys.service(name))
             rows = pipe.execute()
-        return [service for row in rows if (service := _read(row)) is not None]
-
-
-def check_name(name: object, *, what: str = "a service's name") -> str:
-    """Return the name if a service, a capability or a group can be called that.
-
-    Raises:
-        InvalidServiceError: it is no text, empty, over 256 bytes, or holds a space, a control character or what makes a
-            topic a pattern: nobody could subscribe to its status.
-    """
-    if not isinstance(name, str) or not name:
-        raise InvalidServiceError(f"{what} is text that is not empty, not {name!r}")
-    if any(c.isspace() or not c.isprintable() for c in name) or is_pattern(name):
-        raise InvalidServiceError(f"{what} cannot hold spaces, control characters, '*', '?' or '[': {name!r}")
-    if len(name.encode()) > MAX_NAME_BYTES:
-        raise InvalidServiceError(f"{what} has at most {MAX_NAME_BYTES} bytes, {name[:40]!r}… has {len(name.encode())}")
-    return name
-
-
-def check_ttl(ttl_s: float) -> float:
-    """Return the ttl if a service can have it, else raise `InvalidServiceError`."""
-    if isinstance(ttl_s, bool) or not isinstance(ttl_s, int | float) or not 0 < ttl_s <= MAX_TTL_S:
-        raise InvalidServiceError(f"ttl_s is {ttl_s!r}: give seconds above 0 and at most {MAX_TTL_S:g} (a day)")
-    return float(ttl_s)
-
-
-def check_metadata(metadata: object) -> dict[str, str]:
-    """Return a copy of the metadata if a service can say that of itself, else raise `InvalidServiceError`."""
-    if not isinstance(metadata, dict) or not all(_is_text(part) for pair in metadata.items() for part in pair):
-        raise InvalidServiceError(f"metadata are texts named by texts, not {metadata!r}")
-    return dict(metadata)
-
-
-def check_address(address: object) -> str:
-    """Return the address if a service can say that of itself, else raise `InvalidServiceError`."""
-    if not isinstance(address, str) or not address.isprintable() or len(address.encode()) > MAX_NAME_BYTES:
-        raise InvalidServiceError(f"an address is text of at most {MAX_NAME_BYTES} bytes without control characters, not {address!r}")
-    return address
-
-
-def _is_text(value: object) -> bool:
-    """Whether it can be part of a key at all."""
-    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
-
-
-def _read(row: dict[bytes, bytes]) -> ServiceInfo | None:
-    """The service that a hash describes; ``None`` if it is none of ours, was spoilt by hand, or is on its way out."""
-    try:
-        text = {key.decode(): value.decode() for key, value in row.items()}
-        return ServiceInfo(
-            name=text["name"],
-            incarnation=int(text["incarnation"]),
-            provides=frozenset(msgspec.json.decode(text.get("provides", "[]"), type=list[str])),
-            groups=frozenset(msgspec.json.decode(text.get("groups", "[]"), type=list[str])),
-            state=text.get("state", "alive"),
-            flaps=int(text.get("flaps", "0")),
-            host=text.get("host", ""),
-            pid=int(text.get("pid", "0")),
-            address=text.get("address", ""),
-            ttl_s=int(text.get("ttl_ms", "0")) / 1000,
-            registered=datetime.fromtimestamp(int(text.get("registered_ms", "0")) / 1000, UTC),
-            last_beat=datetime.fromtimestamp(int(text.get("beat_ms", "0")) / 1000, UTC),
-            metadata=msgspec.json.decode(text.get("metadata", "{}"), type=dict[str, str]),
-        )
-    except (KeyError, ValueError, OverflowError, msgspec.DecodeError):
-        return None
+        return [service for row in rows if (service := read_description(row)) is not None]

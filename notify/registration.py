@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from notify.directory import Directory, check_address, check_metadata, check_name, check_ttl
+from notify.description import check_address, check_metadata, check_name, check_ttl
+from notify.directory import Directory
 from notify.directory_scripts import Beat, DirectoryScripts, Incarnation
 from notify.errors import ServiceNameTakenError
 from notify.scripts import Scripts

@@ -8,7 +8,7 @@ import pytest
 
 import notify
 from notify import InvalidServiceError, ServiceNotFoundError
-from notify.directory import check_name, check_ttl
+from notify.description import check_name, check_ttl
 from notify.directory_scripts import DirectoryScripts
 from notify.monitor import Monitor
 from notify.scripts import Scripts

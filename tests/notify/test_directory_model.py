@@ -234,6 +234,6 @@ def test_the_directory_does_what_its_model_says(bus, monkeypatch):
     monkeypatch.setattr(monitor, "LATE_S", LATE_S)
     monkeypatch.setattr(monitor, "NEVER_TOO_MANY", NEVER_TOO_MANY)
     monkeypatch.setattr(monitor, "BRAKE_SHARE", SHARE)
-    thorough = hypothesis.settings(stateful_step_count=40, max_examples=120, deadline=None)
+    thorough = hypothesis.settings(stateful_step_count=40, max_examples=60, deadline=None)
     run_state_machine_as_test(lambda: Directory(bus), settings=thorough)
     bus.redis.flushall()
