@@ -6,7 +6,6 @@ from typing import Any
 import redis
 
 import notify
-from notify.keys import parse_due_member
 from notify.scripts import Scripts
 
 
@@ -54,25 +53,31 @@ def beat(service: notify.Service) -> None:
     service._heart.turn([service])
 
 
+LET_PASS = """
+local function turn_back(key, fields)
+  for _, field in ipairs(fields) do
+    if redis.call('HEXISTS', key, field) == 1 then redis.call('HINCRBY', key, field, -ARGV[1]) end
+  end
+end
+for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  redis.call('ZINCRBY', KEYS[1], -ARGV[1], member)
+  turn_back(KEYS[3] .. string.match(member, '^(.*)#'), {'beat_ms', 'told_ms'})
+end
+turn_back(KEYS[2], {'grace_ms', 'held_ms', 'duty_ms', 'slot_ms', 'at_ms'})
+if ARGV[2] == '1' then
+  local now = redis.call('TIME')
+  redis.call('HSET', KEYS[2], 'at_ms', string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)))
+  redis.call('EXPIRE', KEYS[2], 86400)
+end
+"""
+
+
 def let_pass(bus: notify.Bus, seconds: float, *, swept: bool = True) -> None:
-    """Turn back all times that the directory keeps: as if so many seconds had passed, ``swept``: with somebody sweeping to the end."""
-    client, keys, ms = bus.redis, bus.keys, round(seconds * 1000)
-    members: Any = client.zrange(keys.due, 0, -1)
-    for member in members:
-        client.zincrby(keys.due, -ms, member)
-        _turn_back(client, keys.service(parse_due_member(member.decode())[0]), ("beat_ms", "told_ms"), ms)
-    _turn_back(client, keys.sweep, ("grace_ms", "held_ms", "duty_ms", "slot_ms"), ms)
-    if swept:
-        client.hset(keys.sweep, "at_ms", server_ms(client))
-        client.expire(keys.sweep, 86_400)
-    else:
-        _turn_back(client, keys.sweep, ("at_ms",), ms)
+    """Turn back all times that the directory keeps: as if so many seconds had passed, ``swept``: with somebody sweeping to the end.
 
-
-def _turn_back(client: redis.Redis, key: str, fields: tuple[str, ...], ms: int) -> None:
-    for field in fields:
-        if client.hexists(key, field):
-            client.hincrby(key, field, -ms)
+    It is one step: the monitor of a bus never sees half of it.
+    """
+    bus.redis.eval(LET_PASS, 3, bus.keys.due, bus.keys.sweep, bus.keys.service(""), round(seconds * 1000), int(swept))
 
 
 def server_ms(client: redis.Redis) -> int:

@@ -17,7 +17,7 @@ from notify.scripts import Scripts
 from tests.faults import let_pass, server_ms
 
 TTL_S, SUSPECT_S, QUIET_S = 60, 40, 600
-NAMES = [f"s{number}" for number in range(6)]
+NAMES = [f"s{number}" for number in range(9)]
 GROUPS = ["one", "two"]
 LATE_S, NEVER_TOO_MANY, SHARE = 10.0, 2, 0.4
 
@@ -168,6 +168,17 @@ class Directory(RuleBasedStateMachine):
         if service is not None and service.due <= self.now:
             self._expire(name)
         assert bool(ended) is (service is not None and name not in self.services)
+
+    @rule(name=st.sampled_from(NAMES))
+    def suspect_too_early(self, name: str) -> None:
+        """As `withdraw_too_early`."""
+        service = self.services.get(name)
+        (done,) = self.scripts.suspect([Incarnation(name, self.lasts.get(name, 1))])
+        if service is not None and service.due <= self.now and service.state == "alive":
+            self._suspect(name)
+            assert done is (service.state == "suspect")
+        else:
+            assert not done
 
     @precondition(lambda self: self.services)
     @rule(data=st.data(), group=st.sampled_from(GROUPS), joins=st.booleans())
