@@ -11,10 +11,12 @@ import msgspec
 
 from notify.background import BackgroundPublisher, WhenFull
 from notify.connection import Client
-from notify.directory import Directory, check_name
+from notify.description import check_name
+from notify.directory import Directory
 from notify.embedded import EmbeddedServer
 from notify.errors import ClosedError, ContentsError, ServerUnreachableError
 from notify.event import Event, Failure, Gap
+from notify.heartbeat import Heart
 from notify.keys import Keys
 from notify.link import Link, LinkHandler
 from notify.listener import QueuedListener
@@ -49,6 +51,7 @@ class Bus:
         self._scripts = Scripts(client)
         self._embedded = embedded
         self._monitor: Monitor | None = None
+        self._heart = Heart(self._scripts)
         self._starting = threading.Lock()
         self._link: Link | None = None
         self.messages = Messages()
@@ -176,33 +179,47 @@ class Bus:
         """Return a notification manager for callbacks; it is a service of that name while it is open."""
         self._check_open()
         self._start_monitor()
-        return NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s)
+        return NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heart=self._heart)
 
     def service(
         self,
         name: str,
         *,
         provides: Collection[str] | object = (),
+        groups: Collection[str] = (),
         ttl_s: float | None = None,
         exclusive: bool = False,
         metadata: dict[str, str] | None = None,
+        address: str = "",
     ) -> Service:
         """Return a service to run as a context manager.
 
         Args:
             name: what it wants to be called; a suffix makes a taken name unique.
             provides: its capabilities: names, or an object whose public methods they are.
+            groups: the groups it is in; `Service.join` and `Service.leave` change them.
             ttl_s: seconds of silence after which it is withdrawn; by default that of the settings.
             exclusive: refuse to run under any other name.
             metadata: what it says of itself, text by text.
+            address: where it can be reached, if anywhere.
 
         Raises:
-            InvalidServiceError: a name, capability or ttl cannot be used.
+            InvalidServiceError: a name, capability, group, ttl, address or metadata cannot be used.
         """
         self._check_open()
         self._start_monitor()
         ttl_s = self.settings.ttl_s if ttl_s is None else ttl_s
-        return Service(self._scripts, name, provides=provides, ttl_s=ttl_s, exclusive=exclusive, metadata=metadata)
+        return Service(
+            self._scripts,
+            name,
+            provides=provides,
+            groups=groups,
+            ttl_s=ttl_s,
+            exclusive=exclusive,
+            metadata=metadata,
+            address=address,
+            heart=self._heart,
+        )
 
     @property
     def directory(self) -> Directory:
@@ -220,7 +237,7 @@ class Bus:
         if self._closed:
             return
         self._closed = True
-        for part in (self._monitor, self._link):
+        for part in (self._monitor, self._heart, self._link):
             if part is not None:
                 part.close()
         self._client.close()
