@@ -27,6 +27,10 @@ from notify.errors import (
     NotSubscribedError,
     PayloadTooLargeError,
     PublisherFullError,
+    RequestError,
+    RequestFailedError,
+    RequestsFullError,
+    RequestTimeoutError,
     ServerError,
     ServerRefusedError,
     ServerUnreachableError,
@@ -38,6 +42,7 @@ from notify.errors import (
     StateError,
     SubscriptionError,
     UnknownMessageError,
+    UnknownMethodError,
 )
 from notify.event import Event, Failure, Gap
 from notify.link import LinkState, LinkStatus
@@ -46,6 +51,7 @@ from notify.manager import NotificationManager
 from notify.message import Message, Messages
 from notify.monitor import Monitor
 from notify.publisher import Publisher
+from notify.request import Provider, provides
 from notify.service import Service
 from notify.settings import Settings
 from notify.state import State
@@ -88,9 +94,14 @@ __all__ = [
     "NotificationManager",
     "NotifyError",
     "PayloadTooLargeError",
+    "Provider",
     "Publisher",
     "PublisherFullError",
     "QueuedListener",
+    "RequestError",
+    "RequestFailedError",
+    "RequestTimeoutError",
+    "RequestsFullError",
     "ServerError",
     "ServerRefusedError",
     "ServerUnreachableError",
@@ -109,7 +120,9 @@ __all__ = [
     "Suspect",
     "TopicInfo",
     "UnknownMessageError",
+    "UnknownMethodError",
     "Watch",
     "Withdrawn",
     "connect",
+    "provides",
 ]

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from notify.background import BackgroundPublisher, WhenFull
+from notify.caller import Caller
 from notify.connection import Client
 from notify.directory import Directory, check_name
 from notify.embedded import EmbeddedServer
@@ -23,6 +24,7 @@ from notify.manager import NotificationManager
 from notify.message import Message, Messages
 from notify.monitor import Monitor
 from notify.publisher import Publisher, publish, publish_unlogged
+from notify.request import Target
 from notify.scripts import Scripts
 from notify.service import Service
 from notify.settings import Settings, positive
@@ -51,6 +53,7 @@ class Bus:
         self._monitor: Monitor | None = None
         self._starting = threading.Lock()
         self._link: Link | None = None
+        self._caller: Caller | None = None
         self.messages = Messages()
         """The message classes that this bus knows."""
         self._closed = False
@@ -186,6 +189,8 @@ class Bus:
         ttl_s: float | None = None,
         exclusive: bool = False,
         metadata: dict[str, str] | None = None,
+        exports: object = None,
+        threads: int = 1,
     ) -> Service:
         """Return a service to run as a context manager.
 
@@ -195,14 +200,43 @@ class Bus:
             ttl_s: seconds of silence after which it is withdrawn; by default that of the settings.
             exclusive: refuse to run under any other name.
             metadata: what it says of itself, text by text.
+            exports: an object whose public methods others may `call`; they are capabilities as well.
+            threads: how many requests may run at once; with one the object needs no locks.
 
         Raises:
-            InvalidServiceError: a name, capability or ttl cannot be used.
+            InvalidServiceError: a name, capability or ttl cannot be used, or there is nothing to export.
         """
         self._check_open()
         self._start_monitor()
         ttl_s = self.settings.ttl_s if ttl_s is None else ttl_s
-        return Service(self._scripts, name, provides=provides, ttl_s=ttl_s, exclusive=exclusive, metadata=metadata)
+        return Service(
+            self._scripts, name, provides=provides, ttl_s=ttl_s, exclusive=exclusive, metadata=metadata, exports=exports, threads=threads
+        )
+
+    def call(self, service: Target, method: str, /, *args: Json, timeout_s: float = 5.0, **kwargs: Json) -> Any:
+        """Call a method that a service exports, and return its result.
+
+        Args:
+            service: its name, or what `provides` gives: then the providers of a capability take turns, one under suspicion last.
+            method: one of the methods it exports.
+            args, kwargs: any JSON values, for the method.
+            timeout_s: seconds to wait for the answer. A request that has not begun by then never begins.
+
+        Returns:
+            What the method returned, as JSON gives it back.
+
+        Raises:
+            ServiceNotFoundError: nobody of that name, or with that capability, is there.
+            UnknownMethodError: it exports no such method; the message lists those it exports.
+            RequestFailedError: the method raised an error; the message names its type.
+            RequestTimeoutError: no answer in time.
+            ServiceWithdrawnError: it was withdrawn before it answered (`ServiceKilledError`: it was killed).
+            RequestsFullError: a thousand requests wait for it already.
+            InvalidServiceError, ContentsError, PayloadTooLargeError, SettingsError: nothing was asked.
+            ServerUnreachableError: no answer from the server; the method may be called.
+            ClosedError: the bus is closed, or was while this waited.
+        """
+        return self._calling().call(service, method, args, kwargs, timeout_s=timeout_s)
 
     @property
     def directory(self) -> Directory:
@@ -220,7 +254,7 @@ class Bus:
         if self._closed:
             return
         self._closed = True
-        for part in (self._monitor, self._link):
+        for part in (self._caller, self._monitor, self._link):
             if part is not None:
                 part.close()
         self._client.close()
@@ -250,6 +284,13 @@ class Bus:
         with self._starting:
             if self._monitor is None:
                 self._monitor = Monitor(self._scripts).open()
+
+    def _calling(self) -> Caller:
+        with self._starting:
+            self._check_open()
+            if self._caller is None:
+                self._caller = Caller(self._client, name=self.name).open()
+            return self._caller
 
     def _check_open(self) -> None:
         if self._closed:

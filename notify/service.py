@@ -18,6 +18,7 @@ from notify.event import Event, Failure
 from notify.keys import SERVICES_TOPIC
 from notify.publisher import publish
 from notify.scripts import Scripts
+from notify.serving import Serving
 from notify.state import State
 from notify.strict_json import Json
 
@@ -45,9 +46,11 @@ class Service:
         ttl_s: seconds of silence after which it counts as dead.
         exclusive: refuse to run under any other name; otherwise a suffix makes a taken name unique.
         metadata: what it says of itself, text by text.
+        exports: an object whose public methods others may call; they are capabilities as well.
+        threads: how many requests may run at once; with one the object needs no locks.
 
     Raises:
-        InvalidServiceError: a name, capability, ttl or metadata cannot be used.
+        InvalidServiceError: a name, capability, ttl, metadata, exports or threads cannot be used.
     """
 
     def __init__(
@@ -59,12 +62,16 @@ class Service:
         ttl_s: float,
         exclusive: bool = False,
         metadata: dict[str, str] | None = None,
+        exports: object = None,
+        threads: int = 1,
     ) -> None:
         self._scripts = scripts
         self._directory = Directory(scripts)
         self._wanted_name = check_name(name)
         self._ttl_ms = max(1, round(check_ttl(ttl_s) * 1000))
-        self._provides = frozenset(check_name(c, what="a capability") for c in capabilities_of(provides))
+        self._serving = None if exports is None else Serving(scripts.client, exports, threads=threads, identity=lambda: self._identity)
+        self._exports = frozenset(self._serving.methods if self._serving else ())
+        self._provides = self._exports | {check_name(c, what="a capability") for c in capabilities_of(provides)}
         self._exclusive = exclusive
         self._metadata = check_metadata({} if metadata is None else metadata)
         self._name, self._incarnation = name, 0
@@ -114,10 +121,14 @@ class Service:
         self._register()
         self._thread = threading.Thread(target=self._beat_until_end, name=f"notify-heartbeat-{self._name}", daemon=True)
         self._thread.start()
+        if self._serving is not None:
+            self._serving.open()
         return self
 
     def close(self) -> None:
-        """Withdraw, and stop the heartbeat. Does nothing if it has ended already."""
+        """Take no more requests, withdraw, and stop the heartbeat. Does nothing if it has ended already."""
+        if self._serving is not None:
+            self._serving.close()
         self._finish("withdrawn", "", ServiceWithdrawnError(f"the service {self._name!r} is closed"))
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
@@ -178,6 +189,7 @@ class Service:
             "ttl_ms": str(self._ttl_ms),
             "provides": msgspec.json.encode(sorted(self._provides)).decode(),
             "metadata": msgspec.json.encode(self._metadata).decode(),
+            "exports": msgspec.json.encode(sorted(self._exports)).decode(),
         }
         while True:
             name = self._wanted_name if self._exclusive else self._free_name()
@@ -215,6 +227,10 @@ class Service:
     def _holder(self, name: str) -> str:
         holders = self._directory.find_all(lambda s: s.name == name)
         return ", ".join(f"process {s.pid} on {s.host}, last heard {s.last_beat:%H:%M:%S} UTC" for s in holders) or "gone by now"
+
+    @property
+    def _identity(self) -> tuple[str, int]:
+        return self._name, self._incarnation
 
     @property
     def _suspect_ms(self) -> int:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,19 @@ from typing import Any
 import notify
 
 WAIT_S = 15.0
+
+
+class Calculator:
+    """What the role `calculator` exports; it says what it begins."""
+
+    def multiply(self, a: int, b: int = 1) -> int:
+        say({"begun": [a, b]})
+        return a * b
+
+    def sleep(self, seconds: float) -> str:
+        say({"begun": seconds})
+        time.sleep(seconds)
+        return "slept"
 
 
 class Process:
@@ -57,6 +71,9 @@ class Process:
         """Let it come to its end. Returns its exit status."""
         self._close()
         return self._process.wait(WAIT_S)
+
+    def signal(self, signum: signal.Signals) -> None:
+        self._process.send_signal(signum)
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
@@ -114,6 +131,13 @@ def wait_for_go() -> bool:
 def service(url: str, name: str, ttl_s: str) -> None:
     """A service, until its end comes."""
     with notify.connect(url) as bus, bus.service(name, provides={"work"}, ttl_s=float(ttl_s)) as running:
+        say({"name": running.name, "incarnation": running.incarnation})
+        wait_for_go()
+
+
+def calculator(url: str, name: str, ttl_s: str, threads: str = "1") -> None:
+    """A service with methods to call, until its end comes."""
+    with notify.connect(url) as bus, bus.service(name, exports=Calculator(), ttl_s=float(ttl_s), threads=int(threads)) as running:
         say({"name": running.name, "incarnation": running.incarnation})
         wait_for_go()
 
@@ -183,6 +207,7 @@ def listener(url: str) -> None:
 
 ROLES: dict[str, Callable[..., None]] = {
     "service": service,
+    "calculator": calculator,
     "user": user,
     "listener": listener,
     "modify": modify,

@@ -27,6 +27,8 @@ CALLS: dict[str, Callable[[notify.Bus], object]] = {
     "manager": lambda bus: bus.manager().open().close(),
     "service": lambda bus: bus.service("s2", provides={"work"}).open().close(),
     "exclusive service": lambda bus: bus.service("s2", exclusive=True).open().close(),
+    "call": lambda bus: bus.call("s", "work"),
+    "call by capability": lambda bus: bus.call(notify.provides("work"), "work"),
     "lookup": lambda bus: bus.directory.lookup("s"),
     "find": lambda bus: bus.directory.find(lambda _: True),
     "find by capability": lambda bus: bus.directory.find(provides="work"),
