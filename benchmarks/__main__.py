@@ -7,6 +7,7 @@ import notify
 from benchmarks.events import latency, publish_in_background, publish_one_by_one, receive_and_decode
 from benchmarks.jobs import no_op_jobs, stop_latency
 from benchmarks.memory import memory_of_a_slow_subscriber
+from benchmarks.requests import call_round_trip
 from benchmarks.server import loopback_server
 
 BENCHMARKS = (
@@ -14,6 +15,7 @@ BENCHMARKS = (
     publish_in_background,
     receive_and_decode,
     latency,
+    call_round_trip,
     memory_of_a_slow_subscriber,
     no_op_jobs,
     stop_latency,

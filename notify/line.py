@@ -28,6 +28,22 @@ Entries = list[tuple[str, dict[bytes, bytes]]]
 log = logging.getLogger(__name__)
 
 
+class OneConnection(Client):
+    """A client for one thread: one connection, without what a pool does before and after each command."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client.connection_pool, settings=client.settings)
+        self.only: Any = self.connection_pool.make_connection()
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        self.only.send_command(*args)
+        return self.parse_response(self.only, args[0], **options)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+
+    def close(self) -> None:
+        self.only.disconnect()
+        super().close()
+
+
 class Line:
     """Reads streams. A broken connection is mended at the next read, which begins where the last one ended: nothing is missed.
 
@@ -35,14 +51,15 @@ class Line:
         client: whose server to read from.
         name: what ``CLIENT LIST`` shows.
 
-    ``client`` is a client of the same name, for what else the thread has to say.
+    ``client`` is for what else the same thread has to say, on the same connection.
     """
 
     def __init__(self, client: Client, *, name: str) -> None:
-        self.client = client.clone(name=name, timeout_s=WAIT_MS / 1000 + GRACE_S)
-        self._connection: Any = self.client.connection_pool.make_connection()
+        self.client = OneConnection(client.clone(name=name, timeout_s=WAIT_MS / 1000 + GRACE_S))
         self._name = name
         self._closing = threading.Event()
+        self._is_waiting = False
+        self._changing = threading.Lock()
         self._outage_since: float | None = None
 
     @property
@@ -54,21 +71,26 @@ class Line:
 
         An outage of the server is ridden out: then nothing came.
         """
-        if self._closing.is_set():
-            return {}
+        with self._changing:
+            if self._closing.is_set():
+                return {}
+            self._is_waiting = True
         try:
-            reply = self._ask("XREAD", "COUNT", count, "BLOCK", WAIT_MS, "STREAMS", *positions, *positions.values())
+            streams: dict[Any, Any] = dict(positions)
+            reply: Any = self.client.xread(streams, count=count, block=WAIT_MS)
         except (redis.RedisError, OSError) as exc:
-            self._connection.disconnect()  # also after an error that was answered: who answers may be a primary no longer
+            self.client.only.disconnect()  # also after an error that was answered: who answers may be a primary no longer
             self.pause(exc)
             return {}
+        finally:
+            self._is_waiting = False
         self._recovered()
-        return {stream.decode(): [(entry_id.decode(), _fields(fields)) for entry_id, fields in entries] for stream, entries in reply or ()}
+        return {stream.decode(): [(entry_id.decode(), fields) for entry_id, fields in entries] for stream, entries in reply or ()}
 
     def trim(self, stream: str, before: str) -> None:
         """Forget the entries of a stream before an id."""
         with suppress(redis.RedisError, OSError):  # the next time will do
-            self._ask("XTRIM", stream, "MINID", before)
+            self.client.xtrim(stream, minid=before, approximate=False)
 
     def pause(self, problem: BaseException) -> None:
         """Wait before the next try, longer each time, unless we are to end; the first time the loss is logged."""
@@ -81,27 +103,19 @@ class Line:
         self._closing.wait(min(MAX_BACKOFF_S, 0.05 + (now - self._outage_since) / 2) * random.uniform(0.5, 1.0))
 
     def interrupt(self) -> None:
-        """Let the thread that waits go on at once; it will not wait again."""
-        self._closing.set()
-        sock = getattr(self._connection, "_sock", None)
-        if sock is not None:
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+        """Let the thread that waits go on at once; it will not wait again, but can say what it has to say."""
+        with self._changing:
+            self._closing.set()
+            sock = getattr(self.client.only, "_sock", None)
+            if self._is_waiting and sock is not None:
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection; called by the thread that reads."""
-        self._connection.disconnect()
         self.client.close()
-
-    def _ask(self, *command: str | int) -> Any:
-        self._connection.send_command(*command)
-        return self._connection.read_response()
 
     def _recovered(self) -> None:
         if self._outage_since is not None:
             log.warning("%s is connected again after %.1f s", self._name, time.monotonic() - self._outage_since)
             self._outage_since = None
-
-
-def _fields(flat: list[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -33,7 +33,7 @@ class Serving:
     A request waits in Redis until a thread is free for it; then it begins, or never does.
 
     Args:
-        client: whose server to serve on; each thread opens connections of its own.
+        client: whose server to serve on; each thread has a connection of its own.
         exports: the object whose public methods are called.
         threads: how many requests may run at once; with one the object needs no locks.
         identity: gives name and incarnation of the service, as they are now.
@@ -60,7 +60,7 @@ class Serving:
 
 
 class Server:
-    """One of the threads, with a connection on which it waits, and one on which it takes and answers."""
+    """One of the threads, with a connection on which it waits, takes and answers."""
 
     def __init__(self, client: Client, methods: Mapping[str, Callable[..., Any]], identity: Identity) -> None:
         self._methods = methods
