@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from cli import events, services, worker
+from cli.call import call
 from cli.demo import demo
 from cli.options import AsJson, Namespace, Options, Url
 from cli.output import NobodyReadsError, Output
@@ -88,6 +89,7 @@ app.add_typer(serve, name="serve")
 app.command("worker")(worker.worker)
 app.command("services")(services.services)
 app.command("kill")(services.kill)
+app.command("call")(call)
 app.command("publish")(events.publish)
 app.command("listen")(events.listen)
 app.command("topics")(events.topics)
