@@ -22,7 +22,7 @@ from notify.errors import (
     UnknownMethodError,
 )
 from notify.keys import SERVICES_TOPIC
-from notify.line import COUNT, Entries, Line
+from notify.stream_reader import COUNT, Entries, StreamReader
 from notify.offers import Offer, Offers
 from notify.request import Answer, Request, Target, encode_request
 from notify.request_scripts import FULL, GONE, RequestScripts
@@ -84,7 +84,7 @@ class Caller:
         self._answers, self._comings = keys.answers(self._id), keys.log(SERVICES_TOPIC)
         self._positions = {self._answers: "0-0", self._comings: "0-0"}
         self._read = 0
-        self._line = Line(client, name="caller")
+        self._reader = StreamReader(client, name="caller")
         self._thread = threading.Thread(target=self._run, name="notify-caller", daemon=True)
 
     def open(self) -> "Caller":
@@ -128,7 +128,7 @@ class Caller:
     def close(self) -> None:
         """End every call that waits with `ClosedError`, and stop listening."""
         with self._changing:
-            self._line.interrupt()
+            self._reader.interrupt()
             waiting = list(self._waiting.values())
         for call in waiting:
             call.outcome.put(None)
@@ -139,7 +139,7 @@ class Caller:
         """Listen for an answer before anybody is asked: it could be faster than we are."""
         waiting = Waiting(offer)
         with self._changing:
-            if self._line.is_closing:
+            if self._reader.is_closing:
                 raise _closed(request.method)
             self._waiting[request.id] = waiting
         return waiting
@@ -168,10 +168,10 @@ class Caller:
         return "it had not begun, and will not" if not_begun else "it had begun, and may have been finished"
 
     def _run(self) -> None:
-        while not self._line.is_closing:
-            came = self._line.read(self._positions)
+        while not self._reader.is_closing:
+            came = self._reader.read(self._positions)
             self._hear(came.get(self._answers, []), came.get(self._comings, []))
-        self._line.close()
+        self._reader.close()
 
     def _hear(self, answers: Entries, comings: Entries) -> None:
         # Answers first, all of them: who answered and then went has answered.
@@ -184,7 +184,7 @@ class Caller:
                 self._changed(fields.get(b"data", b""))
         self._read += len(answers)
         if self._read >= TRIM_EVERY:
-            self._line.trim(self._answers, self._positions[self._answers])
+            self._reader.trim(self._answers, self._positions[self._answers])
             self._read = 0
 
     def _answered(self, raw: bytes) -> None:

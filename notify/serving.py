@@ -12,7 +12,7 @@ from notify.connection import Client
 from notify.errors import InvalidServiceError, ServerError, UnknownMethodError
 from notify.exports import exported_methods
 from notify.keys import due_member
-from notify.line import Line
+from notify.stream_reader import StreamReader
 from notify.request import Request, encode_answer, encode_failure
 from notify.request_scripts import RequestScripts
 
@@ -66,30 +66,30 @@ class Server:
         self._methods = methods
         self._identity = identity
         self._max_bytes = client.settings.max_payload_bytes
-        self._line = Line(client, name="serving")
-        self._scripts = RequestScripts(self._line.client)
+        self._reader = StreamReader(client, name="serving")
+        self._scripts = RequestScripts(self._reader.client)
         self._thread = threading.Thread(target=self._run, name="notify-serving", daemon=True)
 
     def open(self) -> None:
         self._thread.start()
 
     def interrupt(self) -> None:
-        self._line.interrupt()
+        self._reader.interrupt()
 
     def join(self, timeout_s: float) -> None:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while not self._line.is_closing:
+        while not self._reader.is_closing:
             service, incarnation = self._identity()
             requests = self._scripts.keys.requests(due_member(service, incarnation))
             # Always from the beginning: what was taken is there no more, so the first entry is the one whose turn it is.
-            for entry_id, fields in self._line.read({requests: "0-0"}, count=1).get(requests, []):
+            for entry_id, fields in self._reader.read({requests: "0-0"}, count=1).get(requests, []):
                 left_s = self._take(service, incarnation, entry_id, fields)
                 if left_s > 0:
                     self._serve(fields[b"request"], time.monotonic() + left_s)
-        self._line.close()
+        self._reader.close()
 
     def _take(self, service: str, incarnation: int, entry_id: str, fields: Mapping[bytes, bytes]) -> float:
         """Take the request. Returns the seconds left for it; 0 if it must not begin."""
@@ -97,7 +97,7 @@ class Server:
         try:
             return self._scripts.take(service, incarnation, entry_id, deadline_ms=int(deadline_ms) if deadline_ms.isdigit() else 0)
         except ServerError as exc:
-            self._line.pause(exc)
+            self._reader.pause(exc)
             return 0.0
 
     def _serve(self, raw: bytes, deadline: float) -> None:
@@ -110,9 +110,9 @@ class Server:
             try:
                 return self._scripts.answer(request.caller, answer, left_s=max(0.0, deadline - time.monotonic()))
             except ServerError as exc:
-                if time.monotonic() >= deadline or self._line.is_closing:
+                if time.monotonic() >= deadline or self._reader.is_closing:
                     return log.warning("the answer to %s for %r is lost: %s", request.source, request.method, exc)
-                self._line.pause(exc)
+                self._reader.pause(exc)
 
     def _answer_to(self, request: Request) -> bytes:
         try:

@@ -110,7 +110,7 @@ def test_a_service_that_is_closed_answers_what_it_has_begun_and_begins_nothing_m
         waiting = pool.submit(another_bus.call, "desk", "note", 2, timeout_s=20)
         wait_until(lambda: another_bus._caller is not None and len(another_bus._caller._waiting) == 2)
         closing = pool.submit(service.close)
-        wait_until(lambda: all(server._line.is_closing for server in service._serving._servers))
+        wait_until(lambda: all(server._reader.is_closing for server in service._serving._servers))
         desk.may_go_on.set()
         assert begun.result(5) == "waited"
         with pytest.raises(ServiceWithdrawnError, match=r"'desk' was withdrawn \(withdrawn\) before it answered 'note': it had not begun"):

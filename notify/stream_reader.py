@@ -13,7 +13,7 @@ import redis
 
 from notify.connection import Client
 
-__all__ = ["COUNT", "Entries", "Line"]
+__all__ = ["COUNT", "Entries", "StreamReader"]
 
 WAIT_MS: Final = 1_000
 """How long the server is asked to wait for entries."""
@@ -29,22 +29,22 @@ log = logging.getLogger(__name__)
 
 
 class OneConnection(Client):
-    """A client for one thread: one connection, without what a pool does before and after each command."""
+    """A client for one thread: what is exchanged goes over one connection, which another thread can shut down."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client.connection_pool, settings=client.settings)
         self.only: Any = self.connection_pool.make_connection()
 
-    def execute_command(self, *args: Any, **options: Any) -> Any:
-        self.only.send_command(*args)
-        return self.parse_response(self.only, args[0], **options)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+    def exchange(self, *command: str | bytes | int) -> Any:
+        self.only.send_command(*command)
+        return self.only.read_response()
 
     def close(self) -> None:
         self.only.disconnect()
         super().close()
 
 
-class Line:
+class StreamReader:
     """Reads streams. A broken connection is mended at the next read, which begins where the last one ended: nothing is missed.
 
     Args:
@@ -76,8 +76,7 @@ class Line:
                 return {}
             self._is_waiting = True
         try:
-            streams: dict[Any, Any] = dict(positions)
-            reply: Any = self.client.xread(streams, count=count, block=WAIT_MS)
+            reply = self.client.exchange("XREAD", "COUNT", count, "BLOCK", WAIT_MS, "STREAMS", *positions, *positions.values())
         except (redis.RedisError, OSError) as exc:
             self.client.only.disconnect()  # also after an error that was answered: who answers may be a primary no longer
             self.pause(exc)
@@ -85,12 +84,12 @@ class Line:
         finally:
             self._is_waiting = False
         self._recovered()
-        return {stream.decode(): [(entry_id.decode(), fields) for entry_id, fields in entries] for stream, entries in reply or ()}
+        return {stream.decode(): [(entry_id.decode(), _fields(flat)) for entry_id, flat in entries] for stream, entries in reply or ()}
 
     def trim(self, stream: str, before: str) -> None:
         """Forget the entries of a stream before an id."""
         with suppress(redis.RedisError, OSError):  # the next time will do
-            self.client.xtrim(stream, minid=before, approximate=False)
+            self.client.exchange("XTRIM", stream, "MINID", before)
 
     def pause(self, problem: BaseException) -> None:
         """Wait before the next try, longer each time, unless we are to end; the first time the loss is logged."""
@@ -119,3 +118,7 @@ class Line:
         if self._outage_since is not None:
             log.warning("%s is connected again after %.1f s", self._name, time.monotonic() - self._outage_since)
             self._outage_since = None
+
+
+def _fields(flat: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
