@@ -1,7 +1,7 @@
 """Where a subscriber stands in each topic's log: what comes next, what came already, what is missing."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from notify.errors import InvalidPositionError
@@ -50,19 +50,19 @@ class Positions:
         """The positions, topic by topic, to begin with another time: ids, or `START` where there is no log yet."""
         return {topic: f"{last}@{epoch}" if epoch else START for topic, (epoch, last) in self._positions.items()}
 
-    def deliver(self, topic: str, payload: bytes) -> Iterator[Event | Gap]:
-        """Yield what a live message leads to: nothing if it was delivered already, its event, or first what it shows to be missing."""
+    def deliver(self, topic: str, payload: bytes) -> Iterable[Event | Gap]:
+        """What a live message leads to: nothing if it was delivered already, its event, or first what it shows to be missing."""
         event, prev = decode(topic, payload)
         if event.id is None or prev is None:
-            yield event
-            return
+            return (event,)
         bare, _, epoch = event.id.partition("@")
         known_epoch, last = self._positions.setdefault(topic, ("", BEGINNING))
-        if known_epoch in (epoch, "") and prev == last:
+        if prev == last and known_epoch in (epoch, ""):
             self._positions[topic] = (epoch, bare)
-            yield event
-        elif known_epoch != epoch or _order(bare) > _order(last):
-            yield from self.repair(topic)
+            return (event,)
+        if known_epoch != epoch or _order(bare) > _order(last):
+            return self.repair(topic)
+        return ()
 
     def repair(self, topic: str) -> Iterator[Event | Gap]:
         """Yield what the log holds beyond the position, and a `Gap` for what it should hold and does not."""

@@ -62,11 +62,14 @@ class ScriptRunner:
             ServerRefusedError: the server answered with an error.
         """
         source, digest = load_script(self._package, name)
-        with self.client.translating(action):
+        client = self.client
+        try:
             try:
-                return self.client.evalsha(digest, len(keys), *keys, *args)
+                return client.exchange("EVALSHA", digest, len(keys), *keys, *args)
             except redis.exceptions.NoScriptError:
-                return self.client.eval(source, len(keys), *keys, *args)
+                return client.exchange("EVAL", source, len(keys), *keys, *args)
+        except (redis.RedisError, OSError) as exc:
+            raise client.translated(exc, action) from exc
 
     def emit_keys(self, topic: str) -> list[str]:
         """The keys through which a script publishes on a topic."""

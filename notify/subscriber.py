@@ -75,6 +75,7 @@ class Subscriber:
         self._positions = Positions(self._scripts)
         self._taken: dict[str, str] = {}
         self._ready: deque[Event | Gap] = deque()
+        self._retained = 0
         self._closing = threading.Event()
         self._reading = threading.RLock()
         self._repaired_at = time.monotonic()
@@ -162,6 +163,7 @@ class Subscriber:
         # Live from here on. What was published before counts as seen, but for what is retained.
         topics = self._topics()
         self._ready.extend(self._positions.start(topics, since=self._since_each(since, topics)))
+        self._retained = len(self._ready)
         self._taken = self._positions.ids()
         for tidings in early:
             self._accept(tidings)
@@ -210,10 +212,10 @@ class Subscriber:
         except ContentsError as exc:
             self._skip(topic, exc)
 
-    def _comes_otherwise(self, topic: str, pattern_channel: str) -> bool:
+    def _comes_otherwise(self, topic: str, pattern_channel: bytes) -> bool:
         """Whether the same event comes by name, or through a pattern before this one."""
         first = self._pattern_of(topic)
-        return topic in self._exact or (first is not None and pattern_channel != self._keys.channel(first))
+        return topic in self._exact or (first is not None and pattern_channel.decode() != self._keys.channel(first))
 
     def _repair(self) -> None:
         for topic in self._topics():
@@ -224,7 +226,11 @@ class Subscriber:
     def _take(self) -> Event | Gap | None:
         """The next item that is ready; ``None`` if it is one to pass over."""
         item = self._ready.popleft()
-        self._taken[item.topic] = position_after(item, self._taken.get(item.topic, START))
+        if self._retained or isinstance(item, Gap) or item.id is None:
+            self._taken[item.topic] = position_after(item, self._taken.get(item.topic, START))
+            self._retained = max(0, self._retained - 1)
+        else:
+            self._taken[item.topic] = item.id
         cls = self._classes.get(item.topic)
         if cls is None or isinstance(item, Gap):
             return item

@@ -61,7 +61,7 @@ def test_the_twin_plain_redis_py_loses_events_in_the_same_run(bus, server):
 
 def test_a_connection_that_redis_py_mends_without_an_error_is_repaired_at_once(bus, collect):
     with bus.subscribe("t", "u*") as events:
-        events._reception._pubsub.connection.disconnect()
+        events._reception._connection.disconnect()
         bus.publish("t", 1)
         bus.publish("u1", 2)
         assert [event.contents for event in collect(events, 2, timeout_s=2)] == [1, 2]
