@@ -22,11 +22,11 @@ from notify.errors import (
     UnknownMethodError,
 )
 from notify.keys import SERVICES_TOPIC
-from notify.stream_reader import COUNT, Entries, StreamReader
 from notify.offers import Offer, Offers
 from notify.request import Answer, Request, Target, encode_request
 from notify.request_scripts import FULL, GONE, RequestScripts
 from notify.settings import positive
+from notify.stream_reader import COUNT, Entries, StreamReader
 from notify.strict_json import Json
 
 __all__ = ["Caller"]

@@ -12,9 +12,9 @@ from notify.connection import Client
 from notify.errors import InvalidServiceError, ServerError, UnknownMethodError
 from notify.exports import exported_methods
 from notify.keys import due_member
-from notify.stream_reader import StreamReader
 from notify.request import Request, encode_answer, encode_failure
 from notify.request_scripts import RequestScripts
+from notify.stream_reader import StreamReader
 
 __all__ = ["Serving"]
 
