@@ -5,6 +5,7 @@ Start with `connect`. The ``workers`` package adds jobs.
 
 from notify.background import BackgroundPublisher
 from notify.bus import Bus
+from notify.demand import Demand, DemandChange, Joined, Left
 from notify.directory import Directory, ServiceInfo
 from notify.entry import connect
 from notify.errors import (
@@ -68,6 +69,8 @@ __all__ = [
     "ClosedError",
     "ContendedError",
     "ContentsError",
+    "Demand",
+    "DemandChange",
     "Directory",
     "DirectoryError",
     "DuplicateClientNameError",
@@ -82,7 +85,9 @@ __all__ = [
     "InvalidPositionError",
     "InvalidServiceError",
     "InvalidTopicError",
+    "Joined",
     "Json",
+    "Left",
     "LinkState",
     "LinkStatus",
     "Message",

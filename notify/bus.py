@@ -12,6 +12,7 @@ import msgspec
 from notify.background import BackgroundPublisher, WhenFull
 from notify.caller import Caller
 from notify.connection import Client
+from notify.demand import Demand
 from notify.directory import Directory, check_name
 from notify.embedded import EmbeddedServer
 from notify.errors import ClosedError, ContentsError, ServerUnreachableError
@@ -21,7 +22,7 @@ from notify.link import Link, LinkHandler
 from notify.listener import QueuedListener
 from notify.listener import WhenFull as ListenerFull
 from notify.manager import NotificationManager
-from notify.message import Message, Messages
+from notify.message import Message, Messages, message_topic
 from notify.monitor import Monitor
 from notify.publisher import Publisher, publish, publish_unlogged
 from notify.request import Target
@@ -160,6 +161,15 @@ class Bus:
         """
         self._check_open()
         return Subscriber(self._client, topics, since=since, name=self.name)
+
+    def demand(self, topic: str | type[Message]) -> Demand:
+        """Return who listens to a topic, so that you publish only while somebody does; use it as a context manager.
+
+        Raises:
+            InvalidTopicError: it is no topic that can be published on.
+        """
+        self._check_open()
+        return Demand(self._client, message_topic(topic) if isinstance(topic, type) else topic)
 
     def listen(
         self, *topics: str, callback: Callable[[Event | Gap], object], max_items: int = 1_000, when_full: ListenerFull = "block"

@@ -73,7 +73,7 @@ def test_M6_it_receives_in_a_process_of_its_own_that_shows_no_password(server, c
         row = subprocess.run(["ps", "-ww", "-p", str(pid), "-o", "args="], capture_output=True, text=True, check=True).stdout
         assert row.split()[-3:] == ["-m", "notify.receiver", "t"]
         assert "hush" not in row
-        assert [client["name"] for client in bus.redis.client_list(_type="pubsub")] == ["notify:receiver"]
+        assert [client["name"] for client in bus.redis.client_list(_type="pubsub")] == ["notify:receiver|notify:event:t"]
 
 
 @pytest.mark.parametrize("topic", ["t", "?", "*"])
