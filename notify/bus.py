@@ -229,7 +229,7 @@ class Bus:
         Args:
             service: its name, or what `provides` gives: then the providers of a capability take turns, one under suspicion last.
             method: one of the methods it exports.
-            args, kwargs: any JSON values, for the method.
+            args, kwargs: any JSON values, for the method; its parameter ``timeout_s``, if it has one, can be given by place only.
             timeout_s: seconds to wait for the answer. A request that has not begun by then never begins.
 
         Returns:

@@ -25,7 +25,7 @@ from notify.keys import SERVICES_TOPIC
 from notify.offers import Offer, Offers
 from notify.request import Answer, Request, Target, encode_request
 from notify.request_scripts import FULL, GONE, RequestScripts
-from notify.settings import positive
+from notify.settings import MAX_TIMEOUT_S, positive
 from notify.stream_reader import COUNT, Entries, StreamReader
 from notify.strict_json import Json
 
@@ -37,7 +37,7 @@ TRIM_EVERY: Final = 100
 log = logging.getLogger(__name__)
 
 
-class Told(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True):
     """The contents of an event on the topic of the directory."""
 
     change: str
@@ -47,10 +47,10 @@ class Told(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-class Tidings(msgspec.Struct, frozen=True):
+class ChangeEvent(msgspec.Struct, frozen=True):
     """Such an event."""
 
-    contents: Told
+    contents: Change
 
 
 class Waiting:
@@ -58,7 +58,7 @@ class Waiting:
 
     def __init__(self, offer: Offer) -> None:
         self.offer = offer
-        self.outcome: queue.SimpleQueue[Answer | Told | None] = queue.SimpleQueue()
+        self.outcome: queue.SimpleQueue[Answer | Change | None] = queue.SimpleQueue()
 
 
 class Caller:
@@ -102,7 +102,7 @@ class Caller:
 
     def call(self, target: Target, method: str, args: tuple[Json, ...], kwargs: dict[str, Json], *, timeout_s: float) -> Any:
         """Call a method and return its result; arguments and errors as for `Bus.call`."""
-        deadline = time.monotonic() + positive(timeout_s, "timeout_s")
+        deadline = time.monotonic() + positive(timeout_s, "timeout_s", at_most=MAX_TIMEOUT_S)
         if not isinstance(method, str):
             raise UnknownMethodError(f"a method is named by text, not by {method!r}")
         request = Request(f"{self._id}-{next(self._numbers)}", method, list(args), kwargs, self._id, self._name)
@@ -118,7 +118,8 @@ class Caller:
                     if entry_id not in (GONE, FULL):
                         return self._await(waiting, request, entry_id, deadline, timeout_s)
                 finally:
-                    self._waiting.pop(request.id, None)
+                    with self._changing:
+                        del self._waiting[request.id]
                 if entry_id == GONE:
                     self._offers.forget()
                     break
@@ -127,11 +128,7 @@ class Caller:
 
     def close(self) -> None:
         """End every call that waits with `ClosedError`, and stop listening."""
-        with self._changing:
-            self._reader.interrupt()
-            waiting = list(self._waiting.values())
-        for call in waiting:
-            call.outcome.put(None)
+        self._end_calls()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -153,6 +150,9 @@ class Caller:
             if waiting.outcome.empty():
                 raise RequestTimeoutError(f"{offer.service!r} did not answer {request.method!r} within {timeout_s:g} s: {begun}") from None
             outcome = waiting.outcome.get()
+        except BaseException:
+            self._give_up(offer, entry_id)  # Ctrl-C: what was not begun is not to begin
+            raise
         if isinstance(outcome, Answer):
             return _result(outcome, offer, request)
         if outcome is None:
@@ -167,11 +167,20 @@ class Caller:
             return "nobody knows whether it had begun"
         return "it had not begun, and will not" if not_begun else "it had begun, and may have been finished"
 
+    def _end_calls(self) -> None:
+        with self._changing:
+            self._reader.interrupt()
+            for call in self._waiting.values():
+                call.outcome.put(None)
+
     def _run(self) -> None:
-        while not self._reader.is_closing:
-            came = self._reader.read(self._positions)
-            self._hear(came.get(self._answers, []), came.get(self._comings, []))
-        self._reader.close()
+        try:
+            while not self._reader.is_closing:
+                came = self._reader.read(self._positions)
+                self._hear(came.get(self._answers, []), came.get(self._comings, []))
+        finally:
+            self._end_calls()  # also if this thread dies: nobody is to wait for answers that nobody reads
+            self._reader.close()
 
     def _hear(self, answers: Entries, comings: Entries) -> None:
         # Answers first, all of them: who answered and then went has answered.
@@ -200,15 +209,15 @@ class Caller:
     def _changed(self, raw: bytes) -> None:
         self._offers.forget()
         try:
-            told = msgspec.json.decode(raw, type=Tidings).contents
+            told = msgspec.json.decode(raw, type=ChangeEvent).contents
         except msgspec.DecodeError:
             return  # published by hand
         if told.change != "withdrawn":
             return
         with self._changing:
-            concerned = [w for w in self._waiting.values() if (w.offer.service, w.offer.incarnation) == (told.service, told.incarnation)]
-        for waiting in concerned:
-            waiting.outcome.put(told)
+            for waiting in self._waiting.values():
+                if (waiting.offer.service, waiting.offer.incarnation) == (told.service, told.incarnation):
+                    waiting.outcome.put(told)
 
 
 def _result(answer: Answer, offer: Offer, request: Request) -> Any:
@@ -218,7 +227,7 @@ def _result(answer: Answer, offer: Offer, request: Request) -> Any:
     raise RequestFailedError(message, error_type=answer.error.type, error_message=answer.error.message)
 
 
-def _withdrawn(told: Told, request: Request, begun: str) -> ServiceWithdrawnError:
+def _withdrawn(told: Change, request: Request, begun: str) -> ServiceWithdrawnError:
     kind = ServiceKilledError if told.reason == "killed" else ServiceWithdrawnError
     reason = told.reason + (f": {told.why}" if told.why else "")
     return kind(f"{told.service!r} was withdrawn ({reason}) before it answered {request.method!r}: {begun}")

@@ -86,9 +86,12 @@ class Server:
             requests = self._scripts.keys.requests(due_member(service, incarnation))
             # Always from the beginning: what was taken is there no more, so the first entry is the one whose turn it is.
             for entry_id, fields in self._reader.read({requests: "0-0"}, count=1).get(requests, []):
-                left_s = self._take(service, incarnation, entry_id, fields)
-                if left_s > 0:
-                    self._serve(fields[b"request"], time.monotonic() + left_s)
+                try:
+                    left_s = self._take(service, incarnation, entry_id, fields)
+                    if left_s > 0:
+                        self._serve(fields.get(b"request", b""), time.monotonic() + left_s)
+                except Exception:  # whatever it is, a thread that ends here would leave a service that never answers
+                    log.exception("a request to %r went wrong", service)
         self._reader.close()
 
     def _take(self, service: str, incarnation: int, entry_id: str, fields: Mapping[bytes, bytes]) -> float:
@@ -120,7 +123,7 @@ class Server:
             if method is None:
                 raise UnknownMethodError(f"{request.method!r} is not exported: {', '.join(self._methods)} are")
             return encode_answer(request, method(*request.args, **request.kwargs), max_bytes=self._max_bytes)
-        except BaseException as exc:  # whatever it is, a thread that ends here would leave a service that never answers
+        except BaseException as exc:  # sys.exit() included: it ends the method, not the service
             log.info("%r raised for %s", request.method, request.source, exc_info=True)
             return encode_failure(request, exc, max_bytes=self._max_bytes)
 

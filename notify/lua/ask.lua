@@ -9,6 +9,6 @@ local id = redis.call('XADD', KEYS[2], '*', 'request', ARGV[2], 'deadline_ms', t
 -- A shorter request never shortens the life of a longer one.
 local lifetime = ARGV[3] + 60000
 if redis.call('PTTL', KEYS[2]) < lifetime then
-  redis.call('PEXPIRE', KEYS[2], lifetime)
+  redis.call('PEXPIRE', KEYS[2], text(lifetime))
 end
 return id

@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,6 @@ from notify import demand as demand_module
 from notify.interest import interest_of, name_with_interest
 from notify.testing import wait_until
 from tests.faults import cut
-from tests.processes import Process
 
 
 @pytest.fixture
@@ -47,7 +47,6 @@ def test_N12_who_listens_already_is_told_first(bus, another_bus):
 
 def test_N12_a_publisher_works_only_while_somebody_listens(bus, another_bus):
     published: list[str] = []
-    demand = bus.demand("t")
 
     def work() -> None:
         with suppress(ClosedError):
@@ -55,17 +54,21 @@ def test_N12_a_publisher_works_only_while_somebody_listens(bus, another_bus):
                 published.append(bus.publish("t", len(published)))
 
     worker = threading.Thread(target=work)
-    worker.start()
-    for _ in range(2):
-        assert _rests(published)
-        so_far = len(published)
-        with another_bus.subscribe("t") as events:
-            assert events.get(5) is not None
-        assert len(published) > so_far
-        wait_until(lambda: _rests(published), what="the rest of the publisher")
-    demand.close()
+    with bus.demand("t") as demand:
+        worker.start()
+        for _ in range(2):
+            assert _rests(published)
+            so_far = len(published)
+            with another_bus.subscribe("t") as events:
+                assert events.get(5) is not None
+                wait_until(partial(_exceeds, published, so_far))
+            wait_until(lambda: _rests(published), what="the rest of the publisher")
     worker.join(5)
     assert not worker.is_alive()
+
+
+def _exceeds(published: list[str], count: int) -> bool:
+    return len(published) > count
 
 
 def _rests(published: list[str]) -> bool:

@@ -165,6 +165,26 @@ def test_N13_a_thousand_calls_from_many_threads_are_each_run_once_and_answered_o
     assert Counter(said["begun"][0] for said in process.rest()) == dict.fromkeys(range(1_000), 1)
 
 
+@pytest.mark.usefixtures("calculator")
+def test_N13_calls_are_answered_while_others_come_and_go(bus, another_bus):
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            another_bus.service("visitor", exports=Calculator()).open().close()
+
+    visitor = threading.Thread(target=come_and_go)
+    visitor.start()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(lambda n: bus.call("calculator", "multiply", n, 3, timeout_s=30), range(300))) == [
+                3 * n for n in range(300)
+            ]
+    finally:
+        done.set()
+        visitor.join()
+
+
 def test_N13_a_late_answer_is_dropped(bus, calculator):
     with pytest.raises(RequestTimeoutError, match=r"'calculator' did not answer 'sleep' within 0.1 s: it had begun"):
         bus.call("calculator", "sleep", 0.4, timeout_s=0.1)
