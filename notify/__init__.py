@@ -7,6 +7,7 @@ from notify.background import BackgroundPublisher
 from notify.bus import Bus
 from notify.demand import Demand, DemandChange, Joined, Left
 from notify.directory import Directory, ServiceInfo
+from notify.dispatcher import Dispatcher
 from notify.entry import connect
 from notify.errors import (
     ClosedError,
@@ -51,13 +52,17 @@ from notify.listener import QueuedListener
 from notify.manager import NotificationManager
 from notify.message import Message, Messages
 from notify.monitor import Monitor
+from notify.program import Program
 from notify.publisher import Publisher
+from notify.report import Report
 from notify.request import Provider, provides
 from notify.service import Service
 from notify.settings import Settings
 from notify.state import State
 from notify.strict_json import Json
 from notify.subscriber import Subscriber
+from notify.suspension import Suspension
+from notify.timers import Priority, Timer, Timers
 from notify.traffic import TopicInfo
 from notify.watch import Available, Change, Suspect, Watch, Withdrawn
 
@@ -73,6 +78,7 @@ __all__ = [
     "DemandChange",
     "Directory",
     "DirectoryError",
+    "Dispatcher",
     "DuplicateClientNameError",
     "DuplicateMessageError",
     "EmbeddedServerError",
@@ -99,10 +105,13 @@ __all__ = [
     "NotificationManager",
     "NotifyError",
     "PayloadTooLargeError",
+    "Priority",
+    "Program",
     "Provider",
     "Publisher",
     "PublisherFullError",
     "QueuedListener",
+    "Report",
     "RequestError",
     "RequestFailedError",
     "RequestTimeoutError",
@@ -123,6 +132,9 @@ __all__ = [
     "Subscriber",
     "SubscriptionError",
     "Suspect",
+    "Suspension",
+    "Timer",
+    "Timers",
     "TopicInfo",
     "UnknownMessageError",
     "UnknownMethodError",

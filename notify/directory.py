@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Final
 
 import msgspec
@@ -106,6 +107,28 @@ class Directory:
         # The index may hold a name whose owner vanished without a word; the description of a successor decides.
         fitting = (s for s in services if (provides is None or provides in s.provides) and (predicate is None or predicate(s)))
         return sorted(fitting, key=lambda s: s.incarnation)
+
+    def wait_for(self, name: str | None = None, *, provides: str | None = None, timeout_s: float | None = None) -> ServiceInfo:
+        """Return the service of that name, or else the first one with that capability, as soon as there is one.
+
+        Args:
+            name: its name.
+            provides: without a name, a capability; without both, anybody will do.
+            timeout_s: seconds to wait; ``None`` waits for ever.
+
+        Raises:
+            ServiceNotFoundError: none came in time.
+            ServerError: the server did not answer, or refused.
+        """
+        deadline = None if timeout_s is None else monotonic() + timeout_s
+        with self.watch(*([] if name is None else [name])) as changes:
+            while True:
+                try:
+                    return self.find(provides=provides) if name is None else self.lookup(name)
+                except ServiceNotFoundError as exc:
+                    left_s = None if deadline is None else max(0.0, deadline - monotonic())
+                    if changes.get(left_s) is None and deadline is not None and monotonic() >= deadline:
+                        raise ServiceNotFoundError(f"{exc}; waited {timeout_s:g} s") from None
 
     def __iter__(self) -> Iterator[ServiceInfo]:
         return iter(self.find_all())

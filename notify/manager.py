@@ -9,6 +9,7 @@ from notify.connection import Client
 from notify.errors import ClosedError, DuplicateClientNameError, NotSubscribedError
 from notify.event import Event
 from notify.publisher import Publisher
+from notify.report import Report
 from notify.scripts import Scripts
 from notify.service import Service
 from notify.subscriber import Subscriber
@@ -78,6 +79,25 @@ class NotificationManager:
                 raise DuplicateClientNameError(f"a client named {client_name!r} is subscribed to {listed} already: unsubscribe it first")
             subscriber = Subscriber(self._client, sorted(names), name=client_name)
             self._subscriptions.setdefault(client_name, []).append(_Subscription(client_name, subscriber, callback, names))
+
+    def subscribe_reports(self, client_name: str, callback: Callable[[Report], object], *, service: str = "*", subject: str = "*") -> None:
+        """Call ``callback`` with every `Report` of a service about a subject; retained ones at once.
+
+        Args:
+            client_name: unique per pair of service and subject; `unsubscribe` takes it as ``<service>.<subject>``.
+            callback: as for `subscribe`.
+            service, subject: names, or patterns: ``system.*`` is every subject that begins like that.
+
+        Raises:
+            As `subscribe` does.
+        """
+
+        def hear(event: Event) -> None:
+            report = Report.of(event)
+            if report is not None:
+                callback(report)
+
+        self.subscribe(client_name, hear, f"{service}.{subject}")
 
     def unsubscribe(self, client_name: str, *topics: str) -> None:
         """Stop calling a client back. May be called inside its callback.

@@ -17,10 +17,12 @@ from notify.errors import ClosedError, ServerError, ServiceKilledError, ServiceN
 from notify.event import Event, Failure
 from notify.keys import SERVICES_TOPIC
 from notify.publisher import publish
+from notify.report import report_source, report_topic
 from notify.scripts import Scripts
 from notify.serving import Serving
 from notify.state import State
 from notify.strict_json import Json
+from notify.suspension import Suspension, Suspensions
 
 __all__ = ["Service", "capabilities_of"]
 
@@ -77,6 +79,7 @@ class Service:
         self._name, self._incarnation = name, 0
         self._end: ServiceWithdrawnError | None = None
         self._ended = threading.Event()
+        self._suspensions = Suspensions()
         self._changing = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -145,11 +148,13 @@ class Service:
         if first and purge and self._incarnation and self._name not in self._directory:
             State(self._scripts, self._name).clear()
 
-    def report(self, contents: Json | Failure | BaseException) -> str:
-        """Publish on the status topic.
+    def report(self, contents: Json | Failure | BaseException, *, subject: str | None = None, retain_s: float | None = None) -> str:
+        """Publish on the status topic, or, about a subject, as a `Report` on the topic ``<name>.<subject>``.
 
         Args:
             contents: any JSON value, or an error, which is not fatal: the service goes on.
+            subject: what the report is about, for example ``system.time``.
+            retain_s: for how long a new subscriber still gets it at once, as for `Bus.publish`.
 
         Returns:
             The event's id.
@@ -157,10 +162,28 @@ class Service:
         Raises:
             ServiceWithdrawnError: the service has ended (`ServiceKilledError` if it was killed).
             ClosedError: it is not open yet.
+            InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was published.
         """
         self.check()
-        failure_or_json = Failure.of(contents) if isinstance(contents, BaseException) else contents
-        return publish(self._scripts, Event(topic=self.status_topic, contents=failure_or_json, source=self._name))
+        told = Failure.of(contents) if isinstance(contents, BaseException) else contents
+        if subject is None:
+            event = Event(topic=self.status_topic, contents=told, source=self._name)
+        else:
+            event = Event(topic=report_topic(self._name, subject), contents=told, source=report_source(self._name, self._incarnation))
+        return publish(self._scripts, event, retain_s=retain_s)
+
+    def suspend(self) -> Suspension:
+        """Hold up a shutdown until `Suspension.resume`, or the end of its ``with`` block: there is work in hand.
+
+        Raises:
+            ServiceWithdrawnError, ClosedError: as for `check`: there is nothing to hold up.
+        """
+        self.check()
+        return self._suspensions.take()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until nobody holds the shutdown up, at most ``timeout_s`` seconds. Returns whether that is so."""
+        return self._suspensions.wait(timeout_s)
 
     def check(self) -> None:
         """Raise `ServiceWithdrawnError`, or `ServiceKilledError`, if the service has ended, `ClosedError` if it is not open yet."""

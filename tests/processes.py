@@ -205,6 +205,36 @@ def listener(url: str) -> None:
         wait_for_go()
 
 
+class Working(notify.Program):
+    """A program that says what it is told, and has work in hand when its shutdown is pending."""
+
+    provides = frozenset({"work"})
+
+    def __init__(self, bus: notify.Bus, name: str, *, suspends: bool) -> None:
+        super().__init__(bus, name=name)
+        self._suspends = suspends
+
+    def pending(self) -> None:
+        if self._suspends:
+            held = self.service.suspend()
+            threading.Thread(target=lambda: (wait_for_go(), self.service.report("finished"), held.resume())).start()
+        super().pending()
+        say([self.service.name, "pending"])
+
+    def arrived(self) -> None:
+        say([self.service.name, "arrived"])
+
+
+def dispatcher(url: str, drain_s: str, *names: str) -> None:
+    """Some programs in one process; the first one suspends its shutdown until it is told to go on."""
+    with notify.connect(url) as bus:
+        programs = [Working(bus, name, suspends=name == names[0]) for name in names]
+        running = notify.Dispatcher(*programs, drain_s=float(drain_s))
+        running.timers.after(0.001, lambda: say("ready"))
+        running.run()
+    say("done")
+
+
 ROLES: dict[str, Callable[..., None]] = {
     "service": service,
     "calculator": calculator,
@@ -213,6 +243,7 @@ ROLES: dict[str, Callable[..., None]] = {
     "modify": modify,
     "read_then_write": read_then_write,
     "reader": reader,
+    "dispatcher": dispatcher,
 }
 
 if __name__ == "__main__":
