@@ -6,6 +6,8 @@ import queue
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import msgspec
@@ -58,6 +60,7 @@ class Waiting:
 
     def __init__(self, offer: Offer) -> None:
         self.offer = offer
+        self.entry_id: str | None = None
         self.outcome: queue.SimpleQueue[Answer | Change | None] = queue.SimpleQueue()
 
 
@@ -112,66 +115,81 @@ class Caller:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
                     raise RequestTimeoutError(f"{target} could not be asked for {method!r} within {timeout_s:g} s: it comes and goes")
-                waiting = self._expect(request, offer)
-                try:
-                    entry_id = self._scripts.ask(offer.service, offer.incarnation, body, timeout_s=left_s)
-                    if entry_id not in (GONE, FULL):
-                        return self._await(waiting, request, entry_id, deadline, timeout_s)
-                finally:
-                    with self._changing:
-                        del self._waiting[request.id]
-                if entry_id == GONE:
+                with self._expecting(request, offer) as waiting:
+                    asked = self._scripts.ask(offer.service, offer.incarnation, body, timeout_s=left_s)
+                    if asked not in (GONE, FULL):
+                        waiting.entry_id = asked
+                        return self._await(waiting, request, deadline, timeout_s)
+                if asked == GONE:
                     self._offers.forget()
                     break
             else:
                 raise RequestsFullError(f"too many requests wait for {target}: it is slower than it is asked; try {method!r} again later")
 
     def close(self) -> None:
-        """End every call that waits with `ClosedError`, and stop listening."""
-        self._end_calls()
+        """End every call that waits with `ClosedError`, take back what has not begun, and stop listening."""
+        ended = self._end_calls()
+        with suppress(ServerError):
+            for waiting in ended:
+                self._take_back(waiting)
         if self._thread.is_alive():
             self._thread.join()
 
-    def _expect(self, request: Request, offer: Offer) -> Waiting:
-        """Listen for an answer before anybody is asked: it could be faster than we are."""
+    @contextmanager
+    def _expecting(self, request: Request, offer: Offer) -> Iterator[Waiting]:
+        """Listen for an answer, from before anybody is asked: it could be faster than we are."""
         waiting = Waiting(offer)
         with self._changing:
             if self._reader.is_closing:
-                raise _closed(request.method)
+                raise _closed(request)
             self._waiting[request.id] = waiting
-        return waiting
+        try:
+            yield waiting
+        except ServerError:
+            if self._reader.is_closing:
+                raise _closed(request) from None  # the connections went under our feet
+            raise
+        finally:
+            with self._changing:
+                del self._waiting[request.id]
 
-    def _await(self, waiting: Waiting, request: Request, entry_id: str, deadline: float, timeout_s: float) -> Any:
-        offer = waiting.offer
+    def _await(self, waiting: Waiting, request: Request, deadline: float, timeout_s: float) -> Any:
+        service = waiting.offer.service
         try:
             outcome = waiting.outcome.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
-            begun = self._give_up(offer, entry_id)
+            begun = self._give_up(waiting)
             if waiting.outcome.empty():
-                raise RequestTimeoutError(f"{offer.service!r} did not answer {request.method!r} within {timeout_s:g} s: {begun}") from None
+                raise RequestTimeoutError(f"{service!r} did not answer {request.method!r} within {timeout_s:g} s: {begun}") from None
             outcome = waiting.outcome.get()
         except BaseException:
-            self._give_up(offer, entry_id)  # Ctrl-C: what was not begun is not to begin
+            self._give_up(waiting)  # Ctrl-C: what has not begun is not to begin
             raise
         if isinstance(outcome, Answer):
-            return _result(outcome, offer, request)
+            return _result(outcome, service, request)
         if outcome is None:
-            raise _closed(request.method)  # and nothing more is asked of the server: its connections are being closed
-        raise _withdrawn(outcome, request, self._give_up(offer, entry_id))
+            raise _closed(request)
+        raise _withdrawn(outcome, request, self._give_up(waiting))
 
-    def _give_up(self, offer: Offer, entry_id: str) -> str:
+    def _give_up(self, waiting: Waiting) -> str:
         """Take the request back. Returns what that says about it."""
         try:
-            not_begun = self._scripts.give_up(offer.service, offer.incarnation, entry_id)
+            not_begun = self._take_back(waiting)
         except ServerError:
             return "nobody knows whether it had begun"
         return "it had not begun, and will not" if not_begun else "it had begun, and may have been finished"
 
-    def _end_calls(self) -> None:
+    def _take_back(self, waiting: Waiting) -> bool:
+        offer = waiting.offer
+        return waiting.entry_id is not None and self._scripts.give_up(offer.service, offer.incarnation, waiting.entry_id)
+
+    def _end_calls(self) -> list[Waiting]:
         with self._changing:
             self._reader.interrupt()
-            for call in self._waiting.values():
-                call.outcome.put(None)
+            ended = list(self._waiting.values())
+            for waiting in ended:
+                waiting.outcome.put(None)
+        return ended
 
     def _run(self) -> None:
         try:
@@ -220,10 +238,10 @@ class Caller:
                     waiting.outcome.put(told)
 
 
-def _result(answer: Answer, offer: Offer, request: Request) -> Any:
+def _result(answer: Answer, service: str, request: Request) -> Any:
     if answer.error is None:
         return None if answer.result is msgspec.UNSET else answer.result
-    message = f"{request.method!r} of {offer.service!r} raised {answer.error.type}: {answer.error.message}"
+    message = f"{request.method!r} of {service!r} raised {answer.error.type}: {answer.error.message}"
     raise RequestFailedError(message, error_type=answer.error.type, error_message=answer.error.message)
 
 
@@ -233,5 +251,5 @@ def _withdrawn(told: Change, request: Request, begun: str) -> ServiceWithdrawnEr
     return kind(f"{told.service!r} was withdrawn ({reason}) before it answered {request.method!r}: {begun}")
 
 
-def _closed(method: str) -> ClosedError:
-    return ClosedError(f"the bus was closed before {method!r} was answered")
+def _closed(request: Request) -> ClosedError:
+    return ClosedError(f"the bus was closed before {request.method!r} was answered")

@@ -72,8 +72,14 @@ class Process:
         self._close()
         return self._process.wait(WAIT_S)
 
-    def signal(self, signum: signal.Signals) -> None:
-        self._process.send_signal(signum)
+    def freeze(self) -> None:
+        """Let it hang (SIGSTOP); it does when this returns."""
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def thaw(self) -> None:
+        """Let it go on after `freeze`, if it still is there."""
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)

@@ -1,7 +1,6 @@
 """Calls from one process to another: answered once, or ended by an error that says what happened."""
 
 import json
-import signal
 import threading
 import time
 from collections import Counter
@@ -40,6 +39,7 @@ def calculator(server: PrivateServer, bus: notify.Bus, start: Callable[..., Proc
     process = start("calculator", server.url, "calculator", TTL_S)
     process.told()
     yield process
+    process.thaw()
     process.end()
 
 
@@ -126,11 +126,11 @@ def _is_taken(bus: notify.Bus, caller: notify.Bus) -> bool:
 def test_N13_a_frozen_service_does_not_run_what_its_callers_have_given_up_when_it_goes_on(bus, calculator):
     assert bus.call("calculator", "multiply", 1, 1) == 1
     assert calculator.told() == {"begun": [1, 1]}
-    calculator.signal(signal.SIGSTOP)
+    calculator.freeze()
     for timeout_s in (0.05, 0.1):
         with pytest.raises(RequestTimeoutError, match=f"'calculator' did not answer 'multiply' within {timeout_s} s: it had not begun"):
             bus.call("calculator", "multiply", 2, 2, timeout_s=timeout_s)
-    calculator.signal(signal.SIGCONT)
+    calculator.thaw()
     assert wait_until(lambda: _multiply(bus, 3, 3)) == 9
     assert calculator.told() == {"begun": [3, 3]}
 
@@ -145,10 +145,10 @@ def _multiply(bus: notify.Bus, a: int, b: int) -> object:
 
 def test_N13_a_call_to_a_frozen_service_ends_when_it_is_withdrawn_and_its_next_incarnation_answers(bus, calculator):
     bus.manager().close()
-    calculator.signal(signal.SIGSTOP)
+    calculator.freeze()
     with pytest.raises(ServiceWithdrawnError, match=r"expired.*it had not begun, and will not"):
         bus.call("calculator", "multiply", 2, 2, timeout_s=30)
-    calculator.signal(signal.SIGCONT)
+    calculator.thaw()
     assert wait_until(lambda: _multiply(bus, 3, 3)) == 9
     assert calculator.told() == {"begun": [3, 3]}
 
@@ -230,15 +230,18 @@ def test_a_bus_that_is_closed_calls_nobody(server, bus):
         other.call("calculator", "multiply")
 
 
-def test_closing_the_bus_ends_the_calls_that_wait(server, calculator):
+def test_closing_the_bus_ends_the_calls_that_wait_and_takes_back_what_has_not_begun(server, bus, calculator):
     with ThreadPoolExecutor() as pool:
         with notify.connect(server.url) as other:
-            calls = [pool.submit(other.call, "calculator", "sleep", 1, timeout_s=30) for _ in range(3)]
-            calculator.told()
-            wait_until(lambda: other._caller is not None and len(other._caller._waiting) == 3)
+            calls = [pool.submit(other.call, "calculator", "sleep", 0.2, timeout_s=30) for _ in range(3)]
+            requests = bus.keys.requests(due_member("calculator", _incarnation(bus)))
+            assert calculator.told() == {"begun": 0.2}
+            wait_until(lambda: bus.redis.xlen(requests) == 2)
         for call in calls:
             with pytest.raises(ClosedError, match="closed before 'sleep' was answered"):
                 call.result(5)
+    assert bus.call("calculator", "multiply", 6, 7) == 42
+    assert calculator.told() == {"begun": [6, 7]}
 
 
 @pytest.mark.usefixtures("calculator")
