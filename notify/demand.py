@@ -53,7 +53,7 @@ class Demand:
     pattern count, also those of other programs; only the patterns of other programs cannot be seen. A machine that fell silent
     counts until the server notices (``tcp-keepalive``). A connection that is mended between two looks has not gone.
 
-    It has no thread and no connection of its own; it is for one thread.
+    It has no thread and no connection of its own; it is for one thread. Each look lets the server list its subscribers.
     """
 
     def __init__(self, client: Client, topic: str) -> None:

@@ -96,7 +96,8 @@ class Offers:
             )
         exported = sorted({name for offer in there for name in offer.methods})
         return UnknownMethodError(
-            f"{wanted} exports no method {method!r}: " + (f"it exports {', '.join(exported)}" if exported else "it exports none")
+            f"{wanted} exports no method {method!r}: "
+            + (f"it exports {', '.join(exported)}" if exported else "it exports none (bus.service takes exports=)")
         )
 
 

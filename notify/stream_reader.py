@@ -106,7 +106,7 @@ class StreamReader:
         with self._changing:
             self._closing.set()
             sock = getattr(self.client.only, "_sock", None)
-            if self._is_waiting and sock is not None:
+            if self._is_waiting and isinstance(sock, socket.socket):  # a fake one is waited for
                 with suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
 
