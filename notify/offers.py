@@ -95,10 +95,8 @@ class Offers:
                 f"{wanted} is not registered at {self._client.address}: is it running? (notify services lists who is)"
             )
         exported = sorted({name for offer in there for name in offer.methods})
-        return UnknownMethodError(
-            f"{wanted} exports no method {method!r}: "
-            + (f"it exports {', '.join(exported)}" if exported else "it exports none (bus.service takes exports=)")
-        )
+        known = f"it exports {', '.join(exported)}" if exported else "it exports none (bus.service takes exports=)"
+        return UnknownMethodError(f"{wanted} exports no method {method!r}: {known}")
 
 
 def _rotated(offers: list[Offer], turn: int) -> list[Offer]:
