@@ -75,13 +75,17 @@ class Output:
         elif not rows:
             self.talk(empty)
         else:
-            table = Table(box=None, header_style="bold", pad_edge=False)
-            for index, column in enumerate(columns):
-                # On a narrow terminal the first column, which names the thing, is the last to be broken.
-                table.add_column(column, overflow="fold", no_wrap=index == 0)
-            for row in rows:
-                table.add_row(*(Text(_cell(row[column])) for column in columns))
-            self._stdout.print(table, soft_wrap=False)
+            self._stdout.print(self.grid(columns, rows), soft_wrap=False)
+
+    def grid(self, columns: Sequence[str], rows: Sequence[Mapping[str, Json]]) -> Table:
+        """The table that a person sees, to be shown by somebody else."""
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for index, column in enumerate(columns):
+            # On a narrow terminal the first column, which names the thing, is the last to be broken.
+            table.add_column(column, overflow="fold", no_wrap=index == 0)
+        for row in rows:
+            table.add_row(*(Text(_cell(row[column])) for column in columns))
+        return table
 
     def item(self, item: Event | Gap, *, verbose: bool = False) -> None:
         """Print what a subscriber received, with source and id if asked; a gap is loud."""

@@ -13,7 +13,7 @@ from redis.connection import parse_url
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from notify.errors import NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
+from notify.errors import ClosedError, NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
 from notify.line import Line
 from notify.settings import Settings, redact
 
@@ -34,6 +34,7 @@ class Client(redis.Redis):
     """
 
     def __init__(self, connection_pool: redis.ConnectionPool, *, settings: Settings, owns_pool: bool = True) -> None:
+        self._is_closed = False
         super().__init__(connection_pool=connection_pool)
         self.settings = settings
         self.auto_close_connection_pool = owns_pool
@@ -54,7 +55,12 @@ class Client(redis.Redis):
 
     @contextmanager
     def translating(self, action: str) -> Iterator[None]:
-        """Turn redis-py's errors within the block into ours; ``action`` says what was being done."""
+        """Turn redis-py's errors within the block into ours; ``action`` says what was being done.
+
+        Raises:
+            ClosedError: the client was closed.
+        """
+        self._check_open()
         try:
             yield
         except NotifyError:
@@ -73,16 +79,23 @@ class Client(redis.Redis):
         return ServerRefusedError(f"{self.address} refused while {action}: {exc}")
 
     def exchange(self, *command: str | bytes | int) -> Any:
-        """Send one command, once, and return the answer as the server gives it; redis-py's errors."""
+        """Send one command, once, and return the answer as the server gives it; redis-py's errors, and `ClosedError`."""
+        self._check_open()
         return self._line.exchange(*command)
 
     def close(self) -> None:
         """Close the connections, also those to the Sentinels: redis-py leaves them open."""
+        self._is_closed = True
         super().close()
         manager = getattr(self.connection_pool, "sentinel_manager", None)
         if manager is not None and self.auto_close_connection_pool:
             for sentinel in manager.sentinels:
                 sentinel.close()
+
+    def _check_open(self) -> None:
+        # redis-py would open another connection, and nobody would close that.
+        if self._is_closed:
+            raise ClosedError(f"the connection to {self.address} was closed: connect again")
 
     def clone(self, *, name: str, timeout_s: float | None = None) -> "Client":
         """Open a client of its own to the same server, with ``name`` in ``CLIENT LIST``, and another timeout for commands if given."""

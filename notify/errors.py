@@ -12,6 +12,7 @@
     ├── ClosedError                  used after close
     ├── EventError
     │   ├── InvalidTopicError
+    │   │   └── TopicTypeError       a topic that is no text
     │   ├── ContentsError            contents that JSON cannot hold
     │   ├── PayloadTooLargeError
     │   ├── PublisherFullError       a background publisher has no room for more
@@ -35,6 +36,7 @@
     │   └── RequestsFullError        too many requests wait for the service
     └── StateError
         ├── MissingKeyError          a field that is not there
+        ├── FieldValueError          a field whose value a step cannot be applied to
         ├── FencedError              a write of somebody whose service is gone
         └── ContendedError           an update that never met a quiet moment
 
@@ -53,6 +55,7 @@ __all__ = [
     "EmptySubscriptionError",
     "EventError",
     "FencedError",
+    "FieldValueError",
     "InvalidPositionError",
     "InvalidServiceError",
     "InvalidTopicError",
@@ -76,6 +79,7 @@ __all__ = [
     "SettingsError",
     "StateError",
     "SubscriptionError",
+    "TopicTypeError",
     "UnknownMessageError",
     "UnknownMethodError",
 ]
@@ -119,6 +123,10 @@ class EventError(NotifyError):
 
 class InvalidTopicError(EventError, ValueError):
     """A topic's name is empty, too long, or a pattern where one topic is needed."""
+
+
+class TopicTypeError(InvalidTopicError, TypeError):
+    """A topic is no text."""
 
 
 class ContentsError(EventError, TypeError):
@@ -219,6 +227,10 @@ class MissingKeyError(StateError, KeyError):
 
     def __str__(self) -> str:
         return Exception.__str__(self)  # KeyError would show the repr of the message
+
+
+class FieldValueError(StateError, ValueError):
+    """A field of a state holds a value that the step cannot be applied to."""
 
 
 class FencedError(StateError):

@@ -63,7 +63,10 @@ class QueuedListener:
         self._process: subprocess.Popen[bytes] | None = None
         self._positions: dict[str, str] = {}
         self._is_open = False
+        self._times_opened = 0
         self._threads: list[threading.Thread] = []
+        self._calling = threading.Lock()
+        self._called_by: threading.Thread | None = None
         self.dropped = 0
 
     @property
@@ -86,15 +89,20 @@ class QueuedListener:
         self._positions = {}
         self._start_process()
         self._is_open = True
+        self._times_opened += 1
         self._threads = [
-            threading.Thread(target=run, name=f"notify-{run.__name__}", daemon=True) for run in (self._receive, self._call_back)
+            threading.Thread(target=self._receive, name="notify-receive", daemon=True),
+            threading.Thread(target=self._call_back, args=[self._times_opened], name="notify-call-back", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
         return True
 
     def close(self) -> bool:
-        """Stop. What was received and not called back yet is forgotten. Returns ``True``, or ``False`` if it is closed already."""
+        """Stop. What was received and not called back yet is forgotten. Returns ``True``, or ``False`` if it is closed already.
+
+        It may be called by the callback, and so may `open` afterwards.
+        """
         with self._changed:
             if not self._is_open:
                 return False
@@ -102,9 +110,10 @@ class QueuedListener:
             self._items.clear()
             self._changed.notify_all()
         self._end_process()
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join()
+        receiving, calling = self._threads
+        receiving.join()
+        if self._called_by is not threading.current_thread():
+            calling.join()
         return True
 
     def __enter__(self) -> "QueuedListener":
@@ -188,16 +197,27 @@ class QueuedListener:
         if not self._is_open:
             self._end_process()  # closed meanwhile, by somebody who could not know of this one
 
-    def _call_back(self) -> None:
-        while True:
-            with self._changed:
-                while self._is_open and not self._items:
-                    self._changed.wait()
-                if not self._is_open:
-                    return
-                item = self._items.popleft()
-                self._changed.notify_all()
-            try:
-                self._callback(item)
-            except Exception:
-                log.exception("the callback of the listener to %s raised", ", ".join(self._topics))
+    def _call_back(self, opened: int) -> None:
+        def is_wanted() -> bool:
+            return self._is_open and self._times_opened == opened
+
+        while is_wanted():
+            # Opened again by its own callback, the thread of that one waits until this one's callback has returned.
+            with self._calling:
+                with self._changed:
+                    while is_wanted() and not self._items:
+                        self._changed.wait()
+                    if not is_wanted():
+                        return
+                    item = self._items.popleft()
+                    self._changed.notify_all()
+                self._call(item)
+
+    def _call(self, item: Event | Gap) -> None:
+        self._called_by = threading.current_thread()
+        try:
+            self._callback(item)
+        except Exception:
+            log.exception("the callback of the listener to %s raised", ", ".join(self._topics))
+        finally:
+            self._called_by = None

@@ -151,6 +151,13 @@ class Scripts(ScriptRunner):
             rows = pipe.execute()
         return [(epoch and _text(epoch), last and _text(last), kept) for (epoch, last), kept in zip(rows[::2], rows[1::2], strict=True)]
 
+    def heads(self, topics: Sequence[str]) -> list[tuple[str | None, str | None]]:
+        """Where the logs of topics stand, as (epoch, last); one round trip."""
+        with self.client.translating("reading where the logs stand"), self.client.pipeline(transaction=False) as pipe:
+            for topic in topics:
+                pipe.hmget(self.keys.topic(topic), "epoch", "last")
+            return [(epoch and _text(epoch), last and _text(last)) for epoch, last in pipe.execute()]
+
     def know(self, topic: str) -> None:
         """Make a topic known before its first event."""
         self.run("know", [self.keys.topics], [topic, HEAD_MS], action=f"making {topic!r} known")

@@ -1,19 +1,23 @@
-"""A Redis hash as a mapping, its values as JSON, with an atomic `State.modify` and writes that can be fenced."""
+"""A Redis hash as a mapping, its values as JSON, with atomic steps on a field and writes that can be fenced."""
 
 import random
 import time
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from notify.errors import ContendedError, ContentsError, FencedError, MissingKeyError
+from notify.errors import ContendedError, ContentsError, FencedError, FieldValueError, MissingKeyError
 from notify.scripts import Scripts
 from notify.strict_json import Json, encode_json
 
 __all__ = ["NO_FENCE", "REGISTERED", "State"]
 
 MODIFY_TIMEOUT_S: Final = 10.0
+LEAST_INTEGER: Final = -(2**63)
+GREATEST_INTEGER: Final = 2**63 - 1
+SHOWN: Final = 100
+"""How much of a value an error shows."""
 
 Fence: TypeAlias = Callable[[], str]
 
@@ -77,6 +81,23 @@ class State(MutableMapping[str, Json]):
             rows: Any = self._client.hgetall(self._key)
         return {field.decode(): _decode(raw) for field, raw in rows.items()}
 
+    def update(  # type: ignore[override]  # the one of the mapping takes keys of any type
+        self, other: Mapping[str, Json] | Iterable[tuple[str, Json]] = (), /, **fields: Json
+    ) -> None:
+        """Write several fields in one step: others see all of them or none.
+
+        Args:
+            other: a mapping, or pairs of field and value.
+            fields: more of them.
+
+        Raises:
+            ContentsError: a value is none that JSON can hold; nothing was written.
+            FencedError: the fence has fallen; nothing was written.
+        """
+        values = dict(other, **fields)
+        if values:
+            self._write(values)
+
     def clear(self) -> None:
         """Remove the whole hash."""
         self._checked(self._scripts.state_delete(self._service, [], fenced_by=self._fenced_by, fence=self._fence()))
@@ -89,6 +110,42 @@ class State(MutableMapping[str, Json]):
             FencedError: the fence has fallen; nothing was written.
         """
         return bool(self._swap(field, None, self._encode(field, value)))
+
+    def increment(self, field: str, by: int = 1) -> int:
+        """Add to an integer in one step, whoever else does so; a field that is not there counts as 0.
+
+        Args:
+            field: the field.
+            by: what to add, an integer of 64 bits with its sign.
+
+        Returns:
+            The new value.
+
+        Raises:
+            FieldValueError: the field holds no integer, or the sum has more than 64 bits; the field is as it was.
+            ContentsError: ``by`` is no integer of 64 bits.
+            FencedError: the fence has fallen; the field is as it was.
+        """
+        amount = self._amount(field, by)
+        return int(self._step("state_increment", field, str(amount), needs=f"adding {amount} needs an integer and a sum of 64 bits"))
+
+    def decrement(self, field: str, by: int = 1) -> int:
+        """Take from an integer in one step; otherwise as `increment`."""
+        return self.increment(field, -self._amount(field, by))
+
+    def append(self, field: str, value: Json) -> None:
+        """Append to a list in one step, whoever else does so; a field that is not there counts as an empty list.
+
+        Args:
+            field: the field.
+            value: what to append.
+
+        Raises:
+            FieldValueError: the field holds no list; it is as it was.
+            ContentsError: the value is none that JSON can hold.
+            FencedError: the fence has fallen; the field is as it was.
+        """
+        self._step("state_append", field, self._encode(field, value), needs="appending needs a list")
 
     def modify(self, field: str, change: Callable[[Any], Json]) -> Json:
         """Read a field, apply ``change``, write the result, as if nobody else were there.
@@ -136,6 +193,21 @@ class State(MutableMapping[str, Json]):
         return self._checked(
             self._scripts.state_swap(self._service, _field(field), old, new, fenced_by=self._fenced_by, fence=self._fence())
         )
+
+    def _step(self, script: str, field: str, argument: str | bytes, *, needs: str) -> bytes:
+        """Run a script that changes one field, and return what it gives. ``needs`` is told when something else is there."""
+        keys = [self._key, self._scripts.keys.service(self._fenced_by)]
+        args = [self._fence(), _field(field), argument]
+        done, value = self._scripts.run(script, keys, args, action=f"changing the state of {self._service!r}")
+        if not self._checked(done):
+            found = value.decode(errors="replace")
+            raise FieldValueError(f"{field!r} in the state of {self._service!r} holds {found[:SHOWN]}{'…' * (len(found) > SHOWN)}: {needs}")
+        return bytes(value)
+
+    def _amount(self, field: str, by: object) -> int:
+        if isinstance(by, bool) or not isinstance(by, int) or not LEAST_INTEGER <= by <= GREATEST_INTEGER:
+            raise ContentsError(f"{field!r} in the state of {self._service!r} is changed by {by!r}: give an integer of at most 64 bits")
+        return int(by)
 
     def _encode(self, field: str, value: Json) -> bytes:
         return encode_json(value, what=f"{field!r} in the state of {self._service!r}")

@@ -6,6 +6,7 @@
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -16,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import notify
+from notify.title import set_title
 
 WAIT_S = 15.0
+_RECEIVER = re.compile("-m notify.receiver|^notify: listener of")
 
 
 class Calculator:
@@ -110,7 +113,12 @@ class Process:
 
 def receivers(parent: int) -> list[int]:
     """The receiving processes that a process started and that still run."""
-    return [pid for pid, started_by, command in _running() if started_by == parent and "notify.receiver" in command]
+    return [pid for pid, started_by, command in _running() if started_by == parent and _RECEIVER.search(command)]
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process, or its title."""
+    return next(command.strip() for running, _, command in _running() if running == pid)
 
 
 def is_running(pid: int) -> bool:
@@ -186,6 +194,18 @@ def read_then_write(url: str, times: str) -> None:
             state["n"] = value + 1
 
 
+def add_up(url: str, times: str) -> None:
+    """One who adds to a counter, and to a list, in one step each."""
+    with notify.connect(url) as bus:
+        state = bus.state("counter")
+        say("ready")
+        wait_for_go()
+        for number in range(int(times)):
+            state.increment("n", 3)
+            state.decrement("n")
+            state.append("list", [os.getpid(), number])
+
+
 def reader(url: str, store: str, *topics: str) -> None:
     """One who stores its position after each event that it dealt with, and begins where that was."""
     path = Path(store)
@@ -209,6 +229,13 @@ def listener(url: str) -> None:
     with notify.connect(url) as bus, bus.listen("t", callback=print):
         say("open")
         wait_for_go()
+
+
+def titled(_url: str) -> None:
+    """One who was told an address on its command line, and hides it."""
+    set_title("storage")
+    say("ready")
+    wait_for_go()
 
 
 class Working(notify.Program):
@@ -249,6 +276,8 @@ ROLES: dict[str, Callable[..., None]] = {
     "modify": modify,
     "read_then_write": read_then_write,
     "reader": reader,
+    "add_up": add_up,
+    "titled": titled,
     "dispatcher": dispatcher,
 }
 

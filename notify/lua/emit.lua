@@ -22,7 +22,12 @@ local function append(log, channel, body, epoch, prev, limits)
     id = redis.call('XADD', log, '*', 'prev', prev, 'epoch', epoch, 'data', body)
   end
   local stamped = '{"id":"' .. id .. '@' .. epoch .. '","prev":"' .. prev .. '",' .. string.sub(body, 2)
-  redis.call('PUBLISH', channel, stamped)
+  local told = redis.pcall('PUBLISH', channel, stamped)
+  if type(told) == 'table' then
+    -- No permission for the channel: what nobody is told did not happen.
+    redis.call('XDEL', log, id)
+    error(told.err, 0)
+  end
   return id, stamped, made
 end
 

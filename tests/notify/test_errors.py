@@ -48,6 +48,9 @@ CALLS: dict[str, Callable[[notify.Bus], object]] = {
     "state, snapshot": lambda bus: bus.state("s").snapshot(),
     "state, clear": lambda bus: bus.state("another").clear(),
     "state, add": lambda bus: bus.state("s").add("g", 1),
+    "state, update": lambda bus: bus.state("s").update(f=2, g=3),
+    "state, increment": lambda bus: bus.state("s").increment("n"),
+    "state, append": lambda bus: bus.state("s").append("list", 1),
     "state, modify": lambda bus: bus.state("s").modify("f", lambda value: value),
     "connect": lambda bus: notify.connect(settings=bus.settings).close(),
 }
@@ -59,7 +62,7 @@ WRITES = {
     "service",
     "exclusive service",
     "kill",
-    *(name for name in CALLS if name.startswith("state, ") and name.split()[1] in ("set", "delete", "clear", "add", "modify")),
+    *(name for name in CALLS if name.startswith("state, ") and name.split()[1] not in ("get", "iterate", "len", "in", "snapshot")),
 }
 
 
@@ -100,6 +103,8 @@ def test_every_error_is_a_notify_error_that_says_what_it_means_and_is_exported()
         (notify.SettingsError, ValueError),
         (notify.ServerUnreachableError, ConnectionError),
         (notify.InvalidTopicError, ValueError),
+        (notify.TopicTypeError, TypeError),
+        (notify.TopicTypeError, ValueError),
         (notify.ContentsError, TypeError),
         (notify.PayloadTooLargeError, ValueError),
         (notify.EmptySubscriptionError, ValueError),
@@ -107,6 +112,7 @@ def test_every_error_is_a_notify_error_that_says_what_it_means_and_is_exported()
         (notify.InvalidServiceError, ValueError),
         (notify.ServiceNotFoundError, LookupError),
         (notify.MissingKeyError, KeyError),
+        (notify.FieldValueError, ValueError),
     ],
 )
 def test_an_error_that_python_has_a_name_for_can_be_caught_by_that_name(ours, builtin):

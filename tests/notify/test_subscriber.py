@@ -1,5 +1,7 @@
 """Receiving while all is well: what comes, in which order, how often, and how a subscription ends."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -61,6 +63,17 @@ def test_S5_a_star_is_all_topics(bus, collect):
 def test_S5_a_subscription_to_nothing_is_refused(bus, topics):
     with pytest.raises(EmptySubscriptionError, match=r"'\*' means all"):
         bus.subscribe(*topics)
+    with pytest.raises(InvalidTopicError):
+        bus.subscribe(topics)
+    with pytest.raises(InvalidTopicError):
+        bus.subscribe(None)
+
+
+def test_S5_python_without_assertions_refuses_it_as_well(server):
+    program = f"import notify\nwith notify.connect({server.url!r}) as bus: bus.subscribe()"
+    ended = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "EmptySubscriptionError: subscribe to at least one topic" in ended.stderr
 
 
 @pytest.mark.parametrize("topic", [None, "", "x" * 513, 5, "\ud800"])
@@ -251,6 +264,17 @@ def test_an_idle_subscriber_costs_the_server_a_few_commands(bus):
     questions = 1.0 / reception.PROBE_AFTER_S
     looks = 1.0 / subscriber.REPAIR_AFTER_S
     assert 0 < len(commands) <= questions + looks + 1
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_an_idle_pattern_over_many_topics_looks_at_all_their_logs_in_one_round_trip(bus):
+    """And reads none of them: nothing moved."""
+    for number in range(50):
+        bus.publish(f"t{number}", number)
+    with bus.subscribe("*") as events:
+        commands = commands_during(bus.redis, lambda: events.get(0.25))
+    assert sum(command.startswith("HMGET") for command in commands) >= 50
+    assert not [command for command in commands if command.startswith("EVAL")]
 
 
 def test_subscribers_of_one_process_do_not_take_each_other_s_events(bus, collect):
