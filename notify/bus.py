@@ -183,7 +183,7 @@ class Bus:
             when_full: ``block`` or ``drop_oldest``.
         """
         self._check_open()
-        return QueuedListener(self._client, topics, callback, max_items=max_items, when_full=when_full)
+        return QueuedListener(self._client, topics, callback, max_items=max_items, when_full=when_full, name=self.name)
 
     def manager(self, name: str = "notification-manager") -> NotificationManager:
         """Return a notification manager for callbacks; it is a service of that name while it is open."""

@@ -124,6 +124,12 @@ def test_who_listens_to_something_else_does_not_count(bus, another_bus, pattern)
         assert demand.listeners() == []
 
 
+def test_callbacks_listen_under_the_names_of_who_asked_for_them(bus, another_bus):
+    with bus.demand("t") as demand, another_bus.listen("t", callback=print), another_bus.manager() as manager:
+        manager.subscribe("client", print, "t")
+        wait_until(lambda: demand.listeners() == ["another", "client"])
+
+
 def test_a_subscriber_of_another_program_counts_without_a_name(server, bus, another_bus):
     with redis.Redis.from_url(server.url) as client, another_bus.subscribe("t"), bus.demand("t") as demand:
         pubsub: Any = client.pubsub()
