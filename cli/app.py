@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from cli import events, job, jobs, services, worker
+from cli.call import call
 from cli.demo import demo
 from cli.kill import kill
 from cli.options import AsJson, Namespace, Options, Url
@@ -105,6 +106,7 @@ app.add_typer(services.service, name="service")
 app.command("watch")(services.watch)
 app.command("monitor")(services.monitor)
 app.command("kill")(kill)
+app.command("call")(call)
 app.command("publish")(events.publish)
 app.command("listen")(events.listen)
 app.command("topics")(events.topics)

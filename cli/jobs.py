@@ -8,9 +8,8 @@ import msgspec
 import typer
 
 from cli.job import row_of, say_end, wait_for
-from cli.options import AsJson, Namespace, Url, options
+from cli.options import AsJson, Namespace, Url, json_or_text, options
 from cli.worker import add_working_folder
-from notify import Json
 from workers import JobStatus, Queue, QueueInfo, find_jobs, preview_loss
 from workers import queues as all_queues
 from workers.definition import definition_of, load_jobs
@@ -73,7 +72,7 @@ def enqueue(
     given: dict[str, Any] = {"needs": needs, "on_loss": on_loss, "job_id": job_id}
     with chosen.connect(name="notify-enqueue") as bus:
         made = Queue(queue or definition.queue, connection=bus.redis).enqueue(
-            marked, *map(_parse, arguments or ()), **{name: value for name, value in given.items() if value is not None}
+            marked, *map(json_or_text, arguments or ()), **{name: value for name, value in given.items() if value is not None}
         )
         chosen.output.record({"job": made.id, "queue": made.origin}, made.id)
         outcome = made.outcome
@@ -118,11 +117,3 @@ def _function(path: str) -> Callable[..., Any]:
     if path not in marked:
         raise typer.BadParameter(f"{module} marks no job {name!r}; it marks {', '.join(sorted(marked))}")
     return marked[path]
-
-
-def _parse(text: str) -> Json:
-    try:
-        value: Json = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text
-    return value

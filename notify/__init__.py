@@ -5,6 +5,7 @@ Start with `connect`. The ``workers`` package adds jobs.
 
 from notify.background import BackgroundPublisher
 from notify.bus import Bus
+from notify.demand import Demand, DemandChange, Joined, Left
 from notify.directory import Directory, ServiceInfo
 from notify.dispatcher import Dispatcher
 from notify.entry import connect
@@ -29,6 +30,10 @@ from notify.errors import (
     NotSubscribedError,
     PayloadTooLargeError,
     PublisherFullError,
+    RequestError,
+    RequestFailedError,
+    RequestsFullError,
+    RequestTimeoutError,
     ServerError,
     ServerRefusedError,
     ServerUnreachableError,
@@ -41,6 +46,7 @@ from notify.errors import (
     SubscriptionError,
     TopicTypeError,
     UnknownMessageError,
+    UnknownMethodError,
 )
 from notify.event import Event, Failure, Gap
 from notify.link import LinkState, LinkStatus
@@ -51,6 +57,7 @@ from notify.monitor import Monitor
 from notify.program import Program
 from notify.publisher import Publisher
 from notify.report import Report
+from notify.request import Provider, provides
 from notify.service import Service
 from notify.settings import Settings
 from notify.state import State
@@ -70,6 +77,8 @@ __all__ = [
     "ClosedError",
     "ContendedError",
     "ContentsError",
+    "Demand",
+    "DemandChange",
     "Directory",
     "DirectoryError",
     "Dispatcher",
@@ -86,7 +95,9 @@ __all__ = [
     "InvalidPositionError",
     "InvalidServiceError",
     "InvalidTopicError",
+    "Joined",
     "Json",
+    "Left",
     "LinkState",
     "LinkStatus",
     "Message",
@@ -100,10 +111,15 @@ __all__ = [
     "PayloadTooLargeError",
     "Priority",
     "Program",
+    "Provider",
     "Publisher",
     "PublisherFullError",
     "QueuedListener",
     "Report",
+    "RequestError",
+    "RequestFailedError",
+    "RequestTimeoutError",
+    "RequestsFullError",
     "ServerError",
     "ServerRefusedError",
     "ServerUnreachableError",
@@ -126,7 +142,9 @@ __all__ = [
     "TopicInfo",
     "TopicTypeError",
     "UnknownMessageError",
+    "UnknownMethodError",
     "Watch",
     "Withdrawn",
     "connect",
+    "provides",
 ]

@@ -186,7 +186,7 @@ def _host_and_port(item: str) -> tuple[str, int]:
 
 
 def _client_name(name: str) -> str:
-    return "".join(c if c.isprintable() and not c.isspace() else "_" for c in f"notify:{name}")
+    return "".join(c if "!" <= c <= "~" else "_" for c in f"notify:{name}")  # the server takes no others
 
 
 def _brief(exc: BaseException) -> str:

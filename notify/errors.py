@@ -29,6 +29,11 @@
     │   ├── ServiceNotFoundError
     │   └── ServiceWithdrawnError    a service used after its end
     │       └── ServiceKilledError
+    ├── RequestError
+    │   ├── UnknownMethodError       the service exports no such method
+    │   ├── RequestFailedError       the method raised an error
+    │   ├── RequestTimeoutError
+    │   └── RequestsFullError        too many requests wait for the service
     └── StateError
         ├── MissingKeyError          a field that is not there
         ├── FieldValueError          a field whose value a step cannot be applied to
@@ -60,6 +65,10 @@ __all__ = [
     "NotifyError",
     "PayloadTooLargeError",
     "PublisherFullError",
+    "RequestError",
+    "RequestFailedError",
+    "RequestTimeoutError",
+    "RequestsFullError",
     "ServerError",
     "ServerRefusedError",
     "ServerUnreachableError",
@@ -72,6 +81,7 @@ __all__ = [
     "SubscriptionError",
     "TopicTypeError",
     "UnknownMessageError",
+    "UnknownMethodError",
 ]
 
 
@@ -181,6 +191,31 @@ class ServiceWithdrawnError(DirectoryError):
 
 class ServiceKilledError(ServiceWithdrawnError):
     """The service was killed."""
+
+
+class RequestError(NotifyError):
+    """A method of a service cannot be called as asked, or gave no result."""
+
+
+class UnknownMethodError(RequestError, LookupError):
+    """The service exports no method of that name."""
+
+
+class RequestFailedError(RequestError):
+    """The method raised an error; ``error_type`` and ``error_message`` are that error's."""
+
+    def __init__(self, message: str, *, error_type: str = "", error_message: str = "") -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.error_message = error_message
+
+
+class RequestTimeoutError(RequestError, TimeoutError):
+    """The service did not answer in time."""
+
+
+class RequestsFullError(RequestError):
+    """Too many requests wait for the service."""
 
 
 class StateError(NotifyError):

@@ -38,6 +38,7 @@ class QueuedListener:
         max_items: events that may wait for the callback.
         when_full: ``block`` stops receiving; what comes meanwhile is caught up from the log, or becomes a `Gap`.
             ``drop_oldest`` forgets the oldest one and counts it in `dropped`.
+        name: who listens, as ``CLIENT LIST`` and a `Demand` tell.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class QueuedListener:
         *,
         max_items: int = 1_000,
         when_full: WhenFull = "block",
+        name: str = "receiver",
     ) -> None:
         if not callable(callback):
             raise TypeError(f"the callback of a listener must be callable, not {callback!r}")
         if max_items < 1 or when_full not in get_args(WhenFull):
             raise SettingsError(f"max_items is {max_items!r} and when_full {when_full!r}: give a number above 0, and {get_args(WhenFull)}")
         self._client = client
+        self._name = name
         self._topics = check_topics(topics)
         self._callback = callback
         self._max_items = max_items
@@ -132,7 +135,7 @@ class QueuedListener:
             start_new_session=True,
         )
         assert process.stdin is not None and process.stdout is not None  # noqa: S101  # they were asked for
-        options = ReceiverOptions(self._client.settings, self._topics, self._positions or None)
+        options = ReceiverOptions(self._client.settings, self._topics, self._positions or None, self._name)
         try:
             process.stdin.write(msgspec.json.encode(options) + b"\n")
             process.stdin.flush()

@@ -22,7 +22,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         client = open_client(options.settings, name="receiver")
-        subscriber = Subscriber(client, options.topics, since=options.since, name="receiver")
+        subscriber = Subscriber(client, options.topics, since=options.since, name=options.name)
     except NotifyError as exc:
         _write(Relayed(problem=str(exc)))
         return

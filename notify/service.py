@@ -15,6 +15,7 @@ from notify.publisher import publish
 from notify.registration import Registration
 from notify.report import report_source, report_topic
 from notify.scripts import Scripts
+from notify.serving import Serving
 from notify.state import State
 from notify.strict_json import Json
 from notify.suspension import Suspension, Suspensions
@@ -39,10 +40,12 @@ class Service:
         exclusive: refuse to run under any other name; otherwise a suffix makes a taken name unique.
         metadata: what it says of itself, text by text.
         address: where it can be reached, if anywhere.
+        exports: an object whose public methods others may call; they are capabilities as well.
+        threads: how many requests may run at once; with one the object needs no locks.
         heart: beats for it; without one it has a heart of its own.
 
     Raises:
-        InvalidServiceError: a name, capability, group, ttl, address or metadata cannot be used.
+        InvalidServiceError: a name, capability, group, ttl, address, metadata, exports or threads cannot be used.
     """
 
     def __init__(
@@ -56,19 +59,24 @@ class Service:
         exclusive: bool = False,
         metadata: dict[str, str] | None = None,
         address: str = "",
+        exports: object = None,
+        threads: int = 1,
         heart: Heart | None = None,
     ) -> None:
         self._scripts = scripts
         self._directory = Directory(scripts)
+        self._serving = None if exports is None else Serving(scripts.client, exports, threads=threads, identity=lambda: self._identity)
+        exported = frozenset(self._serving.methods if self._serving else ())
         self._registration = Registration(
             scripts,
             name,
-            provides=capabilities_of(provides),
+            provides=capabilities_of(provides) | exported,
             groups=groups,
             ttl_s=ttl_s,
             exclusive=exclusive,
             metadata=metadata,
             address=address,
+            exports=exported,
         )
         self._heart = heart or Heart(scripts)
         self._opened = False
@@ -128,10 +136,14 @@ class Service:
         self._registration.register()
         self._opened = True
         self._heart.join(self)
+        if self._serving is not None:
+            self._serving.open()
         return self
 
     def close(self) -> None:
-        """Withdraw, and stop the heartbeat. Does nothing if it has ended already."""
+        """Take no more requests, withdraw, and stop the heartbeat. Does nothing if it has ended already."""
+        if self._serving is not None:
+            self._serving.close()
         self._finish("withdrawn", "", ServiceWithdrawnError(f"the service {self.name!r} is closed"))
         self._heart.leave(self)
 
@@ -220,6 +232,10 @@ class Service:
 
     def __repr__(self) -> str:
         return f"<Service {self.name!r} incarnation {self.incarnation}{' (ended)' if self._end else ''}>"
+
+    @property
+    def _identity(self) -> tuple[str, int]:
+        return self.name, self.incarnation
 
     def lost(self, answer: str) -> bool:
         """For the heart: end, if it was killed from outside, else register anew. Returns whether it lives on."""

@@ -18,6 +18,8 @@ import redis
 from notify.connection import Client
 from notify.errors import ClosedError, ContentsError, InvalidPositionError, ServerError
 from notify.event import Event, Gap
+from notify.interest import name_with_interest
+from notify.keys import Keys
 from notify.message import Message, message_topic
 from notify.positions import START, Positions, check_id, position_after
 from notify.reception import Reception, Tidings
@@ -46,7 +48,7 @@ class Subscriber:
         topics: topic names, glob patterns, and message classes: those make the contents of their topic instances.
         since: where to begin: the id of an event (with one topic), `START` for all that the logs hold, or an id per
             topic as `positions` gives them. Without it: with what comes.
-        name: what ``CLIENT LIST`` shows.
+        name: what ``CLIENT LIST`` shows, with the topics, and a `Demand` tells.
 
     Raises:
         EmptySubscriptionError: no topic was given.
@@ -69,9 +71,9 @@ class Subscriber:
         since = _check_since(since, names)
         self._exact = {topic for topic in names if not is_pattern(topic)}
         self._patterns = {topic: Glob(topic) for topic in names if is_pattern(topic)}
-        self._client = client.clone(name=name)
+        self._keys = Keys(client.settings.namespace)
+        self._client = client.clone(name=name_with_interest(name, map(self._keys.channel, names)))
         self._scripts = Scripts(self._client)
-        self._keys = self._scripts.keys
         self._positions = Positions(self._scripts)
         self._taken: dict[str, str] = {}
         self._ready: deque[Event | Gap] = deque()

@@ -30,6 +30,19 @@ WAIT_S = 15.0
 _RECEIVER = re.compile("-m notify.receiver|^notify: listener of")
 
 
+class Calculator:
+    """What the role `calculator` exports; it says what it begins."""
+
+    def multiply(self, a: int, b: int = 1) -> int:
+        say({"begun": [a, b]})
+        return a * b
+
+    def sleep(self, seconds: float) -> str:
+        say({"begun": seconds})
+        time.sleep(seconds)
+        return "slept"
+
+
 class Process:
     """A running role. `told` gives what it says, `go` lets it go on, `end` waits for it, `kill` does not."""
 
@@ -68,6 +81,15 @@ class Process:
         """Let it come to its end. Returns its exit status."""
         self._close()
         return self._process.wait(WAIT_S)
+
+    def freeze(self) -> None:
+        """Let it hang (SIGSTOP); it does when this returns."""
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def thaw(self) -> None:
+        """Let it go on after `freeze`, if it still is there."""
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
@@ -168,6 +190,13 @@ def sweeper(url: str) -> None:
         while bus.redis.exists(bus.keys.due):
             found += monitor.sweep() == 0.0
         say(found)
+
+
+def calculator(url: str, name: str, ttl_s: str, threads: str = "1") -> None:
+    """A service with methods to call, until its end comes."""
+    with notify.connect(url) as bus, bus.service(name, exports=Calculator(), ttl_s=float(ttl_s), threads=int(threads)) as running:
+        say({"name": running.name, "incarnation": running.incarnation})
+        wait_for_go()
 
 
 def user(home: str) -> None:
@@ -287,6 +316,7 @@ ROLES: dict[str, Callable[..., None]] = {
     "skewed_service": skewed_service,
     "sweeper": sweeper,
     "unswept_services": unswept_services,
+    "calculator": calculator,
     "user": user,
     "listener": listener,
     "modify": modify,

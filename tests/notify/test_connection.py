@@ -93,9 +93,9 @@ def test_a_connection_that_failed_is_closed_however_long_its_error_is_kept(serve
 
 
 def test_operators_see_in_client_list_who_is_connected(server, bus):
-    with notify.connect(server.url, name="lab 7\n"), bus.subscribe("t"):
+    with notify.connect(server.url, name="lab 7\n"), notify.connect(server.url, name="café"), bus.subscribe("t", "s*"):
         names = [client["name"] for client in bus.redis.client_list()]
-    assert "notify:lab_7_" in names
+    assert {"notify:lab_7_", "notify:caf_", "notify:test|notify:event:t|notify:event:s*"} <= set(names)
     assert "notify:test" in names
 
 

@@ -5,7 +5,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -27,6 +27,8 @@ CALLS: dict[str, Callable[[notify.Bus], object]] = {
     "manager": lambda bus: bus.manager().open().close(),
     "service": lambda bus: bus.service("s2", provides={"work"}).open().close(),
     "exclusive service": lambda bus: bus.service("s2", exclusive=True).open().close(),
+    "call": lambda bus: bus.call("s", "work"),
+    "call by capability": lambda bus: bus.call(notify.provides("work"), "work"),
     "lookup": lambda bus: bus.directory.lookup("s"),
     "find": lambda bus: bus.directory.find(lambda _: True),
     "find by capability": lambda bus: bus.directory.find(provides="work"),
@@ -172,6 +174,8 @@ def broken() -> Iterator[dict[str, notify.Bus]]:
             bus.publish("t", 1, retain_s=60)
             bus.state("s")["f"] = 1
             stack.enter_context(bus.service("s", provides={"work"}, ttl_s=3600))
+            with suppress(notify.UnknownMethodError):
+                bus.call("s", "work")  # from here on it listens to answers
             strike(server, bus)
             buses[name] = bus
         yield buses

@@ -72,7 +72,7 @@ def test_M6_it_receives_in_a_process_of_its_own_that_shows_no_password(server, c
         (pid,) = receivers(os.getpid())
         assert re.search("-m notify.receiver t|notify: listener of t", command_of(pid))
         assert "hush" not in command_of(pid)
-        assert [client["name"] for client in bus.redis.client_list(_type="pubsub")] == ["notify:receiver"]
+        assert [client["name"] for client in bus.redis.client_list(_type="pubsub")] == [f"notify:{bus.name}|notify:event:t"]
 
 
 @pytest.mark.parametrize("topic", ["t", "?", "*"])
