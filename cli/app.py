@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 130 interrupted.
 """
 
 import io
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -20,7 +21,15 @@ from cli.output import NobodyReadsError, Output
 from cli.serve import serve
 from cli.signals import INTERRUPTED, ignore_signals, unwind_on_signals
 from cli.up import up
-from notify import EmptySubscriptionError, InvalidServiceError, InvalidTopicError, NotifyError, ServerError, SettingsError
+from notify import (
+    EmptySubscriptionError,
+    InvalidPositionError,
+    InvalidServiceError,
+    InvalidTopicError,
+    NotifyError,
+    ServerError,
+    SettingsError,
+)
 from workers import JobArgumentsError, JobDefinitionError, ModuleLoadError
 
 __all__ = ["app", "main"]
@@ -28,6 +37,7 @@ __all__ = ["app", "main"]
 USAGE_ERRORS = (
     SettingsError,
     InvalidTopicError,
+    InvalidPositionError,
     EmptySubscriptionError,
     InvalidServiceError,
     JobArgumentsError,
@@ -116,6 +126,9 @@ app.command("spy")(events.spy)
 def main() -> None:
     """Run the command line."""
     unwind_on_signals()
+    # Where a shell closed one of them, Python has none.
+    nowhere = open(os.devnull, "r+")  # noqa: SIM115  # for as long as the process lives
+    sys.stdin, sys.stdout, sys.stderr = sys.stdin or nowhere, sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to fail

@@ -21,7 +21,7 @@ def publish(
     retain_s: Annotated[
         float | None, typer.Option("--retain", help="Seconds for which later subscribers get it at once; -1 for ever.")
     ] = None,
-    key: Annotated[str | None, typer.Option("--key", help="Idempotency key: with the same one again, nothing is published.")] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Idempotency key: the same one again publishes nothing.")] = None,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,

@@ -31,7 +31,7 @@ from notify.request import Target
 from notify.scripts import Scripts
 from notify.service import Service
 from notify.settings import Settings, positive
-from notify.state import State
+from notify.state import NO_FENCE, REGISTERED, State
 from notify.strict_json import Json
 from notify.subscriber import Subscriber
 from notify.traffic import TopicInfo, traffic
@@ -108,7 +108,7 @@ class Bus:
             contents: any JSON value, or an error, which travels as type and message.
             retain_s: for how many seconds a new subscriber still gets it at once; ``-1`` for ever, ``0`` drops what is
                 retained, ``None`` leaves that alone.
-            key: idempotency key: a second event with the same one, within the retention, is not published.
+            key: idempotency key: a second event on the topic with the same one, within the retention, is not published.
 
         Returns:
             The event's id; with a key that was used before, the id of the first one.
@@ -271,10 +271,15 @@ class Bus:
         self._check_open()
         return Directory(self._scripts)
 
-    def state(self, service: str) -> State:
-        """Return the state hash of a service, unfenced: for whoever looks in from outside."""
+    def state(self, service: str, *, fenced: bool = False) -> State:
+        """Return the state hash of a service, for whoever looks in from outside.
+
+        Args:
+            service: its name.
+            fenced: refuse every write while no such service is registered, as a job that needs it should.
+        """
         self._check_open()
-        return State(self._scripts, check_name(service))
+        return State(self._scripts, check_name(service), fence=lambda: REGISTERED if fenced else NO_FENCE)
 
     def close(self) -> None:
         """Close the connections; the private server stops with its last user. May be called again."""

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import redis
 from redis.backoff import NoBackoff
@@ -162,10 +162,11 @@ def open_client(settings: Settings, *, name: str, timeout_s: float | None = None
 
 def _sentinel_pool(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
     """The pool for ``redis+sentinel://[user:password@]host:port[,host:port...]/master[/db]``."""
-    parts = urlsplit(url)
-    credentials, _, hosts = parts.netloc.rpartition("@")
+    # By hand: several hosts are no URL to urlsplit, and newer ones of it refuse brackets among them.
+    place, _, path = url.removeprefix(SENTINEL).partition("?")[0].partition("/")
+    credentials, _, hosts = place.rpartition("@")
     user, _, password = credentials.partition(":")
-    master, _, db = parts.path.strip("/").partition("/")
+    master, _, db = path.strip("/").partition("/")
     if not hosts or not master:
         raise ValueError("write redis+sentinel://host:26379,host:26379/master/0")
     if db and not db.isdigit():

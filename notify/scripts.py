@@ -127,7 +127,7 @@ class Scripts(ScriptRunner):
         all_keys = [keys.log(topic), keys.topic(topic), keys.topics, keys.retained(topic)]
         args = [keys.channel(topic), topic, body, "" if retain_ms is None else str(retain_ms), *self.limits()]
         if once is not None:
-            all_keys.append(keys.once(once))
+            all_keys.append(keys.once(topic, once))
             args.append(self._limits[1])
         return _text(self.run("publish", all_keys, args, action=f"publishing on {topic!r}"))
 

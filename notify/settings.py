@@ -125,13 +125,19 @@ def _try_alone(variable: str, field: str, value: str) -> None:
 
 
 def _check_url(url: object) -> None:
-    try:
-        parts = urlsplit(url if isinstance(url, str) else "")
-        port_is_fine = parts.scheme == "redis+sentinel" or parts.port is None or parts.port > 0
-    except ValueError:
-        parts, port_is_fine = urlsplit(""), False
-    if parts.scheme not in SCHEMES or not port_is_fine or not (parts.netloc or parts.path.strip("/")):
+    if not isinstance(url, str) or not _is_plausible(url):
         raise SettingsError(
             f"{redact(str(url))!r} is no URL of a Redis server: write redis://host:6379/0, rediss://…, unix:///path/to/socket "
             "or redis+sentinel://host:26379/name; quote what is special in a password (%40 for @, %2F for /)"
         )
+
+
+def _is_plausible(url: str) -> bool:
+    scheme, _, rest = url.partition("://")
+    if scheme == "redis+sentinel":
+        return bool(rest.strip("/"))  # several hosts, of which urlsplit may refuse those in brackets
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in SCHEMES and (parts.port is None or parts.port > 0) and bool(parts.netloc or parts.path.strip("/"))
+    except ValueError:
+        return False

@@ -11,7 +11,7 @@ from typing import Self
 
 import redis
 
-from notify.embedded import find_server_binary
+from notify.server_binary import find_server_binary
 from notify.testing import wait_until
 from tests.proxy import Proxy
 

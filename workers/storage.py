@@ -1,7 +1,8 @@
 """The storage service: keeps values for others, one JSON value per key, and tells on ``storage_status`` how it goes.
 
 `StorageService` is the one that runs; `Store` is the hand that anybody can reach in with, from any process, as long as
-the service is registered; `store`, `retrieve` and `modify` are the jobs that do so.
+the service is registered; `StorageDesk` does so for JSON alone: the service answers calls with it, and `store`, `retrieve`
+and `modify` are jobs that use it.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from workers.definition import job
 from workers.errors import DuplicateKeyError, JobDefinitionError, StorageError, StorageKilledError, UnknownKeyError
 from workers.jobs import current_bus
 
-__all__ = ["MISSING", "NAME", "OPERATIONS", "StorageService", "Store", "modify", "retrieve", "store"]
+__all__ = ["MISSING", "NAME", "OPERATIONS", "StorageDesk", "StorageService", "Store", "modify", "retrieve", "store"]
 
 NAME: Final = "storage"
 
@@ -149,8 +150,10 @@ class StorageService:
 
     def __init__(self, bus: Bus, *, ttl_s: float | None = None) -> None:
         self._bus = bus
-        self.service: Service = bus.service(NAME, provides=frozenset({"store", "retrieve", "modify", "kill"}), ttl_s=ttl_s, exclusive=True)
         self._store = Store(bus)
+        self.service: Service = bus.service(
+            NAME, provides=frozenset({"kill"}), exports=StorageDesk(self._store), ttl_s=ttl_s, exclusive=True
+        )
 
     def store(self, key: str, value: Json) -> bool:
         """As `Store.store`."""
@@ -211,27 +214,54 @@ OPERATIONS: Final[dict[str, Callable[[Any, Any], Json]]] = {
 """What the job `modify` can do to a value: functions do not travel as JSON."""
 
 
+class StorageDesk:
+    """Store, retrieve and modify for those who can send nothing but JSON: as jobs, or as calls (``notify call storage ...``)."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def store(self, key: str, value: Json) -> bool:
+        """Store a value under a new key. Returns whether it was stored."""
+        return self._store.store(key, value)
+
+    def retrieve(self, key: str) -> dict[str, Json]:
+        """Return ``{"found": true, "value": ...}`` or ``{"found": false}``."""
+        return _found(self._store.retrieve(key))
+
+    def modify(self, key: str, operation: str, operand: Json) -> dict[str, Json]:
+        """Change a value by one of `OPERATIONS`. Returns as `retrieve` does.
+
+        Raises:
+            JobDefinitionError: there is no such operation.
+        """
+        change = _operation(operation)
+        return _found(self._store.modify(key, lambda old: change(old, operand)))
+
+
+def _operation(name: str) -> Callable[[Any, Any], Json]:
+    if name not in OPERATIONS:
+        raise JobDefinitionError(f"there is no operation {name!r}: choose one of {', '.join(OPERATIONS)}")
+    return OPERATIONS[name]
+
+
+def _found(value: Json | _Missing) -> dict[str, Json]:
+    return {"found": False} if isinstance(value, _Missing) else {"found": True, "value": value}
+
+
 @job("storage", needs=NAME)
 def store(key: str, value: Json) -> bool:
-    """Store a value under a new key. Returns whether it was stored."""
-    return Store(current_bus()).store(key, value)
+    """As `StorageDesk.store`."""
+    return StorageDesk(Store(current_bus())).store(key, value)
 
 
 @job("storage", needs=NAME)
 def retrieve(key: str) -> dict[str, Json]:
-    """Return ``{"found": true, "value": ...}`` or ``{"found": false}``."""
-    value = Store(current_bus()).retrieve(key)
-    return {"found": False} if isinstance(value, _Missing) else {"found": True, "value": value}
+    """As `StorageDesk.retrieve`."""
+    return StorageDesk(Store(current_bus())).retrieve(key)
 
 
 @job("storage", needs=NAME)
 def modify(key: str, operation: str, operand: Json) -> dict[str, Json]:
-    """Change a value by one of `OPERATIONS`. Returns as `retrieve` does.
-
-    Raises:
-        JobDefinitionError: there is no such operation.
-    """
-    if operation not in OPERATIONS:
-        raise JobDefinitionError(f"there is no operation {operation!r}: choose one of {', '.join(OPERATIONS)}")
-    value = Store(current_bus()).modify(key, lambda old: OPERATIONS[operation](old, operand))
-    return {"found": False} if isinstance(value, _Missing) else {"found": True, "value": value}
+    """As `StorageDesk.modify`."""
+    _operation(operation)  # before anybody is asked
+    return StorageDesk(Store(current_bus())).modify(key, operation, operand)

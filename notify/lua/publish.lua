@@ -1,6 +1,6 @@
 -- include: emit
 -- Publishes one event; with an idempotency key at most once.
--- KEYS    1 ns:log:<topic>  2 ns:topic:<topic>  3 ns:topics  4 ns:retained:<topic>  5 ns:once:<key>, if there is a key
+-- KEYS    1 ns:log:<topic>  2 ns:topic:<topic>  3 ns:topics  4 ns:retained:<topic>  5 ns:once:<topic>:<key>, if there is a key
 -- ARGV    1 channel  2 topic  3 body  4 lifetime as retained value: "" leave it, "0" drop it, "-1" for ever, else ms
 --         5-7 limits  8 ms for which the key is remembered
 -- returns the id of the event; of the first one, if the key was used before

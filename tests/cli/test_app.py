@@ -178,3 +178,20 @@ def test_ctrl_c_during_the_imports_is_no_traceback(shell: Shell) -> None:
     command.printed()
     command.interrupt()
     assert command.end() == (130, "importing\n", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("services >&-", 0),
+        ("topics >&- 2>&-", 0),
+        ("publish x 1 >&-", 0),
+        ("publish x <&-", 0),
+        ("job show nope 2>&-", 1),
+        ("listen -c 1 --seconds 0.1 >&-", 0),
+    ],
+)
+def test_a_closed_stream_is_as_one_that_leads_nowhere(shell: Shell, command: str, code: int) -> None:
+    done = shell.start_program("sh", "-c", f"python -m cli {command}").end()
+    assert done.code == code, done.err
+    assert "Traceback" not in done.err

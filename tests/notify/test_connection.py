@@ -14,7 +14,7 @@ from redis.retry import Retry
 import notify
 from notify import ServerRefusedError, ServerUnreachableError, Settings, SettingsError
 from notify.connection import Client, open_client
-from notify.embedded import find_server_binary
+from notify.server_binary import find_server_binary
 from notify.subscriber import Subscriber
 from notify.testing import wait_until
 from tests.proxy import Proxy

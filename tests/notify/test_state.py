@@ -245,3 +245,13 @@ def test_a_fence_on_any_incarnation_stands_while_the_service_is_registered(bus):
         fenced.add("g", 1)
     assert fenced.snapshot() == {"f": 2}
     bus.state("data").clear()
+
+
+def test_a_fenced_state_takes_writes_only_while_its_service_is_registered(bus):
+    outside, fenced = bus.state("storage"), bus.state("storage", fenced=True)
+    with bus.service("storage"):
+        fenced["count"] = 1
+    with pytest.raises(notify.FencedError):
+        fenced["count"] = 2
+    assert outside["count"] == 1
+    outside["count"] = 3

@@ -269,3 +269,18 @@ def test_L20_a_job_that_does_not_need_the_storage_is_told_that_it_was_killed(job
     last = failed.latest_result()
     assert last is not None
     assert (last.exc_string or "").strip().endswith("StorageKilledError: storage killed")
+
+
+def test_N13_the_storage_can_be_called_by_other_services(bus: notify.Bus, another_bus: notify.Bus) -> None:
+    with StorageService(bus) as service:
+        assert another_bus.call("storage", "store", "answer", 41) is True
+        assert another_bus.call("storage", "modify", "answer", "increment", 1) == {"found": True, "value": 42}
+        assert another_bus.call(notify.provides("retrieve"), "retrieve", "answer") == {"found": True, "value": 42}
+        assert another_bus.call("storage", "retrieve", "question") == {"found": False}
+        with pytest.raises(notify.RequestFailedError, match="no operation 'divide'"):
+            another_bus.call("storage", "modify", "answer", "divide", 0)
+        with pytest.raises(notify.UnknownMethodError):
+            another_bus.call("storage", "kill")
+        service.kill("enough")
+        with pytest.raises(notify.ServiceNotFoundError):
+            another_bus.call("storage", "retrieve", "answer")
