@@ -4,6 +4,7 @@ import platform
 import sys
 
 import notify
+from benchmarks.directory import idle_services, look_up_among_many
 from benchmarks.events import latency, publish_in_background, publish_one_by_one, receive_and_decode
 from benchmarks.jobs import no_op_jobs, stop_latency
 from benchmarks.memory import memory_of_a_slow_subscriber
@@ -17,6 +18,8 @@ BENCHMARKS = (
     latency,
     call_round_trip,
     memory_of_a_slow_subscriber,
+    look_up_among_many,
+    idle_services,
     no_op_jobs,
     stop_latency,
 )

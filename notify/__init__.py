@@ -66,9 +66,10 @@ from notify.subscriber import Subscriber
 from notify.suspension import Suspension
 from notify.timers import Priority, Timer, Timers
 from notify.traffic import TopicInfo
-from notify.watch import Available, Change, Suspect, Watch, Withdrawn
+from notify.watch import Alarm, Available, Change, Suspect, Watch, Withdrawn
 
 __all__ = [
+    "Alarm",
     "Available",
     "BackgroundPublisher",
     "Bus",

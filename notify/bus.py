@@ -13,10 +13,12 @@ from notify.background import BackgroundPublisher, WhenFull
 from notify.caller import Caller
 from notify.connection import Client
 from notify.demand import Demand
-from notify.directory import Directory, check_name
+from notify.description import check_name
+from notify.directory import Directory
 from notify.embedded import EmbeddedServer
 from notify.errors import ClosedError, ContentsError, ServerUnreachableError
 from notify.event import Event, Failure, Gap
+from notify.heartbeat import Heart
 from notify.keys import Keys
 from notify.link import Link, LinkHandler
 from notify.listener import QueuedListener
@@ -52,6 +54,7 @@ class Bus:
         self._scripts = Scripts(client)
         self._embedded = embedded
         self._monitor: Monitor | None = None
+        self._heart = Heart(self._scripts)
         self._starting = threading.Lock()
         self._link: Link | None = None
         self._caller: Caller | None = None
@@ -189,16 +192,18 @@ class Bus:
         """Return a notification manager for callbacks; it is a service of that name while it is open."""
         self._check_open()
         self._start_monitor()
-        return NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s)
+        return NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heart=self._heart)
 
     def service(
         self,
         name: str,
         *,
         provides: Collection[str] | object = (),
+        groups: Collection[str] = (),
         ttl_s: float | None = None,
         exclusive: bool = False,
         metadata: dict[str, str] | None = None,
+        address: str = "",
         exports: object = None,
         threads: int = 1,
     ) -> Service:
@@ -207,20 +212,32 @@ class Bus:
         Args:
             name: what it wants to be called; a suffix makes a taken name unique.
             provides: its capabilities: names, or an object whose public methods they are.
+            groups: the groups it is in; `Service.join` and `Service.leave` change them.
             ttl_s: seconds of silence after which it is withdrawn; by default that of the settings.
             exclusive: refuse to run under any other name.
             metadata: what it says of itself, text by text.
+            address: where it can be reached, if anywhere.
             exports: an object whose public methods others may `call`; they are capabilities as well.
             threads: how many requests may run at once; with one the object needs no locks.
 
         Raises:
-            InvalidServiceError: a name, capability or ttl cannot be used, or there is nothing to export.
+            InvalidServiceError: a name, capability, group, ttl, address or metadata cannot be used, or there is nothing to export.
         """
         self._check_open()
         self._start_monitor()
         ttl_s = self.settings.ttl_s if ttl_s is None else ttl_s
         return Service(
-            self._scripts, name, provides=provides, ttl_s=ttl_s, exclusive=exclusive, metadata=metadata, exports=exports, threads=threads
+            self._scripts,
+            name,
+            provides=provides,
+            groups=groups,
+            ttl_s=ttl_s,
+            exclusive=exclusive,
+            metadata=metadata,
+            address=address,
+            heart=self._heart,
+            exports=exports,
+            threads=threads,
         )
 
     def call(self, service: Target, method: str, /, *args: Json, timeout_s: float = 5.0, **kwargs: Json) -> Any:
@@ -264,7 +281,7 @@ class Bus:
         if self._closed:
             return
         self._closed = True
-        for part in (self._caller, self._monitor, self._link):
+        for part in (self._caller, self._monitor, self._heart, self._link):
             if part is not None:
                 part.close()
         self._client.close()

@@ -15,6 +15,9 @@ ns:services              set    names of the services that are registered       
 ns:due                   zset   <name>#<incarnation>, scored with the ms the sweep acts     while there is a service
 ns:service:<name>        hash   the description of a service                                an hour after its last heartbeat
 ns:provides:<capability> zset   names that provide it, scored with the incarnation          while there is one
+ns:group:<group>         zset   names that are in it, scored with the incarnation           while there is one
+ns:suspects              set    <name>#<incarnation> of those whose heartbeats are missing  while there is one
+ns:sweep                 hash   sweep: at_ms, duty_ms, slot_ms, grace_ms, held_ms, alarm    a day after the last sweep
 ns:incarnation           string the last incarnation given out                              30 days after the last one
 ns:losses                hash   service name → serial of its last withdrawal                30 days after the last one
 ns:tombstone:<name>      hash   the last withdrawal: incarnation, reason, why, at_ms, event a day
@@ -31,7 +34,7 @@ channel            messages
 ns:event:<topic>   the events of a topic, as JSON; what is published there by hand is an event as well
 ================== ====================================================================================
 
-Topics of our own: ``services`` (who came, is suspected, went), ``<service>_status`` (what a service reports, and
+Topics of our own: ``services`` (who came, is suspected, joined, left, went), ``<service>_status`` (what a service reports, and
 its end), ``job.<queue>`` (jobs stopped and cancelled).
 """
 
@@ -67,6 +70,14 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.namespace}:incarnation"
 
     @property
+    def suspects(self) -> str:
+        return f"{self.namespace}:suspects"
+
+    @property
+    def sweep(self) -> str:
+        return f"{self.namespace}:sweep"
+
+    @property
     def losses(self) -> str:
         return f"{self.namespace}:losses"
 
@@ -97,6 +108,9 @@ class Keys(msgspec.Struct, frozen=True):
 
     def provides(self, capability: str) -> str:
         return f"{self.namespace}:provides:{capability}"
+
+    def group(self, group: str) -> str:
+        return f"{self.namespace}:group:{group}"
 
     def tombstone(self, name: str) -> str:
         return f"{self.namespace}:tombstone:{name}"

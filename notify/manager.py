@@ -8,6 +8,7 @@ from typing import Final
 from notify.connection import Client
 from notify.errors import ClosedError, DuplicateClientNameError, NotSubscribedError
 from notify.event import Event, Gap
+from notify.heartbeat import Heart
 from notify.publisher import Publisher
 from notify.report import Report
 from notify.scripts import Scripts
@@ -29,11 +30,11 @@ class NotificationManager:
     ``directory.find(provides="register_publisher")``. Made by `Bus.manager`; use it as a context manager.
     """
 
-    def __init__(self, client: Client, *, name: str, ttl_s: float) -> None:
+    def __init__(self, client: Client, *, name: str, ttl_s: float, heart: Heart | None = None) -> None:
         # Of its own: when that is closed, its publishers are too.
         self._client = client.clone(name=name)
         self._scripts = Scripts(self._client)
-        self._service = Service(self._scripts, name, provides=PROVIDES, ttl_s=ttl_s)
+        self._service = Service(self._scripts, name, provides=PROVIDES, ttl_s=ttl_s, heart=heart)
         self._subscriptions: dict[str, list[_Subscription]] = {}
         self._changing = threading.RLock()
         self._closed = False

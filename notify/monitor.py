@@ -1,25 +1,34 @@
 """The sweep: who misses heartbeats is suspected, who stays silent is withdrawn and announced, once.
 
 Any number of monitors may sweep at once: each step checks again, in the server and by its clock, and only the first one
-through does it.
+through does it. They share the work: one looks in time for the next deadline, the others stand by for its death.
+
+Silence is not always death. When nobody swept for a while the server was away, and no heartbeat could reach it; when very
+many are suspected at once, the network is rather broken. In both cases a *grace* begins: every service has a full ttl from
+that moment. A service that is suspected again and again is counted (``ServiceInfo.flaps``), and told once in ten ttls.
 """
 
 import logging
-import random
 import threading
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from notify.directory import Directory
+from notify.directory_scripts import DirectoryScripts, Incarnation, Watchfulness
 from notify.errors import ServerError
-from notify.keys import SERVICES_TOPIC, parse_due_member
+from notify.keys import parse_due_member
 from notify.scripts import Scripts
 
 __all__ = ["Monitor"]
 
 INTERVAL_S: Final = 1.0
-"""How long a monitor looks away at the most."""
+"""Some monitor sweeps at least that often."""
+LATE_S: Final = 2 * INTERVAL_S
+"""When nobody swept for longer than that, the server was away, or everybody who could sweep: a grace is given."""
+SPACING_S: Final = 0.25
+STANDBY_S: Final = 3.0
+"""Monitors that stand by look one after the other, ``SPACING_S`` apart; each of them at least that often."""
+NEVER_TOO_MANY: Final = 10
+BRAKE_SHARE: Final = 0.15
+"""More suspects than these, and more than this part of all services, are rather a broken network than so many deaths."""
 BATCH: Final = 100
 
 log = logging.getLogger(__name__)
@@ -29,8 +38,7 @@ class Monitor:
     """Sweeps in a thread from `open` to `close`; `sweep` can also be called by hand."""
 
     def __init__(self, scripts: Scripts) -> None:
-        self._scripts = scripts
-        self._directory = Directory(scripts)
+        self._scripts = DirectoryScripts(scripts.client)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notify-monitor", daemon=True)
 
@@ -54,37 +62,37 @@ class Monitor:
         """Suspect and withdraw who is due now.
 
         Returns:
-            Seconds until somebody is due next, at most `INTERVAL_S`.
+            Seconds until this monitor should sweep again: 0 if it found somebody, for more may be due.
 
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        members, next_ms = self._scripts.due(count=BATCH)
-        for member in members:
+        found = self._scripts.due(count=BATCH, how=_watchfulness())
+        if found.alarm is not None:
+            log.error("%d of %d services fell silent at once: their withdrawals are held for one ttl", *found.alarm)
+        services = []
+        for member in found.members:
             try:
-                name, incarnation = parse_due_member(member)
+                services.append(Incarnation(*parse_due_member(member)))
             except ValueError:
                 self._remove(member)
-            else:
-                self._advance(name, incarnation)
-        if len(members) == BATCH:
-            return 0.0
-        # A moment later than the deadline, and not all monitors at the same moment.
-        return INTERVAL_S if next_ms < 0 else min(INTERVAL_S, next_ms / 1000 + random.uniform(0.005, 0.05))
+        if services:
+            self._advance(services)
+        # A moment after the deadline, for Redis counts whole milliseconds.
+        return 0.0 if found.members else found.wait_ms / 1000 + 0.002
 
-    def _advance(self, name: str, incarnation: int) -> None:
-        keys = self._scripts.keys
-        with self._scripts.client.translating("sweeping the directory"):
-            row: Any = self._scripts.client.hmget(keys.service(name), "incarnation", "state", "provides")
-        same = row[0] is not None and int(row[0]) == incarnation
-        if same and row[1] == b"alive":
-            announcement = self._scripts.body(SERVICES_TOPIC, {"change": "suspect", "service": name, "incarnation": incarnation})
-            self._scripts.suspect(name, incarnation, announcement=announcement)
+    def _advance(self, services: list[Incarnation]) -> None:
+        states = dict(zip(services, self._scripts.states(services), strict=True))
+        alive = [service for service, state in states.items() if state == "alive"]
+        if alive:
+            self._scripts.suspect(alive)
+        silent = [service for service, state in states.items() if state != "alive"]
+        if not silent:
             return
-        # Without a description of this incarnation, the index of capabilities holds nothing of it, or its successor.
-        provides = _capabilities(row[2]) if same and row[2] else []
-        if self._directory.withdraw(name, incarnation, provides=provides, reason="expired", why="no heartbeat", only_if_due=True):
-            log.warning("service %r (incarnation %d) is withdrawn: no heartbeat", name, incarnation)
+        why = "no heartbeat"
+        for service, told in zip(silent, self._scripts.withdraw(silent, reason="expired", why=why, only_if_due=True), strict=True):
+            if told is not None:
+                log.warning("service %r (incarnation %d) is withdrawn: %s", *service, why)
 
     def _remove(self, member: str) -> None:
         """Take out what is no service's: it would be due for ever."""
@@ -103,8 +111,6 @@ class Monitor:
             self._stopping.wait(wait_s)
 
 
-def _capabilities(raw: bytes) -> list[str]:
-    try:
-        return msgspec.json.decode(raw, type=list[str])
-    except msgspec.DecodeError:
-        return []  # written by hand
+def _watchfulness() -> Watchfulness:
+    interval_ms, late_ms, spacing_ms, standby_ms = (round(s * 1000) for s in (INTERVAL_S, LATE_S, SPACING_S, STANDBY_S))
+    return Watchfulness(interval_ms, late_ms, spacing_ms, standby_ms, NEVER_TOO_MANY, BRAKE_SHARE)

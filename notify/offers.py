@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from notify.connection import Client
-from notify.directory import check_name
+from notify.description import check_name
 from notify.errors import ServiceNotFoundError, UnknownMethodError
 from notify.keys import Keys
 from notify.request import Provider, Target

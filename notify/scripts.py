@@ -12,7 +12,7 @@ import redis
 
 from notify.connection import Client, process_name
 from notify.event import Event, Failure, encode
-from notify.keys import SERVICES_TOPIC, Keys, due_member
+from notify.keys import Keys
 from notify.strict_json import Json
 
 __all__ = ["Item", "Page", "ScriptRunner", "Scripts", "load_script"]
@@ -71,6 +71,20 @@ class ScriptRunner:
         except (redis.RedisError, OSError) as exc:
             raise client.translated(exc, action) from exc
 
+    def run_many(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[str | bytes | int]]], *, action: str) -> list[Any]:
+        """Run a script once for each (KEYS, ARGV), in one round trip; otherwise as `run`."""
+        source, digest = load_script(self._package, name)
+        with self.client.translating(action), self.client.pipeline(transaction=False) as pipe:
+            for keys, args in calls:
+                pipe.evalsha(digest, len(keys), *keys, *args)
+            answers: list[Any] = pipe.execute(raise_on_error=False)
+            for index, (answer, (keys, args)) in enumerate(zip(answers, calls, strict=True)):
+                if isinstance(answer, redis.exceptions.NoScriptError):
+                    answers[index] = self.client.eval(source, len(keys), *keys, *args)
+                elif isinstance(answer, redis.RedisError):
+                    raise answer
+        return answers
+
     def emit_keys(self, topic: str) -> list[str]:
         """The keys through which a script publishes on a topic."""
         return [self.keys.log(topic), self.keys.topic(topic), self.keys.topics]
@@ -102,7 +116,7 @@ class Item(NamedTuple):
 
 
 class Scripts(ScriptRunner):
-    """The atomic steps of events, directory and state."""
+    """The atomic steps of events and state."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client, "notify")
@@ -168,88 +182,6 @@ class Scripts(ScriptRunner):
             names: Any = self.client.zrange(self.keys.topics, 0, -1)
         return sorted(map(_text, names))
 
-    def register(
-        self,
-        name: str,
-        *,
-        after: int = 0,
-        ttl_ms: int,
-        suspect_ms: int,
-        provides: Sequence[str],
-        fields: dict[str, str],
-        announcement: bytes,
-    ) -> int | None:
-        """Register a service under a free name. Returns its incarnation, above ``after``; or ``None`` if the name is taken."""
-        keys = [self.keys.services, self.keys.due, self.keys.incarnation, self.keys.service(name), *self.emit_keys(SERVICES_TOPIC)]
-        args: list[str | bytes | int] = [
-            name,
-            ttl_ms,
-            suspect_ms,
-            self.keys.channel(SERVICES_TOPIC),
-            SERVICES_TOPIC,
-            announcement,
-            *self.limits(),
-            after,
-        ]
-        args += [part for field in fields.items() for part in field]
-        result = self.run("register", [*keys, *map(self.keys.provides, provides)], args, action=f"registering {name!r}")
-        return int(result) if result else None
-
-    def beat(self, name: str, incarnation: int, *, ttl_ms: int, suspect_ms: int, announcement: bytes) -> str:
-        """Send a heartbeat. Returns ``alive``, ``killed``, ``withdrawn``, ``expired`` or ``gone``."""
-        keys = [self.keys.due, self.keys.service(name), self.keys.tombstone(name), *self.emit_keys(SERVICES_TOPIC), self.keys.services]
-        args: list[str | bytes | int] = [name, incarnation, ttl_ms, suspect_ms]
-        args += self._announce(announcement)
-        return _text(self.run("beat", keys, args, action=f"sending the heartbeat of {name!r}"))
-
-    def due(self, *, count: int) -> tuple[list[str], int]:
-        """Return the members of ``ns:due`` that are due, and the milliseconds until the next one (-1: there is none)."""
-        members, next_ms = self.run("due", [self.keys.due], [count], action="looking for services that are due")
-        return [_text(member) for member in members], int(next_ms)
-
-    def suspect(self, name: str, incarnation: int, *, announcement: bytes) -> bool:
-        """Suspect a service that missed its heartbeats. Returns whether it was done."""
-        keys = [self.keys.due, self.keys.service(name), *self.emit_keys(SERVICES_TOPIC)]
-        args: list[str | bytes | int] = [
-            due_member(name, incarnation),
-            self.keys.channel(SERVICES_TOPIC),
-            SERVICES_TOPIC,
-            announcement,
-            *self.limits(),
-        ]
-        return bool(self.run("suspect", keys, args, action=f"suspecting {name!r}"))
-
-    def withdraw(
-        self,
-        name: str,
-        incarnation: int,
-        *,
-        reason: str,
-        why: str,
-        only_if_due: bool,
-        provides: Sequence[str],
-        announcement: bytes,
-        status: bytes,
-    ) -> str | None:
-        """Withdraw one incarnation. Returns the id of the status event, or ``None`` if somebody else was first."""
-        keys = self.keys
-        topic = keys.status_topic(name)
-        all_keys = [keys.services, keys.due, keys.service(name), keys.tombstone(name), keys.losses, *self.emit_keys(SERVICES_TOPIC)]
-        all_keys += [keys.log(topic), keys.topic(topic), *map(keys.provides, provides)]
-        args: list[str | bytes | int] = [
-            name,
-            incarnation,
-            reason,
-            why,
-            int(only_if_due),
-            keys.channel(SERVICES_TOPIC),
-            SERVICES_TOPIC,
-            announcement,
-        ]
-        args += [keys.channel(topic), topic, status, *self.limits()]
-        result = self.run("withdraw", all_keys, args, action=f"withdrawing {name!r}")
-        return _text(result) if result else None
-
     def state_set(self, service: str, fields: dict[str, bytes], *, fenced_by: str, fence: str) -> int:
         """Write fields of a state hash. Returns 1, or -1 if the fence has fallen."""
         args: list[str | bytes | int] = [fence, *(part for field in fields.items() for part in field)]
@@ -265,10 +197,6 @@ class Scripts(ScriptRunner):
         return int(
             self.run("state_delete", self._fenced(service, fenced_by), [fence, *fields], action=f"deleting from the state of {service!r}")
         )
-
-    def _announce(self, body: bytes) -> list[str | bytes | int]:
-        """Channel, topic, body and limits of an event on the topic of the directory."""
-        return [self.keys.channel(SERVICES_TOPIC), SERVICES_TOPIC, body, *self.limits()]
 
     def _fenced(self, service: str, fenced_by: str) -> list[str]:
         return [self.keys.state(service), self.keys.service(fenced_by)]

@@ -11,7 +11,7 @@ from notify.errors import ClosedError
 from notify.event import Event, Gap
 from notify.subscriber import Subscriber
 
-__all__ = ["Available", "Change", "Suspect", "Watch", "Withdrawn"]
+__all__ = ["Alarm", "Available", "Change", "Suspect", "Wanted", "Watch", "Withdrawn"]
 
 
 class Available(msgspec.Struct, frozen=True):
@@ -29,7 +29,10 @@ class Suspect(msgspec.Struct, frozen=True):
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
-    """A service is gone. ``reason`` is ``withdrawn`` (it went by itself), ``killed`` or ``expired``; ``why`` tells more."""
+    """A service is gone. ``reason`` is ``withdrawn`` (it went by itself), ``killed`` or ``expired``; ``why`` tells more.
+
+    Where a group is watched it is also ``left``: the service is there still, and not in the group.
+    """
 
     name: str
     incarnation: int
@@ -37,16 +40,41 @@ class Withdrawn(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-Change: TypeAlias = Available | Suspect | Withdrawn
+class Alarm(msgspec.Struct, frozen=True):
+    """Very many services fell silent at once: ``silent`` of ``of``. Their withdrawals are held for one ttl."""
+
+    silent: int
+    of: int
+
+
+Change: TypeAlias = Available | Suspect | Withdrawn | Alarm
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Whom a watch follows: those named, with that capability, in that group; whatever is empty does not matter."""
+
+    names: frozenset[str]
+    provides: str | None
+    group: str | None
+
+    def everybody(self) -> bool:
+        return not self.names and self.provides is None and self.group is None
+
+    def fits(self, told: "_Told") -> bool:
+        return (
+            (not self.names or told.service in self.names)
+            and (self.provides is None or self.provides in told.provides)
+            and (self.group is None or self.group in told.groups)
+        )
 
 
 class Watch:
     """Iterate it, or call `get`, for the changes of a directory. Made by `Directory.watch`."""
 
-    def __init__(self, subscriber: Subscriber, present: Callable[[], dict[str, int]], names: frozenset[str]) -> None:
+    def __init__(self, subscriber: Subscriber, present: Callable[[], dict[str, int]], wanted: Wanted) -> None:
         self._subscriber = subscriber
         self._present = present
-        self._names = names
+        self._wanted = wanted
         self._known: dict[str, int] = {}
         self._ready: list[Change] = []
         self._must_compare = True
@@ -105,26 +133,31 @@ class Watch:
         self._known, self._ready, self._must_compare = present, gone + came, False
 
     def _read(self, event: Event) -> list[Change]:
-        told = event.contents
-        if not isinstance(told, dict):
+        contents = event.contents
+        if not isinstance(contents, dict):
             return []
         try:
-            change = msgspec.convert(told, _Told)
+            if contents.get("change") == "alarm":
+                return [msgspec.convert(contents, Alarm)] if self._wanted.everybody() else []
+            told = msgspec.convert(contents, _Told)
         except msgspec.ValidationError:
             return []  # published by hand
-        name, incarnation = change.service, change.incarnation
-        if (self._names and name not in self._names) or incarnation < self._known.get(name, 0):
-            return []
-        if change.change == "withdrawn":
-            if self._known.get(name) != incarnation:
+        return self._follow(told) if told.incarnation >= self._known.get(told.service, 0) else []
+
+    def _follow(self, told: "_Told") -> list[Change]:
+        name, incarnation = told.service, told.incarnation
+        known, fits = self._known.get(name) == incarnation, self._wanted.fits(told)
+        if told.change == "withdrawn" or (told.change == "left" and not fits):
+            if not known:
                 return []
             del self._known[name]
-            return [Withdrawn(name, incarnation, change.reason, change.why)]
-        if change.change == "suspect":
-            return [Suspect(name, incarnation)] if self._known.get(name) == incarnation else []
-        fresh = self._known.get(name) != incarnation
+            return [Withdrawn(name, incarnation, told.reason or told.change, told.why)]
+        if told.change == "suspect":
+            return [Suspect(name, incarnation)] if known else []
+        if not fits:
+            return []
         self._known[name] = incarnation
-        return [Available(name, incarnation)] if fresh or change.change == "recovered" else []
+        return [Available(name, incarnation)] if not known or told.change == "recovered" else []
 
 
 class _Told(msgspec.Struct):
@@ -133,5 +166,7 @@ class _Told(msgspec.Struct):
     change: str
     service: str
     incarnation: int
+    provides: list[str] = []
+    groups: list[str] = []
     reason: str = ""
     why: str = ""

@@ -120,8 +120,8 @@ def trim(bus: notify.Bus, topic: str, *, keep: int) -> None:
 
 
 def everything(client: redis.Redis) -> dict[bytes, bytes | None]:
-    """All that the server holds: each key with its value, serialised."""
-    return {key: client.dump(key) for key in client.scan_iter()}
+    """All that the server holds, but for the note of the last sweep: each key with its value, serialised."""
+    return {key: client.dump(key) for key in client.scan_iter() if not key.endswith(b":sweep")}
 
 
 def commands_during(client: redis.Redis, action: Callable[[], object]) -> list[str]:
@@ -137,6 +137,38 @@ def commands_during(client: redis.Redis, action: Callable[[], object]) -> list[s
             if command["client_type"] != "lua":
                 commands.append(command["command"])
     return commands
+
+
+def beat(service: notify.Service) -> None:
+    """Send the heartbeat of a service now."""
+    service._heart.turn([service])
+
+
+LET_PASS = """
+local function turn_back(key, fields)
+  for _, field in ipairs(fields) do
+    if redis.call('HEXISTS', key, field) == 1 then redis.call('HINCRBY', key, field, -ARGV[1]) end
+  end
+end
+for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  redis.call('ZINCRBY', KEYS[1], -ARGV[1], member)
+  turn_back(KEYS[3] .. string.match(member, '^(.*)#'), {'beat_ms', 'told_ms'})
+end
+turn_back(KEYS[2], {'grace_ms', 'held_ms', 'duty_ms', 'slot_ms', 'at_ms'})
+if ARGV[2] == '1' then
+  local now = redis.call('TIME')
+  redis.call('HSET', KEYS[2], 'at_ms', string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)))
+  redis.call('EXPIRE', KEYS[2], 86400)
+end
+"""
+
+
+def let_pass(bus: notify.Bus, seconds: float, *, swept: bool = True) -> None:
+    """Turn back all times that the directory keeps: as if so many seconds had passed, ``swept``: with somebody sweeping to the end.
+
+    It is one step: the monitor of a bus never sees half of it.
+    """
+    bus.redis.eval(LET_PASS, 3, bus.keys.due, bus.keys.sweep, bus.keys.service(""), round(seconds * 1000), int(swept))
 
 
 def server_ms(client: redis.Redis) -> int:

@@ -13,10 +13,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
 import notify
+from notify import event
+from notify.heartbeat import Heart
+from notify.monitor import Monitor
+from notify.scripts import Scripts
+from notify.service import Service
 from notify.title import set_title
 
 WAIT_S = 15.0
@@ -156,6 +163,42 @@ def calculator(url: str, name: str, ttl_s: str, threads: str = "1") -> None:
         wait_for_go()
 
 
+def unswept_services(url: str, names: str, ttl_s: str) -> None:
+    """Services that beat and do not sweep, until their end comes."""
+    with notify.connect(url) as bus, ExitStack() as stack:
+        heart = Heart(Scripts(bus.redis))
+        for name in names.split(","):
+            service = stack.enter_context(Service(Scripts(bus.redis), name, ttl_s=float(ttl_s), heart=heart))
+            say({"name": service.name, "incarnation": service.incarnation})
+        wait_for_go()
+
+
+def skewed_service(url: str, name: str, ttl_s: str, ahead_s: str) -> None:
+    """A service, and a sweep, in a process whose clock is wrong."""
+    ahead, right = timedelta(seconds=float(ahead_s)), time.time
+
+    class WrongClock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + ahead
+
+    time.time = lambda: right() + ahead.total_seconds()
+    event.datetime = WrongClock
+    service(url, name, ttl_s)
+
+
+def sweeper(url: str) -> None:
+    """One who sweeps until nobody is left; it says how many sweeps found somebody."""
+    with notify.connect(url) as bus:
+        monitor = Monitor(Scripts(bus.redis))
+        say("ready")
+        wait_for_go()
+        found = 0
+        while bus.redis.exists(bus.keys.due):
+            found += monitor.sweep() == 0.0
+        say(found)
+
+
 def user(home: str) -> None:
     """One who uses the private server in ``home``."""
     say("ready")
@@ -213,9 +256,9 @@ def reader(url: str, store: str, *topics: str) -> None:
     with notify.connect(url) as bus, bus.subscribe(*topics, since=since) as events:
         _store(path, events.positions)
         say("ready")
-        for event in events:
-            assert isinstance(event, notify.Event)
-            say(event.contents)
+        for item in events:
+            assert isinstance(item, notify.Event)
+            say(item.contents)
             _store(path, events.positions)
 
 
@@ -271,6 +314,9 @@ def dispatcher(url: str, drain_s: str, *names: str) -> None:
 ROLES: dict[str, Callable[..., None]] = {
     "service": service,
     "calculator": calculator,
+    "skewed_service": skewed_service,
+    "sweeper": sweeper,
+    "unswept_services": unswept_services,
     "user": user,
     "listener": listener,
     "modify": modify,

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 
-from notify.directory import check_name
+from notify.description import check_name
 from notify.errors import InvalidServiceError
 from workers.errors import JobDefinitionError, ModuleLoadError
 

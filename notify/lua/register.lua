@@ -1,31 +1,34 @@
 -- include: emit
 -- include: now
+-- include: announce
+-- include: deadline
 -- Registers a service under a name that is free, with a new incarnation, and announces it.
 -- KEYS    1 ns:services  2 ns:due  3 ns:incarnation  4 ns:service:<name>
---         5 ns:log:services  6 ns:topic:services  7 ns:topics  8... ns:provides:<capability>
--- ARGV    1 name  2 ttl_ms  3 ms after a beat until suspect  4 channel of services  5 its topic
---         6 body of the announcement, with "@incarnation@" where the incarnation goes  7-9 limits  10 its last incarnation, or 0
---         11... field, value, ... of the description
+--         5 ns:log:services  6 ns:topic:services  7 ns:topics  8... ns:provides:<capability>, ns:group:<group>
+-- ARGV    1 name  2 ttl_ms  3 channel of services  4 its topic  5 body of the announcement  6-8 limits
+--         9 its last incarnation, or 0  10... field, value, ... of the description
 -- returns the incarnation, or false if the name is taken
 if redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 1 then
   return false
 end
 local now = now_ms()
 -- Incarnations only grow, also when Redis lost its data: they follow the clock, and the one that this service had before.
-local incarnation = math.max(now, tonumber(redis.call('GET', KEYS[3]) or '0') + 1, ARGV[10] + 1)
+local incarnation = text(math.max(now, tonumber(redis.call('GET', KEYS[3]) or '0') + 1, ARGV[9] + 1))
 local month_ms = 30 * 86400000
-redis.call('SET', KEYS[3], text(incarnation), 'PX', month_ms)
+redis.call('SET', KEYS[3], incarnation, 'PX', month_ms)
 redis.call('SADD', KEYS[1], ARGV[1])
-redis.call('ZADD', KEYS[2], text(now + ARGV[3]), ARGV[1] .. '#' .. text(incarnation))
+redis.call('ZADD', KEYS[2], text(now + suspect_after(ARGV[2])), ARGV[1] .. '#' .. incarnation)
 redis.call('DEL', KEYS[4])
-for i = 11, #ARGV, 2 do
+for i = 10, #ARGV, 2 do
   redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1])
 end
-redis.call('HSET', KEYS[4], 'incarnation', text(incarnation), 'registered_ms', text(now), 'beat_ms', text(now), 'state', 'alive')
+redis.call('HSET', KEYS[4], 'name', ARGV[1], 'incarnation', incarnation, 'ttl_ms', ARGV[2], 'state', 'alive')
+redis.call('HSET', KEYS[4], 'registered_ms', text(now), 'beat_ms', text(now))
 redis.call('PEXPIRE', KEYS[4], ARGV[2] + 3600000)
 for i = 8, #KEYS do
-  redis.call('ZADD', KEYS[i], text(incarnation), ARGV[1])
+  redis.call('ZADD', KEYS[i], incarnation, ARGV[1])
 end
-local body = string.gsub(ARGV[6], '"incarnation":"@incarnation@"', '"incarnation":' .. text(incarnation))
-emit({log = KEYS[5], head = KEYS[6], topics = KEYS[7]}, ARGV[4], ARGV[5], body, limits_from(ARGV, 7))
-return text(incarnation)
+local says = redis.call('HMGET', KEYS[4], 'provides', 'groups')
+local body = announcement(ARGV[5], ARGV[1], incarnation, says[1], says[2])
+emit({log = KEYS[5], head = KEYS[6], topics = KEYS[7]}, ARGV[3], ARGV[4], body, limits_from(ARGV, 6))
+return incarnation

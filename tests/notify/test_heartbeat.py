@@ -5,16 +5,18 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
 import notify
-from notify import Available, Failure, ServiceKilledError, Withdrawn
-from notify.monitor import Monitor
+from notify import Available, Failure, ServiceKilledError, Suspect, Withdrawn
+from notify.directory_scripts import Beat, DirectoryScripts
+from notify.monitor import INTERVAL_S, Monitor
 from notify.scripts import Scripts
 from notify.service import Service
 from notify.testing import wait_until
-from tests.faults import server_ms
+from tests.faults import beat, commands_during, everything, server_ms
 
 
 def test_a_heartbeat_keeps_a_service_for_many_times_its_ttl(bus):
@@ -36,8 +38,8 @@ def _last_beat_ms(bus: notify.Bus, name: str) -> int | None:
     return beat and int(beat)
 
 
-def test_a_killed_process_is_withdrawn_once_between_ttl_and_ttl_and_a_second_later(bus, server, start, collect):
-    """Several monitors look out for it: that of its bus went with it, those of others do it, and only one is first."""
+def test_a_killed_process_is_withdrawn_once_between_ttl_and_ttl_and_a_sweep_and_half_a_second(bus, server, start, collect):
+    """Experiment 14. Several monitors look out for it: that of its bus went with it, those of others do it, and only one is first."""
     ttl_s = 0.6
     process = start("service", server.url, "storage", ttl_s)
     incarnation = process.told()["incarnation"]
@@ -58,8 +60,116 @@ def test_a_killed_process_is_withdrawn_once_between_ttl_and_ttl_and_a_second_lat
     end = bus.directory.last_end("storage")
     assert (end.incarnation, end.reason, end.why, end.event) == (incarnation, "expired", "no heartbeat", fatal.id)
     withdrawn_ms = int(bus.redis.hget(bus.keys.tombstone("storage"), "at_ms"))
-    assert ttl_s * 1000 <= withdrawn_ms - last_beat_ms <= ttl_s * 1000 + 1000
+    assert ttl_s * 1000 <= withdrawn_ms - last_beat_ms <= ttl_s * 1000 + INTERVAL_S * 1000 + 500
     assert "storage" not in bus.directory
+
+
+def test_the_twin_a_killed_process_that_nobody_sweeps_is_offered_for_ever(bus, server, start):
+    """What the sweep is for: a deadline alone takes nobody out."""
+    process = start("unswept_services", server.url, "storage", 0.3)
+    process.told()
+    process.kill()
+    bound_ms = _last_beat_ms(bus, "storage") + 300 + INTERVAL_S * 1000 + 500
+    wait_until(lambda: server_ms(bus.redis) > bound_ms)
+    assert bus.directory.lookup("storage").state == "alive"
+    monitor = Monitor(Scripts(bus.redis))
+    wait_until(lambda: monitor.sweep() is not None and "storage" not in bus.directory)
+
+
+@pytest.mark.parametrize("ahead_s", [3600, -3600])
+def test_a_client_s_clock_that_is_an_hour_wrong_has_no_effect(bus, server, start, ahead_s):
+    """Experiment 19: heartbeats, sweeps and withdrawals go by the server's clock."""
+    ttl_s = 0.6
+    with bus.service("right", ttl_s=ttl_s) as right, bus.directory.watch() as changes:
+        assert changes.get(5) == Available("right", right.incarnation)
+        process = start("skewed_service", server.url, "wrong", ttl_s, ahead_s)  # it sweeps as well
+        incarnation = process.told()["incarnation"]
+        assert changes.get(5) == Available("wrong", incarnation)
+        registered_ms = server_ms(bus.redis)
+        wait_until(lambda: server_ms(bus.redis) > registered_ms + 3 * ttl_s * 1000)
+        for name in ("right", "wrong"):
+            assert abs(server_ms(bus.redis) - _last_beat_ms(bus, name)) < ttl_s * 1000
+        assert changes.get(0) is None
+        process.kill()
+        last_beat_ms = _last_beat_ms(bus, "wrong")
+        assert changes.get(5) == Suspect("wrong", incarnation)
+        assert changes.get(5) == Withdrawn("wrong", incarnation, "expired", "no heartbeat")
+        withdrawn_ms = int(bus.redis.hget(bus.keys.tombstone("wrong"), "at_ms"))
+        assert ttl_s * 1000 <= withdrawn_ms - last_beat_ms <= ttl_s * 1000 + INTERVAL_S * 1000 + 500
+
+
+@pytest.mark.parametrize("ahead_s", [3600, -3600])
+def test_the_twin_a_directory_that_goes_by_the_clocks_of_clients_loses_the_living_or_keeps_the_dead(bus, ahead_s):
+    def beat(name: str, clock_s: float) -> None:
+        bus.redis.zadd("naive", {name: clock_s})
+
+    def sweep(clock_s: float, ttl_s: float) -> None:
+        bus.redis.zremrangebyscore("naive", "-inf", clock_s - ttl_s)
+
+    beat("alive", time.time())
+    beat("dead", time.time() - 60)
+    sweep(time.time() + ahead_s, ttl_s=5)
+    assert bus.redis.zrange("naive", 0, -1) == ([] if ahead_s > 0 else [b"dead", b"alive"])
+    bus.redis.delete("naive")
+
+
+def test_a_beat_in_somebody_else_s_name_is_refused_and_changes_nothing(bus):
+    with bus.service("s", ttl_s=3600) as service:
+        before = everything(bus.redis)
+        wrong = [service.incarnation - 1, service.incarnation + 1, 0]
+        assert DirectoryScripts(bus.redis).beat([Beat("s", incarnation, 60_000) for incarnation in wrong]) == ["gone"] * 3
+        assert everything(bus.redis) == before
+
+
+def test_P7_all_services_of_a_process_beat_in_one_round_trip_and_by_one_thread(bus):
+    with ExitStack() as stack:
+        services = [stack.enter_context(bus.service(f"s{number}", ttl_s=3600)) for number in range(50)]
+        manager = stack.enter_context(bus.manager())
+        before = [_last_beat_ms(bus, service.name) for service in services]
+        wait_until(lambda: server_ms(bus.redis) > max(before))
+        commands = commands_during(bus.redis, lambda: services[0]._heart.turn(services))
+        assert len([command for command in commands if "s49" in command]) == 1
+        assert all(_last_beat_ms(bus, service.name) > max(before) for service in services)
+        assert len([thread for thread in threading.enumerate() if thread.name == "notify-heart"]) == 1
+        assert manager.name in bus.directory
+    wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "notify-heart"])
+
+
+def test_services_of_one_process_drift_into_one_heartbeat(bus):
+    """Each begins at a time of its own; whoever would be due within the jitter goes along."""
+    with ExitStack() as stack:
+        services = [stack.enter_context(bus.service(f"s{number}", ttl_s=0.9)) for number in range(20)]
+        wait_until(lambda: len({_last_beat_ms(bus, service.name) for service in services}) == 1, timeout_s=20)
+
+
+def test_who_leaves_and_who_stays_in_a_heart_does_not_disturb_the_others(bus):
+    with bus.service("stays", ttl_s=0.3) as stays:
+        for number in range(20):
+            with bus.service(f"s{number}", ttl_s=0.3) as service:
+                if number % 2:
+                    service.kill()
+        wait_until(lambda: server_ms(bus.redis) > _last_beat_ms(bus, "stays"))
+        last_ms = _last_beat_ms(bus, "stays")
+        wait_until(lambda: _last_beat_ms(bus, "stays") > last_ms)
+        assert stays.incarnation == bus.directory.lookup("stays").incarnation
+
+
+def test_one_service_that_cannot_come_back_does_not_stop_the_heart_of_the_others(bus, monkeypatch, caplog):
+    with bus.service("good", ttl_s=0.3), bus.service("bad", ttl_s=0.3) as bad:
+        monkeypatch.setattr(bad, "lost", lambda answer: 1 / 0)
+        bus.directory.withdraw("bad", bad.incarnation, reason="expired")
+        wait_until(lambda: "'bad' was expired and failed to deal with it" in caplog.text)
+        last_ms = _last_beat_ms(bus, "good")
+        wait_until(lambda: _last_beat_ms(bus, "good") > last_ms)
+
+
+def test_a_bus_that_is_closed_stops_the_hearts_of_services_that_were_left_open(server, bus, start):
+    with notify.connect(server.url) as other:
+        left = other.service("left", ttl_s=0.2).open()
+    assert not [thread for thread in threading.enumerate() if thread.name == "notify-heart"]
+    monitor = Monitor(Scripts(bus.redis))
+    wait_until(lambda: monitor.sweep() is not None and "left" not in bus.directory)
+    assert not left.wait(0)
 
 
 def test_N5_a_service_that_was_only_unreachable_comes_back_as_a_higher_incarnation_with_its_state(bus, server, start, collect):
@@ -85,11 +195,11 @@ def test_N5_a_service_that_was_only_unreachable_comes_back_as_a_higher_incarnati
 def test_an_old_withdrawal_never_hits_the_incarnation_that_came_back(bus):
     with bus.service("s", ttl_s=3600, provides={"work"}) as service:
         first = service.incarnation
-        assert bus.directory.withdraw("s", first, provides={"work"}, reason="expired")
-        service._beat()
+        assert bus.directory.withdraw("s", first, reason="expired")
+        beat(service)
         assert service.incarnation > first
         for reason in ("expired", "killed", "withdrawn"):
-            assert bus.directory.withdraw("s", first, provides={"work"}, reason=reason) is None
+            assert bus.directory.withdraw("s", first, reason=reason) is None
         assert bus.directory.find(provides="work").incarnation == service.incarnation
         service.state["f"] = 1
         service.kill(purge=True)
@@ -97,13 +207,15 @@ def test_an_old_withdrawal_never_hits_the_incarnation_that_came_back(bus):
 
 def test_a_heartbeat_of_the_old_incarnation_does_not_revive_it(bus):
     with bus.service("s", ttl_s=3600) as service:
-        scripts, first = Scripts(bus.redis), service.incarnation
-        bus.directory.withdraw("s", first, provides=(), reason="expired")
-        service._beat()
-        beat = {"ttl_ms": 1000, "suspect_ms": 600, "announcement": b"{}"}
-        assert scripts.beat("s", first, **beat) == "expired"
-        assert scripts.beat("s", service.incarnation, **beat) == "alive"
-        assert scripts.beat("never was", 1, **beat) == "gone"
+        scripts, first = DirectoryScripts(bus.redis), service.incarnation
+        bus.directory.withdraw("s", first, reason="expired")
+        beat(service)
+        later = service.incarnation
+        beats = [Beat("s", first, 1000), Beat("s", later, 1000), Beat("s", later + 1, 1000), Beat("never was", 1, 1000)]
+        before = everything(bus.redis)
+        assert scripts.beat(beats) == ["expired", "alive", "gone", "gone"]
+        assert everything(bus.redis).keys() == before.keys()
+        assert bus.directory.lookup("s").incarnation == later
 
 
 def test_a_service_that_was_killed_from_outside_notices_and_tells_why(bus, another_bus, collect):
@@ -120,8 +232,9 @@ def test_a_service_that_was_killed_from_outside_notices_and_tells_why(bus, anoth
 LOSSES: dict[str, Callable[[notify.Bus, Service], object]] = {
     "all data": lambda bus, _: bus.redis.flushall(),
     "its description": lambda bus, service: bus.redis.delete(bus.keys.service(service.name)),
+    "its description, to a text": lambda bus, service: bus.redis.set(bus.keys.service(service.name), "spoilt", px=60_000),
     "its deadline": lambda bus, service: bus.redis.zrem(bus.keys.due, f"{service.name}#{service.incarnation}"),
-    "its registration": lambda bus, service: bus.directory.withdraw(service.name, service.incarnation, provides=(), reason="expired"),
+    "its registration": lambda bus, service: bus.directory.withdraw(service.name, service.incarnation, reason="expired"),
 }
 
 
@@ -133,7 +246,7 @@ def test_a_service_that_the_directory_lost_registers_again_under_its_name(bus, l
         service = second if name == "s-2" else namesake
         first = service.incarnation
         lose(bus, service)
-        service._beat()
+        beat(service)
         assert (service.name, service.name in bus.directory) == (name, True)
         assert service.incarnation > first
         assert bus.directory.lookup(name).incarnation == service.incarnation
@@ -143,16 +256,16 @@ def test_a_service_that_the_directory_lost_registers_again_under_its_name(bus, l
 
 def test_a_service_whose_name_was_taken_while_it_was_away_gets_another(bus):
     with bus.service("s", ttl_s=3600) as service:
-        bus.directory.withdraw("s", service.incarnation, provides=(), reason="expired")
+        bus.directory.withdraw("s", service.incarnation, reason="expired")
         with bus.service("s", ttl_s=3600) as usurper:
-            service._beat()
+            beat(service)
             assert (service.name, usurper.name) == ("s-2", "s")
 
 
 def test_an_exclusive_service_waits_for_its_name_and_takes_it_when_it_is_free(bus, caplog):
     with bus.service("s", ttl_s=0.15, exclusive=True) as service:
         first = service.incarnation
-        bus.directory.withdraw("s", first, provides=(), reason="expired")
+        bus.directory.withdraw("s", first, reason="expired")
         with bus.service("s", ttl_s=3600):
             wait_until(lambda: "'s' cannot come back yet" in caplog.text)
             assert service.incarnation == first
@@ -163,7 +276,7 @@ def test_an_exclusive_service_waits_for_its_name_and_takes_it_when_it_is_free(bu
 def test_a_kill_that_falls_into_a_comeback_ends_the_service_for_good(bus, monkeypatch, collect):
     """The race: the heartbeat has registered it again and is about to report so."""
     service = bus.service("s", ttl_s=3600).open()
-    bus.directory.withdraw("s", service.incarnation, provides=(), reason="expired")
+    bus.directory.withdraw("s", service.incarnation, reason="expired")
     report, killing = Service.report, threading.Thread(target=service.kill, args=("now",))
 
     def be_killed_and_report(self: Service, contents: object) -> str:
@@ -172,7 +285,7 @@ def test_a_kill_that_falls_into_a_comeback_ends_the_service_for_good(bus, monkey
         return report(self, contents)
 
     monkeypatch.setattr(Service, "report", be_killed_and_report)
-    service._beat()
+    beat(service)
     assert service.wait(0)
     assert "s" not in bus.directory
     with pytest.raises(ServiceKilledError):
@@ -193,7 +306,7 @@ def test_a_service_outlives_its_server(own_server, connect_to, caplog):
 def test_a_heartbeat_extends_the_life_of_the_description(bus):
     with bus.service("s", ttl_s=3600) as service:
         bus.redis.expire(bus.keys.service("s"), 10)
-        service._beat()
+        beat(service)
         assert bus.redis.ttl(bus.keys.service("s")) > 3600
 
 
@@ -202,4 +315,4 @@ def test_closing_a_service_does_not_wait_for_its_next_heartbeat(bus):
     before = time.monotonic()
     service.close()
     assert time.monotonic() - before < 1
-    assert not [thread for thread in threading.enumerate() if thread.name == "notify-heartbeat-s"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "notify-heart"]

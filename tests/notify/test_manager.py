@@ -16,7 +16,7 @@ from notify import (
     subscriber,
 )
 from notify.testing import wait_until
-from tests.faults import publish_unheard, trim
+from tests.faults import beat, publish_unheard, trim
 
 
 @pytest.fixture
@@ -340,7 +340,7 @@ def test_a_client_that_wants_to_know_is_told_what_it_missed_for_good_in_its_plac
 
 def test_a_manager_that_was_killed_from_outside_refuses_what_is_new(bus, manager):
     bus.directory.kill(manager.name)
-    manager._service._beat()
+    beat(manager._service)
     for call in (lambda: manager.subscribe("client", Calls(), "t"), lambda: manager.register_publisher("t")):
         with pytest.raises(ServiceKilledError):
             call()

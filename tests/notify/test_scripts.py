@@ -20,7 +20,7 @@ def _header(name: str) -> str:
 
 def test_there_are_scripts_and_parts_of_scripts():
     assert {"publish", "register", "withdraw", "state_swap"} <= RUN
-    assert {"emit", "fence", "now"} == PARTS
+    assert {"announce", "deadline", "emit", "fence", "now"} == PARTS
 
 
 @pytest.mark.parametrize("name", sorted(RUN))
@@ -58,7 +58,7 @@ def test_no_script_builds_a_key_or_walks_over_all_keys(name):
 
 def test_a_script_comes_with_what_it_includes_in_front_of_it():
     source, digest = load_script("notify", "beat")
-    positions = [source.index(text) for text in ("local function emit", "local function now_ms", "-- The heartbeat of one")]
+    positions = [source.index(text) for text in ("local function emit", "local function now_ms", "-- The heartbeats of")]
     assert positions == sorted(positions)
     assert len(digest) == 40
     assert load_script("notify", "beat") is load_script("notify", "beat")

@@ -20,7 +20,7 @@ from notify import (
 from notify.scripts import Scripts
 from notify.service import Service, capabilities_of
 from notify.state import State
-from tests.faults import commands_during, everything
+from tests.faults import beat, commands_during, everything
 
 
 def test_L9_the_first_keeps_the_bare_name_and_a_later_one_gets_a_suffix_and_both_are_found(bus, another_bus):
@@ -64,10 +64,10 @@ def test_an_exclusive_name_is_refused_with_its_holder_and_given_when_it_is_free(
 
 def test_P7_registering_and_a_heartbeat_take_a_round_trip_each(bus):
     with bus.service("s", ttl_s=3600) as service:
-        service._beat()  # loads the scripts
+        beat(service)  # loads the scripts
     again = bus.service("s", ttl_s=3600)
     assert len(commands_during(bus.redis, again.open)) == 2  # which names are free, and the registration
-    assert len(commands_during(bus.redis, again._beat)) == 1
+    assert len(commands_during(bus.redis, lambda: beat(again))) == 1
     again.close()
 
 
@@ -158,7 +158,7 @@ def test_L20_stored_data_go_only_when_they_are_purged(bus):
 def test_a_kill_that_purges_ends_also_a_service_that_the_directory_lost(bus):
     with bus.service("s", ttl_s=3600) as service:
         service.state["f"] = 1
-        bus.directory.withdraw("s", service.incarnation, provides=(), reason="expired")
+        bus.directory.withdraw("s", service.incarnation, reason="expired")
         service.kill(purge=True)
         assert service.wait(0)
         assert bus.state("s").snapshot() == {}
@@ -166,7 +166,7 @@ def test_a_kill_that_purges_ends_also_a_service_that_the_directory_lost(bus):
 
 def test_a_kill_that_purges_does_not_touch_what_a_successor_keeps(bus):
     with bus.service("s", ttl_s=3600) as old:
-        bus.directory.withdraw("s", old.incarnation, provides=(), reason="expired")
+        bus.directory.withdraw("s", old.incarnation, reason="expired")
         with bus.service("s", ttl_s=3600) as successor:
             successor.state["f"] = 1
             old.kill(purge=True)
@@ -262,7 +262,7 @@ def test_every_write_of_a_superseded_incarnation_is_refused_and_changes_nothing(
     with bus.service("s", ttl_s=3600) as old:
         stale = old.state
         stale["f"] = 1
-        bus.directory.withdraw("s", old.incarnation, provides=(), reason="expired")
+        bus.directory.withdraw("s", old.incarnation, reason="expired")
         with bus.service("s", ttl_s=3600) as successor:
             with pytest.raises(FencedError):
                 write(stale)

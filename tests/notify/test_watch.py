@@ -9,7 +9,7 @@ import notify
 from notify import Available, Suspect, Withdrawn
 from notify.directory import Directory
 from notify.testing import wait_until
-from tests.faults import cut, publish_unheard
+from tests.faults import beat, cut, publish_unheard
 
 
 def _register(bus: notify.Bus, name: str) -> notify.Service:
@@ -58,14 +58,14 @@ def test_N7_a_service_that_returns_is_another_incarnation_and_told_as_such(bus):
 def test_one_who_comes_while_the_watch_begins_is_told_once(bus, monkeypatch):
     """The race: it registers after the subscription and before the question who is there."""
     started = []
-    ask = Directory.__iter__
+    ask = Directory.find_all
 
-    def ask_late(directory: Directory) -> object:
+    def ask_late(directory: Directory, *args: object, **how: object) -> object:
         if not started:
             started.append(_register(bus, "s"))
-        return ask(directory)
+        return ask(directory, *args, **how)
 
-    monkeypatch.setattr(Directory, "__iter__", ask_late)
+    monkeypatch.setattr(Directory, "find_all", ask_late)
     with bus.directory.watch() as changes:
         assert changes.get(5) == Available("s", started[0].incarnation)
         assert changes.get(0.05) is None
@@ -74,10 +74,10 @@ def test_one_who_comes_while_the_watch_begins_is_told_once(bus, monkeypatch):
 
 
 def test_a_watch_that_cannot_ask_who_is_there_leaves_no_connection(bus, monkeypatch):
-    def refuse(_: Directory) -> object:
+    def refuse(*_: object, **__: object) -> object:
         raise notify.ServerUnreachableError("no answer")
 
-    monkeypatch.setattr(Directory, "__iter__", refuse)
+    monkeypatch.setattr(Directory, "find_all", refuse)
     with pytest.raises(notify.ServerUnreachableError) as kept:
         bus.directory.watch()
     assert kept
@@ -145,7 +145,7 @@ def test_after_a_loss_that_no_log_can_mend_nobody_who_went_stays_and_nobody_who_
     with bus.directory.watch() as changes:
         assert [changes.get(5).name for _ in range(2)] == ["stays", "goes"]
         bus.redis.flushall()
-        stays._beat()
+        beat(stays)
         told = {changes.get(5) for _ in range(3)}
         assert changes.get(0.3) is None
     goes.kill()
@@ -159,16 +159,16 @@ def test_after_a_loss_that_no_log_can_mend_nobody_who_went_stays_and_nobody_who_
 def test_a_comparison_that_failed_is_made_up_for(bus, monkeypatch):
     """The server answered the subscription again, and went away before it was asked who is there."""
     service = _register(bus, "s")
-    ask: Callable[[Directory], object] = Directory.__iter__
+    ask: Callable[..., object] = Directory.find_all
 
-    def refuse_once(_: Directory) -> object:
-        monkeypatch.setattr(Directory, "__iter__", ask)
+    def refuse_once(*_: object, **__: object) -> object:
+        monkeypatch.setattr(Directory, "find_all", ask)
         raise notify.ServerUnreachableError("no answer")
 
     with bus.directory.watch() as changes:
         assert changes.get(5) == Available("s", service.incarnation)
         bus.redis.flushall()
-        monkeypatch.setattr(Directory, "__iter__", refuse_once)
+        monkeypatch.setattr(Directory, "find_all", refuse_once)
         with pytest.raises(notify.ServerUnreachableError):
             wait_until(lambda: changes.get(1))
         assert changes.get(5) == Withdrawn("s", service.incarnation, "expired", "missed while out of touch")

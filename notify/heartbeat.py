@@ -1,0 +1,135 @@
+"""The heart of a process: one thread, and one round trip, for the heartbeats of all its services that are due together."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from notify.directory_scripts import Beat, DirectoryScripts
+from notify.errors import ServerError, ServiceNameTakenError
+from notify.scripts import Scripts
+
+__all__ = ["Beating", "Heart"]
+
+BEATS_PER_TTL: Final = 3
+JITTER: Final = 0.15
+RETRY_S: Final = 0.5
+"""How long a heartbeat that failed waits at the most before it is tried again."""
+
+log = logging.getLogger(__name__)
+
+
+class Beating(Protocol):
+    """What has a heartbeat: a `Service`."""
+
+    @property
+    def beat(self) -> Beat:
+        """Its heartbeat, as the directory knows it now."""
+
+    def lost(self, answer: str) -> bool:
+        """Deal with a directory that does not know it (any more), for the reason that `DirectoryScripts.beat` gives.
+
+        Returns:
+            Whether it lives on and has a heartbeat.
+        """
+
+
+class Heart:
+    """Beats for those who joined, in a thread that runs while there is one.
+
+    The beats of services with the same ttl drift together: whatever would be due within the jitter is sent in the same turn.
+    """
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = DirectoryScripts(scripts.client)
+        self._due: dict[Beating, float] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def join(self, service: Beating) -> None:
+        """Beat for a service that has just registered."""
+        with self._changed:
+            self._due[service] = time.monotonic() + _interval_s(service) * _jitter()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="notify-heart", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def leave(self, service: Beating) -> None:
+        """Beat for it no longer. The thread ends with its last service."""
+        with self._changed:
+            self._due.pop(service, None)
+            self._changed.notify_all()
+            ending = self._thread
+            if ending is not None and ending is not threading.current_thread():
+                self._changed.wait_for(lambda: self._due or self._thread is not ending)
+
+    def close(self) -> None:
+        """Beat for nobody any longer."""
+        for service in list(self._due):
+            self.leave(service)
+
+    def turn(self, services: Sequence[Beating]) -> None:
+        """Send the heartbeats of these now, in one round trip, and deal with those that are lost."""
+        factor = _jitter()  # the same for all: who beats together stays together
+        pauses_s: dict[Beating, float | None]
+        try:
+            answers = self._scripts.beat([service.beat for service in services])
+        except ServerError as exc:
+            log.warning("the heartbeat of %s failed and is tried again: %s", _names(services), exc)
+            pauses_s = {service: min(RETRY_S, _interval_s(service) * factor) for service in services}
+        else:
+            pauses_s = {s: self._deal_with(s, answer, factor) for s, answer in zip(services, answers, strict=True)}
+        with self._changed:
+            now = time.monotonic()
+            for service, pause_s in pauses_s.items():
+                if pause_s is None:
+                    self._due.pop(service, None)
+                elif service in self._due:  # it may have left meanwhile
+                    self._due[service] = now + pause_s
+
+    def _deal_with(self, service: Beating, answer: str, factor: float) -> float | None:
+        """Seconds until its next heartbeat; ``None`` if it has none any more."""
+        pause_s = _interval_s(service) * factor
+        try:
+            return pause_s if answer == "alive" or service.lost(answer) else None
+        except ServiceNameTakenError as exc:
+            log.warning("%r cannot come back yet: %s", service.beat.name, exc)
+        except ServerError as exc:
+            log.warning("%r was %s and could not register again yet: %s", service.beat.name, answer, exc)
+            pause_s = min(RETRY_S, pause_s)
+        except Exception:  # one service must not stop the heart of the others
+            log.exception("%r was %s and failed to deal with it", service.beat.name, answer)
+        return pause_s
+
+    def _run(self) -> None:
+        while services := self._next_turn():
+            self.turn(services)
+
+    def _next_turn(self) -> list[Beating]:
+        """Wait until somebody is due. Returns all that are or soon would be; nobody, if nobody is left."""
+        with self._changed:
+            while self._due:
+                now = time.monotonic()
+                first = min(self._due.values())
+                if first <= now:
+                    return [service for service, due in self._due.items() if due - now <= _interval_s(service) * JITTER]
+                self._changed.wait(first - now)
+            self._thread = None
+            self._changed.notify_all()
+            return []
+
+
+def _interval_s(service: Beating) -> float:
+    return service.beat.ttl_ms / 1000 / BEATS_PER_TTL
+
+
+def _jitter() -> float:
+    return random.uniform(1 - JITTER, 1 + JITTER)
+
+
+def _names(services: Sequence[Beating]) -> str:
+    others = f" and {len(services) - 1} others" if len(services) > 1 else ""
+    return f"{services[0].beat.name!r}{others}"
