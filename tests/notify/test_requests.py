@@ -96,7 +96,7 @@ def test_N13_without_the_watch_a_call_to_a_killed_service_would_wait_until_its_t
     [
         (lambda bus: bus.directory.kill("calculator", why="enough"), ServiceKilledError),
         (
-            lambda bus: bus.directory.withdraw("calculator", _incarnation(bus), provides=("multiply", "sleep"), reason="withdrawn"),
+            lambda bus: bus.directory.withdraw("calculator", _incarnation(bus), reason="withdrawn"),
             ServiceWithdrawnError,
         ),
     ],
