@@ -2,7 +2,7 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import msgspec
 import typer
@@ -16,8 +16,17 @@ from notify.scripts import Scripts
 
 __all__ = ["monitor", "service", "services", "watch"]
 
-COLUMNS = ("name", "state", "age_s", "last_beat_s", "provides", "incarnation", "host", "pid")
+COLUMNS = ("name", "state", "age_s", "last_beat_s", "provides", "groups", "incarnation", "host", "pid")
 REFRESH_S = 1.0
+
+Provides = Annotated[str | None, typer.Option("--provides", help="Only who provides this.")]
+Group = Annotated[str | None, typer.Option("--group", help="Only who is in this group.")]
+
+
+class _Which(TypedDict):
+    provides: str | None
+    group: str | None
+
 
 service = typer.Typer(no_args_is_help=True)
 
@@ -31,6 +40,8 @@ def one_service(context: typer.Context, url: Url = None, namespace: Namespace = 
 def services(
     context: typer.Context,
     live: Annotated[bool, typer.Option("--watch", "-w", help="Go on, and show every change, until Ctrl-C.")] = False,
+    provides: Provides = None,
+    group: Group = None,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
@@ -38,10 +49,11 @@ def services(
     """List the services that are registered."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-services") as bus:
+        which = _Which(provides=provides, group=group)
         if live:
-            _show_live(bus, chosen)
+            _show_live(bus, chosen, which)
         else:
-            chosen.output.table(COLUMNS, _rows(bus), empty=f"no service is registered on {bus.redis.address}")
+            chosen.output.table(COLUMNS, _rows(bus, which), empty=f"no such service is registered on {bus.redis.address}")
 
 
 @service.command("show")
@@ -73,6 +85,8 @@ def show(
 def watch(
     context: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(help="Services to follow; all of them without any.", show_default=False)] = None,
+    provides: Provides = None,
+    group: Group = None,
     count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after so many changes.")] = None,
     url: Url = None,
     namespace: Namespace = None,
@@ -80,7 +94,7 @@ def watch(
 ) -> None:
     """Print who comes, is suspected and goes, until Ctrl-C; who is there already comes first."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    with chosen.connect(name="notify-watch") as bus, bus.directory.watch(*(names or [])) as changes:
+    with chosen.connect(name="notify-watch") as bus, bus.directory.watch(*(names or []), provides=provides, group=group) as changes:
         chosen.output.talk(f"watching {', '.join(names or ['all services'])} on {bus.redis.address}")
         for told, change in enumerate(changes, 1):
             _tell(chosen.output, change)
@@ -99,9 +113,9 @@ def monitor(context: typer.Context, url: Url = None, namespace: Namespace = None
                 _tell(chosen.output, change)
 
 
-def _show_live(bus: Bus, chosen: Options) -> None:
+def _show_live(bus: Bus, chosen: Options, which: _Which) -> None:
     output = chosen.output
-    with Stop() as stop, bus.directory.watch() as changes:
+    with Stop() as stop, bus.directory.watch(**which) as changes:
         if not output.pretty:
             while not stop.asked:
                 change = changes.get(0.2)
@@ -110,7 +124,7 @@ def _show_live(bus: Bus, chosen: Options) -> None:
             return
         with Live(auto_refresh=False, screen=True) as screen:
             while not stop.asked:
-                screen.update(output.grid(COLUMNS, _rows(bus)), refresh=True)
+                screen.update(output.grid(COLUMNS, _rows(bus, which)), refresh=True)
                 shown_at = time.monotonic()
                 while changes.get(0.1) is None and time.monotonic() - shown_at < REFRESH_S and not stop.asked:
                     continue
@@ -125,9 +139,9 @@ def _tell(output: Output, change: Change) -> None:
     output.record(told, "\t".join([f"{now:%H:%M:%S}Z", kind, *rest]), style=style)
 
 
-def _rows(bus: Bus) -> list[dict[str, Json]]:
+def _rows(bus: Bus, which: _Which) -> list[dict[str, Json]]:
     now = datetime.now(UTC)
-    return [_row(found, now) for found in bus.directory]
+    return [_row(found, now) for found in bus.directory.find_all(**which)]
 
 
 def _row(found: ServiceInfo, now: datetime) -> dict[str, Json]:
@@ -137,6 +151,7 @@ def _row(found: ServiceInfo, now: datetime) -> dict[str, Json]:
         "age_s": round((now - found.registered).total_seconds(), 1),
         "last_beat_s": round((now - found.last_beat).total_seconds(), 1),
         "provides": list[Json](sorted(found.provides)),
+        "groups": list[Json](sorted(found.groups)),
         "incarnation": found.incarnation,
         "host": found.host,
         "pid": found.pid,

@@ -235,9 +235,9 @@ class Bus:
             exclusive=exclusive,
             metadata=metadata,
             address=address,
-            heart=self._heart,
             exports=exports,
             threads=threads,
+            heart=self._heart,
         )
 
     def call(self, service: Target, method: str, /, *args: Json, timeout_s: float = 5.0, **kwargs: Json) -> Any:

@@ -31,12 +31,12 @@ class Registration:
         name: str,
         *,
         provides: Collection[str],
-        exports: Collection[str],
         groups: Collection[str],
         ttl_s: float,
         exclusive: bool,
         metadata: dict[str, str] | None,
         address: str,
+        exports: Collection[str] = (),
     ) -> None:
         self._scripts = DirectoryScripts(scripts.client)
         self._directory = Directory(scripts)

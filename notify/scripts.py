@@ -182,25 +182,6 @@ class Scripts(ScriptRunner):
             names: Any = self.client.zrange(self.keys.topics, 0, -1)
         return sorted(map(_text, names))
 
-    def state_set(self, service: str, fields: dict[str, bytes], *, fenced_by: str, fence: str) -> int:
-        """Write fields of a state hash. Returns 1, or -1 if the fence has fallen."""
-        args: list[str | bytes | int] = [fence, *(part for field in fields.items() for part in field)]
-        return int(self.run("state_set", self._fenced(service, fenced_by), args, action=f"writing the state of {service!r}"))
-
-    def state_swap(self, service: str, field: str, old: bytes | None, new: bytes, *, fenced_by: str, fence: str) -> int:
-        """Replace ``old`` (``None``: nothing there) by ``new``. Returns 1, 0 if it was not ``old``, -1 if the fence has fallen."""
-        args: list[str | bytes | int] = [fence, field, "0" if old is None else "1", old or b"", new]
-        return int(self.run("state_swap", self._fenced(service, fenced_by), args, action=f"changing the state of {service!r}"))
-
-    def state_delete(self, service: str, fields: Sequence[str], *, fenced_by: str, fence: str) -> int:
-        """Remove fields, or with none given the whole hash. Returns how many, or -1 if the fence has fallen."""
-        return int(
-            self.run("state_delete", self._fenced(service, fenced_by), [fence, *fields], action=f"deleting from the state of {service!r}")
-        )
-
-    def _fenced(self, service: str, fenced_by: str) -> list[str]:
-        return [self.keys.state(service), self.keys.service(fenced_by)]
-
 
 def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value

@@ -40,9 +40,9 @@ class Service:
         exclusive: refuse to run under any other name; otherwise a suffix makes a taken name unique.
         metadata: what it says of itself, text by text.
         address: where it can be reached, if anywhere.
-        heart: beats for it; without one it has a heart of its own.
         exports: an object whose public methods others may call; they are capabilities as well.
         threads: how many requests may run at once; with one the object needs no locks.
+        heart: beats for it; without one it has a heart of its own.
 
     Raises:
         InvalidServiceError: a name, capability, group, ttl, address, metadata, exports or threads cannot be used.
@@ -59,24 +59,24 @@ class Service:
         exclusive: bool = False,
         metadata: dict[str, str] | None = None,
         address: str = "",
-        heart: Heart | None = None,
         exports: object = None,
         threads: int = 1,
+        heart: Heart | None = None,
     ) -> None:
         self._scripts = scripts
         self._directory = Directory(scripts)
-        self._serving = None if exports is None else Serving(scripts.client, exports, threads=threads, identity=self._identity)
-        methods = frozenset(self._serving.methods if self._serving else ())
+        self._serving = None if exports is None else Serving(scripts.client, exports, threads=threads, identity=lambda: self._identity)
+        exported = frozenset(self._serving.methods if self._serving else ())
         self._registration = Registration(
             scripts,
             name,
-            provides=capabilities_of(provides) | methods,
-            exports=methods,
+            provides=capabilities_of(provides) | exported,
             groups=groups,
             ttl_s=ttl_s,
             exclusive=exclusive,
             metadata=metadata,
             address=address,
+            exports=exported,
         )
         self._heart = heart or Heart(scripts)
         self._opened = False
@@ -233,6 +233,7 @@ class Service:
     def __repr__(self) -> str:
         return f"<Service {self.name!r} incarnation {self.incarnation}{' (ended)' if self._end else ''}>"
 
+    @property
     def _identity(self) -> tuple[str, int]:
         return self.name, self.incarnation
 

@@ -9,6 +9,7 @@ import msgspec
 
 from notify.errors import ContendedError, ContentsError, FencedError, FieldValueError, MissingKeyError
 from notify.scripts import Scripts
+from notify.state_scripts import FALLEN, StateScripts
 from notify.strict_json import Json, encode_json
 
 __all__ = ["NO_FENCE", "REGISTERED", "State"]
@@ -39,7 +40,7 @@ class State(MutableMapping[str, Json]):
     """
 
     def __init__(self, scripts: Scripts, service: str, *, fenced_by: str | None = None, fence: Fence = lambda: NO_FENCE) -> None:
-        self._scripts = scripts
+        self._scripts = StateScripts(scripts.client, service, fenced_by=fenced_by or service)
         self._client = scripts.client
         self._key = scripts.keys.state(service)
         self._service = service
@@ -56,7 +57,7 @@ class State(MutableMapping[str, Json]):
         self._write({field: value})
 
     def __delitem__(self, field: str) -> None:
-        if not self._checked(self._scripts.state_delete(self._service, [_field(field)], fenced_by=self._fenced_by, fence=self._fence())):
+        if not self._checked(self._scripts.delete([_field(field)], fence=self._fence())):
             raise MissingKeyError(f"the state of {self._service!r} has no {field!r}")
 
     def __iter__(self) -> Iterator[str]:
@@ -100,7 +101,7 @@ class State(MutableMapping[str, Json]):
 
     def clear(self) -> None:
         """Remove the whole hash."""
-        self._checked(self._scripts.state_delete(self._service, [], fenced_by=self._fenced_by, fence=self._fence()))
+        self._checked(self._scripts.delete([], fence=self._fence()))
 
     def add(self, field: str, value: Json) -> bool:
         """Write a field only if it is not there. Returns whether it was written.
@@ -127,7 +128,10 @@ class State(MutableMapping[str, Json]):
             FencedError: the fence has fallen; the field is as it was.
         """
         amount = self._amount(field, by)
-        return int(self._step("state_increment", field, str(amount), needs=f"adding {amount} needs an integer and a sum of 64 bits"))
+        done, value = self._scripts.increment(_field(field), amount, fence=self._fence())
+        if not self._checked(done):
+            raise self._unfit(field, value, needs=f"adding {amount} needs an integer and a sum of 64 bits")
+        return int(value)
 
     def decrement(self, field: str, by: int = 1) -> int:
         """Take from an integer in one step; otherwise as `increment`."""
@@ -145,7 +149,9 @@ class State(MutableMapping[str, Json]):
             ContentsError: the value is none that JSON can hold.
             FencedError: the fence has fallen; the field is as it was.
         """
-        self._step("state_append", field, self._encode(field, value), needs="appending needs a list")
+        done, found = self._scripts.append(_field(field), self._encode(field, value), fence=self._fence())
+        if not self._checked(done):
+            raise self._unfit(field, found, needs="appending needs a list")
 
     def modify(self, field: str, change: Callable[[Any], Json]) -> Json:
         """Read a field, apply ``change``, write the result, as if nobody else were there.
@@ -187,22 +193,15 @@ class State(MutableMapping[str, Json]):
 
     def _write(self, values: dict[str, Json]) -> None:
         encoded = {_field(field): self._encode(field, value) for field, value in values.items()}
-        self._checked(self._scripts.state_set(self._service, encoded, fenced_by=self._fenced_by, fence=self._fence()))
+        self._checked(self._scripts.write(encoded, fence=self._fence()))
 
     def _swap(self, field: str, old: bytes | None, new: bytes) -> int:
-        return self._checked(
-            self._scripts.state_swap(self._service, _field(field), old, new, fenced_by=self._fenced_by, fence=self._fence())
-        )
+        return self._checked(self._scripts.swap(_field(field), old, new, fence=self._fence()))
 
-    def _step(self, script: str, field: str, argument: str | bytes, *, needs: str) -> bytes:
-        """Run a script that changes one field, and return what it gives. ``needs`` is told when something else is there."""
-        keys = [self._key, self._scripts.keys.service(self._fenced_by)]
-        args = [self._fence(), _field(field), argument]
-        done, value = self._scripts.run(script, keys, args, action=f"changing the state of {self._service!r}")
-        if not self._checked(done):
-            found = value.decode(errors="replace")
-            raise FieldValueError(f"{field!r} in the state of {self._service!r} holds {found[:SHOWN]}{'…' * (len(found) > SHOWN)}: {needs}")
-        return bytes(value)
+    def _unfit(self, field: str, value: bytes, *, needs: str) -> FieldValueError:
+        found = value.decode(errors="replace")
+        shown = found[:SHOWN] + "…" * (len(found) > SHOWN)
+        return FieldValueError(f"{field!r} in the state of {self._service!r} holds {shown}: {needs}")
 
     def _amount(self, field: str, by: object) -> int:
         if isinstance(by, bool) or not isinstance(by, int) or not LEAST_INTEGER <= by <= GREATEST_INTEGER:
@@ -213,7 +212,7 @@ class State(MutableMapping[str, Json]):
         return encode_json(value, what=f"{field!r} in the state of {self._service!r}")
 
     def _checked(self, result: int) -> int:
-        if result < 0:
+        if result == FALLEN:
             raise FencedError(
                 f"the state of {self._service!r} refused the write: {self._fenced_by!r} is not registered, or is another incarnation"
             )

@@ -156,13 +156,6 @@ def service(url: str, name: str, ttl_s: str) -> None:
         wait_for_go()
 
 
-def calculator(url: str, name: str, ttl_s: str, threads: str = "1") -> None:
-    """A service with methods to call, until its end comes."""
-    with notify.connect(url) as bus, bus.service(name, exports=Calculator(), ttl_s=float(ttl_s), threads=int(threads)) as running:
-        say({"name": running.name, "incarnation": running.incarnation})
-        wait_for_go()
-
-
 def unswept_services(url: str, names: str, ttl_s: str) -> None:
     """Services that beat and do not sweep, until their end comes."""
     with notify.connect(url) as bus, ExitStack() as stack:
@@ -197,6 +190,13 @@ def sweeper(url: str) -> None:
         while bus.redis.exists(bus.keys.due):
             found += monitor.sweep() == 0.0
         say(found)
+
+
+def calculator(url: str, name: str, ttl_s: str, threads: str = "1") -> None:
+    """A service with methods to call, until its end comes."""
+    with notify.connect(url) as bus, bus.service(name, exports=Calculator(), ttl_s=float(ttl_s), threads=int(threads)) as running:
+        say({"name": running.name, "incarnation": running.incarnation})
+        wait_for_go()
 
 
 def user(home: str) -> None:
@@ -313,10 +313,10 @@ def dispatcher(url: str, drain_s: str, *names: str) -> None:
 
 ROLES: dict[str, Callable[..., None]] = {
     "service": service,
-    "calculator": calculator,
     "skewed_service": skewed_service,
     "sweeper": sweeper,
     "unswept_services": unswept_services,
+    "calculator": calculator,
     "user": user,
     "listener": listener,
     "modify": modify,

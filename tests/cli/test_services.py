@@ -16,7 +16,7 @@ def test_services_are_lines_with_tabs_in_the_order_of_registration(shell: Shell,
     name, state, age_s, last_beat_s, *others = first
     assert (name, state) == ("storage", "alive")
     assert 0 <= float(last_beat_s) <= float(age_s) < 60
-    assert others == ["retrieve,store", str(storage.incarnation), socket.gethostname(), str(os.getpid())]
+    assert others == ["retrieve,store", "", str(storage.incarnation), socket.gethostname(), str(os.getpid())]
     assert second[0] == "clock"
 
 
@@ -35,7 +35,7 @@ def test_no_services_are_no_lines_and_a_word_to_a_person(shell: Shell) -> None:
     assert shell.run("services") == (0, "", "")
     code, shown = shell.show("services")
     assert code == 0
-    assert "no service is registered on unix://" in shown
+    assert "no such service is registered on unix://" in shown
 
 
 def test_a_namespace_shows_only_its_own(shell: Shell, bus: notify.Bus) -> None:
@@ -114,3 +114,16 @@ def test_a_monitor_alone_withdraws_the_dead(shell: Shell, bus: notify.Bus, start
     assert [line.split("\t")[1] for line in done.lines] == ["available", "suspect", "withdrawn"]
     assert done.lines[2].split("\t")[4] == "expired"
     assert "storage" not in bus.directory
+
+
+def test_N9_only_a_group_or_who_provides_something_can_be_listed_and_watched(shell: Shell, bus: notify.Bus) -> None:
+    with bus.service("attic", groups={"sensors"}) as attic, bus.service("storage", provides={"store"}):
+        assert [line.split("\t")[0] for line in shell.run("services", "--group", "sensors").lines] == ["attic"]
+        assert [line.split("\t")[0] for line in shell.run("services", "--provides", "store").lines] == ["storage"]
+        watching = shell.start("watch", "--group", "sensors", "--count", "2")
+        watching.printed(1)
+        attic.leave("sensors")
+        assert [line.split("\t")[1:] for line in watching.end().lines] == [
+            ["available", "attic", str(attic.incarnation)],
+            ["withdrawn", "attic", str(attic.incarnation), "left"],
+        ]
