@@ -30,7 +30,6 @@ from notify.testing import PrivateServer, wait_until
 from tests.processes import Calculator, Process
 
 TTL_S = 0.6
-METHODS = ("multiply", "sleep")
 
 
 @pytest.fixture
