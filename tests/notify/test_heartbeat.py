@@ -154,6 +154,21 @@ def test_who_leaves_and_who_stays_in_a_heart_does_not_disturb_the_others(bus):
         assert stays.incarnation == bus.directory.lookup("stays").incarnation
 
 
+def test_one_who_leaves_in_the_middle_of_a_turn_has_no_further_heartbeat(bus, monkeypatch):
+    with bus.service("s", ttl_s=3600) as service:
+        heart = service._heart
+        send = heart._scripts.beat
+
+        def send_and_leave(beats: list[Beat]) -> list[str]:
+            answers = send(beats)
+            heart.leave(service)
+            return answers
+
+        monkeypatch.setattr(heart._scripts, "beat", send_and_leave)
+        heart.turn([service])
+        assert not heart._due
+
+
 def test_one_service_that_cannot_come_back_does_not_stop_the_heart_of_the_others(bus, monkeypatch, caplog):
     with bus.service("good", ttl_s=0.3), bus.service("bad", ttl_s=0.3) as bad:
         monkeypatch.setattr(bad, "lost", lambda answer: 1 / 0)
