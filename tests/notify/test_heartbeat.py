@@ -127,7 +127,7 @@ def test_P7_all_services_of_a_process_beat_in_one_round_trip_and_by_one_thread(b
         manager = stack.enter_context(bus.manager())
         before = [_last_beat_ms(bus, service.name) for service in services]
         wait_until(lambda: server_ms(bus.redis) > max(before))
-        commands = commands_during(bus.redis, lambda: services[0]._heart.turn(services))
+        commands = commands_during(bus.redis, lambda: services[0]._heart.turn([service._registration for service in services]))
         assert len([command for command in commands if "s49" in command]) == 1
         assert all(_last_beat_ms(bus, service.name) > max(before) for service in services)
         assert len([thread for thread in threading.enumerate() if thread.name == "notify-heart"]) == 1
@@ -161,17 +161,18 @@ def test_one_who_leaves_in_the_middle_of_a_turn_has_no_further_heartbeat(bus, mo
 
         def send_and_leave(beats: list[Beat]) -> list[str]:
             answers = send(beats)
-            heart.leave(service)
+            heart.leave(service._registration)
             return answers
 
         monkeypatch.setattr(heart._scripts, "beat", send_and_leave)
-        heart.turn([service])
+        heart.turn([service._registration])
         assert not heart._due
 
 
 def test_one_service_that_cannot_come_back_does_not_stop_the_heart_of_the_others(bus, monkeypatch, caplog):
-    with bus.service("good", ttl_s=0.3), bus.service("bad", ttl_s=0.3) as bad:
-        monkeypatch.setattr(bad, "lost", lambda answer: 1 / 0)
+    bad = bus.service("bad", ttl_s=0.3)
+    monkeypatch.setattr(bad, "_lost", lambda answer: 1 / 0)
+    with bus.service("good", ttl_s=0.3), bad:
         bus.directory.withdraw("bad", bad.incarnation, reason="expired")
         wait_until(lambda: "'bad' was expired and failed to deal with it" in caplog.text)
         last_ms = _last_beat_ms(bus, "good")
