@@ -79,16 +79,16 @@ def test_the_twin_a_killed_process_that_nobody_sweeps_is_offered_for_ever(bus, s
 @pytest.mark.parametrize("ahead_s", [3600, -3600])
 def test_a_client_s_clock_that_is_an_hour_wrong_has_no_effect(bus, server, start, ahead_s):
     """Experiment 19: heartbeats, sweeps and withdrawals go by the server's clock."""
-    ttl_s = 0.6
+    ttl_s = 1.2
     with bus.service("right", ttl_s=ttl_s) as right, bus.directory.watch() as changes:
         assert changes.get(5) == Available("right", right.incarnation)
         process = start("skewed_service", server.url, "wrong", ttl_s, ahead_s)  # it sweeps as well
         incarnation = process.told()["incarnation"]
         assert changes.get(5) == Available("wrong", incarnation)
         registered_ms = server_ms(bus.redis)
-        wait_until(lambda: server_ms(bus.redis) > registered_ms + 3 * ttl_s * 1000)
+        wait_until(lambda: server_ms(bus.redis) > registered_ms + 2 * ttl_s * 1000)
         for name in ("right", "wrong"):
-            assert abs(server_ms(bus.redis) - _last_beat_ms(bus, name)) < ttl_s * 1000
+            assert registered_ms < _last_beat_ms(bus, name) <= server_ms(bus.redis)
         assert changes.get(0) is None
         process.kill()
         last_beat_ms = _last_beat_ms(bus, "wrong")
