@@ -8,6 +8,7 @@ from benchmarks.directory import idle_services, look_up_among_many
 from benchmarks.events import latency, publish_in_background, publish_one_by_one, receive_and_decode
 from benchmarks.jobs import no_op_jobs, stop_latency
 from benchmarks.memory import memory_of_a_slow_subscriber
+from benchmarks.requests import call_round_trip
 from benchmarks.server import loopback_server
 
 BENCHMARKS = (
@@ -15,6 +16,7 @@ BENCHMARKS = (
     publish_in_background,
     receive_and_decode,
     latency,
+    call_round_trip,
     memory_of_a_slow_subscriber,
     look_up_among_many,
     idle_services,

@@ -27,7 +27,7 @@ def by_redis_py(url: str, count: int) -> list[float]:
     samples = []
     with redis.Redis.from_url(url) as client:
         pubsub: Any = client.pubsub(ignore_subscribe_messages=True)
-        pubsub.subscribe(notify.Settings().namespace + ":event:latency")
+        pubsub.subscribe(notify.Settings().namespace + ":event:latency-peer")
         pubsub.get_message(timeout=10.0)
         print("ready", flush=True)
         while len(samples) < count:

@@ -11,19 +11,29 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import events, services, worker
+from cli import events, job, jobs, services, worker
+from cli.call import call
 from cli.demo import demo
+from cli.kill import kill
 from cli.options import AsJson, Namespace, Options, Url
 from cli.output import NobodyReadsError, Output
 from cli.serve import serve
 from cli.signals import INTERRUPTED, ignore_signals, unwind_on_signals
 from cli.up import up
 from notify import EmptySubscriptionError, InvalidServiceError, InvalidTopicError, NotifyError, ServerError, SettingsError
-from workers import JobDefinitionError, ModuleLoadError
+from workers import JobArgumentsError, JobDefinitionError, ModuleLoadError
 
 __all__ = ["app", "main"]
 
-USAGE_ERRORS = (SettingsError, InvalidTopicError, EmptySubscriptionError, InvalidServiceError, JobDefinitionError, ModuleLoadError)
+USAGE_ERRORS = (
+    SettingsError,
+    InvalidTopicError,
+    EmptySubscriptionError,
+    InvalidServiceError,
+    JobArgumentsError,
+    JobDefinitionError,
+    ModuleLoadError,
+)
 
 
 class _Group(TyperGroup):
@@ -86,8 +96,17 @@ app.command("demo")(demo)
 app.command("up")(up)
 app.add_typer(serve, name="serve")
 app.command("worker")(worker.worker)
+app.command("queues")(jobs.queues)
+app.command("jobs")(jobs.jobs)
+app.add_typer(job.job, name="job")
+app.command("enqueue")(jobs.enqueue)
+app.command("cancel")(jobs.cancel)
 app.command("services")(services.services)
-app.command("kill")(services.kill)
+app.add_typer(services.service, name="service")
+app.command("watch")(services.watch)
+app.command("monitor")(services.monitor)
+app.command("kill")(kill)
+app.command("call")(call)
 app.command("publish")(events.publish)
 app.command("listen")(events.listen)
 app.command("topics")(events.topics)

@@ -8,8 +8,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from cli.options import AsJson, Namespace, Url, options
-from notify import Event, Json
+from cli.options import AsJson, Namespace, Url, json_or_text, options
+from notify import Event
 
 __all__ = ["listen", "publish", "spy", "topics"]
 
@@ -36,7 +36,7 @@ def publish(
     output = chosen.output
     with chosen.connect(name="notify-publish") as bus:
         for line in lines:
-            event_id = bus.publish(topic, _parse(line), retain_s=retain_s, key=key)
+            event_id = bus.publish(topic, json_or_text(line), retain_s=retain_s, key=key)
             output.record({"topic": topic, "id": event_id}, event_id)
 
 
@@ -104,11 +104,3 @@ def _lines_of_stdin() -> Iterator[str]:
             yield line.decode().rstrip("\r\n")
         except UnicodeDecodeError as exc:
             raise typer.BadParameter(f"line {number} of stdin is not UTF-8") from exc
-
-
-def _parse(text: str) -> Json:
-    try:
-        value: Json = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text
-    return value

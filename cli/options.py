@@ -9,9 +9,9 @@ import typer
 
 from cli.output import Output
 from cli.signals import shielded
-from notify import Bus, Settings, connect
+from notify import Bus, Json, Settings, connect
 
-__all__ = ["AsJson", "Namespace", "Options", "Url", "options"]
+__all__ = ["AsJson", "Namespace", "Options", "Url", "json_or_text", "options"]
 
 Url = Annotated[
     str | None, typer.Option("--url", help="Redis server; else $NOTIFY_URL, $REDIS_URL, or the private one.", show_default=False)
@@ -50,3 +50,12 @@ def options(context: typer.Context, *, url: str | None, namespace: str | None, a
     """Return the options given before the command's name, overridden by those given after it."""
     given = context.obj if isinstance(context.obj, Options) else Options()
     return Options(url if url is not None else given.url, namespace if namespace is not None else given.namespace, as_json or given.as_json)
+
+
+def json_or_text(argument: str) -> Json:
+    """Return the value of an argument that is JSON, or else the argument: ``21.5`` is a number, ``21 °C`` is text."""
+    try:
+        value: Json = msgspec.json.decode(argument)
+    except msgspec.DecodeError:
+        return argument
+    return value

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from notify import Event, Failure, Gap, Json, Message
 
-__all__ = ["NobodyReadsError", "Output"]
+__all__ = ["NobodyReadsError", "Output", "one_line"]
 
 
 class NobodyReadsError(Exception):
@@ -75,13 +75,17 @@ class Output:
         elif not rows:
             self.talk(empty)
         else:
-            table = Table(box=None, header_style="bold", pad_edge=False)
-            for index, column in enumerate(columns):
-                # On a narrow terminal the first column, which names the thing, is the last to be broken.
-                table.add_column(column, overflow="fold", no_wrap=index == 0)
-            for row in rows:
-                table.add_row(*(Text(_cell(row[column])) for column in columns))
-            self._stdout.print(table, soft_wrap=False)
+            self._stdout.print(self.grid(columns, rows), soft_wrap=False)
+
+    def grid(self, columns: Sequence[str], rows: Sequence[Mapping[str, Json]]) -> Table:
+        """The table that a person sees, to be shown by somebody else."""
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for index, column in enumerate(columns):
+            # On a narrow terminal the first column, which names the thing, is the last to be broken.
+            table.add_column(column, overflow="fold", no_wrap=index == 0)
+        for row in rows:
+            table.add_row(*(Text(_cell(row[column])) for column in columns))
+        return table
 
     def item(self, item: Event | Gap, *, verbose: bool = False) -> None:
         """Print what a subscriber received, with source and id if asked; a gap is loud."""
@@ -93,17 +97,17 @@ class Output:
         told: dict[str, Json] = {"topic": item.topic, "time": item.time.isoformat(), "source": item.source, "id": item.id}
         if isinstance(contents, Failure):
             told["error"] = {"type": contents.type, "message": contents.message, "fatal": contents.fatal}
-            text, style = _one_line(f"{contents.type}: {contents.message}"), "bold red" if contents.fatal else "red"
+            text, style = one_line(f"{contents.type}: {contents.message}"), "bold red" if contents.fatal else "red"
         else:
             contents = contents.to_contents() if isinstance(contents, Message) else contents
             told["contents"] = contents
-            text, style = _one_line(contents), ""
+            text, style = one_line(contents), ""
         time = f"{item.time:%H:%M:%S.%f}"[:-3] + "Z"
-        origin = f"\t{_one_line(item.source or '-')}\t{item.id or 'by hand'}" if verbose else ""
-        self.record(told, f"{time}\t{_one_line(item.topic)}{origin}\t{text}", style=style)
+        origin = f"\t{one_line(item.source or '-')}\t{item.id or 'by hand'}" if verbose else ""
+        self.record(told, f"{time}\t{one_line(item.topic)}{origin}\t{text}", style=style)
 
 
-def _one_line(value: Json) -> str:
+def one_line(value: Json) -> str:
     """Text as it is, anything else as JSON; escaped if it would break the line or command the terminal."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return text if text.isprintable() else json.dumps(value)

@@ -16,6 +16,7 @@ from cli.options import AsJson, Namespace, Options, Url, options
 from cli.output import Output
 from cli.signals import Stop
 from notify import Bus, ServerUnreachableError, ServiceNameTakenError, ServiceNotFoundError
+from notify.title import set_title
 from workers import StorageError
 from workers.lifeline import die_with_parent
 from workers.recorder import Recorder
@@ -152,6 +153,7 @@ def _running(name: str, chosen: Options, parent: int | None) -> Iterator[_Run]:
             die_with_parent()
             if os.getppid() != parent:
                 raise typer.Exit(1)  # it ended before we came so far
+        set_title(name)
         with chosen.connect(name=name) as bus:
             yield _Run(name, bus, stop, chosen.output, is_child=parent is not None)
 

@@ -1,50 +1,167 @@
-"""``notify services`` and ``notify kill``."""
+"""``notify services``, ``service show``, ``watch`` and ``monitor``: who is there, and who comes and goes."""
 
+import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypedDict
 
+import msgspec
 import typer
+from rich.live import Live
 
-from cli.options import AsJson, Namespace, Url, options
-from notify import Json, ServiceInfo
+from cli.options import AsJson, Namespace, Options, Url, options
+from cli.output import Output
+from cli.signals import Stop
+from notify import Available, Bus, Change, Json, Monitor, ServiceInfo, ServiceNotFoundError, Suspect
+from notify.scripts import Scripts
 
-__all__ = ["kill", "services"]
+__all__ = ["monitor", "service", "services", "watch"]
 
-COLUMNS = ("name", "state", "age_s", "last_beat_s", "provides", "incarnation", "host", "pid")
+COLUMNS = ("name", "state", "age_s", "last_beat_s", "provides", "groups", "incarnation", "host", "pid")
+REFRESH_S = 1.0
 
-
-def services(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """List the services that are registered."""
-    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    with chosen.connect(name="notify-services") as bus:
-        now = datetime.now(UTC)
-        rows = [_row(service, now) for service in bus.directory]
-        chosen.output.table(COLUMNS, rows, empty=f"no service is registered on {bus.redis.address}")
+Provides = Annotated[str | None, typer.Option("--provides", help="Only who provides this.")]
+Group = Annotated[str | None, typer.Option("--group", help="Only who is in this group.")]
 
 
-def kill(
+class _Which(TypedDict):
+    provides: str | None
+    group: str | None
+
+
+service = typer.Typer(no_args_is_help=True)
+
+
+@service.callback()
+def one_service(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """Look at one service."""
+    context.obj = options(context, url=url, namespace=namespace, as_json=as_json)
+
+
+def services(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The service's name, as `notify services` shows it.")],
-    reason: Annotated[str, typer.Option("--reason", help="Told with its end.")] = "",
+    live: Annotated[bool, typer.Option("--watch", "-w", help="Go on, and show every change, until Ctrl-C.")] = False,
+    provides: Provides = None,
+    group: Group = None,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """End a service: it is withdrawn at once, jobs that need it are cancelled, its process is told."""
+    """List the services that are registered."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    with chosen.connect(name="notify-kill") as bus:
-        event_id = bus.directory.kill(name, why=reason)
-        chosen.output.record({"service": name, "event": event_id}, f"{name} killed ({event_id})")
+    with chosen.connect(name="notify-services") as bus:
+        which = _Which(provides=provides, group=group)
+        if live:
+            _show_live(bus, chosen, which)
+        else:
+            chosen.output.table(COLUMNS, _rows(bus, which), empty=f"no such service is registered on {bus.redis.address}")
 
 
-def _row(service: ServiceInfo, now: datetime) -> dict[str, Json]:
+@service.command("show")
+def show(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The service's name, as `notify services` shows it.")],
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show all that is known of a service: its description, its state, and how the last one of that name ended."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-service") as bus:
+        known: dict[str, Json] = {}
+        try:
+            known.update(_description(bus.directory.lookup(name)))
+        except ServiceNotFoundError:
+            if bus.directory.last_end(name) is None:
+                raise
+            known.update(name=name, state="gone")
+        end = bus.directory.last_end(name)
+        if end is not None:
+            known["last_end"] = msgspec.to_builtins(end)
+        if known["state"] != "gone" or bus.state(name):
+            known["stored"] = dict(bus.state(name).items())
+        chosen.output.record(known, "\n".join(f"{label}\t{_text(value)}" for label, value in known.items()))
+
+
+def watch(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(help="Services to follow; all of them without any.", show_default=False)] = None,
+    provides: Provides = None,
+    group: Group = None,
+    count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after so many changes.")] = None,
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print who comes, is suspected and goes, until Ctrl-C; who is there already comes first."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-watch") as bus, bus.directory.watch(*(names or []), provides=provides, group=group) as changes:
+        chosen.output.talk(f"watching {', '.join(names or ['all services'])} on {bus.redis.address}")
+        for told, change in enumerate(changes, 1):
+            _tell(chosen.output, change)
+            if told == count:
+                return
+
+
+def monitor(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """Sweep the directory from a process of its own, until Ctrl-C: for when all services may die at once."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with Stop() as stop, chosen.connect(name="notify-monitor") as bus, Monitor(Scripts(bus.redis)), bus.directory.watch() as changes:
+        chosen.output.talk(f"sweeping the directory at namespace {bus.settings.namespace!r} on {bus.redis.address}")
+        while not stop.asked:
+            change = changes.get(0.2)
+            if change is not None:
+                _tell(chosen.output, change)
+
+
+def _show_live(bus: Bus, chosen: Options, which: _Which) -> None:
+    output = chosen.output
+    with Stop() as stop, bus.directory.watch(**which) as changes:
+        if not output.pretty:
+            while not stop.asked:
+                change = changes.get(0.2)
+                if change is not None:
+                    _tell(output, change)
+            return
+        with Live(auto_refresh=False, screen=True) as screen:
+            while not stop.asked:
+                screen.update(output.grid(COLUMNS, _rows(bus, which)), refresh=True)
+                shown_at = time.monotonic()
+                while changes.get(0.1) is None and time.monotonic() - shown_at < REFRESH_S and not stop.asked:
+                    continue
+
+
+def _tell(output: Output, change: Change) -> None:
+    kind = type(change).__name__.lower()
+    now = datetime.now(UTC)
+    told: dict[str, Json] = {"time": now.isoformat(timespec="milliseconds"), "change": kind, **msgspec.to_builtins(change)}
+    rest = [str(value) for name, value in told.items() if name not in ("time", "change") and value != ""]
+    style = "green" if isinstance(change, Available) else "yellow" if isinstance(change, Suspect) else "bold red"
+    output.record(told, "\t".join([f"{now:%H:%M:%S}Z", kind, *rest]), style=style)
+
+
+def _rows(bus: Bus, which: _Which) -> list[dict[str, Json]]:
+    now = datetime.now(UTC)
+    return [_row(found, now) for found in bus.directory.find_all(**which)]
+
+
+def _row(found: ServiceInfo, now: datetime) -> dict[str, Json]:
     return {
-        "name": service.name,
-        "state": service.state,
-        "age_s": round((now - service.registered).total_seconds(), 1),
-        "last_beat_s": round((now - service.last_beat).total_seconds(), 1),
-        "provides": list[Json](sorted(service.provides)),
-        "incarnation": service.incarnation,
-        "host": service.host,
-        "pid": service.pid,
+        "name": found.name,
+        "state": found.state,
+        "age_s": round((now - found.registered).total_seconds(), 1),
+        "last_beat_s": round((now - found.last_beat).total_seconds(), 1),
+        "provides": list[Json](sorted(found.provides)),
+        "groups": list[Json](sorted(found.groups)),
+        "incarnation": found.incarnation,
+        "host": found.host,
+        "pid": found.pid,
     }
+
+
+def _description(found: ServiceInfo) -> dict[str, Json]:
+    described: dict[str, Json] = msgspec.to_builtins(found, order="deterministic")
+    return {"name": found.name, "state": found.state, **described}
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -9,6 +9,7 @@ from cli.options import AsJson, Namespace, Url, options
 from cli.processes import Child, environ_of, working
 from cli.signals import Stop
 from cli.worker import BUILT_IN_QUEUES, count_of, modules_to_load
+from notify.title import set_title
 from workers import Pool, WorkerOptions
 
 __all__ = ["up"]
@@ -27,6 +28,7 @@ def up(
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     output = chosen.output
     names = modules_to_load(modules)
+    set_title("up")
     with Stop() as stop, chosen.connect(name="notify-up") as bus, bus.subscribe("*") as events, ExitStack() as running:
         environ = environ_of(bus.settings)
         asked = WorkerOptions(settings=bus.settings, queues=BUILT_IN_QUEUES, modules=names)

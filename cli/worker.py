@@ -12,7 +12,7 @@ from cli.signals import Stop
 from workers import Pool, WorkerOptions
 from workers.definition import load_jobs
 
-__all__ = ["BUILT_IN_MODULES", "BUILT_IN_QUEUES", "count_of", "modules_to_load", "worker"]
+__all__ = ["BUILT_IN_MODULES", "BUILT_IN_QUEUES", "add_working_folder", "count_of", "modules_to_load", "worker"]
 
 BUILT_IN_MODULES = ("workers.storage", "workers.temperature")
 BUILT_IN_QUEUES = ("temperature", "storage")
@@ -53,14 +53,19 @@ def count_of(pool: Pool) -> str:
     return f"{pool.size} worker{'' if pool.size == 1 else 's'}"
 
 
+def add_working_folder() -> None:
+    """Let modules of the working folder be imported, as ``python -m`` does, in the worker processes too."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+
+
 def modules_to_load(asked: list[str] | None) -> tuple[str, ...]:
     """Return the built-in modules and those asked for, after importing them once: a mistake is told here and now.
 
     Raises:
         ModuleLoadError: one cannot be imported, or defines no job.
     """
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as ``python -m`` has it, in the worker processes too
+    add_working_folder()
     names = (*BUILT_IN_MODULES, *(asked or ()))
     load_jobs(names)
     return names

@@ -5,7 +5,9 @@ Start with `connect`. The ``workers`` package adds jobs.
 
 from notify.background import BackgroundPublisher
 from notify.bus import Bus
+from notify.demand import Demand, DemandChange, Joined, Left
 from notify.directory import Directory, ServiceInfo
+from notify.dispatcher import Dispatcher
 from notify.entry import connect
 from notify.errors import (
     ClosedError,
@@ -18,6 +20,7 @@ from notify.errors import (
     EmptySubscriptionError,
     EventError,
     FencedError,
+    FieldValueError,
     InvalidPositionError,
     InvalidServiceError,
     InvalidTopicError,
@@ -27,6 +30,10 @@ from notify.errors import (
     NotSubscribedError,
     PayloadTooLargeError,
     PublisherFullError,
+    RequestError,
+    RequestFailedError,
+    RequestsFullError,
+    RequestTimeoutError,
     ServerError,
     ServerRefusedError,
     ServerUnreachableError,
@@ -37,7 +44,9 @@ from notify.errors import (
     SettingsError,
     StateError,
     SubscriptionError,
+    TopicTypeError,
     UnknownMessageError,
+    UnknownMethodError,
 )
 from notify.event import Event, Failure, Gap
 from notify.link import LinkState, LinkStatus
@@ -45,12 +54,17 @@ from notify.listener import QueuedListener
 from notify.manager import NotificationManager
 from notify.message import Message, Messages
 from notify.monitor import Monitor
+from notify.program import Program
 from notify.publisher import Publisher
+from notify.report import Report
+from notify.request import Provider, provides
 from notify.service import Service
 from notify.settings import Settings
 from notify.state import State
 from notify.strict_json import Json
 from notify.subscriber import Subscriber
+from notify.suspension import Suspension
+from notify.timers import Priority, Timer, Timers
 from notify.traffic import TopicInfo
 from notify.watch import Alarm, Available, Change, Suspect, Watch, Withdrawn
 
@@ -63,8 +77,11 @@ __all__ = [
     "ClosedError",
     "ContendedError",
     "ContentsError",
+    "Demand",
+    "DemandChange",
     "Directory",
     "DirectoryError",
+    "Dispatcher",
     "DuplicateClientNameError",
     "DuplicateMessageError",
     "EmbeddedServerError",
@@ -73,11 +90,14 @@ __all__ = [
     "EventError",
     "Failure",
     "FencedError",
+    "FieldValueError",
     "Gap",
     "InvalidPositionError",
     "InvalidServiceError",
     "InvalidTopicError",
+    "Joined",
     "Json",
+    "Left",
     "LinkState",
     "LinkStatus",
     "Message",
@@ -89,9 +109,17 @@ __all__ = [
     "NotificationManager",
     "NotifyError",
     "PayloadTooLargeError",
+    "Priority",
+    "Program",
+    "Provider",
     "Publisher",
     "PublisherFullError",
     "QueuedListener",
+    "Report",
+    "RequestError",
+    "RequestFailedError",
+    "RequestTimeoutError",
+    "RequestsFullError",
     "ServerError",
     "ServerRefusedError",
     "ServerUnreachableError",
@@ -108,9 +136,15 @@ __all__ = [
     "Subscriber",
     "SubscriptionError",
     "Suspect",
+    "Suspension",
+    "Timer",
+    "Timers",
     "TopicInfo",
+    "TopicTypeError",
     "UnknownMessageError",
+    "UnknownMethodError",
     "Watch",
     "Withdrawn",
     "connect",
+    "provides",
 ]

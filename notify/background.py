@@ -10,9 +10,18 @@ from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
+import redis
 
 from notify.connection import Client
-from notify.errors import ClosedError, PublisherFullError, ServerError, ServerUnreachableError, SettingsError, SubscriptionError
+from notify.errors import (
+    ClosedError,
+    PublisherFullError,
+    ServerError,
+    ServerRefusedError,
+    ServerUnreachableError,
+    SettingsError,
+    SubscriptionError,
+)
 from notify.event import Event, Failure, encode
 from notify.publisher import retain_ms
 from notify.scripts import Item, Scripts
@@ -42,8 +51,9 @@ class Counters(msgspec.Struct, frozen=True):
 class BackgroundPublisher:
     """Publishes in the order of `put`, in a thread, in batches. Made by `Bus.background_publisher`.
 
-    Events may be put before it is started. An outage of the server is ridden out, and no batch is published twice. A
-    clean close sends what was accepted.
+    Events may be put before it is started. An outage of the server is ridden out, and so is a server that refuses everybody
+    (no memory left, read-only); no batch is published twice. An event that we have no permission for is reported and lost.
+    A clean close sends what was accepted.
 
     Args:
         client: whose server, settings and namespace to use; it opens a connection of its own.
@@ -64,7 +74,7 @@ class BackgroundPublisher:
         self._id = secrets.token_hex(8)
         self._batches = 0
         self._items: deque[Item] = deque()
-        self._unsent: list[Item] = []
+        self._in_hand: list[list[Item]] = []  # the batch that is being sent, in parts
         self._changed = threading.Condition()
         self._closing = False
         self._giving_up = threading.Event()
@@ -129,10 +139,10 @@ class BackgroundPublisher:
             self._scripts.client.connection_pool.disconnect()  # it may wait for an answer much longer than we do
             self._thread.join(0.05)
         self._scripts.client.close()
-        left = len(self._items) + len(self._unsent)
+        left = len(self._items) + sum(map(len, self._in_hand))
         if left:
             self._items.clear()
-            self._unsent = []
+            self._in_hand.clear()
             raise ServerUnreachableError(
                 f"{left} events were accepted and could not be sent to {self._scripts.client.address} in {timeout_s:g} s"
             )
@@ -170,27 +180,48 @@ class BackgroundPublisher:
                     self._changed.wait()
                 if not self._items:
                     return
-                self._unsent = [self._items.popleft() for _ in range(min(BATCH, len(self._items)))]
+                self._in_hand = [[self._items.popleft() for _ in range(min(BATCH, len(self._items)))]]
                 self._changed.notify_all()
             self._send()
 
     def _send(self) -> None:
-        """Send the batch in hand, however long the server is away."""
-        self._batches += 1
-        failing_since: float | None = None
+        """Send the batch in hand. A part that holds something that is not permitted is halved, until that stands alone."""
+        while self._in_hand:
+            part = self._in_hand[0]
+            self._batches += 1
+            try:
+                refused = self._publish(part)
+            except ServerRefusedError as exc:
+                if len(part) > 1:
+                    middle = len(part) // 2
+                    self._in_hand[:1] = [part[:middle], part[middle:]]
+                    continue
+                refused = [(0, str(exc))]
+            if refused is None:
+                return
+            for index, problem in refused:
+                log.error("an event for %r was refused and is lost: %s", part[index].topic, problem)
+            self._refused += len(refused)
+            self._sent += len(part) - len(refused)
+            del self._in_hand[0]
+
+    def _publish(self, part: list[Item]) -> list[tuple[int, str]] | None:
+        """Publish, however long the server is away, or refuses everybody. Returns what was refused, ``None`` when we give up.
+
+        Raises:
+            ServerRefusedError: we are not permitted to, and waiting would change nothing.
+        """
+        started_at, told = time.monotonic(), None
         while not self._giving_up.is_set():
             try:
-                refused = self._scripts.publish_many(self._id, self._batches, self._unsent)
+                return self._scripts.publish_many(self._id, self._batches, part)
             except ServerError as exc:
-                if failing_since is None:
-                    failing_since = time.monotonic()
-                    log.warning("%d events wait for the server: %s", len(self._unsent) + len(self._items), exc)
-                waited_s = time.monotonic() - failing_since
+                if isinstance(exc.__cause__, redis.exceptions.NoPermissionError):
+                    raise
+                if told is not type(exc):
+                    told = type(exc)
+                    level = logging.ERROR if isinstance(exc, ServerRefusedError) else logging.WARNING
+                    log.log(level, "%d events wait for the server: %s", sum(map(len, self._in_hand)) + len(self._items), exc)
+                waited_s = time.monotonic() - started_at
                 self._giving_up.wait(min(MAX_BACKOFF_S, 0.05 + waited_s / 2) * random.uniform(0.5, 1.0))
-                continue
-            for index, problem in refused:
-                log.error("an event for %r was refused and is lost: %s", self._unsent[index].topic, problem)
-            self._refused += len(refused)
-            self._sent += len(self._unsent) - len(refused)
-            self._unsent = []
-            return
+        return None

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from notify.background import BackgroundPublisher, WhenFull
+from notify.caller import Caller
 from notify.connection import Client
+from notify.demand import Demand
 from notify.description import check_name
 from notify.directory import Directory
 from notify.embedded import EmbeddedServer
@@ -22,9 +24,10 @@ from notify.link import Link, LinkHandler
 from notify.listener import QueuedListener
 from notify.listener import WhenFull as ListenerFull
 from notify.manager import NotificationManager
-from notify.message import Message, Messages
+from notify.message import Message, Messages, message_topic
 from notify.monitor import Monitor
 from notify.publisher import Publisher, publish, publish_unlogged
+from notify.request import Target
 from notify.scripts import Scripts
 from notify.service import Service
 from notify.settings import Settings, positive
@@ -54,6 +57,7 @@ class Bus:
         self._heart = Heart(self._scripts)
         self._starting = threading.Lock()
         self._link: Link | None = None
+        self._caller: Caller | None = None
         self.messages = Messages()
         """The message classes that this bus knows."""
         self._closed = False
@@ -161,6 +165,15 @@ class Bus:
         self._check_open()
         return Subscriber(self._client, topics, since=since, name=self.name)
 
+    def demand(self, topic: str | type[Message]) -> Demand:
+        """Return who listens to a topic, so that you publish only while somebody does; use it as a context manager.
+
+        Raises:
+            InvalidTopicError: it is no topic that can be published on.
+        """
+        self._check_open()
+        return Demand(self._client, message_topic(topic) if isinstance(topic, type) else topic)
+
     def listen(
         self, *topics: str, callback: Callable[[Event | Gap], object], max_items: int = 1_000, when_full: ListenerFull = "block"
     ) -> QueuedListener:
@@ -173,7 +186,7 @@ class Bus:
             when_full: ``block`` or ``drop_oldest``.
         """
         self._check_open()
-        return QueuedListener(self._client, topics, callback, max_items=max_items, when_full=when_full)
+        return QueuedListener(self._client, topics, callback, max_items=max_items, when_full=when_full, name=self.name)
 
     def manager(self, name: str = "notification-manager") -> NotificationManager:
         """Return a notification manager for callbacks; it is a service of that name while it is open."""
@@ -191,6 +204,8 @@ class Bus:
         exclusive: bool = False,
         metadata: dict[str, str] | None = None,
         address: str = "",
+        exports: object = None,
+        threads: int = 1,
     ) -> Service:
         """Return a service to run as a context manager.
 
@@ -202,9 +217,11 @@ class Bus:
             exclusive: refuse to run under any other name.
             metadata: what it says of itself, text by text.
             address: where it can be reached, if anywhere.
+            exports: an object whose public methods others may `call`; they are capabilities as well.
+            threads: how many requests may run at once; with one the object needs no locks.
 
         Raises:
-            InvalidServiceError: a name, capability, group, ttl, address or metadata cannot be used.
+            InvalidServiceError: a name, capability, group, ttl, address or metadata cannot be used, or there is nothing to export.
         """
         self._check_open()
         self._start_monitor()
@@ -218,8 +235,35 @@ class Bus:
             exclusive=exclusive,
             metadata=metadata,
             address=address,
+            exports=exports,
+            threads=threads,
             heart=self._heart,
         )
+
+    def call(self, service: Target, method: str, /, *args: Json, timeout_s: float = 5.0, **kwargs: Json) -> Any:
+        """Call a method that a service exports, and return its result.
+
+        Args:
+            service: its name, or what `provides` gives: then the providers of a capability take turns, one under suspicion last.
+            method: one of the methods it exports.
+            args, kwargs: any JSON values, for the method; its parameter ``timeout_s``, if it has one, can be given by place only.
+            timeout_s: seconds to wait for the answer. A request that has not begun by then never begins.
+
+        Returns:
+            What the method returned, as JSON gives it back.
+
+        Raises:
+            ServiceNotFoundError: nobody of that name, or with that capability, is there.
+            UnknownMethodError: it exports no such method; the message lists those it exports.
+            RequestFailedError: the method raised an error; the message names its type.
+            RequestTimeoutError: no answer in time.
+            ServiceWithdrawnError: it was withdrawn before it answered (`ServiceKilledError`: it was killed).
+            RequestsFullError: a thousand requests wait for it already.
+            InvalidServiceError, ContentsError, PayloadTooLargeError, SettingsError: nothing was asked.
+            ServerUnreachableError: no answer from the server; the method may be called.
+            ClosedError: the bus is closed, or was while this waited.
+        """
+        return self._calling().call(service, method, args, kwargs, timeout_s=timeout_s)
 
     @property
     def directory(self) -> Directory:
@@ -237,7 +281,7 @@ class Bus:
         if self._closed:
             return
         self._closed = True
-        for part in (self._monitor, self._heart, self._link):
+        for part in (self._caller, self._monitor, self._heart, self._link):
             if part is not None:
                 part.close()
         self._client.close()
@@ -267,6 +311,13 @@ class Bus:
         with self._starting:
             if self._monitor is None:
                 self._monitor = Monitor(self._scripts).open()
+
+    def _calling(self) -> Caller:
+        with self._starting:
+            self._check_open()
+            if self._caller is None:
+                self._caller = Caller(self._client, name=self.name).open()
+            return self._caller
 
     def _check_open(self) -> None:
         if self._closed:

@@ -13,7 +13,8 @@ from redis.connection import parse_url
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from notify.errors import NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
+from notify.errors import ClosedError, NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
+from notify.line import Line
 from notify.settings import Settings, redact
 
 __all__ = ["Client", "open_client", "process_name"]
@@ -33,9 +34,11 @@ class Client(redis.Redis):
     """
 
     def __init__(self, connection_pool: redis.ConnectionPool, *, settings: Settings, owns_pool: bool = True) -> None:
+        self._is_closed = False
         super().__init__(connection_pool=connection_pool)
         self.settings = settings
         self.auto_close_connection_pool = owns_pool
+        self._line = Line(connection_pool, keep=owns_pool)
 
     @classmethod
     def of(cls, connection: redis.Redis) -> "Client":
@@ -52,33 +55,55 @@ class Client(redis.Redis):
 
     @contextmanager
     def translating(self, action: str) -> Iterator[None]:
-        """Turn redis-py's errors within the block into ours; ``action`` says what was being done."""
+        """Turn redis-py's errors within the block into ours; ``action`` says what was being done.
+
+        Raises:
+            ClosedError: the client was closed.
+        """
+        self._check_open()
         try:
             yield
         except NotifyError:
             raise  # translated already; some are built-in errors as well
-        except redis.AuthenticationError as exc:
-            raise ServerRefusedError(f"{self.address} refused the user or password while {action}: {exc}") from exc
-        except (redis.ConnectionError, redis.TimeoutError, OSError) as exc:
-            raise ServerUnreachableError(
+        except (redis.RedisError, OSError) as exc:
+            raise self.translated(exc, action) from exc
+
+    def translated(self, exc: Exception, action: str) -> NotifyError:
+        """Our error for one of redis-py's, or of the socket's."""
+        if isinstance(exc, redis.AuthenticationError):
+            return ServerRefusedError(f"{self.address} refused the user or password while {action}: {exc}")
+        if isinstance(exc, redis.ConnectionError | redis.TimeoutError | OSError):
+            return ServerUnreachableError(
                 f"no answer from {self.address} while {action} ({_brief(exc)}): is the server up, and is the address right?"
-            ) from exc
-        except redis.RedisError as exc:
-            raise ServerRefusedError(f"{self.address} refused while {action}: {exc}") from exc
+            )
+        return ServerRefusedError(f"{self.address} refused while {action}: {exc}")
+
+    def exchange(self, *command: str | bytes | int) -> Any:
+        """Send one command, once, and return the answer as the server gives it; redis-py's errors, and `ClosedError`."""
+        self._check_open()
+        return self._line.exchange(*command)
 
     def close(self) -> None:
         """Close the connections, also those to the Sentinels: redis-py leaves them open."""
+        self._is_closed = True
         super().close()
         manager = getattr(self.connection_pool, "sentinel_manager", None)
         if manager is not None and self.auto_close_connection_pool:
             for sentinel in manager.sentinels:
                 sentinel.close()
 
+    def _check_open(self) -> None:
+        # redis-py would open another connection, and nobody would close that.
+        if self._is_closed:
+            raise ClosedError(f"the connection to {self.address} was closed: connect again")
+
     def clone(self, *, name: str, timeout_s: float | None = None) -> "Client":
         """Open a client of its own to the same server, with ``name`` in ``CLIENT LIST``, and another timeout for commands if given."""
         if self.settings.url and self.settings.url.startswith(SENTINEL):
             return open_client(self.settings, name=name, timeout_s=timeout_s)
-        options = {**self.connection_pool.connection_kwargs, "client_name": _client_name(name)}
+        # A stranger's pool may speak RESP 3, and then redis-py keeps what it needs for that among the options.
+        kept = {key: value for key, value in self.connection_pool.connection_kwargs.items() if not key.startswith(("maint_", "orig_"))}
+        options = {**kept, **ANSWERS, "client_name": _client_name(name)}
         if timeout_s is not None:
             options["socket_timeout"] = timeout_s
         return Client(redis.ConnectionPool(self.connection_pool.connection_class, **options), settings=self.settings)
@@ -161,7 +186,7 @@ def _host_and_port(item: str) -> tuple[str, int]:
 
 
 def _client_name(name: str) -> str:
-    return "".join(c if c.isprintable() and not c.isspace() else "_" for c in f"notify:{name}")
+    return "".join(c if "!" <= c <= "~" else "_" for c in f"notify:{name}")  # the server takes no others
 
 
 def _brief(exc: BaseException) -> str:

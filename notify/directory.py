@@ -1,6 +1,8 @@
 """The directory: who is there, and what they provide."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from time import monotonic
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +13,7 @@ from notify.errors import ServiceNotFoundError
 from notify.keys import SERVICES_TOPIC
 from notify.scripts import Scripts
 from notify.subscriber import Subscriber
-from notify.watch import Wanted, Watch
+from notify.watch import Available, Wanted, Watch
 
 __all__ = ["Directory", "End", "ServiceInfo"]
 
@@ -64,8 +66,7 @@ class Directory:
         """
         for service in self._search(predicate, provides, group, at_once=1):
             return service
-        wanted = [f"provides {provides!r}"] * (provides is not None) + [f"is in the group {group!r}"] * (group is not None)
-        which = " and ".join(wanted) or "fits"
+        which = _which(provides, group)
         raise ServiceNotFoundError(f"no service that {which} is registered at {self._client.address} (notify services lists who is)")
 
     def find_all(
@@ -73,6 +74,33 @@ class Directory:
     ) -> list[ServiceInfo]:
         """Return every service that fits, in the order of registration; arguments as for `find`."""
         return list(self._search(predicate, provides, group, at_once=PAGE))
+
+    def wait_for(
+        self, name: str | None = None, *, provides: str | None = None, group: str | None = None, timeout_s: float | None = None
+    ) -> ServiceInfo:
+        """Return the first service that fits, as soon as there is one.
+
+        Args:
+            name: its name; without it any will do.
+            provides: a capability it must have.
+            group: a group it must be in.
+            timeout_s: seconds to wait; ``None`` waits for ever.
+
+        Raises:
+            ServiceNotFoundError: none came in time.
+            ServerError: the server did not answer, or refused.
+        """
+        deadline = None if timeout_s is None else monotonic() + timeout_s
+        with self.watch(*([] if name is None else [name]), provides=provides, group=group) as changes:
+            while True:
+                left_s = None if deadline is None else max(0.0, deadline - monotonic())
+                change = changes.get(left_s)
+                if isinstance(change, Available):
+                    with suppress(ServiceNotFoundError):  # it may have gone again
+                        return self.lookup(change.name)
+                elif change is None and deadline is not None and monotonic() >= deadline:
+                    which = _which(provides, group, name=name)
+                    raise ServiceNotFoundError(f"no service that {which} came to {self._client.address} within {timeout_s:g} s")
 
     def __iter__(self) -> Iterator[ServiceInfo]:
         return iter(self.find_all())
@@ -188,3 +216,9 @@ class Directory:
                 pipe.hgetall(self._keys.service(name))
             rows = pipe.execute()
         return [service for row in rows if (service := read_description(row)) is not None]
+
+
+def _which(provides: str | None, group: str | None, *, name: str | None = None) -> str:
+    """Who is looked for, for errors."""
+    wanted = [f"is named {name!r}"] * (name is not None) + [f"provides {provides!r}"] * (provides is not None)
+    return " and ".join([*wanted, *[f"is in the group {group!r}"] * (group is not None)]) or "fits"

@@ -12,6 +12,7 @@
     ├── ClosedError                  used after close
     ├── EventError
     │   ├── InvalidTopicError
+    │   │   └── TopicTypeError       a topic that is no text
     │   ├── ContentsError            contents that JSON cannot hold
     │   ├── PayloadTooLargeError
     │   ├── PublisherFullError       a background publisher has no room for more
@@ -28,8 +29,14 @@
     │   ├── ServiceNotFoundError
     │   └── ServiceWithdrawnError    a service used after its end
     │       └── ServiceKilledError
+    ├── RequestError
+    │   ├── UnknownMethodError       the service exports no such method
+    │   ├── RequestFailedError       the method raised an error
+    │   ├── RequestTimeoutError
+    │   └── RequestsFullError        too many requests wait for the service
     └── StateError
         ├── MissingKeyError          a field that is not there
+        ├── FieldValueError          a field whose value a step cannot be applied to
         ├── FencedError              a write of somebody whose service is gone
         └── ContendedError           an update that never met a quiet moment
 
@@ -48,6 +55,7 @@ __all__ = [
     "EmptySubscriptionError",
     "EventError",
     "FencedError",
+    "FieldValueError",
     "InvalidPositionError",
     "InvalidServiceError",
     "InvalidTopicError",
@@ -57,6 +65,10 @@ __all__ = [
     "NotifyError",
     "PayloadTooLargeError",
     "PublisherFullError",
+    "RequestError",
+    "RequestFailedError",
+    "RequestTimeoutError",
+    "RequestsFullError",
     "ServerError",
     "ServerRefusedError",
     "ServerUnreachableError",
@@ -67,7 +79,9 @@ __all__ = [
     "SettingsError",
     "StateError",
     "SubscriptionError",
+    "TopicTypeError",
     "UnknownMessageError",
+    "UnknownMethodError",
 ]
 
 
@@ -109,6 +123,10 @@ class EventError(NotifyError):
 
 class InvalidTopicError(EventError, ValueError):
     """A topic's name is empty, too long, or a pattern where one topic is needed."""
+
+
+class TopicTypeError(InvalidTopicError, TypeError):
+    """A topic is no text."""
 
 
 class ContentsError(EventError, TypeError):
@@ -175,6 +193,31 @@ class ServiceKilledError(ServiceWithdrawnError):
     """The service was killed."""
 
 
+class RequestError(NotifyError):
+    """A method of a service cannot be called as asked, or gave no result."""
+
+
+class UnknownMethodError(RequestError, LookupError):
+    """The service exports no method of that name."""
+
+
+class RequestFailedError(RequestError):
+    """The method raised an error; ``error_type`` and ``error_message`` are that error's."""
+
+    def __init__(self, message: str, *, error_type: str = "", error_message: str = "") -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.error_message = error_message
+
+
+class RequestTimeoutError(RequestError, TimeoutError):
+    """The service did not answer in time."""
+
+
+class RequestsFullError(RequestError):
+    """Too many requests wait for the service."""
+
+
 class StateError(NotifyError):
     """A state hash cannot be read or written as asked."""
 
@@ -184,6 +227,10 @@ class MissingKeyError(StateError, KeyError):
 
     def __str__(self) -> str:
         return Exception.__str__(self)  # KeyError would show the repr of the message
+
+
+class FieldValueError(StateError, ValueError):
+    """A field of a state holds a value that the step cannot be applied to."""
 
 
 class FencedError(StateError):

@@ -22,6 +22,8 @@ ns:incarnation           string the last incarnation given out                  
 ns:losses                hash   service name → serial of its last withdrawal                30 days after the last one
 ns:tombstone:<name>      hash   the last withdrawal: incarnation, reason, why, at_ms, event a day
 ns:state:<service>       hash   the service's state, field → JSON                           for ever, or until purged
+ns:requests:<member>     stream requests to <name>#<incarnation>: request, deadline_ms      a minute after the last deadline
+ns:answers:<caller>      stream answers to one process: answer (JSON)                       a minute after the last deadline
 ns:needs:<service>       zset   ids of waiting jobs that need it, scored with the ms        30 days after the last one
 ns:losing:<service>      string lock of the worker that cancels the losers                  5 s
 ======================== ====== =========================================================== ==================================
@@ -115,6 +117,12 @@ class Keys(msgspec.Struct, frozen=True):
 
     def state(self, service: str) -> str:
         return f"{self.namespace}:state:{service}"
+
+    def requests(self, member: str) -> str:
+        return f"{self.namespace}:requests:{member}"
+
+    def answers(self, caller: str) -> str:
+        return f"{self.namespace}:answers:{caller}"
 
     def needs(self, service: str) -> str:
         return f"{self.namespace}:needs:{service}"

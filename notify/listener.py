@@ -38,6 +38,7 @@ class QueuedListener:
         max_items: events that may wait for the callback.
         when_full: ``block`` stops receiving; what comes meanwhile is caught up from the log, or becomes a `Gap`.
             ``drop_oldest`` forgets the oldest one and counts it in `dropped`.
+        name: who listens, as ``CLIENT LIST`` and a `Demand` tell.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class QueuedListener:
         *,
         max_items: int = 1_000,
         when_full: WhenFull = "block",
+        name: str = "receiver",
     ) -> None:
         if not callable(callback):
             raise TypeError(f"the callback of a listener must be callable, not {callback!r}")
         if max_items < 1 or when_full not in get_args(WhenFull):
             raise SettingsError(f"max_items is {max_items!r} and when_full {when_full!r}: give a number above 0, and {get_args(WhenFull)}")
         self._client = client
+        self._name = name
         self._topics = check_topics(topics)
         self._callback = callback
         self._max_items = max_items
@@ -63,7 +66,10 @@ class QueuedListener:
         self._process: subprocess.Popen[bytes] | None = None
         self._positions: dict[str, str] = {}
         self._is_open = False
+        self._times_opened = 0
         self._threads: list[threading.Thread] = []
+        self._calling = threading.Lock()
+        self._called_by: threading.Thread | None = None
         self.dropped = 0
 
     @property
@@ -86,15 +92,20 @@ class QueuedListener:
         self._positions = {}
         self._start_process()
         self._is_open = True
+        self._times_opened += 1
         self._threads = [
-            threading.Thread(target=run, name=f"notify-{run.__name__}", daemon=True) for run in (self._receive, self._call_back)
+            threading.Thread(target=self._receive, name="notify-receive", daemon=True),
+            threading.Thread(target=self._call_back, args=[self._times_opened], name="notify-call-back", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
         return True
 
     def close(self) -> bool:
-        """Stop. What was received and not called back yet is forgotten. Returns ``True``, or ``False`` if it is closed already."""
+        """Stop. What was received and not called back yet is forgotten. Returns ``True``, or ``False`` if it is closed already.
+
+        It may be called by the callback, and so may `open` afterwards.
+        """
         with self._changed:
             if not self._is_open:
                 return False
@@ -102,9 +113,10 @@ class QueuedListener:
             self._items.clear()
             self._changed.notify_all()
         self._end_process()
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join()
+        receiving, calling = self._threads
+        receiving.join()
+        if self._called_by is not threading.current_thread():
+            calling.join()
         return True
 
     def __enter__(self) -> "QueuedListener":
@@ -123,7 +135,7 @@ class QueuedListener:
             start_new_session=True,
         )
         assert process.stdin is not None and process.stdout is not None  # noqa: S101  # they were asked for
-        options = ReceiverOptions(self._client.settings, self._topics, self._positions or None)
+        options = ReceiverOptions(self._client.settings, self._topics, self._positions or None, self._name)
         try:
             process.stdin.write(msgspec.json.encode(options) + b"\n")
             process.stdin.flush()
@@ -188,16 +200,27 @@ class QueuedListener:
         if not self._is_open:
             self._end_process()  # closed meanwhile, by somebody who could not know of this one
 
-    def _call_back(self) -> None:
-        while True:
-            with self._changed:
-                while self._is_open and not self._items:
-                    self._changed.wait()
-                if not self._is_open:
-                    return
-                item = self._items.popleft()
-                self._changed.notify_all()
-            try:
-                self._callback(item)
-            except Exception:
-                log.exception("the callback of the listener to %s raised", ", ".join(self._topics))
+    def _call_back(self, opened: int) -> None:
+        def is_wanted() -> bool:
+            return self._is_open and self._times_opened == opened
+
+        while is_wanted():
+            # Opened again by its own callback, the thread of that one waits until this one's callback has returned.
+            with self._calling:
+                with self._changed:
+                    while is_wanted() and not self._items:
+                        self._changed.wait()
+                    if not is_wanted():
+                        return
+                    item = self._items.popleft()
+                    self._changed.notify_all()
+                self._call(item)
+
+    def _call(self, item: Event | Gap) -> None:
+        self._called_by = threading.current_thread()
+        try:
+            self._callback(item)
+        except Exception:
+            log.exception("the callback of the listener to %s raised", ", ".join(self._topics))
+        finally:
+            self._called_by = None

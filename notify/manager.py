@@ -7,9 +7,10 @@ from typing import Final
 
 from notify.connection import Client
 from notify.errors import ClosedError, DuplicateClientNameError, NotSubscribedError
-from notify.event import Event
+from notify.event import Event, Gap
 from notify.heartbeat import Heart
 from notify.publisher import Publisher
+from notify.report import Report
 from notify.scripts import Scripts
 from notify.service import Service
 from notify.subscriber import Subscriber
@@ -30,8 +31,9 @@ class NotificationManager:
     """
 
     def __init__(self, client: Client, *, name: str, ttl_s: float, heart: Heart | None = None) -> None:
-        self._client = client
-        self._scripts = Scripts(client)
+        # Of its own: when that is closed, its publishers are too.
+        self._client = client.clone(name=name)
+        self._scripts = Scripts(self._client)
         self._service = Service(self._scripts, name, provides=PROVIDES, ttl_s=ttl_s, heart=heart)
         self._subscriptions: dict[str, list[_Subscription]] = {}
         self._changing = threading.RLock()
@@ -43,7 +45,7 @@ class NotificationManager:
         return self._service.name
 
     def register_publisher(self, topic: str) -> Publisher:
-        """Make a topic known, and return what publishes on it; any number of publishers may share a topic."""
+        """Make a topic known, and return what publishes on it until the manager is closed; any number may share a topic."""
         self._check_open()
         publisher = Publisher(self._scripts, topic, source=self.name)
         self._scripts.know(topic)
@@ -53,21 +55,25 @@ class NotificationManager:
         """Return the known topics, sorted."""
         return self._scripts.topics()
 
-    def subscribe(self, client_name: str, callback: Callable[[Event], object], *topics: str) -> None:
+    def subscribe(
+        self, client_name: str, callback: Callable[[Event], object], *topics: str, on_gap: Callable[[Gap], object] | None = None
+    ) -> None:
         """Call ``callback`` with every event of the topics from now on; order is kept per topic.
 
         Args:
             client_name: unique per topic within this manager.
             callback: is called in the client's thread. What it raises is logged and harms nobody.
             topics: names or patterns, known or not; none at all is no subscription, and no error.
+            on_gap: is called, in its place among the events, where some are missing for good. Without it that is logged.
 
         Raises:
             DuplicateClientNameError: the name is subscribed to one of the topics; none of them is subscribed then.
             InvalidTopicError: a topic cannot be subscribed to; none is.
             ClosedError, ServiceKilledError: the manager is not open, or was killed.
         """
-        if not callable(callback):
-            raise TypeError(f"the callback of {client_name!r} must be callable, not {callback!r}")
+        for called in (callback, on_gap or callback):
+            if not callable(called):
+                raise TypeError(f"the callback of {client_name!r} must be callable, not {called!r}")
         names = {check_topic_or_pattern(topic) for topic in topics}
         if not names:
             return
@@ -78,7 +84,26 @@ class NotificationManager:
                 listed = ", ".join(sorted(taken))
                 raise DuplicateClientNameError(f"a client named {client_name!r} is subscribed to {listed} already: unsubscribe it first")
             subscriber = Subscriber(self._client, sorted(names), name=client_name)
-            self._subscriptions.setdefault(client_name, []).append(_Subscription(client_name, subscriber, callback, names))
+            self._subscriptions.setdefault(client_name, []).append(_Subscription(client_name, subscriber, callback, on_gap, names))
+
+    def subscribe_reports(self, client_name: str, callback: Callable[[Report], object], *, service: str = "*", subject: str = "*") -> None:
+        """Call ``callback`` with every `Report` of a service about a subject; retained ones at once.
+
+        Args:
+            client_name: unique per pair of service and subject; `unsubscribe` takes it as ``<service>.<subject>``.
+            callback: as for `subscribe`.
+            service, subject: names, or patterns: ``system.*`` is every subject that begins like that.
+
+        Raises:
+            As `subscribe` does.
+        """
+
+        def hear(event: Event) -> None:
+            report = Report.of(event)
+            if report is not None:
+                callback(report)
+
+        self.subscribe(client_name, hear, f"{service}.{subject}")
 
     def unsubscribe(self, client_name: str, *topics: str) -> None:
         """Stop calling a client back. May be called inside its callback.
@@ -126,7 +151,10 @@ class NotificationManager:
             subscription.close()
         for subscription in ending:
             subscription.join()
-        self._service.close()
+        try:
+            self._service.close()
+        finally:
+            self._client.close()
 
     def __enter__(self) -> "NotificationManager":
         return self.open()
@@ -146,11 +174,19 @@ class NotificationManager:
 class _Subscription:
     """One call of `subscribe`: a subscriber, and the thread that calls back."""
 
-    def __init__(self, client_name: str, subscriber: Subscriber, callback: Callable[[Event], object], topics: set[str]) -> None:
+    def __init__(
+        self,
+        client_name: str,
+        subscriber: Subscriber,
+        callback: Callable[[Event], object],
+        on_gap: Callable[[Gap], object] | None,
+        topics: set[str],
+    ) -> None:
         self.limit_to(topics)
         self._client_name = client_name
         self._subscriber = subscriber
         self._callback = callback
+        self._on_gap = on_gap
         self._thread = threading.Thread(target=self._run, name=f"notify-client-{client_name}", daemon=True)
         self._thread.start()
 
@@ -170,16 +206,19 @@ class _Subscription:
 
     def _run(self) -> None:
         for item in self._subscriber:
-            if not isinstance(item, Event):
-                log.error("client %r missed events for good: %s", self._client_name, item)
-            elif self._wants(item.topic):
+            if self._wants(item.topic):
                 self._call(item)
 
     def _wants(self, topic: str) -> bool:
         return topic in self.topics or any(glob.matches(topic) for glob in self._globs)
 
-    def _call(self, event: Event) -> None:
+    def _call(self, item: Event | Gap) -> None:
         try:
-            self._callback(event)
+            if isinstance(item, Event):
+                self._callback(item)
+            elif self._on_gap is not None:
+                self._on_gap(item)
+            else:
+                log.error("client %r missed events for good: %s", self._client_name, item)
         except Exception:
-            log.exception("the callback of client %r raised on an event of %r", self._client_name, event.topic)
+            log.exception("the callback of client %r raised on an event of %r", self._client_name, item.topic)

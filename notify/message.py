@@ -20,6 +20,8 @@ class _MessageMeta(msgspec.StructMeta):
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, topic: str | None = None, **options: Any) -> Any:
         options.setdefault("frozen", True)
         options.setdefault("kw_only", True)
+        if options.get("array_like"):
+            raise ContentsError(f"the message class {name!r} cannot be array_like: its contents are a JSON object")
         made = super().__new__(mcs, name, bases, namespace, **options)
         if topic is not None:
             type.__setattr__(made, "topic", check_topic(topic))
@@ -36,7 +38,7 @@ class Message(msgspec.Struct, metaclass=_MessageMeta):
             sensor: str = "outside"
 
     Fields without a default are mandatory. What arrives with fields that the class does not know keeps them in `extras`
-    and passes them on.
+    and passes them on. It takes the options of a `msgspec.Struct`, such as ``rename``, except ``array_like``.
     """
 
     topic: ClassVar[str]
@@ -45,7 +47,7 @@ class Message(msgspec.Struct, metaclass=_MessageMeta):
     def to_contents(self) -> dict[str, Json]:
         """Return the contents of the event that carries this message."""
         fields: dict[str, Json] = msgspec.to_builtins(self)
-        extras = fields.pop("extras")
+        extras = fields.pop(_encoded_name(type(self), "extras"), None)  # with omit_defaults it is not there
         return {**extras, **fields} if isinstance(extras, dict) else fields
 
     def checked_contents(self) -> dict[str, Json]:
@@ -67,12 +69,19 @@ class Message(msgspec.Struct, metaclass=_MessageMeta):
         """
         if not isinstance(contents, dict):
             raise ContentsError(f"a {cls.__name__} is a JSON object, not {contents!r}")
-        known = {name: contents[name] for name in cls.__struct_fields__ if name in contents and name != "extras"}
+        extras = _encoded_name(cls, "extras")
+        names = {*cls.__struct_encode_fields__, cls.__struct_config__.tag_field} - {extras}
+        known = {name: value for name, value in contents.items() if name in names}
         try:
-            made = msgspec.convert({**known, "extras": {k: v for k, v in contents.items() if k not in known}}, cls)
+            made = msgspec.convert({**known, extras: {name: value for name, value in contents.items() if name not in names}}, cls)
         except msgspec.ValidationError as exc:
             raise ContentsError(f"this is no {cls.__name__}: {exc}") from exc
         return made
+
+
+def _encoded_name(cls: type[Message], field: str) -> str:
+    """What a field is called in JSON: the ``rename`` of a class may change it."""
+    return cls.__struct_encode_fields__[cls.__struct_fields__.index(field)]
 
 
 def message_topic(cls: object) -> str:

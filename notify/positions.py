@@ -50,19 +50,24 @@ class Positions:
         """The positions, topic by topic, to begin with another time: ids, or `START` where there is no log yet."""
         return {topic: f"{last}@{epoch}" if epoch else START for topic, (epoch, last) in self._positions.items()}
 
-    def deliver(self, topic: str, payload: bytes) -> Iterator[Event | Gap]:
-        """Yield what a live message leads to: nothing if it was delivered already, its event, or first what it shows to be missing."""
+    def deliver(self, topic: str, payload: bytes) -> tuple[Event, ...] | Iterator[Event | Gap]:
+        """What a live message leads to: its event, nothing if it was delivered already, or a `repair` if it shows that some are missing."""
         event, prev = decode(topic, payload)
         if event.id is None or prev is None:
-            yield event
-            return
+            return (event,)
         bare, _, epoch = event.id.partition("@")
         known_epoch, last = self._positions.setdefault(topic, ("", BEGINNING))
-        if known_epoch in (epoch, "") and prev == last:
+        if prev == last and known_epoch in (epoch, ""):
             self._positions[topic] = (epoch, bare)
-            yield event
-        elif known_epoch != epoch or _order(bare) > _order(last):
-            yield from self.repair(topic)
+            return (event,)
+        if known_epoch != epoch or _order(bare) > _order(last):
+            return self.repair(topic)
+        return ()
+
+    def moved(self, topics: Sequence[str]) -> list[str]:
+        """Return those of the topics whose logs stand elsewhere than their positions."""
+        heads = zip(topics, self._scripts.heads(topics), strict=True)
+        return [topic for topic, (epoch, last) in heads if (epoch or "", last or BEGINNING) != self._positions.get(topic, ("", BEGINNING))]
 
     def repair(self, topic: str) -> Iterator[Event | Gap]:
         """Yield what the log holds beyond the position, and a `Gap` for what it should hold and does not."""
@@ -72,9 +77,11 @@ class Positions:
             if (page.epoch or "") != epoch:
                 if epoch:
                     yield Gap(topic, "epoch", f"{self._positions[topic][1]}@{epoch}", None)
+                is_its_beginning = after == BEGINNING
                 epoch, after = page.epoch or "", BEGINNING
                 self._positions[topic] = (epoch, after)
-                continue
+                if not is_its_beginning:
+                    continue
             yield from self._replay(topic, page)
             if len(page.entries) < PAGE:
                 yield from self._arrive(topic, page)

@@ -11,16 +11,18 @@ from notify.errors import NotifyError
 from notify.event import Gap, wire_of
 from notify.relay import ReceiverOptions, Relayed
 from notify.subscriber import Subscriber
+from notify.title import set_title
 
 __all__ = ["main"]
 
 
 def main() -> None:
     options = msgspec.json.decode(sys.stdin.buffer.readline(), type=ReceiverOptions)
+    set_title(f"listener of {', '.join(options.topics)}")
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         client = open_client(options.settings, name="receiver")
-        subscriber = Subscriber(client, options.topics, since=options.since, name="receiver")
+        subscriber = Subscriber(client, options.topics, since=options.since, name=options.name)
     except NotifyError as exc:
         _write(Relayed(problem=str(exc)))
         return

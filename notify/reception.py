@@ -28,15 +28,16 @@ class Tidings(msgspec.Struct, frozen=True):
     """What came on a channel, and through which pattern, if it was one."""
 
     channel: bytes
-    pattern: str | None
+    pattern: bytes | None
     payload: bytes
 
 
 class Reception:
-    """A pub/sub connection to a set of channels and patterns.
+    """A connection of its own, subscribed to a set of channels and patterns.
 
-    redis-py mends a lost connection without a word, but for one more confirmation of each subscription. The last of them
-    raises `resumed`: whatever was published meanwhile did not come, and is to be looked for elsewhere.
+    redis-py mends a lost connection without a word, and its ``PubSub`` spends more time on a message than reading it takes.
+    Here the connection is redis-py's and the rest ours: whenever it had to be made anew, and all subscriptions stand
+    again, `resumed` is raised. Whatever was published meanwhile did not come, and is to be looked for elsewhere.
 
     Args:
         client: whose connections to use.
@@ -49,7 +50,8 @@ class Reception:
         self._channels = channels
         self._patterns = patterns
         self._name = name
-        self._pubsub: Any = client.pubsub()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        self._connection: Any = None
+        self._unconfirmed = 0
         self._closing = threading.Event()
         self._outage_since: float | None = None
         self._heard_at = time.monotonic()
@@ -62,19 +64,16 @@ class Reception:
         Returns:
             What came before the last of the subscriptions was confirmed.
         """
-        if self._channels:
-            self._pubsub.subscribe(*self._channels)
-        if self._patterns:
-            self._pubsub.psubscribe(*self._patterns)
-        early, missing = [], len(self._channels) + len(self._patterns)
-        while missing:
-            message = self._pubsub.get_message(timeout=self._client.settings.command_timeout_s)
-            if message is None:
+        self._connect()
+        early = []
+        while self._unconfirmed:
+            answer = self._read(self._client.settings.command_timeout_s)
+            if answer is None:
                 raise redis.TimeoutError("no confirmation of the subscription")
-            if message["type"].endswith("subscribe"):
-                missing -= 1
-            else:
-                early.append(_tidings(message))
+            tidings = self._understand(answer)
+            if tidings is not None:
+                early.append(tidings)
+        self.resumed = False
         return early
 
     def receive(self, timeout_s: float) -> Tidings | None:
@@ -83,18 +82,17 @@ class Reception:
         Raises:
             redis.RedisError, OSError: the connection is lost. Call `pause`, then try again: it is mended by itself.
         """
-        message = self._pubsub.get_message(timeout=timeout_s)
-        if self._closing.is_set():
-            return None
-        if message is None:
-            self._keep_alive()
-            return None
-        self._heard_at, self._asked_at = time.monotonic(), None
-        if message["type"] in ("message", "pmessage"):
-            return _tidings(message)
-        if message["type"] in ("subscribe", "psubscribe"):
-            # They are counted: with the last one all of them stand again.
-            self.resumed = message["data"] == len(self._channels) + len(self._patterns)
+        try:
+            if self._connection is None:
+                self._connect()
+            answer = self._read(timeout_s)
+            if answer is not None:
+                return self._understand(answer)
+            if not self._closing.is_set():
+                self._keep_alive()
+        except BaseException:
+            self._disconnect()
+            raise
         return None
 
     def pause(self, problem: BaseException, *, at_most_s: float) -> None:
@@ -119,7 +117,7 @@ class Reception:
     def interrupt(self) -> None:
         """Let a `receive` that waits in another thread end at once; none will wait any more."""
         self._closing.set()
-        sock = getattr(self._pubsub.connection, "_sock", None)
+        sock = getattr(self._connection, "_sock", None)
         if sock is not None:
             try:
                 sock.shutdown(socket.SHUT_RDWR)
@@ -127,19 +125,55 @@ class Reception:
                 log.debug("%s was not connected when it was closed", self._name)
 
     def close(self) -> None:
-        self._pubsub.close()
+        self._disconnect()
+
+    def _connect(self) -> None:
+        self._connection = self._client.connection_pool.get_connection()
+        # redis-py connects again by itself where it finds itself cut off: then too, all is subscribed to again.
+        self._connection.register_connect_callback(self._subscribe)
+        self._subscribe(self._connection)
+
+    def _subscribe(self, connection: Any) -> None:
+        """Ask for all subscriptions. What confirms them is counted as it is read: with the last one all of them stand."""
+        for command, names in (("SUBSCRIBE", self._channels), ("PSUBSCRIBE", self._patterns)):
+            if names:
+                connection.send_command(command, *names, check_health=False)
+        self._unconfirmed = len(self._channels) + len(self._patterns)
+        self._heard_at, self._asked_at = time.monotonic(), None
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.deregister_connect_callback(self._subscribe)
+            connection.disconnect()
+            self._client.connection_pool.release(connection)
+
+    def _read(self, timeout_s: float) -> list[Any] | None:
+        """One answer as the server sends it; ``None`` if none is complete in time: its beginning is kept."""
+        if not self._connection.can_read(timeout_s):
+            return None
+        try:
+            answer: list[Any] = self._connection.read_response(timeout=timeout_s, disconnect_on_error=False)
+        except redis.TimeoutError:
+            return None
+        self._heard_at, self._asked_at = time.monotonic(), None
+        return answer
+
+    def _understand(self, answer: list[Any]) -> Tidings | None:
+        kind = answer[0]
+        if kind == b"message":
+            return Tidings(answer[1], None, answer[2])
+        if kind == b"pmessage":
+            return Tidings(answer[2], answer[1], answer[3])
+        if kind in (b"subscribe", b"psubscribe"):
+            self._unconfirmed -= 1
+            self.resumed = not self._unconfirmed
+        return None
 
     def _keep_alive(self) -> None:
         now = time.monotonic()
         if self._asked_at is not None and now - self._asked_at > PROBE_TIMEOUT_S:
-            self._pubsub.connection.disconnect()
-            self._heard_at, self._asked_at = now, None
             raise redis.ConnectionError(f"silent for {PROBE_TIMEOUT_S:g} s when asked")
         if self._asked_at is None and now - self._heard_at >= PROBE_AFTER_S:
             self._asked_at = now
-            self._pubsub.ping()
-
-
-def _tidings(message: dict[str, Any]) -> Tidings:
-    pattern = message["pattern"]
-    return Tidings(message["channel"], pattern.decode() if pattern else None, message["data"])
+            self._connection.send_command("PING", check_health=False)

@@ -36,6 +36,7 @@ class Registration:
         exclusive: bool,
         metadata: dict[str, str] | None,
         address: str,
+        exports: Collection[str] = (),
     ) -> None:
         self._scripts = DirectoryScripts(scripts.client)
         self._directory = Directory(scripts)
@@ -43,6 +44,7 @@ class Registration:
         self._exclusive = exclusive
         self._metadata = check_metadata({} if metadata is None else metadata)
         self._address = check_address(address)
+        self._exports = sorted(exports)
         self.ttl_ms = max(1, round(check_ttl(ttl_s) * 1000))
         self.provides = frozenset(check_name(c, what="a capability") for c in provides)
         self.groups = frozenset(check_name(g, what="a group") for g in ({groups} if isinstance(groups, str) else groups))
@@ -65,6 +67,8 @@ class Registration:
             fields["address"] = self._address
         if self._metadata:
             fields["metadata"] = msgspec.json.encode(self._metadata).decode()
+        if self._exports:
+            fields["exports"] = msgspec.json.encode(self._exports).decode()
         while True:
             name = self._wanted_name if self._exclusive else self._free_name()
             incarnation = self._scripts.register(

@@ -11,11 +11,12 @@ __all__ = ["ReceiverOptions", "Relayed", "read_relayed"]
 
 
 class ReceiverOptions(msgspec.Struct, frozen=True):
-    """The first line on stdin. ``since`` is where to go on, topic → id; ``None`` starts with what comes."""
+    """The first line on stdin. ``since`` is where to go on, topic → id; ``None`` starts with what comes. ``name`` is who listens."""
 
     settings: Settings
     topics: tuple[str, ...]
     since: dict[str, str] | None
+    name: str
 
 
 class Relayed(msgspec.Struct, frozen=True, omit_defaults=True):

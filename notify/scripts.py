@@ -62,11 +62,14 @@ class ScriptRunner:
             ServerRefusedError: the server answered with an error.
         """
         source, digest = load_script(self._package, name)
-        with self.client.translating(action):
+        client = self.client
+        try:
             try:
-                return self.client.evalsha(digest, len(keys), *keys, *args)
+                return client.exchange("EVALSHA", digest, len(keys), *keys, *args)
             except redis.exceptions.NoScriptError:
-                return self.client.eval(source, len(keys), *keys, *args)
+                return client.exchange("EVAL", source, len(keys), *keys, *args)
+        except (redis.RedisError, OSError) as exc:
+            raise client.translated(exc, action) from exc
 
     def run_many(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[str | bytes | int]]], *, action: str) -> list[Any]:
         """Run a script once for each (KEYS, ARGV), in one round trip; otherwise as `run`."""
@@ -162,6 +165,13 @@ class Scripts(ScriptRunner):
             rows = pipe.execute()
         return [(epoch and _text(epoch), last and _text(last), kept) for (epoch, last), kept in zip(rows[::2], rows[1::2], strict=True)]
 
+    def heads(self, topics: Sequence[str]) -> list[tuple[str | None, str | None]]:
+        """Where the logs of topics stand, as (epoch, last); one round trip."""
+        with self.client.translating("reading where the logs stand"), self.client.pipeline(transaction=False) as pipe:
+            for topic in topics:
+                pipe.hmget(self.keys.topic(topic), "epoch", "last")
+            return [(epoch and _text(epoch), last and _text(last)) for epoch, last in pipe.execute()]
+
     def know(self, topic: str) -> None:
         """Make a topic known before its first event."""
         self.run("know", [self.keys.topics], [topic, HEAD_MS], action=f"making {topic!r} known")
@@ -171,25 +181,6 @@ class Scripts(ScriptRunner):
         with self.client.translating("listing the topics"):
             names: Any = self.client.zrange(self.keys.topics, 0, -1)
         return sorted(map(_text, names))
-
-    def state_set(self, service: str, fields: dict[str, bytes], *, fenced_by: str, fence: str) -> int:
-        """Write fields of a state hash. Returns 1, or -1 if the fence has fallen."""
-        args: list[str | bytes | int] = [fence, *(part for field in fields.items() for part in field)]
-        return int(self.run("state_set", self._fenced(service, fenced_by), args, action=f"writing the state of {service!r}"))
-
-    def state_swap(self, service: str, field: str, old: bytes | None, new: bytes, *, fenced_by: str, fence: str) -> int:
-        """Replace ``old`` (``None``: nothing there) by ``new``. Returns 1, 0 if it was not ``old``, -1 if the fence has fallen."""
-        args: list[str | bytes | int] = [fence, field, "0" if old is None else "1", old or b"", new]
-        return int(self.run("state_swap", self._fenced(service, fenced_by), args, action=f"changing the state of {service!r}"))
-
-    def state_delete(self, service: str, fields: Sequence[str], *, fenced_by: str, fence: str) -> int:
-        """Remove fields, or with none given the whole hash. Returns how many, or -1 if the fence has fallen."""
-        return int(
-            self.run("state_delete", self._fenced(service, fenced_by), [fence, *fields], action=f"deleting from the state of {service!r}")
-        )
-
-    def _fenced(self, service: str, fenced_by: str) -> list[str]:
-        return [self.keys.state(service), self.keys.service(fenced_by)]
 
 
 def _text(value: bytes | str) -> str:

@@ -12,9 +12,12 @@ from notify.event import Event, Failure
 from notify.heartbeat import Heart
 from notify.publisher import publish
 from notify.registration import Registration
+from notify.report import report_source, report_topic
 from notify.scripts import Scripts
+from notify.serving import Serving
 from notify.state import State
 from notify.strict_json import Json
+from notify.suspension import Suspension, Suspensions
 
 __all__ = ["Service", "capabilities_of"]
 
@@ -36,10 +39,12 @@ class Service:
         exclusive: refuse to run under any other name; otherwise a suffix makes a taken name unique.
         metadata: what it says of itself, text by text.
         address: where it can be reached, if anywhere.
+        exports: an object whose public methods others may call; they are capabilities as well.
+        threads: how many requests may run at once; with one the object needs no locks.
         heart: beats for it; without one it has a heart of its own.
 
     Raises:
-        InvalidServiceError: a name, capability, group, ttl, address or metadata cannot be used.
+        InvalidServiceError: a name, capability, group, ttl, address, metadata, exports or threads cannot be used.
     """
 
     def __init__(
@@ -53,24 +58,30 @@ class Service:
         exclusive: bool = False,
         metadata: dict[str, str] | None = None,
         address: str = "",
+        exports: object = None,
+        threads: int = 1,
         heart: Heart | None = None,
     ) -> None:
         self._scripts = scripts
         self._directory = Directory(scripts)
+        self._serving = None if exports is None else Serving(scripts.client, exports, threads=threads, identity=lambda: self._identity)
+        exported = frozenset(self._serving.methods if self._serving else ())
         self._registration = Registration(
             scripts,
             name,
-            provides=capabilities_of(provides),
+            provides=capabilities_of(provides) | exported,
             groups=groups,
             ttl_s=ttl_s,
             exclusive=exclusive,
             metadata=metadata,
             address=address,
+            exports=exported,
         )
         self._heart = heart or Heart(scripts)
         self._opened = False
         self._end: ServiceWithdrawnError | None = None
         self._ended = threading.Event()
+        self._suspensions = Suspensions()
         self._changing = threading.Lock()
 
     @property
@@ -119,10 +130,14 @@ class Service:
         self._registration.register()
         self._opened = True
         self._heart.join(self._registration, self._lost)
+        if self._serving is not None:
+            self._serving.open()
         return self
 
     def close(self) -> None:
-        """Withdraw, and stop the heartbeat. Does nothing if it has ended already."""
+        """Take no more requests, withdraw, and stop the heartbeat. Does nothing if it has ended already."""
+        if self._serving is not None:
+            self._serving.close()
         self._finish("withdrawn", "", ServiceWithdrawnError(f"the service {self.name!r} is closed"))
         self._heart.leave(self._registration)
 
@@ -155,11 +170,13 @@ class Service:
         if first and purge and self.incarnation and self.name not in self._directory:
             State(self._scripts, self.name).clear()
 
-    def report(self, contents: Json | Failure | BaseException) -> str:
-        """Publish on the status topic.
+    def report(self, contents: Json | Failure | BaseException, *, subject: str | None = None, retain_s: float | None = None) -> str:
+        """Publish on the status topic, or, about a subject, as a `Report` on the topic ``<name>.<subject>``.
 
         Args:
             contents: any JSON value, or an error, which is not fatal: the service goes on.
+            subject: what the report is about, for example ``system.time``.
+            retain_s: for how long a new subscriber still gets it at once, as for `Bus.publish`.
 
         Returns:
             The event's id.
@@ -167,10 +184,28 @@ class Service:
         Raises:
             ServiceWithdrawnError: the service has ended (`ServiceKilledError` if it was killed).
             ClosedError: it is not open yet.
+            InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was published.
         """
         self.check()
-        failure_or_json = Failure.of(contents) if isinstance(contents, BaseException) else contents
-        return publish(self._scripts, Event(topic=self.status_topic, contents=failure_or_json, source=self.name))
+        told = Failure.of(contents) if isinstance(contents, BaseException) else contents
+        if subject is None:
+            event = Event(topic=self.status_topic, contents=told, source=self.name)
+        else:
+            event = Event(topic=report_topic(self.name, subject), contents=told, source=report_source(self.name, self.incarnation))
+        return publish(self._scripts, event, retain_s=retain_s)
+
+    def suspend(self) -> Suspension:
+        """Hold up a shutdown until `Suspension.resume`, or the end of its ``with`` block: there is work in hand.
+
+        Raises:
+            ServiceWithdrawnError, ClosedError: as for `check`: there is nothing to hold up.
+        """
+        self.check()
+        return self._suspensions.take()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until nobody holds the shutdown up, at most ``timeout_s`` seconds. Returns whether that is so."""
+        return self._suspensions.wait(timeout_s)
 
     def check(self) -> None:
         """Raise `ServiceWithdrawnError`, or `ServiceKilledError`, if the service has ended, `ClosedError` if it is not open yet."""
@@ -191,6 +226,10 @@ class Service:
 
     def __repr__(self) -> str:
         return f"<Service {self.name!r} incarnation {self.incarnation}{' (ended)' if self._end else ''}>"
+
+    @property
+    def _identity(self) -> tuple[str, int]:
+        return self.name, self.incarnation
 
     def _lost(self, answer: str) -> bool:
         """Called by the heart: end, if it was killed from outside, else register anew. Returns whether it lives on."""

@@ -9,7 +9,7 @@ import msgspec
 
 from notify.errors import SettingsError
 
-__all__ = ["MAX_LIFETIME_S", "MAX_TTL_S", "Settings", "positive", "redact"]
+__all__ = ["MAX_LIFETIME_S", "MAX_TIMEOUT_S", "MAX_TTL_S", "Settings", "positive", "redact"]
 
 MAX_TTL_S: Final = 86_400.0
 """A service that may be silent for more than a day is not watched at all."""

@@ -1,19 +1,24 @@
-"""A Redis hash as a mapping, its values as JSON, with an atomic `State.modify` and writes that can be fenced."""
+"""A Redis hash as a mapping, its values as JSON, with atomic steps on a field and writes that can be fenced."""
 
 import random
 import time
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from notify.errors import ContendedError, ContentsError, FencedError, MissingKeyError
+from notify.errors import ContendedError, ContentsError, FencedError, FieldValueError, MissingKeyError
 from notify.scripts import Scripts
+from notify.state_scripts import FALLEN, StateScripts
 from notify.strict_json import Json, encode_json
 
 __all__ = ["NO_FENCE", "REGISTERED", "State"]
 
 MODIFY_TIMEOUT_S: Final = 10.0
+LEAST_INTEGER: Final = -(2**63)
+GREATEST_INTEGER: Final = 2**63 - 1
+SHOWN: Final = 100
+"""How much of a value an error shows."""
 
 Fence: TypeAlias = Callable[[], str]
 
@@ -35,7 +40,7 @@ class State(MutableMapping[str, Json]):
     """
 
     def __init__(self, scripts: Scripts, service: str, *, fenced_by: str | None = None, fence: Fence = lambda: NO_FENCE) -> None:
-        self._scripts = scripts
+        self._scripts = StateScripts(scripts.client, service, fenced_by=fenced_by or service)
         self._client = scripts.client
         self._key = scripts.keys.state(service)
         self._service = service
@@ -52,7 +57,7 @@ class State(MutableMapping[str, Json]):
         self._write({field: value})
 
     def __delitem__(self, field: str) -> None:
-        if not self._checked(self._scripts.state_delete(self._service, [_field(field)], fenced_by=self._fenced_by, fence=self._fence())):
+        if not self._checked(self._scripts.delete([_field(field)], fence=self._fence())):
             raise MissingKeyError(f"the state of {self._service!r} has no {field!r}")
 
     def __iter__(self) -> Iterator[str]:
@@ -77,9 +82,26 @@ class State(MutableMapping[str, Json]):
             rows: Any = self._client.hgetall(self._key)
         return {field.decode(): _decode(raw) for field, raw in rows.items()}
 
+    def update(  # type: ignore[override]  # the one of the mapping takes keys of any type
+        self, other: Mapping[str, Json] | Iterable[tuple[str, Json]] = (), /, **fields: Json
+    ) -> None:
+        """Write several fields in one step: others see all of them or none.
+
+        Args:
+            other: a mapping, or pairs of field and value.
+            fields: more of them.
+
+        Raises:
+            ContentsError: a value is none that JSON can hold; nothing was written.
+            FencedError: the fence has fallen; nothing was written.
+        """
+        values = dict(other, **fields)
+        if values:
+            self._write(values)
+
     def clear(self) -> None:
         """Remove the whole hash."""
-        self._checked(self._scripts.state_delete(self._service, [], fenced_by=self._fenced_by, fence=self._fence()))
+        self._checked(self._scripts.delete([], fence=self._fence()))
 
     def add(self, field: str, value: Json) -> bool:
         """Write a field only if it is not there. Returns whether it was written.
@@ -89,6 +111,47 @@ class State(MutableMapping[str, Json]):
             FencedError: the fence has fallen; nothing was written.
         """
         return bool(self._swap(field, None, self._encode(field, value)))
+
+    def increment(self, field: str, by: int = 1) -> int:
+        """Add to an integer in one step, whoever else does so; a field that is not there counts as 0.
+
+        Args:
+            field: the field.
+            by: what to add, an integer of 64 bits with its sign.
+
+        Returns:
+            The new value.
+
+        Raises:
+            FieldValueError: the field holds no integer, or the sum has more than 64 bits; the field is as it was.
+            ContentsError: ``by`` is no integer of 64 bits.
+            FencedError: the fence has fallen; the field is as it was.
+        """
+        amount = self._amount(field, by)
+        done, value = self._scripts.increment(_field(field), amount, fence=self._fence())
+        if not self._checked(done):
+            raise self._unfit(field, value, needs=f"adding {amount} needs an integer and a sum of 64 bits")
+        return int(value)
+
+    def decrement(self, field: str, by: int = 1) -> int:
+        """Take from an integer in one step; otherwise as `increment`."""
+        return self.increment(field, -self._amount(field, by))
+
+    def append(self, field: str, value: Json) -> None:
+        """Append to a list in one step, whoever else does so; a field that is not there counts as an empty list.
+
+        Args:
+            field: the field.
+            value: what to append.
+
+        Raises:
+            FieldValueError: the field holds no list; it is as it was.
+            ContentsError: the value is none that JSON can hold.
+            FencedError: the fence has fallen; the field is as it was.
+        """
+        done, found = self._scripts.append(_field(field), self._encode(field, value), fence=self._fence())
+        if not self._checked(done):
+            raise self._unfit(field, found, needs="appending needs a list")
 
     def modify(self, field: str, change: Callable[[Any], Json]) -> Json:
         """Read a field, apply ``change``, write the result, as if nobody else were there.
@@ -130,18 +193,26 @@ class State(MutableMapping[str, Json]):
 
     def _write(self, values: dict[str, Json]) -> None:
         encoded = {_field(field): self._encode(field, value) for field, value in values.items()}
-        self._checked(self._scripts.state_set(self._service, encoded, fenced_by=self._fenced_by, fence=self._fence()))
+        self._checked(self._scripts.write(encoded, fence=self._fence()))
 
     def _swap(self, field: str, old: bytes | None, new: bytes) -> int:
-        return self._checked(
-            self._scripts.state_swap(self._service, _field(field), old, new, fenced_by=self._fenced_by, fence=self._fence())
-        )
+        return self._checked(self._scripts.swap(_field(field), old, new, fence=self._fence()))
+
+    def _unfit(self, field: str, value: bytes, *, needs: str) -> FieldValueError:
+        found = value.decode(errors="replace")
+        shown = found[:SHOWN] + "…" * (len(found) > SHOWN)
+        return FieldValueError(f"{field!r} in the state of {self._service!r} holds {shown}: {needs}")
+
+    def _amount(self, field: str, by: object) -> int:
+        if isinstance(by, bool) or not isinstance(by, int) or not LEAST_INTEGER <= by <= GREATEST_INTEGER:
+            raise ContentsError(f"{field!r} in the state of {self._service!r} is changed by {by!r}: give an integer of at most 64 bits")
+        return int(by)
 
     def _encode(self, field: str, value: Json) -> bytes:
         return encode_json(value, what=f"{field!r} in the state of {self._service!r}")
 
     def _checked(self, result: int) -> int:
-        if result < 0:
+        if result == FALLEN:
             raise FencedError(
                 f"the state of {self._service!r} refused the write: {self._fenced_by!r} is not registered, or is another incarnation"
             )

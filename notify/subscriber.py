@@ -18,6 +18,8 @@ import redis
 from notify.connection import Client
 from notify.errors import ClosedError, ContentsError, InvalidPositionError, ServerError
 from notify.event import Event, Gap
+from notify.interest import name_with_interest
+from notify.keys import Keys
 from notify.message import Message, message_topic
 from notify.positions import START, Positions, check_id, position_after
 from notify.reception import Reception, Tidings
@@ -46,12 +48,12 @@ class Subscriber:
         topics: topic names, glob patterns, and message classes: those make the contents of their topic instances.
         since: where to begin: the id of an event (with one topic), `START` for all that the logs hold, or an id per
             topic as `positions` gives them. Without it: with what comes.
-        name: what ``CLIENT LIST`` shows.
+        name: what ``CLIENT LIST`` shows, with the topics, and a `Demand` tells.
 
     Raises:
         EmptySubscriptionError: no topic was given.
         InvalidTopicError: a topic cannot be subscribed to.
-        ContentsError: a class is no message class, or has no topic.
+        ContentsError: a class is no message class, or has no topic, or another class has the same one.
         InvalidPositionError: ``since`` is no position, or one id for several topics.
         ServerUnreachableError, ServerRefusedError: the first connection failed.
     """
@@ -64,17 +66,19 @@ class Subscriber:
         since: Mapping[str, str] | str | None = None,
         name: str = "subscriber",
     ) -> None:
-        self._classes = {message_topic(topic): topic for topic in topics if isinstance(topic, type)}
+        self._classes = _classes_by_topic([topic for topic in topics if isinstance(topic, type)])
         names = check_topics([message_topic(topic) if isinstance(topic, type) else topic for topic in topics])
         since = _check_since(since, names)
         self._exact = {topic for topic in names if not is_pattern(topic)}
         self._patterns = {topic: Glob(topic) for topic in names if is_pattern(topic)}
-        self._client = client.clone(name=name)
+        self._keys = Keys(client.settings.namespace)
+        self._client = client.clone(name=name_with_interest(name, map(self._keys.channel, names)))
         self._scripts = Scripts(self._client)
-        self._keys = self._scripts.keys
         self._positions = Positions(self._scripts)
         self._taken: dict[str, str] = {}
         self._ready: deque[Event | Gap] = deque()
+        self._missed: deque[Iterator[Event | Gap]] = deque()
+        self._retained = 0
         self._closing = threading.Event()
         self._reading = threading.RLock()
         self._repaired_at = time.monotonic()
@@ -109,14 +113,14 @@ class Subscriber:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._reading:
             while not self._closing.is_set():
-                if self._ready:
-                    item = self._take()
+                left_s = WAIT_S if deadline is None else max(0.0, min(WAIT_S, deadline - time.monotonic()))
+                if self._ready or self._missed:
+                    item = self._take(left_s)
                     if item is not None:
                         return item
                     continue
-                left_s = WAIT_S if deadline is None else min(WAIT_S, deadline - time.monotonic())
-                heard = self._receive(max(0.0, left_s))
-                if not heard and not self._ready and deadline is not None and time.monotonic() >= deadline:
+                heard = self._receive(left_s)
+                if not (heard or self._ready or self._missed) and deadline is not None and time.monotonic() >= deadline:
                     return None
             return None
 
@@ -162,6 +166,7 @@ class Subscriber:
         # Live from here on. What was published before counts as seen, but for what is retained.
         topics = self._topics()
         self._ready.extend(self._positions.start(topics, since=self._since_each(since, topics)))
+        self._retained = len(self._ready)
         self._taken = self._positions.ids()
         for tidings in early:
             self._accept(tidings)
@@ -206,25 +211,36 @@ class Subscriber:
         if tidings.pattern is not None and self._comes_otherwise(topic, tidings.pattern):
             return
         try:
-            self._ready.extend(self._positions.deliver(topic, tidings.payload))
+            led_to = self._positions.deliver(topic, tidings.payload)
         except ContentsError as exc:
             self._skip(topic, exc)
+            return
+        if isinstance(led_to, tuple):
+            self._ready.extend(led_to)
+        else:
+            self._missed.append(led_to)
 
-    def _comes_otherwise(self, topic: str, pattern_channel: str) -> bool:
+    def _comes_otherwise(self, topic: str, pattern_channel: bytes) -> bool:
         """Whether the same event comes by name, or through a pattern before this one."""
         first = self._pattern_of(topic)
-        return topic in self._exact or (first is not None and pattern_channel != self._keys.channel(first))
+        return topic in self._exact or (first is not None and pattern_channel.decode() != self._keys.channel(first))
 
     def _repair(self) -> None:
-        for topic in self._topics():
-            self._ready.extend(self._positions.repair(topic))
+        # Read page by page as it is taken: a long log does not fill the memory.
+        self._missed.extend(self._positions.repair(topic) for topic in self._positions.moved(self._topics()))
         self._must_repair, self._repaired_at = False, time.monotonic()
         self._reception.recovered()
 
-    def _take(self) -> Event | Gap | None:
-        """The next item that is ready; ``None`` if it is one to pass over."""
-        item = self._ready.popleft()
-        self._taken[item.topic] = position_after(item, self._taken.get(item.topic, START))
+    def _take(self, patience_s: float) -> Event | Gap | None:
+        """The next item that is ready, or was missed; ``None`` if there was none after all, or it is one to pass over."""
+        item = self._ready.popleft() if self._ready else self._catch_up(patience_s)
+        if item is None:
+            return None
+        if self._retained or isinstance(item, Gap) or item.id is None:
+            self._taken[item.topic] = position_after(item, self._taken.get(item.topic, START))
+            self._retained = max(0, self._retained - 1)
+        else:
+            self._taken[item.topic] = item.id
         cls = self._classes.get(item.topic)
         if cls is None or isinstance(item, Gap):
             return item
@@ -234,12 +250,36 @@ class Subscriber:
             self._skip(item.topic, exc)
             return None
 
+    def _catch_up(self, patience_s: float) -> Event | Gap | None:
+        """The next item of what was missed, read from the log."""
+        try:
+            item = next(self._missed[0], None)
+        except (redis.RedisError, ServerError, OSError) as exc:
+            self._missed.clear()
+            self._must_repair = True  # from where it got stuck
+            self._reception.pause(exc, at_most_s=patience_s)
+            return None
+        if item is None:
+            self._missed.popleft()
+        return item
+
     def _skip(self, topic: str, problem: ContentsError) -> None:
         """Pass over what cannot be read: counted each time, told the first time."""
         self.skipped += 1
         if topic not in self._told:
             self._told.add(topic)
             log.error("%r passes over what it cannot read: %s", self, problem)
+
+
+def _classes_by_topic(classes: Sequence[type[Message]]) -> dict[str, type[Message]]:
+    by_topic: dict[str, type[Message]] = {}
+    for cls in classes:
+        other = by_topic.setdefault(message_topic(cls), cls)
+        if other is not cls:
+            raise ContentsError(
+                f"{other.__name__} and {cls.__name__} are both messages of {cls.topic!r}: subscribe to one of them, or to the topic"
+            )
+    return by_topic
 
 
 def _check_since(since: Mapping[str, str] | str | None, topics: Sequence[str]) -> Mapping[str, str] | str | None:

@@ -1,18 +1,109 @@
 """Things that go wrong, and what a server holds before and after."""
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
 
 import notify
+from notify.event import decode
 from notify.scripts import Scripts
+from notify.testing import wait_until
 
 
 def cut(client: redis.Redis, name: str) -> int:
     """Cut the subscriptions of the bus called ``name``, as a broken network would. Returns how many were cut."""
     clients: Any = client.client_list(_type="pubsub")
-    return sum(client.client_kill_filter(_id=row["id"]) for row in clients if row["name"] == f"notify:{name}")
+    return sum(client.client_kill_filter(_id=row["id"]) for row in clients if row["name"].partition("|")[0] == f"notify:{name}")
+
+
+def publish_and_cut(bus: notify.Bus, reader: str, *, events: int, cuts: int) -> None:
+    """Publish the numbers below ``events``, and cut the reader's connection again and again in between."""
+    for number in range(events):
+        bus.publish("t", number)
+        if number % (events // cuts) == 0:
+            wait_until(lambda: cut(bus.redis, reader), what="a connection to cut")
+
+
+class Publishing:
+    """Publishes numbers on ``t`` all the time, in a thread of its own, and notes which were acknowledged. Use it as a context manager."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.acknowledged: list[int] = []
+
+    def __enter__(self) -> "Publishing":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def go_on_for(self, count: int, *, timeout_s: float) -> None:
+        """Wait until so many more were acknowledged."""
+        end = len(self.acknowledged) + count
+        wait_until(lambda: len(self.acknowledged) >= end, timeout_s=timeout_s, what="publishing")
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        number = 0
+        with notify.connect(settings=notify.Settings(url=self._url, connect_timeout_s=0.5, command_timeout_s=0.5)) as bus:
+            while not self._stop.wait(0.005):
+                number += 1
+                try:
+                    bus.publish("t", number)
+                except notify.ServerError:
+                    continue
+                self.acknowledged.append(number)
+
+
+class Plain:
+    """What redis-py does by itself: a subscription to ``t`` that is mended without a word. Made by `plain_subscriber`."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.errors = 0
+        self._pubsub = client.pubsub(ignore_subscribe_messages=True)
+        self._pubsub.subscribe("notify:event:t")
+        wait_until(lambda: client.pubsub_numsub("notify:event:t")[0][1] == 1, what="the subscription")
+
+    def get(self, timeout_s: float) -> Any:
+        """The contents of the next event, ``None`` if none came. A lost connection is what it is: the next call mends it."""
+        deadline = time.monotonic() + timeout_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            try:
+                message = self._pubsub.get_message(timeout=left_s)
+            except redis.ConnectionError:
+                self.errors += 1
+                continue
+            if message is not None:
+                return decode("t", message["data"])[0].contents
+        return None
+
+    def rest(self, *, quiet_s: float = 0.3) -> list[Any]:
+        """All that comes, until it is quiet."""
+        return list(iter(lambda: self.get(quiet_s), None))
+
+    def close(self) -> None:
+        self._pubsub.close()
+
+
+@contextmanager
+def plain_subscriber(client: redis.Redis) -> Iterator[Plain]:
+    """A subscriber as anybody would write it with redis-py. Closes the client as well."""
+    with client:
+        plain = Plain(client)
+        try:
+            yield plain
+        finally:
+            plain.close()
 
 
 def publish_unheard(bus: notify.Bus, topic: str, contents: notify.Json) -> str:

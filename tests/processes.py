@@ -6,6 +6,7 @@
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -23,8 +24,23 @@ from notify.heartbeat import Heart
 from notify.monitor import Monitor
 from notify.scripts import Scripts
 from notify.service import Service
+from notify.title import set_title
 
 WAIT_S = 15.0
+_RECEIVER = re.compile("-m notify.receiver|^notify: listener of")
+
+
+class Calculator:
+    """What the role `calculator` exports; it says what it begins."""
+
+    def multiply(self, a: int, b: int = 1) -> int:
+        say({"begun": [a, b]})
+        return a * b
+
+    def sleep(self, seconds: float) -> str:
+        say({"begun": seconds})
+        time.sleep(seconds)
+        return "slept"
 
 
 class Process:
@@ -66,6 +82,15 @@ class Process:
         self._close()
         return self._process.wait(WAIT_S)
 
+    def freeze(self) -> None:
+        """Let it hang (SIGSTOP); it does when this returns."""
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def thaw(self) -> None:
+        """Let it go on after `freeze`, if it still is there."""
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(WAIT_S)
@@ -95,7 +120,12 @@ class Process:
 
 def receivers(parent: int) -> list[int]:
     """The receiving processes that a process started and that still run."""
-    return [pid for pid, started_by, command in _running() if started_by == parent and "notify.receiver" in command]
+    return [pid for pid, started_by, command in _running() if started_by == parent and _RECEIVER.search(command)]
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process, or its title."""
+    return next(command.strip() for running, _, command in _running() if running == pid)
 
 
 def is_running(pid: int) -> bool:
@@ -162,6 +192,13 @@ def sweeper(url: str) -> None:
         say(found)
 
 
+def calculator(url: str, name: str, ttl_s: str, threads: str = "1") -> None:
+    """A service with methods to call, until its end comes."""
+    with notify.connect(url) as bus, bus.service(name, exports=Calculator(), ttl_s=float(ttl_s), threads=int(threads)) as running:
+        say({"name": running.name, "incarnation": running.incarnation})
+        wait_for_go()
+
+
 def user(home: str) -> None:
     """One who uses the private server in ``home``."""
     say("ready")
@@ -200,6 +237,18 @@ def read_then_write(url: str, times: str) -> None:
             state["n"] = value + 1
 
 
+def add_up(url: str, times: str) -> None:
+    """One who adds to a counter, and to a list, in one step each."""
+    with notify.connect(url) as bus:
+        state = bus.state("counter")
+        say("ready")
+        wait_for_go()
+        for number in range(int(times)):
+            state.increment("n", 3)
+            state.decrement("n")
+            state.append("list", [os.getpid(), number])
+
+
 def reader(url: str, store: str, *topics: str) -> None:
     """One who stores its position after each event that it dealt with, and begins where that was."""
     path = Path(store)
@@ -225,16 +274,57 @@ def listener(url: str) -> None:
         wait_for_go()
 
 
+def titled(_url: str) -> None:
+    """One who was told an address on its command line, and hides it."""
+    set_title("storage")
+    say("ready")
+    wait_for_go()
+
+
+class Working(notify.Program):
+    """A program that says what it is told, and has work in hand when its shutdown is pending."""
+
+    provides = frozenset({"work"})
+
+    def __init__(self, bus: notify.Bus, name: str, *, suspends: bool) -> None:
+        super().__init__(bus, name=name)
+        self._suspends = suspends
+
+    def pending(self) -> None:
+        if self._suspends:
+            held = self.service.suspend()
+            threading.Thread(target=lambda: (wait_for_go(), self.service.report("finished"), held.resume())).start()
+        super().pending()
+        say([self.service.name, "pending"])
+
+    def arrived(self) -> None:
+        say([self.service.name, "arrived"])
+
+
+def dispatcher(url: str, drain_s: str, *names: str) -> None:
+    """Some programs in one process; the first one suspends its shutdown until it is told to go on."""
+    with notify.connect(url) as bus:
+        programs = [Working(bus, name, suspends=name == names[0]) for name in names]
+        running = notify.Dispatcher(*programs, drain_s=float(drain_s))
+        running.timers.after(0.001, lambda: say("ready"))
+        running.run()
+    say("done")
+
+
 ROLES: dict[str, Callable[..., None]] = {
     "service": service,
     "skewed_service": skewed_service,
     "sweeper": sweeper,
     "unswept_services": unswept_services,
+    "calculator": calculator,
     "user": user,
     "listener": listener,
     "modify": modify,
     "read_then_write": read_then_write,
     "reader": reader,
+    "add_up": add_up,
+    "titled": titled,
+    "dispatcher": dispatcher,
 }
 
 if __name__ == "__main__":

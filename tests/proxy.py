@@ -1,4 +1,4 @@
-"""A TCP proxy before a server, to break what lies between: it passes, or loses answers."""
+"""A TCP proxy before a server, to break what lies between: it passes, loses answers, holds everything, or leads elsewhere."""
 
 import selectors
 import socket
@@ -9,24 +9,42 @@ SCRIPT = b"EVAL"
 
 
 class Proxy:
-    """Passes everything between its `url` and a server's Unix socket, until it is told otherwise. Use it as a context manager."""
+    """Passes everything between its `url` and a server, until it is told otherwise. Use it as a context manager.
 
-    def __init__(self, socket_path: Path) -> None:
-        self._socket_path = socket_path
+    Args:
+        server: its Unix socket, or its port on loopback.
+    """
+
+    def __init__(self, server: Path | int) -> None:
+        self._server = server
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._closing = threading.Event()
         self._to_lose, self._command = 0, SCRIPT
+        self._passing, self._holding = threading.Lock(), False
         self._threads = [threading.Thread(target=self._accept)]
         self.lost = 0
         """Answers that were lost so far."""
 
     @property
+    def port(self) -> int:
+        return int(self._listening.getsockname()[1])
+
+    @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self._listening.getsockname()[1]}/0"
+        return f"redis://127.0.0.1:{self.port}/0"
 
     def lose_answers(self, times: int, *, command: bytes = SCRIPT) -> None:
         """Lose the answers to the next commands of a kind, and their connections with them: the server did what it was asked to."""
         self._to_lose, self._command = times, command
+
+    def hold(self) -> None:
+        """Pass nothing any more, in either direction, and leave the connections open."""
+        self._passing.acquire()  # what is being passed just now still is
+        self._holding = True
+
+    def lead_to(self, server: Path | int) -> None:
+        """Lead to another server from now on; connections to the one before are cut."""
+        self._server = server
 
     def __enter__(self) -> "Proxy":
         self._threads[0].start()
@@ -35,6 +53,8 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         self._closing.set()
         self._listening.shutdown(socket.SHUT_RDWR)
+        if self._holding:
+            self._passing.release()
         for thread in self._threads:
             thread.join()
         self._listening.close()
@@ -49,19 +69,24 @@ class Proxy:
             self._threads[-1].start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_UNIX) as server, selectors.DefaultSelector() as selector:
+        leads_to = self._server
+        with client, _socket_for(leads_to) as server, selectors.DefaultSelector() as selector:
             try:
-                server.connect(str(self._socket_path))
+                server.connect(str(leads_to) if isinstance(leads_to, Path) else ("127.0.0.1", leads_to))
                 selector.register(client, selectors.EVENT_READ, server)
                 selector.register(server, selectors.EVENT_READ, client)
                 asked = b""
-                while not self._closing.is_set():
-                    for key, _ in selector.select(0.02):
-                        data = key.fileobj.recv(65536)  # type: ignore[union-attr]  # it is a socket
-                        asked = data if key.fileobj is client else asked
-                        if not data or (key.fileobj is server and self._loses(asked, data)):
+                while not self._closing.is_set() and self._server == leads_to:
+                    ready = selector.select(0.02)
+                    with self._passing:
+                        if self._closing.is_set():
                             return
-                        key.data.sendall(data)
+                        for key, _ in ready:
+                            data = key.fileobj.recv(65536)  # type: ignore[union-attr]  # it is a socket
+                            asked = data if key.fileobj is client else asked
+                            if not data or (key.fileobj is server and self._loses(asked, data)):
+                                return
+                            key.data.sendall(data)
             except OSError:
                 return  # one of the two is gone
 
@@ -71,3 +96,7 @@ class Proxy:
         self._to_lose -= 1
         self.lost += 1
         return True
+
+
+def _socket_for(server: Path | int) -> socket.socket:
+    return socket.socket(socket.AF_UNIX if isinstance(server, Path) else socket.AF_INET)

@@ -26,6 +26,15 @@ ROOT = Path(__file__).parent.parent
             ],
         ),
         (
+            "on_demand.py",
+            [
+                "ada heard direct.ada, readings",
+                "grace heard direct.grace, readings",
+                "nobody listens: the sensor rests",
+                "nobody listens: the sensor rests",
+            ],
+        ),
+        (
             "vote.py",
             [
                 "ada voted aye; the motion is carried",

@@ -13,14 +13,19 @@ from workers.errors import (
     JobNotFoundError,
     JobRefusedError,
     ModuleLoadError,
+    QueueNotFoundError,
     StorageError,
     StorageKilledError,
     UnknownKeyError,
     WorkersError,
 )
+from workers.explain import explain
 from workers.jobs import Job, Outcome, current_bus, current_job
+from workers.overview import JobStatus, QueueInfo, find_jobs, queues
 from workers.pool import Pool, WorkerOptions
+from workers.preview import Stake, preview_loss
 from workers.queue import Queue
+from workers.requeue import requeue
 from workers.worker import Worker
 
 __all__ = [
@@ -32,11 +37,15 @@ __all__ = [
     "JobError",
     "JobNotFoundError",
     "JobRefusedError",
+    "JobStatus",
     "ModuleLoadError",
     "Outcome",
     "Policy",
     "Pool",
     "Queue",
+    "QueueInfo",
+    "QueueNotFoundError",
+    "Stake",
     "StorageError",
     "StorageKilledError",
     "UnknownKeyError",
@@ -45,5 +54,10 @@ __all__ = [
     "WorkersError",
     "current_bus",
     "current_job",
+    "explain",
+    "find_jobs",
     "job",
+    "preview_loss",
+    "queues",
+    "requeue",
 ]

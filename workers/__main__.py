@@ -8,6 +8,7 @@ import msgspec
 
 from notify import NotifyError
 from notify.entry import connect
+from notify.title import set_title
 from workers.lifeline import die_with_parent
 from workers.pool import WorkerOptions
 from workers.worker import Worker
@@ -17,6 +18,7 @@ def main() -> int:
     """Run until told to stop. Returns the exit code: 0 after an orderly end, 1 after an error that is on stderr."""
     die_with_parent(signal.SIGTERM, parent=int(sys.stdin.buffer.readline()))
     options = msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerOptions)
+    set_title(f"worker of {', '.join(options.queues)}")
     logging.basicConfig(level=options.log_level, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     try:
         with connect(settings=options.settings, environ={}) as bus:

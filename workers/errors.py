@@ -8,7 +8,8 @@
     │   ├── JobArgumentsError       arguments that JSON cannot hold
     │   ├── DuplicateJobError       a job that was to be the only one of its id
     │   ├── JobRefusedError         a worker was asked to run what it was not told to load
-    │   └── JobNotFoundError
+    │   ├── JobNotFoundError
+    │   └── QueueNotFoundError
     ├── ModuleLoadError             a module with jobs cannot be imported
     └── StorageError
         ├── DuplicateKeyError
@@ -27,6 +28,7 @@ __all__ = [
     "JobNotFoundError",
     "JobRefusedError",
     "ModuleLoadError",
+    "QueueNotFoundError",
     "StorageError",
     "StorageKilledError",
     "UnknownKeyError",
@@ -60,6 +62,10 @@ class JobRefusedError(JobError):
 
 class JobNotFoundError(JobError, LookupError):
     """There is no job of that id; its time to live may be over."""
+
+
+class QueueNotFoundError(JobError, LookupError):
+    """No job was ever put on a queue of that name."""
 
 
 class ModuleLoadError(WorkersError):

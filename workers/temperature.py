@@ -7,11 +7,11 @@ import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC
 from time import monotonic
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias
 
 import msgspec
 
-from notify import Bus, Publisher, Service
+from notify import Bus, Program, Publisher
 from notify.event import Event
 from notify.settings import positive
 from workers.definition import job
@@ -49,7 +49,7 @@ def numbers_in(lines: Iterable[str]) -> Iterator[float]:
             yield number
 
 
-class Thermometer:
+class Thermometer(Program):
     """The thermometer service: reads at an interval and publishes on ``temperature`` what has changed enough.
 
     Args:
@@ -66,6 +66,9 @@ class Thermometer:
         WorkersError: ``threshold_against`` is neither.
     """
 
+    name = "thermometer"
+    provides = frozenset({"temperature"})
+
     def __init__(
         self,
         bus: Bus,
@@ -78,15 +81,13 @@ class Thermometer:
     ) -> None:
         if threshold_against not in ("published", "previous"):
             raise WorkersError(f"threshold_against is {threshold_against!r}: choose 'published' or 'previous'")
-        self._bus = bus
+        super().__init__(bus, ttl_s=ttl_s)
         self._source = iter(simulated() if source is None else source)
         self._interval_s = positive(interval_s, "interval_s")
         self._threshold = threshold
         self._against = threshold_against
         self._reference: float | None = None
-        self._stopping = threading.Event()
         self._publisher: Publisher | None = None
-        self.service: Service = bus.service("thermometer", provides=frozenset({"temperature"}), ttl_s=ttl_s)
 
     def read(self) -> bool:
         """Take one reading, and publish it if it says something new.
@@ -107,7 +108,7 @@ class Thermometer:
     def run(self) -> None:
         """Read until the source ends, the service is killed, or `stop` is called."""
         next_s = monotonic()
-        while not self._stopping.wait(min(LOOK_S, max(0.0, next_s - monotonic()))) and not self.service.wait(0):
+        while self.waits(min(LOOK_S, max(0.0, next_s - monotonic()))):
             if monotonic() >= next_s:
                 if not self.read():
                     return
@@ -115,22 +116,17 @@ class Thermometer:
 
     def stop(self) -> None:
         """End `run`; safe to call in a signal handler or another thread."""
-        self._stopping.set()
+        self.stopping.set()
 
-    def __enter__(self) -> "Thermometer":
+    def __enter__(self) -> Self:
         """Find who takes publishers, and register.
 
         Raises:
             ServiceNotFoundError: nobody offers ``register_publisher``.
         """
-        self._bus.directory.find(provides="register_publisher")
-        self._publisher = self._bus.register_publisher(TOPIC)
-        self.service.open()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        self.service.close()
+        self.bus.directory.find(provides="register_publisher")
+        self._publisher = self.bus.register_publisher(TOPIC)
+        return super().__enter__()
 
 
 @job(QUEUE, needs=NAME)

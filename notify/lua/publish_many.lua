@@ -12,10 +12,12 @@ local first = 7 + 2 * count
 local function publish(at, i)
   local head = heads[at]
   if not head then
-    head = open_head({log = KEYS[3 * at], head = KEYS[3 * at + 1], topics = KEYS[2]})
+    local epoch, last, touched = open_head(KEYS[3 * at + 1])
+    head = {epoch = epoch, last = last, touched = touched, moved = false}
     heads[at] = head
   end
-  local _, stamped = append(head, ARGV[5 + 2 * at], ARGV[i + 1], limits)
+  local id, stamped, made = append(KEYS[3 * at], ARGV[5 + 2 * at], ARGV[i + 1], head.epoch, head.last, limits)
+  head.last, head.touched, head.moved = id, not made and head.touched, true
   retain(KEYS[3 * at + 2], ARGV[i + 2], stamped)
 end
 
@@ -26,8 +28,9 @@ for i = first, #ARGV, 3 do
   end
 end
 for at, head in pairs(heads) do
-  if head.appended > 0 then
-    close_head(head, ARGV[6 + 2 * at], limits)
+  if head.moved then
+    local keys = {log = KEYS[3 * at], head = KEYS[3 * at + 1], topics = KEYS[2]}
+    close_head(keys, ARGV[6 + 2 * at], head.epoch, head.last, head.touched, limits)
   end
 end
 return refused

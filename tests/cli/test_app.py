@@ -23,6 +23,7 @@ COMMANDS = (
     "publish",
     "listen",
     "kill",
+    "call",
 )
 NOBODY = "redis://ada:s3cret@localhost:1/0"
 
@@ -58,6 +59,11 @@ def test_every_command_explains_itself_and_knows_the_common_options(command: str
         "publish topic 1 --retain -5",
         "kill",
         "kill a b",
+        "call",
+        "call calculator",
+        "call calculator multiply --timeout-s soon",
+        "call calculator multiply --timeout-s 0",
+        "call calc* multiply",
         "services storage",
         "listen --count 0",
         "listen --seconds -1",
@@ -92,7 +98,7 @@ def test_wrong_usage_of_the_real_command_is_no_traceback(shell: Shell) -> None:
     assert "topic*" in done.err
 
 
-@pytest.mark.parametrize("command", [*COMMANDS[:-3], "publish topic 1", "listen", "kill storage"])
+@pytest.mark.parametrize("command", [*COMMANDS[:-4], "publish topic 1", "listen", "kill storage", "call calculator multiply"])
 @pytest.mark.usefixtures("_signals")
 def test_an_unreachable_server_is_one_line_without_the_password(command: str) -> None:
     done = CliRunner().invoke(app, [*command.split(), "--url", NOBODY])
@@ -151,7 +157,7 @@ def test_a_completion_script_is_printed(shell: Shell) -> None:
 
 def test_commands_are_completed(shell: Shell) -> None:
     done = shell.run(_NOTIFY_COMPLETE="complete_bash", COMP_WORDS="notify se", COMP_CWORD="1")
-    assert done.lines == ["services", "serve"]
+    assert sorted(done.lines) == ["serve", "service", "services"]
 
 
 @pytest.mark.parametrize("command", ["listen", "up", "demo"])

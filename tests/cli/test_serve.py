@@ -38,6 +38,12 @@ def test_the_storage_serves_until_a_signal_and_withdraws(shell: Shell, bus: noti
     assert end.reason == "withdrawn"
 
 
+def test_M11_a_service_says_what_it_is_and_not_where_its_server_is(shell: Shell) -> None:
+    storage = shell.start("serve", "storage", "--url", shell.environ["NOTIFY_URL"])
+    storage.said("serving storage")
+    assert shell.processes[storage.pid].strip() == "notify: storage"
+
+
 def test_ctrl_c_twice_at_once_withdraws_all_the_same(shell: Shell, bus: notify.Bus) -> None:
     storage = shell.start("serve", "storage")
     storage.said("serving")

@@ -1,12 +1,10 @@
-"""``notify services`` and ``notify kill``."""
+"""``notify services``, ``service show``, ``watch`` and ``monitor``."""
 
 import os
+import signal
 import socket
 
-import pytest
-
 import notify
-from notify import ServiceKilledError
 from tests.cli.conftest import Shell
 
 
@@ -18,7 +16,7 @@ def test_services_are_lines_with_tabs_in_the_order_of_registration(shell: Shell,
     name, state, age_s, last_beat_s, *others = first
     assert (name, state) == ("storage", "alive")
     assert 0 <= float(last_beat_s) <= float(age_s) < 60
-    assert others == ["retrieve,store", str(storage.incarnation), socket.gethostname(), str(os.getpid())]
+    assert others == ["retrieve,store", "", str(storage.incarnation), socket.gethostname(), str(os.getpid())]
     assert second[0] == "clock"
 
 
@@ -37,7 +35,7 @@ def test_no_services_are_no_lines_and_a_word_to_a_person(shell: Shell) -> None:
     assert shell.run("services") == (0, "", "")
     code, shown = shell.show("services")
     assert code == 0
-    assert "no service is registered on unix://" in shown
+    assert "no such service is registered on unix://" in shown
 
 
 def test_a_namespace_shows_only_its_own(shell: Shell, bus: notify.Bus) -> None:
@@ -45,28 +43,87 @@ def test_a_namespace_shows_only_its_own(shell: Shell, bus: notify.Bus) -> None:
         assert shell.run("services", "--namespace", "yard").out == ""
 
 
-def test_a_killed_service_is_told_why_and_listed_no_more(shell: Shell, bus: notify.Bus) -> None:
-    with bus.service("storage", ttl_s=0.6) as storage, bus.subscribe("storage_status") as status:
-        done = shell.run("kill", "storage", "--reason", "spring cleaning")
-        event = status.get(5)
-        assert isinstance(event, notify.Event)
-        assert str(event.contents) == "storage killed: spring cleaning"
-        assert done == (0, f"storage killed ({event.id})\n", "")
-        assert storage.wait(5)
-        with pytest.raises(ServiceKilledError):
-            storage.check()
-    assert shell.run("services").out == ""
+def test_what_is_known_of_a_service_is_shown_with_its_state(shell: Shell, bus: notify.Bus) -> None:
+    with bus.service("storage", provides={"store"}, metadata={"disk": "/dev/sda"}) as storage:
+        storage.state["count"] = 1
+        (record,) = shell.run("service", "show", "storage", "--json").records
+        lines = dict(line.split("\t") for line in shell.run("service", "show", "storage").lines)
+    assert {"name": "storage", "state": "alive", "provides": ["store"], "stored": {"count": 1}}.items() <= record.items()
+    assert record["metadata"] == {"disk": "/dev/sda"}
+    assert (lines["name"], lines["stored"]) == ("storage", '{"count":1}')
 
 
-def test_a_kill_as_json_is_the_service_and_the_event(shell: Shell, bus: notify.Bus) -> None:
-    with bus.service("storage"):
-        (record,) = shell.run("kill", "storage", "--json").records
-    end = bus.directory.last_end("storage")
-    assert end is not None
-    assert record == {"service": "storage", "event": end.event}
+def test_of_a_service_that_is_gone_its_end_is_shown(shell: Shell, bus: notify.Bus) -> None:
+    with bus.service("storage") as storage:
+        storage.kill("out of disk")
+    (record,) = shell.run("service", "show", "storage", "--json").records
+    assert record["state"] == "gone"
+    assert (record["last_end"]["reason"], record["last_end"]["why"]) == ("killed", "out of disk")
 
 
-def test_to_kill_what_is_not_there_fails_and_names_it(shell: Shell) -> None:
-    done = shell.run("kill", "nobody")
+def test_of_a_service_that_never_was_nothing_is_shown(shell: Shell) -> None:
+    done = shell.run("service", "show", "nobody")
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
-    assert "'nobody'" in done.err
+    assert shell.run("service", "show").code == 2
+    assert shell.run("service").code == 2
+
+
+def test_N4_who_is_there_and_who_comes_and_goes_is_told_in_lines(shell: Shell, bus: notify.Bus) -> None:
+    with bus.service("early") as early:
+        watching = shell.start("watch", "early", "late", "--count", "4")
+        watching.printed(1)
+        with bus.service("other"), bus.service("late") as late:
+            watching.printed(2)
+            late.kill("enough")
+        early.close()
+    lines = [line.split("\t")[1:] for line in watching.end().lines]
+    assert lines == [
+        ["available", "early", str(early.incarnation)],
+        ["available", "late", str(late.incarnation)],
+        ["withdrawn", "late", str(late.incarnation), "killed", "enough"],
+        ["withdrawn", "early", str(early.incarnation), "withdrawn"],
+    ]
+
+
+def test_changes_as_json_are_one_object_a_line(shell: Shell, bus: notify.Bus) -> None:
+    with bus.service("storage") as storage:
+        (record,) = shell.run("--json", "watch", "--count", "1").records
+    assert {"change": "available", "name": "storage", "incarnation": storage.incarnation}.items() <= record.items()
+
+
+def test_a_list_that_is_watched_goes_on_until_ctrl_c(shell: Shell, bus: notify.Bus) -> None:
+    watching = shell.start("services", "--watch")
+    with bus.service("storage"):
+        watching.printed(1)
+    watching.printed(2)
+    watching.interrupt()
+    done = watching.end()
+    assert done.code == 130
+    assert [line.split("\t")[1:3] for line in done.lines] == [["available", "storage"], ["withdrawn", "storage"]]
+
+
+def test_a_monitor_alone_withdraws_the_dead(shell: Shell, bus: notify.Bus, start) -> None:
+    monitoring = shell.start("monitor")
+    monitoring.said("sweeping")
+    dead = start("service", shell.environ["NOTIFY_URL"], "storage", "0.3")
+    dead.told()
+    dead.kill()
+    monitoring.printed(3)
+    monitoring.signal(signal.SIGTERM)
+    done = monitoring.end()
+    assert [line.split("\t")[1] for line in done.lines] == ["available", "suspect", "withdrawn"]
+    assert done.lines[2].split("\t")[4] == "expired"
+    assert "storage" not in bus.directory
+
+
+def test_N9_only_a_group_or_who_provides_something_can_be_listed_and_watched(shell: Shell, bus: notify.Bus) -> None:
+    with bus.service("attic", groups={"sensors"}) as attic, bus.service("storage", provides={"store"}):
+        assert [line.split("\t")[0] for line in shell.run("services", "--group", "sensors").lines] == ["attic"]
+        assert [line.split("\t")[0] for line in shell.run("services", "--provides", "store").lines] == ["storage"]
+        watching = shell.start("watch", "--group", "sensors", "--count", "2")
+        watching.printed(1)
+        attic.leave("sensors")
+        assert [line.split("\t")[1:] for line in watching.end().lines] == [
+            ["available", "attic", str(attic.incarnation)],
+            ["withdrawn", "attic", str(attic.incarnation), "left"],
+        ]

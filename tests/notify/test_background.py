@@ -64,6 +64,17 @@ def test_S10_the_events_of_each_of_four_threads_stay_in_order(bus):
     assert all([number for who, number in logged if who == one] == list(range(250)) for one in range(4))
 
 
+def test_S3_there_is_a_publisher_to_start_separately_or_to_use_as_a_context_manager(bus, collect):
+    with bus.subscribe("t") as events:
+        started = bus.background_publisher()
+        started.start()
+        started.put("t", 1)
+        started.close()
+        with bus.background_publisher() as publisher:
+            publisher.put("t", 2)
+        assert [event.contents for event in collect(events, 2)] == [1, 2]
+
+
 @pytest.mark.parametrize("topics", ["a", ["a"], ["a", "b"], ("a", "b", "c")])
 def test_S1_one_topic_or_several_are_accepted(bus, topics):
     with bus.background_publisher() as publisher:
@@ -215,6 +226,35 @@ def test_S15_one_event_that_is_refused_is_reported_and_the_next_are_sent(bus, ca
     assert (publisher.counters.sent, publisher.counters.refused) == (3, 3)
     assert caplog.text.count("an event for 'bad' was refused and is lost: ") == 3
     assert "WRONGTYPE" in caplog.text
+
+
+def test_S15_events_that_we_have_no_permission_for_are_refused_alone_and_the_others_are_sent(own_server, connect_to, caplog):
+    bus = connect_to(own_server)
+    publisher = bus.background_publisher()
+    for number in range(100):
+        publisher.put("secret" if number in (0, 42, 99) else "t", number)
+    allowed = [f"~{key}" for key in ("notify:sent:*", "notify:topics", "notify:*:t")]
+    bus.redis.execute_command("ACL", "SETUSER", "default", "resetkeys", *allowed)
+    publisher.close()
+    assert (publisher.counters.sent, publisher.counters.refused) == (97, 3)
+    assert caplog.text.count("an event for 'secret' was refused and is lost: ") == 3
+    assert "permissions" in caplog.text
+    bus.redis.execute_command("ACL", "SETUSER", "default", "~*")
+    assert _logged(bus) == [number for number in range(100) if number not in (0, 42, 99)]
+
+
+def test_a_server_that_refuses_everybody_for_a_while_is_ridden_out_and_told_once(own_server, connect_to, caplog):
+    bus = connect_to(own_server)
+    bus.redis.config_set("maxmemory", 1)
+    with bus.background_publisher() as publisher:
+        for number in range(300):
+            publisher.put("t", number)
+        wait_until(lambda: "events wait for the server: " in caplog.text)
+        bus.redis.config_set("maxmemory", 0)
+    assert (publisher.counters.sent, publisher.counters.refused) == (300, 0)
+    assert _logged(bus) == list(range(300))
+    (told,) = [record for record in caplog.records if "events wait" in record.getMessage()]
+    assert (told.levelname, "maxmemory" in told.getMessage()) == ("ERROR", True)
 
 
 @pytest.mark.parametrize("contents", [0, False, {}, [], "", None])

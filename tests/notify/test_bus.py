@@ -1,8 +1,10 @@
 """The bus: where it connects to, what it refuses once it is closed, and its whole with and without a server."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -135,11 +137,18 @@ def _real(url: str) -> Iterator[notify.Bus]:
         yield bus
 
 
-@pytest.mark.parametrize("kind", ["real", "fake"])
-def test_M3_the_same_scenario_runs_on_a_real_and_on_a_fake_server(server, bus, collect, kind):
+@contextmanager
+def _private(home: Path) -> Iterator[notify.Bus]:
+    with notify.connect(environ={**os.environ, "NOTIFY_HOME": str(home), "NOTIFY_URL": "", "REDIS_URL": "", "NOTIFY_TTL_S": "3"}) as bus:
+        yield bus
+
+
+@pytest.mark.parametrize("kind", ["real", "private", "fake"])
+def test_M3_the_same_scenario_runs_on_a_real_a_private_and_a_fake_server(server, bus, collect, kind, tmp_path):
     calls: list[object] = []
+    ways = {"real": lambda: _real(server.url), "private": lambda: _private(tmp_path / "home"), "fake": _fake}
     with (
-        _real(server.url) if kind == "real" else _fake() as bus,
+        ways[kind]() as bus,
         bus.manager() as manager,
         bus.subscribe("t", "storage_*") as events,
         bus.directory.watch("storage") as changes,

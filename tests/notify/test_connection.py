@@ -15,6 +15,7 @@ import notify
 from notify import ServerRefusedError, ServerUnreachableError, Settings, SettingsError
 from notify.connection import Client, open_client
 from notify.embedded import find_server_binary
+from notify.subscriber import Subscriber
 from notify.testing import wait_until
 from tests.proxy import Proxy
 
@@ -92,9 +93,9 @@ def test_a_connection_that_failed_is_closed_however_long_its_error_is_kept(serve
 
 
 def test_operators_see_in_client_list_who_is_connected(server, bus):
-    with notify.connect(server.url, name="lab 7\n"), bus.subscribe("t"):
+    with notify.connect(server.url, name="lab 7\n"), notify.connect(server.url, name="café"), bus.subscribe("t", "s*"):
         names = [client["name"] for client in bus.redis.client_list()]
-    assert "notify:lab_7_" in names
+    assert {"notify:lab_7_", "notify:caf_", "notify:test|notify:event:t|notify:event:s*"} <= set(names)
     assert "notify:test" in names
 
 
@@ -193,3 +194,11 @@ def test_a_clone_through_sentinels_has_its_own_timeout_too():
     client = open_client(Settings(url="redis+sentinel://a:1/main", command_timeout_s=3), name="test")
     assert client.clone(name="patient").connection_pool.connection_kwargs["socket_timeout"] == 3
     assert client.clone(name="hasty", timeout_s=0.5).connection_pool.connection_kwargs["socket_timeout"] == 0.5
+
+
+@pytest.mark.parametrize("options", [{}, {"decode_responses": True}, {"protocol": 3}, {"protocol": 2}])
+def test_a_clone_of_any_connection_speaks_as_ours_do(bus, server, options):
+    """RQ's users bring their own, and redis-py's speak RESP 3 by default, in which messages look different."""
+    with redis.Redis.from_url(server.url, **options) as theirs, Subscriber(Client.of(theirs), ["t"]) as events:
+        bus.publish("t", 1)
+        assert events.get(5).contents == 1

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -230,3 +231,20 @@ def test_a_description_that_nobody_can_read_is_nobody_s(bus, fields):
         with pytest.raises(ServiceNotFoundError):
             bus.directory.lookup("ghost")
     bus.redis.delete(bus.keys.services, bus.keys.service("ghost"))
+
+
+def test_N7_who_waits_for_a_service_has_it_as_soon_as_it_is_there(bus, another_bus):
+    def come() -> None:
+        with another_bus.service("late", provides={"work"}):
+            came.wait(5)
+
+    came = threading.Event()
+    threading.Timer(0.05, come).start()
+    assert bus.directory.wait_for("late", timeout_s=5).name == "late"
+    assert bus.directory.wait_for(provides="work", timeout_s=5).name == "late"
+    came.set()
+
+
+def test_N7_who_waits_in_vain_is_told_so_in_time(bus):
+    with bus.service("other"), pytest.raises(notify.ServiceNotFoundError, match=r"'late' came .* within 0\.05 s"):
+        bus.directory.wait_for("late", timeout_s=0.05)

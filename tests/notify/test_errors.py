@@ -5,7 +5,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -27,6 +27,8 @@ CALLS: dict[str, Callable[[notify.Bus], object]] = {
     "manager": lambda bus: bus.manager().open().close(),
     "service": lambda bus: bus.service("s2", provides={"work"}).open().close(),
     "exclusive service": lambda bus: bus.service("s2", exclusive=True).open().close(),
+    "call": lambda bus: bus.call("s", "work"),
+    "call by capability": lambda bus: bus.call(notify.provides("work"), "work"),
     "lookup": lambda bus: bus.directory.lookup("s"),
     "find": lambda bus: bus.directory.find(lambda _: True),
     "find by capability": lambda bus: bus.directory.find(provides="work"),
@@ -46,6 +48,9 @@ CALLS: dict[str, Callable[[notify.Bus], object]] = {
     "state, snapshot": lambda bus: bus.state("s").snapshot(),
     "state, clear": lambda bus: bus.state("another").clear(),
     "state, add": lambda bus: bus.state("s").add("g", 1),
+    "state, update": lambda bus: bus.state("s").update(f=2, g=3),
+    "state, increment": lambda bus: bus.state("s").increment("n"),
+    "state, append": lambda bus: bus.state("s").append("list", 1),
     "state, modify": lambda bus: bus.state("s").modify("f", lambda value: value),
     "connect": lambda bus: notify.connect(settings=bus.settings).close(),
 }
@@ -57,7 +62,7 @@ WRITES = {
     "service",
     "exclusive service",
     "kill",
-    *(name for name in CALLS if name.startswith("state, ") and name.split()[1] in ("set", "delete", "clear", "add", "modify")),
+    *(name for name in CALLS if name.startswith("state, ") and name.split()[1] not in ("get", "iterate", "len", "in", "snapshot")),
 }
 
 
@@ -98,6 +103,8 @@ def test_every_error_is_a_notify_error_that_says_what_it_means_and_is_exported()
         (notify.SettingsError, ValueError),
         (notify.ServerUnreachableError, ConnectionError),
         (notify.InvalidTopicError, ValueError),
+        (notify.TopicTypeError, TypeError),
+        (notify.TopicTypeError, ValueError),
         (notify.ContentsError, TypeError),
         (notify.PayloadTooLargeError, ValueError),
         (notify.EmptySubscriptionError, ValueError),
@@ -105,6 +112,7 @@ def test_every_error_is_a_notify_error_that_says_what_it_means_and_is_exported()
         (notify.InvalidServiceError, ValueError),
         (notify.ServiceNotFoundError, LookupError),
         (notify.MissingKeyError, KeyError),
+        (notify.FieldValueError, ValueError),
     ],
 )
 def test_an_error_that_python_has_a_name_for_can_be_caught_by_that_name(ours, builtin):
@@ -166,6 +174,8 @@ def broken() -> Iterator[dict[str, notify.Bus]]:
             bus.publish("t", 1, retain_s=60)
             bus.state("s")["f"] = 1
             stack.enter_context(bus.service("s", provides={"work"}, ttl_s=3600))
+            with suppress(notify.UnknownMethodError):
+                bus.call("s", "work")  # from here on it listens to answers
             strike(server, bus)
             buses[name] = bus
         yield buses

@@ -1,8 +1,8 @@
 """A listener with a receiving process of its own: what arrives, what does not stop it, and that nothing is left of it."""
 
 import os
+import re
 import signal
-import subprocess
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ import pytest
 import notify
 from notify import Gap, ServerUnreachableError
 from notify.testing import wait_until
-from tests.processes import is_running, receivers
+from tests.processes import command_of, is_running, receivers
 
 
 class Calls(list):
@@ -70,10 +70,9 @@ def test_M6_it_receives_in_a_process_of_its_own_that_shows_no_password(server, c
         bus.listen("t", callback=calls),
     ):
         (pid,) = receivers(os.getpid())
-        row = subprocess.run(["ps", "-ww", "-p", str(pid), "-o", "args="], capture_output=True, text=True, check=True).stdout
-        assert row.split()[-3:] == ["-m", "notify.receiver", "t"]
-        assert "hush" not in row
-        assert [client["name"] for client in bus.redis.client_list(_type="pubsub")] == ["notify:receiver"]
+        assert re.search("-m notify.receiver t|notify: listener of t", command_of(pid))
+        assert "hush" not in command_of(pid)
+        assert [client["name"] for client in bus.redis.client_list(_type="pubsub")] == [f"notify:{bus.name}|notify:event:t"]
 
 
 @pytest.mark.parametrize("topic", ["t", "?", "*"])
@@ -210,6 +209,34 @@ def test_it_can_be_closed_by_its_own_callback(bus):
     bus.publish("t", 2)
     wait_until(lambda: closed == [True])
     assert not listener.is_open
+
+
+@pytest.mark.parametrize("then", ["stays open", "is closed again"])
+def test_it_can_be_opened_again_by_its_own_callback_and_nobody_is_called_twice_at_once(bus, then):
+    begun, ended = [], []
+
+    def reopen(event: notify.Event) -> None:
+        assert len(begun) == len(ended)
+        begun.append(event.contents)
+        if event.contents == 0:
+            assert (listener.close(), listener.open()) == (True, True)
+            for number in range(1, 20):
+                bus.publish("t", number)
+            wait_until(lambda: listener.waiting)
+            if then == "is closed again":
+                assert listener.close()
+        ended.append(event.contents)
+
+    with bus.listen("t", callback=reopen) as listener:
+        bus.publish("t", 0)
+        wait_until(lambda: len(ended) == (20 if then == "stays open" else 1), timeout_s=15)
+        assert listener.is_open is (then == "stays open")
+        wait_until(lambda: _callers() == (then == "stays open"), what="the end of the first thread")
+    assert begun == ended == list(range(20 if then == "stays open" else 1))
+
+
+def _callers() -> int:
+    return sum(thread.name == "notify-call-back" for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize("topic", ["t", "t*"])

@@ -189,6 +189,23 @@ def test_L4_one_bad_topic_subscribes_to_none(bus, manager, topic):
 def test_M12_a_callback_that_cannot_be_called_is_refused(manager):
     with pytest.raises(TypeError, match="the callback of 'client' must be callable"):
         manager.subscribe("client", "not callable", "t")
+    with pytest.raises(TypeError, match="must be callable, not 'not callable'"):
+        manager.subscribe("client", Calls(), "t", on_gap="not callable")
+    with pytest.raises(NotSubscribedError):
+        manager.unsubscribe("client")
+
+
+def test_M12_subscribing_twice_and_unsubscribing_twice_are_told_as_such(bus, manager):
+    """Clients have names here: what the source told with False is told with an error, and changes nothing."""
+    calls = Calls()
+    manager.subscribe("client", calls, "t")
+    with pytest.raises(DuplicateClientNameError):
+        manager.subscribe("client", calls, "t")
+    bus.publish("t", 1)
+    assert calls.become([1])
+    manager.unsubscribe("client", "t")
+    with pytest.raises(NotSubscribedError):
+        manager.unsubscribe("client", "t")
 
 
 def test_L4_two_who_subscribe_under_one_name_at_once_are_one(manager):
@@ -284,6 +301,15 @@ def test_a_closed_manager_calls_nobody_leaves_no_thread_and_refuses(bus):
             call()
 
 
+def test_a_publisher_of_a_closed_manager_publishes_nothing(bus):
+    with bus.manager() as manager:
+        publish = manager.register_publisher("t")
+        publish(1)
+    with pytest.raises(ClosedError, match="was closed: connect again"):
+        publish(2)
+    assert bus.redis.xlen(bus.keys.log("t")) == 1
+
+
 def test_a_client_that_missed_events_for_good_is_told_in_the_log_and_goes_on(bus, manager, caplog, monkeypatch):
     monkeypatch.setattr(subscriber, "REPAIR_AFTER_S", 3600.0)
     calls = Calls()
@@ -295,6 +321,21 @@ def test_a_client_that_missed_events_for_good_is_told_in_the_log_and_goes_on(bus
     bus.publish("t", 2)
     assert calls.become([1, 2])
     assert "client 'client' missed events for good: Gap(topic='t', reason='trimmed'" in caplog.text
+
+
+def test_a_client_that_wants_to_know_is_told_what_it_missed_for_good_in_its_place(bus, manager, monkeypatch, caplog):
+    monkeypatch.setattr(subscriber, "REPAIR_AFTER_S", 3600.0)
+    items: list[notify.Event | notify.Gap] = []
+    manager.subscribe("client", items.append, "t", on_gap=items.append)
+    seen = bus.publish("t", 1)
+    wait_until(lambda: len(items) == 1)
+    lost = publish_unheard(bus, "t", "lost")
+    trim(bus, "t", keep=0)
+    bus.publish("t", 2)
+    wait_until(lambda: len(items) == 3)
+    assert items[1] == notify.Gap("t", "trimmed", first=seen, last=lost)
+    assert [items[0].contents, items[2].contents] == [1, 2]
+    assert "missed events" not in caplog.text
 
 
 def test_a_manager_that_was_killed_from_outside_refuses_what_is_new(bus, manager):

@@ -87,6 +87,34 @@ def test_M4_a_message_is_plain_json_for_those_who_do_not_know_its_class(bus, col
     assert event.contents == {"celsius": 21.5, "sensor": "outside", "taken": None, "unit": "C"}
 
 
+@pytest.mark.parametrize(
+    ("options", "contents"),
+    [
+        ({"rename": "camel"}, {"sensorName": "roof", "n": 3}),
+        ({"rename": "upper"}, {"SENSOR_NAME": "roof", "N": 3}),
+        ({"rename": {"sensor_name": "s"}}, {"s": "roof", "n": 3}),
+        ({"tag": "reading"}, {"type": "reading", "sensor_name": "roof", "n": 3}),
+        ({"omit_defaults": True}, {"sensor_name": "roof"}),
+        ({"forbid_unknown_fields": True}, {"sensor_name": "roof", "n": 3}),
+    ],
+)
+def test_M4_a_class_with_options_of_a_struct_travels_whole(bus, collect, options, contents):
+    fields = {"__annotations__": {"sensor_name": str, "n": int}, "n": 3}
+    cls = type("Sensor", (notify.Message,), fields, topic="sensors", **options)
+    with bus.subscribe("sensors") as plain, bus.subscribe(cls) as typed:
+        bus.publish(cls(sensor_name="roof"))
+        assert collect(plain, 1)[0].contents == contents
+        assert collect(typed, 1)[0].contents == cls(sensor_name="roof")
+    more = cls.from_contents({**contents, "more": 1, "extras": 2})
+    assert more == cls(sensor_name="roof", extras={"more": 1, "extras": 2})
+    assert more.to_contents() == {**contents, "more": 1, "extras": 2}
+
+
+def test_M4_a_class_whose_contents_would_be_no_object_is_refused():
+    with pytest.raises(ContentsError, match="'Row' cannot be array_like"):
+        type("Row", (notify.Message,), {}, topic="rows", array_like=True)
+
+
 @pytest.mark.parametrize("other", [Door(is_open=True), {"celsius": 1}, 21.5, None, ValueError("bad")])
 def test_M4_a_publisher_of_a_class_takes_no_other_and_names_it(bus, other):
     publish = bus.register_publisher(Reading)
@@ -164,3 +192,17 @@ def test_M4_each_bus_has_its_own_registry_and_knows_what_it_published(bus, anoth
 def test_M4_what_is_no_message_class_with_a_topic_is_refused(cls):
     with pytest.raises(ContentsError, match=r"derive it as class Reading\(notify.Message"):
         Messages().add(cls)
+
+
+def test_two_classes_of_one_topic_cannot_be_asked_for_at_once(bus):
+    class Warm(notify.Message, topic="temperature"):
+        celsius: float
+
+    class Cold(notify.Message, topic="temperature"):
+        celsius: float
+
+    with pytest.raises(notify.ContentsError, match="Warm and Cold are both messages of 'temperature'"):
+        bus.subscribe(Warm, Cold)
+    with bus.subscribe(Warm, Warm, "temperature") as events:
+        bus.publish(Warm(celsius=30.0))
+        assert events.get(5).contents == Warm(celsius=30.0)

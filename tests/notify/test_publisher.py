@@ -7,6 +7,7 @@ import pytest
 import notify
 from notify import ContentsError, Event, Failure, Settings, SettingsError
 from notify.publisher import FOR_EVER
+from notify.testing import wait_until
 from tests.faults import commands_during, everything
 
 
@@ -17,6 +18,16 @@ def test_L2_any_number_of_publishers_share_a_topic(bus, another_bus, collect):
         received = collect(events, 3)
     assert [event.contents for event in received] == [0, 1, 2]
     assert [event.id for event in received] == ids
+
+
+def test_a_publisher_of_a_closed_bus_publishes_nothing_and_opens_no_connection(server, bus):
+    with notify.connect(server.url, name="closing") as closing:
+        publish = closing.register_publisher("t")
+        publish(1)
+    with pytest.raises(notify.ClosedError, match="was closed: connect again"):
+        publish(2)
+    assert bus.redis.xlen(bus.keys.log("t")) == 1
+    wait_until(lambda: "notify:closing" not in {client["name"] for client in bus.redis.client_list()})
 
 
 def test_publishing_is_one_round_trip(bus):
@@ -60,6 +71,21 @@ def test_M13_a_payload_of_a_megabyte_arrives_whole_and_once(server, bus, collect
         wide.publish("t", text)
         (event,) = collect(events, 1)
     assert event.contents == text
+
+
+@pytest.mark.parametrize("way", ["publish", "publisher", "unlogged", "background"])
+def test_M13_a_payload_above_the_limit_is_told_with_the_limit_and_the_ways_out(bus, way):
+    unsent = bus.background_publisher()
+    publish = {
+        "publish": lambda contents: bus.publish("t", contents),
+        "publisher": bus.register_publisher("t"),
+        "unlogged": lambda contents: bus.publish_unlogged("t", contents),
+        "background": lambda contents: unsent.put("t", contents),
+    }[way]
+    with pytest.raises(notify.PayloadTooLargeError, match=r"the event for 't' has \d+ bytes, the limit is 65536: send less .*MAX_PAYLOAD"):
+        publish("x" * 65_536)
+    unsent.close()
+    assert not bus.redis.exists(bus.keys.log("t"))
 
 
 @pytest.mark.parametrize(
@@ -146,6 +172,7 @@ def test_a_key_publishes_once_and_gives_the_id_of_the_first(bus, another_bus, co
 
 @pytest.mark.parametrize(("key", "published"), [("k", 1), (None, 3)], ids=["with a key", "the twin without one"])
 def test_one_who_publishes_again_because_the_answer_was_lost_publishes_once_only_with_a_key(bus, proxy, collect, key, published):
+    """Experiment 8."""
     with notify.connect(proxy.url) as shaky, bus.subscribe("t") as events:
         proxy.lose_answers(2)
         for _ in range(2):
@@ -164,6 +191,30 @@ def test_M1_a_publisher_keeps_its_topic_and_a_topic_for_one_call_lasts_one_call(
         bus.publish("once", 2)
         publish(3)
         assert [(event.topic, event.contents) for event in collect(events, 3)] == [("usual", 1), ("once", 2), ("usual", 3)]
+
+
+@pytest.mark.parametrize("topic", [None, 5, b"t", ["t"], object()])
+def test_M1_a_topic_of_a_wrong_type_is_a_type_error_wherever_one_is_given(bus, topic):
+    unsent = bus.background_publisher()
+    for give in (
+        lambda: bus.publish(topic, 1),
+        lambda: bus.publish_unlogged(topic, 1),
+        lambda: bus.register_publisher(topic),
+        lambda: bus.subscribe("t", topic),
+        lambda: bus.listen(topic, callback=print),
+        lambda: unsent.put([topic], 1),
+    ):
+        with pytest.raises(TypeError, match="a topic is text, not "):
+            give()
+    unsent.close()
+    assert bus.topics() == []
+
+
+@pytest.mark.parametrize("topic", ["", "a*", "x" * 513])
+def test_M1_a_topic_that_is_text_and_cannot_be_used_is_a_value_error(bus, topic):
+    with pytest.raises(ValueError, match=r"topic|pattern") as caught:
+        bus.publish(topic, 1)
+    assert not isinstance(caught.value, TypeError)
 
 
 @pytest.mark.parametrize("contents", [b"bytes", {1, 2}, object(), {"n": [1j]}])
@@ -198,3 +249,17 @@ def test_what_cannot_be_published_cannot_be_published_unlogged_either(bus, topic
         with pytest.raises(error):
             bus.publish_unlogged(topic, contents)
         assert events.get(0.05) is None
+
+
+def test_what_nobody_may_be_told_is_not_logged_either(own_server, connect_to, collect):
+    """Without permission for the channel the event does not exist: the next one follows the one before."""
+    bus = connect_to(own_server)
+    with bus.subscribe("t") as events:
+        bus.publish("t", "before")
+        bus.redis.execute_command("ACL", "SETUSER", "default", "resetchannels")
+        with pytest.raises(notify.ServerRefusedError, match="refused while publishing on 't'"):
+            bus.publish("t", "forbidden")
+        bus.redis.execute_command("ACL", "SETUSER", "default", "allchannels")
+        bus.publish("t", "after")
+        assert [event.contents for event in collect(events, 2)] == ["before", "after"]
+    assert bus.redis.xlen(bus.keys.log("t")) == 2

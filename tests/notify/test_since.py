@@ -152,7 +152,7 @@ def test_since_an_id_of_another_epoch_is_one_gap_and_then_the_log(bus, collect):
 
 
 def test_a_lagging_replica_that_was_promoted_is_a_gap_that_says_rollback(bus, collect):
-    """Simulated on one server: the log and its head are those of some events ago."""
+    """Experiment 11, simulated on one server: the log and its head are those of some events ago."""
     with bus.subscribe("t") as events:
         kept = bus.publish("t", "kept")
         lost = [bus.publish("t", number) for number in range(3)]

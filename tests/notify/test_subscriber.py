@@ -1,5 +1,7 @@
 """Receiving while all is well: what comes, in which order, how often, and how a subscription ends."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -61,6 +63,17 @@ def test_S5_a_star_is_all_topics(bus, collect):
 def test_S5_a_subscription_to_nothing_is_refused(bus, topics):
     with pytest.raises(EmptySubscriptionError, match=r"'\*' means all"):
         bus.subscribe(*topics)
+    with pytest.raises(InvalidTopicError):
+        bus.subscribe(topics)
+    with pytest.raises(InvalidTopicError):
+        bus.subscribe(None)
+
+
+def test_S5_python_without_assertions_refuses_it_as_well(server):
+    program = f"import notify\nwith notify.connect({server.url!r}) as bus: bus.subscribe()"
+    ended = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "EmptySubscriptionError: subscribe to at least one topic" in ended.stderr
 
 
 @pytest.mark.parametrize("topic", [None, "", "x" * 513, 5, "\ud800"])
@@ -215,6 +228,7 @@ def test_iterating_ends_when_another_thread_closes_just_as_the_next_one_is_asked
 
 
 def test_a_closed_subscriber_leaves_no_connection_behind(bus):
+    bus.publish("t", 0)  # the bus has opened its own by now
     before = len(bus.redis.client_list())
     with bus.subscribe("t", "*") as events:
         bus.publish("t", 1)
@@ -231,14 +245,14 @@ def test_a_subscriber_shows_what_it_is_subscribed_to(bus):
 def test_one_who_asks_seldom_keeps_its_connection(bus):
     """It was silent for long only because nobody listened: that is no outage."""
     with bus.subscribe("t") as events:
-        connection = events._reception._pubsub.connection
+        connection = events._reception._connection
         subscribed_as = [client["id"] for client in bus.redis.client_list(_type="pubsub")]
         for number in range(3):
             wait_until(lambda: time.monotonic() - events._reception._heard_at > 0.5)
             assert events.get(0) is None
             bus.publish("t", number)
             assert events.get(5).contents == number
-        assert events._reception._pubsub.connection is connection
+        assert events._reception._connection is connection
         assert [client["id"] for client in bus.redis.client_list(_type="pubsub")] == subscribed_as
 
 
@@ -250,6 +264,17 @@ def test_an_idle_subscriber_costs_the_server_a_few_commands(bus):
     questions = 1.0 / reception.PROBE_AFTER_S
     looks = 1.0 / subscriber.REPAIR_AFTER_S
     assert 0 < len(commands) <= questions + looks + 1
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_an_idle_pattern_over_many_topics_looks_at_all_their_logs_in_one_round_trip(bus):
+    """And reads none of them: nothing moved."""
+    for number in range(50):
+        bus.publish(f"t{number}", number)
+    with bus.subscribe("*") as events:
+        commands = commands_during(bus.redis, lambda: events.get(0.25))
+    assert sum(command.startswith("HMGET") for command in commands) >= 50
+    assert not [command for command in commands if command.startswith("EVAL")]
 
 
 def test_subscribers_of_one_process_do_not_take_each_other_s_events(bus, collect):

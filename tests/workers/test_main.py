@@ -1,6 +1,7 @@
 """``python -m workers``: one worker process, as a pool starts it."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -8,7 +9,8 @@ import msgspec
 import pytest
 
 import notify
-from tests.workers.conftest import SAMPLE
+from notify.testing import wait_until
+from tests.workers.conftest import SAMPLE, StartWorkers, command_line
 from tests.workers.sample_jobs import add
 from workers import Outcome, Queue, WorkerOptions
 
@@ -23,6 +25,11 @@ def test_a_worker_process_does_what_it_is_told_on_its_input(bus: notify.Bus, que
     job = queue.enqueue(add)
     assert run(bus.settings).returncode == 0
     assert job.outcome == Outcome("finished")
+
+
+def test_M11_a_worker_process_says_what_it_works_on(bus: notify.Bus, start_workers: StartWorkers) -> None:
+    (worker,) = start_workers(1).processes
+    wait_until(lambda: re.match("rq:worker:|notify: worker of work", command_line(worker.pid)), timeout_s=15)
 
 
 def test_a_worker_process_works_in_the_namespace_that_it_is_told(bus: notify.Bus, server: notify.testing.PrivateServer) -> None:

@@ -1,0 +1,149 @@
+"""``notify job show|explain|cancel|retry|wait``: one job."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cli.options import AsJson, Namespace, Url, options
+from cli.output import Output
+from notify import Json
+from workers import Job, JobNotFoundError, Outcome, explain, requeue
+
+__all__ = ["job", "row_of", "say_end", "wait_for"]
+
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as `notify jobs` shows it.", show_default=False)]
+
+job = typer.Typer(no_args_is_help=True)
+
+
+@job.callback()
+def one_job(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """Look at one job, or decide about it."""
+    context.obj = options(context, url=url, namespace=namespace, as_json=as_json)
+
+
+@job.command("show")
+def show(context: typer.Context, job_id: JobId, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """Show all that is known of a job."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-job") as bus:
+        found = Job.fetch(job_id, connection=bus.redis)
+        described = _description(found)
+        chosen.output.record(described, "\n".join(f"{label}\t{_text(value)}" for label, value in described.items()))
+
+
+@job.command("explain")
+def explain_job(context: typer.Context, job_id: JobId, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """Tell in one paragraph why a job is where it is."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-job") as bus:
+        told = explain(bus, Job.fetch(job_id, connection=bus.redis))
+        chosen.output.record({"job": job_id, "explanation": told}, told)
+
+
+@job.command("cancel")
+def cancel_job(
+    context: typer.Context,
+    job_id: JobId,
+    reason: Annotated[str, typer.Option("--reason", help="Kept with its outcome.")] = "",
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel a job: a waiting one never starts, a running one is stopped. Fails if it ended by itself before."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-job") as bus:
+        found = Job.fetch(job_id, connection=bus.redis)
+        outcome = found.cancel(reason)
+        if outcome is None:
+            raise JobNotFoundError(f"job {job_id} is being ended by its worker, or its worker died over it: look again in a minute")
+        say_end(chosen.output, found, outcome)
+        if outcome.status not in ("cancelled", "stopped"):
+            raise typer.Exit(1)
+
+
+@job.command("retry")
+def retry(context: typer.Context, job_id: JobId, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """Enqueue a job that failed, was stopped or cancelled once more."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-job") as bus:
+        again = requeue(bus.redis, job_id)
+        outcome = again.outcome
+        if outcome is not None:
+            say_end(chosen.output, again, outcome)
+            raise typer.Exit(1)
+        chosen.output.record({"job": job_id, "queue": again.origin}, f"{job_id} waits on {again.origin} again")
+
+
+@job.command("wait")
+def wait(
+    context: typer.Context,
+    job_id: JobId,
+    timeout_s: Annotated[float | None, typer.Option("--timeout", min=0, help="Seconds; by default as long as it takes.")] = None,
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Wait for the end of a job. Fails unless it finished."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-job") as bus:
+        wait_for(chosen.output, Job.fetch(job_id, connection=bus.redis), timeout_s)
+
+
+def wait_for(output: Output, waited: Job, timeout_s: float | None) -> None:
+    """Wait for the end of a job and tell it; unless it finished, the command fails."""
+    outcome = waited.wait(timeout_s)
+    if outcome is None:
+        output.talk(f"job {waited.id} has not ended in {timeout_s:g} s")
+        raise typer.Exit(1)
+    say_end(output, waited, outcome)
+    if outcome.status != "finished":
+        raise typer.Exit(1)
+
+
+def say_end(output: Output, ended: Job, outcome: Outcome) -> None:
+    """Tell how a job ended, with its result if it has one."""
+    told: dict[str, Json] = {"job": ended.id, **msgspec.structs.asdict(outcome)}
+    if outcome.status == "finished":
+        told["result"] = ended.return_value()
+    text = f"{outcome.status}{f': {outcome.reason}' if outcome.reason else ''}"
+    output.record(told, f"{text}\t{_text(told['result'])}" if "result" in told else text)
+
+
+def row_of(found: Job) -> dict[str, Json]:
+    """A job in a line."""
+    outcome = found.outcome
+    return {
+        "id": found.id,
+        "queue": found.origin,
+        "status": _status(found),
+        "function": found.func_name,
+        "needs": list[Json](sorted(found.needs)),
+        "on_loss": found.on_loss if found.needs else "",
+        "enqueued": found.enqueued_at.isoformat(timespec="seconds") if found.enqueued_at else None,
+        "why": outcome.reason if outcome else "",
+    }
+
+
+def _status(found: Job) -> str:
+    status = found.get_status()
+    return status.value if status else "gone"
+
+
+def _description(found: Job) -> dict[str, Json]:
+    outcome = found.outcome
+    times = {"enqueued": found.enqueued_at, "started": found.started_at, "ended": found.ended_at}
+    return {
+        **row_of(found),
+        "args": list[Json](found.args),
+        "kwargs": dict[str, Json](found.kwargs),
+        **{name: time.isoformat() if time else None for name, time in times.items()},
+        "worker": found.worker_name,
+        "outcome": msgspec.structs.asdict(outcome) if outcome else None,
+        "result": found.return_value() if outcome and outcome.status == "finished" else None,
+    }
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,0 +1,119 @@
+"""``notify jobs``, ``queues``, ``enqueue`` and ``cancel``."""
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Annotated, Any, get_args
+
+import msgspec
+import typer
+
+from cli.job import row_of, say_end, wait_for
+from cli.options import AsJson, Namespace, Url, json_or_text, options
+from cli.worker import add_working_folder
+from workers import JobStatus, Queue, QueueInfo, find_jobs, preview_loss
+from workers import queues as all_queues
+from workers.definition import definition_of, load_jobs
+
+__all__ = ["cancel", "enqueue", "jobs", "queues"]
+
+JOB_COLUMNS = ("id", "queue", "status", "function", "needs", "on_loss", "enqueued", "why")
+QUEUE_COLUMNS = QueueInfo.__struct_fields__
+LOSS_COLUMNS = ("queue", "on_loss", "waiting", "running")
+
+Status = Annotated[str | None, typer.Option("--status", help=f"Only what is {', '.join(get_args(JobStatus))}.")]
+QueueName = Annotated[str | None, typer.Option("--queue", help="Only this queue.")]
+
+
+def queues(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """List the queues: jobs by where they are, and workers that listen."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-queues") as bus:
+        rows = [msgspec.structs.asdict(queue) for queue in all_queues(bus.redis)]
+        chosen.output.table(QUEUE_COLUMNS, rows, empty=f"no job was ever enqueued on {bus.redis.address}")
+
+
+def jobs(
+    context: typer.Context,
+    queue: QueueName = None,
+    status: Status = None,
+    needs: Annotated[str | None, typer.Option("--needs", help="Only what needs this service, and waits or runs.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At the most.")] = 100,
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, those that wait first, in the order of their turn."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-jobs") as bus:
+        found = find_jobs(bus.redis, queue=queue, status=status, needs=needs)
+        chosen.output.table(JOB_COLUMNS, [row_of(one) for one in islice(found, limit)], empty="there is no such job")
+        if next(found, None) is not None:
+            chosen.output.talk(f"and more: --limit shows more than {limit}")
+
+
+def enqueue(
+    context: typer.Context,
+    function: Annotated[str, typer.Argument(help="Dotted path of a function that @job marks.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="Its arguments: JSON, or else text.", show_default=False)] = None,
+    queue: Annotated[str | None, typer.Option("--queue", help="Another queue than that of its definition.")] = None,
+    needs: Annotated[list[str] | None, typer.Option("--needs", help="A service it needs; instead of those of its definition.")] = None,
+    on_loss: Annotated[str | None, typer.Option("--on-loss", help="What the loss of one does: cancel, drain or ignore.")] = None,
+    job_id: Annotated[str | None, typer.Option("--id", help="Its id; by default a random one.")] = None,
+    wait_s: Annotated[float | None, typer.Option("--wait", min=0, help="Wait for its end, so many seconds at most.")] = None,
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Enqueue a call, and print the job's id."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    marked = _function(function)
+    definition = definition_of(marked)
+    assert definition is not None  # noqa: S101  # load_jobs finds no other
+    given: dict[str, Any] = {"needs": needs, "on_loss": on_loss, "job_id": job_id}
+    with chosen.connect(name="notify-enqueue") as bus:
+        made = Queue(queue or definition.queue, connection=bus.redis).enqueue(
+            marked, *map(json_or_text, arguments or ()), **{name: value for name, value in given.items() if value is not None}
+        )
+        chosen.output.record({"job": made.id, "queue": made.origin}, made.id)
+        outcome = made.outcome
+        if outcome is not None and wait_s is None:
+            say_end(chosen.output, made, outcome)
+        if wait_s is not None:
+            wait_for(chosen.output, made, wait_s)
+
+
+def cancel(
+    context: typer.Context,
+    needs: Annotated[str, typer.Option("--needs", help="The service.")],
+    queue: QueueName = None,
+    reason: Annotated[str, typer.Option("--reason", help="Kept with their outcomes.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Cancel nothing: count them, by queue and policy.")] = False,
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel the waiting jobs that need a service."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-cancel") as bus:
+        stakes = [stake for stake in preview_loss(bus.redis, needs) if stake.queue == (queue or stake.queue)]
+        if dry_run:
+            rows = [msgspec.structs.asdict(stake) for stake in stakes]
+            chosen.output.table(LOSS_COLUMNS, rows, empty=f"no job needs {needs}")
+            return
+        for name in sorted({stake.queue for stake in stakes}):
+            count = Queue(name, connection=bus.redis).cancel(needs=needs, reason=reason)
+            chosen.output.record({"queue": name, "cancelled": count}, f"{name}\t{count} cancelled")
+        if not stakes:
+            chosen.output.talk(f"no job needs {needs}")
+
+
+def _function(path: str) -> Callable[..., Any]:
+    """The function that a path names, out of what its module marks."""
+    module, _, name = path.rpartition(".")
+    if not module:
+        raise typer.BadParameter(f"{path!r} is no dotted path: write module.function")
+    add_working_folder()
+    marked = load_jobs([module])
+    if path not in marked:
+        raise typer.BadParameter(f"{module} marks no job {name!r}; it marks {', '.join(sorted(marked))}")
+    return marked[path]

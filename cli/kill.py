@@ -1,0 +1,34 @@
+"""``notify kill``."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cli.options import AsJson, Namespace, Url, options
+from workers import preview_loss
+
+__all__ = ["kill"]
+
+COLUMNS = ("queue", "on_loss", "waiting", "running")
+
+
+def kill(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The service's name, as `notify services` shows it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Told with its end.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Kill nothing: show the jobs that need it, by queue and policy.")] = False,
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a service: it is withdrawn at once, jobs that need it are cancelled, its process is told."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-kill") as bus:
+        if dry_run:
+            bus.directory.lookup(name)
+            rows = [msgspec.structs.asdict(stake) for stake in preview_loss(bus.redis, name)]
+            chosen.output.table(COLUMNS, rows, empty=f"no job needs {name}")
+            return
+        event_id = bus.directory.kill(name, why=reason)
+        chosen.output.record({"service": name, "event": event_id}, f"{name} killed ({event_id})")

@@ -1,0 +1,128 @@
+"""``notify jobs``, ``queues``, ``enqueue``, ``cancel`` and ``job``."""
+
+from pathlib import Path
+
+import pytest
+
+import notify
+from tests.cli.conftest import Shell
+from workers import Job
+
+GREETINGS = """
+from workers import job
+
+@job("greetings", needs="greeter")
+def greet(name):
+    return f"hello {name}"
+
+@job("greetings")
+def add(a, b):
+    return a + b
+
+@job("greetings")
+def fail():
+    raise ValueError("no luck")
+"""
+
+
+@pytest.fixture
+def shop(shell: Shell) -> Shell:
+    """A shell in a folder with a module of jobs."""
+    (Path(shell.folder) / "greetings.py").write_text(GREETINGS)
+    return shell
+
+
+def _work(shop: Shell) -> None:
+    done = shop.run("worker", "greetings", "--import", "greetings", "--burst", "-n", "1")
+    assert done.code == 0, done.err
+
+
+def test_a_job_is_enqueued_worked_off_and_waited_for(shop: Shell, bus: notify.Bus) -> None:
+    done = shop.run("enqueue", "greetings.add", "1", "2")
+    assert (done.code, done.err) == (0, "")
+    job_id = done.out.strip()
+    assert shop.run("queues").out.startswith("greetings\t1\t0\t")
+    assert shop.run("jobs", "--queue", "greetings", "--json").records[0]["status"] == "queued"
+    assert "no worker listens" in shop.run("job", "explain", job_id).out
+    _work(shop)
+    assert shop.run("job", "wait", job_id).out == "finished\t3\n"
+    (record,) = shop.run("job", "show", job_id, "--json").records
+    assert {"id": job_id, "status": "finished", "args": [1, 2], "result": 3}.items() <= record.items()
+
+
+def test_arguments_are_json_or_else_text(shop: Shell, bus: notify.Bus) -> None:
+    job_id = shop.run("enqueue", "greetings.add", "[1]", "two", "--id", "mine").out.strip()
+    assert job_id == "mine"
+    assert list(Job.fetch("mine", connection=bus.redis).args) == [[1], "two"]
+
+
+def test_a_job_whose_service_is_gone_is_told_to_be_cancelled(shop: Shell) -> None:
+    done = shop.run("enqueue", "greetings.greet", "Ada")
+    assert (done.code, done.lines[1]) == (0, "cancelled: greeter was not there when it was enqueued")
+    waited = shop.run("enqueue", "greetings.greet", "Ada", "--wait", "5")
+    assert waited.code == 1
+
+
+def test_a_waiting_job_is_cancelled_and_tried_again(shop: Shell) -> None:
+    job_id = shop.run("enqueue", "greetings.add", "1", "2").out.strip()
+    assert shop.run("job", "cancel", job_id, "--reason", "not now").out == "cancelled: not now\n"
+    assert shop.run("jobs", "--status", "canceled", "--json").records[0]["why"] == "not now"
+    assert shop.run("job", "retry", job_id).code == 0
+    _work(shop)
+    assert shop.run("job", "wait", job_id, "--timeout", "5").code == 0
+    assert shop.run("job", "cancel", job_id).code == 1
+    assert shop.run("job", "retry", job_id).code == 1
+
+
+def test_waiting_for_a_job_that_fails_fails(shop: Shell) -> None:
+    job_id = shop.run("enqueue", "greetings.fail").out.strip()
+    assert "has not ended in 0.1 s" in shop.run("job", "wait", job_id, "--timeout", "0.1").err
+    _work(shop)
+    assert shop.run("job", "wait", job_id) == (1, "failed\n", "")
+
+
+def test_all_that_needs_a_service_is_counted_and_cancelled(shop: Shell, bus: notify.Bus) -> None:
+    with bus.service("greeter"):
+        for name in ("Ada", "Grace"):
+            shop.run("enqueue", "greetings.greet", name)
+        assert shop.run("cancel", "--needs", "greeter", "--dry-run").out == "greetings\tcancel\t2\t0\n"
+        assert len(shop.run("jobs", "--needs", "greeter").lines) == 2
+        assert shop.run("cancel", "--needs", "greeter", "--queue", "other").out == ""
+        assert shop.run("cancel", "--needs", "greeter").out == "greetings\t2 cancelled\n"
+    assert "no job needs greeter" in shop.run("cancel", "--needs", "greeter").err
+
+
+def test_more_jobs_than_the_limit_are_told_of(shop: Shell) -> None:
+    for _ in range(3):
+        shop.run("enqueue", "greetings.add", "1", "2")
+    done = shop.run("jobs", "--limit", "2")
+    assert len(done.lines) == 2
+    assert "--limit shows more than 2" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["enqueue"], 2),
+        (["enqueue", "greetings"], 2),
+        (["enqueue", "greetings.nope"], 2),
+        (["enqueue", "nowhere.nope"], 2),
+        (["enqueue", "greetings.add", "--on-loss", "nope", "--needs", "x"], 2),
+        (["enqueue", "greetings.add", "--needs", "two words"], 2),
+        (["jobs", "--status", "nope"], 2),
+        (["jobs", "--queue", "nope"], 1),
+        (["cancel"], 2),
+        (["job"], 2),
+        (["job", "show"], 2),
+        (["job", "show", "nope"], 1),
+        (["job", "explain", "nope"], 1),
+        (["job", "cancel", "nope"], 1),
+        (["job", "retry", "nope"], 1),
+        (["job", "wait", "nope"], 1),
+    ],
+)
+def test_what_is_wrong_is_told_and_nothing_is_enqueued(shop: Shell, bus: notify.Bus, arguments: list[str], code: int) -> None:
+    done = shop.run(*arguments)
+    assert (done.code, done.out if code == 1 else "") == (code, "")
+    assert "Traceback" not in done.err
+    assert not bus.redis.keys("rq:job:*")

@@ -1,0 +1,160 @@
+"""Several services in one process: until a signal, and out in two phases."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+import notify
+from notify.testing import wait_until
+
+
+class Idle(notify.Program):
+    name = "idle"
+
+
+class Ending(notify.Program):
+    name = "ending"
+
+    def run(self):
+        return
+
+
+class Failing(notify.Program):
+    name = "failing"
+
+    def run(self):
+        raise ValueError("no luck")
+
+
+class Holding(notify.Program):
+    """Suspends its shutdown for ever."""
+
+    name = "holding"
+
+    def pending(self):
+        self.service.suspend()
+        super().pending()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_N2_a_signal_is_told_to_all_held_up_by_one_and_then_arrives(bus, server, start, signum):
+    process = start("dispatcher", server.url, 10, "first", "second")
+    assert process.told() == "ready"
+    assert {service.name for service in bus.directory} == {"first", "second"}
+    os.kill(process.pid, signum)
+    assert [process.told(), process.told()] == [["second", "pending"], ["first", "pending"]]
+    with bus.subscribe("first_status") as status:
+        assert "first" in bus.directory, "it has work in hand"
+        assert "second" in bus.directory, "and so none of them has arrived"
+        process.go()
+        assert status.get(5).contents == "finished"
+        assert status.get(5).contents.message == "first withdrawn"
+    assert process.rest() == [["second", "arrived"], ["first", "arrived"], "done"]
+    assert process.end() == 0
+    assert list(bus.directory) == []
+
+
+def test_N2_the_twin_that_waits_for_nobody_leaves_with_work_in_hand(bus, server, start):
+    process = start("dispatcher", server.url, 0.001, "hasty")
+    process.told()
+    with bus.subscribe("hasty_status") as status:
+        os.kill(process.pid, signal.SIGTERM)
+        assert status.get(5).contents.message == "hasty withdrawn"
+
+
+def test_N2_a_second_signal_does_not_wait(server, bus, start):
+    process = start("dispatcher", server.url, 60, "first")
+    process.told()
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.told() == ["first", "pending"]
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.told() == ["first", "arrived"]
+    process.go()
+    wait_until(lambda: not list(bus.directory))
+
+
+def test_N2_what_holds_a_shutdown_up_too_long_is_cut_short_and_logged(bus, caplog):
+    dispatcher = notify.Dispatcher(Holding(bus), drain_s=0.05)
+    threading.Timer(0.05, dispatcher.shutdown).start()
+    dispatcher.run()
+    assert "holding is cut short: it was not done in time" in caplog.text
+    assert list(bus.directory) == []
+
+
+def test_it_ends_when_all_its_programs_have_ended(bus):
+    notify.Dispatcher(Ending(bus), Ending(bus, name="another")).run()
+    assert list(bus.directory) == []
+
+
+def test_a_program_that_fails_ends_the_others_loudly(bus, caplog):
+    idle = Idle(bus)
+    with pytest.raises(ValueError, match="no luck"):
+        notify.Dispatcher(idle, Failing(bus)).run()
+    assert idle.stopping.is_set()
+    assert "'failing' ended with an error" in caplog.text
+    assert list(bus.directory) == []
+
+
+def test_a_program_whose_service_is_killed_ends(bus):
+    program = Idle(bus, ttl_s=0.3)
+    dispatcher = notify.Dispatcher(program)
+    dispatcher.timers.after(0.05, lambda: bus.directory.kill("idle", why="enough"))
+    dispatcher.run()
+    with pytest.raises(notify.ServiceKilledError, match="enough"):
+        program.service.check()
+
+
+def test_what_cannot_be_registered_takes_those_before_it_along(bus):
+    with bus.service("idle"), bus.service("taken"):
+
+        class Exclusive(notify.Program):
+            name = "taken"
+
+            def __enter__(self):
+                raise notify.ServiceNameTakenError("taken")
+
+        with pytest.raises(notify.ServiceNameTakenError):
+            notify.Dispatcher(Idle(bus), Exclusive(bus)).run()
+        assert {service.name for service in bus.directory} == {"idle", "taken"}
+
+
+def test_it_runs_once(bus):
+    dispatcher = notify.Dispatcher(Ending(bus))
+    dispatcher.run()
+    with pytest.raises(notify.ClosedError):
+        dispatcher.run()
+
+
+def test_it_leaves_the_signals_as_it_found_them(bus):
+    before = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+    notify.Dispatcher(Ending(bus)).run()
+    assert [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_in_another_thread_it_runs_without_signals_until_it_is_told(bus):
+    dispatcher = notify.Dispatcher(Idle(bus))
+    thread = threading.Thread(target=dispatcher.run)
+    thread.start()
+    wait_until(lambda: "idle" in bus.directory)
+    dispatcher.shutdown()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_N1_the_same_program_runs_in_one_process_and_in_several(bus, another_bus, start, server):
+    """Only the connection differs: two buses here, a process of its own there."""
+    far = start("dispatcher", server.url, 1, "far")
+    far.told()
+    with Idle(bus, name="near"), Idle(another_bus, name="nearer"):
+        assert {service.name for service in bus.directory} == {"far", "near", "nearer"}
+    far.go()
+    os.kill(far.pid, signal.SIGTERM)
+    far.rest()
+
+
+@pytest.mark.parametrize("drain_s", [0, -1, float("nan"), "1"])
+def test_the_time_to_drain_is_above_nothing(bus, drain_s):
+    with pytest.raises(notify.SettingsError, match="drain_s"):
+        notify.Dispatcher(Idle(bus), drain_s=drain_s)

@@ -1,0 +1,96 @@
+"""Reports about subjects, and who made them."""
+
+import threading
+
+import pytest
+
+import notify
+
+
+@pytest.fixture
+def hear(bus):
+    """Collect the reports about a subject, from all services unless one is named."""
+    with bus.manager() as manager:
+
+        def listen(client: str = "client", **what: str) -> "Heard":
+            heard = Heard()
+            manager.subscribe_reports(client, heard.append, **what)
+            return heard
+
+        yield listen
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.reports: list[notify.Report] = []
+        self._came = threading.Condition()
+
+    def append(self, report: notify.Report) -> None:
+        with self._came:
+            self.reports.append(report)
+            self._came.notify_all()
+
+    def first(self, count: int) -> list[notify.Report]:
+        with self._came:
+            assert self._came.wait_for(lambda: len(self.reports) >= count, 5), self.reports
+            return self.reports[:count]
+
+
+def test_N3_a_report_says_who_made_it_about_what_and_when(bus, hear):
+    heard = hear()
+    with bus.service("clock") as clock:
+        clock.report("Tue Nov  7 13:08:21 2017", subject="system.ctime")
+        clock.report(1510060101.5, subject="system.time")
+        first, second = heard.first(2)
+        assert (first.service, first.subject, first.contents) == ("clock", "system.ctime", "Tue Nov  7 13:08:21 2017")
+        assert (second.service, second.subject, second.contents) == ("clock", "system.time", 1510060101.5)
+        assert first.incarnation == second.incarnation == clock.incarnation
+        assert first.time.tzinfo is not None
+
+
+def test_N3_two_publishers_of_one_name_are_told_apart(bus, hear):
+    heard = hear(subject="state")
+    incarnations = []
+    for _ in range(2):
+        with bus.service("clock") as clock:
+            clock.report("up", subject="state")
+            incarnations.append(clock.incarnation)
+    assert [report.incarnation for report in heard.first(2)] == incarnations
+
+
+def test_N3_a_service_and_a_subject_with_dots_are_not_confused(bus, hear):
+    heard = hear()
+    with bus.service("a.b") as one, bus.service("a") as other:
+        one.report(1, subject="c")
+        other.report(2, subject="b.c")
+        assert [(report.service, report.subject) for report in heard.first(2)] == [("a.b", "c"), ("a", "b.c")]
+
+
+def test_N11_a_subject_can_be_a_pattern_and_what_is_no_report_is_left_out(bus, hear):
+    heard = hear(service="clock", subject="system.*")
+    with bus.service("clock") as clock, bus.service("other") as other:
+        clock.report(1, subject="system")
+        other.report(2, subject="system.time")
+        bus.publish("clock.system.x", 3)
+        clock.report(4, subject="system.time")
+        assert [report.contents for report in heard.first(1)] == [4]
+
+
+def test_N10_the_last_report_about_a_subject_is_kept_for_who_comes_later(bus, hear):
+    with bus.service("clock") as clock:
+        clock.report("first", subject="state", retain_s=-1)
+        clock.report("last", subject="state", retain_s=60)
+        assert [report.contents for report in hear().first(1)] == ["last"]
+
+
+def test_an_error_can_be_reported(bus, hear):
+    heard = hear()
+    with bus.service("clock") as clock:
+        clock.report(ValueError("too late"), subject="alarm")
+        assert heard.first(1)[0].contents == notify.Failure("ValueError", "too late")
+
+
+@pytest.mark.parametrize("subject", ["", "system.*", 7])
+def test_a_subject_is_text_that_is_no_pattern(bus, subject):
+    with bus.service("clock") as clock, pytest.raises(notify.InvalidTopicError):
+        clock.report(1, subject=subject)

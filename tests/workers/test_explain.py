@@ -1,0 +1,48 @@
+"""Why a job is where it is."""
+
+import pytest
+
+import notify
+from tests.workers.sample_jobs import add, hold
+from workers import Job, JobNotFoundError, Queue, explain
+
+
+def test_a_waiting_job_says_its_place_and_who_listens(bus: notify.Bus, queue: Queue) -> None:
+    queue.enqueue(add)
+    second = queue.enqueue(add)
+    told = explain(bus, second)
+    assert f"Job {second.id} calls tests.workers.sample_jobs.add on queue 'work'" in told
+    assert "no worker listens to its queue: start one with notify worker work" in told
+
+
+def test_its_place_counts_from_the_front(bus: notify.Bus, queue: Queue, start_workers, effects) -> None:
+    start_workers()
+    running = queue.enqueue(hold, "gate")
+    effects.wait_for("gate:begun")
+    queue.enqueue(add)
+    assert "It is number 2 in the queue; one worker listens." in explain(bus, queue.enqueue(add))
+    assert "It runs on worker" in explain(bus, Job.fetch(running.id, connection=bus.redis))
+    assert "It waits for the jobs that it depends on" in explain(bus, queue.enqueue(add, depends_on=running))
+    effects.let_go("gate")
+    running.wait(10)
+    assert "It is finished after it ran" in explain(bus, Job.fetch(running.id, connection=bus.redis))
+
+
+def test_a_job_says_what_it_needs_and_what_a_loss_would_do(bus: notify.Bus, queue: Queue) -> None:
+    with bus.service("svc"):
+        assert "It needs svc (alive); it is cancelled, or stopped" in explain(bus, queue.enqueue(add, needs="svc"))
+        assert "once it runs it may finish" in explain(bus, queue.enqueue(add, needs="svc", on_loss="drain"))
+        assert "does nothing" in explain(bus, queue.enqueue(add, needs="svc", on_loss="ignore"))
+    queue.empty()
+
+
+def test_a_cancelled_job_says_why(bus: notify.Bus, queue: Queue) -> None:
+    told = explain(bus, queue.enqueue(add, needs="svc"))
+    assert "It is cancelled: svc was not there when it was enqueued. It needed svc (gone)." in told
+
+
+def test_a_job_that_is_gone_is_an_error(bus: notify.Bus, queue: Queue) -> None:
+    job = queue.enqueue(add)
+    job.delete()
+    with pytest.raises(JobNotFoundError):
+        explain(bus, job)

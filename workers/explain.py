@@ -1,0 +1,80 @@
+"""Why a job is where it is, in words."""
+
+from datetime import datetime
+from typing import Any
+
+from rq.job import JobStatus
+
+from notify.bus import Bus
+from workers import rq_keys
+from workers.jobs import Job, Outcome
+
+__all__ = ["explain"]
+
+
+def explain(bus: Bus, job: Job) -> str:
+    """Return one paragraph: what the job is, where it stands and why, and what would change that.
+
+    Args:
+        bus: the bus it is on.
+        job: the job; its state is read anew.
+
+    Raises:
+        JobNotFoundError: it is gone, its time to live is over.
+    """
+    outcome = job.outcome
+    status = job.get_status()
+    sentences = [_what(job), _ended(job, outcome) if outcome is not None else _standing(bus, job, status)]
+    if job.needs:
+        sentences.append(_needs(bus, job, ended=outcome is not None))
+    return " ".join(sentences)
+
+
+def _what(job: Job) -> str:
+    return f"Job {job.id} calls {job.func_name} on queue {job.origin!r}, enqueued {_time(job.enqueued_at or job.created_at)}."
+
+
+def _ended(job: Job, outcome: Outcome) -> str:
+    ran = f" after it ran {_seconds(job)}" if job.started_at and job.ended_at else ""
+    why = f": {outcome.reason}" if outcome.reason else ""
+    return f"It is {outcome.status}{ran}{why}."
+
+
+def _standing(bus: Bus, job: Job, status: JobStatus | None) -> str:
+    if status == JobStatus.STARTED:
+        return f"It runs on worker {job.worker_name} since {_time(job.started_at)}."
+    if status == JobStatus.DEFERRED:
+        return f"It waits for the jobs that it depends on: {', '.join(job._dependency_ids)}."
+    if status == JobStatus.SCHEDULED:
+        return "It waits for its time; a scheduler puts it on the queue then."
+    with bus.redis.translating(f"explaining job {job.id}"):
+        place: Any = bus.redis.lpos(rq_keys.queue(job.origin), job.id)
+        workers: Any = bus.redis.scard(rq_keys.workers(job.origin))
+    listening = f"{workers} workers listen" if workers != 1 else "one worker listens"
+    if not workers:
+        return f"It waits, and no worker listens to its queue: start one with notify worker {job.origin}."
+    if place is None:
+        return f"A worker has just taken it ({listening})."
+    return f"It is number {place + 1} in the queue; {listening}."
+
+
+def _needs(bus: Bus, job: Job, *, ended: bool) -> str:
+    there = {name: name in bus.directory for name in sorted(job.needs)}
+    listed = ", ".join(f"{name} ({'alive' if alive else 'gone'})" for name, alive in there.items())
+    if ended:
+        return f"It needed {listed}."
+    rule = {
+        "cancel": "it is cancelled, or stopped, when one of them is withdrawn",
+        "drain": "it is cancelled while it waits when one of them is withdrawn; once it runs it may finish",
+        "ignore": "their loss does nothing to it",
+    }[job.on_loss]
+    return f"It needs {listed}; {rule}."
+
+
+def _seconds(job: Job) -> str:
+    assert job.started_at is not None and job.ended_at is not None  # noqa: S101  # who calls has looked
+    return f"{(job.ended_at - job.started_at).total_seconds():.3g} s"
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment is not None else "at an unknown time"

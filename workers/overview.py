@@ -1,0 +1,129 @@
+"""What is in the queues: each queue in numbers, and the jobs in it, wherever RQ keeps them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from itertools import islice
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+import msgspec
+import redis
+
+from notify.connection import Client
+from notify.keys import Keys
+from workers import rq_keys
+from workers.errors import JobDefinitionError, JobError, QueueNotFoundError
+from workers.jobs import Job
+
+__all__ = ["JobStatus", "QueueInfo", "find_jobs", "queues"]
+
+CHUNK: Final = 100
+
+JobStatus: TypeAlias = Literal["queued", "started", "deferred", "scheduled", "finished", "failed", "canceled"]
+"""Where a job can be, in RQ's words; a stopped one is kept among the failed."""
+
+REGISTRIES: Final[dict[str, Callable[[str], str]]] = {
+    "started": rq_keys.started,
+    "deferred": rq_keys.deferred,
+    "scheduled": rq_keys.scheduled,
+    "finished": rq_keys.finished,
+    "failed": rq_keys.failed,
+    "canceled": rq_keys.canceled,
+}
+
+
+class QueueInfo(msgspec.Struct, frozen=True):
+    """A queue in numbers: jobs by where they are, and workers that listen to it."""
+
+    queue: str
+    queued: int
+    started: int
+    deferred: int
+    scheduled: int
+    finished: int
+    failed: int
+    canceled: int
+    workers: int
+
+
+def queues(connection: redis.Redis) -> list[QueueInfo]:
+    """Describe every queue that jobs were put on, sorted by name."""
+    client = Client.of(connection)
+    with client.translating("counting jobs"):
+        names = _names(client)
+        with client.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.llen(rq_keys.queue(name))
+                for registry in REGISTRIES.values():
+                    pipe.zcard(registry(name))
+                pipe.scard(rq_keys.workers(name))
+            numbers = pipe.execute()
+    width = len(REGISTRIES) + 2
+    return [QueueInfo(name, *numbers[at : at + width]) for at, name in zip(range(0, len(numbers), width), names, strict=True)]
+
+
+def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str | None = None, needs: str | None = None) -> Iterator[Job]:
+    """Yield jobs, those that wait first, in the order of their turn; each as it is when it is reached.
+
+    Args:
+        connection: ``bus.redis``, or any ``redis.Redis``, which is taken to use the default namespace.
+        queue: only those of this queue.
+        status: only those that are there: one of `JobStatus`.
+        needs: only those that need this service, and wait or run.
+
+    Raises:
+        QueueNotFoundError: no job was ever put on that queue.
+        JobDefinitionError: there is no such status.
+    """
+    if status is not None and status not in get_args(JobStatus):
+        raise JobDefinitionError(f"status is {status!r}: choose one of {', '.join(get_args(JobStatus))}")
+    client = Client.of(connection)
+    with client.translating("looking for jobs"):
+        names = _names(client)
+        if queue is not None and queue not in names:
+            raise QueueNotFoundError(f"no queue {queue!r} at {client.address}; there are {', '.join(names) or 'none'}")
+        ids = _ids(client, [queue] if queue is not None else names, status, needs)
+        while chunk := list(islice(ids, CHUNK)):
+            yield from (found for found in _fetch(client, chunk) if _fits(found, queue, needs))
+
+
+def _names(client: Client) -> list[str]:
+    keys: Any = client.smembers(rq_keys.QUEUES)
+    return sorted(rq_keys.queue_name(key.decode()) for key in keys)
+
+
+def _ids(client: Client, names: list[str], status: str | None, needs: str | None) -> Iterator[str]:
+    if needs is not None and status != "started":
+        yield from (job_id.decode() for job_id, _ in client.zscan_iter(Keys(client.settings.namespace).needs(needs), count=CHUNK))
+    for name in names:
+        if needs is None and status in (None, "queued"):
+            yield from _pages(partial(client.lrange, rq_keys.queue(name)))
+        for kept, registry in REGISTRIES.items():
+            if kept == (status or kept) and (needs is None or kept == "started"):
+                pages = _pages(partial(client.zrange, registry(name)))
+                yield from (member.partition(":")[0] for member in pages)
+
+
+def _pages(read: Callable[[int, int], Any]) -> Iterator[str]:
+    start = 0
+    while page := read(start, start + CHUNK - 1):
+        yield from (member.decode() for member in page)
+        start += CHUNK
+
+
+def _fetch(client: Client, job_ids: list[str]) -> Iterator[Job]:
+    """The jobs that are still there, and can be read; one round trip."""
+    with client.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.hgetall(rq_keys.job(job_id))
+        rows = pipe.execute()
+    for job_id, row in zip(job_ids, rows, strict=True):
+        found = Job(job_id, connection=client)
+        with suppress(JobError):
+            if row:
+                found.restore(row)
+                yield found
+
+
+def _fits(found: Job, queue: str | None, needs: str | None) -> bool:
+    return (queue is None or found.origin == queue) and (needs is None or needs in found.needs)

@@ -1,0 +1,83 @@
+"""What the loss of a service would do, before it happens."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+import redis
+
+from notify.connection import Client
+from notify.keys import Keys
+from workers import rq_keys
+
+__all__ = ["Stake", "preview_loss"]
+
+CHUNK: Final = 1_000
+
+
+class Stake(msgspec.Struct, frozen=True):
+    """Jobs of one queue and one policy that need a service.
+
+    Args:
+        queue: their queue.
+        on_loss: what the loss does to them: ``cancel``, ``drain`` or ``ignore``.
+        waiting: how many wait for their turn.
+        running: how many run now.
+    """
+
+    queue: str
+    on_loss: str
+    waiting: int
+    running: int
+
+
+def preview_loss(connection: redis.Redis, service: str) -> list[Stake]:
+    """Count the jobs that need a service, queue by queue and policy by policy. Nothing is changed.
+
+    Args:
+        connection: ``bus.redis``, or any ``redis.Redis``, which is taken to use the default namespace.
+        service: the service's name.
+
+    Returns:
+        Sorted by queue and policy; counted while everything goes on, so a job that starts meanwhile may count twice.
+    """
+    client = Client.of(connection)
+    waiting: Counter[tuple[str, str]] = Counter()
+    running: Counter[tuple[str, str]] = Counter()
+    with client.translating(f"looking for jobs that need {service!r}"):
+        for job_ids in _chunks(_waiting(client, service)):
+            waiting.update((queue, policy) for status, queue, policy, _ in _described(client, job_ids) if status != "started")
+        for job_ids in _chunks(_running(client)):
+            found = (row for row in _described(client, job_ids) if row[0] == "started" and service in row[3])
+            running.update((queue, policy) for _, queue, policy, _ in found)
+    return [Stake(queue, policy, waiting[queue, policy], running[queue, policy]) for queue, policy in sorted({*waiting, *running})]
+
+
+def _waiting(client: Client, service: str) -> Iterator[str]:
+    for job_id, _ in client.zscan_iter(Keys(client.settings.namespace).needs(service), count=CHUNK):
+        yield job_id.decode()
+
+
+def _running(client: Client) -> Iterator[str]:
+    queues: Any = client.smembers(rq_keys.QUEUES)
+    for queue in queues:
+        members: Any = client.zrange(rq_keys.started(rq_keys.queue_name(queue.decode())), 0, -1)
+        yield from (member.decode().partition(":")[0] for member in members)
+
+
+def _described(client: Client, job_ids: list[str]) -> Iterator[tuple[str, str, str, Any]]:
+    """Status, queue, policy and needs of each job that is still there."""
+    with client.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.hmget(rq_keys.job(job_id), "status", "origin", "on_loss", "needs")
+        rows = pipe.execute()
+    for status, origin, on_loss, needs in rows:
+        if status and origin:
+            yield status.decode(), origin.decode(), on_loss.decode() if on_loss else "cancel", msgspec.json.decode(needs) if needs else {}
+
+
+def _chunks(job_ids: Iterator[str]) -> Iterator[list[str]]:
+    while chunk := list(islice(job_ids, CHUNK)):
+        yield chunk
