@@ -4,8 +4,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypeAlias
 
 from notify.directory_scripts import Beat, DirectoryScripts
 from notify.errors import ServerError, ServiceNameTakenError
@@ -21,19 +21,17 @@ RETRY_S: Final = 0.5
 log = logging.getLogger(__name__)
 
 
+Lost: TypeAlias = Callable[[str], bool]
+"""Is called when the directory does not know a service (any more), with the reason that `DirectoryScripts.beat` gives. It
+returns whether the service lives on and has a heartbeat."""
+
+
 class Beating(Protocol):
-    """What has a heartbeat: a `Service`."""
+    """What has a heartbeat: a `Registration`."""
 
     @property
     def beat(self) -> Beat:
         """Its heartbeat, as the directory knows it now."""
-
-    def lost(self, answer: str) -> bool:
-        """Deal with a directory that does not know it (any more), for the reason that `DirectoryScripts.beat` gives.
-
-        Returns:
-            Whether it lives on and has a heartbeat.
-        """
 
 
 class Heart:
@@ -45,12 +43,14 @@ class Heart:
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = DirectoryScripts(scripts.client)
         self._due: dict[Beating, float] = {}
+        self._lost: dict[Beating, Lost] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def join(self, service: Beating) -> None:
-        """Beat for a service that has just registered."""
+    def join(self, service: Beating, lost: Lost) -> None:
+        """Beat for a service that has just registered; ``lost`` is called, in the heart's thread, when the directory has lost it."""
         with self._changed:
+            self._lost[service] = lost
             self._due[service] = time.monotonic() + _interval_s(service) * _jitter()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="notify-heart", daemon=True)
@@ -60,7 +60,7 @@ class Heart:
     def leave(self, service: Beating) -> None:
         """Beat for it no longer. The thread ends with its last service."""
         with self._changed:
-            self._due.pop(service, None)
+            self._forget(service)
             self._changed.notify_all()
             ending = self._thread
             if ending is not None and ending is not threading.current_thread():
@@ -86,15 +86,15 @@ class Heart:
             now = time.monotonic()
             for service, pause_s in pauses_s.items():
                 if pause_s is None:
-                    self._due.pop(service, None)
+                    self._forget(service)
                 elif service in self._due:  # it may have left meanwhile
                     self._due[service] = now + pause_s
 
     def _deal_with(self, service: Beating, answer: str, factor: float) -> float | None:
         """Seconds until its next heartbeat; ``None`` if it has none any more."""
-        pause_s = _interval_s(service) * factor
+        pause_s, lost = _interval_s(service) * factor, self._lost.get(service)
         try:
-            return pause_s if answer == "alive" or service.lost(answer) else None
+            return pause_s if answer == "alive" or (lost is not None and lost(answer)) else None
         except ServiceNameTakenError as exc:
             log.warning("%r cannot come back yet: %s", service.beat.name, exc)
         except ServerError as exc:
@@ -103,6 +103,10 @@ class Heart:
         except Exception:  # one service must not stop the heart of the others
             log.exception("%r was %s and failed to deal with it", service.beat.name, answer)
         return pause_s
+
+    def _forget(self, service: Beating) -> None:
+        self._due.pop(service, None)
+        self._lost.pop(service, None)
 
     def _run(self) -> None:
         while services := self._next_turn():

@@ -3,9 +3,10 @@
 Any number of monitors may sweep at once: each step checks again, in the server and by its clock, and only the first one
 through does it. They share the work: one looks in time for the next deadline, the others stand by for its death.
 
-Silence is not always death. When nobody swept for a while the server was away, and no heartbeat could reach it; when very
-many are suspected at once, the network is rather broken. In both cases a *grace* begins: every service has a full ttl from
-that moment. A service that is suspected again and again is counted (``ServiceInfo.flaps``), and told once in ten ttls.
+Silence is not always death. When nobody swept for a while the server was away, and no heartbeat could reach it: every service
+gets a *grace*, a full ttl from the first sweep on. When very many are suspected at once the network is rather broken: an alarm
+is raised, and a *brake* holds all withdrawals by silence for a ttl, once until the alarm is over. A service that is suspected
+again and again is counted (``ServiceInfo.flaps``), and told once in ten ttls.
 """
 
 import logging

@@ -7,7 +7,6 @@ from collections.abc import Collection, Set
 from contextlib import suppress
 
 from notify.directory import Directory, ServiceInfo
-from notify.directory_scripts import Beat
 from notify.errors import ClosedError, ServerError, ServiceKilledError, ServiceWithdrawnError
 from notify.event import Event, Failure
 from notify.heartbeat import Heart
@@ -101,11 +100,6 @@ class Service:
         return self._registration.groups
 
     @property
-    def beat(self) -> Beat:
-        """Its heartbeat, for the heart."""
-        return self._registration.beat
-
-    @property
     def status_topic(self) -> str:
         """The topic it reports on."""
         return self._scripts.keys.status_topic(self.name)
@@ -135,7 +129,7 @@ class Service:
             raise ClosedError(f"the service {self.name!r} was opened or ended before: make a new one")
         self._registration.register()
         self._opened = True
-        self._heart.join(self)
+        self._heart.join(self._registration, self._lost)
         if self._serving is not None:
             self._serving.open()
         return self
@@ -145,7 +139,7 @@ class Service:
         if self._serving is not None:
             self._serving.close()
         self._finish("withdrawn", "", ServiceWithdrawnError(f"the service {self.name!r} is closed"))
-        self._heart.leave(self)
+        self._heart.leave(self._registration)
 
     def join(self, group: str) -> None:
         """Be in a group from now on: also as the incarnation that follows, should the directory lose this one.
@@ -237,8 +231,8 @@ class Service:
     def _identity(self) -> tuple[str, int]:
         return self.name, self.incarnation
 
-    def lost(self, answer: str) -> bool:
-        """For the heart: end, if it was killed from outside, else register anew. Returns whether it lives on."""
+    def _lost(self, answer: str) -> bool:
+        """Called by the heart: end, if it was killed from outside, else register anew. Returns whether it lives on."""
         if answer == "killed":
             end = self._directory.last_end(self.name)
             with self._changing:

@@ -90,6 +90,18 @@ def test_L11_a_look_by_capability_asks_for_those_who_have_it_and_for_nobody_else
     bus.redis.flushall()
 
 
+def test_L11_the_first_of_many_is_found_without_reading_the_others(bus):
+    for number in range(50):
+        _register_silent(bus, f"s{number}", provides=("store",), groups=("all",))
+    asked = commands_during(bus.redis, lambda: bus.directory.find(provides="store"))
+    assert (len(asked), "service:s0" in asked[1]) == (2, True)
+    assert len(commands_during(bus.redis, lambda: bus.directory.find(group="all"))) == 2
+    assert [s.name for s in bus.directory.find_all(provides="store", group="all")] == [f"s{number}" for number in range(50)]
+    asked = commands_during(bus.redis, lambda: bus.directory.find(lambda s: s.name == "s49", provides="store"))
+    assert len([command for command in asked if command.startswith("ZRANGE")]) == 3  # one, ten, and then a hundred at once
+    bus.redis.flushall()
+
+
 def _register_silent(
     bus: notify.Bus, name: str, *, ttl_ms: int = 60_000, provides: tuple[str, ...] = (), groups: tuple[str, ...] = ()
 ) -> int:

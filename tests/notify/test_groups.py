@@ -133,7 +133,8 @@ def test_N4_a_group_is_watched_those_in_it_first_then_who_joins_comes_leaves_and
         with bus.service("c", groups={"sensors"}) as c:
             a.leave("sensors")
             a.leave("sensors")
-            b.leave("another")
+            c.join("another")
+            c.leave("another")
         a.join("sensors")
         told = [changes.get(5) for _ in range(6)]
         assert changes.get(0.05) is None

@@ -79,16 +79,16 @@ def test_the_twin_a_killed_process_that_nobody_sweeps_is_offered_for_ever(bus, s
 @pytest.mark.parametrize("ahead_s", [3600, -3600])
 def test_a_client_s_clock_that_is_an_hour_wrong_has_no_effect(bus, server, start, ahead_s):
     """Experiment 19: heartbeats, sweeps and withdrawals go by the server's clock."""
-    ttl_s = 0.6
+    ttl_s = 1.2
     with bus.service("right", ttl_s=ttl_s) as right, bus.directory.watch() as changes:
         assert changes.get(5) == Available("right", right.incarnation)
         process = start("skewed_service", server.url, "wrong", ttl_s, ahead_s)  # it sweeps as well
         incarnation = process.told()["incarnation"]
         assert changes.get(5) == Available("wrong", incarnation)
         registered_ms = server_ms(bus.redis)
-        wait_until(lambda: server_ms(bus.redis) > registered_ms + 3 * ttl_s * 1000)
+        wait_until(lambda: server_ms(bus.redis) > registered_ms + 2 * ttl_s * 1000)
         for name in ("right", "wrong"):
-            assert abs(server_ms(bus.redis) - _last_beat_ms(bus, name)) < ttl_s * 1000
+            assert registered_ms < _last_beat_ms(bus, name) <= server_ms(bus.redis)
         assert changes.get(0) is None
         process.kill()
         last_beat_ms = _last_beat_ms(bus, "wrong")
@@ -127,7 +127,7 @@ def test_P7_all_services_of_a_process_beat_in_one_round_trip_and_by_one_thread(b
         manager = stack.enter_context(bus.manager())
         before = [_last_beat_ms(bus, service.name) for service in services]
         wait_until(lambda: server_ms(bus.redis) > max(before))
-        commands = commands_during(bus.redis, lambda: services[0]._heart.turn(services))
+        commands = commands_during(bus.redis, lambda: services[0]._heart.turn([service._registration for service in services]))
         assert len([command for command in commands if "s49" in command]) == 1
         assert all(_last_beat_ms(bus, service.name) > max(before) for service in services)
         assert len([thread for thread in threading.enumerate() if thread.name == "notify-heart"]) == 1
@@ -154,9 +154,25 @@ def test_who_leaves_and_who_stays_in_a_heart_does_not_disturb_the_others(bus):
         assert stays.incarnation == bus.directory.lookup("stays").incarnation
 
 
+def test_one_who_leaves_in_the_middle_of_a_turn_has_no_further_heartbeat(bus, monkeypatch):
+    with bus.service("s", ttl_s=3600) as service:
+        heart = service._heart
+        send = heart._scripts.beat
+
+        def send_and_leave(beats: list[Beat]) -> list[str]:
+            answers = send(beats)
+            heart.leave(service._registration)
+            return answers
+
+        monkeypatch.setattr(heart._scripts, "beat", send_and_leave)
+        heart.turn([service._registration])
+        assert not heart._due
+
+
 def test_one_service_that_cannot_come_back_does_not_stop_the_heart_of_the_others(bus, monkeypatch, caplog):
-    with bus.service("good", ttl_s=0.3), bus.service("bad", ttl_s=0.3) as bad:
-        monkeypatch.setattr(bad, "lost", lambda answer: 1 / 0)
+    bad = bus.service("bad", ttl_s=0.3)
+    monkeypatch.setattr(bad, "_lost", lambda answer: 1 / 0)
+    with bus.service("good", ttl_s=0.3), bad:
         bus.directory.withdraw("bad", bad.incarnation, reason="expired")
         wait_until(lambda: "'bad' was expired and failed to deal with it" in caplog.text)
         last_ms = _last_beat_ms(bus, "good")
