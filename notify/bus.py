@@ -1,6 +1,5 @@
 """The bus: events, directory, services and state behind one thin face."""
 
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -10,23 +9,21 @@ from typing import Any, Final
 import msgspec
 
 from notify.background import BackgroundPublisher, WhenFull
-from notify.caller import Caller
 from notify.connection import Client
 from notify.demand import Demand
 from notify.description import check_name
 from notify.directory import Directory
 from notify.embedded import EmbeddedServer
-from notify.errors import ClosedError, ContentsError, ServerUnreachableError
-from notify.event import Event, Failure, Gap
-from notify.heartbeat import Heart
+from notify.engine import Engine
+from notify.errors import ClosedError, ServerUnreachableError
+from notify.event import Event, Gap
 from notify.keys import Keys
-from notify.link import Link, LinkHandler
+from notify.link import LinkHandler
 from notify.listener import QueuedListener
 from notify.listener import WhenFull as ListenerFull
 from notify.manager import NotificationManager
 from notify.message import Message, Messages, message_topic
-from notify.monitor import Monitor
-from notify.publisher import Publisher, publish, publish_unlogged
+from notify.publisher import Contents, Publisher, event_from, publish, publish_unlogged
 from notify.request import Target
 from notify.scripts import Scripts
 from notify.service import Service
@@ -53,11 +50,7 @@ class Bus:
         self._client = client
         self._scripts = Scripts(client)
         self._embedded = embedded
-        self._monitor: Monitor | None = None
-        self._heart = Heart(self._scripts)
-        self._starting = threading.Lock()
-        self._link: Link | None = None
-        self._caller: Caller | None = None
+        self._engine = Engine(client, name=name)
         self.messages = Messages()
         """The message classes that this bus knows."""
         self._closed = False
@@ -65,7 +58,7 @@ class Bus:
     def open(self, *, retry_s: float = ONE_ATTEMPT, on_link: LinkHandler | None = None) -> None:
         """Make sure that the server answers; `connect` does this. Arguments and errors as there."""
         if on_link is not None:
-            self._link = Link(self._client, on_link).open()
+            self._engine.watch_link(on_link)
         while True:
             try:
                 return self._client.check()
@@ -96,7 +89,7 @@ class Bus:
     def publish(
         self,
         topic: str | Message,
-        contents: Json | Failure | BaseException | msgspec.UnsetType = msgspec.UNSET,
+        contents: Contents = msgspec.UNSET,
         *,
         retain_s: float | None = None,
         key: str | None = None,
@@ -119,7 +112,7 @@ class Bus:
         """
         return publish(self._scripts, self._event(topic, contents), retain_s=retain_s, key=key)
 
-    def publish_unlogged(self, topic: str | Message, contents: Json | Failure | BaseException | msgspec.UnsetType = msgspec.UNSET) -> None:
+    def publish_unlogged(self, topic: str | Message, contents: Contents = msgspec.UNSET) -> None:
         """Publish to who listens now, without log, id or repair: for events that come fast and may be lost. Errors as for `publish`."""
         publish_unlogged(self._scripts, self._event(topic, contents))
 
@@ -191,8 +184,7 @@ class Bus:
     def manager(self, name: str = "notification-manager") -> NotificationManager:
         """Return a notification manager for callbacks; it is a service of that name while it is open."""
         self._check_open()
-        self._start_monitor()
-        return NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heart=self._heart)
+        return NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heart=self._engine.heart())
 
     def service(
         self,
@@ -224,7 +216,6 @@ class Bus:
             InvalidServiceError: a name, capability, group, ttl, address or metadata cannot be used, or there is nothing to export.
         """
         self._check_open()
-        self._start_monitor()
         ttl_s = self.settings.ttl_s if ttl_s is None else ttl_s
         return Service(
             self._scripts,
@@ -237,7 +228,7 @@ class Bus:
             address=address,
             exports=exports,
             threads=threads,
-            heart=self._heart,
+            heart=self._engine.heart(),
         )
 
     def call(self, service: Target, method: str, /, *args: Json, timeout_s: float = 5.0, **kwargs: Json) -> Any:
@@ -263,7 +254,7 @@ class Bus:
             ServerUnreachableError: no answer from the server; the method may be called.
             ClosedError: the bus is closed, or was while this waited.
         """
-        return self._calling().call(service, method, args, kwargs, timeout_s=timeout_s)
+        return self._engine.caller().call(service, method, args, kwargs, timeout_s=timeout_s)
 
     @property
     def directory(self) -> Directory:
@@ -286,9 +277,7 @@ class Bus:
         if self._closed:
             return
         self._closed = True
-        for part in (self._caller, self._monitor, self._heart, self._link):
-            if part is not None:
-                part.close()
+        self._engine.close()
         self._client.close()
         if self._embedded is not None:
             self._embedded.close()
@@ -302,27 +291,9 @@ class Bus:
     def __repr__(self) -> str:
         return f"<Bus {self._client.address} namespace {self.settings.namespace!r}{' (closed)' if self._closed else ''}>"
 
-    def _event(self, topic: str | Message, contents: Json | Failure | BaseException | msgspec.UnsetType) -> Event:
+    def _event(self, topic: str | Message, contents: Contents) -> Event:
         self._check_open()
-        if isinstance(topic, Message):
-            if type(topic) not in self.messages:
-                self.messages.add(type(topic))
-            return Event(topic=topic.topic, contents=topic, source=self.name)
-        if isinstance(contents, msgspec.UnsetType):
-            raise ContentsError(f"there is nothing to publish on {topic!r}: give contents; None, 0 and [] are some")
-        return Event(topic=topic, contents=Failure.of(contents) if isinstance(contents, BaseException) else contents, source=self.name)
-
-    def _start_monitor(self) -> None:
-        with self._starting:
-            if self._monitor is None:
-                self._monitor = Monitor(self._scripts).open()
-
-    def _calling(self) -> Caller:
-        with self._starting:
-            self._check_open()
-            if self._caller is None:
-                self._caller = Caller(self._client, name=self.name).open()
-            return self._caller
+        return event_from(topic, contents, source=self.name, messages=self.messages)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -34,16 +34,19 @@ class Program:
         bus: the bus to serve on.
         name: another name than that of the class.
         ttl_s: seconds of silence after which it is withdrawn; by default that of the settings.
+        exports: an object whose public methods others may call, as for `Bus.service`; calls in hand hold a shutdown up.
+
+    ``bus`` and ``service`` are its attributes, and ``stopping``, an event that is set from the moment a shutdown is pending.
+    What `run` raises ends it, and with it its dispatcher: that an outage of the server does too, unless it is caught.
     """
 
     name: ClassVar[str] = ""
     provides: ClassVar[Collection[str]] = ()
 
-    def __init__(self, bus: Bus, *, name: str | None = None, ttl_s: float | None = None) -> None:
+    def __init__(self, bus: Bus, *, name: str | None = None, ttl_s: float | None = None, exports: object = None) -> None:
         self.bus = bus
-        self.service: Service = bus.service(self.name if name is None else name, provides=self.provides, ttl_s=ttl_s)
+        self.service: Service = bus.service(self.name if name is None else name, provides=self.provides, ttl_s=ttl_s, exports=exports)
         self.stopping = threading.Event()
-        """Set from the moment a shutdown is pending."""
 
     def run(self) -> None:
         """Do what it is there for, until `stopping`. By default: be there."""

@@ -1,19 +1,41 @@
 """Publishing events."""
 
-from typing import Final
+from typing import Final, TypeAlias
+
+import msgspec
 
 from notify.errors import ContentsError, SettingsError
 from notify.event import Event, Failure, encode
-from notify.message import Message, message_topic
+from notify.message import Message, Messages, message_topic
 from notify.scripts import Scripts
 from notify.settings import MAX_LIFETIME_S
 from notify.strict_json import Json
 from notify.topic import check_topic
 
-__all__ = ["FOR_EVER", "Publisher", "publish", "publish_unlogged", "retain_ms"]
+__all__ = ["FOR_EVER", "Contents", "Publisher", "event_from", "publish", "publish_unlogged", "retain_ms"]
 
 FOR_EVER: Final = -1.0
 """A lifetime that does not end."""
+
+
+Contents: TypeAlias = Json | Failure | BaseException | msgspec.UnsetType
+"""What can be published on a topic; unset where a message is given in place of a topic."""
+
+
+def event_from(topic: str | Message, contents: Contents, *, source: str, messages: Messages) -> Event:
+    """Return the event that is meant by a topic and contents, or by a message, whose class is known from now on.
+
+    Raises:
+        ContentsError: there are no contents.
+        DuplicateMessageError: another class of that name is known.
+    """
+    if isinstance(topic, Message):
+        if type(topic) not in messages:
+            messages.add(type(topic))
+        return Event(topic=topic.topic, contents=topic, source=source)
+    if isinstance(contents, msgspec.UnsetType):
+        raise ContentsError(f"there is nothing to publish on {topic!r}: give contents; None, 0 and [] are some")
+    return Event(topic=topic, contents=Failure.of(contents) if isinstance(contents, BaseException) else contents, source=source)
 
 
 def publish(scripts: Scripts, event: Event, *, retain_s: float | None = None, key: str | None = None) -> str:

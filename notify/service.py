@@ -64,7 +64,12 @@ class Service:
     ) -> None:
         self._scripts = scripts
         self._directory = Directory(scripts)
-        self._serving = None if exports is None else Serving(scripts.client, exports, threads=threads, identity=lambda: self._identity)
+        self._suspensions = Suspensions()
+        self._serving = (
+            None
+            if exports is None
+            else Serving(scripts.client, exports, threads=threads, identity=lambda: self._identity, suspensions=self._suspensions)
+        )
         exported = frozenset(self._serving.methods if self._serving else ())
         self._registration = Registration(
             scripts,
@@ -81,7 +86,6 @@ class Service:
         self._opened = False
         self._end: ServiceWithdrawnError | None = None
         self._ended = threading.Event()
-        self._suspensions = Suspensions()
         self._changing = threading.Lock()
 
     @property

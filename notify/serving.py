@@ -15,6 +15,7 @@ from notify.keys import due_member
 from notify.request import Request, encode_answer, encode_failure
 from notify.request_scripts import RequestScripts
 from notify.stream_reader import StreamReader
+from notify.suspension import Suspensions
 
 __all__ = ["Serving"]
 
@@ -37,14 +38,15 @@ class Serving:
         exports: the object whose public methods are called.
         threads: how many requests may run at once; with one the object needs no locks.
         identity: gives name and incarnation of the service, as they are now.
+        suspensions: a request in hand holds up the shutdown of the service.
 
     Raises:
         InvalidServiceError: there is no method to call, or no such number of threads.
     """
 
-    def __init__(self, client: Client, exports: object, *, threads: int, identity: Identity) -> None:
+    def __init__(self, client: Client, exports: object, *, threads: int, identity: Identity, suspensions: Suspensions) -> None:
         self.methods = exported_methods(exports)
-        self._servers = [Server(client, self.methods, identity) for _ in range(_check_threads(threads))]
+        self._servers = [Server(client, self.methods, identity, suspensions) for _ in range(_check_threads(threads))]
 
     def open(self) -> None:
         for server in self._servers:
@@ -62,9 +64,10 @@ class Serving:
 class Server:
     """One of the threads, with a connection on which it waits, takes and answers."""
 
-    def __init__(self, client: Client, methods: Mapping[str, Callable[..., Any]], identity: Identity) -> None:
+    def __init__(self, client: Client, methods: Mapping[str, Callable[..., Any]], identity: Identity, suspensions: Suspensions) -> None:
         self._methods = methods
         self._identity = identity
+        self._suspensions = suspensions
         self._max_bytes = client.settings.max_payload_bytes
         self._reader = StreamReader(client, name="serving")
         self._scripts = RequestScripts(self._reader.client)
@@ -89,7 +92,8 @@ class Server:
                 try:
                     left_s = self._take(service, incarnation, entry_id, fields)
                     if left_s > 0:
-                        self._serve(fields.get(b"request", b""), time.monotonic() + left_s)
+                        with self._suspensions.take():
+                            self._serve(fields.get(b"request", b""), time.monotonic() + left_s)
                 except Exception:  # whatever it is, a thread that ends here would leave a service that never answers
                     log.exception("a request to %r went wrong", service)
         self._reader.close()

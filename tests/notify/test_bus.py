@@ -10,8 +10,7 @@ import msgspec
 import pytest
 
 import notify
-from notify import ClosedError, Settings, entry
-from notify import bus as bus_module
+from notify import ClosedError, Settings, engine, entry
 from notify.monitor import Monitor
 from notify.testing import fake_bus, wait_until
 
@@ -110,7 +109,7 @@ def test_one_monitor_is_started_however_many_threads_ask_at_once(server, monkeyp
             wait_until(lambda: together.n_waiting == 0)
             return super().open()
 
-    monkeypatch.setattr(bus_module, "Monitor", SlowToStart)
+    monkeypatch.setattr(engine, "Monitor", SlowToStart)
     with notify.connect(server.url) as bus:
 
         def ask() -> None:

@@ -50,7 +50,7 @@ def test_a_listener_that_dies_ends_the_calls_that_wait_and_lets_none_wait_again(
     with bus.service("calculator", exports=Calculator()), ThreadPoolExecutor() as pool:
         assert another_bus.call("calculator", "multiply", 6, 7) == 42
         call = pool.submit(another_bus.call, "calculator", "sleep", 0.5, timeout_s=30)
-        caller = another_bus._caller
+        caller = another_bus._engine._caller
         wait_until(lambda: caller._waiting)
         monkeypatch.setattr(Caller, "_hear", lambda *_: 1 / 0)
         with pytest.raises(ClosedError):

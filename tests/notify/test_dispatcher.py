@@ -158,3 +158,31 @@ def test_N1_the_same_program_runs_in_one_process_and_in_several(bus, another_bus
 def test_the_time_to_drain_is_above_nothing(bus, drain_s):
     with pytest.raises(notify.SettingsError, match="drain_s"):
         notify.Dispatcher(Idle(bus), drain_s=drain_s)
+
+
+def test_N2_a_call_in_hand_holds_a_shutdown_up_and_is_answered(bus, another_bus):
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow:
+        def work(self) -> str:
+            begun.set()
+            may_end.wait(5)
+            return "done"
+
+    class Worker(notify.Program):
+        name = "worker"
+
+    dispatcher = notify.Dispatcher(Worker(bus, exports=Slow()))
+    answers: list[str] = []
+    calling = threading.Thread(target=lambda: answers.append(another_bus.call("worker", "work", timeout_s=10)))
+
+    def end() -> None:
+        calling.start()
+        begun.wait(5)
+        dispatcher.shutdown()
+        threading.Timer(0.1, may_end.set).start()
+
+    dispatcher.timers.after(0.05, end)
+    dispatcher.run()
+    calling.join()
+    assert answers == ["done"]
