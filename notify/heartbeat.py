@@ -9,6 +9,7 @@ from typing import Final, Protocol, TypeAlias
 
 from notify.directory_scripts import Beat, DirectoryScripts
 from notify.errors import ServerError, ServiceNameTakenError
+from notify.outage import Outage
 from notify.scripts import Scripts
 
 __all__ = ["Beating", "Heart"]
@@ -44,6 +45,7 @@ class Heart:
         self._scripts = DirectoryScripts(scripts.client)
         self._due: dict[Beating, float] = {}
         self._lost: dict[Beating, Lost] = {}
+        self._outage = Outage(log, "the heart of this process")
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -78,9 +80,10 @@ class Heart:
         try:
             answers = self._scripts.beat([service.beat for service in services])
         except ServerError as exc:
-            log.warning("the heartbeat of %s failed and is tried again: %s", _names(services), exc)
+            self._outage.failed(exc)
             pauses_s = {service: min(RETRY_S, _interval_s(service) * factor) for service in services}
         else:
+            self._outage.over()
             pauses_s = {s: self._deal_with(s, answer, factor) for s, answer in zip(services, answers, strict=True)}
         with self._changed:
             now = time.monotonic()
@@ -132,8 +135,3 @@ def _interval_s(service: Beating) -> float:
 
 def _jitter() -> float:
     return random.uniform(1 - JITTER, 1 + JITTER)
-
-
-def _names(services: Sequence[Beating]) -> str:
-    others = f" and {len(services) - 1} others" if len(services) > 1 else ""
-    return f"{services[0].beat.name!r}{others}"

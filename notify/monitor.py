@@ -16,6 +16,7 @@ from typing import Final
 from notify.directory_scripts import DirectoryScripts, Incarnation, Watchfulness
 from notify.errors import ServerError
 from notify.keys import parse_due_member
+from notify.outage import Outage
 from notify.scripts import Scripts
 
 __all__ = ["Monitor"]
@@ -40,6 +41,7 @@ class Monitor:
 
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = DirectoryScripts(scripts.client)
+        self._outage = Outage(log, "the sweep")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notify-monitor", daemon=True)
 
@@ -106,9 +108,9 @@ class Monitor:
         while not self._stopping.is_set():
             try:
                 wait_s = self.sweep()
+                self._outage.over()
             except ServerError as exc:
-                log.warning("the sweep waits for the server: %s", exc)
-                wait_s = INTERVAL_S
+                wait_s = min(INTERVAL_S, self._outage.failed(exc))
             self._stopping.wait(wait_s)
 
 

@@ -1,7 +1,6 @@
 """The connection of a subscriber: kept alive, mended when it breaks, and never mended in silence."""
 
 import logging
-import random
 import socket
 import threading
 import time
@@ -12,6 +11,7 @@ import msgspec
 import redis
 
 from notify.connection import Client
+from notify.outage import Outage
 
 __all__ = ["Reception", "Tidings"]
 
@@ -19,7 +19,6 @@ PROBE_AFTER_S: Final = 1.0
 """Silence after which the server is asked whether it is still there."""
 PROBE_TIMEOUT_S: Final = 2.0
 """Silence after the question that counts as a dead connection."""
-MAX_BACKOFF_S: Final = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ class Reception:
         self._connection: Any = None
         self._unconfirmed = 0
         self._closing = threading.Event()
-        self._outage_since: float | None = None
+        self._outage = Outage(log, name)
         self._heard_at = time.monotonic()
         self._asked_at: float | None = None
         self.resumed = False
@@ -100,19 +99,12 @@ class Reception:
         if self._closing.is_set():
             return
         self.resumed = True  # what was being received just now may have got stuck half-way
-        now = time.monotonic()
-        if self._outage_since is None:
-            self._outage_since = now
-            log.warning("%s lost its connection to %s and tries again: %s", self._name, self._client.address, problem)
-        backoff_s = min(MAX_BACKOFF_S, 0.05 + (now - self._outage_since) / 2) * random.uniform(0.5, 1.0)
-        self._closing.wait(min(backoff_s, at_most_s))
+        self._closing.wait(min(self._outage.failed(f"no connection to {self._client.address} ({problem})"), at_most_s))
 
     def recovered(self) -> None:
         """Note that all is well again."""
         self.resumed = False
-        if self._outage_since is not None:
-            log.warning("%s is connected again after %.1f s", self._name, time.monotonic() - self._outage_since)
-            self._outage_since = None
+        self._outage.over()
 
     def interrupt(self) -> None:
         """Let a `receive` that waits in another thread end at once; none will wait any more."""

@@ -1,10 +1,8 @@
 """A connection on which one thread waits for streams to grow, and that another thread can interrupt."""
 
 import logging
-import random
 import socket
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -12,6 +10,7 @@ from typing import Any, Final
 import redis
 
 from notify.connection import Client
+from notify.outage import Outage
 
 __all__ = ["COUNT", "Entries", "StreamReader"]
 
@@ -21,7 +20,6 @@ GRACE_S: Final = 2.0
 """How much later than that an answer may come, before the connection counts as dead."""
 COUNT: Final = 100
 """Entries of a stream that are read at once."""
-MAX_BACKOFF_S: Final = 2.0
 
 Entries = list[tuple[str, dict[bytes, bytes]]]
 
@@ -56,11 +54,10 @@ class StreamReader:
 
     def __init__(self, client: Client, *, name: str) -> None:
         self.client = OneConnection(client.clone(name=name, timeout_s=WAIT_MS / 1000 + GRACE_S))
-        self._name = name
         self._closing = threading.Event()
         self._is_waiting = False
         self._changing = threading.Lock()
-        self._outage_since: float | None = None
+        self._outage = Outage(log, name)
 
     @property
     def is_closing(self) -> bool:
@@ -83,7 +80,7 @@ class StreamReader:
             return {}
         finally:
             self._is_waiting = False
-        self._recovered()
+        self._outage.over()
         return {stream.decode(): [(entry_id.decode(), _fields(flat)) for entry_id, flat in entries] for stream, entries in reply or ()}
 
     def trim(self, stream: str, before: str) -> None:
@@ -95,11 +92,7 @@ class StreamReader:
         """Wait before the next try, longer each time, unless we are to end; the first time the loss is logged."""
         if self._closing.is_set():
             return
-        now = time.monotonic()
-        if self._outage_since is None:
-            self._outage_since = now
-            log.warning("%s lost its connection to %s and tries again: %s", self._name, self.client.address, problem)
-        self._closing.wait(min(MAX_BACKOFF_S, 0.05 + (now - self._outage_since) / 2) * random.uniform(0.5, 1.0))
+        self._closing.wait(self._outage.failed(f"no connection to {self.client.address} ({problem})"))
 
     def interrupt(self) -> None:
         """Let the thread that waits go on at once; it will not wait again, but can say what it has to say."""
@@ -113,11 +106,6 @@ class StreamReader:
     def close(self) -> None:
         """Close the connection; called by the thread that reads."""
         self.client.close()
-
-    def _recovered(self) -> None:
-        if self._outage_since is not None:
-            log.warning("%s is connected again after %.1f s", self._name, time.monotonic() - self._outage_since)
-            self._outage_since = None
 
 
 def _fields(flat: list[bytes]) -> dict[bytes, bytes]:
