@@ -1,5 +1,6 @@
 """``notify job show|explain|cancel|retry|wait``: one job."""
 
+import time
 from typing import Annotated
 
 import msgspec
@@ -7,12 +8,14 @@ import typer
 
 from cli.options import AsJson, Namespace, Url, options
 from cli.output import Output
-from notify import Json
+from notify import Json, ServerUnreachableError
 from workers import Job, JobNotFoundError, Outcome, explain, requeue
 
 __all__ = ["job", "row_of", "say_end", "wait_for"]
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as `notify jobs` shows it.", show_default=False)]
+
+RETRY_S = 1.0
 
 job = typer.Typer(no_args_is_help=True)
 
@@ -92,11 +95,19 @@ def wait(
 
 
 def wait_for(output: Output, waited: Job, timeout_s: float | None) -> None:
-    """Wait for the end of a job and tell it; unless it finished, the command fails."""
-    outcome = waited.wait(timeout_s)
-    if outcome is None:
-        output.talk(f"job {waited.id} has not ended in {timeout_s:g} s")
-        raise typer.Exit(1)
+    """Wait for the end of a job and tell it; unless it finished, the command fails. An outage is ridden out."""
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    outcome = None
+    while outcome is None:
+        left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+        try:
+            outcome = waited.wait(left_s)
+        except ServerUnreachableError as exc:
+            output.talk(f"waiting: {exc}")
+            time.sleep(RETRY_S if left_s is None else min(RETRY_S, left_s))
+        if outcome is None and deadline is not None and time.monotonic() >= deadline:
+            output.talk(f"job {waited.id} has not ended in {timeout_s:g} s")
+            raise typer.Exit(1)
     say_end(output, waited, outcome)
     if outcome.status != "finished":
         raise typer.Exit(1)

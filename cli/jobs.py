@@ -16,7 +16,7 @@ from workers.definition import definition_of, load_jobs
 
 __all__ = ["cancel", "enqueue", "jobs", "queues"]
 
-JOB_COLUMNS = ("id", "queue", "status", "function", "needs", "on_loss", "enqueued", "why")
+JOB_COLUMNS = ("id", "status", "queue", "function", "needs", "why", "on_loss", "enqueued")
 QUEUE_COLUMNS = QueueInfo.__struct_fields__
 LOSS_COLUMNS = ("queue", "on_loss", "waiting", "running")
 

@@ -15,6 +15,11 @@ from notify import Event, Failure, Gap, Json, Message
 
 __all__ = ["NobodyReadsError", "Output", "one_line"]
 
+GUTTER = 2
+"""Between two columns."""
+WRAPPED = frozenset({"provides", "groups", "needs", "why", "subscribers"})
+"""Columns whose cells can be broken."""
+
 
 class NobodyReadsError(Exception):
     """Who read our output has had enough, as ``head`` has after a few lines."""
@@ -78,13 +83,18 @@ class Output:
             self._stdout.print(self.grid(columns, rows), soft_wrap=False)
 
     def grid(self, columns: Sequence[str], rows: Sequence[Mapping[str, Json]]) -> Table:
-        """The table that a person sees, to be shown by somebody else."""
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for index, column in enumerate(columns):
-            # On a narrow terminal the first column, which names the thing, is the last to be broken.
-            table.add_column(column, overflow="fold", no_wrap=index == 0)
+        """The table that a person sees, to be shown by somebody else. What does not fit is left out from the right, and said so."""
+        shown = list(columns)
+        while len(shown) > 1 and sum(_least_width(column, rows) + GUTTER for column in shown) > self._stdout.width:
+            shown.pop()
+        left_out = [column for column in columns if column not in shown]
+        caption = f"no room for {', '.join(left_out)}: widen the terminal, or use --json" if left_out else None
+        table = Table(box=None, header_style="bold", pad_edge=False, caption=caption, caption_justify="left")
+        for column in shown:
+            # Lists and sentences are broken between words; what names something never is.
+            table.add_column(column, no_wrap=column not in WRAPPED, min_width=_least_width(column, rows))
         for row in rows:
-            table.add_row(*(Text(_cell(row[column])) for column in columns))
+            table.add_row(*(Text(_shown(row[column])) for column in shown))
         return table
 
     def item(self, item: Event | Gap, *, verbose: bool = False) -> None:
@@ -111,6 +121,18 @@ def one_line(value: Json) -> str:
     """Text as it is, anything else as JSON; escaped if it would break the line or command the terminal."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return text if text.isprintable() else json.dumps(value)
+
+
+def _least_width(column: str, rows: Sequence[Mapping[str, Json]]) -> int:
+    """How narrow a column can be without breaking a word."""
+    texts = [_shown(row[column]) for row in rows]
+    parts = [part for text in texts for part in text.split()] if column in WRAPPED else texts
+    return max(map(len, [column, *parts]))
+
+
+def _shown(value: Any) -> str:
+    """A cell for a person."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else _cell(value)
 
 
 def _cell(value: Any) -> str:

@@ -11,7 +11,7 @@ from rich.live import Live
 from cli.options import AsJson, Namespace, Options, Url, options
 from cli.output import Output
 from cli.signals import Stop
-from notify import Available, Bus, Change, Json, Monitor, ServiceInfo, ServiceNotFoundError, Suspect
+from notify import Available, Bus, Change, Json, Monitor, ServerUnreachableError, ServiceInfo, ServiceNotFoundError, Suspect
 from notify.scripts import Scripts
 
 __all__ = ["monitor", "service", "services", "watch"]
@@ -124,10 +124,14 @@ def _show_live(bus: Bus, chosen: Options, which: _Which) -> None:
             return
         with Live(auto_refresh=False, screen=True) as screen:
             while not stop.asked:
-                screen.update(output.grid(COLUMNS, _rows(bus, which)), refresh=True)
-                shown_at = time.monotonic()
-                while changes.get(0.1) is None and time.monotonic() - shown_at < REFRESH_S and not stop.asked:
-                    continue
+                try:
+                    screen.update(output.grid(COLUMNS, _rows(bus, which)), refresh=True)
+                    shown_at = time.monotonic()
+                    while changes.get(0.1) is None and time.monotonic() - shown_at < REFRESH_S and not stop.asked:
+                        continue
+                except ServerUnreachableError as exc:
+                    screen.update(f"waiting: {exc}", refresh=True)
+                    stop.wait(REFRESH_S)
 
 
 def _tell(output: Output, change: Change) -> None:

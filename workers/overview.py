@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 import redis
+from rq.job import JobStatus as RqStatus
 
 from notify.connection import Client
 from notify.keys import Keys
@@ -19,15 +20,15 @@ __all__ = ["JobStatus", "QueueInfo", "find_jobs", "queues"]
 
 CHUNK: Final = 100
 
-JobStatus: TypeAlias = Literal["queued", "started", "deferred", "scheduled", "finished", "failed", "canceled"]
-"""Where a job can be, in RQ's words; a stopped one is kept among the failed."""
+JobStatus: TypeAlias = Literal["queued", "started", "deferred", "scheduled", "finished", "failed", "stopped", "canceled"]
+"""What a job can be, in RQ's words."""
 
 REGISTRIES: Final[dict[str, Callable[[str], str]]] = {
     "started": rq_keys.started,
     "deferred": rq_keys.deferred,
     "scheduled": rq_keys.scheduled,
     "finished": rq_keys.finished,
-    "failed": rq_keys.failed,
+    "failed": rq_keys.failed,  # the stopped ones too
     "canceled": rq_keys.canceled,
 }
 
@@ -68,13 +69,14 @@ def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str 
     Args:
         connection: ``bus.redis``, or any ``redis.Redis``, which is taken to use the default namespace.
         queue: only those of this queue.
-        status: only those that are there: one of `JobStatus`.
+        status: only those that are that: one of `JobStatus`, or ``cancelled``.
         needs: only those that need this service, and wait or run.
 
     Raises:
         QueueNotFoundError: no job was ever put on that queue.
         JobDefinitionError: there is no such status.
     """
+    status = "canceled" if status == "cancelled" else status
     if status is not None and status not in get_args(JobStatus):
         raise JobDefinitionError(f"status is {status!r}: choose one of {', '.join(get_args(JobStatus))}")
     client = Client.of(connection)
@@ -82,9 +84,9 @@ def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str 
         names = _names(client)
         if queue is not None and queue not in names:
             raise QueueNotFoundError(f"no queue {queue!r} at {client.address}; there are {', '.join(names) or 'none'}")
-        ids = _ids(client, [queue] if queue is not None else names, status, needs)
+        ids = _ids(client, [queue] if queue is not None else names, "failed" if status == "stopped" else status, needs)
         while chunk := list(islice(ids, CHUNK)):
-            yield from (found for found in _fetch(client, chunk) if _fits(found, queue, needs))
+            yield from (found for found in _fetch(client, chunk) if _fits(found, queue, status, needs))
 
 
 def _names(client: Client) -> list[str]:
@@ -125,5 +127,10 @@ def _fetch(client: Client, job_ids: list[str]) -> Iterator[Job]:
                 yield found
 
 
-def _fits(found: Job, queue: str | None, needs: str | None) -> bool:
-    return (queue is None or found.origin == queue) and (needs is None or needs in found.needs)
+def _fits(found: Job, queue: str | None, status: str | None, needs: str | None) -> bool:
+    is_stopped = found.get_status(refresh=False) == RqStatus.STOPPED
+    return (
+        (queue is None or found.origin == queue)
+        and (needs is None or needs in found.needs)
+        and (status not in ("failed", "stopped") or is_stopped == (status == "stopped"))
+    )

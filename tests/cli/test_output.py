@@ -96,7 +96,7 @@ def test_on_a_terminal_a_table_has_a_bold_header_and_no_tabs(shell: Shell, bus: 
         assert code == 0
         assert "\x1b[1mname" in header
         assert row.split()[:2] == ["storage", "alive"]
-        assert "retrieve,store" in row
+        assert "retrieve, store" in row
         assert "\t" not in shown
 
 
@@ -112,11 +112,15 @@ def test_no_color_is_honoured(shell: Shell, bus: notify.Bus) -> None:
     assert "\x1b[3" not in shell.show(*listen, NO_COLOR="1")[1]
 
 
-def test_on_a_narrow_terminal_nothing_is_lost_and_names_stay_whole(shell: Shell, bus: notify.Bus) -> None:
-    with bus.service("notification-manager-with-a-long-name", provides={"register_publisher"}):
-        _, shown = shell.show("services", columns=70)
+def test_on_a_narrow_terminal_words_stay_whole_and_what_has_no_room_is_named(shell: Shell, bus: notify.Bus) -> None:
+    with bus.service("notification-manager-with-a-long-name", provides={"register_publisher", "subscribe"}):
+        _, shown = shell.show("services", columns=92)
         assert "notification-manager-with-a-long-name" in shown
+        assert "register_publisher" in shown
         assert "…" not in shown
+        assert "no room for " in shown
+        assert "host, pid: widen the terminal, or use --json" in " ".join(shown.split())
+        assert "no room" not in shell.show("services", columns=200)[1]
 
 
 def test_on_a_terminal_json_stays_json(shell: Shell, bus: notify.Bus) -> None:

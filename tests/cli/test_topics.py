@@ -108,4 +108,4 @@ def test_S16_a_gap_is_printed_loudly_and_does_not_count_as_an_event(bus, run):
 
 @pytest.mark.parametrize(("topics", "problem"), [(["t"], "since is 'yesterday'"), (["t", "u"], "one id is a position in one topic")])
 def test_S16_what_is_no_position_is_refused_without_a_traceback(bus, run, topics, problem):
-    assert problem in run("listen", *topics, "--since", "yesterday", status=1)
+    assert problem in run("listen", *topics, "--since", "yesterday", status=2)

@@ -3,6 +3,7 @@
 import pytest
 
 import notify
+from notify.testing import wait_until
 from tests.workers.sample_jobs import add, fail, hold
 from workers import Job, JobDefinitionError, Queue, QueueNotFoundError, find_jobs, queues
 
@@ -70,3 +71,17 @@ def test_an_unknown_queue_and_an_unknown_status_are_errors(bus: notify.Bus, queu
 def test_what_is_found_is_ours(bus: notify.Bus, queue: Queue) -> None:
     queue.enqueue(add)
     assert all(isinstance(job, Job) for job in find_jobs(bus.redis))
+
+
+def test_what_was_stopped_is_told_from_what_failed_and_cancelled_is_understood(
+    bus: notify.Bus, queue: Queue, start_workers, effects
+) -> None:
+    start_workers()
+    failed, cancelled = queue.enqueue(fail), queue.enqueue(add, needs="nobody")
+    assert failed.wait(10)
+    stopped = queue.enqueue(hold, "gate")
+    effects.wait_for("gate:begun")
+    stopped.cancel()
+    wait_until(lambda: _ids(bus, status="stopped") == [stopped.id])
+    assert _ids(bus, status="failed") == [failed.id]
+    assert _ids(bus, status="cancelled") == _ids(bus, status="canceled") == [cancelled.id]
