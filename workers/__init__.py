@@ -7,6 +7,7 @@ from workers.definition import Policy, job
 from workers.errors import (
     DuplicateJobError,
     DuplicateKeyError,
+    HorseError,
     JobArgumentsError,
     JobDefinitionError,
     JobError,
@@ -26,6 +27,7 @@ from workers.worker import Worker
 __all__ = [
     "DuplicateJobError",
     "DuplicateKeyError",
+    "HorseError",
     "Job",
     "JobArgumentsError",
     "JobDefinitionError",

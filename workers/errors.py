@@ -9,6 +9,7 @@
     │   ├── DuplicateJobError       a job that was to be the only one of its id
     │   ├── JobRefusedError         a worker was asked to run what it was not told to load
     │   └── JobNotFoundError
+    ├── HorseError                  a worker cannot get a process for its jobs
     ├── ModuleLoadError             a module with jobs cannot be imported
     └── StorageError
         ├── DuplicateKeyError
@@ -21,6 +22,7 @@ from notify import NotifyError, ServiceKilledError
 __all__ = [
     "DuplicateJobError",
     "DuplicateKeyError",
+    "HorseError",
     "JobArgumentsError",
     "JobDefinitionError",
     "JobError",
@@ -60,6 +62,10 @@ class JobRefusedError(JobError):
 
 class JobNotFoundError(JobError, LookupError):
     """There is no job of that id; its time to live may be over."""
+
+
+class HorseError(WorkersError):
+    """A worker cannot get a process for its jobs."""
 
 
 class ModuleLoadError(WorkersError):

@@ -1,10 +1,28 @@
 """RQ's own keys, as RQ builds them: its jobs, queues and registries stay readable for its tools."""
 
 from rq import Queue as RqQueue
+from rq import Worker as RqWorker
+from rq.executions import ExecutionRegistry
 from rq.job import Job as RqJob
-from rq.registry import CanceledJobRegistry, DeferredJobRegistry, ScheduledJobRegistry
+from rq.registry import CanceledJobRegistry, DeferredJobRegistry, FinishedJobRegistry, ScheduledJobRegistry, StartedJobRegistry
+from rq.suspension import WORKERS_SUSPENDED
 
-__all__ = ["canceled", "deferred", "job", "queue", "scheduled"]
+__all__ = [
+    "canceled",
+    "deferred",
+    "dependencies",
+    "dependents",
+    "execution",
+    "executions",
+    "finished",
+    "job",
+    "queue",
+    "results",
+    "scheduled",
+    "started",
+    "suspended",
+    "worker",
+]
 
 
 def job(job_id: str) -> str:
@@ -12,9 +30,42 @@ def job(job_id: str) -> str:
     return RqJob.key_for(job_id)
 
 
+def dependents(job_id: str) -> str:
+    """The set of jobs that wait for a job."""
+    return RqJob.dependents_key_for(job_id)
+
+
+def dependencies(job_id: str) -> str:
+    """The set of jobs that a job waits for."""
+    return f"{RqJob.redis_job_namespace_prefix}:{job_id}:dependencies"
+
+
+def execution(job_and_run: str) -> str:
+    """The hash of one run of a job, named ``<job id>:<fence>``."""
+    return f"rq:execution:{job_and_run}"
+
+
+def executions(job_id: str) -> str:
+    """The runs of a job."""
+    return ExecutionRegistry.key_template.format(job_id)
+
+
+def results(job_id: str) -> str:
+    """The stream of how its runs ended."""
+    return f"rq:results:{job_id}"
+
+
 def queue(name: str) -> str:
     """The list of the ids that wait."""
     return f"{RqQueue.redis_queue_namespace_prefix}{name}"
+
+
+def started(name: str) -> str:
+    return StartedJobRegistry.key_template.format(name)
+
+
+def finished(name: str) -> str:
+    return FinishedJobRegistry.key_template.format(name)
 
 
 def canceled(name: str) -> str:
@@ -27,3 +78,13 @@ def deferred(name: str) -> str:
 
 def scheduled(name: str) -> str:
     return ScheduledJobRegistry.key_template.format(name)
+
+
+def worker(name: str) -> str:
+    """The hash of a worker."""
+    return f"{RqWorker.redis_worker_namespace_prefix}{name}"
+
+
+def suspended() -> str:
+    """Exists while no worker may take a job."""
+    return WORKERS_SUSPENDED

@@ -12,7 +12,8 @@ import pytest
 import notify
 from notify.testing import wait_until
 from tests.workers.sample_jobs import EFFECTS, go
-from workers import Pool, Queue, WorkerOptions
+from workers import Pool, Queue, WorkerOptions, rq_keys
+from workers.claims import Claim, Claims, Ended
 
 ROOT = Path(__file__).parent.parent.parent
 SAMPLE = "tests.workers.sample_jobs"
@@ -38,6 +39,12 @@ class Effects:
     def let_go(self, name: str, times: int = 1) -> None:
         """Let a job `hold` go on."""
         self._client.rpush(go(name), *range(times))
+
+
+def claim_next(bus: notify.Bus, *queues: str, fence: str = "new", ended: Ended | None = None, again: bool = False) -> Claim:
+    """Ask for a job as a worker called ``w`` does, by default on the queue ``work``."""
+    claims = Claims(bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500)
+    return claims.next([rq_keys.queue(name) for name in queues or ("work",)], fence=fence, ended=ended, again=again)
 
 
 @pytest.fixture

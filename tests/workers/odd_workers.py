@@ -15,34 +15,28 @@ from workers import Job, Worker
 
 
 class ToldToEndBeforeItStarts(Worker):
-    """SIGTERM comes when a job has been dequeued and has not started."""
+    """SIGTERM comes when a job has been taken and has not begun."""
 
     def execute_job(self, job: Any, queue: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         super().execute_job(job, queue)
 
 
-class LateJob(Job):
-    @classmethod
-    def fetch(cls, *args: Any, **kwargs: Any) -> Job:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return super().fetch(*args, **kwargs)
-
-
 class ToldToEndAsItTakesAJob(Worker):
     """SIGTERM comes when the server has just handed over a job."""
 
-    job_class = LateJob
+    def _begin(self, claim: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super()._begin(claim)
 
 
 class StoppedBeforeItsProcess(Worker):
-    """Each job is cancelled after its claim, before its process is there."""
+    """Each job is cancelled after its claim, before it begins in the horse."""
 
-    def prepare_execution(self, job: Any) -> Any:
-        execution = super().prepare_execution(job)
+    def execute_job(self, job: Any, queue: Any) -> None:
         Job.fetch(job.id, connection=self.connection).cancel("early")
         wait_until(lambda: self._stopped_job_id == job.id)
-        return execution
+        super().execute_job(job, queue)
 
 
 class StoppedTooLate(Worker):

@@ -1,0 +1,93 @@
+"""What runs in a horse: one job after another, and none of them meets what the one before it left behind."""
+
+import inspect
+import os
+import random
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, NoReturn
+
+import msgspec
+
+from workers.channel import Channel, Reply, Task
+from workers.zygote import flush_output
+
+__all__ = ["RetireAfter", "ride"]
+
+_getsignal: Final = inspect.unwrap(signal.getsignal)
+"""Without the translation into names: it is called for every signal after every job."""
+
+
+class RetireAfter(msgspec.Struct, frozen=True):
+    """When a horse has done its share.
+
+    Args:
+        jobs: how many.
+        megabytes: of memory it may hold; ``None``: whatever it takes.
+    """
+
+    jobs: int = 10_000
+    megabytes: int | None = None
+
+
+def ride(channel: Channel, perform: Callable[[Task], Reply], *, retire: RetireAfter) -> NoReturn:
+    """Do what comes through the channel, until it is closed or the share is done. What ``perform`` raises ends the process."""
+    random.seed()
+    surroundings = _Surroundings()
+    done = 0
+    while True:
+        try:
+            task = channel.take(Task)
+        except EOFError:
+            os._exit(0)
+        if task is None:
+            continue
+        os.environ["RQ_JOB_ID"] = task.job_id
+        reply = perform(task)
+        done += 1
+        flush_output()
+        retires = not surroundings.restore() or done >= retire.jobs or _is_above(retire.megabytes)
+        channel.send(msgspec.structs.replace(reply, retires=True) if retires else reply)
+        if retires:
+            os._exit(0)
+
+
+class _Surroundings:
+    """What a job finds: signal handlers, folder, no other threads, no children."""
+
+    def __init__(self) -> None:
+        self._folder = os.getcwd()
+        catchable = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+        self._handlers = [(int(signum), _getsignal(signum)) for signum in catchable]
+        self._threads = threading.active_count()
+
+    def restore(self) -> bool:
+        """Put back what a job changed. Returns whether that was possible."""
+        for signum, handler in self._handlers:
+            if _getsignal(signum) != handler:
+                signal.signal(signum, handler)
+        try:
+            if os.getcwd() != self._folder:
+                os.chdir(self._folder)
+        except OSError:
+            return False
+        # Whoever still runs for a job that is over would run into the next one, or be killed with it.
+        return threading.active_count() == self._threads and not _has_children()
+
+
+def _has_children() -> bool:
+    with suppress(ChildProcessError):
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return True
+    return False
+
+
+def _is_above(megabytes: int | None) -> bool:
+    if megabytes is None:
+        return False
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10) > megabytes

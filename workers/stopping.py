@@ -1,0 +1,85 @@
+"""Stopping a run from outside: on a verdict of the guard, or on RQ's commands."""
+
+import logging
+from signal import SIGKILL, Signals
+from typing import Any
+
+import msgspec
+import rq
+
+from notify.errors import ServerError
+from workers.claims import Run
+from workers.ending import STOPPED, EndingWorker
+from workers.horse import Horse
+
+__all__ = ["StoppingWorker"]
+
+log = logging.getLogger(__name__)
+
+
+class StoppingWorker(EndingWorker):
+    """An ``rq.Worker`` whose runs can be stopped, and no other run is hit."""
+
+    _horse: Horse
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unheard_stop = ""
+        """The job that somebody asked to stop before its claim was known here."""
+
+    def kill_horse(self, sig: Signals = SIGKILL) -> None:
+        """End the running job's process and all that it started. Without a running job, nothing is done."""
+        with self._run_lock:
+            if self._horse_pid:
+                self._horse.kill(sig)
+
+    def handle_payload(self, message: Any) -> None:
+        """Obey a command from ``rq:pubsub:<worker>``; one that cannot be read is logged and harms nobody."""
+        try:
+            command = msgspec.json.decode(message["data"], type=dict[str, Any])
+            if command.get("command") == "stop-job":
+                self._obey_stop(str(command.get("job_id")))
+            else:
+                rq.command.handle_command(self, command)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, ServerError) as exc:
+            log.warning("worker %s passes over a command that it cannot obey: %s", self.name, exc)
+
+    def _take_in_hand(self, run: Run) -> None:
+        """Have a run that can be stopped from here on."""
+        with self._run_lock:
+            self._run, self._stopped_job_id = run, None
+        if self._unheard_stop == run.job_id:
+            self._obey_verdict(run)
+
+    def _let_go(self) -> None:
+        with self._run_lock:
+            self._run, self._unheard_stop = None, ""
+        self.execution = None
+
+    def _obey_stop(self, job_id: str) -> None:
+        run = self._run
+        if run is not None and run.job_id == job_id:
+            self._scripts.stop(job_id, reason=STOPPED)  # Job.cancel did so already; RQ's own command did not
+            self._obey_verdict(run)
+        elif self._scripts.is_run_by(self.name, job_id):  # the answer to its claim is on its way to us
+            self._scripts.stop(job_id, reason=STOPPED)
+            self._unheard_stop = job_id
+            if self._run is not None:
+                self._obey_verdict(self._run)
+        else:
+            log.info("worker %s is asked to stop job %s, which it does not run", self.name, job_id)
+
+    def _obey_verdict(self, run: Run) -> None:
+        verdict = self._scripts.verdict(run.job_id, fence=run.fence)
+        if verdict != "go on":
+            self._stop_run(run, verdict)
+
+    def _stop_run(self, run: Run, verdict: str) -> None:
+        """End the process of a run, if it is still this one that runs."""
+        with self._run_lock:
+            if self._run is not run:
+                return
+            if verdict != "superseded":
+                self._stopped_job_id = run.job_id
+                self._stop_reason = f"{verdict.removeprefix('lost:')} is gone" if verdict.startswith("lost:") else STOPPED
+            self.kill_horse()
