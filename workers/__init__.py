@@ -22,6 +22,7 @@ from workers.errors import (
 from workers.jobs import Job, Outcome, current_bus, current_job
 from workers.pool import Pool, WorkerOptions
 from workers.queue import Queue
+from workers.rider import RetireAfter
 from workers.worker import Worker
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Policy",
     "Pool",
     "Queue",
+    "RetireAfter",
     "StorageError",
     "StorageKilledError",
     "UnknownKeyError",

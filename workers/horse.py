@@ -7,14 +7,18 @@ import select
 import signal
 import threading
 from collections.abc import Callable
-from typing import NoReturn, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 from workers.channel import Channel, Reply, Task
+from workers.errors import HorseError
 from workers.zygote import Death, Zygote
 
-__all__ = ["Horse", "HorseEnd"]
+__all__ = ["UNKNOWN", "Horse", "HorseEnd"]
 
 HorseEnd: TypeAlias = Reply | Death
+
+UNKNOWN: Final = Death(0, signal.SIGKILL, (0,) * 16)
+"""How it died when what forked it was killed: with it."""
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +40,11 @@ class Horse:
         self._lock = threading.RLock()
         self.pid = 0
         """Its process id, and that of its process group; 0 if there is none."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there can be no other one: what forks it is gone."""
+        return self._zygote.is_gone
 
     def open(self) -> None:
         """Prepare to fork, while this process has a single thread."""
@@ -69,9 +78,6 @@ class Horse:
 
         Returns:
             Its reply, or how it died without one; ``None`` if it is still at it.
-
-        Raises:
-            HorseError: it is dead, and nobody can say how.
         """
         while True:
             ready = {fd for fd, _ in self._poll.poll(math.ceil(timeout_s * 1000))}
@@ -112,12 +118,17 @@ class Horse:
         return self._channel
 
     def _reap(self) -> Death:
-        self._zygote.wait()
-        with self._lock:
-            self.pid = 0
-            death = self._zygote.reap()
-        self._forget()
-        return death
+        try:
+            self._zygote.wait()
+            with self._lock:
+                self.pid = 0
+                return self._zygote.reap()
+        except HorseError as exc:
+            log.error("%s", exc)
+            self.kill()
+            return UNKNOWN
+        finally:
+            self._forget()
 
     def _forget(self) -> None:
         self.pid = 0

@@ -9,12 +9,16 @@ from typing import Final, TypeVar
 
 import redis
 
-from notify.errors import ServerUnreachableError
+from notify.errors import NotifyError, ServerUnreachableError
 
 __all__ = ["insist"]
 
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 2.0
+
+AWAY: Final = (ServerUnreachableError, redis.ConnectionError, redis.TimeoutError)
+REFUSING: Final = (redis.ReadOnlyError, redis.exceptions.MasterDownError, redis.OutOfMemoryError)
+"""It is a replica just now, or has no memory just now."""
 
 T = TypeVar("T")
 
@@ -30,13 +34,15 @@ def insist(act: Callable[[bool], T], *, leaving: threading.Event, leave_s: float
         leave_s: for how many seconds it still tries then.
 
     Raises:
-        ServerUnreachableError, redis.RedisError: the server is away, and we are leaving; or it refused.
+        NotifyError, redis.RedisError: the server is away, and we are leaving; or it refused, and would again.
     """
     pause_s, again, give_up_at = FIRST_PAUSE_S, False, None
     while True:
         try:
             return act(again)
-        except (ServerUnreachableError, redis.ConnectionError, redis.TimeoutError) as exc:
+        except (NotifyError, redis.RedisError) as exc:
+            if not _passes(exc):
+                raise
             if leaving.is_set():
                 give_up_at = give_up_at or time.monotonic() + leave_s
                 if time.monotonic() > give_up_at:
@@ -45,3 +51,8 @@ def insist(act: Callable[[bool], T], *, leaving: threading.Event, leave_s: float
         again = True
         time.sleep(pause_s * random.uniform(0.8, 1.0))
         pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+
+
+def _passes(problem: BaseException) -> bool:
+    """Whether it is worth another try."""
+    return isinstance(problem, (*AWAY, *REFUSING)) or isinstance(problem.__cause__, REFUSING)

@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final, NoReturn
 
 import msgspec
@@ -68,7 +67,7 @@ class _Surroundings:
     def restore(self) -> bool:
         """Put back what a job changed. Returns whether that was possible."""
         for signum, handler in self._handlers:
-            if _getsignal(signum) != handler:
+            if _getsignal(signum) != handler and handler is not None:
                 signal.signal(signum, handler)
         try:
             if os.getcwd() != self._folder:
@@ -80,10 +79,13 @@ class _Surroundings:
 
 
 def _has_children() -> bool:
-    with suppress(ChildProcessError):
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        return True
-    return False
+    """Whether a program that a job started is still there; one that has ended is seen off."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _is_above(megabytes: int | None) -> bool:

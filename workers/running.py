@@ -16,9 +16,9 @@ from workers.bell import Bell
 from workers.channel import Reply, Task
 from workers.claimed import claimed_job
 from workers.claims import Claim, Claims, Ended
-from workers.errors import JobDefinitionError
+from workers.errors import HorseError, JobDefinitionError
 from workers.guard import Guard
-from workers.horse import HorseEnd
+from workers.horse import UNKNOWN, HorseEnd
 from workers.patience import insist
 from workers.performing import PerformingWorker
 
@@ -69,6 +69,8 @@ class RunningWorker(PerformingWorker):
         """Take the next job, which has started as far as anybody else can see; wait for one, unless in a burst."""
         idle_since = time.monotonic()
         while not self._stop_requested:
+            if self._horse.is_lost:
+                raise HorseError(f"worker {self.name} ends: the process that forks those of its jobs was killed")
             claim = self._next_claim([queue.key for queue in self._ordered_queues])
             if claim.answer == "started":
                 return self._begin(claim)
@@ -115,7 +117,10 @@ class RunningWorker(PerformingWorker):
         with self._run_lock:
             if self._stopped_job_id == claim.job_id:
                 return None
-            self._horse.give(Task(claim.job_id, claim.fence, queue.name, claim.fields))
+            try:
+                self._horse.give(Task(claim.job_id, claim.fence, queue.name, claim.fields))
+            except HorseError:
+                return UNKNOWN
             self._horse_pid = self._horse.pid
         try:
             return self._wait_for_end(job)

@@ -53,6 +53,8 @@ class Zygote:
         self._ride = ride
         self._control: socket.socket | None = None
         self._pid = 0
+        self.is_gone = False
+        """Whether it was killed; with it nothing can be forked any more."""
 
     @property
     def is_open(self) -> bool:
@@ -81,12 +83,10 @@ class Zygote:
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                socket.send_fds(self._control_end, [FORK], [theirs.fileno()])
+                self._tell(FORK, theirs.fileno())
             return int.from_bytes(self._receive(PID_BYTES), "big"), ours
-        except BaseException as exc:
+        except BaseException:
             ours.close()
-            if isinstance(exc, OSError):
-                raise self._gone() from exc
             raise
 
     def fileno(self) -> int:
@@ -103,7 +103,7 @@ class Zygote:
 
     def reap(self) -> Death:
         """Let go of the process id of a horse that is dead. Errors as for `wait`."""
-        self._control_end.sendall(REAP)
+        self._tell(REAP)
         length = int.from_bytes(self._receive(LENGTH_BYTES), "big")
         return msgspec.msgpack.decode(self._receive(length), type=Death)
 
@@ -124,6 +124,12 @@ class Zygote:
             raise self._gone()
         return self._control
 
+    def _tell(self, request: bytes, *ends: int) -> None:
+        try:
+            socket.send_fds(self._control_end, [request], ends)
+        except OSError as exc:
+            raise self._gone() from exc
+
     def _receive(self, count: int) -> bytes:
         received = self._control_end.recv(count, socket.MSG_WAITALL)
         if len(received) < count:
@@ -131,6 +137,7 @@ class Zygote:
         return received
 
     def _gone(self) -> HorseError:
+        self.is_gone = True
         return HorseError(f"the process {self._pid} that forks those of the jobs is gone: this worker ends, start another one")
 
 
@@ -154,14 +161,21 @@ def _serve(control: socket.socket, ride: Ride, parent: int) -> None:
         with suppress(OSError):  # it does the same; whoever is first, no signal for it hits us
             os.setpgid(pid, pid)
         control.sendall(pid.to_bytes(PID_BYTES, "big"))
-        # Not reaped yet: until the worker knows, its process id must not go to a stranger.
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        waited = None if _wait_unreaped(pid) else os.wait4(pid, 0)
         control.sendall(DEAD)
         if control.recv(1) != REAP:
             return
-        _, status, usage = os.wait4(pid, 0)
+        _, status, usage = waited or os.wait4(pid, 0)
         death = msgspec.msgpack.encode(Death(pid, status, tuple(usage)))
         control.sendall(len(death).to_bytes(LENGTH_BYTES, "big") + death)
+
+
+def _wait_unreaped(pid: int) -> bool:
+    """Wait until a child is dead, where that is possible: until the worker knows, its process id must not go to a stranger."""
+    if not hasattr(os, "waitid"):  # macOS has it from Python 3.13 on
+        return False
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    return True
 
 
 def _become_horse(end: int, ride: Ride, parent: int) -> None:

@@ -1,5 +1,6 @@
 """Jobs for the tests. What they do is counted in one hash of the server, where every process finds it."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -43,6 +44,13 @@ def add_with_svc(field: str = "added") -> str:
 
 
 @job("work")
+def sleep(seconds: float, name: str) -> None:
+    """Say that it began, and use no connection from then on."""
+    count(f"{name}:begun")
+    threading.Event().wait(seconds)
+
+
+@job("work")
 def hold(name: str) -> str:
     """Say that it began, wait until it may go on, say that it is done."""
     note(f"{name}:pid", os.getpid())
@@ -71,6 +79,56 @@ def tick(name: str) -> None:
     for _ in range(WAIT_S * 200):
         count(f"{name}:begun")
         threading.Event().wait(0.005)
+
+
+@job("work")
+def where() -> list[int]:
+    """The process and the group that this runs in."""
+    return [os.getpid(), os.getpgrp()]
+
+
+@job("work")
+async def later() -> list[int]:
+    await asyncio.sleep(0)
+    return [os.getpid(), os.getpgrp()]
+
+
+@job("work")
+def leave(what: str) -> int:
+    """Leave something behind."""
+    if what == "a signal handler":
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif what == "an alarm":
+        signal.alarm(1)
+    elif what == "another folder":
+        os.chdir("/")
+    elif what == "a thread":
+        threading.Thread(target=threading.Event().wait, args=(WAIT_S,), daemon=True).start()
+    elif what == "a program":
+        note("program:pid", subprocess.Popen(["sleep", str(WAIT_S)]).pid)
+    elif what == "a program that has ended":
+        subprocess.Popen(["true"])
+        threading.Event().wait(0.2)
+    return os.getpid()
+
+
+@job("work")
+def surroundings() -> list[Any]:
+    handlers = [str(signal.getsignal(signum)) for signum in (signal.SIGUSR1, signal.SIGTERM)]
+    threads = [thread.name for thread in threading.enumerate()]
+    return [os.getpid(), current_job().id, os.environ["RQ_JOB_ID"], os.getcwd(), handlers, threads]
+
+
+@job("work")
+def fork_away(name: str) -> None:
+    """Leave a process in a session of its own, which has all of our files, and wait."""
+    if os.fork() == 0:
+        os.setsid()
+        note(f"{name}:away", os.getpid())
+        threading.Event().wait(WAIT_S)
+        os._exit(0)
+    hold(name)
 
 
 @job("work")

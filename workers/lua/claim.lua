@@ -22,7 +22,8 @@ local now_s = math.floor(now_ms() / 1000)
 local PASSED_OVER = 500 -- ids without a job that waits, in one go
 
 local function fields_of(job)
-  local flat, fields = redis.call('HGETALL', job), {}
+  local flat, fields = redis.pcall('HGETALL', job), {}
+  if flat.err then flat = {} end -- no hash: a stranger wrote it
   for i = 1, #flat, 2 do
     fields[flat[i]] = flat[i + 1]
   end
@@ -43,6 +44,7 @@ local function start(job, id, fields)
   local execution, origin = id .. ':' .. fence, fields.origin or ''
   local timeout_s = tonumber(fields.timeout or '') or tonumber(ARGV[7])
   local ttl_s = (timeout_s > 0 and math.min(timeout_s, interval_s) or interval_s) + 60
+  redis.call('ZADD', k.started .. origin, now_s + ttl_s, execution) -- first: from here on it is found whatever happens
   if fields.outcome or fields.sealed or fields.stopped then
     redis.call('HDEL', job, 'outcome', 'sealed', 'stopped')
   end
@@ -52,7 +54,6 @@ local function start(job, id, fields)
   redis.call('EXPIRE', k.execution .. execution, ttl_s)
   redis.call('ZADD', k.executions .. id, now_s + ttl_s + 60, fence)
   redis.call('EXPIRE', k.executions .. id, ttl_s + 60)
-  redis.call('ZADD', k.started .. origin, now_s + ttl_s, execution)
   redis.call('HSET', k.worker, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0', 'last_heartbeat', now_at)
   redis.call('EXPIRE', k.worker, interval_s + 60)
 end
@@ -84,12 +85,13 @@ local function claim()
       local waits = fields.status == 'queued'
       local lost = waits and fields.needs and lost_need(job, KEYS[1], KEYS[2])
       if lost then return 'lost:' .. lost, number - 5, id, flat end
-      redis.call('LPOP', KEYS[number])
       leave_needs(fields, id)
       if waits then
         start(job, id, fields)
+        redis.call('LPOP', KEYS[number])
         return 'started', number - 5, id, flat
       end
+      redis.call('LPOP', KEYS[number])
       passed = passed + 1
       if passed == PASSED_OVER then return 'more' end
       id = redis.call('LINDEX', KEYS[number], 0)
