@@ -36,6 +36,6 @@ def test_what_no_job_has_it_has_not(bus: notify.Bus, queue: Queue) -> None:
 
 def test_one_that_cannot_be_read_says_so_once_and_has_its_id(bus: notify.Bus) -> None:
     job = claimed_job(Job, "odd", {b"data": b"x", b"retries_left": b"x"}, connection=bus.redis, functions={})
-    with pytest.raises(JobError, match="odd at .* cannot be read"):
+    with pytest.raises(JobError, match=r"odd at .* cannot be read"):
         job.origin  # noqa: B018
     assert (job.id, job.origin) == ("odd", "")
