@@ -13,8 +13,6 @@ from workers import rq_keys
 __all__ = ["Claim", "Claims", "Ended", "Run"]
 
 DEFAULT_TIMEOUT_S: Final = 180
-_FORMAT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
-"""How RQ writes times into its hashes."""
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -118,4 +116,5 @@ def _beginnings(needs: Callable[[str], str]) -> list[str]:
 
 
 def _text(when: datetime) -> str:
-    return when.strftime(_FORMAT)
+    """A time as RQ writes it into its hashes: ``strftime`` takes five times as long."""
+    return f"{when.isoformat(timespec='microseconds').removesuffix('+00:00')}Z"

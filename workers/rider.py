@@ -1,14 +1,14 @@
 """What runs in a horse: one job after another, and none of them meets what the one before it left behind."""
 
-import inspect
 import os
 import random
 import resource
 import signal
 import sys
 import threading
+from _signal import getsignal  # type: ignore[import-not-found]  # the C part of signal, which does not translate into names
 from collections.abc import Callable
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import msgspec
 
@@ -16,9 +16,6 @@ from workers.channel import Channel, Reply, Task
 from workers.zygote import flush_output
 
 __all__ = ["RetireAfter", "ride"]
-
-_getsignal: Final = inspect.unwrap(signal.getsignal)
-"""Without the translation into names: it is called for every signal after every job."""
 
 
 class RetireAfter(msgspec.Struct, frozen=True):
@@ -61,13 +58,13 @@ class _Surroundings:
     def __init__(self) -> None:
         self._folder = os.getcwd()
         catchable = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
-        self._handlers = [(int(signum), _getsignal(signum)) for signum in catchable]
+        self._handlers = [(int(signum), getsignal(signum)) for signum in catchable]
         self._threads = threading.active_count()
 
     def restore(self) -> bool:
         """Put back what a job changed. Returns whether that was possible."""
         for signum, handler in self._handlers:
-            if _getsignal(signum) != handler and handler is not None:
+            if getsignal(signum) != handler and handler is not None:
                 signal.signal(signum, handler)
         try:
             if os.getcwd() != self._folder:

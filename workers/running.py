@@ -1,12 +1,12 @@
 """Job after job: take one and record how the last one ended in the same step, and have the horse run it."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
-from uuid import uuid4
 
 import redis
 from rq.exceptions import StopRequested
@@ -159,7 +159,7 @@ class RunningWorker(PerformingWorker):
     def _next_claim(self, queues: Sequence[str]) -> Claim:
         """Record the end of the last run, and take a job of the queues."""
         while True:
-            fence, ended = uuid4().hex, self._ended
+            fence, ended = os.urandom(16).hex(), self._ended
             end = None if ended is None else ended[2]
             claim = self._insist(lambda again: self._claims.next(queues, fence=fence, ended=end, again=again))  # noqa: B023  # called at once
             self._heard_until = time.monotonic() + SILENT_S

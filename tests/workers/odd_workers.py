@@ -1,8 +1,9 @@
-"""Workers to whom something happens at the worst moment: ``python -m tests.workers.odd_workers <class> <url>``.
+"""Workers to whom something happens at the worst moment: ``python -m tests.workers.odd_workers <class> <url> [options]``.
 
-They work until the queues ``work`` and ``more`` are empty.
+They work until the queues ``work`` and ``more`` are empty, unless the options of ``work``, as JSON, say otherwise.
 """
 
+import json
 import os
 import signal
 import sys
@@ -57,7 +58,29 @@ class JudgedOnceMore(Worker):
         self._guard.judge()
 
 
+class WithHandlers(Worker):
+    """Somebody's own handlers of what goes wrong, as RQ takes them."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options, exception_handlers=[self.note_error], work_horse_killed_handler=self.note_death)
+
+    def note_error(self, job: Any, *error: Any) -> None:
+        self.connection.hincrby(EFFECTS, f"error {error[0].__name__}")
+
+    def note_death(self, job: Any, pid: int, status: int, usage: Any) -> None:
+        self.connection.hincrby(EFFECTS, f"death {os.WTERMSIG(status)} {pid > 0} {usage.ru_maxrss > 0}")
+
+
+class WithItsOwnWayToPerform(Worker):
+    """Somebody's own code around each job, as RQ's users write it."""
+
+    def perform_job(self, job: Any, queue: Any) -> bool:
+        self.connection.hincrby(EFFECTS, "around")
+        return super().perform_job(job, queue)
+
+
 if __name__ == "__main__":
     with notify.connect(sys.argv[2]) as bus:
         odd: type[Worker] = globals()[sys.argv[1]]
-        odd(["work", "more"], connection=bus.redis, modules=["tests.workers.sample_jobs"]).work(burst=True, logging_level="WARNING")
+        options = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {"burst": True}
+        odd(["work", "more"], connection=bus.redis, modules=["tests.workers.sample_jobs"]).work(logging_level="WARNING", **options)

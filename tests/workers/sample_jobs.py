@@ -195,6 +195,44 @@ def count_success(finished: Job, connection: redis.Redis, result: object) -> Non
 
 
 @job("work")
+def count_failure(failed: Job, connection: redis.Redis, *error: object) -> None:
+    connection.hincrby(EFFECTS, "on_failure")
+
+
+@job("work")
+def raise_on_success(finished: Job, connection: redis.Redis, result: object) -> NoReturn:
+    raise RuntimeError("the callback went wrong")
+
+
+@job("work")
+def try_again(times: int) -> Retry | int:
+    """Ask for another try, that many times."""
+    count("tried")
+    return Retry(max=times) if (current_job().number_of_retries or 0) < times else times
+
+
+@job("work")
+def return_what_json_cannot_hold() -> object:
+    return object()
+
+
+@job("work")
+def keep_meta() -> None:
+    current_job().meta["seen"] = current_job().meta["given"]
+    current_job().save_meta()
+
+
+@job("work")
+def leave_at_once() -> NoReturn:
+    os._exit(0)
+
+
+@job("work")
+def exit_politely() -> NoReturn:
+    raise SystemExit(3)
+
+
+@job("work")
 def count_stop(stopped: Job, connection: redis.Redis) -> None:
     connection.hincrby(EFFECTS, "on_stopped")
 

@@ -49,7 +49,9 @@ local function start(job, id, fields)
     redis.call('HDEL', job, 'outcome', 'sealed', 'stopped')
   end
   redis.call('HSET', job, 'status', 'started', 'fence', fence, 'worker_name', worker, 'started_at', now_at, 'last_heartbeat', now_at)
-  redis.call('PERSIST', job)
+  if fields.ttl or (fields.ended_at or '') ~= '' then
+    redis.call('PERSIST', job) -- it had a lifetime as one that waits, or as one that has ended
+  end
   redis.call('HSET', k.execution .. execution, 'id', fence, 'created_at', now_s, 'last_heartbeat', now_s, 'worker_name', worker)
   redis.call('EXPIRE', k.execution .. execution, ttl_s)
   redis.call('ZADD', k.executions .. id, now_s + ttl_s + 60, fence)

@@ -9,7 +9,7 @@
 --   run     {id, fence, started_s, ended_s, ended_at as RQ writes it, result in base64 or "", ttl_s unless the job has its own}
 local function finish(k, worker, run, now_s)
   local job = k.job .. run.id
-  local known = redis.call('HMGET', job, 'fence', 'status', 'origin', 'result_ttl')
+  local known = redis.call('HMGET', job, 'fence', 'status', 'origin', 'result_ttl', 'dependency_ids')
   if known[1] ~= run.fence then return 'refused' end
   if known[2] == 'finished' then return 'finished' end -- it was said before, and the answer was lost
   if known[2] ~= 'started' then return 'refused' end
@@ -31,7 +31,9 @@ local function finish(k, worker, run, now_s)
     redis.call('EXPIRE', k.results .. run.id, ttl_s)
     redis.call('ZADD', k.finished .. origin, now_s + ttl_s, run.id)
     redis.call('EXPIRE', job, ttl_s)
-    redis.call('EXPIRE', k.dependencies .. run.id .. k.dependencies_end, ttl_s)
+    if known[5] then
+      redis.call('EXPIRE', k.dependencies .. run.id .. k.dependencies_end, ttl_s)
+    end
   end
   redis.call('DEL', k.execution .. execution)
   redis.call('ZREM', k.executions .. run.id, run.fence)
