@@ -3,6 +3,7 @@
 Mark functions with `job`, enqueue them on a `Queue`, run them by a `Worker`.
 """
 
+from workers.current import current_bus, current_job
 from workers.definition import Policy, job
 from workers.errors import (
     DuplicateJobError,
@@ -19,7 +20,8 @@ from workers.errors import (
     UnknownKeyError,
     WorkersError,
 )
-from workers.jobs import Job, Outcome, current_bus, current_job
+from workers.jobs import Job, Outcome
+from workers.ladder import JobStopped, StopLadder
 from workers.pool import Pool, WorkerOptions
 from workers.queue import Queue
 from workers.rider import RetireAfter
@@ -35,12 +37,14 @@ __all__ = [
     "JobError",
     "JobNotFoundError",
     "JobRefusedError",
+    "JobStopped",
     "ModuleLoadError",
     "Outcome",
     "Policy",
     "Pool",
     "Queue",
     "RetireAfter",
+    "StopLadder",
     "StorageError",
     "StorageKilledError",
     "UnknownKeyError",

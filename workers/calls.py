@@ -9,7 +9,7 @@ from workers.claims import DEFAULT_TIMEOUT_S
 from workers.definition import JobFunctions, check_policy
 from workers.errors import JobDefinitionError
 
-__all__ = ["Call", "plain_call"]
+__all__ = ["Call", "function_of", "plain_call"]
 
 _RARE: Final = (b"success_callback_name", b"webhooks", b"repeats_left", b"repeat_intervals")
 """What makes a success more than a result to keep."""
@@ -25,6 +25,14 @@ class Call(NamedTuple):
     args: list[Any]
     kwargs: dict[str, Any]
     timeout_s: int
+
+
+def function_of(fields: Mapping[bytes, bytes], functions: JobFunctions) -> Callable[..., Any] | None:
+    """The function that a job calls, if that can be told and is one of those."""
+    try:
+        return functions.get(_data.decode(fields[b"data"])[0])
+    except (KeyError, msgspec.DecodeError):
+        return None
 
 
 def plain_call(fields: Mapping[bytes, bytes], functions: JobFunctions) -> Call | None:

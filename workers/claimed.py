@@ -9,12 +9,19 @@ import rq.job
 
 from workers.definition import JobFunctions
 from workers.jobs import Job
+from workers.ladder import StopSign
 
 __all__ = ["claimed_job"]
 
 
 def claimed_job(
-    job_class: type[rq.job.Job], job_id: str, fields: Mapping[bytes, bytes], *, connection: redis.Redis, functions: JobFunctions
+    job_class: type[rq.job.Job],
+    job_id: str,
+    fields: Mapping[bytes, bytes],
+    *,
+    connection: redis.Redis,
+    functions: JobFunctions,
+    stop_sign: StopSign | None = None,
 ) -> Job:
     """Return a job that knows its id, and reads its fields when something else of it is asked for.
 
@@ -24,10 +31,11 @@ def claimed_job(
         fields: its hash.
         connection: what it is on.
         functions: what it may run.
+        stop_sign: where it sees that it is to stop.
     """
     unread = _unread(job_class)  # type: ignore[arg-type]  # a class is hashable, whatever mypy makes of RQ's
     job = unread.__new__(unread)
-    job.__dict__.update(_id=job_id, _unread=(job_class, fields, connection, functions))
+    job.__dict__.update(_id=job_id, _stop_sign=stop_sign, _unread=(job_class, fields, connection, functions))
     return job
 
 
@@ -40,7 +48,7 @@ class _Unread:
         self.__class__ = job_class
         job_class.__init__(self, self.__dict__["_id"], connection)
         job: Any = self
-        job.bind(functions)
+        job.bind(functions, self.__dict__["_stop_sign"])
         job.restore(fields)
         return getattr(job, name)
 

@@ -11,6 +11,7 @@ from typing import Final, NoReturn, TypeAlias
 
 from workers.channel import Channel, Reply, Task
 from workers.errors import HorseError
+from workers.rider import INTERRUPT
 from workers.zygote import Death, Zygote
 
 __all__ = ["UNKNOWN", "Horse", "HorseEnd"]
@@ -102,6 +103,12 @@ class Horse:
                     os.killpg(self.pid, signum)
                 except (ProcessLookupError, PermissionError):
                     log.debug("the horse %d is gone already", self.pid)
+
+    def interrupt(self) -> None:
+        """Raise `JobStopped` in its job. Safe as `kill` is."""
+        with self._lock:
+            if self.pid:
+                os.kill(self.pid, INTERRUPT)  # not reaped, so it is still its own
 
     def _ready(self) -> Channel:
         """Its channel, with a living horse at the other end."""

@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import signal
 import time
 from base64 import b64encode
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn
+from functools import partial
+from typing import Any, Final, NoReturn, TypeVar
 
 from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from rq.job import Retry, _job_stack
@@ -20,14 +23,18 @@ from workers.definition import JobFunctions
 from workers.ending import EndingWorker
 from workers.errors import JobError
 from workers.jobs import Job
-from workers.rider import RetireAfter, ride
+from workers.ladder import JobStopped
+from workers.rider import INTERRUPT, RetireAfter, ride
 from workers.scripts import JobScripts
 from workers.serializer import JsonSerializer
 from workers.stopping import StoppingWorker
+from workers.zygote import flush_output
 
 __all__ = ["PerformingWorker"]
 
 UNSERIALIZABLE: Final = b64encode(JsonSerializer.dumps(UNSERIALIZABLE_RETURN_VALUE_PAYLOAD))
+
+T = TypeVar("T")
 
 
 class PerformingWorker(StoppingWorker):
@@ -35,6 +42,7 @@ class PerformingWorker(StoppingWorker):
 
     _functions: JobFunctions
     _retire: RetireAfter
+    _is_interruptible = False
 
     def _ride(self, channel: Channel) -> NoReturn:
         """Be the horse, from its fork to its end."""
@@ -43,19 +51,22 @@ class PerformingWorker(StoppingWorker):
         self._client = self.connection = self._client.clone(name=self.name)  # what we inherited is the worker's
         self._scripts = JobScripts(self._client)
         os.environ["RQ_WORKER_ID"] = self.name
+        signal.signal(INTERRUPT, self._interrupt)
         self.procline("waits for a job")  # type: ignore[no-untyped-call]  # as above
         ride(channel, self._perform, retire=self._retire)
 
     def _perform(self, task: Task) -> Reply:
         """Do a run, in the horse."""
         self._run, self._stopped_job_id = Run(task.job_id, task.fence), None
-        job = claimed_job(self.job_class, task.job_id, task.fields, connection=self.connection, functions=self._functions)
+        job = claimed_job(
+            self.job_class, task.job_id, task.fields, connection=self.connection, functions=self._functions, stop_sign=self._stop_sign
+        )
         call = plain_call(task.fields, self._functions) if self._performs_plainly else None
         if call is None:
             return self._perform_by_rq(job, task)
         started_s = time.time()
         try:
-            value = self._call(job, call)
+            value = self._interruptible(lambda: self._call(job, call))
         except BaseException as exc:  # RQ's code takes whatever a job raises
             return self._perform_by_rq(job, task, _Past(started_s, error=exc))
         ended_s = time.time()
@@ -78,14 +89,32 @@ class PerformingWorker(StoppingWorker):
         finally:
             _job_stack.pop()  # type: ignore[no-untyped-call]  # as above
 
+    def _interrupt(self, *_: object) -> None:
+        if self._is_interruptible and self._stop_sign.is_up:
+            raise JobStopped("the job is stopped")
+
+    def _interruptible(self, act: Callable[[], T]) -> T:
+        """Do something in which the stop of the job may raise `JobStopped`."""
+        self._is_interruptible = True
+        try:
+            return act()
+        except JobStopped:
+            if not self._stop_sign.is_up:
+                raise
+            # Its end is decided. And who knows what it was in the middle of: nothing else shall run here.
+            flush_output()
+            os._exit(1)
+        finally:
+            self._is_interruptible = False
+
     def _perform_by_rq(self, job: Any, task: Task, past: "_Past | None" = None) -> Reply:
         """Have RQ perform a job, or see to the end of one that was performed."""
         try:
             job.origin  # noqa: B018  # reads the job
         except JobError as exc:
             return Reply(problem=str(exc))
-        if past is not None:
-            job.perform = lambda: past.repeat(job)
+        perform = job.perform if past is None else partial(past.repeat, job)
+        job.perform = partial(self._interruptible, perform)
         assert self._run is not None  # noqa: S101  # _perform set it
         self.execution = self._execution_of(self._run)
         queue = self.queue_class(task.queue, connection=self.connection, job_class=self.job_class, serializer=self.serializer)

@@ -8,14 +8,17 @@ import sys
 import threading
 from _signal import getsignal  # type: ignore[import-not-found]  # the C part of signal, which does not translate into names
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import msgspec
 
 from workers.channel import Channel, Reply, Task
 from workers.zygote import flush_output
 
-__all__ = ["RetireAfter", "ride"]
+__all__ = ["INTERRUPT", "RetireAfter", "ride"]
+
+INTERRUPT: Final = signal.SIGUSR1
+"""What raises `JobStopped` in a job."""
 
 
 class RetireAfter(msgspec.Struct, frozen=True):

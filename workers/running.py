@@ -47,8 +47,6 @@ class RunningWorker(PerformingWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._claim: Claim | None = None
-        """What was taken and is not yet run."""
         self._ended: tuple[Any, Any, Ended] | None = None
         """Job, queue and end of the last run, while that is to be recorded."""
         self._leaving = threading.Event()
@@ -87,7 +85,7 @@ class RunningWorker(PerformingWorker):
 
     def execute_job(self, job: Any, queue: Any) -> None:
         """Have the horse run the job that was taken last, and see to its end."""
-        claim, self._claim = self._claim, None
+        claim = self._in_hand
         if claim is None or claim.job_id != job.id:
             raise JobDefinitionError(f"job {job.id} was not taken by this worker: dequeue_job_and_maintain_ttl() does that")
         end = self._run_in_horse(claim, job, queue)
@@ -100,8 +98,7 @@ class RunningWorker(PerformingWorker):
         self._let_go()
 
     def _begin(self, claim: Claim) -> tuple[Any, Any]:
-        self._claim, run = claim, claim.run
-        self._take_in_hand(run)
+        run = self._take_in_hand(claim)
         if self._guard is not None:
             self._guard.watch(run)
         queue = self._ordered_queues[claim.queue]
@@ -117,6 +114,8 @@ class RunningWorker(PerformingWorker):
         with self._run_lock:
             if self._stopped_job_id == claim.job_id:
                 return None
+            self._stop_sign.take_down()
+            self._over.clear()
             try:
                 self._horse.give(Task(claim.job_id, claim.fence, queue.name, claim.fields))
             except HorseError:
@@ -127,6 +126,7 @@ class RunningWorker(PerformingWorker):
         finally:
             with self._run_lock:
                 self._horse_pid = 0
+            self._over.set()
 
     def _wait_for_end(self, job: Any) -> HorseEnd:
         began = time.monotonic()

@@ -1,16 +1,20 @@
 """Stopping a run from outside: on a verdict of the guard, or on RQ's commands."""
 
 import logging
-from signal import SIGKILL, Signals
+import threading
+from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
 import msgspec
 import rq
 
 from notify.errors import ServerError
-from workers.claims import Run
+from workers.calls import function_of
+from workers.claims import Claim, Run
+from workers.definition import JobFunctions, definition_of
 from workers.ending import STOPPED, EndingWorker
 from workers.horse import Horse
+from workers.ladder import StopLadder, StopSign
 
 __all__ = ["StoppingWorker"]
 
@@ -21,9 +25,16 @@ class StoppingWorker(EndingWorker):
     """An ``rq.Worker`` whose runs can be stopped, and no other run is hit."""
 
     _horse: Horse
+    _functions: JobFunctions
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._in_hand: Claim | None = None
+        self._stop_sign = StopSign()
+        self._climbing: Run | None = None
+        """The run that is on the ladder."""
+        self._over = threading.Event()
+        """Set while no run is in the horse."""
         self._unheard_stop = ""
         """The job that somebody asked to stop before its claim was known here."""
 
@@ -44,16 +55,18 @@ class StoppingWorker(EndingWorker):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, ServerError) as exc:
             log.warning("worker %s passes over a command that it cannot obey: %s", self.name, exc)
 
-    def _take_in_hand(self, run: Run) -> None:
+    def _take_in_hand(self, claim: Claim) -> Run:
         """Have a run that can be stopped from here on."""
+        run = claim.run
         with self._run_lock:
-            self._run, self._stopped_job_id = run, None
+            self._run, self._in_hand, self._stopped_job_id = run, claim, None
         if self._unheard_stop == run.job_id:
             self._obey_verdict(run)
+        return run
 
     def _let_go(self) -> None:
         with self._run_lock:
-            self._run, self._unheard_stop = None, ""
+            self._run, self._in_hand, self._unheard_stop = None, None, ""
         self.execution = None
 
     def _obey_stop(self, job_id: str) -> None:
@@ -75,11 +88,44 @@ class StoppingWorker(EndingWorker):
             self._stop_run(run, verdict)
 
     def _stop_run(self, run: Run, verdict: str) -> None:
-        """End the process of a run, if it is still this one that runs."""
+        """End a run, if it is still this one that runs; see to it in the background if that takes time."""
         with self._run_lock:
-            if self._run is not run:
+            if self._run is not run or self._climbing is run:
                 return
+            ladder = StopLadder()
             if verdict != "superseded":
                 self._stopped_job_id = run.job_id
                 self._stop_reason = f"{verdict.removeprefix('lost:')} is gone" if verdict.startswith("lost:") else STOPPED
-            self.kill_horse()
+                ladder = self._ladder()
+            if ladder == StopLadder():
+                self.kill_horse()
+                return
+            self._climbing = run
+        threading.Thread(target=self._climb, args=(run, ladder), name="notify-stop", daemon=True).start()
+
+    def _ladder(self) -> StopLadder:
+        """How the job in hand wants to be stopped."""
+        function = function_of(self._in_hand.fields, self._functions) if self._in_hand is not None else None
+        definition = definition_of(function)
+        return StopLadder() if definition is None else definition.stop
+
+    def _climb(self, run: Run, ladder: StopLadder) -> None:
+        steps = (
+            (ladder.flag_s, self._stop_sign.put_up),
+            (ladder.exception_s, self._interrupt_horse),
+            (ladder.sigterm_s, lambda: self.kill_horse(SIGTERM)),
+            (0.0, self.kill_horse),
+        )
+        for time_s, step in steps:
+            with self._run_lock:
+                if self._run is not run:
+                    return
+                if time_s or step == self.kill_horse:
+                    step()
+            if self._over.wait(time_s):
+                return
+
+    def _interrupt_horse(self) -> None:
+        self._stop_sign.put_up()
+        if self._horse_pid:
+            self._horse.interrupt()

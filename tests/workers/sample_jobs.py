@@ -11,7 +11,7 @@ import redis
 from rq import Retry
 
 from notify.testing import wait_until
-from workers import Job, current_bus, current_job, job
+from workers import Job, JobStopped, StopLadder, current_bus, current_job, job
 from workers.storage import Store
 
 EFFECTS = "rq:test:effects"
@@ -97,7 +97,7 @@ async def later() -> list[int]:
 def leave(what: str) -> int:
     """Leave something behind."""
     if what == "a signal handler":
-        signal.signal(signal.SIGUSR1, lambda *_: None)
+        signal.signal(signal.SIGUSR2, lambda *_: None)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     elif what == "an alarm":
         signal.alarm(1)
@@ -115,7 +115,7 @@ def leave(what: str) -> int:
 
 @job("work")
 def surroundings() -> list[Any]:
-    handlers = [str(signal.getsignal(signum)) for signum in (signal.SIGUSR1, signal.SIGTERM)]
+    handlers = [str(signal.getsignal(signum)) for signum in (signal.SIGUSR2, signal.SIGTERM)]
     threads = [thread.name for thread in threading.enumerate()]
     return [os.getpid(), current_job().id, os.environ["RQ_JOB_ID"], os.getcwd(), handlers, threads]
 
@@ -129,6 +129,60 @@ def fork_away(name: str) -> None:
         threading.Event().wait(WAIT_S)
         os._exit(0)
     hold(name)
+
+
+@job("work", stop=StopLadder(flag_s=WAIT_S))
+def heed(name: str) -> None:
+    """Look again and again whether to stop."""
+    count(f"{name}:begun")
+    while not current_job().stopping:
+        threading.Event().wait(0.005)
+    count(f"{name}:put away")
+
+
+@job("work", stop=StopLadder(exception_s=WAIT_S))
+def put_away(name: str) -> None:
+    note(f"{name}:pid", os.getpid())
+    count(f"{name}:begun")
+    try:
+        threading.Event().wait(WAIT_S)
+    except Exception:
+        count(f"{name}:a mistake")
+    except JobStopped:
+        count(f"{name}:put away")
+        raise
+
+
+@job("work", stop=StopLadder(sigterm_s=WAIT_S))
+def obey_sigterm(name: str) -> None:
+    def obey(*_: object) -> NoReturn:
+        count(f"{name}:put away")
+        os._exit(3)
+
+    signal.signal(signal.SIGTERM, obey)
+    count(f"{name}:begun")
+    threading.Event().wait(WAIT_S)
+
+
+@job("work", stop=StopLadder(flag_s=0.1, exception_s=0.1, sigterm_s=0.1))
+def stubborn(name: str) -> None:
+    """Go on, whatever is said."""
+    signal.signal(signal.SIGTERM, lambda *_: count(f"{name}:sigterm"))
+    note(f"{name}:pid", os.getpid())
+    count(f"{name}:begun")
+    while True:
+        try:
+            while True:
+                if current_job().stopping:
+                    note(f"{name}:stopping", 1)
+                threading.Event().wait(0.005)
+        except JobStopped:
+            count(f"{name}:exception")
+
+
+@job("work")
+def raise_job_stopped() -> NoReturn:
+    raise JobStopped("by itself")
 
 
 @job("work")
