@@ -47,7 +47,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Channel:
-    """One end of a pair of sockets."""
+    """One end of a pair of sockets. There is never more than one message on its way: a task, or the reply to it."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end

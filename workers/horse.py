@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class Horse:
     """A child process, forked when it is needed first, and again after it was killed, crashed or retired.
 
-    All but `kill` is for one thread.
+    All but `kill` and `interrupt` is for one thread.
 
     Args:
         ride: what it does with its end of the channel; it never returns.
@@ -97,18 +97,19 @@ class Horse:
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to it and to all that it started. Safe from any thread, at any moment."""
-        with self._lock:
-            if self.pid:
-                try:
-                    os.killpg(self.pid, signum)
-                except (ProcessLookupError, PermissionError):
-                    log.debug("the horse %d is gone already", self.pid)
+        self._signal(os.killpg, signum)
 
     def interrupt(self) -> None:
         """Raise `JobStopped` in its job. Safe as `kill` is."""
-        with self._lock:
+        self._signal(os.kill, INTERRUPT)
+
+    def _signal(self, send: Callable[[int, int], None], signum: signal.Signals) -> None:
+        with self._lock:  # under which it is reaped: until then its process id is its own
             if self.pid:
-                os.kill(self.pid, INTERRUPT)  # not reaped, so it is still its own
+                try:
+                    send(self.pid, signum)
+                except (ProcessLookupError, PermissionError):
+                    log.debug("the horse %d is gone already", self.pid)
 
     def _ready(self) -> Channel:
         """Its channel, with a living horse at the other end."""

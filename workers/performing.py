@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
+import msgspec
 from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from rq.job import Retry, _job_stack
 from rq.timeouts import JobTimeoutException
@@ -43,6 +44,7 @@ class PerformingWorker(StoppingWorker):
     _functions: JobFunctions
     _retire: RetireAfter
     _is_interruptible = False
+    _is_worn = False
 
     def _ride(self, channel: Channel) -> NoReturn:
         """Be the horse, from its fork to its end."""
@@ -57,6 +59,10 @@ class PerformingWorker(StoppingWorker):
 
     def _perform(self, task: Task) -> Reply:
         """Do a run, in the horse."""
+        reply = self._perform_one(task)
+        return msgspec.structs.replace(reply, retires=True) if self._is_worn else reply
+
+    def _perform_one(self, task: Task) -> Reply:
         self._run, self._stopped_job_id = Run(task.job_id, task.fence), None
         job = claimed_job(
             self.job_class, task.job_id, task.fields, connection=self.connection, functions=self._functions, stop_sign=self._stop_sign
@@ -98,10 +104,13 @@ class PerformingWorker(StoppingWorker):
         self._is_interruptible = True
         try:
             return act()
+        except JobTimeoutException:
+            self._is_worn = True  # who knows what it was in the middle of: nothing else shall run here
+            raise
         except JobStopped:
             if not self._stop_sign.is_up:
                 raise
-            # Its end is decided. And who knows what it was in the middle of: nothing else shall run here.
+            # As above; and its end is decided.
             flush_output()
             os._exit(1)
         finally:

@@ -49,7 +49,7 @@ def ride(channel: Channel, perform: Callable[[Task], Reply], *, retire: RetireAf
         reply = perform(task)
         done += 1
         flush_output()
-        retires = not surroundings.restore() or done >= retire.jobs or _is_above(retire.megabytes)
+        retires = not surroundings.restore() or reply.retires or done >= retire.jobs or _is_above(retire.megabytes)
         channel.send(msgspec.structs.replace(reply, retires=True) if retires else reply)
         if retires:
             os._exit(0)

@@ -26,8 +26,6 @@ __all__ = ["RunningWorker"]
 
 LEAVE_S: Final = 5.0
 """How long a worker that was told to end still tries to record the end of its last job on a server that is away."""
-SILENT_S: Final = 15.0
-"""RQ's loop wants a heartbeat after each job; a claim is one too."""
 LOOK_S: Final = 20.0
 """How long a worker waits for a job before it says that it is there."""
 OVERDUE_S: Final = 60.0
@@ -50,17 +48,18 @@ class RunningWorker(PerformingWorker):
         self._ended: tuple[Any, Any, Ended] | None = None
         """Job, queue and end of the last run, while that is to be recorded."""
         self._leaving = threading.Event()
-        self._heard_until = 0.0
 
     def check_for_suspension(self, burst: bool) -> None:
         """Nothing: a claim finds out, in the same step."""
 
     def run_maintenance_tasks(self) -> None:
         self._record_end()  # they take their time
-        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+        run = super().run_maintenance_tasks
+        self._insist(lambda _: run())  # type: ignore[no-untyped-call]  # RQ leaves it untyped
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        if timeout is not None or pipeline is not None or time.monotonic() > self._heard_until:
+        """Send a heartbeat, unless it is the one that RQ's loop sends after each job: the next claim is one."""
+        if timeout is not None or pipeline is not None:
             super().heartbeat(timeout, pipeline)
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
@@ -73,7 +72,8 @@ class RunningWorker(PerformingWorker):
             if claim.answer == "started":
                 return self._begin(claim)
             if claim.answer == "suspended":
-                super().check_for_suspension(burst=timeout is None)
+                wait = super().check_for_suspension
+                self._insist(lambda _: wait(burst=timeout is None))  # noqa: B023  # called at once
             elif claim.answer.startswith("lost:"):
                 self._cancel_loser(claim)
             elif not claim.answer:
@@ -111,18 +111,17 @@ class RunningWorker(PerformingWorker):
 
     def _run_in_horse(self, claim: Claim, job: Any, queue: Any) -> HorseEnd | None:
         """Returns how the run ended; ``None`` if it was stopped before it began."""
-        with self._run_lock:
-            if self._stopped_job_id == claim.job_id:
-                return None
-            self._stop_sign.take_down()
-            self._over.clear()
-            try:
-                self._horse.give(Task(claim.job_id, claim.fence, queue.name, claim.fields))
-            except HorseError:
-                return UNKNOWN
-            self._horse_pid = self._horse.pid
         try:
+            with self._run_lock:
+                if self._stopped_job_id == claim.job_id:
+                    return None
+                self._stop_sign.take_down()
+                self._over.clear()
+                self._horse.give(Task(claim.job_id, claim.fence, queue.name, claim.fields))
+                self._horse_pid = self._horse.pid
             return self._wait_for_end(job)
+        except HorseError:
+            return UNKNOWN
         finally:
             with self._run_lock:
                 self._horse_pid = 0
@@ -162,7 +161,6 @@ class RunningWorker(PerformingWorker):
             fence, ended = os.urandom(16).hex(), self._ended
             end = None if ended is None else ended[2]
             claim = self._insist(lambda again: self._claims.next(queues, fence=fence, ended=end, again=again))  # noqa: B023  # called at once
-            self._heard_until = time.monotonic() + SILENT_S
             if ended is not None:
                 self._ended = None
                 self._conclude(*ended, claim.ended)

@@ -131,7 +131,10 @@ class Zygote:
             raise self._gone() from exc
 
     def _receive(self, count: int) -> bytes:
-        received = self._control_end.recv(count, socket.MSG_WAITALL)
+        try:
+            received = self._control_end.recv(count, socket.MSG_WAITALL)
+        except ConnectionResetError:
+            received = b""
         if len(received) < count:
             raise self._gone()
         return received

@@ -53,14 +53,16 @@ def test_nothing_is_forked_for_jobs_before_there_is_one(bus: notify.Bus, start_w
     assert children(zygote) == []
 
 
-@pytest.mark.parametrize("ending", ["fails", "crashes", "is stopped"])
-def test_a_process_is_replaced_only_if_it_was_killed(queue: Queue, start_workers: StartWorkers, effects: Effects, ending: str) -> None:
+@pytest.mark.parametrize("ending", ["fails", "crashes", "is stopped", "takes too long"])
+def test_a_process_is_replaced_only_if_it_was_interrupted(queue: Queue, start_workers: StartWorkers, effects: Effects, ending: str) -> None:
     start_workers()
     before, _ = result(queue.enqueue(where))
     if ending == "is stopped":
         stopped = queue.enqueue(tick, "x")
         effects.wait_for("x:begun")
         stopped.cancel()
+    elif ending == "takes too long":
+        assert queue.enqueue(hold, "x", job_timeout=1).wait(10) == Outcome("failed")
     else:
         queue.enqueue({"fails": fail, "crashes": kill_yourself}[ending]).wait(10)
     after, _ = result(queue.enqueue(where))
