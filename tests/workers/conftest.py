@@ -12,7 +12,7 @@ import pytest
 import notify
 from notify.testing import wait_until
 from tests.workers.sample_jobs import EFFECTS, go
-from workers import Pool, Queue, WorkerOptions, rq_keys
+from workers import Job, Outcome, Pool, Queue, WorkerOptions, rq_keys
 from workers.claims import Claim, Claims, Ended
 
 ROOT = Path(__file__).parent.parent.parent
@@ -80,6 +80,17 @@ def start_workers(bus: notify.Bus) -> Iterator[StartWorkers]:
     for pool in pools:
         pool.close(grace_s=3)
     wait_until(lambda: not marked(mark), what=f"the end of what the workers started, {marked(mark)}")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that the main thread of a process has forked. Linux only."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def result(job: Job) -> Any:
+    """What a job returns, when it has."""
+    assert job.wait(15) == Outcome("finished")
+    return job.return_value()
 
 
 def marked(mark: str) -> list[int]:
