@@ -54,7 +54,7 @@ class PerformingWorker(StoppingWorker):
         self._scripts = JobScripts(self._client)
         os.environ["RQ_WORKER_ID"] = self.name
         signal.signal(INTERRUPT, self._interrupt)
-        self.procline("waits for a job")  # type: ignore[no-untyped-call]  # as above
+        self.procline("runs jobs")  # type: ignore[no-untyped-call]  # as above
         ride(channel, self._perform, retire=self._retire)
 
     def _perform(self, task: Task) -> Reply:

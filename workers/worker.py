@@ -91,7 +91,9 @@ class Worker(RunningWorker):
 
     def subscribe(self) -> None:
         """Listen to commands; this starts the first of the worker's threads, so whatever forks does it before."""
+        self.procline("forks the processes of the jobs")  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         self._horse.open()
+        self.procline("starts")  # type: ignore[no-untyped-call]  # as above
         super().subscribe()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
 
     def unsubscribe(self) -> None:

@@ -153,6 +153,19 @@ def put_away(name: str) -> None:
         raise
 
 
+@job("work", stop=StopLadder(exception_s=WAIT_S))
+def put_away_slowly(name: str) -> None:
+    """Count how often it is told to stop, until it may end."""
+    count(f"{name}:begun")
+    gone_on = False
+    while not gone_on:
+        try:
+            gone_on = current_bus().redis.blpop(go(name), WAIT_S) is not None
+        except JobStopped:
+            count(f"{name}:stopped")
+    count(f"{name}:done")
+
+
 @job("work", stop=StopLadder(sigterm_s=WAIT_S))
 def obey_sigterm(name: str) -> None:
     def obey(*_: object) -> NoReturn:

@@ -119,6 +119,22 @@ def test_needs_that_cannot_be_read_break_no_claim(bus: notify.Bus, needs: str) -
         assert claim_next(bus).answer == "started"
 
 
+def test_what_is_no_hash_is_passed_over(bus: notify.Bus, queue: Queue) -> None:
+    bus.redis.set(rq_keys.job("j"), "a stranger's")
+    push(bus, "j")
+    job = queue.enqueue(add)
+    assert claim_next(bus).job_id == job.id
+
+
+@pytest.mark.parametrize("job_id", [b"a:b", b"a b", b"\xff", b"", "ü".encode()])
+def test_an_id_that_rq_would_not_take_is_passed_over(bus: notify.Bus, queue: Queue, job_id: bytes) -> None:
+    bus.redis.hset(b"rq:job:" + job_id, mapping=STATES["queued"])
+    bus.redis.rpush(queue.key, job_id)
+    job = queue.enqueue(add, job_id="A_fine-1d")
+    assert claim_next(bus).job_id == job.id
+    bus.redis.delete(b"rq:job:" + job_id)
+
+
 def test_suspended_workers_take_nothing(bus: notify.Bus, queue: Queue) -> None:
     queue.enqueue(add)
     rq.suspension.suspend(bus.redis, ttl=10)

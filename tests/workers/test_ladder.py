@@ -8,7 +8,18 @@ import rq
 import notify
 from notify.testing import wait_until
 from tests.workers.conftest import Effects, StartWorkers, is_alive
-from tests.workers.sample_jobs import add, count_failure, count_success, heed, obey_sigterm, put_away, raise_job_stopped, stubborn, tick
+from tests.workers.sample_jobs import (
+    add,
+    count_failure,
+    count_success,
+    heed,
+    obey_sigterm,
+    put_away,
+    put_away_slowly,
+    raise_job_stopped,
+    stubborn,
+    tick,
+)
 from workers import Job, JobDefinitionError, Outcome, Queue, StopLadder, job
 
 
@@ -71,13 +82,17 @@ def test_the_loss_of_a_service_goes_up_the_ladder_too(bus: notify.Bus, queue: Qu
 
 def test_a_stop_that_is_told_again_and_again_climbs_once(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     start_workers()
-    running = queue.enqueue(put_away, "x")
+    running = queue.enqueue(put_away_slowly, "x")
     effects.wait_for("x:begun")
+    running.cancel()
+    effects.wait_for("x:stopped")
     for _ in range(20):
         running._tell_worker()  # RQ's command, as Job.cancel sends it
         running.cancel()
-    wait_until(lambda: not is_alive(effects["x:pid"]), timeout_s=5)
-    assert effects["x:put away"] == 1
+    effects.let_go("x")
+    effects.wait_for("x:done")
+    assert queue.enqueue(add).wait(10) == Outcome("finished")
+    assert effects["x:stopped"] == 1
 
 
 def test_the_next_job_sees_nothing_of_it(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:

@@ -22,8 +22,7 @@ local now_s = math.floor(now_ms() / 1000)
 local PASSED_OVER = 500 -- ids without a job that waits, in one go
 
 local function fields_of(job)
-  local flat, fields = redis.pcall('HGETALL', job), {}
-  if flat.err then flat = {} end -- no hash: a stranger wrote it
+  local flat, fields = redis.pcall('HGETALL', job), {} -- what is no hash has none
   for i = 1, #flat, 2 do
     fields[flat[i]] = flat[i + 1]
   end
@@ -84,7 +83,7 @@ local function claim()
     while id do
       local job = k.job .. id
       local flat, fields = fields_of(job)
-      local waits = fields.status == 'queued'
+      local waits = fields.status == 'queued' and string.find(id, '^[%w_-]+$') -- RQ takes no other ids
       local lost = waits and fields.needs and lost_need(job, KEYS[1], KEYS[2])
       if lost then return 'lost:' .. lost, number - 5, id, flat end
       leave_needs(fields, id)
