@@ -1,5 +1,6 @@
 """What an idle worker waits at: it rings when a job is pushed onto one of its queues, by whomever."""
 
+import math
 import os
 import select
 import time
@@ -63,15 +64,20 @@ class Bell:
     def close(self) -> None:
         self._hang_up()
         self._client.close()
-        os.close(self._read_end)
-        os.close(self._write_end)
+        ends = self._read_end, self._write_end
+        self._read_end = self._write_end = -1  # first: a late `ring` must not write into what gets the number next
+        for end in ends:
+            os.close(end)
 
     def _wait(self, queues: Sequence[str], timeout_s: float) -> bool:
         for queue in queues:
             self._answered(queue)  # to a wait of before; what it told is known by now
             self._ask(queue)
         files = {self._lines[queue]._sock.fileno(): queue for queue in queues}  # redis-py has no public way to wait for many
-        ready, _, _ = select.select([self._read_end, *files], [], [], timeout_s)
+        poll = select.poll()
+        for file in (self._read_end, *files):
+            poll.register(file, select.POLLIN)
+        ready = {file for file, _ in poll.poll(math.ceil(timeout_s * 1000))}
         if self._read_end in ready:
             with suppress(BlockingIOError):
                 os.read(self._read_end, 1024)

@@ -129,9 +129,10 @@ class EndingWorker(rq.Worker):
     def _prepare_end(self, job: Any, queue: Any) -> None:
         """See to it that RQ's code finds what it reads of a job and of its run."""
         try:
-            job.ended_at = job.ended_at or datetime.now(UTC)
+            job.origin  # noqa: B018  # reads the job
         except JobError:  # a stranger wrote it; from here on it has nothing but its id
-            job.origin, job.ended_at = queue.name, datetime.now(UTC)
+            job.origin = queue.name
+        job.ended_at = datetime.now(UTC)
         if self.execution is None and self._run is not None:
             self.execution = self._execution_of(self._run)
 

@@ -89,6 +89,7 @@ def alone(home: Path, tmp_path: Path) -> Iterator[Shell]:
         "NOTIFY_HOME": str(home),
         "NOTIFY_SERVER": os.environ.get("NOTIFY_SERVER", ""),
         "NOTIFY_TEST_MARK": secrets.token_hex(8),
+        "SPT_NOENV": "1",  # or setproctitle would write titles over the environment, and the mark in it
     }
     shell = Shell(environ, tmp_path)
     yield shell

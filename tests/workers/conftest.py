@@ -18,6 +18,8 @@ from workers.claims import Claim, Claims, Ended
 ROOT = Path(__file__).parent.parent.parent
 SAMPLE = "tests.workers.sample_jobs"
 MARK = "NOTIFY_TEST_WORKERS"
+KEEP_MARKS = {"SPT_NOENV": "1"}
+"""Or setproctitle would write titles over the environment, and the mark in it."""
 
 StartWorkers = Callable[..., Pool]
 
@@ -70,7 +72,7 @@ def start_workers(bus: notify.Bus) -> Iterator[StartWorkers]:
         stdout: int | None = None,
         **options: Any,
     ) -> Pool:
-        environ = {**os.environ, "PYTHONPATH": str(ROOT), MARK: mark}
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), **KEEP_MARKS, MARK: mark}
         settings = WorkerOptions(settings=bus.settings, queues=queues, modules=modules, **options)
         pools.append(Pool(settings, size=size, stdout=stdout, environ=environ))
         pools[-1].open()

@@ -142,9 +142,8 @@ def heed(name: str) -> None:
 
 @job("work", stop=StopLadder(exception_s=WAIT_S))
 def put_away(name: str) -> None:
-    note(f"{name}:pid", os.getpid())
-    count(f"{name}:begun")
     try:
+        count(f"{name}:begun")
         threading.Event().wait(WAIT_S)
     except Exception:
         count(f"{name}:a mistake")
@@ -156,10 +155,12 @@ def put_away(name: str) -> None:
 @job("work", stop=StopLadder(exception_s=WAIT_S))
 def put_away_slowly(name: str) -> None:
     """Count how often it is told to stop, until it may end."""
-    count(f"{name}:begun")
-    gone_on = False
+    begun = gone_on = False
     while not gone_on:
         try:
+            if not begun:
+                begun = True
+                count(f"{name}:begun")
             gone_on = current_bus().redis.blpop(go(name), WAIT_S) is not None
         except JobStopped:
             count(f"{name}:stopped")
@@ -276,6 +277,14 @@ def try_again(times: int) -> Retry | int:
     """Ask for another try, that many times."""
     count("tried")
     return Retry(max=times) if (current_job().number_of_retries or 0) < times else times
+
+
+@job("work")
+def fail_then_die() -> NoReturn:
+    """Fail the first time, and die the second."""
+    if int(current_bus().redis.hincrby(EFFECTS, "tried")) > 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise RuntimeError("it went wrong")
 
 
 @job("work")

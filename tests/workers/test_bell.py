@@ -1,5 +1,6 @@
 """Waiting at queues: for whoever pushes a job, without taking it."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -96,6 +97,18 @@ def test_a_wait_is_ended_from_anywhere_also_before_it_begins(bell: Bell) -> None
     assert not bell.wait(QUEUES, timeout_s=0.1)
     for _ in range(100_000):
         bell.ring()  # it is never full
+
+
+def test_nothing_rings_after_the_end(bus: notify.Bus) -> None:
+    closed = Bell(bus.redis, name="waiting")
+    closed.close()
+    mine, other = os.pipe()
+    closed.ring()
+    os.set_blocking(mine, False)
+    with pytest.raises(BlockingIOError):
+        os.read(mine, 1)
+    os.close(mine)
+    os.close(other)
 
 
 def test_a_connection_that_is_cut_is_told_and_the_next_wait_has_another(bus: notify.Bus, bell: Bell) -> None:

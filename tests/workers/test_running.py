@@ -24,6 +24,7 @@ from tests.workers.sample_jobs import (
     count_success,
     exit_politely,
     fail,
+    fail_then_die,
     hold,
     keep_meta,
     kill_yourself,
@@ -112,6 +113,16 @@ def test_a_job_that_asks_for_another_try_gets_it(queue: Queue, server: Any, effe
     job = queue.enqueue(try_again, 2)
     work(server.url)
     assert (effects["tried"], job.return_value(), types_of(job)) == (3, 2, ["RETRIED", "RETRIED", "SUCCESSFUL"])
+
+
+def test_each_run_of_a_job_has_an_end_of_its_own(bus: notify.Bus, queue: Queue, server: Any) -> None:
+    job = queue.enqueue(fail_then_die, retry=rq.Retry(max=1))
+    work(server.url)
+    ended = Job.fetch(job.id, connection=bus.redis)
+    assert ended.outcome == Outcome("failed")
+    assert ended.started_at is not None
+    assert ended.ended_at is not None
+    assert ended.started_at <= ended.ended_at
 
 
 def test_a_job_is_repeated(queue: Queue, server: Any, effects: Effects) -> None:

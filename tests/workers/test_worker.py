@@ -30,6 +30,8 @@ from workers import Job, JobDefinitionError, ModuleLoadError, Outcome, Queue, Wo
 from workers.guard import Guard
 from workers.serializer import JsonSerializer
 
+pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: some fork in this process
+
 
 @pytest.fixture
 def worker(bus: notify.Bus) -> Iterator[Worker]:

@@ -56,6 +56,7 @@ def test_a_zygote_ends_with_its_worker(queue: Queue, start_workers: StartWorkers
     wait_until(lambda: not is_alive(zygote) and not is_alive(pid), timeout_s=5)
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: pytest may have threads
 def test_a_zygote_that_never_forked_ends_when_it_is_closed() -> None:
     def ride(end: Any) -> Any:
         raise AssertionError("nothing is to be forked")
