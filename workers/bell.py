@@ -21,7 +21,8 @@ class Bell:
     """One connection for each queue, blocked in the server until there is something in the list.
 
     The blocking command moves the first entry of the list to where it is (``BLMOVE queue queue LEFT LEFT``): it takes
-    nothing, so nothing is lost with a worker that dies, and any number of workers can wait at one queue.
+    nothing, so nothing is lost with a worker that dies. Any number of workers can wait at one queue: all of them hear a job,
+    and the first to ask gets it.
 
     Args:
         client: opens connections of its own like this one.

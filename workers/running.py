@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import redis
 from rq.exceptions import StopRequested
 
-from notify.errors import ServerError
+from notify.errors import ServerError, ServerUnreachableError
 from workers.bell import Bell
 from workers.channel import Reply, Task
 from workers.claimed import claimed_job
@@ -68,7 +68,11 @@ class RunningWorker(PerformingWorker):
         while not self._stop_requested:
             if self._horse.is_lost:
                 raise HorseError(f"worker {self.name} ends: the process that forks those of its jobs was killed")
-            claim = self._next_claim([queue.key for queue in self._ordered_queues])
+            try:
+                claim = self._next_claim([queue.key for queue in self._ordered_queues])
+            except ServerUnreachableError as exc:  # it is given up only when we are to end
+                log.warning("worker %s ends without an answer: %s", self.name, exc)
+                break
             if claim.answer == "started":
                 return self._begin(claim)
             if claim.answer == "suspended":
@@ -160,7 +164,11 @@ class RunningWorker(PerformingWorker):
         while True:
             fence, ended = os.urandom(16).hex(), self._ended
             end = None if ended is None else ended[2]
-            claim = self._insist(lambda again: self._claims.next(queues, fence=fence, ended=end, again=again))  # noqa: B023  # called at once
+            claim = insist(
+                lambda again: self._claims.next(queues, fence=fence, ended=end, again=again),  # noqa: B023  # called at once
+                leaving=self._leaving,
+                leave_s=LEAVE_S if ended else 0.0,
+            )
             if ended is not None:
                 self._ended = None
                 self._conclude(*ended, claim.ended)
