@@ -3,10 +3,12 @@
 Mark functions with `job`, enqueue them on a `Queue`, run them by a `Worker`.
 """
 
+from workers.current import current_bus, current_job
 from workers.definition import Policy, job
 from workers.errors import (
     DuplicateJobError,
     DuplicateKeyError,
+    HorseError,
     JobArgumentsError,
     JobDefinitionError,
     JobError,
@@ -20,17 +22,20 @@ from workers.errors import (
     WorkersError,
 )
 from workers.explain import explain
-from workers.jobs import Job, Outcome, current_bus, current_job
+from workers.jobs import Job, Outcome
+from workers.ladder import JobStopped, StopLadder
 from workers.overview import JobStatus, QueueInfo, find_jobs, queues
 from workers.pool import Pool, WorkerOptions
 from workers.preview import Stake, preview_loss
 from workers.queue import Queue
 from workers.requeue import requeue
+from workers.rider import RetireAfter
 from workers.worker import Worker
 
 __all__ = [
     "DuplicateJobError",
     "DuplicateKeyError",
+    "HorseError",
     "Job",
     "JobArgumentsError",
     "JobDefinitionError",
@@ -38,6 +43,7 @@ __all__ = [
     "JobNotFoundError",
     "JobRefusedError",
     "JobStatus",
+    "JobStopped",
     "ModuleLoadError",
     "Outcome",
     "Policy",
@@ -45,7 +51,9 @@ __all__ = [
     "Queue",
     "QueueInfo",
     "QueueNotFoundError",
+    "RetireAfter",
     "Stake",
+    "StopLadder",
     "StorageError",
     "StorageKilledError",
     "UnknownKeyError",

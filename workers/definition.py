@@ -10,6 +10,7 @@ import msgspec
 from notify.description import check_name
 from notify.errors import InvalidServiceError
 from workers.errors import JobDefinitionError, ModuleLoadError
+from workers.ladder import StopLadder
 
 __all__ = ["Definition", "JobFunctions", "Policy", "check_needs", "check_policy", "definition_of", "job", "load_jobs"]
 
@@ -29,27 +30,31 @@ _MARK: Final = "__notify_job__"
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """What `job` notes at a function: its queue, the services it needs, and what a loss of one does."""
+    """What `job` notes at a function: its queue, the services it needs, what a loss of one does, and how it is stopped."""
 
     queue: str
     needs: frozenset[str]
     on_loss: Policy
+    stop: StopLadder = StopLadder()
 
 
-def job(queue: str, *, needs: str | Collection[str] = (), on_loss: Policy = "cancel") -> Callable[[F], F]:
+def job(queue: str, *, needs: str | Collection[str] = (), on_loss: Policy = "cancel", stop: StopLadder | None = None) -> Callable[[F], F]:
     """Mark a function as a job. Only marked functions can be enqueued, and only those are ever run by a worker.
 
     Args:
         queue: the queue it belongs on.
         needs: the service without which it makes no sense, or several.
         on_loss: what happens to it when one of them is withdrawn: ``cancel``, ``drain`` or ``ignore``.
+        stop: what it is granted when it is stopped while it runs; by default nothing, its process is killed.
 
     Raises:
-        JobDefinitionError: the queue, a need or the policy cannot be.
+        JobDefinitionError: the queue, a need, the policy or the ladder cannot be.
     """
+    if not isinstance(stop, StopLadder | None):
+        raise JobDefinitionError(f"stop is a workers.StopLadder, not {stop!r}")
     if not isinstance(queue, str) or not queue:
         raise JobDefinitionError(f'the queue of a job is a name, not {queue!r}: write @job("default")')
-    definition = Definition(queue, check_needs(needs), check_policy(on_loss))
+    definition = Definition(queue, check_needs(needs), check_policy(on_loss), stop or StopLadder())
 
     def mark(function: F) -> F:
         if not isfunction(function) or not function.__qualname__.isidentifier():

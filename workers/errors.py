@@ -10,6 +10,7 @@
     │   ├── JobRefusedError         a worker was asked to run what it was not told to load
     │   ├── JobNotFoundError
     │   └── QueueNotFoundError
+    ├── HorseError                  a worker cannot get a process for its jobs
     ├── ModuleLoadError             a module with jobs cannot be imported
     └── StorageError
         ├── DuplicateKeyError
@@ -22,6 +23,7 @@ from notify import NotifyError, ServiceKilledError
 __all__ = [
     "DuplicateJobError",
     "DuplicateKeyError",
+    "HorseError",
     "JobArgumentsError",
     "JobDefinitionError",
     "JobError",
@@ -66,6 +68,10 @@ class JobNotFoundError(JobError, LookupError):
 
 class QueueNotFoundError(JobError, LookupError):
     """No job was ever put on a queue of that name."""
+
+
+class HorseError(WorkersError):
+    """A worker cannot get a process for its jobs."""
 
 
 class ModuleLoadError(WorkersError):

@@ -11,17 +11,16 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
 from notify.connection import Client
 from notify.errors import ClosedError, ServerError
 from notify.event import Event, Gap
 from notify.keys import SERVICES_TOPIC
 from notify.subscriber import Subscriber
 from workers import rq_keys
+from workers.claims import Run
 from workers.scripts import JobScripts
 
-__all__ = ["Guard", "Run"]
+__all__ = ["Guard"]
 
 CHECK_S: Final = 1.0
 """How long a running job goes unjudged at the most."""
@@ -31,13 +30,6 @@ LOCK_MS: Final = 5_000
 CHUNK: Final = 100
 
 log = logging.getLogger(__name__)
-
-
-class Run(msgspec.Struct, frozen=True):
-    """One run of a job: the fence tells it from any other run of the same job."""
-
-    job_id: str
-    fence: str
 
 
 class Guard:

@@ -13,14 +13,14 @@ import rq.job
 from rq.exceptions import NoSuchJobError, TimeoutFormatError
 from rq.job import JobStatus
 
-from notify import Bus
-from notify.connection import Client, process_name
+from notify.connection import Client
 from workers.definition import JobFunctions, Policy, check_policy
 from workers.errors import JobDefinitionError, JobError, JobNotFoundError, JobRefusedError
+from workers.ladder import StopSign
 from workers.scripts import JobScripts
 from workers.serializer import JsonSerializer
 
-__all__ = ["Job", "Outcome", "current_bus", "current_job"]
+__all__ = ["Job", "Outcome"]
 
 CALLED_OFF: Final = frozenset({JobStatus.STOPPED, JobStatus.CANCELED})
 ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED}) | CALLED_OFF
@@ -53,6 +53,8 @@ class Job(rq.job.Job):
     Its data are plain JSON. Its function is looked up in what a worker loaded, never imported by name.
     """
 
+    _stop_sign: StopSign | None = None
+
     def __init__(self, id: str | None = None, connection: redis.Redis | None = None, serializer: Any = None) -> None:  # noqa: A002  # RQ's name
         if serializer is not None and serializer not in (JsonSerializer, rq.serializers.JSONSerializer, "json"):
             raise JobDefinitionError(f"jobs are kept as JSON, not by {serializer!r}: leave the serializer out")
@@ -61,9 +63,9 @@ class Job(rq.job.Job):
         self.on_loss: Policy = "cancel"
         self._functions: JobFunctions = {}
 
-    def bind(self, functions: JobFunctions) -> None:
-        """Tell the job what it may run."""
-        self._functions = functions
+    def bind(self, functions: JobFunctions, stop_sign: StopSign | None = None) -> None:
+        """Tell the job what it may run, and where it sees that it is to stop."""
+        self._functions, self._stop_sign = functions, stop_sign
 
     @property
     def func(self) -> Callable[..., Any]:
@@ -89,6 +91,11 @@ class Job(rq.job.Job):
         # RQ looks at it in the worker itself, which a refusal would end: that comes with the call.
         name = self._stopped_callback_name
         return (self._functions.get(name) or (lambda *_: self._refuse(name))) if name else None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the job is being stopped; for its own code, which is granted time by a `StopLadder`. Costs nothing to ask."""
+        return self._stop_sign is not None and self._stop_sign.is_up
 
     @property
     def outcome(self) -> Outcome | None:
@@ -273,24 +280,3 @@ class _NoSuchJobError(JobNotFoundError, NoSuchJobError):
 
 class _UnreadableJobError(JobError, NoSuchJobError):
     """Ours, and for RQ's code a job that is not there: a worker passes it over and lives on."""
-
-
-def current_job() -> Job:
-    """Return the job that runs this code.
-
-    Raises:
-        JobNotFoundError: no job does.
-    """
-    found = rq.get_current_job()
-    if not isinstance(found, Job):
-        raise JobNotFoundError("no job runs here: current_job() is for functions that a worker calls")
-    return found
-
-
-def current_bus() -> Bus:
-    """Return a bus on the connection of the job that runs this code; it is the worker's, so leave it open.
-
-    Raises:
-        JobNotFoundError: no job does.
-    """
-    return Bus(Client.of(current_job().connection), name=process_name())

@@ -13,6 +13,7 @@ import msgspec
 
 from notify.settings import Settings
 from workers.errors import JobDefinitionError
+from workers.rider import RetireAfter
 
 __all__ = ["Pool", "WorkerOptions"]
 
@@ -31,6 +32,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         queues: in the order of their priority.
         modules: modules whose jobs may run.
         burst: end when the queues are empty.
+        retire: when the process of its jobs is replaced by a new one.
         log_level: from which level on it logs, on stderr; at ``INFO`` every job.
     """
 
@@ -38,6 +40,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...]
     modules: tuple[str, ...]
     burst: bool = False
+    retire: RetireAfter = RetireAfter()
     log_level: str = "WARNING"
 
 

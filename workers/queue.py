@@ -77,7 +77,7 @@ class Queue(rq.Queue):
                 return _ours(self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique))
         except rq.exceptions.DuplicateJobError as exc:
             raise DuplicateJobError(f"there is a job {job.id!r} already, and it was to be unique") from exc
-        except (ValueError, TypeError, AssertionError, rq.exceptions.TimeoutFormatError) as exc:
+        except (ValueError, TypeError, AttributeError, AssertionError, rq.exceptions.TimeoutFormatError) as exc:
             if isinstance(exc, NotifyError):
                 raise
             raise JobDefinitionError(f"{f!r} cannot be enqueued on {self.name!r}: {exc}") from exc

@@ -20,12 +20,6 @@ class JobScripts(ScriptRunner):
     def __init__(self, client: Client) -> None:
         super().__init__(client, "workers")
 
-    def claim(self, job_id: str, queue: str, *, fence: str, worker: str, needs: Collection[str]) -> str:
-        """Start a job, or cancel it for good. Returns ``started``, ``lost:<service>``, ``status:<status>`` or ``missing``."""
-        keys = [*self._cancel_keys(queue), rq_keys.job(job_id), *map(self.keys.needs, needs)]
-        args = [job_id, fence, worker, _now(), *self._cancel_args(queue)]
-        return self._text("claim", keys, args, action=f"claiming job {job_id}")
-
     def cancel(
         self, queue: str, job_ids: Sequence[str], *, reason: str, needs: Collection[str] = (), lost: bool = False, need: str = ""
     ) -> tuple[int, int]:
@@ -56,6 +50,12 @@ class JobScripts(ScriptRunner):
         """Mark a running job as stopped. Returns ``stopped``, ``ending`` (it comes too late), or the status that it has instead."""
         return self._text("stop", [rq_keys.job(job_id)], [reason, KEEP_CANCELLED_MS], action=f"stopping job {job_id}")
 
+    def is_run_by(self, worker: str, job_id: str) -> bool:
+        """Whether a job is running as far as the server knows, and that worker runs it."""
+        with self.client.translating(f"looking who runs job {job_id}"):
+            status, name = self.client.hmget(rq_keys.job(job_id), "status", "worker_name")
+        return status == b"started" and name == worker.encode()
+
     def seal(self, job_id: str, *, fence: str) -> bool:
         """Decide that a run ends by itself. Returns whether it still may."""
         return bool(self.run("seal", [rq_keys.job(job_id)], [fence], action=f"finishing job {job_id}"))
@@ -70,9 +70,9 @@ class JobScripts(ScriptRunner):
 
     def _cancel_args(self, queue: str) -> list[str | bytes | int]:
         topic = self.keys.job_topic(queue)
-        return [self.keys.channel(topic), topic, self.body(topic, "@contents@"), _now(), KEEP_CANCELLED_MS, *self.limits()]
+        return [self.keys.channel(topic), topic, self.body(topic, "@contents@"), rq_now(), KEEP_CANCELLED_MS, *self.limits()]
 
 
-def _now() -> str:
+def rq_now() -> str:
     """The present as RQ writes it into its hashes."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -13,9 +13,9 @@ from notify.event import Failure
 from notify.scripts import Scripts
 from notify.state import REGISTERED, State
 from notify.strict_json import Json
+from workers.current import current_bus
 from workers.definition import job
 from workers.errors import DuplicateKeyError, JobDefinitionError, StorageError, StorageKilledError, UnknownKeyError
-from workers.jobs import current_bus
 
 __all__ = ["MISSING", "NAME", "OPERATIONS", "StorageDesk", "StorageService", "Store", "modify", "retrieve", "store"]
 

@@ -12,11 +12,14 @@ import pytest
 import notify
 from notify.testing import wait_until
 from tests.workers.sample_jobs import EFFECTS, go
-from workers import Pool, Queue, WorkerOptions
+from workers import Job, Outcome, Pool, Queue, WorkerOptions, rq_keys
+from workers.claims import Claim, Claims, Ended
 
 ROOT = Path(__file__).parent.parent.parent
 SAMPLE = "tests.workers.sample_jobs"
 MARK = "NOTIFY_TEST_WORKERS"
+KEEP_MARKS = {"SPT_NOENV": "1"}
+"""Or setproctitle would write titles over the environment, and the mark in it."""
 
 StartWorkers = Callable[..., Pool]
 
@@ -38,6 +41,12 @@ class Effects:
     def let_go(self, name: str, times: int = 1) -> None:
         """Let a job `hold` go on."""
         self._client.rpush(go(name), *range(times))
+
+
+def claim_next(bus: notify.Bus, *queues: str, fence: str = "new", ended: Ended | None = None, again: bool = False) -> Claim:
+    """Ask for a job as a worker called ``w`` does, by default on the queue ``work``."""
+    claims = Claims(bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500)
+    return claims.next([rq_keys.queue(name) for name in queues or ("work",)], fence=fence, ended=ended, again=again)
 
 
 @pytest.fixture
@@ -63,7 +72,7 @@ def start_workers(bus: notify.Bus) -> Iterator[StartWorkers]:
         stdout: int | None = None,
         **options: Any,
     ) -> Pool:
-        environ = {**os.environ, "PYTHONPATH": str(ROOT), MARK: mark}
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), **KEEP_MARKS, MARK: mark}
         settings = WorkerOptions(settings=bus.settings, queues=queues, modules=modules, **options)
         pools.append(Pool(settings, size=size, stdout=stdout, environ=environ))
         pools[-1].open()
@@ -73,6 +82,17 @@ def start_workers(bus: notify.Bus) -> Iterator[StartWorkers]:
     for pool in pools:
         pool.close(grace_s=3)
     wait_until(lambda: not marked(mark), what=f"the end of what the workers started, {marked(mark)}")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that the main thread of a process has forked. Linux only."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def result(job: Job) -> Any:
+    """What a job returns, when it has."""
+    assert job.wait(15) == Outcome("finished")
+    return job.return_value()
 
 
 def marked(mark: str) -> list[int]:

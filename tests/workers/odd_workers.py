@@ -1,8 +1,9 @@
-"""Workers to whom something happens at the worst moment: ``python -m tests.workers.odd_workers <class> <url>``.
+"""Workers to whom something happens at the worst moment: ``python -m tests.workers.odd_workers <class> <url> [options]``.
 
-They work until the queues ``work`` and ``more`` are empty.
+They work until the queues ``work`` and ``more`` are empty, unless the options of ``work``, as JSON, say otherwise.
 """
 
+import json
 import os
 import signal
 import sys
@@ -15,34 +16,28 @@ from workers import Job, Worker
 
 
 class ToldToEndBeforeItStarts(Worker):
-    """SIGTERM comes when a job has been dequeued and has not started."""
+    """SIGTERM comes when a job has been taken and has not begun."""
 
     def execute_job(self, job: Any, queue: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         super().execute_job(job, queue)
 
 
-class LateJob(Job):
-    @classmethod
-    def fetch(cls, *args: Any, **kwargs: Any) -> Job:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return super().fetch(*args, **kwargs)
-
-
 class ToldToEndAsItTakesAJob(Worker):
     """SIGTERM comes when the server has just handed over a job."""
 
-    job_class = LateJob
+    def _begin(self, claim: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super()._begin(claim)
 
 
 class StoppedBeforeItsProcess(Worker):
-    """Each job is cancelled after its claim, before its process is there."""
+    """Each job is cancelled after its claim, before it begins in the horse."""
 
-    def prepare_execution(self, job: Any) -> Any:
-        execution = super().prepare_execution(job)
+    def execute_job(self, job: Any, queue: Any) -> None:
         Job.fetch(job.id, connection=self.connection).cancel("early")
         wait_until(lambda: self._stopped_job_id == job.id)
-        return execution
+        super().execute_job(job, queue)
 
 
 class StoppedTooLate(Worker):
@@ -63,7 +58,29 @@ class JudgedOnceMore(Worker):
         self._guard.judge()
 
 
+class WithHandlers(Worker):
+    """Somebody's own handlers of what goes wrong, as RQ takes them."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options, exception_handlers=[self.note_error], work_horse_killed_handler=self.note_death)
+
+    def note_error(self, job: Any, *error: Any) -> None:
+        self.connection.hincrby(EFFECTS, f"error {error[0].__name__}")
+
+    def note_death(self, job: Any, pid: int, status: int, usage: Any) -> None:
+        self.connection.hincrby(EFFECTS, f"death {os.WTERMSIG(status)} {pid > 0} {usage.ru_maxrss > 0}")
+
+
+class WithItsOwnWayToPerform(Worker):
+    """Somebody's own code around each job, as RQ's users write it."""
+
+    def perform_job(self, job: Any, queue: Any) -> bool:
+        self.connection.hincrby(EFFECTS, "around")
+        return super().perform_job(job, queue)
+
+
 if __name__ == "__main__":
     with notify.connect(sys.argv[2]) as bus:
         odd: type[Worker] = globals()[sys.argv[1]]
-        odd(["work", "more"], connection=bus.redis, modules=["tests.workers.sample_jobs"]).work(burst=True, logging_level="WARNING")
+        options = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {"burst": True}
+        odd(["work", "more"], connection=bus.redis, modules=["tests.workers.sample_jobs"]).work(logging_level="WARNING", **options)

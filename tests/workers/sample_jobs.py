@@ -1,5 +1,6 @@
 """Jobs for the tests. What they do is counted in one hash of the server, where every process finds it."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import redis
 from rq import Retry
 
 from notify.testing import wait_until
-from workers import Job, current_bus, current_job, job
+from workers import Job, JobStopped, StopLadder, current_bus, current_job, job
 from workers.storage import Store
 
 EFFECTS = "rq:test:effects"
@@ -43,6 +44,13 @@ def add_with_svc(field: str = "added") -> str:
 
 
 @job("work")
+def sleep(seconds: float, name: str) -> None:
+    """Say that it began, and use no connection from then on."""
+    count(f"{name}:begun")
+    threading.Event().wait(seconds)
+
+
+@job("work")
 def hold(name: str) -> str:
     """Say that it began, wait until it may go on, say that it is done."""
     note(f"{name}:pid", os.getpid())
@@ -71,6 +79,124 @@ def tick(name: str) -> None:
     for _ in range(WAIT_S * 200):
         count(f"{name}:begun")
         threading.Event().wait(0.005)
+
+
+@job("work")
+def where() -> list[int]:
+    """The process and the group that this runs in."""
+    return [os.getpid(), os.getpgrp()]
+
+
+@job("work")
+async def later() -> list[int]:
+    await asyncio.sleep(0)
+    return [os.getpid(), os.getpgrp()]
+
+
+@job("work")
+def leave(what: str) -> int:
+    """Leave something behind."""
+    if what == "a signal handler":
+        signal.signal(signal.SIGUSR2, lambda *_: None)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif what == "an alarm":
+        signal.alarm(1)
+    elif what == "another folder":
+        os.chdir("/")
+    elif what == "a thread":
+        threading.Thread(target=threading.Event().wait, args=(WAIT_S,), daemon=True).start()
+    elif what == "a program":
+        note("program:pid", subprocess.Popen(["sleep", str(WAIT_S)]).pid)
+    elif what == "a program that has ended":
+        subprocess.Popen(["true"])
+        threading.Event().wait(0.2)
+    return os.getpid()
+
+
+@job("work")
+def surroundings() -> list[Any]:
+    handlers = [str(signal.getsignal(signum)) for signum in (signal.SIGUSR2, signal.SIGTERM)]
+    threads = [thread.name for thread in threading.enumerate()]
+    return [os.getpid(), current_job().id, os.environ["RQ_JOB_ID"], os.getcwd(), handlers, threads]
+
+
+@job("work")
+def fork_away(name: str) -> None:
+    """Leave a process in a session of its own, which has all of our files, and wait."""
+    if os.fork() == 0:
+        os.setsid()
+        note(f"{name}:away", os.getpid())
+        threading.Event().wait(WAIT_S)
+        os._exit(0)
+    hold(name)
+
+
+@job("work", stop=StopLadder(flag_s=WAIT_S))
+def heed(name: str) -> None:
+    """Look again and again whether to stop."""
+    count(f"{name}:begun")
+    while not current_job().stopping:
+        threading.Event().wait(0.005)
+    count(f"{name}:put away")
+
+
+@job("work", stop=StopLadder(exception_s=WAIT_S))
+def put_away(name: str) -> None:
+    try:
+        count(f"{name}:begun")
+        threading.Event().wait(WAIT_S)
+    except Exception:
+        count(f"{name}:a mistake")
+    except JobStopped:
+        count(f"{name}:put away")
+        raise
+
+
+@job("work", stop=StopLadder(exception_s=WAIT_S))
+def put_away_slowly(name: str) -> None:
+    """Count how often it is told to stop, until it may end."""
+    begun = gone_on = False
+    while not gone_on:
+        try:
+            if not begun:
+                begun = True
+                count(f"{name}:begun")
+            gone_on = current_bus().redis.blpop(go(name), WAIT_S) is not None
+        except JobStopped:
+            count(f"{name}:stopped")
+    count(f"{name}:done")
+
+
+@job("work", stop=StopLadder(sigterm_s=WAIT_S))
+def obey_sigterm(name: str) -> None:
+    def obey(*_: object) -> NoReturn:
+        count(f"{name}:put away")
+        os._exit(3)
+
+    signal.signal(signal.SIGTERM, obey)
+    count(f"{name}:begun")
+    threading.Event().wait(WAIT_S)
+
+
+@job("work", stop=StopLadder(flag_s=0.1, exception_s=0.1, sigterm_s=0.1))
+def stubborn(name: str) -> None:
+    """Go on, whatever is said."""
+    signal.signal(signal.SIGTERM, lambda *_: count(f"{name}:sigterm"))
+    note(f"{name}:pid", os.getpid())
+    count(f"{name}:begun")
+    while True:
+        try:
+            while True:
+                if current_job().stopping:
+                    note(f"{name}:stopping", 1)
+                threading.Event().wait(0.005)
+        except JobStopped:
+            count(f"{name}:exception")
+
+
+@job("work")
+def raise_job_stopped() -> NoReturn:
+    raise JobStopped("by itself")
 
 
 @job("work")
@@ -134,6 +260,52 @@ def meet(where: str, how_many: int) -> None:
 @job("work")
 def count_success(finished: Job, connection: redis.Redis, result: object) -> None:
     connection.hincrby(EFFECTS, "on_success")
+
+
+@job("work")
+def count_failure(failed: Job, connection: redis.Redis, *error: object) -> None:
+    connection.hincrby(EFFECTS, "on_failure")
+
+
+@job("work")
+def raise_on_success(finished: Job, connection: redis.Redis, result: object) -> NoReturn:
+    raise RuntimeError("the callback went wrong")
+
+
+@job("work")
+def try_again(times: int) -> Retry | int:
+    """Ask for another try, that many times."""
+    count("tried")
+    return Retry(max=times) if (current_job().number_of_retries or 0) < times else times
+
+
+@job("work")
+def fail_then_die() -> NoReturn:
+    """Fail the first time, and die the second."""
+    if int(current_bus().redis.hincrby(EFFECTS, "tried")) > 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise RuntimeError("it went wrong")
+
+
+@job("work")
+def return_what_json_cannot_hold() -> object:
+    return object()
+
+
+@job("work")
+def keep_meta() -> None:
+    current_job().meta["seen"] = current_job().meta["given"]
+    current_job().save_meta()
+
+
+@job("work")
+def leave_at_once() -> NoReturn:
+    os._exit(0)
+
+
+@job("work")
+def exit_politely() -> NoReturn:
+    raise SystemExit(3)
 
 
 @job("work")

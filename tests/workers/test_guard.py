@@ -10,9 +10,11 @@ import redis
 import notify
 from notify.testing import PrivateServer, wait_until
 from tests.faults import cut, server_ms
+from tests.workers.conftest import claim_next
 from tests.workers.sample_jobs import add, add_with_svc
 from workers import Job, Queue
-from workers.guard import LOCK_MS, Guard, Run
+from workers.claims import Run
+from workers.guard import LOCK_MS, Guard
 from workers.scripts import JobScripts
 
 Stops = list[tuple[Run, str]]
@@ -51,8 +53,9 @@ def lose(bus: notify.Bus, name: str) -> None:
 
 def start(bus: notify.Bus, job: Job, *, fence: str = "mine") -> Run:
     """Start a job as a worker does."""
-    assert JobScripts(bus.redis).claim(job.id, "work", fence=fence, worker="w", needs=job.needs) == "started"
-    return Run(job.id, fence)
+    claim = claim_next(bus, fence=fence)
+    assert (claim.answer, claim.job_id) == ("started", job.id)
+    return claim.run
 
 
 def is_cancelled(job: Job) -> bool:
@@ -166,6 +169,7 @@ def test_a_run_whose_job_another_has_is_stopped(bus: notify.Bus, queue: Queue, g
     run = start(bus, job)
     guard.watch(run)
     job.set_status(job.get_status().QUEUED)
+    queue.push_job_id(job.id)
     start(bus, job, fence="another")
     guard.judge()
     assert stops == [(run, "superseded")]

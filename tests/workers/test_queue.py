@@ -125,7 +125,15 @@ def test_a_callback_that_is_not_marked_is_refused(queue: Queue, bus: notify.Bus,
 
 @pytest.mark.parametrize(
     "options",
-    [{"job_timeout": 0}, {"ttl": 0}, {"job_id": "not allowed!"}, {"depends_on": 3}, {"job_timeout": "soon"}, {"unique": True}],
+    [
+        {"job_timeout": 0},
+        {"ttl": 0},
+        {"job_id": "not allowed!"},
+        {"depends_on": 3},
+        {"job_timeout": "soon"},
+        {"unique": True},
+        {"retry": 3},
+    ],
 )
 def test_options_that_cannot_be_are_our_error_and_nothing_is_enqueued(queue: Queue, bus: notify.Bus, options: Any) -> None:
     with pytest.raises(JobDefinitionError, match="cannot be enqueued on 'work'"):

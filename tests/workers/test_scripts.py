@@ -50,66 +50,6 @@ def lose(bus: notify.Bus) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "answer"),
-    [
-        ("missing", "missing"),
-        ("queued", "started"),
-        ("deferred", "status:deferred"),
-        ("scheduled", "status:scheduled"),
-        ("running", "status:started"),
-        ("stopped", "status:stopped"),
-        ("finished", "status:finished"),
-        ("failed", "status:failed"),
-        ("canceled", "status:canceled"),
-    ],
-)
-def test_only_a_queued_job_is_claimed(bus: notify.Bus, scripts: JobScripts, state: str, answer: str) -> None:
-    before = put(bus, state)
-    assert scripts.claim("j", "work", fence="new", worker="w", needs=[]) == answer
-    if answer != "started":
-        assert stored(bus) == before
-
-
-def test_a_claim_writes_what_rq_would_and_its_fence(bus: notify.Bus, scripts: JobScripts) -> None:
-    put(bus, "queued", outcome="{}", sealed="1", stopped="old")
-    scripts.claim("j", "work", fence="new", worker="w", needs=[])
-    job = stored(bus)
-    assert (job[b"status"], job[b"worker_name"], job[b"fence"]) == (b"started", b"w", b"new")
-    assert job[b"started_at"] == job[b"last_heartbeat"]
-    assert not {b"outcome", b"sealed", b"stopped"} & set(job)
-
-
-def test_a_claim_takes_the_job_out_of_the_index_whatever_the_answer(bus: notify.Bus, scripts: JobScripts) -> None:
-    for state in ("missing", "queued", "canceled"):
-        put(bus, state)
-        bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
-        scripts.claim("j", "work", fence="new", worker="w", needs=["svc"])
-        assert not bus.redis.exists(bus.keys.needs("svc"))
-
-
-def test_a_job_whose_service_is_gone_is_cancelled_by_the_claim(bus: notify.Bus, scripts: JobScripts) -> None:
-    put(bus, "queued", **needing(0))
-    assert scripts.claim("j", "work", fence="new", worker="w", needs=["svc"]) == "lost:svc"
-    assert stored(bus)[b"status"] == b"canceled"
-    assert scripts.claim("j", "work", fence="new", worker="w", needs=["svc"]) == "status:canceled"
-
-
-def test_a_job_whose_service_came_back_is_cancelled_by_the_claim_as_well(bus: notify.Bus, scripts: JobScripts) -> None:
-    lose(bus)
-    with bus.service("svc"):
-        put(bus, "queued", **needing(0))
-        assert scripts.claim("j", "work", fence="new", worker="w", needs=["svc"]) == "lost:svc"
-
-
-def test_a_loss_before_the_job_was_admitted_does_not_count(bus: notify.Bus, scripts: JobScripts) -> None:
-    lose(bus)
-    seen: Any = bus.redis.hget(bus.keys.losses, "svc")
-    with bus.service("svc"):
-        put(bus, "queued", **needing(int(seen)))
-        assert scripts.claim("j", "work", fence="new", worker="w", needs=["svc"]) == "started"
-
-
-@pytest.mark.parametrize(
     ("state", "cancelled", "waiting", "asked"),
     [
         ("missing", 0, 0, True),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 import rq
 from rq.command import send_kill_horse_command, send_shutdown_command
@@ -26,7 +27,10 @@ from tests.workers.sample_jobs import (
     tick,
 )
 from workers import Job, JobDefinitionError, ModuleLoadError, Outcome, Queue, Worker
+from workers.guard import Guard
 from workers.serializer import JsonSerializer
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: some fork in this process
 
 
 @pytest.fixture
@@ -387,11 +391,14 @@ def test_a_worker_can_run_rqs_scheduler(bus: notify.Bus, server: Any, queue: Que
     assert (scheduled.outcome, effects["added"]) == (Outcome("finished"), 1)
 
 
-def test_a_job_cancelled_between_dequeue_and_start_never_runs(bus: notify.Bus, queue: Queue, worker: Worker, effects: Effects) -> None:
+def test_a_job_cancelled_after_it_was_taken_and_before_it_began_never_runs(
+    bus: notify.Bus, queue: Queue, worker: Worker, effects: Effects
+) -> None:
     queued = queue.enqueue(add)
-    dequeued: Any = worker.dequeue_job_and_maintain_ttl(None)
+    taken: Any = worker.dequeue_job_and_maintain_ttl(None)
     cancelled = queued.cancel()
-    worker.execute_job(*dequeued)
+    worker.handle_payload({"data": msgspec.json.encode({"command": "stop-job", "job_id": queued.id})})
+    worker.execute_job(*taken)
     assert (effects["added"], queued.outcome) == (0, cancelled)
     assert queued.id not in queue.started_job_registry
     assert bus.redis.llen(queue.intermediate_queue_key) == 0
@@ -416,13 +423,47 @@ def call() -> None:
     called.append(1)
 
 
-def test_a_service_lost_between_dequeue_and_start_keeps_the_job_from_starting(
+def test_a_stop_that_comes_before_the_answer_to_the_claim_is_not_lost(
+    bus: notify.Bus, queue: Queue, worker: Worker, effects: Effects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RQ's own command, which leaves no mark; the claim is made, and the worker does not know yet."""
+    queued = queue.enqueue(add)
+    begin = worker._begin
+
+    def begin_late(claim: Any) -> Any:
+        worker.handle_payload({"data": msgspec.json.encode({"command": "stop-job", "job_id": queued.id})})
+        return begin(claim)
+
+    monkeypatch.setattr(worker, "_begin", begin_late)
+    taken: Any = worker.dequeue_job_and_maintain_ttl(None)
+    worker.execute_job(*taken)
+    assert queued.outcome is not None
+    assert (effects["added"], queued.outcome.status) == (0, "stopped")
+
+
+def test_a_stop_of_a_job_that_does_not_run_here_does_not_hit_it_when_it_does(
     bus: notify.Bus, queue: Queue, worker: Worker, effects: Effects
 ) -> None:
+    queued = queue.enqueue(add)
+    worker.handle_payload({"data": msgspec.json.encode({"command": "stop-job", "job_id": queued.id})})
+    taken: Any = worker.dequeue_job_and_maintain_ttl(None)
+    worker.execute_job(*taken)
+    worker.teardown()
+    assert (effects["added"], queued.outcome) == (1, Outcome("finished"))
+
+
+def test_a_service_lost_after_a_job_was_taken_and_before_it_began_keeps_it_from_beginning(
+    bus: notify.Bus, queue: Queue, worker: Worker, effects: Effects
+) -> None:
+    guard = Guard(bus.redis, worker._stop_run)
     with bus.service("svc"):
         queued = queue.enqueue(add_with_svc)
-        dequeued: Any = worker.dequeue_job_and_maintain_ttl(None)
-    worker.execute_job(*dequeued)
+        taken: Any = worker.dequeue_job_and_maintain_ttl(None)
+    assert worker._run is not None
+    guard.watch(worker._run)
+    guard.judge()
+    guard.close()
+    worker.execute_job(*taken)
     outcome = queued.outcome
     assert outcome is not None
-    assert (effects["added"], outcome.status, outcome.need) == (0, "cancelled", "svc")
+    assert (effects["added"], outcome.status, outcome.need) == (0, "stopped", "svc")

@@ -1,0 +1,120 @@
+"""The one step of a worker per job: record how the last run ended, and take the next job."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from notify.connection import Client
+from notify.scripts import ScriptRunner
+from workers import rq_keys
+
+__all__ = ["Claim", "Claims", "Ended", "Run"]
+
+DEFAULT_TIMEOUT_S: Final = 180
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One run of a job: the fence tells it from any other run of the same job. RQ calls it an execution, the fence its id."""
+
+    job_id: str
+    fence: str
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A run whose function returned.
+
+    Args:
+        run: which.
+        started_s, ended_s: when, in seconds since the epoch.
+        result: what it returned, as JSON in base64; ``None`` for nothing.
+    """
+
+    run: Run
+    started_s: float
+    ended_s: float
+    result: bytes | None = None
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The answer to a claim, as in ``claim.lua``.
+
+    Args:
+        ended: how the end of the last run was taken.
+        answer: ``started``, or why there is no job.
+        queue: the number of the queue that it was on.
+        job_id: the job.
+        fields: its hash.
+        fence: that of the run.
+    """
+
+    ended: str
+    answer: str
+    queue: int
+    job_id: str
+    fields: Mapping[bytes, bytes]
+    fence: str
+
+    @property
+    def run(self) -> Run:
+        return Run(self.job_id, self.fence)
+
+
+class Claims(ScriptRunner):
+    """What one worker asks for.
+
+    Args:
+        client: the worker's.
+        worker: its name.
+        heartbeat_s: how long a run may be silent.
+        idle_s: how long the worker may be silent while it waits.
+        result_ttl_s: how long results are kept where the job does not say; -1 for ever.
+    """
+
+    def __init__(self, client: Client, worker: str, *, heartbeat_s: int, idle_s: int, result_ttl_s: int) -> None:
+        super().__init__(client, "workers")
+        self._worker = worker
+        self._keys = [self.keys.losses, self.keys.services, rq_keys.worker(worker), rq_keys.suspended()]
+        self._args: list[str | bytes | int] = [heartbeat_s, idle_s, DEFAULT_TIMEOUT_S, *_beginnings(self.keys.needs)]
+        self._result_ttl_s = result_ttl_s
+
+    def next(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False) -> Claim:
+        """Record an end, and take the first job of the queues that may start.
+
+        Args:
+            queues: keys of the queues, the most urgent first; with none given the end is recorded and no job taken.
+            fence: of the run that begins; a new one for each claim.
+            ended: the run that ended, if one did.
+            again: the same was asked before, and no answer came: what it did is not done twice.
+
+        Raises:
+            ServerUnreachableError: no answer. It may have happened: ask again.
+            ServerRefusedError: the server answered with an error.
+        """
+        now = _text(datetime.now(UTC))
+        args = [fence, self._worker, now, "again" if again else "", *self._args, *self._ended(ended)]
+        end, answer, queue, job_id, flat = self.run("claim", [*self._keys, *queues], args, action="asking for a job")
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        if answer == b"started":
+            fields.update({b"status": answer, b"started_at": now.encode(), b"worker_name": self._worker.encode()})
+        return Claim(end.decode(), answer.decode(), queue, job_id.decode(), fields, fence)
+
+    def _ended(self, ended: Ended | None) -> Sequence[str | bytes | int]:
+        if ended is None:
+            return ("", "", "", "", "", "", "")
+        at = _text(datetime.fromtimestamp(ended.ended_s, UTC))
+        times = (f"{ended.started_s:.6f}", f"{ended.ended_s:.6f}", at)
+        return (ended.run.job_id, ended.run.fence, *times, ended.result or b"", self._result_ttl_s)
+
+
+def _beginnings(needs: Callable[[str], str]) -> list[str]:
+    """How keys begin that the script can only build when it knows the job; of two also how they end."""
+    plain = (rq_keys.job, rq_keys.execution, rq_keys.executions, rq_keys.results, rq_keys.started, rq_keys.finished, needs)
+    both = (rq_keys.dependents, rq_keys.dependencies)
+    return [key("") for key in plain] + [part for key in both for part in key("\0").split("\0")]
+
+
+def _text(when: datetime) -> str:
+    """A time as RQ writes it into its hashes: ``strftime`` takes five times as long."""
+    return f"{when.isoformat(timespec='microseconds').removesuffix('+00:00')}Z"

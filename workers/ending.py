@@ -1,0 +1,155 @@
+"""How a run ends: by itself, stopped, or with its process. It is decided once, in Redis, by the fence of the run."""
+
+import logging
+import os
+import threading
+from base64 import b64decode
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import rq
+from rq.exceptions import InvalidJobOperation
+from rq.executions import Execution
+from rq.intermediate_queue import IntermediateQueue
+from rq.job import JobStatus
+
+from notify.connection import Client
+from notify.errors import ServerError
+from notify.event import Event
+from notify.publisher import publish
+from notify.scripts import Scripts
+from notify.strict_json import Json
+from workers import rq_keys
+from workers.claims import Ended, Run
+from workers.errors import JobError, JobNotFoundError
+from workers.scripts import JobScripts
+from workers.serializer import JsonSerializer
+from workers.zygote import Death
+
+__all__ = ["EndingWorker"]
+
+STOPPED: Final = "stopped on request"
+
+log = logging.getLogger(__name__)
+
+
+class EndingWorker(rq.Worker):
+    """An ``rq.Worker`` whose runs have one end each. RQ's own code writes all but the plain success, which a claim writes."""
+
+    _client: Client
+    _scripts: JobScripts
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._run: Run | None = None
+        """The run in hand, until its end is recorded."""
+        self._run_lock = threading.RLock()  # the second SIGTERM may come while its own thread holds it
+        self._stop_reason = ""
+
+    def handle_job_success(self, job: Any, queue: Any, started_job_registry: Any) -> None:
+        self._seal_or_leave(job)
+        super().handle_job_success(job, queue, started_job_registry)
+
+    def handle_job_retry(self, job: Any, queue: Any, retry: Any, started_job_registry: Any, execution: Any) -> None:
+        self._seal_or_leave(job)
+        super().handle_job_retry(job, queue, retry, started_job_registry, execution)
+
+    def handle_job_failure(self, job: Any, queue: Any, started_job_registry: Any = None, exc_string: str = "") -> None:
+        if self.is_horse:
+            self._seal_or_leave(job)
+            super().handle_job_failure(job, queue, started_job_registry, exc_string)
+        elif self._stopped_job_id == job.id:
+            super().handle_job_failure(job, queue, started_job_registry, self._stop_reason or exc_string)
+            self._tell_end(job)
+        elif self._run is None or self._scripts.seal(job.id, fence=self._run.fence):
+            super().handle_job_failure(job, queue, started_job_registry, exc_string)
+        else:
+            self._end_refused(job, queue)
+
+    def cleanup_execution(self, job: Any, pipeline: Any) -> None:
+        super().cleanup_execution(job, pipeline)
+        # A worker of plain RQ may have left it there, and would find it later and fail the job, or try it again.
+        pipeline.lrem(IntermediateQueue.get_intermediate_queue_key(rq_keys.queue(job.origin)), 1, job.id)
+
+    def _end_with_process(self, job: Any, queue: Any, death: Death) -> None:
+        """Record the end of a run whose process died under it."""
+        self._prepare_end(job, queue)
+        if self._stopped_job_id == job.id:
+            self._end_stopped(job, queue)
+            return
+        try:
+            if job.get_status() in (JobStatus.FINISHED, JobStatus.FAILED):
+                return
+        except InvalidJobOperation:
+            return  # it ended, and its time to live is over
+        signalled = f" (signal {os.WTERMSIG(death.status)})" if os.WIFSIGNALED(death.status) else ""
+        reason = f"Work-horse terminated unexpectedly; waitpid returned {death.status}{signalled}; "
+        self.log.warning("Worker %s: job %s failed (%s)", self.name, job.id, reason)
+        self.handle_work_horse_killed(job, death.pid, death.status, death.rusage)  # type: ignore[no-untyped-call]  # RQ leaves it so
+        self.handle_job_failure(job, queue, exc_string=reason)
+
+    def _end_unreadable(self, job: Any, queue: Any, problem: str) -> None:
+        """Record that a run could not begin: the job says nothing that could be run."""
+        self._prepare_end(job, queue)
+        self.handle_job_failure(job, queue, exc_string=problem)
+
+    def _end_stopped(self, job: Any, queue: Any) -> None:
+        """Record that a run was stopped, when its process is dead or has nothing to do with it any more."""
+        self._prepare_end(job, queue)
+        job.execute_stopped_callback(self.death_penalty_class)
+        self.handle_job_failure(job, queue, exc_string=STOPPED)
+
+    def _end_refused(self, job: Any, queue: Any) -> None:
+        """Record the end of a run that was no longer to end by itself."""
+        self._prepare_end(job, queue)
+        if self._stopped_job_id == job.id:
+            self._end_stopped(job, queue)
+        elif self._run is not None and self._scripts.verdict(job.id, fence=self._run.fence) == "stopped":
+            # The run ended by itself just after it was marked, before anybody could end it.
+            self._stopped_job_id, self._stop_reason = job.id, STOPPED
+            self._end_stopped(job, queue)
+        else:
+            # Another run has the job: only our traces are left to remove.
+            with self.connection.pipeline() as pipeline:
+                self.cleanup_execution(job, pipeline)
+                pipeline.execute()
+
+    def _end_with_dependents(self, job: Any, queue: Any, ended: Ended) -> None:
+        """Record that a job finished for which others wait: RQ releases them."""
+        self._prepare_end(job, queue)
+        if not self._scripts.seal(job.id, fence=ended.run.fence):
+            self._end_refused(job, queue)
+            return
+        job.started_at, job.ended_at = (datetime.fromtimestamp(at_s, UTC) for at_s in (ended.started_s, ended.ended_s))
+        job._result = None if ended.result is None else JsonSerializer.loads(b64decode(ended.result))
+        job._status = JobStatus.FINISHED
+        super().handle_job_success(job, queue, queue.started_job_registry)
+
+    def _prepare_end(self, job: Any, queue: Any) -> None:
+        """See to it that RQ's code finds what it reads of a job and of its run."""
+        try:
+            job.origin  # noqa: B018  # reads the job
+        except JobError:  # a stranger wrote it; from here on it has nothing but its id
+            job.origin = queue.name
+        job.ended_at = datetime.now(UTC)
+        if self.execution is None and self._run is not None:
+            self.execution = self._execution_of(self._run)
+
+    def _execution_of(self, run: Run) -> Execution:
+        return Execution(run.fence, run.job_id, self.connection, self.name)
+
+    def _seal_or_leave(self, job: Any) -> None:
+        """In the child: decide that the run ends as it did. If it was stopped before, this process has nothing more to say."""
+        if self.is_horse and self._run is not None and not self._scripts.seal(job.id, fence=self._run.fence):
+            os._exit(1)
+
+    def _tell_end(self, job: Any) -> None:
+        """Publish, when its process is dead, that a job was stopped."""
+        topic = self._scripts.keys.job_topic(job.origin)
+        try:
+            outcome = job.outcome
+            told: Json = {"job": job.id, **msgspec.structs.asdict(outcome)} if outcome else {"job": job.id, "status": "stopped"}
+            publish(Scripts(self._client), Event(topic=topic, contents=told, source=self.name))
+        except (ServerError, JobNotFoundError) as exc:
+            log.warning("worker %s could not tell the end of job %s: %s", self.name, job.id, exc)
