@@ -47,3 +47,10 @@ def test_S16_a_subscriber_that_left_is_not_counted(bus, another_bus):
     bus.publish("t", 1)
     another_bus.subscribe("t").close()
     wait_until(lambda: bus.traffic()[0].subscribers == 0)
+
+
+def test_who_listens_through_a_pattern_counts_too_and_nobody_twice(bus, another_bus):
+    bus.publish("lab.door", 1)
+    bus.publish("other", 1)
+    with bus.subscribe("lab.*"), another_bus.subscribe("lab.door", "lab.*"), bus.subscribe("other"):
+        assert {info.topic: info.subscribers for info in bus.traffic()} == {"lab.door": 2, "other": 1}
