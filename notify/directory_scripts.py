@@ -76,11 +76,22 @@ class DirectoryScripts(ScriptRunner):
         super().__init__(client, "notify")
 
     def register(
-        self, name: str, *, ttl_ms: int, provides: Sequence[str], groups: Sequence[str], fields: dict[str, str], after: int = 0
+        self,
+        name: str,
+        *,
+        ttl_ms: int,
+        provides: Sequence[str],
+        groups: Sequence[str],
+        fields: dict[str, str],
+        token: str = "",
+        after: int = 0,
     ) -> int | None:
-        """Register a service under a free name. Returns its incarnation, above ``after``; or ``None`` if the name is taken."""
+        """Register a service under a free name. Returns its incarnation, above ``after``; or ``None`` if the name is taken.
+
+        If the answer was lost it can be tried again: who holds the name already, by his ``token``, gets that incarnation.
+        """
         keys = [self.keys.services, self.keys.due, self.keys.incarnation, self.keys.service(name), *self.emit_keys(SERVICES_TOPIC)]
-        args = [name, ttl_ms, *self._announce("available"), after]
+        args = [name, ttl_ms, *self._announce("available"), after, token]
         described = {"provides": provides, "groups": groups}
         said = {**fields, **{field: msgspec.json.encode(names).decode() for field, names in described.items() if names}}
         args += [part for field in said.items() for part in field]
