@@ -11,7 +11,7 @@ import msgspec
 from notify.description import check_address, check_metadata, check_name, check_ttl
 from notify.directory import Directory
 from notify.directory_scripts import Beat, DirectoryScripts, Incarnation
-from notify.errors import ServiceNameTakenError
+from notify.errors import ServiceNameTakenError, ServiceNotFoundError
 from notify.scripts import Scripts
 
 __all__ = ["Registration"]
@@ -126,5 +126,8 @@ class Registration:
             first += CHUNK
 
     def _holder(self, name: str) -> str:
-        holders = self._directory.find_all(lambda s: s.name == name)
-        return ", ".join(f"process {s.pid} on {s.host}, last heard {s.last_beat:%H:%M:%S} UTC" for s in holders) or "gone by now"
+        try:
+            holder = self._directory.lookup(name)
+        except ServiceNotFoundError:
+            return "gone by now"
+        return f"process {holder.pid} on {holder.host}, last heard {holder.last_beat:%H:%M:%S} UTC"

@@ -3,10 +3,10 @@
 import pytest
 
 import notify
-from notify import Available, ServerUnreachableError, Withdrawn
+from notify import Available, ServerUnreachableError, ServiceNameTakenError, Withdrawn
 from notify.scripts import load_script
 from notify.testing import wait_until
-from tests.faults import beat
+from tests.faults import beat, commands_during
 from tests.proxy import Proxy
 
 
@@ -88,3 +88,16 @@ def test_a_group_that_is_joined_before_the_answer_came_is_joined_in_the_director
         beat(service)
         assert service.groups == bus.directory.lookup("storage").groups == {"attic"}
         assert bus.directory.find(group="attic").incarnation == service.incarnation
+
+
+def test_an_exclusive_name_that_is_taken_is_refused_without_reading_the_directory(bus):
+    with bus.service("storage", ttl_s=3600), bus.service("other", ttl_s=3600):
+        refused = bus.service("storage", exclusive=True)
+
+        def open_it() -> None:
+            with pytest.raises(ServiceNameTakenError):
+                refused.open()
+
+        open_it()  # loads the script
+        commands = commands_during(bus.redis, open_it)
+        assert [command.split()[0] for command in commands] == ["EVALSHA", "HGETALL"]
