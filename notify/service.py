@@ -129,13 +129,14 @@ class Service:
             ServiceNameTakenError: the exclusive name is held by another service.
             ServerError: the server did not answer, or refused.
         """
-        if self._opened or self._ended.is_set():
-            raise ClosedError(f"the service {self.name!r} was opened or ended before: make a new one")
-        self._registration.register()
-        self._opened = True
-        self._heart.join(self._registration, self._lost)
-        if self._serving is not None:
-            self._serving.open()
+        with self._changing:  # or a kill meanwhile would find nobody to withdraw
+            if self._opened or self._ended.is_set():
+                raise ClosedError(f"the service {self.name!r} was opened or ended before: make a new one")
+            self._registration.register()
+            self._opened = True
+            self._heart.join(self._registration, self._lost)
+            if self._serving is not None:
+                self._serving.open()
         return self
 
     def close(self) -> None:
