@@ -197,7 +197,7 @@ class Directory:
     def _names(self) -> list[str]:
         with self._client.translating("searching the directory"):
             names: Any = self._client.smembers(self._keys.services)
-        return [name.decode() for name in names]
+        return [name.decode(errors="replace") for name in names]  # those put in by hand lead to no description
 
     def _pages(self, index: str, at_once: int) -> Iterator[list[str]]:
         """The names in an index, in the order of registration; who comes or goes meanwhile moves nobody else."""
@@ -205,7 +205,7 @@ class Directory:
         while True:
             with self._client.translating("searching the directory"):
                 rows: Any = self._client.zrangebyscore(index, after, "+inf", start=0, num=at_once, withscores=True)
-            yield [name.decode() for name, _ in rows]
+            yield [name.decode(errors="replace") for name, _ in rows]
             if len(rows) < at_once:
                 return
             after, at_once = f"({rows[-1][1]:.0f}", min(PAGE, at_once * 10)

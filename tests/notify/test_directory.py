@@ -111,6 +111,15 @@ def _register_silent(
     return incarnation
 
 
+def test_a_name_that_was_put_in_by_hand_and_is_no_text_hides_nobody(bus):
+    with bus.service("s", provides={"work"}):
+        bus.redis.sadd(bus.keys.services, b"\xff")
+        bus.redis.zadd(bus.keys.provides("work"), {b"\xff": 1})
+        assert [s.name for s in bus.directory] == [s.name for s in bus.directory.find_all(provides="work")] == ["s"]
+        bus.redis.srem(bus.keys.services, b"\xff")
+        bus.redis.zrem(bus.keys.provides("work"), b"\xff")
+
+
 def test_L9_incarnations_only_grow_even_when_the_server_lost_its_data(bus):
     seen = []
     for _ in range(5):
