@@ -1,6 +1,6 @@
 """The directory: who is there, and what they provide."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
@@ -166,28 +166,36 @@ class Directory:
         wanted = Wanted(frozenset(names), provides, group)
 
         def present() -> dict[str, int]:
-            found = self.find_all(lambda service: not names or service.name in names, provides=provides, group=group)
+            found = self._search(None, provides, group, at_once=PAGE, names=wanted.names)
             return {service.name: service.incarnation for service in found}
 
         return Watch(Subscriber(self._client, [SERVICES_TOPIC], name="watch"), present, wanted)
 
     def _search(
-        self, predicate: Callable[[ServiceInfo], bool] | None, provides: str | None, group: str | None, *, at_once: int
+        self,
+        predicate: Callable[[ServiceInfo], bool] | None,
+        provides: str | None,
+        group: str | None,
+        *,
+        at_once: int,
+        names: Collection[str] = (),
     ) -> Iterator[ServiceInfo]:
-        """Those that fit, in the order of registration; from an index they are read a few at a time, ``at_once`` at first."""
+        """Those that fit, of the ``names`` if any, in the order of registration; an index is read in pages, of ``at_once`` at first."""
         if not all(part is None or is_text(part) for part in (provides, group)):
             return
-        if provides is not None:
+        if names:
+            pages = iter([list(filter(is_text, names))])
+        elif provides is not None:
             pages = self._pages(self._keys.provides(provides), at_once)
         elif group is not None:
             pages = self._pages(self._keys.group(group), at_once)
         else:
             pages = iter([self._names()])
-        for names in pages:
+        for page in pages:
             # The index may hold a name whose owner vanished without a word; the description of a successor decides.
             fitting = [
                 service
-                for service in self._fetch(names)
+                for service in self._fetch(page)
                 if (provides is None or provides in service.provides) and (group is None or group in service.groups)
             ]
             for service in sorted(fitting, key=lambda s: s.incarnation):
