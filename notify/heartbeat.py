@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 
 Lost: TypeAlias = Callable[[str], bool]
 """Is called when the directory does not know a service (any more), with the reason that `DirectoryScripts.beat` gives. It
-returns whether the service lives on and has a heartbeat."""
+returns whether the service lives on and has a heartbeat. If a `ServerError` keeps it from its work, it is called again with the
+next answer, which may be ``alive`` then."""
 
 
 class Beating(Protocol):
@@ -51,6 +52,7 @@ class Heart:
         self._scripts = DirectoryScripts(scripts.client)
         self._due: dict[Beating, float] = {}
         self._lost: dict[Beating, Lost] = {}
+        self._unsettled: set[Beating] = set()
         self._outage = Outage(log, "the heart of this process")
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -94,7 +96,7 @@ class Heart:
             self._schedule({service: min(RETRY_S, _interval_s(service) * factor) for service in services})
             return {}
         self._outage.over()
-        lost = {service: answer for service, answer in zip(services, answers, strict=True) if answer != "alive"}
+        lost = {s: answer for s, answer in zip(services, answers, strict=True) if answer != "alive" or s in self._unsettled}
         self._schedule({service: NOT_DUE if service in lost else _interval_s(service) * factor for service in services})
         return lost
 
@@ -117,11 +119,14 @@ class Heart:
         """Let a service that is lost come back. Returns seconds until its next heartbeat; ``None`` if it has none any more."""
         pause_s, lost = _interval_s(service) * _jitter(), self._lost.get(service)
         try:
-            return pause_s if lost is not None and lost(answer) else None
+            lives_on = lost is not None and lost(answer)
+            self._unsettled.discard(service)
+            return pause_s if lives_on else None
         except ServiceNameTakenError as exc:
             log.warning("%r cannot come back yet: %s", service.beat.name, exc)
         except ServerError as exc:
-            log.warning("%r was %s and could not register again yet: %s", service.beat.name, answer, exc)
+            log.warning("%r is not quite back yet: %s", service.beat.name, exc)
+            self._unsettled.add(service)
             pause_s = min(RETRY_S, pause_s)
         except Exception:  # one service must not keep the others from coming back
             log.exception("%r was %s and failed to deal with it", service.beat.name, answer)
@@ -130,6 +135,7 @@ class Heart:
     def _forget(self, service: Beating) -> None:
         self._due.pop(service, None)
         self._lost.pop(service, None)
+        self._unsettled.discard(service)
 
     def _run(self) -> None:
         while services := self._next_turn():

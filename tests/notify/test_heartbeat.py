@@ -342,10 +342,10 @@ def test_a_kill_that_falls_into_a_comeback_ends_the_service_for_good(bus, monkey
     bus.directory.withdraw("s", service.incarnation, reason="expired")
     report, killing = Service.report, threading.Thread(target=service.kill, args=("now",))
 
-    def be_killed_and_report(self: Service, contents: object) -> str:
+    def be_killed_and_report(self: Service, contents: object, **how: object) -> str:
         killing.start()
         killing.join()
-        return report(self, contents)
+        return report(self, contents, **how)
 
     monkeypatch.setattr(Service, "report", be_killed_and_report)
     beat(service)

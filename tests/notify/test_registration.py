@@ -4,6 +4,7 @@ import pytest
 
 import notify
 from notify import Available, ServerUnreachableError, ServiceNameTakenError, Withdrawn
+from notify.publisher import publish
 from notify.scripts import load_script
 from notify.testing import wait_until
 from tests.faults import beat, commands_during
@@ -101,3 +102,35 @@ def test_an_exclusive_name_that_is_taken_is_refused_without_reading_the_director
         open_it()  # loads the script
         commands = commands_during(bus.redis, open_it)
         assert [command.split()[0] for command in commands] == ["EVALSHA", "HGETALL"]
+
+
+def test_a_service_that_is_back_reports_so_once_although_the_answer_was_lost(bus, far, proxy, collect, caplog):
+    with far.service("storage", ttl_s=0.6) as service, bus.subscribe("storage_status") as status:
+        service.report("warm")
+        first = service.incarnation
+        _lose(proxy, "publish")
+        bus.directory.withdraw("storage", first, reason="expired")
+        told = [event.contents for event in collect(status, 3, quiet_s=1.5)]
+    assert proxy.lost == 1
+    assert (told[0], str(told[1]), told[2]) == ("warm", "storage expired", "storage is back: it was expired")
+    assert "register again yet" not in caplog.text
+
+
+def test_a_service_that_could_not_report_that_it_is_back_does_so_later_and_stays_as_it_is(bus, monkeypatch, collect, caplog):
+    tries = []
+
+    def publish_at_the_third_try(*args: object, **how: object) -> str:
+        tries.append(args)
+        if len(tries) < 3:
+            raise ServerUnreachableError("no answer while publishing")
+        return publish(*args, **how)
+
+    with bus.service("storage", ttl_s=0.6) as service, bus.subscribe("storage_status") as status:
+        first = service.incarnation
+        monkeypatch.setattr("notify.service.publish", publish_at_the_third_try)
+        bus.directory.withdraw("storage", first, reason="expired")
+        wait_until(lambda: service.incarnation > first)
+        back = service.incarnation
+        assert [event.contents for event in collect(status, 2, quiet_s=1)][1] == "storage is back: it was expired"
+        assert (service.incarnation, len(tries)) == (back, 3)
+    assert "'storage' is not quite back yet: no answer while publishing" in caplog.text

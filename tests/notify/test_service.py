@@ -17,8 +17,9 @@ from notify import (
     ServiceWithdrawnError,
     Withdrawn,
 )
+from notify.exports import capabilities_of
 from notify.scripts import Scripts
-from notify.service import Service, capabilities_of
+from notify.service import Service
 from notify.state import State
 from tests.faults import beat, commands_during, everything
 
