@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import msgspec
 
@@ -11,6 +11,8 @@ from notify.description import ServiceInfo, is_text, read_description
 from notify.directory_scripts import DirectoryScripts, Incarnation
 from notify.errors import ServiceNotFoundError
 from notify.keys import SERVICES_TOPIC
+from notify.needs import check_needs, meet_all
+from notify.request import Provider, Target
 from notify.scripts import Scripts
 from notify.subscriber import Subscriber
 from notify.watch import Available, Wanted, Watch
@@ -75,21 +77,49 @@ class Directory:
         """Return every service that fits, in the order of registration; arguments as for `find`."""
         return list(self._search(predicate, provides, group, at_once=PAGE))
 
+    @overload
     def wait_for(
-        self, name: str | None = None, *, provides: str | None = None, group: str | None = None, timeout_s: float | None = None
-    ) -> ServiceInfo:
-        """Return the first service that fits, as soon as there is one.
+        self, name: Target | None = None, *, provides: str | None = None, group: str | None = None, timeout_s: float | None = None
+    ) -> ServiceInfo: ...
+
+    @overload
+    def wait_for(self, name: Target, second: Target, /, *more: Target, timeout_s: float | None = None) -> list[ServiceInfo]: ...
+
+    def wait_for(
+        self,
+        name: Target | None = None,
+        *more: Target,
+        provides: str | None = None,
+        group: str | None = None,
+        timeout_s: float | None = None,
+    ) -> ServiceInfo | list[ServiceInfo]:
+        """Return the first service that fits, as soon as there is one; of several needs, as soon as all are met, one for each.
+
+        ``wait_for("storage", notify.provides("multiply"), timeout_s=5)`` returns two, in this order, that are there together.
 
         Args:
-            name: its name; without it any will do.
-            provides: a capability it must have.
-            group: a group it must be in.
-            timeout_s: seconds to wait; ``None`` waits for ever.
+            name: its name, or `provides` for whoever has a capability; without it any will do.
+            more: others that are needed as well.
+            provides: a capability it must have; not with several needs.
+            group: a group it must be in; not with several needs.
+            timeout_s: seconds to wait for all; ``None`` waits for ever.
 
         Raises:
-            ServiceNotFoundError: none came in time.
+            ServiceNotFoundError: one is missing still when the time is over; the error names those that are.
+            InvalidServiceError: a need is neither a name nor made by `provides`, or provides and group do not go with the needs.
             ServerError: the server did not answer, or refused.
         """
+        needs = check_needs([name, *more], provides=provides, group=group) if more or name is not None else []
+        if more:
+            return meet_all(needs, find=self._meet, wait_for=self._wait_for_one, timeout_s=timeout_s, where=self._client.address)
+        return self._wait_for_one(needs[0] if needs else None, timeout_s, provides=provides, group=group)
+
+    def _wait_for_one(
+        self, need: Target | None, timeout_s: float | None, *, provides: str | None = None, group: str | None = None
+    ) -> ServiceInfo:
+        name = need if isinstance(need, str) else None
+        if isinstance(need, Provider):
+            provides = need.capability
         deadline = None if timeout_s is None else monotonic() + timeout_s
         with self.watch(*([] if name is None else [name]), provides=provides, group=group) as changes:
             while True:
@@ -201,6 +231,9 @@ class Directory:
             for service in sorted(fitting, key=lambda s: s.incarnation):
                 if predicate is None or predicate(service):
                     yield service
+
+    def _meet(self, need: Target) -> ServiceInfo:
+        return self.find(provides=need.capability) if isinstance(need, Provider) else self.lookup(need)
 
     def _names(self) -> list[str]:
         with self._client.translating("searching the directory"):
