@@ -16,7 +16,7 @@ from notify.scripts import Scripts
 
 __all__ = ["monitor", "service", "services", "watch"]
 
-COLUMNS = ("name", "state", "age_s", "last_beat_s", "provides", "groups", "incarnation", "host", "pid")
+COLUMNS = ("name", "state", "age_s", "last_beat_s", "provides", "groups", "flaps", "incarnation", "host", "pid")
 REFRESH_S = 1.0
 
 Provides = Annotated[str | None, typer.Option("--provides", help="Only who provides this.")]
@@ -156,6 +156,7 @@ def _row(found: ServiceInfo, now: datetime) -> dict[str, Json]:
         "last_beat_s": round((now - found.last_beat).total_seconds(), 1),
         "provides": list[Json](sorted(found.provides)),
         "groups": list[Json](sorted(found.groups)),
+        "flaps": found.flaps,
         "incarnation": found.incarnation,
         "host": found.host,
         "pid": found.pid,

@@ -1,9 +1,9 @@
 """The directory: who is there, and what they provide."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import msgspec
 
@@ -11,6 +11,8 @@ from notify.description import ServiceInfo, is_text, read_description
 from notify.directory_scripts import DirectoryScripts, Incarnation
 from notify.errors import ServiceNotFoundError
 from notify.keys import SERVICES_TOPIC
+from notify.needs import check_needs, meet_all
+from notify.request import Provider, Target
 from notify.scripts import Scripts
 from notify.subscriber import Subscriber
 from notify.watch import Available, Wanted, Watch
@@ -75,21 +77,49 @@ class Directory:
         """Return every service that fits, in the order of registration; arguments as for `find`."""
         return list(self._search(predicate, provides, group, at_once=PAGE))
 
+    @overload
     def wait_for(
-        self, name: str | None = None, *, provides: str | None = None, group: str | None = None, timeout_s: float | None = None
-    ) -> ServiceInfo:
-        """Return the first service that fits, as soon as there is one.
+        self, name: Target | None = None, *, provides: str | None = None, group: str | None = None, timeout_s: float | None = None
+    ) -> ServiceInfo: ...
+
+    @overload
+    def wait_for(self, name: Target, second: Target, /, *more: Target, timeout_s: float | None = None) -> list[ServiceInfo]: ...
+
+    def wait_for(
+        self,
+        name: Target | None = None,
+        *more: Target,
+        provides: str | None = None,
+        group: str | None = None,
+        timeout_s: float | None = None,
+    ) -> ServiceInfo | list[ServiceInfo]:
+        """Return the first service that fits, as soon as there is one; of several needs, as soon as all are met, one for each.
+
+        ``wait_for("storage", notify.provides("multiply"), timeout_s=5)`` returns two, in this order, that are there together.
 
         Args:
-            name: its name; without it any will do.
-            provides: a capability it must have.
-            group: a group it must be in.
-            timeout_s: seconds to wait; ``None`` waits for ever.
+            name: its name, or `provides` for whoever has a capability; without it any will do.
+            more: others that are needed as well.
+            provides: a capability it must have; not with several needs.
+            group: a group it must be in; not with several needs.
+            timeout_s: seconds to wait for all; ``None`` waits for ever.
 
         Raises:
-            ServiceNotFoundError: none came in time.
+            ServiceNotFoundError: one is missing still when the time is over; the error names those that are.
+            InvalidServiceError: a need is neither a name nor made by `provides`, or provides and group do not go with the needs.
             ServerError: the server did not answer, or refused.
         """
+        needs = check_needs([name, *more], provides=provides, group=group) if more or name is not None else []
+        if more:
+            return meet_all(needs, find=self._meet, wait_for=self._wait_for_one, timeout_s=timeout_s, where=self._client.address)
+        return self._wait_for_one(needs[0] if needs else None, timeout_s, provides=provides, group=group)
+
+    def _wait_for_one(
+        self, need: Target | None, timeout_s: float | None, *, provides: str | None = None, group: str | None = None
+    ) -> ServiceInfo:
+        name = need if isinstance(need, str) else None
+        if isinstance(need, Provider):
+            provides = need.capability
         deadline = None if timeout_s is None else monotonic() + timeout_s
         with self.watch(*([] if name is None else [name]), provides=provides, group=group) as changes:
             while True:
@@ -166,38 +196,49 @@ class Directory:
         wanted = Wanted(frozenset(names), provides, group)
 
         def present() -> dict[str, int]:
-            found = self.find_all(lambda service: not names or service.name in names, provides=provides, group=group)
+            found = self._search(None, provides, group, at_once=PAGE, names=wanted.names)
             return {service.name: service.incarnation for service in found}
 
         return Watch(Subscriber(self._client, [SERVICES_TOPIC], name="watch"), present, wanted)
 
     def _search(
-        self, predicate: Callable[[ServiceInfo], bool] | None, provides: str | None, group: str | None, *, at_once: int
+        self,
+        predicate: Callable[[ServiceInfo], bool] | None,
+        provides: str | None,
+        group: str | None,
+        *,
+        at_once: int,
+        names: Collection[str] = (),
     ) -> Iterator[ServiceInfo]:
-        """Those that fit, in the order of registration; from an index they are read a few at a time, ``at_once`` at first."""
+        """Those that fit, of the ``names`` if any, in the order of registration; an index is read in pages, of ``at_once`` at first."""
         if not all(part is None or is_text(part) for part in (provides, group)):
             return
-        if provides is not None:
+        if names:
+            pages = iter([list(filter(is_text, names))])
+        elif provides is not None:
             pages = self._pages(self._keys.provides(provides), at_once)
         elif group is not None:
             pages = self._pages(self._keys.group(group), at_once)
         else:
             pages = iter([self._names()])
-        for names in pages:
+        for page in pages:
             # The index may hold a name whose owner vanished without a word; the description of a successor decides.
             fitting = [
                 service
-                for service in self._fetch(names)
+                for service in self._fetch(page)
                 if (provides is None or provides in service.provides) and (group is None or group in service.groups)
             ]
             for service in sorted(fitting, key=lambda s: s.incarnation):
                 if predicate is None or predicate(service):
                     yield service
 
+    def _meet(self, need: Target) -> ServiceInfo:
+        return self.find(provides=need.capability) if isinstance(need, Provider) else self.lookup(need)
+
     def _names(self) -> list[str]:
         with self._client.translating("searching the directory"):
             names: Any = self._client.smembers(self._keys.services)
-        return [name.decode() for name in names]
+        return [name.decode(errors="replace") for name in names]  # those put in by hand lead to no description
 
     def _pages(self, index: str, at_once: int) -> Iterator[list[str]]:
         """The names in an index, in the order of registration; who comes or goes meanwhile moves nobody else."""
@@ -205,7 +246,7 @@ class Directory:
         while True:
             with self._client.translating("searching the directory"):
                 rows: Any = self._client.zrangebyscore(index, after, "+inf", start=0, num=at_once, withscores=True)
-            yield [name.decode() for name, _ in rows]
+            yield [name.decode(errors="replace") for name, _ in rows]
             if len(rows) < at_once:
                 return
             after, at_once = f"({rows[-1][1]:.0f}", min(PAGE, at_once * 10)

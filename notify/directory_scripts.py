@@ -55,7 +55,7 @@ class Watchfulness(NamedTuple):
 class Round(NamedTuple):
     """What a sweep finds: members of ``ns:due`` that are due, ms until the next sweep, and an alarm as (suspects, of)."""
 
-    members: list[str]
+    members: list[bytes]
     wait_ms: int
     alarm: tuple[int, int] | None
 
@@ -66,7 +66,7 @@ class Described(NamedTuple):
     state: str = ""
     provides: Sequence[str] = ()
     groups: Sequence[str] = ()
-    groups_json: str = ""
+    groups_json: bytes = b""
 
 
 class DirectoryScripts(ScriptRunner):
@@ -76,11 +76,22 @@ class DirectoryScripts(ScriptRunner):
         super().__init__(client, "notify")
 
     def register(
-        self, name: str, *, ttl_ms: int, provides: Sequence[str], groups: Sequence[str], fields: dict[str, str], after: int = 0
+        self,
+        name: str,
+        *,
+        ttl_ms: int,
+        provides: Sequence[str],
+        groups: Sequence[str],
+        fields: dict[str, str],
+        token: str = "",
+        after: int = 0,
     ) -> int | None:
-        """Register a service under a free name. Returns its incarnation, above ``after``; or ``None`` if the name is taken."""
+        """Register a service under a free name. Returns its incarnation, above ``after``; or ``None`` if the name is taken.
+
+        If the answer was lost it can be tried again: who holds the name already, by his ``token``, gets that incarnation.
+        """
         keys = [self.keys.services, self.keys.due, self.keys.incarnation, self.keys.service(name), *self.emit_keys(SERVICES_TOPIC)]
-        args = [name, ttl_ms, *self._announce("available"), after]
+        args = [name, ttl_ms, *self._announce("available"), after, token]
         described = {"provides": provides, "groups": groups}
         said = {**fields, **{field: msgspec.json.encode(names).decode() for field, names in described.items() if names}}
         args += [part for field in said.items() for part in field]
@@ -111,7 +122,7 @@ class DirectoryScripts(ScriptRunner):
         keys = [self.keys.due, self.keys.sweep, self.keys.suspects, *self.emit_keys(SERVICES_TOPIC)]
         args = [count, *map(str, how), *self._contents({"change": "alarm", "silent": "@silent@", "of": "@of@"})]
         members, wait_ms, silent, services = self.run("due", keys, args, action="looking for services that are due")
-        return Round([member.decode(errors="replace") for member in members], int(wait_ms), (silent, services) if silent else None)
+        return Round(members, int(wait_ms), (silent, services) if silent else None)
 
     def states(self, services: Sequence[Incarnation]) -> list[str]:
         """Return the state of each, ``alive`` or ``suspect``; "" for one that is not registered."""
@@ -171,16 +182,17 @@ def _described(service: Incarnation, row: list[bytes | None] | Exception) -> Des
         return Described()  # no hash: written by hand
     if isinstance(row, Exception):
         raise row
-    incarnation, state, provides, groups = [value.decode(errors="replace") if value else "" for value in row]
-    if incarnation != str(service.number):
+    incarnation, state, provides, groups = [value or b"" for value in row]
+    if incarnation != str(service.number).encode():
         return Described()
-    return Described(state, _names(provides), _names(groups), groups)
+    # The script compares the groups byte by byte, whatever they are.
+    return Described(state.decode(errors="replace"), _names(provides), _names(groups), groups)
 
 
-def _names(written: str) -> list[str]:
+def _names(written: bytes) -> list[str]:
     try:
-        return msgspec.json.decode(written or "[]", type=list[str])
-    except msgspec.DecodeError:
+        return msgspec.json.decode(written or b"[]", type=list[str])
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return []  # written by hand
 
 

@@ -1,14 +1,14 @@
-"""Which methods of an object others may call."""
+"""What an object stands for: its methods that others may call, and its capabilities."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Set
 from functools import partialmethod, singledispatchmethod
 from types import MappingProxyType
 from typing import Any, Final
 
 from notify.errors import InvalidServiceError
 
-__all__ = ["exported_methods"]
+__all__ = ["capabilities_of", "exported_methods"]
 
 BINDING: Final = (classmethod, staticmethod, partialmethod, singledispatchmethod)
 """What becomes a method when it is asked for, though not all of it can be called before."""
@@ -32,6 +32,21 @@ def exported_methods(exports: object) -> Mapping[str, Callable[..., Any]]:
     if waiting:
         raise InvalidServiceError(f"{', '.join(waiting)} of {exports!r} is asynchronous: nobody would await it; export a plain method")
     return MappingProxyType(methods)
+
+
+def capabilities_of(provides: Collection[str] | object) -> frozenset[str]:
+    """Return the capabilities: the given names, or the public callables of any other object.
+
+    Raises:
+        InvalidServiceError: through `check_name`, for members that are no names.
+    """
+    if isinstance(provides, str):
+        return frozenset({provides})
+    if isinstance(provides, Set | list | tuple):
+        return frozenset(provides)
+    # Looked at, not asked for: a property must not run because somebody registers.
+    members = ((name, inspect.getattr_static(provides, name, None)) for name in dir(provides) if not name.startswith("_"))
+    return frozenset(name for name, member in members if callable(member) or isinstance(member, classmethod))
 
 
 def _is_exported(cls: type, name: str) -> bool:

@@ -13,9 +13,10 @@ import logging
 import threading
 from typing import Final
 
+from notify.description import check_name
 from notify.directory_scripts import DirectoryScripts, Incarnation, Watchfulness
 from notify.errors import ServerError
-from notify.keys import parse_due_member
+from notify.keys import due_member, parse_due_member
 from notify.outage import Outage
 from notify.scripts import Scripts
 
@@ -75,10 +76,11 @@ class Monitor:
             log.error("%d of %d services fell silent at once: their withdrawals are held for one ttl", *found.alarm)
         services = []
         for member in found.members:
-            try:
-                services.append(Incarnation(*parse_due_member(member)))
-            except ValueError:
+            service = _service_of(member)
+            if service is None:
                 self._remove(member)
+            else:
+                services.append(service)
         if services:
             self._advance(services)
         # A moment after the deadline, for Redis counts whole milliseconds.
@@ -97,7 +99,7 @@ class Monitor:
             if told is not None:
                 log.warning("service %r (incarnation %d) is withdrawn: %s", *service, why)
 
-    def _remove(self, member: str) -> None:
+    def _remove(self, member: bytes) -> None:
         """Take out what is no service's: it would be due for ever."""
         keys = self._scripts.keys
         log.warning("%r in %s is no service's: it is removed", member, keys.due)
@@ -112,6 +114,16 @@ class Monitor:
             except ServerError as exc:
                 wait_s = min(INTERVAL_S, self._outage.failed(exc))
             self._stopping.wait(wait_s)
+
+
+def _service_of(member: bytes) -> Incarnation | None:
+    """The service that a member of ``ns:due`` stands for, to the byte; ``None`` if none can: no step would ever take it out."""
+    try:
+        name, incarnation = parse_due_member(member.decode())
+        is_ours = due_member(check_name(name), incarnation).encode() == member
+    except ValueError:
+        return None
+    return Incarnation(name, incarnation) if is_ours else None
 
 
 def _watchfulness() -> Watchfulness:

@@ -1,6 +1,7 @@
 """A service's entry in the directory: the name it got, which incarnation it is, what it says of itself."""
 
 import os
+import secrets
 import socket
 from collections.abc import Collection
 from typing import Any, Final
@@ -10,7 +11,7 @@ import msgspec
 from notify.description import check_address, check_metadata, check_name, check_ttl
 from notify.directory import Directory
 from notify.directory_scripts import Beat, DirectoryScripts, Incarnation
-from notify.errors import ServiceNameTakenError
+from notify.errors import ServiceNameTakenError, ServiceNotFoundError
 from notify.scripts import Scripts
 
 __all__ = ["Registration"]
@@ -49,6 +50,8 @@ class Registration:
         self.provides = frozenset(check_name(c, what="a capability") for c in provides)
         self.groups = frozenset(check_name(g, what="a group") for g in ({groups} if isinstance(groups, str) else groups))
         self.name, self.incarnation = name, 0
+        self._token = secrets.token_hex(8)
+        self._unanswered: str | None = None
 
     @property
     def beat(self) -> Beat:
@@ -56,7 +59,7 @@ class Registration:
         return Beat(self.name, self.incarnation, self.ttl_ms)
 
     def register(self) -> None:
-        """Register under a free name: the one it had, the wanted one, or one with a suffix.
+        """Register under a free name: the one it had, the wanted one, or one with a suffix. It can be tried again after any error.
 
         Raises:
             ServiceNameTakenError: it wants its name and no other, and that is held.
@@ -70,15 +73,18 @@ class Registration:
         if self._exports:
             fields["exports"] = msgspec.json.encode(self._exports).decode()
         while True:
-            name = self._wanted_name if self._exclusive else self._free_name()
+            # What was tried without an answer may be done: any other name would leave a ghost there, and a death to be told.
+            name = self._unanswered = self._unanswered or (self._wanted_name if self._exclusive else self._free_name())
             incarnation = self._scripts.register(
                 name,
                 ttl_ms=self.ttl_ms,
                 provides=sorted(self.provides),
                 groups=sorted(self.groups),
                 fields=fields,
+                token=self._token,
                 after=self.incarnation,
             )
+            self._unanswered = None
             if incarnation is not None:
                 self.name, self.incarnation = name, incarnation
                 return
@@ -100,6 +106,8 @@ class Registration:
         self._directory.withdraw(self.name, self.incarnation, reason=reason, why=why)
 
     def _regroup(self, groups: frozenset[str], group: str, *, joins: bool) -> None:
+        if self._unanswered:
+            self.register()  # or it would be in the groups that it was in when it tried
         self._scripts.regroup(Incarnation(self.name, self.incarnation), group, joins=joins, groups=sorted(groups))
         self.groups = groups
 
@@ -118,5 +126,8 @@ class Registration:
             first += CHUNK
 
     def _holder(self, name: str) -> str:
-        holders = self._directory.find_all(lambda s: s.name == name)
-        return ", ".join(f"process {s.pid} on {s.host}, last heard {s.last_beat:%H:%M:%S} UTC" for s in holders) or "gone by now"
+        try:
+            holder = self._directory.lookup(name)
+        except ServiceNotFoundError:
+            return "gone by now"
+        return f"process {holder.pid} on {holder.host}, last heard {holder.last_beat:%H:%M:%S} UTC"

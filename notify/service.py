@@ -1,14 +1,14 @@
 """One running service: registered, beating, reporting, until it goes or is killed."""
 
-import inspect
 import logging
 import threading
-from collections.abc import Collection, Set
+from collections.abc import Collection
 from contextlib import suppress
 
 from notify.directory import Directory, ServiceInfo
 from notify.errors import ClosedError, ServerError, ServiceKilledError, ServiceWithdrawnError
 from notify.event import Event, Failure
+from notify.exports import capabilities_of
 from notify.heartbeat import Heart
 from notify.publisher import publish
 from notify.registration import Registration
@@ -19,7 +19,7 @@ from notify.state import State
 from notify.strict_json import Json
 from notify.suspension import Suspension, Suspensions
 
-__all__ = ["Service", "capabilities_of"]
+__all__ = ["Service"]
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,7 @@ class Service:
         )
         self._heart = heart or Heart(scripts)
         self._opened = False
+        self._untold = ""
         self._end: ServiceWithdrawnError | None = None
         self._ended = threading.Event()
         self._changing = threading.Lock()
@@ -129,13 +130,14 @@ class Service:
             ServiceNameTakenError: the exclusive name is held by another service.
             ServerError: the server did not answer, or refused.
         """
-        if self._opened or self._ended.is_set():
-            raise ClosedError(f"the service {self.name!r} was opened or ended before: make a new one")
-        self._registration.register()
-        self._opened = True
-        self._heart.join(self._registration, self._lost)
-        if self._serving is not None:
-            self._serving.open()
+        with self._changing:  # or a kill meanwhile would find nobody to withdraw
+            if self._opened or self._ended.is_set():
+                raise ClosedError(f"the service {self.name!r} was opened or ended before: make a new one")
+            self._registration.register()
+            self._opened = True
+            self._heart.join(self._registration, self._lost)
+            if self._serving is not None:
+                self._serving.open()
         return self
 
     def close(self) -> None:
@@ -174,13 +176,21 @@ class Service:
         if first and purge and self.incarnation and self.name not in self._directory:
             State(self._scripts, self.name).clear()
 
-    def report(self, contents: Json | Failure | BaseException, *, subject: str | None = None, retain_s: float | None = None) -> str:
+    def report(
+        self,
+        contents: Json | Failure | BaseException,
+        *,
+        subject: str | None = None,
+        retain_s: float | None = None,
+        key: str | None = None,
+    ) -> str:
         """Publish on the status topic, or, about a subject, as a `Report` on the topic ``<name>.<subject>``.
 
         Args:
             contents: any JSON value, or an error, which is not fatal: the service goes on.
             subject: what the report is about, for example ``system.time``.
             retain_s: for how long a new subscriber still gets it at once, as for `Bus.publish`.
+            key: idempotency key, as for `Bus.publish`: with it a report can be tried again after any error.
 
         Returns:
             The event's id.
@@ -196,7 +206,7 @@ class Service:
             event = Event(topic=self.status_topic, contents=told, source=self.name)
         else:
             event = Event(topic=report_topic(self.name, subject), contents=told, source=report_source(self.name, self.incarnation))
-        return publish(self._scripts, event, retain_s=retain_s)
+        return publish(self._scripts, event, retain_s=retain_s, key=key)
 
     def suspend(self) -> Suspension:
         """Hold up a shutdown until `Suspension.resume`, or the end of its ``with`` block: there is work in hand.
@@ -236,7 +246,10 @@ class Service:
         return self.name, self.incarnation
 
     def _lost(self, answer: str) -> bool:
-        """Called by the heart: end, if it was killed from outside, else register anew. Returns whether it lives on."""
+        """Called by the heart: end, if it was killed from outside, else register anew and report so. Returns whether it lives on.
+
+        If the server did not answer it is called again, and does what is left to do.
+        """
         if answer == "killed":
             end = self._directory.last_end(self.name)
             with self._changing:
@@ -245,11 +258,15 @@ class Service:
         with self._changing:
             if self._ended.is_set():
                 return False
-            was = self.incarnation
-            self._registration.register()
-        log.warning("%r was %s and is registered again: incarnation %d follows %d", self.name, answer, self.incarnation, was)
-        with suppress(ServiceWithdrawnError):  # it may end at any moment
-            self.report(f"{self.name} is back: it was {answer}")
+            if answer != "alive":
+                was = self.incarnation
+                self._registration.register()
+                self._untold = f"{self.name} is back: it was {answer}"
+                log.warning("%r was %s and is registered again: incarnation %d follows %d", self.name, answer, self.incarnation, was)
+        if self._untold:
+            with suppress(ServiceWithdrawnError):  # it may end at any moment
+                self.report(self._untold, key=f"back.{self.incarnation}")
+            self._untold = ""
         return True
 
     def _killed(self, why: str) -> ServiceKilledError:
@@ -268,18 +285,3 @@ class Service:
             except ServerError as exc:
                 log.warning("%r could not say that it ends, its deadline will: %s", self.name, exc)
         return True
-
-
-def capabilities_of(provides: Collection[str] | object) -> frozenset[str]:
-    """Return the capabilities: the given names, or the public callables of any other object.
-
-    Raises:
-        InvalidServiceError: through `check_name`, for members that are no names.
-    """
-    if isinstance(provides, str):
-        return frozenset({provides})
-    if isinstance(provides, Set | list | tuple):
-        return frozenset(provides)
-    # Looked at, not asked for: a property must not run because somebody registers.
-    members = ((name, inspect.getattr_static(provides, name, None)) for name in dir(provides) if not name.startswith("_"))
-    return frozenset(name for name, member in members if callable(member) or isinstance(member, classmethod))

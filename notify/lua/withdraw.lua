@@ -30,7 +30,7 @@ if described and ARGV[5] == '1' then
 end
 redis.call('ZREM', KEYS[2], member)
 redis.call('SREM', KEYS[6], member)
-if described or not says[1] then  -- else a successor has the name
+if described or not tonumber(says[1] or '') then  -- else a successor has the name
   redis.call('SREM', KEYS[1], ARGV[1])
   redis.call('DEL', KEYS[3])
 end

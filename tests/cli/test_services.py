@@ -16,7 +16,7 @@ def test_services_are_lines_with_tabs_in_the_order_of_registration(shell: Shell,
     name, state, age_s, last_beat_s, *others = first
     assert (name, state) == ("storage", "alive")
     assert 0 <= float(last_beat_s) <= float(age_s) < 60
-    assert others == ["retrieve,store", "", str(storage.incarnation), socket.gethostname(), str(os.getpid())]
+    assert others == ["retrieve,store", "", "0", str(storage.incarnation), socket.gethostname(), str(os.getpid())]
     assert second[0] == "clock"
 
 
@@ -29,6 +29,14 @@ def test_services_as_json_are_one_object_a_line(shell: Shell, bus: notify.Bus) -
         "incarnation": storage.incarnation,
         "pid": os.getpid(),
     }.items() <= record.items()
+
+
+def test_how_often_a_service_fell_silent_and_came_back_is_listed(shell: Shell, bus: notify.Bus) -> None:
+    with bus.service("storage", ttl_s=3600):
+        bus.redis.hincrby(bus.keys.service("storage"), "flaps", 3)
+        (record,) = shell.run("--json", "services").records
+        assert record["flaps"] == 3
+        assert "flaps" in shell.show("services")[1]
 
 
 def test_no_services_are_no_lines_and_a_word_to_a_person(shell: Shell) -> None:

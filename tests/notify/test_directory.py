@@ -10,6 +10,7 @@ import pytest
 import notify
 from notify import InvalidServiceError, ServiceNotFoundError
 from notify.description import check_name, check_ttl
+from notify.directory import Directory
 from notify.directory_scripts import DirectoryScripts
 from notify.monitor import Monitor
 from notify.scripts import Scripts
@@ -109,6 +110,15 @@ def _register_silent(
     incarnation = DirectoryScripts(bus.redis).register(name, ttl_ms=ttl_ms, provides=provides, groups=groups, fields={})
     assert incarnation is not None
     return incarnation
+
+
+def test_a_name_that_was_put_in_by_hand_and_is_no_text_hides_nobody(bus):
+    with bus.service("s", provides={"work"}):
+        bus.redis.sadd(bus.keys.services, b"\xff")
+        bus.redis.zadd(bus.keys.provides("work"), {b"\xff": 1})
+        assert [s.name for s in bus.directory] == [s.name for s in bus.directory.find_all(provides="work")] == ["s"]
+        bus.redis.srem(bus.keys.services, b"\xff")
+        bus.redis.zrem(bus.keys.provides("work"), b"\xff")
 
 
 def test_L9_incarnations_only_grow_even_when_the_server_lost_its_data(bus):
@@ -253,3 +263,59 @@ def test_N7_who_waits_for_a_service_has_it_as_soon_as_it_is_there(bus, another_b
 def test_N7_who_waits_in_vain_is_told_so_in_time(bus):
     with bus.service("other"), pytest.raises(notify.ServiceNotFoundError, match=r"'late' came .* within 0\.05 s"):
         bus.directory.wait_for("late", timeout_s=0.05)
+
+
+def test_several_needs_are_met_when_all_are_there_in_the_order_in_which_they_are_asked_for(bus, another_bus):
+    with bus.service("storage"), bus.service("other", provides={"divide"}):
+        desk = another_bus.service("desk", provides={"multiply"})
+        opening = threading.Timer(0.1, desk.open)
+        opening.start()
+        found = bus.directory.wait_for(notify.provides("multiply"), "storage", timeout_s=5)
+        opening.join()
+        desk.close()
+        assert [service.name for service in found] == ["desk", "storage"]
+        assert bus.directory.wait_for(notify.provides("divide"), timeout_s=0).name == "other"
+        assert [service.name for service in bus.directory.wait_for("storage", "storage", timeout_s=0)] == ["storage"] * 2
+        assert bus.directory.wait_for(name="storage", timeout_s=0).name == "storage"
+
+
+def test_needs_are_not_met_by_one_that_went_before_the_last_one_came(bus, monkeypatch):
+    """The race: the first is found, then it goes, and then the second comes."""
+    early, late, again = (bus.service(name) for name in ("early", "late", "early"))
+    wait_for_one = Directory._wait_for_one
+
+    def come_and_go(directory: Directory, need: str, *how: object, **more: object) -> object:
+        if need == "late":
+            early.close()
+            late.open()
+        else:
+            again.open()
+        return wait_for_one(directory, need, *how, **more)
+
+    monkeypatch.setattr(Directory, "_wait_for_one", come_and_go)
+    early.open()
+    found = bus.directory.wait_for("early", "late", timeout_s=5)
+    assert [service.incarnation for service in found] == [again.incarnation, late.incarnation]
+    for service in (late, again):
+        service.close()
+
+
+def test_needs_that_are_not_met_in_time_are_named_and_the_others_are_not(bus):
+    with bus.service("storage"):
+        wanted = r"^'desk' and a provider of 'multiply' did not come to unix://.* within 0\.05 s"
+        with pytest.raises(ServiceNotFoundError, match=wanted):
+            bus.directory.wait_for("desk", "storage", notify.provides("multiply"), timeout_s=0.05)
+
+
+@pytest.mark.parametrize("needs", [("a", None), (5,), (None, "a"), (b"a", "b")])
+def test_what_is_no_need_is_refused(bus, needs):
+    with pytest.raises(InvalidServiceError, match=r"a need is a name, or notify\.provides"):
+        bus.directory.wait_for(*needs, timeout_s=0)
+
+
+@pytest.mark.parametrize("how", [{"provides": "work"}, {"group": "one"}])
+def test_what_restricts_one_service_is_refused_with_several_needs(bus, how):
+    with pytest.raises(InvalidServiceError, match="among several needs"):
+        bus.directory.wait_for("a", "b", timeout_s=0, **how)
+    with pytest.raises(InvalidServiceError, match="among several needs"):
+        bus.directory.wait_for(notify.provides("rest"), provides="work", timeout_s=0)

@@ -125,6 +125,7 @@ def test_P7_all_services_of_a_process_beat_in_one_round_trip_and_by_one_thread(b
     with ExitStack() as stack:
         services = [stack.enter_context(bus.service(f"s{number}", ttl_s=3600)) for number in range(50)]
         manager = stack.enter_context(bus.manager())
+        beat(services[0])  # loads the script
         before = [_last_beat_ms(bus, service.name) for service in services]
         wait_until(lambda: server_ms(bus.redis) > max(before))
         commands = commands_during(bus.redis, lambda: services[0]._heart.turn([service._registration for service in services]))
@@ -177,6 +178,52 @@ def test_one_service_that_cannot_come_back_does_not_stop_the_heart_of_the_others
         wait_until(lambda: "'bad' was expired and failed to deal with it" in caplog.text)
         last_ms = _last_beat_ms(bus, "good")
         wait_until(lambda: _last_beat_ms(bus, "good") > last_ms)
+
+
+def test_one_service_that_takes_long_to_come_back_does_not_hold_up_the_heart_of_the_others(bus, monkeypatch):
+    slow, coming, may_come = bus.service("slow", ttl_s=0.3), threading.Event(), threading.Event()
+    lost = slow._lost
+
+    def be_lost_slowly(answer: str) -> bool:
+        coming.set()
+        return may_come.wait(20) and lost(answer)
+
+    monkeypatch.setattr(slow, "_lost", be_lost_slowly)
+    with bus.service("good", ttl_s=0.3) as good, slow:
+        first = slow.incarnation
+        bus.directory.withdraw("slow", first, reason="expired")
+        assert coming.wait(5)
+        coming.clear()
+        coming_ms = server_ms(bus.redis)
+        wait_until(lambda: _last_beat_ms(bus, "good") > coming_ms + 900)
+        assert bus.directory.lookup("good").incarnation == good.incarnation
+        assert not coming.is_set()  # it comes back once
+        may_come.set()
+        wait_until(lambda: slow.incarnation > first)
+        back_ms = server_ms(bus.redis)
+        wait_until(lambda: _last_beat_ms(bus, "slow") > back_ms)
+
+
+def test_a_service_that_closes_while_it_comes_back_leaves_no_thread(bus, monkeypatch):
+    service, coming, may_come = bus.service("s", ttl_s=0.3), threading.Event(), threading.Event()
+    register = service._registration.register
+
+    def register_slowly() -> None:
+        if service.incarnation:
+            coming.set()
+            may_come.wait(20)
+        register()
+
+    monkeypatch.setattr(service._registration, "register", register_slowly)
+    service.open()
+    bus.directory.withdraw("s", service.incarnation, reason="expired")
+    assert coming.wait(5)
+    closing = threading.Thread(target=service.close)
+    closing.start()
+    may_come.set()
+    closing.join()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("notify-heart", "notify-comeback"))]
+    assert "s" not in bus.directory
 
 
 def test_a_bus_that_is_closed_stops_the_hearts_of_services_that_were_left_open(server, bus, start):
@@ -295,10 +342,10 @@ def test_a_kill_that_falls_into_a_comeback_ends_the_service_for_good(bus, monkey
     bus.directory.withdraw("s", service.incarnation, reason="expired")
     report, killing = Service.report, threading.Thread(target=service.kill, args=("now",))
 
-    def be_killed_and_report(self: Service, contents: object) -> str:
+    def be_killed_and_report(self: Service, contents: object, **how: object) -> str:
         killing.start()
         killing.join()
-        return report(self, contents)
+        return report(self, contents, **how)
 
     monkeypatch.setattr(Service, "report", be_killed_and_report)
     beat(service)

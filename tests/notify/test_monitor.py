@@ -242,17 +242,38 @@ def test_a_monitor_looks_as_soon_as_somebody_may_be_due_unless_another_one_does(
     bus.redis.flushall()
 
 
-@pytest.mark.parametrize("garbage", ["no incarnation", "s#first", "#"])
+GARBAGE = [
+    "no incarnation",
+    "s#first",
+    "#",
+    "#5",
+    b"\xff",
+    b"x\xff#5",
+    "x#05",
+    "x#+5",
+    "x# 5",
+    "x#5_0",
+    "x#\u0665",
+    "a b#5",
+    "x" * 100_000 + "#5",
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
 def test_a_member_that_was_put_in_by_hand_does_not_stop_the_sweep(bus, garbage):
     bus.redis.zadd(bus.keys.due, {garbage: 0})
     _register_silent(bus, "s")
     monitor = Monitor(Scripts(bus.redis))
-    wait_until(lambda: monitor.sweep() and "s" not in bus.directory)
-    bus.redis.delete(bus.keys.due)
+    wait_until(lambda: monitor.sweep() > 0 and "s" not in bus.directory)
+    assert not bus.redis.exists(bus.keys.due)
 
 
 SPOILS = {
     "a capability": lambda bus, key: bus.redis.hset(key, "provides", "no JSON"),
+    "a capability, to what is no text": lambda bus, key: bus.redis.hset(key, "provides", b'["\xff"]'),
+    "a group, to what is no text": lambda bus, key: bus.redis.hset(key, "groups", b'["\xff"]'),
+    "its state": lambda bus, key: bus.redis.hset(key, "state", b"\xff"),
+    "its incarnation": lambda bus, key: bus.redis.hset(key, "incarnation", b"\xff"),
     "a group": lambda bus, key: bus.redis.hset(key, "groups", "[5]"),
     "a time": lambda bus, key: bus.redis.hset(key, "beat_ms", "yesterday"),
     "a ttl": lambda bus, key: bus.redis.hset(key, "ttl_ms", ""),

@@ -17,8 +17,9 @@ from notify import (
     ServiceWithdrawnError,
     Withdrawn,
 )
+from notify.exports import capabilities_of
 from notify.scripts import Scripts
-from notify.service import Service, capabilities_of
+from notify.service import Service
 from notify.state import State
 from tests.faults import beat, commands_during, everything
 
@@ -153,6 +154,29 @@ def test_L20_stored_data_go_only_when_they_are_purged(bus):
         service.state["gone"] = 1
         service.kill(purge=True)
     assert bus.state("storage").snapshot() == {}
+
+
+@pytest.mark.parametrize("end", [Service.kill, Service.close])
+def test_a_service_that_is_ended_while_it_opens_ends(bus, monkeypatch, end):
+    """The race: it is registered by the server, and does not know it yet."""
+    service = bus.service("s", ttl_s=0.3, exports=Store())
+    register, ending = service._registration._scripts.register, threading.Thread(target=end, args=(service,))
+
+    def register_and_be_ended(*args: object, **how: object) -> object:
+        registered = register(*args, **how)
+        ending.start()
+        ending.join(0.2)  # it waits for the opening
+        return registered
+
+    monkeypatch.setattr(service._registration._scripts, "register", register_and_be_ended)
+    service.open()
+    ending.join()
+    assert service.wait(0)
+    assert "s" not in bus.directory
+    assert bus.directory.last_end("s").incarnation == service.incarnation
+    with pytest.raises(ServiceWithdrawnError):
+        service.report("still here?")
+    service.close()
 
 
 def test_a_kill_that_purges_ends_also_a_service_that_the_directory_lost(bus):

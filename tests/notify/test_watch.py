@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
@@ -9,7 +10,7 @@ import notify
 from notify import Available, Suspect, Withdrawn
 from notify.directory import Directory
 from notify.testing import wait_until
-from tests.faults import beat, cut, publish_unheard
+from tests.faults import beat, commands_during, cut, publish_unheard
 
 
 def _register(bus: notify.Bus, name: str) -> notify.Service:
@@ -42,6 +43,28 @@ def test_N4_only_those_who_are_named_are_told(bus):
         assert changes.get(0.05) is None
 
 
+@pytest.mark.parametrize("others", [0, 50])
+def test_N4_a_watch_of_a_few_reads_these_and_nobody_else(bus, others):
+    with ExitStack() as stack:
+        for number in range(others):
+            stack.enter_context(bus.service(f"other-{number}", ttl_s=3600))
+        b, a = (stack.enter_context(bus.service(name, ttl_s=3600)) for name in ("b", "a"))
+        told: list[notify.Change | None] = []
+
+        def look() -> None:
+            with bus.directory.watch("a", "b", "c") as changes:
+                told.extend(changes.get(0) for _ in range(3))
+
+        commands = [command.split()[0] for command in commands_during(bus.redis, look)]
+        assert told == [Available("b", b.incarnation), Available("a", a.incarnation), None]
+        assert (commands.count("HGETALL"), commands.count("SMEMBERS")) == (3, 0)
+
+
+def test_N4_a_name_that_nobody_can_have_is_watched_in_vain(bus):
+    with bus.directory.watch("\ud800") as changes, bus.service("s"):
+        assert changes.get(0.05) is None
+
+
 def test_N7_a_service_that_returns_is_another_incarnation_and_told_as_such(bus):
     with bus.directory.watch("s") as changes:
         with bus.service("s") as first:
@@ -58,14 +81,14 @@ def test_N7_a_service_that_returns_is_another_incarnation_and_told_as_such(bus):
 def test_one_who_comes_while_the_watch_begins_is_told_once(bus, monkeypatch):
     """The race: it registers after the subscription and before the question who is there."""
     started = []
-    ask = Directory.find_all
+    ask = Directory._search
 
     def ask_late(directory: Directory, *args: object, **how: object) -> object:
         if not started:
             started.append(_register(bus, "s"))
         return ask(directory, *args, **how)
 
-    monkeypatch.setattr(Directory, "find_all", ask_late)
+    monkeypatch.setattr(Directory, "_search", ask_late)
     with bus.directory.watch() as changes:
         assert changes.get(5) == Available("s", started[0].incarnation)
         assert changes.get(0.05) is None
@@ -77,7 +100,7 @@ def test_a_watch_that_cannot_ask_who_is_there_leaves_no_connection(bus, monkeypa
     def refuse(*_: object, **__: object) -> object:
         raise notify.ServerUnreachableError("no answer")
 
-    monkeypatch.setattr(Directory, "find_all", refuse)
+    monkeypatch.setattr(Directory, "_search", refuse)
     with pytest.raises(notify.ServerUnreachableError) as kept:
         bus.directory.watch()
     assert kept
@@ -159,16 +182,16 @@ def test_after_a_loss_that_no_log_can_mend_nobody_who_went_stays_and_nobody_who_
 def test_a_comparison_that_failed_is_made_up_for(bus, monkeypatch):
     """The server answered the subscription again, and went away before it was asked who is there."""
     service = _register(bus, "s")
-    ask: Callable[..., object] = Directory.find_all
+    ask: Callable[..., object] = Directory._search
 
     def refuse_once(*_: object, **__: object) -> object:
-        monkeypatch.setattr(Directory, "find_all", ask)
+        monkeypatch.setattr(Directory, "_search", ask)
         raise notify.ServerUnreachableError("no answer")
 
     with bus.directory.watch() as changes:
         assert changes.get(5) == Available("s", service.incarnation)
         bus.redis.flushall()
-        monkeypatch.setattr(Directory, "find_all", refuse_once)
+        monkeypatch.setattr(Directory, "_search", refuse_once)
         with pytest.raises(notify.ServerUnreachableError):
             wait_until(lambda: changes.get(1))
         assert changes.get(5) == Withdrawn("s", service.incarnation, "expired", "missed while out of touch")
