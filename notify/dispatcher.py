@@ -59,9 +59,7 @@ class Dispatcher:
         with self._hearing_signals(), ExitStack() as stack:
             for program in self._programs:
                 stack.enter_context(program)
-            threads = [
-                threading.Thread(target=self._run, args=(program,), name=f"notify-{program.service.name}") for program in self._programs
-            ]
+            threads = [self._thread(program) for program in self._programs]
             stack.enter_context(self.timers)
             for thread in threads:
                 thread.start()
@@ -76,6 +74,7 @@ class Dispatcher:
         (self._hurried if self._asked.is_set() else self._asked).set()
 
     def _thread(self, program: Program) -> threading.Thread:
+        # A daemon: what was cut short must not keep the process from ending.
         return threading.Thread(target=self._run, args=(program,), name=f"notify-{program.service.name}", daemon=True)
 
     def _run(self, program: Program) -> None:

@@ -301,6 +301,23 @@ class Working(notify.Program):
         say([self.service.name, "arrived"])
 
 
+class Deaf(notify.Program):
+    """A program that does not listen when it is told to stop."""
+
+    name = "deaf"
+
+    def run(self) -> None:
+        say("ready")
+        time.sleep(3600)
+
+
+def deaf_dispatcher(url: str, drain_s: str) -> None:
+    """A program that never ends by itself."""
+    with notify.connect(url) as bus:
+        notify.Dispatcher(Deaf(bus), drain_s=float(drain_s)).run()
+    say("done")
+
+
 def dispatcher(url: str, drain_s: str, *names: str) -> None:
     """Some programs in one process; the first one suspends its shutdown until it is told to go on."""
     with notify.connect(url) as bus:
@@ -325,6 +342,7 @@ ROLES: dict[str, Callable[..., None]] = {
     "add_up": add_up,
     "titled": titled,
     "dispatcher": dispatcher,
+    "deaf_dispatcher": deaf_dispatcher,
 }
 
 if __name__ == "__main__":

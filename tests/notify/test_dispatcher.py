@@ -83,6 +83,15 @@ def test_N2_what_holds_a_shutdown_up_too_long_is_cut_short_and_logged(bus, caplo
     assert list(bus.directory) == []
 
 
+def test_N2_what_was_cut_short_does_not_keep_the_process_from_ending(bus, server, start):
+    process = start("deaf_dispatcher", server.url, 0.05)
+    assert process.told() == "ready"
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.told() == "done"
+    assert process.end() == 0
+    assert list(bus.directory) == []
+
+
 def test_it_ends_when_all_its_programs_have_ended(bus):
     notify.Dispatcher(Ending(bus), Ending(bus, name="another")).run()
     assert list(bus.directory) == []
