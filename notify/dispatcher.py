@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Final
 
 from notify.errors import ClosedError
+from notify.flag import Flag
 from notify.program import Program
 from notify.settings import positive
 from notify.timers import Timers
@@ -37,8 +38,8 @@ class Dispatcher:
     def __init__(self, *programs: Program, drain_s: float = DRAIN_S) -> None:
         self._programs = programs
         self._drain_s = positive(drain_s, "drain_s")
-        self._asked = threading.Event()
-        self._hurried = threading.Event()
+        self._asked = Flag()
+        self._hurried = Flag()
         self._left = len(programs)
         self._changing = threading.Lock()
         self._problem: BaseException | None = None
@@ -54,7 +55,7 @@ class Dispatcher:
             NotifyError: a service could not be registered; those before it are withdrawn again.
             Exception: what the ``run`` of a program raised. It ends the others too, in order: nothing dies in silence.
         """
-        if self._asked.is_set():
+        if self._asked.is_set:
             raise ClosedError("this dispatcher has run before: make another one")
         with self._hearing_signals(), ExitStack() as stack:
             for program in self._programs:
@@ -71,7 +72,7 @@ class Dispatcher:
 
     def shutdown(self) -> None:
         """End `run` as a signal does. May be called from any thread, and from a program."""
-        (self._hurried if self._asked.is_set() else self._asked).set()
+        (self._hurried if self._asked.is_set else self._asked).set()
 
     def _thread(self, program: Program) -> threading.Thread:
         # A daemon: what was cut short must not keep the process from ending.
@@ -98,7 +99,7 @@ class Dispatcher:
         while self._busy(threads) and not self._hurried.wait(0.02) and time.monotonic() < deadline:
             continue
         for name in self._busy(threads):
-            log.warning("%s is cut short: it was not done %s", name, "when a second signal came" if self._hurried.is_set() else "in time")
+            log.warning("%s is cut short: it was not done %s", name, "when a second signal came" if self._hurried.is_set else "in time")
         for program in reversed(self._programs):
             program.arrived()
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timedelta, tzinfo
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from notify.monitor import Monitor
 from notify.scripts import Scripts
 from notify.service import Service
 from notify.title import set_title
+from tests.moments import WAITS, SignalledAt
 
 WAIT_S = 15.0
 _RECEIVER = re.compile("-m notify.receiver|^notify: listener of")
@@ -301,6 +303,16 @@ class Working(notify.Program):
         say([self.service.name, "arrived"])
 
 
+def waiter(kind: str) -> None:
+    """One who waits for a signal that comes at the first moment of its waiting, then at the second, and so on."""
+    for moment in count():
+        signalled = SignalledAt(moment)
+        WAITS[kind](signalled)
+        say(moment)
+        if not signalled.came:
+            return
+
+
 class Deaf(notify.Program):
     """A program that does not listen when it is told to stop."""
 
@@ -343,6 +355,7 @@ ROLES: dict[str, Callable[..., None]] = {
     "titled": titled,
     "dispatcher": dispatcher,
     "deaf_dispatcher": deaf_dispatcher,
+    "waiter": waiter,
 }
 
 if __name__ == "__main__":
