@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Final
@@ -19,6 +19,7 @@ __all__ = ["Dispatcher"]
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 DRAIN_S: Final = 10.0
+POLL_S: Final = 0.02
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ class Dispatcher:
 
     Then all are told that the shutdown is *pending*: they finish what they have in hand, held up by ``service.suspend()``.
     When nobody holds it up any more, or after ``drain_s``, it has *arrived*, and they leave the directory in the opposite
-    order of their start. A second signal does not wait.
+    order of their start. A second signal does not wait. Timers go on until the programs are done; the call that runs then may
+    finish, within the same time.
 
     Args:
         programs: what to run; they register in this order.
@@ -61,7 +63,8 @@ class Dispatcher:
             for program in self._programs:
                 stack.enter_context(program)
             threads = [self._thread(program) for program in self._programs]
-            stack.enter_context(self.timers)
+            self.timers.open()
+            stack.callback(self.timers.close, timeout_s=0)
             for thread in threads:
                 thread.start()
             if threads:
@@ -96,17 +99,26 @@ class Dispatcher:
         for program in reversed(self._programs):
             program.pending()
         deadline = time.monotonic() + self._drain_s
-        while self._busy(threads) and not self._hurried.wait(0.02) and time.monotonic() < deadline:
-            continue
-        for name in self._busy(threads):
-            log.warning("%s is cut short: it was not done %s", name, "when a second signal came" if self._hurried.is_set else "in time")
+        self._await(lambda: self._busy(threads), deadline)
+        self._await(self._called, deadline)  # last: who is busy may count on the timers
         for program in reversed(self._programs):
             program.arrived()
+
+    def _await(self, busy: Callable[[], list[str]], deadline: float) -> None:
+        """Wait until nobody is busy, in time and no longer than until a second signal."""
+        while busy() and not self._hurried.wait(POLL_S) and time.monotonic() < deadline:
+            continue
+        for name in busy():
+            log.warning("%s is cut short: it was not done %s", name, "when a second signal came" if self._hurried.is_set else "in time")
 
     def _busy(self, threads: list[threading.Thread]) -> list[str]:
         """The programs that run still, or hold the shutdown up."""
         pairs = zip(self._programs, threads, strict=True)
         return [program.service.name for program, thread in pairs if thread.is_alive() or not program.service.drain(0)]
+
+    def _called(self) -> list[str]:
+        """The call of a timer that runs still; there will be no other."""
+        return [] if self.timers.close(timeout_s=0) else ["a timer's call"]
 
     @contextmanager
     def _hearing_signals(self) -> Iterator[None]:

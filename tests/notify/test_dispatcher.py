@@ -92,6 +92,54 @@ def test_N2_what_was_cut_short_does_not_keep_the_process_from_ending(bus, server
     assert list(bus.directory) == []
 
 
+@pytest.fixture
+def slow_call():
+    """A timer's call that begins, and goes on until the test ends."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def call() -> None:
+        begun.set()
+        may_end.wait(20)
+
+    call.begun = begun
+    yield call
+    may_end.set()
+
+
+def _run_and_shut_down(dispatcher, begun, *, times):
+    thread = threading.Thread(target=dispatcher.run)
+    thread.start()
+    assert begun.wait(5)
+    for _ in range(times):
+        dispatcher.shutdown()
+    thread.join(5)
+    return not thread.is_alive()
+
+
+def test_N2_a_slow_call_of_a_timer_holds_a_shutdown_up_no_longer_than_work_may(bus, slow_call, caplog):
+    dispatcher = notify.Dispatcher(Idle(bus), drain_s=0.1)
+    dispatcher.timers.after(0.001, slow_call)
+    assert _run_and_shut_down(dispatcher, slow_call.begun, times=1)
+    assert "a timer's call is cut short: it was not done in time" in caplog.text
+    assert list(bus.directory) == []
+
+
+def test_N2_a_second_signal_does_not_wait_for_the_call_of_a_timer(bus, slow_call, caplog):
+    dispatcher = notify.Dispatcher(Idle(bus), drain_s=60)
+    dispatcher.timers.after(0.001, slow_call)
+    assert _run_and_shut_down(dispatcher, slow_call.begun, times=2)
+    assert "a timer's call is cut short: it was not done when a second signal came" in caplog.text
+    assert list(bus.directory) == []
+
+
+def test_N2_the_call_of_a_timer_that_runs_at_the_end_is_finished(bus):
+    begun, finished = threading.Event(), []
+    dispatcher = notify.Dispatcher(Idle(bus))
+    dispatcher.timers.after(0.001, lambda: (begun.set(), threading.Event().wait(0.1), finished.append(True)))
+    assert _run_and_shut_down(dispatcher, begun, times=1)
+    assert finished == [True]
+
+
 def test_it_ends_when_all_its_programs_have_ended(bus):
     notify.Dispatcher(Ending(bus), Ending(bus, name="another")).run()
     assert list(bus.directory) == []
