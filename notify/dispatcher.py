@@ -55,7 +55,8 @@ class Dispatcher:
 
         Raises:
             NotifyError: a service could not be registered; those before it are withdrawn again.
-            Exception: what the ``run`` of a program raised. It ends the others too, in order: nothing dies in silence.
+            Exception: what the ``run`` of a program raised, which ends the others too, in order; or else the first that its
+                ``pending`` or ``arrived`` raised, after all were told: nothing dies in silence.
         """
         if self._asked.is_set:
             raise ClosedError("this dispatcher has run before: make another one")
@@ -86,7 +87,7 @@ class Dispatcher:
             program.run()
         except BaseException as exc:
             log.exception("%r ended with an error, and with it the rest", program.service.name)
-            self._problem = self._problem or exc
+            self._note(exc)
             self._asked.set()
         with self._changing:
             self._left -= 1
@@ -97,12 +98,26 @@ class Dispatcher:
         """Phase one, which may be held up, and phase two, which may not."""
         self._asked.set()
         for program in reversed(self._programs):
-            program.pending()
+            if not self._tell(program.pending):
+                Program.pending(program)  # or its run would not hear of it
         deadline = time.monotonic() + self._drain_s
         self._await(lambda: self._busy(threads), deadline)
         self._await(self._called, deadline)  # last: who is busy may count on the timers
         for program in reversed(self._programs):
-            program.arrived()
+            self._tell(program.arrived)
+
+    def _tell(self, phase: Callable[[], None]) -> bool:
+        """Tell a program of a phase. Returns whether it took it; if it raises, the others are told all the same."""
+        try:
+            phase()
+        except BaseException as exc:
+            log.exception("%r raised: the shutdown goes on", phase)
+            self._note(exc)
+            return False
+        return True
+
+    def _note(self, problem: BaseException) -> None:
+        self._problem = self._problem or problem
 
     def _await(self, busy: Callable[[], list[str]], deadline: float) -> None:
         """Wait until nobody is busy, in time and no longer than until a second signal."""

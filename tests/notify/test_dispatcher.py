@@ -154,6 +154,43 @@ def test_a_program_that_fails_ends_the_others_loudly(bus, caplog):
     assert list(bus.directory) == []
 
 
+@pytest.mark.parametrize("phase", ["pending", "arrived"])
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_a_program_that_fails_when_it_is_told_of_a_shutdown_leaves_no_other_untold_and_none_undrained(bus, caplog, phase, error):
+    told = []
+
+    class Told(notify.Program):
+        name = "told"
+
+        def run(self):
+            with self.service.suspend():
+                super().run()
+                self.service.report("finished")
+                told.append("drained")
+
+        def pending(self):
+            told.append("pending")
+            super().pending()
+
+        def arrived(self):
+            told.append("arrived")
+
+    def fail():
+        raise error("no luck")
+
+    failing = Idle(bus)
+    setattr(failing, phase, fail)
+    dispatcher = notify.Dispatcher(Told(bus), failing, drain_s=5)
+    dispatcher.timers.after(0.001, dispatcher.shutdown)
+    with pytest.raises(error, match="no luck"):
+        dispatcher.run()
+    assert told == ["pending", "drained", "arrived"]
+    assert failing.stopping.is_set()
+    assert "the shutdown goes on" in caplog.text
+    assert "cut short" not in caplog.text
+    assert list(bus.directory) == []
+
+
 def test_a_program_whose_service_is_killed_ends(bus):
     program = Idle(bus, ttl_s=0.3)
     dispatcher = notify.Dispatcher(program)
