@@ -3,10 +3,12 @@
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import notify
+from notify.keys import due_member
 from notify.testing import wait_until
 
 
@@ -280,3 +282,39 @@ def test_N2_a_call_in_hand_holds_a_shutdown_up_and_is_answered(bus, another_bus)
     dispatcher.run()
     calling.join()
     assert answers == ["done"]
+
+
+def test_N2_calls_that_wait_when_a_shutdown_is_pending_do_not_begin_and_do_not_hold_it_up(bus, another_bus):
+    begun, ran, may_end = threading.Event(), [], threading.Event()
+
+    class Desk:
+        def work(self, number: int) -> int:
+            ran.append(number)
+            begun.set()
+            may_end.wait(10)
+            return number
+
+    class Told(notify.Program):
+        name = "desk"
+
+        def pending(self) -> None:
+            super().pending()
+            may_end.set()
+
+    dispatcher = notify.Dispatcher(Told(bus, exports=Desk()))
+    running = threading.Thread(target=dispatcher.run)
+    running.start()
+    wait_until(lambda: "desk" in bus.directory)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(another_bus.call, "desk", "work", 0, timeout_s=20)
+        assert begun.wait(5)
+        others = [pool.submit(another_bus.call, "desk", "work", number, timeout_s=20) for number in (1, 2)]
+        requests = bus.keys.requests(due_member("desk", bus.directory.lookup("desk").incarnation))
+        wait_until(lambda: bus.redis.xlen(requests) == 2, what="the waiting of the others")
+        dispatcher.shutdown()
+        assert first.result(5) == 0
+        for other in others:
+            with pytest.raises(notify.ServiceWithdrawnError, match="it had not begun, and will not"):
+                other.result(5)
+    running.join(5)
+    assert ran == [0]

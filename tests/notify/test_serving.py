@@ -120,6 +120,19 @@ def test_a_service_that_is_closed_answers_what_it_has_begun_and_begins_nothing_m
     assert desk.ran == ["wait"]
 
 
+def test_a_service_that_takes_no_more_requests_answers_what_it_has_begun_also_over_a_connection_that_was_cut(bus, another_bus, desk):
+    with bus.service("desk", exports=desk) as service, ThreadPoolExecutor() as pool:
+        begun = pool.submit(another_bus.call, "desk", "wait", timeout_s=20)
+        wait_until(lambda: desk.ran == ["wait"])
+        service.stop_serving()
+        serving = [client["id"] for client in bus.redis.client_list() if client["name"] == "notify:serving"]
+        assert [bus.redis.client_kill_filter(_id=connection) for connection in serving] == [1]
+        desk.may_go_on.set()
+        assert begun.result(5) == "waited"
+        assert service.drain(5)
+        assert "desk" in bus.directory
+
+
 def test_a_method_that_does_not_end_does_not_keep_its_service_from_closing(bus, another_bus, desk, monkeypatch):
     monkeypatch.setattr(serving_module, "DRAIN_S", 0.05)
     with ThreadPoolExecutor() as pool:
