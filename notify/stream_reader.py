@@ -33,9 +33,9 @@ class OneConnection(Client):
         super().__init__(client.connection_pool, settings=client.settings)
         self.only: Any = self.connection_pool.make_connection()
 
-    def exchange(self, *command: str | bytes | int) -> Any:
+    def exchange(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
         self.only.send_command(*command)
-        return self.only.read_response()
+        return self.only.read_response() if timeout_s is None else self.only.read_response(timeout=timeout_s)
 
     def close(self) -> None:
         self.only.disconnect()
