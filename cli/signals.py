@@ -1,13 +1,14 @@
 """Stopping in order: a signal unwinds the command, or asks it to stop first; what closes on the way is not cut short."""
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Final, TypeVar
 
 import typer
+
+from notify.flag import Flag
 
 __all__ = ["INTERRUPTED", "SIGNALS", "HeldSignals", "Stop", "ignore_signals", "shielded", "unwind_on_signals"]
 
@@ -104,13 +105,13 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
+        self._asked = Flag()
         self._signal = 0
         self._interrupts = False
 
     @property
     def asked(self) -> bool:
-        return self._asked.is_set()
+        return self._asked.is_set
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until asked to stop, at most ``timeout_s`` seconds. Returns whether it was."""
@@ -121,7 +122,7 @@ class Stop:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._asked.is_set():
+        if self._asked.is_set:
             ignore_signals()
         else:
             unwind_on_signals()
@@ -141,7 +142,7 @@ class Stop:
             return
 
     def _hear(self, signum: int, frame: FrameType | None) -> None:
-        if self._asked.is_set():
+        if self._asked.is_set:
             _unwind(signum, frame)
         self._signal = signum
         self._asked.set()

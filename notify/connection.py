@@ -78,10 +78,13 @@ class Client(redis.Redis):
             )
         return ServerRefusedError(f"{self.address} refused while {action}: {exc}")
 
-    def exchange(self, *command: str | bytes | int) -> Any:
-        """Send one command, once, and return the answer as the server gives it; redis-py's errors, and `ClosedError`."""
+    def exchange(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
+        """Send one command, once, and return the answer as the server gives it; redis-py's errors, and `ClosedError`.
+
+        ``timeout_s`` is for the answer, instead of that of the settings.
+        """
         self._check_open()
-        return self._line.exchange(*command)
+        return self._line.exchange(*command, timeout_s=timeout_s)
 
     def close(self) -> None:
         """Close the connections, also those to the Sentinels: redis-py leaves them open."""

@@ -4,12 +4,13 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Final
 
 from notify.errors import ClosedError
+from notify.flag import Flag
 from notify.program import Program
 from notify.settings import positive
 from notify.timers import Timers
@@ -18,6 +19,7 @@ __all__ = ["Dispatcher"]
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 DRAIN_S: Final = 10.0
+POLL_S: Final = 0.02
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,8 @@ class Dispatcher:
 
     Then all are told that the shutdown is *pending*: they finish what they have in hand, held up by ``service.suspend()``.
     When nobody holds it up any more, or after ``drain_s``, it has *arrived*, and they leave the directory in the opposite
-    order of their start. A second signal does not wait.
+    order of their start. A second signal does not wait. Timers go on until the programs are done; the call that runs then may
+    finish, within the same time.
 
     Args:
         programs: what to run; they register in this order.
@@ -37,8 +40,8 @@ class Dispatcher:
     def __init__(self, *programs: Program, drain_s: float = DRAIN_S) -> None:
         self._programs = programs
         self._drain_s = positive(drain_s, "drain_s")
-        self._asked = threading.Event()
-        self._hurried = threading.Event()
+        self._asked = Flag()
+        self._hurried = Flag()
         self._left = len(programs)
         self._changing = threading.Lock()
         self._problem: BaseException | None = None
@@ -52,17 +55,17 @@ class Dispatcher:
 
         Raises:
             NotifyError: a service could not be registered; those before it are withdrawn again.
-            Exception: what the ``run`` of a program raised. It ends the others too, in order: nothing dies in silence.
+            Exception: what the ``run`` of a program raised, which ends the others too, in order; or else the first that its
+                ``pending`` or ``arrived`` raised, after all were told: nothing dies in silence.
         """
-        if self._asked.is_set():
+        if self._asked.is_set:
             raise ClosedError("this dispatcher has run before: make another one")
         with self._hearing_signals(), ExitStack() as stack:
             for program in self._programs:
                 stack.enter_context(program)
-            threads = [
-                threading.Thread(target=self._run, args=(program,), name=f"notify-{program.service.name}") for program in self._programs
-            ]
-            stack.enter_context(self.timers)
+            threads = [self._thread(program) for program in self._programs]
+            self.timers.open()
+            stack.callback(self.timers.close, timeout_s=0)
             for thread in threads:
                 thread.start()
             if threads:
@@ -73,9 +76,10 @@ class Dispatcher:
 
     def shutdown(self) -> None:
         """End `run` as a signal does. May be called from any thread, and from a program."""
-        (self._hurried if self._asked.is_set() else self._asked).set()
+        (self._hurried if self._asked.is_set else self._asked).set()
 
     def _thread(self, program: Program) -> threading.Thread:
+        # A daemon: what was cut short must not keep the process from ending.
         return threading.Thread(target=self._run, args=(program,), name=f"notify-{program.service.name}", daemon=True)
 
     def _run(self, program: Program) -> None:
@@ -83,7 +87,7 @@ class Dispatcher:
             program.run()
         except BaseException as exc:
             log.exception("%r ended with an error, and with it the rest", program.service.name)
-            self._problem = self._problem or exc
+            self._note(exc)
             self._asked.set()
         with self._changing:
             self._left -= 1
@@ -94,19 +98,42 @@ class Dispatcher:
         """Phase one, which may be held up, and phase two, which may not."""
         self._asked.set()
         for program in reversed(self._programs):
-            program.pending()
+            if not self._tell(program.pending):
+                Program.pending(program)  # or its run would not hear of it
         deadline = time.monotonic() + self._drain_s
-        while self._busy(threads) and not self._hurried.wait(0.02) and time.monotonic() < deadline:
-            continue
-        for name in self._busy(threads):
-            log.warning("%s is cut short: it was not done %s", name, "when a second signal came" if self._hurried.is_set() else "in time")
+        self._await(lambda: self._busy(threads), deadline)
+        self._await(self._called, deadline)  # last: who is busy may count on the timers
         for program in reversed(self._programs):
-            program.arrived()
+            self._tell(program.arrived)
+
+    def _tell(self, phase: Callable[[], None]) -> bool:
+        """Tell a program of a phase. Returns whether it took it; if it raises, the others are told all the same."""
+        try:
+            phase()
+        except BaseException as exc:
+            log.exception("%r raised: the shutdown goes on", phase)
+            self._note(exc)
+            return False
+        return True
+
+    def _note(self, problem: BaseException) -> None:
+        self._problem = self._problem or problem
+
+    def _await(self, busy: Callable[[], list[str]], deadline: float) -> None:
+        """Wait until nobody is busy, in time and no longer than until a second signal."""
+        while busy() and not self._hurried.wait(POLL_S) and time.monotonic() < deadline:
+            continue
+        for name in busy():
+            log.warning("%s is cut short: it was not done %s", name, "when a second signal came" if self._hurried.is_set else "in time")
 
     def _busy(self, threads: list[threading.Thread]) -> list[str]:
         """The programs that run still, or hold the shutdown up."""
         pairs = zip(self._programs, threads, strict=True)
         return [program.service.name for program, thread in pairs if thread.is_alive() or not program.service.drain(0)]
+
+    def _called(self) -> list[str]:
+        """The call of a timer that runs still; there will be no other."""
+        return [] if self.timers.close(timeout_s=0) else ["a timer's call"]
 
     @contextmanager
     def _hearing_signals(self) -> Iterator[None]:

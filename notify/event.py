@@ -40,10 +40,17 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def of(cls, error: BaseException, *, fatal: bool = False) -> "Failure":
         # Names of files may hold bytes that are no text.
-        return cls(type(error).__name__, str(error).encode(errors="backslashreplace").decode(), fatal)
+        return cls(type(error).__name__, _text_of(error).encode(errors="backslashreplace").decode(), fatal)
 
     def __str__(self) -> str:
         return self.message
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as exc:  # code of others: that an error was raised is to be told all the same
+        return f"(its text could not be had: str() raised {type(exc).__name__})"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,12 +28,20 @@ class Line:
         self._kept: list[Any] = []
         self._pid = os.getpid()
 
-    def exchange(self, *command: str | bytes | int) -> Any:
-        """Send a command and return the answer as the server gives it; redis-py's errors."""
+    def exchange(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
+        """Send a command and return the answer as the server gives it; redis-py's errors.
+
+        ``timeout_s`` is for the answer, instead of that of the pool. Only to connect one more, for a thread that finds the
+        connection in use, may take longer.
+        """
         connection = self._take()
         try:
-            connection.send_command(*command)
-            return connection.read_response()
+            _connect(connection, timeout_s)
+            if timeout_s is None:
+                connection.send_command(*command)
+                return connection.read_response()
+            connection.send_command(*command, check_health=False)  # its ping would wait for as long as it likes
+            return connection.read_response(timeout=timeout_s)
         except redis.ResponseError:
             raise
         except BaseException:
@@ -54,11 +62,25 @@ class Line:
         except IndexError:
             return self._pool.get_connection()
         try:
-            stale = connection.can_read()  # nobody asked it anything: it was closed, or an answer came too late for who did
+            # Nobody asked it anything: it was closed, or an answer came too late for who did.
+            stale = connection.is_connected and connection.can_read()
         except (redis.RedisError, OSError):
             stale = True
-        if not stale:
-            return connection
-        connection.disconnect()
-        self._pool.release(connection)
-        return self._pool.get_connection()
+        if stale:
+            connection.disconnect()
+        return connection
+
+
+def _connect(connection: Any, timeout_s: float | None) -> None:
+    """Connect, if need be, within a time that is left nowhere behind. Sending would connect as well, and ask no Sentinel where to."""
+    if connection.is_connected:
+        return
+    before = connection.socket_connect_timeout, connection.socket_timeout
+    if timeout_s is not None:
+        connection.socket_connect_timeout = connection.socket_timeout = timeout_s
+    try:
+        connection.connect()
+    finally:
+        connection.socket_connect_timeout, connection.socket_timeout = before
+    if timeout_s is not None:
+        connection.update_current_socket_timeout(-1)  # that is, the one that was put back

@@ -58,8 +58,12 @@ class Program:
         return not self.stopping.wait(timeout_s) and not self.service.wait(0)
 
     def pending(self) -> None:
-        """A shutdown begins. Called once, in the thread of the dispatcher; what is derived calls this one too."""
+        """A shutdown begins: no call by others does any more. Called once, in the thread of the dispatcher.
+
+        What is derived calls this one too.
+        """
         self.stopping.set()
+        self.service.stop_serving()
 
     def arrived(self) -> None:
         """The shutdown is here: it leaves the directory next. Called once; nothing to do by default."""

@@ -48,7 +48,7 @@ class ScriptRunner:
         self._package = package
         self._limits: list[str | int] = [client.settings.log_length, max(1, round(client.settings.retention_s * 1000)), HEAD_MS]
 
-    def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str) -> Any:
+    def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str, timeout_s: float | None = None) -> Any:
         """Run a script.
 
         Args:
@@ -56,6 +56,7 @@ class ScriptRunner:
             keys: KEYS.
             args: ARGV.
             action: what is being done, for errors.
+            timeout_s: for the answer, instead of that of the settings.
 
         Raises:
             ServerUnreachableError: no answer. The step may have happened.
@@ -65,9 +66,9 @@ class ScriptRunner:
         client = self.client
         try:
             try:
-                return client.exchange("EVALSHA", digest, len(keys), *keys, *args)
+                return client.exchange("EVALSHA", digest, len(keys), *keys, *args, timeout_s=timeout_s)
             except redis.exceptions.NoScriptError:
-                return client.exchange("EVAL", source, len(keys), *keys, *args)
+                return client.exchange("EVAL", source, len(keys), *keys, *args, timeout_s=timeout_s)
         except (redis.RedisError, OSError) as exc:
             raise client.translated(exc, action) from exc
 

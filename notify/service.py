@@ -217,6 +217,11 @@ class Service:
         self.check()
         return self._suspensions.take()
 
+    def stop_serving(self) -> None:
+        """Take no more requests from now on. Those that wait do not begin; who made them is told when it is withdrawn."""
+        if self._serving is not None:
+            self._serving.stop()
+
     def drain(self, timeout_s: float) -> bool:
         """Wait until nobody holds the shutdown up, at most ``timeout_s`` seconds. Returns whether that is so."""
         return self._suspensions.wait(timeout_s)

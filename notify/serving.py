@@ -52,6 +52,11 @@ class Serving:
         for server in self._servers:
             server.open()
 
+    def stop(self) -> None:
+        """Take no more requests; those that run go on."""
+        for server in self._servers:
+            server.stop()
+
     def close(self) -> None:
         """Take no more requests, and give those that run a few seconds to end."""
         for server in self._servers:
@@ -76,6 +81,9 @@ class Server:
     def open(self) -> None:
         self._thread.start()
 
+    def stop(self) -> None:
+        self._reader.stop()
+
     def interrupt(self) -> None:
         self._reader.interrupt()
 
@@ -84,7 +92,7 @@ class Server:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while not self._reader.is_closing:
+        while not self._reader.is_stopped:
             service, incarnation = self._identity()
             requests = self._scripts.keys.requests(due_member(service, incarnation))
             # Always from the beginning: what was taken is there no more, so the first entry is the one whose turn it is.

@@ -33,9 +33,9 @@ class OneConnection(Client):
         super().__init__(client.connection_pool, settings=client.settings)
         self.only: Any = self.connection_pool.make_connection()
 
-    def exchange(self, *command: str | bytes | int) -> Any:
+    def exchange(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
         self.only.send_command(*command)
-        return self.only.read_response()
+        return self.only.read_response() if timeout_s is None else self.only.read_response(timeout=timeout_s)
 
     def close(self) -> None:
         self.only.disconnect()
@@ -54,10 +54,15 @@ class StreamReader:
 
     def __init__(self, client: Client, *, name: str) -> None:
         self.client = OneConnection(client.clone(name=name, timeout_s=WAIT_MS / 1000 + GRACE_S))
+        self._stopped = threading.Event()
         self._closing = threading.Event()
         self._is_waiting = False
         self._changing = threading.Lock()
         self._outage = Outage(log, name)
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._stopped.is_set()
 
     @property
     def is_closing(self) -> bool:
@@ -69,14 +74,15 @@ class StreamReader:
         An outage of the server is ridden out: then nothing came.
         """
         with self._changing:
-            if self._closing.is_set():
+            if self._stopped.is_set():
                 return {}
             self._is_waiting = True
         try:
             reply = self.client.exchange("XREAD", "COUNT", count, "BLOCK", WAIT_MS, "STREAMS", *positions, *positions.values())
         except (redis.RedisError, OSError) as exc:
             self.client.only.disconnect()  # also after an error that was answered: who answers may be a primary no longer
-            self.pause(exc)
+            if not self._stopped.is_set():
+                self.pause(exc)
             return {}
         finally:
             self._is_waiting = False
@@ -94,14 +100,19 @@ class StreamReader:
             return
         self._closing.wait(self._outage.failed(f"no connection to {self.client.address} ({problem})"))
 
-    def interrupt(self) -> None:
-        """Let the thread that waits go on at once; it will not wait again, but can say what it has to say."""
+    def stop(self) -> None:
+        """Read no more: the thread that waits goes on at once, and can say what it has to say, and try that again."""
         with self._changing:
-            self._closing.set()
+            self._stopped.set()
             sock = getattr(self.client.only, "_sock", None)
             if self._is_waiting and isinstance(sock, socket.socket):  # a fake one is waited for
                 with suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
+
+    def interrupt(self) -> None:
+        """Stop, and try nothing again: there is no time to wait for the server."""
+        self._closing.set()
+        self.stop()
 
     def close(self) -> None:
         """Close the connection; called by the thread that reads."""

@@ -16,6 +16,8 @@ __all__ = ["Priority", "Timer", "Timers"]
 
 IDLE_AFTER_S: Final = 0.05
 """How long nothing else may be due before what is idle gets its turn."""
+CLOSE_S: Final = 10.0
+"""How long a call in hand may go on when timers are closed."""
 
 log = logging.getLogger(__name__)
 
@@ -79,19 +81,25 @@ class Timers:
         self._thread.start()
         return self
 
-    def close(self) -> None:
-        """Call nothing more, and wait for the call in hand."""
+    def close(self, *, timeout_s: float = CLOSE_S) -> bool:
+        """Call nothing more, and wait for the call in hand, at most ``timeout_s`` seconds. May be called again, also in a call.
+
+        Returns:
+            Whether that call has ended.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def __enter__(self) -> "Timers":
         return self.open()
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        if not self.close():
+            log.warning("a timer's call is cut short: it was not done in %g s", CLOSE_S)
 
     def _add(self, timer: Timer) -> Timer:
         with self._changed:
@@ -103,7 +111,7 @@ class Timers:
         while (timer := self._next()) is not None:
             try:
                 timer.callback()
-            except Exception:
+            except BaseException:  # sys.exit() included: it ends the call, not those that are to come
                 log.exception("a timer's call failed")
             if timer.every_s is not None and not timer.cancelled:
                 turns = max(1, math.ceil((time.monotonic() - timer.at) / timer.every_s))

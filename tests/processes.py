@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timedelta, tzinfo
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from notify.monitor import Monitor
 from notify.scripts import Scripts
 from notify.service import Service
 from notify.title import set_title
+from tests.moments import WAITS, SignalledAt
 
 WAIT_S = 15.0
 _RECEIVER = re.compile("-m notify.receiver|^notify: listener of")
@@ -301,6 +303,33 @@ class Working(notify.Program):
         say([self.service.name, "arrived"])
 
 
+def waiter(kind: str) -> None:
+    """One who waits for a signal that comes at the first moment of its waiting, then at the second, and so on."""
+    for moment in count():
+        signalled = SignalledAt(moment)
+        WAITS[kind](signalled)
+        say(moment)
+        if not signalled.came:
+            return
+
+
+class Deaf(notify.Program):
+    """A program that does not listen when it is told to stop."""
+
+    name = "deaf"
+
+    def run(self) -> None:
+        say("ready")
+        time.sleep(3600)
+
+
+def deaf_dispatcher(url: str, drain_s: str) -> None:
+    """A program that never ends by itself."""
+    with notify.connect(url) as bus:
+        notify.Dispatcher(Deaf(bus), drain_s=float(drain_s)).run()
+    say("done")
+
+
 def dispatcher(url: str, drain_s: str, *names: str) -> None:
     """Some programs in one process; the first one suspends its shutdown until it is told to go on."""
     with notify.connect(url) as bus:
@@ -325,6 +354,8 @@ ROLES: dict[str, Callable[..., None]] = {
     "add_up": add_up,
     "titled": titled,
     "dispatcher": dispatcher,
+    "deaf_dispatcher": deaf_dispatcher,
+    "waiter": waiter,
 }
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import notify
+from notify.keys import due_member
 from notify.testing import wait_until
 
 
@@ -83,6 +85,63 @@ def test_N2_what_holds_a_shutdown_up_too_long_is_cut_short_and_logged(bus, caplo
     assert list(bus.directory) == []
 
 
+def test_N2_what_was_cut_short_does_not_keep_the_process_from_ending(bus, server, start):
+    process = start("deaf_dispatcher", server.url, 0.05)
+    assert process.told() == "ready"
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.told() == "done"
+    assert process.end() == 0
+    assert list(bus.directory) == []
+
+
+@pytest.fixture
+def slow_call():
+    """A timer's call that begins, and goes on until the test ends."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def call() -> None:
+        begun.set()
+        may_end.wait(20)
+
+    call.begun = begun
+    yield call
+    may_end.set()
+
+
+def _run_and_shut_down(dispatcher, begun, *, times):
+    thread = threading.Thread(target=dispatcher.run)
+    thread.start()
+    assert begun.wait(5)
+    for _ in range(times):
+        dispatcher.shutdown()
+    thread.join(5)
+    return not thread.is_alive()
+
+
+def test_N2_a_slow_call_of_a_timer_holds_a_shutdown_up_no_longer_than_work_may(bus, slow_call, caplog):
+    dispatcher = notify.Dispatcher(Idle(bus), drain_s=0.1)
+    dispatcher.timers.after(0.001, slow_call)
+    assert _run_and_shut_down(dispatcher, slow_call.begun, times=1)
+    assert "a timer's call is cut short: it was not done in time" in caplog.text
+    assert list(bus.directory) == []
+
+
+def test_N2_a_second_signal_does_not_wait_for_the_call_of_a_timer(bus, slow_call, caplog):
+    dispatcher = notify.Dispatcher(Idle(bus), drain_s=60)
+    dispatcher.timers.after(0.001, slow_call)
+    assert _run_and_shut_down(dispatcher, slow_call.begun, times=2)
+    assert "a timer's call is cut short: it was not done when a second signal came" in caplog.text
+    assert list(bus.directory) == []
+
+
+def test_N2_the_call_of_a_timer_that_runs_at_the_end_is_finished(bus):
+    begun, finished = threading.Event(), []
+    dispatcher = notify.Dispatcher(Idle(bus))
+    dispatcher.timers.after(0.001, lambda: (begun.set(), threading.Event().wait(0.1), finished.append(True)))
+    assert _run_and_shut_down(dispatcher, begun, times=1)
+    assert finished == [True]
+
+
 def test_it_ends_when_all_its_programs_have_ended(bus):
     notify.Dispatcher(Ending(bus), Ending(bus, name="another")).run()
     assert list(bus.directory) == []
@@ -94,6 +153,43 @@ def test_a_program_that_fails_ends_the_others_loudly(bus, caplog):
         notify.Dispatcher(idle, Failing(bus)).run()
     assert idle.stopping.is_set()
     assert "'failing' ended with an error" in caplog.text
+    assert list(bus.directory) == []
+
+
+@pytest.mark.parametrize("phase", ["pending", "arrived"])
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_a_program_that_fails_when_it_is_told_of_a_shutdown_leaves_no_other_untold_and_none_undrained(bus, caplog, phase, error):
+    told = []
+
+    class Told(notify.Program):
+        name = "told"
+
+        def run(self):
+            with self.service.suspend():
+                super().run()
+                self.service.report("finished")
+                told.append("drained")
+
+        def pending(self):
+            told.append("pending")
+            super().pending()
+
+        def arrived(self):
+            told.append("arrived")
+
+    def fail():
+        raise error("no luck")
+
+    failing = Idle(bus)
+    setattr(failing, phase, fail)
+    dispatcher = notify.Dispatcher(Told(bus), failing, drain_s=5)
+    dispatcher.timers.after(0.001, dispatcher.shutdown)
+    with pytest.raises(error, match="no luck"):
+        dispatcher.run()
+    assert told == ["pending", "drained", "arrived"]
+    assert failing.stopping.is_set()
+    assert "the shutdown goes on" in caplog.text
+    assert "cut short" not in caplog.text
     assert list(bus.directory) == []
 
 
@@ -186,3 +282,39 @@ def test_N2_a_call_in_hand_holds_a_shutdown_up_and_is_answered(bus, another_bus)
     dispatcher.run()
     calling.join()
     assert answers == ["done"]
+
+
+def test_N2_calls_that_wait_when_a_shutdown_is_pending_do_not_begin_and_do_not_hold_it_up(bus, another_bus):
+    begun, ran, may_end = threading.Event(), [], threading.Event()
+
+    class Desk:
+        def work(self, number: int) -> int:
+            ran.append(number)
+            begun.set()
+            may_end.wait(10)
+            return number
+
+    class Told(notify.Program):
+        name = "desk"
+
+        def pending(self) -> None:
+            super().pending()
+            may_end.set()
+
+    dispatcher = notify.Dispatcher(Told(bus, exports=Desk()))
+    running = threading.Thread(target=dispatcher.run)
+    running.start()
+    wait_until(lambda: "desk" in bus.directory)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(another_bus.call, "desk", "work", 0, timeout_s=20)
+        assert begun.wait(5)
+        others = [pool.submit(another_bus.call, "desk", "work", number, timeout_s=20) for number in (1, 2)]
+        requests = bus.keys.requests(due_member("desk", bus.directory.lookup("desk").incarnation))
+        wait_until(lambda: bus.redis.xlen(requests) == 2, what="the waiting of the others")
+        dispatcher.shutdown()
+        assert first.result(5) == 0
+        for other in others:
+            with pytest.raises(notify.ServiceWithdrawnError, match="it had not begun, and will not"):
+                other.result(5)
+    running.join(5)
+    assert ran == [0]

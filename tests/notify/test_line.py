@@ -53,6 +53,23 @@ def test_an_answer_that_came_too_late_is_never_taken_for_the_next_one(pool):
     assert line.exchange("ECHO", "mine") == b"mine"
 
 
+def test_an_answer_that_takes_longer_than_its_asker_has_is_not_waited_for_and_taken_by_nobody_else(pool):
+    line = Line(pool, keep=True)
+    for _ in range(2):  # with a connection that stands, and without one
+        with pytest.raises(redis.TimeoutError):
+            line.exchange("BLPOP", "nothing", "0.5", timeout_s=0.05)
+        assert not line._kept[0].is_connected
+    assert line.exchange("ECHO", "mine", timeout_s=5) == b"mine"
+
+
+def test_the_time_of_one_command_is_not_that_of_the_next(pool):
+    line = Line(pool, keep=True)
+    line.exchange("PING")
+    line._kept[0].disconnect()
+    assert line.exchange("PING", timeout_s=0.2) == b"PONG"
+    assert line.exchange("BLPOP", "nothing", "0.4") is None
+
+
 def test_the_twin_that_does_not_look_takes_the_wrong_answer(pool):
     connection = pool.get_connection()
     connection.send_command("ECHO", "late")

@@ -1,6 +1,9 @@
 """A call when an answer of the server is lost: nothing runs twice, and nobody waits for ever."""
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -8,7 +11,7 @@ import pytest
 import notify
 from notify import RequestTimeoutError, ServerUnreachableError
 from notify.scripts import load_script
-from notify.testing import fake_bus, wait_until
+from notify.testing import PrivateServer, fake_bus, wait_until
 from tests.proxy import Proxy
 
 
@@ -17,9 +20,12 @@ class Desk:
 
     def __init__(self) -> None:
         self.ran: list[object] = []
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
 
     def note(self, what: object) -> object:
         self.ran.append(what)
+        self.may_go_on.wait(20)
         return what
 
 
@@ -71,3 +77,43 @@ def test_a_service_can_be_called_on_a_bus_without_a_server():
     with fake_bus() as bus, _serving(bus) as desk:
         assert bus.call("desk", "note", 1) == 1
         assert desk.ran == [1]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_N13_a_call_to_a_server_that_hangs_ends_about_when_its_caller_wants(own_server, connect_to, times):
+    """The second time there is no connection: a server that hangs would be waited for while connecting."""
+    serving, bus = connect_to(own_server), connect_to(own_server)
+    with _serving(serving):
+        assert bus.call("desk", "note", 1) == 1
+        with _frozen(own_server):
+            for _ in range(times):
+                before = time.monotonic()
+                with pytest.raises(ServerUnreachableError, match="while asking 'desk'"):
+                    bus.call("desk", "note", 2, timeout_s=0.6)
+                assert time.monotonic() - before < 2
+        assert bus.call("desk", "note", 3, timeout_s=10) == 3
+
+
+def test_N13_a_call_whose_server_hangs_once_it_was_asked_ends_about_when_its_caller_wants(own_server, connect_to):
+    serving, bus = connect_to(own_server), connect_to(own_server)
+    with _serving(serving) as desk, ThreadPoolExecutor() as pool:
+        assert bus.call("desk", "note", 1) == 1
+        desk.may_go_on.clear()
+        before = time.monotonic()
+        call = pool.submit(bus.call, "desk", "note", 2, timeout_s=0.6)
+        wait_until(lambda: desk.ran == [1, 2])
+        with _frozen(own_server):
+            with pytest.raises(RequestTimeoutError, match="nobody knows whether it had begun"):
+                call.result(10)
+            assert time.monotonic() - before < 2
+        desk.may_go_on.set()
+        assert bus.call("desk", "note", 3, timeout_s=10) == 3
+
+
+@contextmanager
+def _frozen(server: PrivateServer) -> Iterator[None]:
+    server.freeze()
+    try:
+        yield
+    finally:
+        server.thaw()

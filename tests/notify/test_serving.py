@@ -17,6 +17,13 @@ from notify.testing import wait_until
 from tests.faults import server_ms
 
 
+class MumbledError(Exception):
+    """Nobody can say what it says."""
+
+    def __str__(self) -> str:
+        raise LookupError
+
+
 class Desk:
     """What is called here: it notes what it ran."""
 
@@ -45,6 +52,9 @@ class Desk:
     def end(self) -> None:
         raise SystemExit(3)
 
+    def mumble(self) -> None:
+        raise MumbledError
+
 
 @pytest.fixture
 def desk() -> Iterator[Desk]:
@@ -59,7 +69,7 @@ def _request(method: str, *args: object) -> bytes:
 
 def test_L12_exported_methods_are_capabilities_beside_those_that_are_declared(bus, desk):
     with bus.service("desk", exports=desk, provides={"furniture"}) as service:
-        assert service.info.provides == {"furniture", "end", "large", "meet", "note", "odd", "wait"}
+        assert service.info.provides == {"furniture", "end", "large", "meet", "mumble", "note", "odd", "wait"}
         assert bus.directory.find(provides="note").name == "desk"
 
 
@@ -93,12 +103,13 @@ def test_a_number_of_threads_that_cannot_be_is_refused(bus, desk, threads):
         ("odd", r"raised ContentsError: the result of 'odd' cannot be written as JSON: at result.a, a set"),
         ("large", r"raised PayloadTooLargeError: the result of 'large' has 70.* bytes, the limit is 65536"),
         ("end", "raised SystemExit: 3"),
+        ("mumble", r"raised MumbledError: \(its text could not be had: str\(\) raised LookupError\)"),
     ],
 )
 def test_a_method_that_gives_no_result_fails_for_its_caller_and_the_service_goes_on(bus, another_bus, desk, method, message):
     with bus.service("desk", exports=desk):
         with pytest.raises(RequestFailedError, match=message):
-            another_bus.call("desk", method)
+            another_bus.call("desk", method, timeout_s=5)
         another_bus.call("desk", "note", 1)
     assert desk.ran == [1]
 
@@ -118,6 +129,19 @@ def test_a_service_that_is_closed_answers_what_it_has_begun_and_begins_nothing_m
             waiting.result(5)
         closing.result(5)
     assert desk.ran == ["wait"]
+
+
+def test_a_service_that_takes_no_more_requests_answers_what_it_has_begun_also_over_a_connection_that_was_cut(bus, another_bus, desk):
+    with bus.service("desk", exports=desk) as service, ThreadPoolExecutor() as pool:
+        begun = pool.submit(another_bus.call, "desk", "wait", timeout_s=20)
+        wait_until(lambda: desk.ran == ["wait"])
+        service.stop_serving()
+        serving = [client["id"] for client in bus.redis.client_list() if client["name"] == "notify:serving"]
+        assert [bus.redis.client_kill_filter(_id=connection) for connection in serving] == [1]
+        desk.may_go_on.set()
+        assert begun.result(5) == "waited"
+        assert service.drain(5)
+        assert "desk" in bus.directory
 
 
 def test_a_method_that_does_not_end_does_not_keep_its_service_from_closing(bus, another_bus, desk, monkeypatch):

@@ -1,5 +1,6 @@
 """Calls at a later time."""
 
+import sys
 import threading
 from collections import deque
 
@@ -112,6 +113,32 @@ def test_closing_waits_for_the_call_in_hand_and_makes_no_other():
     timers.close()
     assert finished.is_set()
     assert not late.is_set()
+
+
+def test_closing_does_not_wait_for_a_call_beyond_its_time():
+    begun, may_end = threading.Event(), threading.Event()
+    timers = Timers().open()
+    timers.after(0.001, lambda: (begun.set(), may_end.wait(10)))
+    assert begun.wait(5)
+    assert not timers.close(timeout_s=0.01)
+    may_end.set()
+    assert timers.close()
+
+
+def test_a_call_can_close_its_timers():
+    closed = threading.Event()
+    timers = Timers().open()
+    timers.after(0.001, lambda: (timers.close(), closed.set()))
+    assert closed.wait(5)
+    assert timers.close()
+
+
+def test_a_call_that_exits_ends_no_other(timers, caplog):
+    called = threading.Event()
+    timers.after(0.001, lambda: sys.exit(1))
+    timers.after(0.01, called.set)
+    assert called.wait(5)
+    assert "SystemExit" in caplog.text
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), "1", None])

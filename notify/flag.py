@@ -1,0 +1,36 @@
+"""A flag that a signal handler may set while the same thread waits for it."""
+
+import queue
+
+__all__ = ["Flag"]
+
+
+class Flag:
+    """Set once and for all, from anywhere.
+
+    ``threading.Event`` is no such thing: a handler that sets it while its own thread is within ``wait`` waits for a lock
+    that this thread holds, for ever. Putting into a ``SimpleQueue`` is safe there; Python promises that.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    @property
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        """Set it, and let all that wait go on. May be called again, and in a signal handler."""
+        self._is_set = True
+        self._wakes.put(None)
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until it is set, at most ``timeout_s`` seconds. Returns whether it is."""
+        if not self._is_set:
+            try:
+                self._wakes.get(timeout=timeout_s)
+            except queue.Empty:
+                return self._is_set
+            self._wakes.put(None)  # for the next one who waits
+        return True
