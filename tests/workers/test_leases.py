@@ -13,7 +13,9 @@ import rq
 from rq import Retry
 
 import notify
+from notify.scripts import ScriptRunner
 from notify.testing import PrivateServer, wait_until
+from tests.faults import server_ms
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers, is_alive
 from tests.workers.sample_jobs import add, hold, hold_and_fail
 from workers import Job, JobDefinitionError, Outcome, Pool, Queue, Worker, WorkerOptions, rq_keys
@@ -35,6 +37,13 @@ def leases(bus: notify.Bus) -> set[str]:
     """Who has one."""
     names: Any = bus.redis.zrange(bus.keys.leases, 0, -1)
     return {name.decode() for name in names}
+
+
+def renew(bus: notify.Bus, worker: str) -> tuple[bool, str]:
+    """Renew a lease of half a second. Returns whether it is new, and who was found dead."""
+    scripts = ScriptRunner(bus.redis, "workers")
+    is_new, dead = scripts.run("renew", [bus.keys.leases, bus.keys.renewed], [worker, 500, 1_000], action="renewing")
+    return bool(is_new), dead.decode()
 
 
 def run_by(job: Job) -> str:
@@ -220,8 +229,23 @@ def test_of_many_workers_one_deals_with_a_dead_one(
     assert capfd.readouterr().err.count(f"worker {dead} is dead") == 1
 
 
-@pytest.mark.parametrize("away", ["frozen", "killed"])
-def test_nobody_is_dead_because_the_server_was_away(own_server: PrivateServer, away: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_lease_that_is_over_goes_to_one_only_unless_that_one_dies_over_it(bus: notify.Bus) -> None:
+    renew(bus, "one")
+    bus.redis.zadd(bus.keys.leases, {"dead": 1})
+    assert [renew(bus, name)[1] for name in ("two", "one", "three")] == ["dead", "", ""]
+    wait_until(lambda: renew(bus, "two")[1] == "dead", what="another turn")
+
+
+@pytest.mark.parametrize(("silent_ms", "found"), [(50, "dead"), (5_000, "")])
+def test_who_is_silent_is_dead_unless_all_were(bus: notify.Bus, silent_ms: int, found: str) -> None:
+    """The two are alike but for the time since anybody renewed his lease."""
+    renew(bus, "one")
+    bus.redis.zadd(bus.keys.leases, {"dead": 1})
+    bus.redis.set(bus.keys.renewed, server_ms(bus.redis) - silent_ms, px=60_000)
+    assert renew(bus, "one") == (False, found)
+
+
+def test_nobody_is_dead_because_the_server_was_away(own_server: PrivateServer, capfd: pytest.CaptureFixture[str]) -> None:
     with notify.connect(own_server.url) as bus:
         queue, effects = Queue("work", connection=bus.redis), Effects(bus)
         options = WorkerOptions(settings=bus.settings, queues=("work",), modules=(SAMPLE,), lease_s=SHORT_S)
@@ -229,9 +253,9 @@ def test_nobody_is_dead_because_the_server_was_away(own_server: PrivateServer, a
             jobs = [queue.enqueue("tests.workers.sample_jobs.sleep", 6 * SHORT_S, "x") for _ in range(3)]
             effects.wait_for("x:begun", 3)
             alive = leases(bus)
-            own_server.freeze() if away == "frozen" else own_server.kill()
+            own_server.kill()
             threading.Event().wait(3 * SHORT_S)
-            own_server.thaw() if away == "frozen" else own_server.restart()
+            own_server.restart()
             assert [job.wait(15) for job in jobs] == [Outcome("finished")] * 3
             assert (leases(bus), pool.check(), effects["x:begun"]) == (alive, 3, 3)
     assert "dead" not in capfd.readouterr().err
