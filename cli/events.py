@@ -67,7 +67,7 @@ def listen(
 
 
 def topics(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """List the known topics: events so far, rate over the last minute, length of the log, subscribers by name."""
+    """List the known topics: events so far, rate over the last minute, length of the log, subscribers."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-topics") as bus:
         rows = [

@@ -52,7 +52,7 @@ class BackgroundPublisher:
     """Publishes in the order of `put`, in a thread, in batches. Made by `Bus.background_publisher`.
 
     Events may be put before it is started. An outage of the server is ridden out, and so is a server that refuses everybody
-    (no memory left, read-only); no batch is published twice. An event that we have no permission for is reported and lost.
+    (no memory left, read-only); no batch is published twice within a day. An event that we have no permission for is reported and lost.
     A clean close sends what was accepted.
 
     Args:

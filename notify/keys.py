@@ -10,7 +10,7 @@ ns:topic:<topic>         hash   epoch, last (id of the last event), touched (ms)
 ns:log:<topic>           stream the events: prev (id before), epoch, data (JSON)            retention_s after the last event
 ns:retained:<topic>      string the retained event (JSON)                                   the lifetime it was published with
 ns:once:<topic>:<key>    string id of the event that was published under the key            retention_s
-ns:sent:<publisher>      string number of the last batch of a background publisher          an hour
+ns:sent:<publisher>      string number of the last batch of a background publisher          a day
 ns:services              set    names of the services that are registered                   while there is one
 ns:due                   zset   <name>#<incarnation>, scored with the ms the sweep acts     while there is a service
 ns:service:<name>        hash   the description of a service                                an hour after its last heartbeat

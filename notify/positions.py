@@ -1,10 +1,11 @@
 """Where a subscriber stands in each topic's log: what comes next, what came already, what is missing."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from notify.errors import InvalidPositionError
+from notify.errors import ContentsError, InvalidPositionError
 from notify.event import Event, Gap, decode
 from notify.scripts import Page, Scripts
 
@@ -15,6 +16,8 @@ PAGE: Final = 500
 BEGINNING: Final = "0-0"
 START: Final = "start"
 """Since when: from the first event that the log still holds."""
+
+log = logging.getLogger(__name__)
 
 
 class Positions:
@@ -43,7 +46,10 @@ class Positions:
                 continue
             self._positions[topic] = (epoch or "", last or BEGINNING)
             if payload is not None:
-                retained.append(decode(topic, payload)[0])
+                try:
+                    retained.append(decode(topic, payload)[0])
+                except ContentsError as exc:
+                    log.error("what is retained cannot be read: %s", exc)
         return retained
 
     def ids(self) -> dict[str, str]:

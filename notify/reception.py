@@ -84,7 +84,8 @@ class Reception:
         try:
             if self._connection is None:
                 self._connect()
-            answer = self._read(timeout_s)
+            # Not beyond the moment at which to ask, or to give up: a long wait would notice a dead server that much later.
+            answer = self._read(min(timeout_s, self._due_in_s()))
             if answer is not None:
                 return self._understand(answer)
             if not self._closing.is_set():
@@ -162,10 +163,15 @@ class Reception:
             self.resumed = not self._unconfirmed
         return None
 
+    def _due_in_s(self) -> float:
+        """Seconds until the silence has lasted so long that something is to be done about it."""
+        due = self._heard_at + PROBE_AFTER_S if self._asked_at is None else self._asked_at + PROBE_TIMEOUT_S
+        return max(0.0, due - time.monotonic())
+
     def _keep_alive(self) -> None:
-        now = time.monotonic()
-        if self._asked_at is not None and now - self._asked_at > PROBE_TIMEOUT_S:
+        if self._due_in_s() > 0:
+            return
+        if self._asked_at is not None:
             raise redis.ConnectionError(f"silent for {PROBE_TIMEOUT_S:g} s when asked")
-        if self._asked_at is None and now - self._heard_at >= PROBE_AFTER_S:
-            self._asked_at = now
-            self._connection.send_command("PING", check_health=False)
+        self._asked_at = time.monotonic()
+        self._connection.send_command("PING", check_health=False)

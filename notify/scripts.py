@@ -20,7 +20,7 @@ __all__ = ["Item", "Page", "ScriptRunner", "Scripts", "load_script"]
 HEAD_MS: Final = 30 * 86_400_000
 """How long the head of a topic outlives its last event."""
 
-SENT_MS: Final = 3_600_000
+SENT_MS: Final = 86_400_000
 """How long the last batch of a publisher is remembered: longer than anybody tries to send it again."""
 
 _INCLUDE: Final = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
@@ -153,7 +153,9 @@ class Scripts(ScriptRunner):
         entries = []
         for entry_id, fields in rows:
             named = dict(zip(fields[::2], fields[1::2], strict=True))
-            entries.append((_text(entry_id), _text(named[b"prev"]), _text(named[b"epoch"]), named[b"data"]))
+            # What was added by hand lacks them; without our epoch it is passed over.
+            prev, entry_epoch, data = (named.get(name, b"") for name in (b"prev", b"epoch", b"data"))
+            entries.append((_text(entry_id), _text(prev), _text(entry_epoch), data))
         return Page(_text(epoch) if epoch else None, _text(last) if last else None, entries)
 
     def standing(self, topics: Sequence[str]) -> list[tuple[str | None, str | None, bytes | None]]:

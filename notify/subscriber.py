@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import redis
 
+from notify import reception
 from notify.connection import Client
 from notify.errors import ClosedError, ContentsError, InvalidPositionError, ServerError
 from notify.event import Event, Gap
@@ -72,7 +73,9 @@ class Subscriber:
         self._exact = {topic for topic in names if not is_pattern(topic)}
         self._patterns = {topic: Glob(topic) for topic in names if is_pattern(topic)}
         self._keys = Keys(client.settings.namespace)
-        self._client = client.clone(name=name_with_interest(name, map(self._keys.channel, names)))
+        # A server that hangs is to be noticed as soon on this connection, when a log is read, as on that of the reception.
+        patience_s = min(client.settings.command_timeout_s, reception.PROBE_TIMEOUT_S)
+        self._client = client.clone(name=name_with_interest(name, map(self._keys.channel, names)), timeout_s=patience_s)
         self._scripts = Scripts(self._client)
         self._positions = Positions(self._scripts)
         self._taken: dict[str, str] = {}

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
+from notify.interest import Interest, interest_of
 from notify.scripts import Scripts
+from notify.topic import is_pattern
 
 __all__ = ["TopicInfo", "traffic"]
 
@@ -23,7 +25,7 @@ class TopicInfo(msgspec.Struct, frozen=True):
         events: events logged since its log began; ``None`` where the server does not count them (before Redis 7).
         per_s: events a second over the last minute.
         log_length: events that the log holds.
-        subscribers: connections that subscribed to it by name; those by pattern are not counted.
+        subscribers: connections that listen to it, by name or, where they are ours, by pattern.
         last: when its last event was logged, by the server's clock; ``None`` if there was none yet.
     """
 
@@ -48,7 +50,16 @@ def traffic(scripts: Scripts) -> list[TopicInfo]:
                 pipe.xrange(keys.log(topic), min=f"{(seconds - WINDOW_S) * 1000}-0", count=COUNTED)
                 pipe.hget(keys.topic(topic), "last")
             rows = pipe.execute(raise_on_error=False)
-    return [_describe(topic, rows[3 * n : 3 * n + 3], counts[n][1]) for n, topic in enumerate(topics)]
+        listening = [interest_of(row) for row in client.client_list(_type="pubsub")]
+    by_pattern = [interest for interest in listening if interest is not None and any(map(is_pattern, interest.channels))]
+    return [
+        _describe(topic, rows[3 * n : 3 * n + 3], counts[n][1] + _count(by_pattern, keys.channel(topic))) for n, topic in enumerate(topics)
+    ]
+
+
+def _count(by_pattern: Sequence[Interest], channel: str) -> int:
+    """How many listen to a channel through a pattern alone."""
+    return sum(interest.hears(channel) and channel not in interest.channels for interest in by_pattern)
 
 
 def _describe(topic: str, row: Sequence[Any], subscribers: int) -> TopicInfo:

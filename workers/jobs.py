@@ -113,6 +113,8 @@ class Job(rq.job.Job):
             return None
         if status != JobStatus.FINISHED and raw[1] is not None:
             return msgspec.json.decode(raw[1], type=Outcome)
+        if status == JobStatus.FAILED:
+            return Outcome("failed", self._last_words())
         return Outcome("cancelled" if status == JobStatus.CANCELED else str(status.value))
 
     def wait(self, timeout_s: float | None = None) -> Outcome | None:
@@ -254,6 +256,13 @@ class Job(rq.job.Job):
     @property
     def _client(self) -> Client:
         return Client.of(self.connection)
+
+    def _last_words(self) -> str:
+        """The error it failed with: the last line of what RQ keeps of it."""
+        with self._client.translating(f"reading job {self.id}"):
+            result = self.latest_result()
+        lines = (result.exc_string or "").strip().splitlines() if result else []
+        return lines[-1].strip() if lines else ""
 
     def _tell_worker(self) -> None:
         """Wake the worker that runs it. One that hears nothing finds out by itself, from the state of the job."""

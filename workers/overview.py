@@ -8,7 +8,6 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 import redis
-from rq.job import JobStatus as RqStatus
 
 from notify.connection import Client
 from notify.keys import Keys
@@ -64,7 +63,7 @@ def queues(connection: redis.Redis) -> list[QueueInfo]:
 
 
 def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str | None = None, needs: str | None = None) -> Iterator[Job]:
-    """Yield jobs, those that wait first, in the order of their turn; each as it is when it is reached.
+    """Yield jobs, those that wait first, in the order of their turn (with ``needs``: to the millisecond); each as it is when reached.
 
     Args:
         connection: ``bus.redis``, or any ``redis.Redis``, which is taken to use the default namespace.
@@ -95,15 +94,15 @@ def _names(client: Client) -> list[str]:
 
 
 def _ids(client: Client, names: list[str], status: str | None, needs: str | None) -> Iterator[str]:
-    if needs is not None and status != "started":
-        yield from (job_id.decode() for job_id, _ in client.zscan_iter(Keys(client.settings.namespace).needs(needs), count=CHUNK))
-    for name in names:
-        if needs is None and status in (None, "queued"):
-            yield from _pages(partial(client.lrange, rq_keys.queue(name)))
-        for kept, registry in REGISTRIES.items():
-            if kept == (status or kept) and (needs is None or kept == "started"):
-                pages = _pages(partial(client.zrange, registry(name)))
-                yield from (member.partition(":")[0] for member in pages)
+    if status in (None, "queued"):
+        waiting = [Keys(client.settings.namespace).needs(needs)] if needs is not None else []
+        yield from (job_id for key in waiting for job_id in _pages(partial(client.zrange, key)))
+        if needs is None:
+            yield from (job_id for name in names for job_id in _pages(partial(client.lrange, rq_keys.queue(name))))
+    for kept, registry in REGISTRIES.items():
+        if kept in ((status,) if status is not None else REGISTRIES if needs is None else ("started",)):
+            for name in names:
+                yield from (member.partition(":")[0] for member in _pages(partial(client.zrange, registry(name))))
 
 
 def _pages(read: Callable[[int, int], Any]) -> Iterator[str]:
@@ -128,9 +127,9 @@ def _fetch(client: Client, job_ids: list[str]) -> Iterator[Job]:
 
 
 def _fits(found: Job, queue: str | None, status: str | None, needs: str | None) -> bool:
-    is_stopped = found.get_status(refresh=False) == RqStatus.STOPPED
+    is_now = found.get_status(refresh=False)
     return (
         (queue is None or found.origin == queue)
         and (needs is None or needs in found.needs)
-        and (status not in ("failed", "stopped") or is_stopped == (status == "stopped"))
+        and (status is None or (is_now is not None and is_now.value == status))
     )

@@ -15,6 +15,7 @@ from workers import rq_keys
 __all__ = ["Stake", "preview_loss"]
 
 CHUNK: Final = 1_000
+WAITING: Final = frozenset({"queued", "deferred", "scheduled"})
 
 
 class Stake(msgspec.Struct, frozen=True):
@@ -48,7 +49,7 @@ def preview_loss(connection: redis.Redis, service: str) -> list[Stake]:
     running: Counter[tuple[str, str]] = Counter()
     with client.translating(f"looking for jobs that need {service!r}"):
         for job_ids in _chunks(_waiting(client, service)):
-            waiting.update((queue, policy) for status, queue, policy, _ in _described(client, job_ids) if status != "started")
+            waiting.update((queue, policy) for status, queue, policy, _ in _described(client, job_ids) if status in WAITING)
         for job_ids in _chunks(_running(client)):
             found = (row for row in _described(client, job_ids) if row[0] == "started" and service in row[3])
             running.update((queue, policy) for _, queue, policy, _ in found)

@@ -1,11 +1,13 @@
 """A queue: RQ's, which takes only marked functions and lets no job in whose service is gone."""
 
-from collections.abc import Collection, Iterator
+import inspect
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
 import redis
 import rq
 import rq.scripts
+from rq.defaults import DEFAULT_FAILURE_TTL
 from rq.job import JobStatus
 from rq.queue import EnqueueArgs
 
@@ -80,7 +82,7 @@ class Queue(rq.Queue):
         except (ValueError, TypeError, AttributeError, AssertionError, rq.exceptions.TimeoutFormatError) as exc:
             if isinstance(exc, NotifyError):
                 raise
-            raise JobDefinitionError(f"{f!r} cannot be enqueued on {self.name!r}: {exc}") from exc
+            raise JobDefinitionError(f"{getattr(f, '__qualname__', f)} cannot be enqueued on {self.name!r}: {exc}") from exc
 
     def create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
         """Make a job of a marked function; arguments and errors as for `enqueue`."""
@@ -89,10 +91,14 @@ class Queue(rq.Queue):
             callback = kwargs.get(when)
             self._check_function(getattr(callback, "func", callback) or "")
         job = _ours(super().create_job(func, *args, **kwargs))
+        if job.failure_ttl is None:
+            job.failure_ttl = DEFAULT_FAILURE_TTL  # or RQ would keep the results of failed jobs for ever
         if definition is not None:
             job.needs, job.on_loss = dict.fromkeys(definition.needs, 0), definition.on_loss
             job.bind({str(job.func_name): func})
         _check_arguments(job)
+        if definition is not None:
+            _check_call(func, job)
         return job
 
     def cancel(self, *, needs: str, reason: str = "") -> int:
@@ -164,6 +170,13 @@ class Queue(rq.Queue):
         self._scripts.cancel(self.name, [job.id], reason=f"{missing} was not there when it was enqueued", need=missing)
         job._status = JobStatus.CANCELED
         return job
+
+
+def _check_call(func: Callable[..., Any], job: Job) -> None:
+    try:
+        inspect.signature(func).bind(*job.args, **job.kwargs)
+    except TypeError as exc:
+        raise JobArgumentsError(f"{job.func_name} cannot be called like that: {exc}") from exc
 
 
 def _check_arguments(job: Job) -> None:

@@ -1,6 +1,7 @@
 """Trying an ended job once more."""
 
 import redis
+from rq.job import JobStatus
 
 from notify.connection import Client
 from workers import rq_keys
@@ -25,20 +26,32 @@ def requeue(connection: redis.Redis, job_id: str) -> Job:
         JobNotFoundError: there is no such job.
         JobRefusedError: it has not ended, or it finished, or somebody else was faster.
     """
+    client = Client.of(connection)
     job = Job.fetch(job_id, connection=connection)
+    queue = Queue(job.origin, connection=connection)
+    with client.translating(f"enqueueing job {job_id} again"), client.pipeline(transaction=True) as pipe:
+        try:
+            pipe.watch(job.key)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+            _check_ended(job)
+            pipe.multi()
+            pipe.zrem(rq_keys.failed(job.origin), job_id)
+            pipe.zrem(rq_keys.canceled(job.origin), job_id)
+            pipe.persist(job.key)
+            job.started_at = job.ended_at = None
+            again = queue.enqueue_job(job, pipeline=pipe)
+            assert isinstance(again, Job)  # noqa: S101  # a Queue of ours gives no other
+            if again.get_status(refresh=False) == JobStatus.CANCELED:  # a service it needs is not there: it is put away already
+                client.zrem(rq_keys.failed(job.origin), job_id)
+            else:
+                pipe.execute()
+        except redis.WatchError as exc:
+            raise JobRefusedError(f"job {job_id} is being enqueued again by somebody else") from exc
+    return again
+
+
+def _check_ended(job: Job) -> None:
     outcome = job.outcome
     if outcome is None:
-        raise JobRefusedError(f"job {job_id} has not ended: there is nothing to try again")
+        raise JobRefusedError(f"job {job.id} has not ended: there is nothing to try again")
     if outcome.status == "finished":
-        raise JobRefusedError(f"job {job_id} finished: enqueue another one")
-    client = Client.of(connection)
-    with client.translating(f"enqueueing job {job_id} again"), client.pipeline(transaction=True) as pipe:
-        pipe.zrem(rq_keys.failed(job.origin), job_id)
-        pipe.zrem(rq_keys.canceled(job.origin), job_id)
-        pipe.persist(job.key)
-        if not any(pipe.execute()[:2]):
-            raise JobRefusedError(f"job {job_id} is being enqueued again by somebody else")
-    job.started_at = job.ended_at = None
-    again = Queue(job.origin, connection=connection).enqueue_job(job)
-    assert isinstance(again, Job)  # noqa: S101  # a Queue of ours gives no other
-    return again
+        raise JobRefusedError(f"job {job.id} finished: enqueue another one")

@@ -22,7 +22,11 @@ INTERRUPT: Final = signal.SIGUSR1
 
 
 class RetireAfter(msgspec.Struct, frozen=True):
-    """When a horse has done its share.
+    """When the process that runs the jobs has done its share, and is replaced.
+
+    Signal handlers and the working directory are put back after each job, and one that leaves a thread or a program behind
+    gets the process replaced. Modules, globals and the environment are the next job's too: with ``jobs=1`` each job has a
+    process of its own, as with RQ.
 
     Args:
         jobs: how many.

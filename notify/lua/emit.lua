@@ -42,6 +42,7 @@ local function close_head(keys, topic, epoch, last, touched, limits)
   redis.call('PEXPIRE', keys.log, limits.log_ms)
   redis.call('PEXPIRE', keys.head, limits.head_ms)
   redis.call('ZADD', keys.topics, stamp, topic)
+  redis.call('ZREMRANGEBYSCORE', keys.topics, '-inf', string.format('%.0f', stamp - limits.head_ms))
   redis.call('PEXPIRE', keys.topics, limits.head_ms)
 end
 

@@ -78,7 +78,7 @@ def test_waiting_for_a_job_that_fails_fails(shop: Shell) -> None:
     job_id = shop.run("enqueue", "greetings.fail").out.strip()
     assert "has not ended in 0.1 s" in shop.run("job", "wait", job_id, "--timeout", "0.1").err
     _work(shop)
-    assert shop.run("job", "wait", job_id) == (1, "failed\n", "")
+    assert shop.run("job", "wait", job_id) == (1, "failed: ValueError: no luck\n", "")
 
 
 def test_all_that_needs_a_service_is_counted_and_cancelled(shop: Shell, bus: notify.Bus) -> None:

@@ -277,3 +277,13 @@ def test_what_nobody_may_be_told_is_not_logged_either(own_server, connect_to, co
         bus.publish("t", "after")
         assert [event.contents for event in collect(events, 2)] == ["before", "after"]
     assert bus.redis.xlen(bus.keys.log("t")) == 2
+
+
+def test_a_topic_is_forgotten_a_month_after_its_last_event(bus):
+    month_ms = 30 * 86_400_000
+    bus.publish("forgotten", 1)
+    bus.publish("recent", 1)
+    bus.redis.zincrby(bus.keys.topics, -month_ms - 1000, "forgotten")
+    bus.redis.zincrby(bus.keys.topics, -month_ms + 60_000, "recent")
+    bus.publish("new", 1)
+    assert bus.topics() == ["new", "recent"]

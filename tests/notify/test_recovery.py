@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 import notify
-from notify import Gap, positions, subscriber
+from notify import Gap, positions, reception, subscriber
 from notify.scripts import Scripts
 from notify.testing import wait_until
 from tests.faults import Publishing, commands_during, cut, publish_and_cut, publish_unheard, trim
@@ -159,6 +159,7 @@ def test_a_server_that_lost_its_data_is_one_gap_and_then_all_is_live_again(bus, 
     with bus.subscribe("t") as events:
         seen = bus.publish("t", "seen")
         collect(events, 1)
+        flushed_at = time.monotonic()
         bus.redis.flushall()
         if noticed == "after a silence":
             assert collect(events, 1) == [Gap("t", "epoch", seen, None)]
@@ -168,6 +169,7 @@ def test_a_server_that_lost_its_data_is_one_gap_and_then_all_is_live_again(bus, 
             bus.publish("t", "new")
             gap, event = collect(events, 2)
             assert (gap, event.contents) == (Gap("t", "epoch", seen, None), "new")
+            assert time.monotonic() - flushed_at < 1
         before = time.monotonic()
         bus.publish("t", "live")
         assert [event.contents for event in collect(events, 1, quiet_s=0)] == ["live"]
@@ -284,3 +286,35 @@ def test_a_subscriber_of_many_topics_repairs_each_once_after_a_cut(bus, another_
 
         looks = [command for command in commands_during(bus.redis, lose_and_find) if "EVALSHA" in command]
     assert len(looks) <= 50 + 5
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("step_s", [0.04, 0.19, 1.0])
+def test_a_frozen_server_is_noticed_in_time_however_long_one_waits_at_once(own_server, connect_to, caplog, step_s):
+    """Experiment 4: a wait is never longer than until the next look at the silence."""
+    bus = connect_to(own_server)
+    with bus.subscribe("t") as events:
+        events.get(0)
+        own_server.freeze()
+        began = time.time()
+        while "waits for the server" not in caplog.text:
+            events.get(step_s)
+        own_server.thaw()
+    assert caplog.records[0].created - began < 2 * (reception.PROBE_AFTER_S + reception.PROBE_TIMEOUT_S)
+
+
+def test_an_entry_that_was_added_by_hand_to_a_log_is_passed_over(bus, collect):
+    with bus.subscribe("t", since="start") as events:
+        bus.publish("t", 1)
+        bus.redis.xadd(bus.keys.log("t"), {"what": "ever"})
+        publish_unheard(bus, "t", 2)
+        bus.publish("t", 3)
+        assert [event.contents for event in collect(events, 3)] == [1, 2, 3]
+
+
+def test_a_retained_value_that_is_no_text_keeps_nobody_from_subscribing(bus, collect, caplog):
+    bus.redis.set(bus.keys.retained("t"), b"\xff", ex=60)
+    with bus.subscribe("t") as events:
+        bus.publish("t", 1)
+        assert [event.contents for event in collect(events, 1)] == [1]
+    assert "what is retained cannot be read" in caplog.text

@@ -1,12 +1,13 @@
 """The Lua scripts: each documents itself, is loaded when the server lacks it, and gets all its keys as KEYS."""
 
+import itertools
 import re
 from importlib.resources import files
 
 import pytest
 
 from notify import ServerRefusedError
-from notify.scripts import Scripts, load_script
+from notify.scripts import Item, Scripts, load_script
 
 FILES = {file.name.removesuffix(".lua"): file.read_text() for file in (files("notify") / "lua").iterdir() if file.name.endswith(".lua")}
 PARTS = {name for name, source in FILES.items() if re.search("^-- Included by", source, re.MULTILINE)}
@@ -96,3 +97,39 @@ def test_an_event_s_place_in_its_log_is_the_id_that_it_was_given(bus):
 def test_a_log_that_is_not_there_has_no_end(bus):
     page = Scripts(bus.redis).catch_up("t", after="0-0", count=10)
     assert (page.epoch, page.last, page.entries) == (None, None, [])
+
+
+@pytest.mark.parametrize("retain_ms", [None, 0, -1, 60_000])
+def test_one_event_is_published_as_each_of_many_is(bus, retain_ms):
+    """The script for one is written out, for speed; what it leaves must be what that for many leaves."""
+    scripts = Scripts(bus.redis)
+    body = b'{"topic":"t","time":"2026-11-21T07:00:00Z","contents":1}'
+
+    def left(publish, topic: str) -> list[object]:
+        keys = [scripts.keys.log(topic), scripts.keys.topic(topic), scripts.keys.retained(topic)]
+        with bus.redis.pubsub() as pubsub:
+            pubsub.subscribe(scripts.keys.channel(topic))
+            pubsub.get_message(timeout=5)
+            for _ in range(3):
+                publish(topic)
+            told = [pubsub.get_message(timeout=5)["data"] for _ in range(3)]
+        bus.redis.delete(keys[0])  # a log that was deleted is made anew, with a lifetime
+        publish(topic)
+        entries = bus.redis.xrange(keys[0])
+        head = bus.redis.hgetall(keys[1])
+        places = {bus.redis.hget(keys[1], "epoch"): b"epoch", head[b"last"]: b"last", entries[0][0]: b"id"}
+        return [
+            [re.sub(rb"\d{13}-\d+|@\w+", b"-", message) for message in told],
+            [sorted(fields) for _, fields in entries],
+            sorted(places.values()),
+            sorted(head),
+            [round(bus.redis.ttl(key) / 10) for key in keys],
+            bus.redis.exists(keys[2]),
+            topic in bus.topics(),
+        ]
+
+    one = left(lambda topic: scripts.publish(topic, body, retain_ms=retain_ms), "one")
+    numbers = itertools.count(1)
+    many = left(lambda topic: scripts.publish_many("p", next(numbers), [Item(topic, body, retain_ms)]), "two")
+    assert one == many
+    bus.redis.delete(scripts.keys.retained("one"), scripts.keys.retained("two"))

@@ -14,7 +14,7 @@ def test_S16_every_known_topic_is_described_in_alphabetical_order(bus, another_b
     with another_bus.subscribe("lab.door"), another_bus.subscribe("lab.*"), another_bus.subscribe("lab.door", "silent"):
         door, silent = bus.traffic()
     version = tuple(map(int, bus.redis.info("server")["redis_version"].split(".")))
-    assert (door.topic, door.per_s, door.log_length, door.subscribers) == ("lab.door", 0.1, 6, 2)
+    assert (door.topic, door.per_s, door.log_length, door.subscribers) == ("lab.door", 0.1, 6, 3)
     assert door.events == (6 if version >= (7,) else None)
     assert abs(door.last - datetime.now(UTC)) < timedelta(seconds=10)
     assert (silent.topic, silent.per_s, silent.log_length, silent.subscribers, silent.last) == ("silent", 0, 0, 1, None)
@@ -47,3 +47,10 @@ def test_S16_a_subscriber_that_left_is_not_counted(bus, another_bus):
     bus.publish("t", 1)
     another_bus.subscribe("t").close()
     wait_until(lambda: bus.traffic()[0].subscribers == 0)
+
+
+def test_who_listens_through_a_pattern_counts_too_and_nobody_twice(bus, another_bus):
+    bus.publish("lab.door", 1)
+    bus.publish("other", 1)
+    with bus.subscribe("lab.*"), another_bus.subscribe("lab.door", "lab.*"), bus.subscribe("other"):
+        assert {info.topic: info.subscribers for info in bus.traffic()} == {"lab.door": 2, "other": 1}

@@ -176,7 +176,7 @@ def test_an_end_is_recorded_as_rq_records_it(bus: notify.Bus, queue: Queue) -> N
     worker.connection.close()
 
     ours_now, theirs_now = (bus.redis.hgetall(each.key) for each in (job, theirs))
-    own = {b"fence", b"sealed"}
+    own = {b"fence", b"sealed", b"failure_ttl"}
     assert {key for key in ours_now if ours_now[key]} - own == {key for key in theirs_now if theirs_now[key]}
     assert [bus.redis.ttl(each.key) for each in (job, theirs)] == [77, 77]
     fetched = Job.fetch(job.id, connection=bus.redis)

@@ -27,7 +27,7 @@ def test_a_process_is_replaced_only_if_it_was_interrupted(queue: Queue, start_wo
         effects.wait_for("x:begun")
         stopped.cancel()
     elif ending == "takes too long":
-        assert queue.enqueue(hold, "x", job_timeout=1).wait(10) == Outcome("failed")
+        assert queue.enqueue(hold, "x", job_timeout=1).wait(10).status == "failed"
     else:
         queue.enqueue({"fails": fail, "crashes": kill_yourself}[ending]).wait(10)
     after, _ = result(queue.enqueue(where))
@@ -41,6 +41,6 @@ def test_the_death_of_a_process_is_noticed_although_what_it_forked_holds_its_fil
     running = queue.enqueue(fork_away, "x")
     effects.wait_for("x:begun")
     os.kill(effects["x:pid"], signal.SIGKILL)
-    assert running.wait(5) == Outcome("failed")
+    assert running.wait(5).status == "failed"
     assert queue.enqueue(add).wait(5) == Outcome("finished")
     os.kill(effects["x:away"], signal.SIGKILL)

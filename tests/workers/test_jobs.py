@@ -69,7 +69,7 @@ def test_a_job_that_has_not_ended_has_no_outcome(queue: Queue, start_workers: St
 def test_a_job_that_raises_has_failed_and_keeps_the_traceback(queue: Queue, start_workers: StartWorkers) -> None:
     start_workers()
     failed = queue.enqueue(fail)
-    assert failed.wait(10) == Outcome("failed")
+    assert failed.wait(10) == Outcome("failed", "RuntimeError: it went wrong")
     result = failed.latest_result()
     assert result is not None
     assert "RuntimeError: it went wrong" in (result.exc_string or "")

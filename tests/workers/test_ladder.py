@@ -117,7 +117,7 @@ def test_without_a_ladder_a_job_is_killed_at_once(queue: Queue, start_workers: S
 def test_a_job_that_raises_it_by_itself_has_failed(queue: Queue, start_workers: StartWorkers) -> None:
     start_workers()
     raising = queue.enqueue(raise_job_stopped)
-    assert raising.wait(10) == Outcome("failed")
+    assert raising.wait(10).status == "failed"
     result = raising.latest_result()
     assert result is not None
     assert "JobStopped: by itself" in str(result.exc_string)

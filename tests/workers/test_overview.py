@@ -85,3 +85,21 @@ def test_what_was_stopped_is_told_from_what_failed_and_cancelled_is_understood(
     wait_until(lambda: _ids(bus, status="stopped") == [stopped.id])
     assert _ids(bus, status="failed") == [failed.id]
     assert _ids(bus, status="cancelled") == _ids(bus, status="canceled") == [cancelled.id]
+
+
+def test_what_needs_a_service_can_be_looked_for_wherever_it_is(bus: notify.Bus, queue: Queue, start_workers, effects) -> None:
+    with bus.service("svc"):
+        start_workers()
+        finished = queue.enqueue(add, needs="svc")
+        assert finished.wait(10)
+        running = queue.enqueue(hold, "gate", needs="svc")
+        effects.wait_for("gate:begun")
+        waiting = [queue.enqueue(add, needs="svc").id for _ in range(120)]
+        assert sorted(_ids(bus, needs="svc", status="queued")) == sorted(waiting)
+        *first, last = _ids(bus, needs="svc")
+        assert (sorted(first), last) == (sorted(waiting), running.id)
+        assert _ids(bus, needs="svc", status="started") == [running.id]
+        assert _ids(bus, needs="svc", status="finished") == [finished.id]
+        assert _ids(bus, needs="svc", status="failed") == []
+        queue.empty()
+        effects.let_go("gate")

@@ -1,5 +1,7 @@
 """What the loss of a service would do, before it happens."""
 
+import rq
+
 import notify
 from notify.testing import wait_until
 from tests.workers.sample_jobs import add, hold
@@ -33,3 +35,10 @@ def test_a_running_job_is_told_from_the_waiting_ones(bus: notify.Bus, queue: Que
 
 def test_of_a_service_that_nobody_needs_nothing_would_be_lost(bus: notify.Bus) -> None:
     assert preview_loss(bus.redis, "nobody") == []
+
+
+def test_what_was_cancelled_with_rq_s_own_tools_waits_no_more(bus: notify.Bus, queue: Queue) -> None:
+    with bus.service("svc"):
+        first, _ = queue.enqueue(add, needs="svc"), queue.enqueue(add, needs="svc")
+        rq.job.Job.fetch(first.id, connection=bus.redis).cancel()
+        assert preview_loss(bus.redis, "svc") == [Stake("work", "cancel", 1, 0)]

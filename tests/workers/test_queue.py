@@ -296,7 +296,7 @@ def test_a_retry_runs_again_while_its_service_is_there(
     with bus.service("svc"):
         queued = queue.enqueue(fail, needs="svc", retry=rq.Retry(max=2))
         start_workers()
-        assert queued.wait(10) == Outcome("failed")
+        assert queued.wait(10) == Outcome("failed", "RuntimeError: it went wrong")
     assert effects["failed"] == 3
 
 
@@ -397,3 +397,19 @@ def of_this_module() -> None: ...
 def test_a_path_names_a_function_but_not_its_needs(queue: Queue) -> None:
     assert queue.enqueue("tests.workers.test_queue.of_this_module").outcome is None
     assert queue.enqueue("tests.workers.test_queue.of_this_module", needs="svc").outcome is not None
+
+
+@pytest.mark.parametrize(("args", "kwargs"), [((1, 2), {}), ((), {"need": "svc"})])
+def test_a_call_that_the_function_does_not_take_is_refused_here_and_not_in_the_worker(
+    queue: Queue, bus: notify.Bus, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    with pytest.raises(JobArgumentsError, match="add cannot be called like that"):
+        queue.enqueue(add, *args, **kwargs)
+    assert everything(bus.redis) == {}
+
+
+def test_what_is_kept_of_a_failed_job_does_not_stay_for_ever(queue: Queue, bus: notify.Bus, start_workers: StartWorkers) -> None:
+    start_workers()
+    job = queue.enqueue(fail)
+    assert job.wait(10)
+    assert all(bus.redis.ttl(key) > 0 for key in bus.redis.scan_iter(f"*{job.id}*"))

@@ -1,5 +1,7 @@
 """Trying an ended job once more."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 import notify
@@ -43,3 +45,36 @@ def test_what_waits_or_finished_or_never_was_is_refused(bus: notify.Bus, queue: 
         requeue(bus.redis, job.id)
     with pytest.raises(JobNotFoundError):
         requeue(bus.redis, "nope")
+
+
+def test_an_error_on_the_way_leaves_the_job_where_it_was(bus: notify.Bus, queue: Queue, monkeypatch) -> None:
+    job = queue.enqueue(add, needs="svc")
+
+    def fail_to(*_: object, **__: object) -> None:
+        raise notify.ServerUnreachableError("no answer")
+
+    with bus.service("svc"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Queue, "enqueue_job", fail_to)
+            with pytest.raises(notify.ServerUnreachableError):
+                requeue(bus.redis, job.id)
+        assert job.id in queue.canceled_job_registry
+        assert bus.redis.ttl(job.key) > 0
+        assert requeue(bus.redis, job.id).get_status() == "queued"
+        assert job.id not in queue.canceled_job_registry
+        assert queue.job_ids == [job.id]
+
+
+def test_of_many_who_try_one_job_again_one_does(bus: notify.Bus, queue: Queue) -> None:
+    job = queue.enqueue(add, needs="svc")
+
+    def again(_: int) -> bool:
+        try:
+            requeue(bus.redis, job.id)
+        except JobRefusedError:
+            return False
+        return True
+
+    with bus.service("svc"), ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(again, range(16))) == 1
+        assert queue.job_ids == [job.id]

@@ -265,7 +265,7 @@ def test_L20_jobs_of_a_killed_storage_are_cancelled(jobs: Queue, service: Storag
 def test_L20_a_job_that_does_not_need_the_storage_is_told_that_it_was_killed(jobs: Queue, service: StorageService) -> None:
     service.kill()
     failed = jobs.enqueue(storage.store, "n", 1, needs=[])
-    assert failed.wait(10) == Outcome("failed")
+    assert failed.wait(10).status == "failed"
     last = failed.latest_result()
     assert last is not None
     assert (last.exc_string or "").strip().endswith("StorageKilledError: storage killed")

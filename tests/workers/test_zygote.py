@@ -12,7 +12,7 @@ import notify
 from notify.testing import wait_until
 from tests.workers.conftest import Effects, StartWorkers, children, is_alive, result
 from tests.workers.sample_jobs import add, hold, where
-from workers import Outcome, Queue
+from workers import Queue
 from workers.zygote import Zygote
 
 
@@ -40,7 +40,7 @@ def test_a_worker_whose_zygote_was_killed_fails_the_job_in_hand_and_ends(
     effects.wait_for("x:begun")
     (zygote,) = children(worker.pid)
     os.kill(zygote, signal.SIGKILL)
-    assert in_hand.wait(10) == Outcome("failed")
+    assert in_hand.wait(10).status == "failed"
     wait_until(lambda: not is_alive(effects["x:pid"]), what="the end of the job")
     worker.wait(10)
     assert "HorseError" in capfd.readouterr().err
