@@ -132,7 +132,6 @@ def _fail(pipe: Any, failed: _Failed, run: Run, worker: str, now: datetime) -> N
     job.set_status(JobStatus.FAILED, pipeline=pipe)
     times: dict[str, Any] = {"execution_started_at": job.started_at, "execution_ended_at": now}
     job._handle_failure(outcome.reason, pipe, worker_name=worker, execution_id=run.fence, **times)
-    pipe.hset(job.key, "outcome", msgspec.json.encode(outcome))
 
 
 def _remove_run(pipe: Any, run: Run, origin: str) -> None:

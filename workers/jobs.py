@@ -111,7 +111,7 @@ class Job(rq.job.Job):
         status = JobStatus(raw[0].decode())
         if status not in ENDED:
             return None
-        if status != JobStatus.FINISHED and raw[1] is not None:
+        if status in CALLED_OFF and raw[1] is not None:
             return msgspec.json.decode(raw[1], type=Outcome)
         if status == JobStatus.FAILED:
             return Outcome("failed", self._last_words())
