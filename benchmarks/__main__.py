@@ -5,7 +5,7 @@ import sys
 
 import notify
 from benchmarks.directory import idle_services, look_up_among_many
-from benchmarks.events import latency, publish_in_background, publish_one_by_one, receive_and_decode
+from benchmarks.events import latency, publish_and_handle, publish_in_background, publish_one_by_one, receive_and_decode
 from benchmarks.jobs import no_op_jobs, stop_latency
 from benchmarks.memory import memory_of_a_slow_subscriber
 from benchmarks.requests import call_round_trip
@@ -15,6 +15,7 @@ BENCHMARKS = (
     publish_one_by_one,
     publish_in_background,
     receive_and_decode,
+    publish_and_handle,
     latency,
     call_round_trip,
     memory_of_a_slow_subscriber,

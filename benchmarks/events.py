@@ -13,7 +13,7 @@ from faststream.redis import RedisBroker
 import notify
 from benchmarks.compare import Comparison, compare
 
-__all__ = ["latency", "publish_in_background", "publish_one_by_one", "receive_and_decode"]
+__all__ = ["latency", "publish_and_handle", "publish_in_background", "publish_one_by_one", "receive_and_decode"]
 
 COUNT: Final = 5_000
 SHORT_COUNT: Final = 500
@@ -54,7 +54,7 @@ def publish_in_background(bus: notify.Bus) -> Comparison:
         return BACKGROUND_COUNT / (time.perf_counter() - started)
 
     async def publish() -> float:
-        async with RedisBroker(str(bus.settings.url)) as broker:
+        async with RedisBroker(str(bus.settings.url), logger=None) as broker:
             started = time.perf_counter()
             for _ in range(COUNT):
                 await broker.publish(CONTENTS, channel="bench")
@@ -91,6 +91,44 @@ def receive_and_decode(bus: notify.Bus) -> Comparison:
         return rate
 
     return compare("receive and decode", ours, peer, peer_name="redis-py + msgspec")
+
+
+def publish_and_handle(bus: notify.Bus) -> Comparison:
+    """A burst, from its first publish to the last event in the hands of who listens. FastStream's is published by redis-py, at once."""
+
+    def ours() -> float:
+        with bus.subscribe("bench") as events, bus.background_publisher(max_items=COUNT) as publisher:
+            started = time.perf_counter()
+            for _ in range(COUNT):
+                publisher.put("bench", CONTENTS)
+            for _ in range(COUNT):
+                assert events.get(5.0) is not None
+            return COUNT / (time.perf_counter() - started)
+
+    def publish_at_once() -> None:
+        with bus.redis.pipeline(transaction=False) as pipe:
+            for _ in range(COUNT):
+                pipe.publish("bench-peer", msgspec.json.encode(CONTENTS))
+            pipe.execute()
+
+    async def handle_all() -> float:
+        broker, handled, all_handled = RedisBroker(str(bus.settings.url), logger=None), 0, asyncio.Event()
+
+        @broker.subscriber("bench-peer")
+        async def handle(_contents: dict[str, float]) -> None:
+            nonlocal handled
+            handled += 1
+            if handled == COUNT:
+                all_handled.set()
+
+        async with broker:
+            await broker.start()
+            started = time.perf_counter()
+            await asyncio.to_thread(publish_at_once)
+            await all_handled.wait()
+            return COUNT / (time.perf_counter() - started)
+
+    return compare("publish and handle a burst", ours, lambda: asyncio.run(handle_all()), peer_name="FastStream")
 
 
 def latency(bus: notify.Bus) -> str:

@@ -234,15 +234,20 @@ def test_a_description_that_nobody_can_read_is_nobody_s(bus, fields):
 
 
 def test_N7_who_waits_for_a_service_has_it_as_soon_as_it_is_there(bus, another_bus):
-    def come() -> None:
-        with another_bus.service("late", provides={"work"}):
-            came.wait(5)
+    wanted, found = threading.Event(), threading.Event()
 
-    came = threading.Event()
-    threading.Timer(0.05, come).start()
+    def come() -> None:
+        wanted.wait(5)
+        with another_bus.service("late", provides={"work"}):
+            found.wait(5)
+
+    coming = threading.Thread(target=come)
+    coming.start()
+    threading.Timer(0.05, wanted.set).start()
     assert bus.directory.wait_for("late", timeout_s=5).name == "late"
     assert bus.directory.wait_for(provides="work", timeout_s=5).name == "late"
-    came.set()
+    found.set()
+    coming.join()
 
 
 def test_N7_who_waits_in_vain_is_told_so_in_time(bus):
