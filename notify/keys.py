@@ -26,6 +26,8 @@ ns:requests:<member>     stream requests to <name>#<incarnation>: request, deadl
 ns:answers:<caller>      stream answers to one process: answer (JSON)                       a minute after the last deadline
 ns:needs:<service>       zset   ids of waiting jobs that need it, scored with the ms        30 days after the last one
 ns:losing:<service>      string lock of the worker that cancels the losers                  5 s
+ns:leases                zset   names of workers, scored with the ms their leases are over  a day after the last renewal
+ns:renewed               string when any worker's lease was renewed last, in ms             a day after the last renewal
 ======================== ====== =========================================================== ==================================
 
 ================== ====================================================================================
@@ -35,7 +37,7 @@ ns:event:<topic>   the events of a topic, as JSON; what is published there by ha
 ================== ====================================================================================
 
 Topics of our own: ``services`` (who came, is suspected, joined, left, went), ``<service>_status`` (what a service reports, and
-its end), ``job.<queue>`` (jobs stopped and cancelled).
+its end), ``job.<queue>`` (jobs stopped, cancelled, and failed with their worker).
 """
 
 from typing import Final
@@ -80,6 +82,14 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def losses(self) -> str:
         return f"{self.namespace}:losses"
+
+    @property
+    def leases(self) -> str:
+        return f"{self.namespace}:leases"
+
+    @property
+    def renewed(self) -> str:
+        return f"{self.namespace}:renewed"
 
     def topic(self, topic: str) -> str:
         return f"{self.namespace}:topic:{topic}"

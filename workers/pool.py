@@ -13,6 +13,7 @@ import msgspec
 
 from notify.settings import Settings
 from workers.errors import JobDefinitionError
+from workers.lease import LEASE_S
 from workers.rider import RetireAfter
 
 __all__ = ["Pool", "WorkerOptions"]
@@ -33,6 +34,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         modules: modules whose jobs may run.
         burst: end when the queues are empty.
         retire: when the process of its jobs is replaced by a new one.
+        lease_s: how long a worker may be silent before another one takes it for dead.
         log_level: from which level on it logs, on stderr; at ``INFO`` every job.
     """
 
@@ -41,6 +43,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     modules: tuple[str, ...]
     burst: bool = False
     retire: RetireAfter = RetireAfter()
+    lease_s: float = LEASE_S
     log_level: str = "WARNING"
 
 

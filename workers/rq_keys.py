@@ -19,6 +19,7 @@ from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 __all__ = [
     "QUEUES",
+    "WORKERS",
     "canceled",
     "deferred",
     "dependencies",
@@ -40,6 +41,8 @@ __all__ = [
 
 QUEUES: Final = RqQueue.redis_queues_keys
 """The set of the keys of all queues."""
+WORKERS: Final = RqWorker.redis_workers_keys
+"""The set of the keys of all workers."""
 
 
 def job(job_id: str) -> str:

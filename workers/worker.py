@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import redis
+from rq import worker_registration
 
 from notify.connection import Client
 from notify.monitor import Monitor
@@ -18,6 +19,7 @@ from workers.errors import JobDefinitionError
 from workers.guard import Guard
 from workers.horse import Horse
 from workers.jobs import Job
+from workers.lease import LEASE_S, Lease
 from workers.queue import Queue
 from workers.rider import RetireAfter
 from workers.running import RunningWorker
@@ -36,11 +38,12 @@ class Worker(RunningWorker):
         modules: dotted names of the modules whose jobs it may run.
         name: how it is known; by default a random one.
         retire: when the process of its jobs is replaced by a new one.
+        lease_s: how many seconds it may be silent; then another worker takes it for dead, and its job is tried again or has failed.
         rq_options: as for ``rq.Worker``.
 
     Raises:
         ModuleLoadError: a module cannot be imported, or defines no job.
-        JobDefinitionError: there is no queue to work on, or an option contradicts what our jobs are.
+        JobDefinitionError: there is no queue to work on, ``lease_s`` is not above 0, or an option contradicts what our jobs are.
     """
 
     queue_class = Queue  # type: ignore[assignment]  # RQ declares the base class, and takes any other
@@ -54,12 +57,16 @@ class Worker(RunningWorker):
         connection: redis.Redis | None = None,
         modules: Collection[str] = (),
         retire: RetireAfter | None = None,
+        lease_s: float = LEASE_S,
         **rq_options: Any,
     ) -> None:
         if connection is None:
             raise JobDefinitionError("a worker needs a connection: Worker(queues, connection=bus.redis, modules=[...])")
+        if not lease_s > 0:
+            raise JobDefinitionError(f"a lease of {lease_s:g} s is over before it begins: give more than 0")
         self._functions: JobFunctions = load_jobs(modules)
         self._retire = retire or RetireAfter()
+        self._lease_s = lease_s
         name = name or uuid4().hex
         # RQ lengthens the timeouts of the connection it is given: this one is the worker's alone. It also makes workers
         # that only describe others (Worker.all); those need none.
@@ -78,6 +85,7 @@ class Worker(RunningWorker):
         self._bell: Bell | None = None
         self._guard: Guard | None = None
         self._monitor: Monitor | None = None
+        self._lease: Lease | None = None
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         if not self.queues:
@@ -88,6 +96,8 @@ class Worker(RunningWorker):
         self._guard = Guard(self._client, self._stop_run)
         self._guard.open()
         self._monitor = Monitor(Scripts(self._client)).open()
+        self._lease = Lease(self._client, self.name, lease_s=self._lease_s, revive=self._register_again)
+        self._lease.open()
 
     def subscribe(self) -> None:
         """Listen to commands; this starts the first of the worker's threads, so whatever forks does it before."""
@@ -107,11 +117,18 @@ class Worker(RunningWorker):
             self._record_end()
         finally:
             self._horse.close()
-            for part in (self._monitor, self._guard, self._bell):
+            for part in (self._monitor, self._guard, self._bell, self._lease):
                 if part is not None:
                     part.close()
             super().teardown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
             self._client.close()
+
+    def _register_again(self, client: Client) -> None:
+        with client.pipeline() as pipe:
+            pipe.hset(self.key, mapping=self.serialize())
+            worker_registration.register(self, pipe)
+            pipe.expire(self.key, self.worker_ttl + 60)
+            pipe.execute()
 
     def _shutdown(self) -> None:
         """On SIGTERM or SIGINT: end after the job in hand. RQ raises in its signal handler, and loses a job that it just took."""

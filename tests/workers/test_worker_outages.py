@@ -58,7 +58,9 @@ def test_no_job_is_lost_when_workers_are_killed_at_any_moment(bus: notify.Bus, q
     wait_until(lambda: not queue.count, timeout_s=30, what="the end of the queue")
     pool.close()
     in_hand = set(queue.started_job_registry.get_job_ids(cleanup=False))
-    statuses = {job.id: job.get_status() for job in jobs}
-    assert {job_id for job_id, status in statuses.items() if status != "finished"} == in_hand
-    assert len(in_hand) <= kills
-    assert {statuses[job_id] for job_id in in_hand} <= {"started"}
+    outcomes = {job.id: job.outcome for job in jobs}
+    assert {job_id for job_id, outcome in outcomes.items() if outcome is None} == in_hand
+    fallen = [outcome for outcome in outcomes.values() if outcome != Outcome("finished")]
+    assert len(fallen) <= kills
+    # Those whose death was noticed by now.
+    assert all(outcome is None or (outcome.status == "failed" and "died" in outcome.reason) for outcome in fallen)

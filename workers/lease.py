@@ -1,0 +1,96 @@
+"""The lease of a worker: while it is renewed the worker lives. Whoever renews one also looks for those that are over."""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from notify.connection import Client
+from notify.errors import ServerError
+from notify.outage import Outage
+from notify.scripts import ScriptRunner
+from workers.abandoned import Abandoned
+
+__all__ = ["LEASE_S", "Lease"]
+
+LEASE_S: Final = 5.0
+"""A worker that is silent for so long is taken for dead."""
+RENEW_S: Final = 1.0
+"""It is renewed at least that often, and four times before it is over. When nobody did so twice, the server was away."""
+
+log = logging.getLogger(__name__)
+
+
+class Lease:
+    """Keeps the lease of one worker in a thread from `open` to `close`, and sees to what dead workers left.
+
+    The thread is its own: nothing else that a worker does may hold up a renewal.
+
+    Args:
+        client: it opens connections of its own like this one.
+        worker: the name of the worker.
+        lease_s: how long the worker may be silent.
+        revive: called, in the thread, when the worker had been taken for dead and is not: its entries in RQ's registries are gone.
+    """
+
+    def __init__(self, client: Client, worker: str, *, lease_s: float, revive: Callable[[Client], None]) -> None:
+        # A command that takes longer than the lease comes too late.
+        self._client = client.clone(name="lease", timeout_s=lease_s)
+        self._scripts = ScriptRunner(self._client, "workers")
+        self._abandoned = Abandoned(self._client)
+        self._worker, self._revive = worker, revive
+        self._renew_s = min(RENEW_S, lease_s / 4)
+        self._keys = [self._scripts.keys.leases, self._scripts.keys.renewed]
+        self._args: list[str | bytes | int] = [worker, round(lease_s * 1000), round(2000 * self._renew_s)]
+        self._outage = Outage(log, f"the lease of worker {worker}")
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="notify-lease", daemon=True)
+
+    def open(self) -> None:
+        """Take the lease, and keep it from here on.
+
+        Raises:
+            ServerError: the server did not answer, or refused.
+        """
+        self._renew()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Give the lease back."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        with suppress(ServerError), self._client.translating("giving back a lease"):
+            self._client.zrem(self._scripts.keys.leases, self._worker)
+        self._client.close()
+
+    def _renew(self) -> tuple[bool, str]:
+        """Returns whether there was no lease any more, and a worker that is dead, for us to see to."""
+        is_new, dead = self._scripts.run("renew", self._keys, self._args, action="renewing the lease of a worker")
+        return bool(is_new), dead.decode()
+
+    def _run(self) -> None:
+        wait_s = self._renew_s
+        while not self._closing.wait(wait_s):
+            wait_s = self._renew_s
+            try:
+                is_new, dead = self._renew()
+                self._outage.over()
+                if is_new:
+                    log.warning("worker %s had lost its lease: it was silent for too long, and taken for dead", self._worker)
+                    with self._client.translating("registering a worker again"):
+                        self._revive(self._client)
+                if dead:
+                    self._settle(dead)
+                    wait_s = 0.0  # there may be more of them
+            except ServerError as exc:
+                wait_s = min(self._renew_s, self._outage.failed(exc))
+
+    def _settle(self, dead: str) -> None:
+        try:
+            self._abandoned.settle(dead)
+        except ServerError:
+            raise
+        except Exception:  # whatever a dead worker left must not cost a living one its lease
+            log.exception("what worker %s left cannot be settled; somebody tries again when a lease is over", dead)

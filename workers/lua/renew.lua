@@ -1,0 +1,23 @@
+-- include: now
+-- Renews the lease of a worker, and gives it one whose lease is over: a single command while nobody is dead.
+-- KEYS    1 ns:leases  2 ns:renewed
+-- ARGV    1 worker  2 lease_ms  3 ms without any renewal after which the server was away
+-- returns {1 if the worker had no lease or else 0, the name of one that is dead or ""}
+local DAY = 86400000
+local now, lease = now_ms(), tonumber(ARGV[2])
+local is_new = redis.call('ZADD', KEYS[1], text(now + lease), ARGV[1])
+local last = tonumber(redis.call('GET', KEYS[2]) or '0')
+redis.call('PEXPIRE', KEYS[1], DAY)
+redis.call('SET', KEYS[2], text(now), 'PX', DAY)
+
+-- While the server was away nobody could renew a lease: all get a whole one from here on.
+if now - last > tonumber(ARGV[3]) then
+  for _, worker in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    redis.call('ZADD', KEYS[1], 'GT', text(now + lease), worker)
+  end
+end
+
+local over = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now), 'LIMIT', 0, 1)[1]
+if not over then return {is_new, ''} end
+redis.call('ZADD', KEYS[1], text(now + lease), over) -- nobody else takes it out, unless we die over it
+return {is_new, over}
