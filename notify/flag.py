@@ -1,8 +1,14 @@
 """A flag that a signal handler may set while the same thread waits for it."""
 
+import math
 import queue
+import time
+from typing import Final
 
 __all__ = ["Flag"]
+
+SLICE_S: Final = 0.1
+"""How long a signal may go unheard at the most."""
 
 
 class Flag:
@@ -27,10 +33,16 @@ class Flag:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until it is set, at most ``timeout_s`` seconds. Returns whether it is."""
-        if not self._is_set:
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while not self._is_set:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return False
             try:
-                self._wakes.get(timeout=timeout_s)
+                # Not for longer: a signal that another thread received, or that came just before, wakes nobody here, and its
+                # handler runs only when this thread does.
+                self._wakes.get(timeout=min(SLICE_S, left_s))
             except queue.Empty:
-                return self._is_set
+                continue
             self._wakes.put(None)  # for the next one who waits
         return True
