@@ -1,6 +1,6 @@
 """Typed messages: a class for the contents of a topic, and the registry in which a bus knows its classes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
@@ -9,7 +9,7 @@ from notify.errors import ContentsError, DuplicateMessageError, UnknownMessageEr
 from notify.strict_json import Json
 from notify.topic import check_topic
 
-__all__ = ["Message", "Messages", "message_topic"]
+__all__ = ["Message", "Messages", "classes_by_topic", "message_topic"]
 
 M = TypeVar("M", bound="Message")
 
@@ -89,6 +89,18 @@ def message_topic(cls: object) -> str:
     if not (isinstance(cls, type) and issubclass(cls, Message)) or not hasattr(cls, "topic"):
         raise ContentsError(f"{cls!r} is no message class with a topic: derive it as class Reading(notify.Message, topic='temperature')")
     return cls.topic
+
+
+def classes_by_topic(classes: Sequence[type[Message]]) -> dict[str, type[Message]]:
+    """Return message classes by their topics, else raise `ContentsError`: one that is none, or two of one topic."""
+    by_topic: dict[str, type[Message]] = {}
+    for cls in classes:
+        other = by_topic.setdefault(message_topic(cls), cls)
+        if other is not cls:
+            raise ContentsError(
+                f"{other.__name__} and {cls.__name__} are both messages of {cls.topic!r}: subscribe to one of them, or to the topic"
+            )
+    return by_topic
 
 
 class Messages:

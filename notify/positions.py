@@ -8,8 +8,9 @@ from typing import Final
 from notify.errors import ContentsError, InvalidPositionError
 from notify.event import Event, Gap, decode
 from notify.scripts import Page, Scripts
+from notify.topic import is_pattern
 
-__all__ = ["START", "Positions", "check_id", "position_after"]
+__all__ = ["START", "Positions", "check_id", "check_since", "position_after"]
 
 PAGE: Final = 500
 """Entries read from a log at once."""
@@ -145,3 +146,14 @@ def position_after(item: Event | Gap, known: str) -> str:
     (bare, _, epoch), (known_bare, _, known_epoch) = item.id.partition("@"), known.partition("@")
     retained_earlier = epoch == known_epoch and _order(bare) < _order(known_bare)
     return known if retained_earlier else item.id
+
+
+def check_since(since: Mapping[str, str] | str | None, topics: Sequence[str]) -> Mapping[str, str] | str | None:
+    """Return what a subscription to ``topics`` begins after, if it can, else raise `InvalidPositionError`."""
+    if since is None or since == START:
+        return since
+    if isinstance(since, Mapping):
+        return {topic: check_id(event_id) for topic, event_id in since.items()}
+    if len(topics) > 1 or is_pattern(topics[0]):
+        raise InvalidPositionError("one id is a position in one topic: for several give a mapping, topic -> id, as `positions` gives it")
+    return {topics[0]: check_id(since)}

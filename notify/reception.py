@@ -42,10 +42,14 @@ class Reception:
         client: whose connections to use.
         channels, patterns: what to subscribe to.
         name: how messages in the log call us.
+        probe_after_s: silence after which the server is asked whether it is still there; by default a second.
     """
 
-    def __init__(self, client: Client, channels: Collection[str], patterns: Collection[str], *, name: str) -> None:
+    def __init__(
+        self, client: Client, channels: Collection[str], patterns: Collection[str], *, name: str, probe_after_s: float | None = None
+    ) -> None:
         self._client = client
+        self._probe_after_s = PROBE_AFTER_S if probe_after_s is None else probe_after_s
         self._channels = channels
         self._patterns = patterns
         self._name = name
@@ -165,7 +169,7 @@ class Reception:
 
     def _due_in_s(self) -> float:
         """Seconds until the silence has lasted so long that something is to be done about it."""
-        due = self._heard_at + PROBE_AFTER_S if self._asked_at is None else self._asked_at + PROBE_TIMEOUT_S
+        due = self._heard_at + self._probe_after_s if self._asked_at is None else self._asked_at + PROBE_TIMEOUT_S
         return max(0.0, due - time.monotonic())
 
     def _keep_alive(self) -> None:

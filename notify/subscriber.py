@@ -17,12 +17,12 @@ import redis
 
 from notify import reception
 from notify.connection import Client
-from notify.errors import ClosedError, ContentsError, InvalidPositionError, ServerError
+from notify.errors import ClosedError, ContentsError, ServerError
 from notify.event import Event, Gap
 from notify.interest import name_with_interest
 from notify.keys import Keys
-from notify.message import Message, message_topic
-from notify.positions import START, Positions, check_id, position_after
+from notify.message import Message, classes_by_topic, message_topic
+from notify.positions import START, Positions, check_since, position_after
 from notify.reception import Reception, Tidings
 from notify.scripts import Scripts
 from notify.topic import Glob, check_topics, is_pattern
@@ -50,6 +50,8 @@ class Subscriber:
         since: where to begin: the id of an event (with one topic), `START` for all that the logs hold, or an id per
             topic as `positions` gives them. Without it: with what comes.
         name: what ``CLIENT LIST`` shows, with the topics, and a `Demand` tells.
+        probe_after_s: silence after which the server is asked whether it is still there: by default a second, so that one that
+            hangs is noticed within three. Who looks after it elsewhere can ask more seldom.
 
     Raises:
         EmptySubscriptionError: no topic was given.
@@ -66,10 +68,11 @@ class Subscriber:
         *,
         since: Mapping[str, str] | str | None = None,
         name: str = "subscriber",
+        probe_after_s: float | None = None,
     ) -> None:
-        self._classes = _classes_by_topic([topic for topic in topics if isinstance(topic, type)])
+        self._classes = classes_by_topic([topic for topic in topics if isinstance(topic, type)])
         names = check_topics([message_topic(topic) if isinstance(topic, type) else topic for topic in topics])
-        since = _check_since(since, names)
+        since = check_since(since, names)
         self._exact = {topic for topic in names if not is_pattern(topic)}
         self._patterns = {topic: Glob(topic) for topic in names if is_pattern(topic)}
         self._keys = Keys(client.settings.namespace)
@@ -91,7 +94,9 @@ class Subscriber:
         self.skipped = 0
         """How many messages could not be read and were passed over."""
         channels = [self._keys.channel(topic) for topic in self._exact]
-        self._reception = Reception(self._client, channels, [self._keys.channel(p) for p in self._patterns], name=repr(self))
+        self._reception = Reception(
+            self._client, channels, [self._keys.channel(p) for p in self._patterns], name=repr(self), probe_after_s=probe_after_s
+        )
         try:
             with self._client.translating("subscribing"):
                 self._start(since)
@@ -272,24 +277,3 @@ class Subscriber:
         if topic not in self._told:
             self._told.add(topic)
             log.error("%r passes over what it cannot read: %s", self, problem)
-
-
-def _classes_by_topic(classes: Sequence[type[Message]]) -> dict[str, type[Message]]:
-    by_topic: dict[str, type[Message]] = {}
-    for cls in classes:
-        other = by_topic.setdefault(message_topic(cls), cls)
-        if other is not cls:
-            raise ContentsError(
-                f"{other.__name__} and {cls.__name__} are both messages of {cls.topic!r}: subscribe to one of them, or to the topic"
-            )
-    return by_topic
-
-
-def _check_since(since: Mapping[str, str] | str | None, topics: Sequence[str]) -> Mapping[str, str] | str | None:
-    if since is None or since == START:
-        return since
-    if isinstance(since, Mapping):
-        return {topic: check_id(event_id) for topic, event_id in since.items()}
-    if len(topics) > 1 or is_pattern(topics[0]):
-        raise InvalidPositionError("one id is a position in one topic: for several give a mapping, topic -> id, as `positions` gives it")
-    return {topics[0]: check_id(since)}

@@ -26,6 +26,8 @@ CHECK_S: Final = 1.0
 """How long a running job goes unjudged at the most."""
 RECONCILE_S: Final = 30.0
 """How long waiting losers stay unnoticed at the most, should every event about them be lost."""
+PROBE_S: Final = 5.0
+"""How often an idle worker asks for its subscription: its lease is renewed every second, and a running job judged."""
 LOCK_MS: Final = 5_000
 CHUNK: Final = 100
 
@@ -55,7 +57,7 @@ class Guard:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        self._subscriber = Subscriber(self._client, [SERVICES_TOPIC], name="guard")
+        self._subscriber = Subscriber(self._client, [SERVICES_TOPIC], name="guard", probe_after_s=PROBE_S)
         self._thread.start()
 
     def close(self) -> None:

@@ -258,6 +258,11 @@ def test_an_idle_worker_sends_next_to_nothing_and_begins_at_once(bus: notify.Bus
     assert 2 <= len(leased) <= 4
     # The guard's probe of its subscription and the sweep of the directory; waiting for a job takes no command at all.
     assert [command for command in commands if command not in ("PING", *leased) and bus.keys.due not in command] == []
+    swept = [command for command in commands if bus.keys.due in command]
+    assert len(commands) - len(leased) - len(swept) <= 2, (
+        "P8: a look at its log, and a question whether the server is there, in five seconds each"
+    )
+    assert len(swept) <= 4
     queued = queue.enqueue(where)
     result(queued)
     fetched = Job.fetch(queued.id, connection=bus.redis)
