@@ -147,11 +147,11 @@ def beat(service: notify.Service) -> None:
 LET_PASS = """
 local function turn_back(key, fields)
   for _, field in ipairs(fields) do
-    if redis.call('HEXISTS', key, field) == 1 then redis.call('HINCRBY', key, field, -ARGV[1]) end
+    if redis.call('HEXISTS', key, field) == 1 then redis.call('HINCRBY', key, field, 0 - ARGV[1]) end
   end
 end
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  redis.call('ZINCRBY', KEYS[1], -ARGV[1], member)
+  redis.call('ZINCRBY', KEYS[1], 0 - ARGV[1], member)
   turn_back(KEYS[3] .. string.match(member, '^(.*)#'), {'beat_ms', 'told_ms'})
 end
 turn_back(KEYS[2], {'grace_ms', 'held_ms', 'duty_ms', 'slot_ms', 'at_ms'})
