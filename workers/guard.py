@@ -8,7 +8,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from notify.connection import Client
@@ -30,6 +30,8 @@ PROBE_S: Final = 5.0
 """How often an idle worker asks for its subscription: its lease is renewed every second, and a running job judged."""
 LOCK_MS: Final = 5_000
 CHUNK: Final = 100
+LOOKED_AT: Final = 1_000
+"""Losses that are looked at in one round trip: while it looks, the guard hears nothing."""
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +152,20 @@ class Guard:
                 log.warning("%d waiting jobs are cancelled: %s is gone", count, told["service"])
 
     def _reconcile(self) -> None:
+        for services in self._losses():
+            for service in services:
+                self.cancel_losers(service)
+
+    def _losses(self) -> Iterator[list[str]]:
+        """The lost services for which jobs wait, some at a time. Of those lost within a month nearly all have none."""
+        keys = self._scripts.keys
         with self._client.translating("looking for losses"):
-            services: Any = self._client.hkeys(self._scripts.keys.losses)
-        for service in services:
-            self.cancel_losers(service.decode())
+            names: Any = self._client.hkeys(keys.losses)
+            services = [name.decode() for name in names]
+            for start in range(0, len(services), LOOKED_AT):
+                some = services[start : start + LOOKED_AT]
+                with self._client.pipeline(transaction=False) as pipe:
+                    for service in some:
+                        pipe.exists(keys.needs(service))
+                    wait = pipe.execute()
+                yield [service for service, waits in zip(some, wait, strict=True) if waits]

@@ -9,10 +9,10 @@ import redis
 
 import notify
 from notify.testing import PrivateServer, wait_until
-from tests.faults import cut, server_ms
+from tests.faults import commands_during, cut, server_ms
 from tests.workers.conftest import claim_next
 from tests.workers.sample_jobs import add, add_with_svc
-from workers import Job, Queue
+from workers import Job, Outcome, Queue
 from workers.claims import Run
 from workers.guard import LOCK_MS, Guard
 from workers.scripts import JobScripts
@@ -244,3 +244,14 @@ def test_a_guard_that_cannot_connect_says_so_and_leaves_nothing() -> None:
     with pytest.raises(notify.ServerUnreachableError):
         guard.open()
     guard.close()
+
+
+def test_of_thousands_of_losses_only_those_for_which_jobs_wait_are_looked_into(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+    """The guard hears nothing meanwhile, and a running job would go on."""
+    with bus.service("svc"):
+        waiting = queue.enqueue(add_with_svc)
+    bus.redis.hset(bus.keys.losses, mapping={f"gone-{number}": server_ms(bus.redis) for number in range(2_500)})
+    commands = commands_during(bus.redis, guard._reconcile)
+    assert waiting.outcome == Outcome("cancelled", "svc is gone", "svc", waiting.outcome.at_ms)
+    assert [command for command in commands if "losing" in command and ":svc" not in command] == []
+    bus.redis.delete(bus.keys.losses)
