@@ -14,6 +14,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from notify.errors import ClosedError, NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
+from notify.interest import PREFIX
 from notify.line import Line
 from notify.settings import Settings, redact
 
@@ -190,7 +191,7 @@ def _host_and_port(item: str) -> tuple[str, int]:
 
 
 def _client_name(name: str) -> str:
-    return "".join(c if "!" <= c <= "~" else "_" for c in f"notify:{name}")  # the server takes no others
+    return "".join(c if "!" <= c <= "~" else "_" for c in PREFIX + name)  # the server takes no others
 
 
 def _brief(exc: BaseException) -> str:

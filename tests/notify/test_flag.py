@@ -1,5 +1,6 @@
 """What a signal handler sets while the same thread waits for it, in a process of its own: a deadlock must end with it."""
 
+import signal
 import threading
 
 import pytest
@@ -40,3 +41,16 @@ def test_who_waits_for_a_time_is_told_whether_it_was_set():
     flag = Flag()
     assert not flag.wait(0)
     assert not flag.wait(0.01)
+
+
+def test_a_signal_that_another_thread_received_is_heard_as_well():
+    """The kernel may give it to any; Python's handler runs in the main thread, which nothing wakes."""
+    flag = Flag()
+    before = signal.signal(signal.SIGUSR1, lambda *_: flag.set())
+    hit = threading.Timer(0.05, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGUSR1))
+    try:
+        hit.start()
+        assert flag.wait()
+    finally:
+        hit.join()
+        signal.signal(signal.SIGUSR1, before)

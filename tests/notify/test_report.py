@@ -94,3 +94,9 @@ def test_an_error_can_be_reported(bus, hear):
 def test_a_subject_is_text_that_is_no_pattern(bus, subject):
     with bus.service("clock") as clock, pytest.raises(notify.InvalidTopicError):
         clock.report(1, subject=subject)
+
+
+def test_an_event_of_a_service_on_a_topic_that_is_not_its_own_is_no_report():
+    assert notify.Report.of(notify.Event(topic="other.state", contents=1, source="clock#1")) is None
+    assert notify.Report.of(notify.Event(topic="clock.state", contents=1, source="clock#1")).subject == "state"
+    assert notify.Report.of(notify.Event(topic="clock.state", contents=1, source="clock")) is None
