@@ -17,6 +17,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
+    """Receive for a `QueuedListener` in the process that started this one, until it goes."""
     options = msgspec.json.decode(sys.stdin.buffer.readline(), type=ReceiverOptions)
     set_title(f"listener of {', '.join(options.topics)}")
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -56,6 +56,7 @@ class EndingWorker(rq.Worker):
         super().handle_job_retry(job, queue, retry, started_job_registry, execution)
 
     def handle_job_failure(self, job: Any, queue: Any, started_job_registry: Any = None, exc_string: str = "") -> None:
+        """Record a failure, unless the run was stopped, or another one has the job by now."""
         if self.is_horse:
             self._seal_or_leave(job)
             super().handle_job_failure(job, queue, started_job_registry, exc_string)

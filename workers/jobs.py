@@ -221,6 +221,7 @@ class Job(rq.job.Job):
         return fields
 
     def restore(self, raw_data: Any) -> Any:
+        """Take up what Redis holds of the job; one that a stranger spoilt is told from one that is not there."""
         needs, on_loss = raw_data.get(b"needs"), raw_data.get(b"on_loss")
         try:
             super().restore(raw_data)

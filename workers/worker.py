@@ -88,6 +88,7 @@ class Worker(RunningWorker):
         self._lease: Lease | None = None
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        """Register with RQ, and start what watches: the guard, the sweep of the directory, the lease."""
         if not self.queues:
             raise JobDefinitionError("a worker needs at least one queue: name it")
         self._bell = Bell(self._client, name=self.name)
@@ -112,6 +113,7 @@ class Worker(RunningWorker):
         super().unsubscribe()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
 
     def teardown(self) -> None:
+        """Record the end that is still to be recorded, end the horse and what watches, and leave RQ."""
         self._leaving.set()
         try:
             self._record_end()
