@@ -3,8 +3,9 @@
 Mark functions with `job`, enqueue them on a `Queue`, run them by a `Worker`.
 """
 
+from workers.cancelling import Progress
 from workers.current import current_bus, current_job
-from workers.definition import Policy, job
+from workers.definition import job
 from workers.errors import (
     DuplicateJobError,
     DuplicateKeyError,
@@ -22,14 +23,16 @@ from workers.errors import (
     WorkersError,
 )
 from workers.explain import explain
-from workers.jobs import Job, Outcome
+from workers.jobs import Job
 from workers.ladder import JobStopped, StopLadder
+from workers.outcome import Outcome, Why
 from workers.overview import JobStatus, QueueInfo, find_jobs, queues
 from workers.pool import Pool, WorkerOptions
 from workers.preview import Stake, preview_loss
 from workers.queue import Queue
 from workers.requeue import requeue
 from workers.rider import RetireAfter
+from workers.terms import Needs, Policy
 from workers.worker import Worker
 
 __all__ = [
@@ -45,9 +48,11 @@ __all__ = [
     "JobStatus",
     "JobStopped",
     "ModuleLoadError",
+    "Needs",
     "Outcome",
     "Policy",
     "Pool",
+    "Progress",
     "Queue",
     "QueueInfo",
     "QueueNotFoundError",
@@ -57,6 +62,7 @@ __all__ = [
     "StorageError",
     "StorageKilledError",
     "UnknownKeyError",
+    "Why",
     "Worker",
     "WorkerOptions",
     "WorkersError",

@@ -1,31 +1,30 @@
 """A queue: RQ's, which takes only marked functions and lets no job in whose service is gone."""
 
 import inspect
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 import redis
 import rq
-import rq.scripts
 from rq.defaults import DEFAULT_FAILURE_TTL
-from rq.job import JobStatus
 from rq.queue import EnqueueArgs
 
 from notify.connection import Client
 from notify.errors import ContentsError, NotifyError
+from notify.request import Target
 from notify.strict_json import encode_json
-from workers import rq_keys
-from workers.definition import Definition, Policy, check_needs, check_policy, definition_of
-from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError
+from workers.cancelling import Progress, cancel_waiting
+from workers.definition import Definition, definition_of
+from workers.entrance import Condition, Entrance, Entry, Taken
+from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobRefusedError
 from workers.jobs import Job
-from workers.scripts import KEEP_CANCELLED_MS, JobScripts
+from workers.preview import Stake, preview_loss
 from workers.serializer import JsonSerializer
+from workers.terms import Needs, Policy
 
 __all__ = ["Queue"]
 
-CHUNK: Final = 100
-"""Jobs cancelled by one script: it holds the server for a few milliseconds at the most."""
-INDEX_MS: Final = 30 * 86_400_000
+QUEUED: Final = Taken("queued", "", b"")
 
 
 class Queue(rq.Queue):
@@ -44,20 +43,31 @@ class Queue(rq.Queue):
             raise JobDefinitionError(f"the queue {name!r} needs a connection: Queue({name!r}, connection=bus.redis)")
         super().__init__(name, connection, **{**rq_options, "serializer": JsonSerializer})
         self._client = Client.of(connection)
-        self._scripts = JobScripts(self._client)
+        self._entrance = Entrance(self._client)
 
-    def enqueue(self, f: Any, *args: Any, needs: str | Collection[str] | None = None, on_loss: Policy | None = None, **kwargs: Any) -> Job:
+    def enqueue(
+        self,
+        f: Any,
+        *args: Any,
+        needs: Needs | None = None,
+        on_loss: Policy | None = None,
+        max_hold_s: float | None = None,
+        grace_s: float | None = None,
+        **kwargs: Any,
+    ) -> Job:
         """Enqueue a call of a marked function.
 
         Args:
             f: the function; or its dotted path, which says nothing about its needs.
             args: its arguments; JSON values.
-            needs: the services this call needs; by default those of its definition.
-            on_loss: what a loss of one does; by default as defined.
+            needs: what this call needs; by default as defined, see `job`.
+            on_loss: what a loss of that does; by default as defined.
+            max_hold_s: for how many seconds it may be held; by default as defined.
+            grace_s: in how many seconds what was lost may come back; by default as defined.
             kwargs: its keyword arguments, and RQ's options (``job_id``, ``job_timeout``, ``retry``, ``depends_on``, ...).
 
         Returns:
-            The job. If a service it needs is not registered it is cancelled already; `Job.outcome` says so.
+            The job. If what it needs is not there it is cancelled already, as `Job.outcome` says, or held, as `Job.held` says.
 
         Raises:
             JobDefinitionError: the function is not marked, or a need, the policy or an option cannot be. Nothing is enqueued.
@@ -71,18 +81,34 @@ class Queue(rq.Queue):
             options = call._asdict()
             pipeline, at_front, unique = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
             job = self.create_job(**options)
-            if needs is not None:
-                job.needs = dict.fromkeys(check_needs(needs), 0)
-            if on_loss is not None:
-                job.on_loss = check_policy(on_loss)
+            if not (needs is None and on_loss is None and max_hold_s is None and grace_s is None):
+                job.accept(job.terms.but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s))
             with self._client.translating(f"enqueueing on {self.name!r}"):
                 return _ours(self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique))
-        except rq.exceptions.DuplicateJobError as exc:
-            raise DuplicateJobError(f"there is a job {job.id!r} already, and it was to be unique") from exc
         except (ValueError, TypeError, AttributeError, AssertionError, rq.exceptions.TimeoutFormatError) as exc:
             if isinstance(exc, NotifyError):
                 raise
             raise JobDefinitionError(f"{getattr(f, '__qualname__', f)} cannot be enqueued on {self.name!r}: {exc}") from exc
+
+    def enqueue_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
+        """Put a job that was made before on the queue; arguments as for ``rq.Queue``, errors as for `enqueue`."""
+        if pipeline is not None or not self._is_async or not isinstance(job, Job) or job._dependency_ids:
+            return super().enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
+        if unique and not job._id:
+            raise JobDefinitionError("what is to be unique needs an id: job_id=")
+        return self._enqueue_async_job(job, at_front=at_front, unique=unique)
+
+    def put_back(self, job: Job) -> Job:
+        """Put a job that failed, was stopped or was cancelled on the queue again; what was lost before does not count against it.
+
+        Raises:
+            JobRefusedError: it has not ended, or it finished, or somebody else was faster.
+            ServerError: the server did not answer, or refused.
+        """
+        job.started_at = job.ended_at = None
+        if self._put(job, condition="ended").status == "refused":
+            raise JobRefusedError(f"job {job.id} is {job.get_status()}: there is nothing to try again")
+        return job
 
     def create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
         """Make a job of a marked function; arguments and errors as for `enqueue`."""
@@ -94,27 +120,42 @@ class Queue(rq.Queue):
         if job.failure_ttl is None:
             job.failure_ttl = DEFAULT_FAILURE_TTL  # or RQ would keep the results of failed jobs for ever
         if definition is not None:
-            job.needs, job.on_loss = dict.fromkeys(definition.needs, 0), definition.on_loss
+            job.accept(definition.terms)
             job.bind({str(job.func_name): func})
         _check_arguments(job)
         if definition is not None:
             _check_call(func, job)
         return job
 
-    def cancel(self, *, needs: str, reason: str = "") -> int:
-        """Cancel every waiting job of this queue that needs a service, registered or not.
+    def cancel(
+        self,
+        *,
+        needs: Target | None = None,
+        where: Callable[[Job], bool] | None = None,
+        reason: str = "",
+        progress: Callable[[Progress], None] | None = None,
+    ) -> int:
+        """Cancel the waiting jobs of this queue that need something, or of which something else is true, or both.
 
         Args:
-            needs: the service.
+            needs: the service, registered or not, or ``notify.provides("capability")``.
+            where: told each job that waits; whether it is to be cancelled.
             reason: kept with their outcomes.
+            progress: told after every some hundred jobs how far it is.
 
         Returns:
             How many were cancelled.
+
+        Raises:
+            JobDefinitionError: neither ``needs`` nor ``where`` was given.
+            QueueNotFoundError: no job was ever put on this queue.
+            ServerError: the server did not answer, or refused; what was cancelled until then stays so.
         """
-        cancelled = 0
-        for ids in self._waiting(needs):
-            cancelled += self._scripts.cancel(self.name, ids, needs=[needs], reason=reason or f"jobs that need {needs} were cancelled")[0]
-        return cancelled
+        return cancel_waiting(self.connection, self.name, needs=needs, where=where, reason=reason, progress=progress)
+
+    def preview_loss(self, service: str) -> list[Stake]:
+        """Count the jobs of this queue that need a service, policy by policy; as `workers.preview_loss`."""
+        return [stake for stake in preview_loss(self.connection, service) if stake.queue == self.name]
 
     def schedule_job(self, job: Any, datetime: Any, pipeline: Any = None, unique: bool = False) -> Any:
         """Have a job enqueued later. It runs unless it loses a service from now on."""
@@ -129,47 +170,23 @@ class Queue(rq.Queue):
             raise JobDefinitionError(f"{getattr(func, '__qualname__', func)!r} is no job: mark it with @job({self.name!r})")
         return definition
 
-    def _waiting(self, need: str) -> Iterator[list[str]]:
-        """Ids of this queue's jobs in the index of a service, chunk by chunk."""
-        with self._client.translating(f"looking for jobs that need {need!r}"):
-            ids: Any = self._client.zrange(self._scripts.keys.needs(need), 0, -1)
-            for start in range(0, len(ids), CHUNK):
-                chunk = [job_id.decode() for job_id in ids[start : start + CHUNK]]
-                with self._client.pipeline(transaction=False) as pipe:
-                    for job_id in chunk:
-                        pipe.hget(rq_keys.job(job_id), "origin")
-                    origins = pipe.execute()
-                yield [job_id for job_id, origin in zip(chunk, origins, strict=True) if origin == self.name.encode()]
-
     def _enqueue_async_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
-        if not isinstance(job, Job) or not job.needs:
+        if not isinstance(job, Job):
             return super()._enqueue_async_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
-        missing = job.admit()
-        if missing is not None:
-            return self._refuse(job, missing, unique=unique)
-        pipe = self.connection.pipeline() if pipeline is None else pipeline
-        super()._enqueue_async_job(job, pipeline=None if unique else pipe, at_front=at_front, unique=unique)
-        for need in job.needs:
-            key = self._scripts.keys.needs(need)
-            pipe.zadd(key, {job.id: round(job.enqueued_at.timestamp() * 1000) if job.enqueued_at else 0})
-            pipe.pexpire(key, INDEX_MS)
-        if pipeline is None:
-            pipe.execute()
+        taken = self._put(job, at_front=at_front, condition="unique" if unique else "", pipeline=pipeline)
+        if taken.status == "refused":
+            raise DuplicateJobError(f"there is a job {job.id!r} already, and it was to be unique")
         return job
 
-    def _refuse(self, job: Job, missing: str, *, unique: bool) -> Job:
-        """Keep a job whose service is gone as cancelled; it never enters the queue."""
+    def _put(self, job: Job, *, at_front: bool = False, condition: Condition = "", pipeline: Any = None) -> Taken:
         self._prepare_for_queue(job)
-        if unique:
-            rq.scripts.save_unique_job(self.connection, self.key, job, enqueue=False)  # type: ignore[no-untyped-call]  # RQ leaves it so
-        else:
-            with self.connection.pipeline() as pipe:
-                job.save(pipeline=pipe)
-                pipe.pexpire(job.key, KEEP_CANCELLED_MS)
-                pipe.execute()
-        self._scripts.cancel(self.name, [job.id], reason=f"{missing} was not there when it was enqueued", need=missing)
-        job._status = JobStatus.CANCELED
-        return job
+        entry = Entry(job.id, job.to_dict(), at_front, job.ttl, condition)
+        if pipeline is not None:
+            self._entrance.put_later(pipeline, self.name, [entry])
+            return QUEUED
+        (taken,) = self._entrance.put(self.name, [entry])
+        job.take_up(taken.status, taken.needs)
+        return taken
 
 
 def _check_call(func: Callable[..., Any], job: Job) -> None:

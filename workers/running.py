@@ -78,8 +78,6 @@ class RunningWorker(PerformingWorker):
             if claim.answer == "suspended":
                 wait = super().check_for_suspension
                 self._insist(lambda _: wait(burst=timeout is None))  # noqa: B023  # called at once
-            elif claim.answer.startswith("lost:"):
-                self._cancel_loser(claim)
             elif not claim.answer:
                 idle_s = time.monotonic() - idle_since
                 if timeout is None or (max_idle_time is not None and idle_s >= max_idle_time):
@@ -183,10 +181,6 @@ class RunningWorker(PerformingWorker):
         else:
             self._insist(lambda _: self._end_refused(job, queue))
         self._let_go()
-
-    def _cancel_loser(self, claim: Claim) -> None:
-        needs, queue = claim.answer.removeprefix("lost:"), self._ordered_queues[claim.queue].name
-        self._insist(lambda _: self._scripts.cancel(queue, [claim.job_id], needs=[needs], lost=True, reason=f"{needs} is gone"))
 
     def _wait_for_job(self, timeout_s: float) -> None:
         self.procline("Listening on " + ",".join(self.queue_names()))  # type: ignore[no-untyped-call]  # RQ leaves it untyped

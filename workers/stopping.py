@@ -13,6 +13,7 @@ from workers.calls import function_of
 from workers.claims import Claim, Run
 from workers.definition import JobFunctions, definition_of
 from workers.ending import STOPPED, EndingWorker
+from workers.guard import goes_on
 from workers.horse import Horse
 from workers.ladder import StopLadder, StopSign
 
@@ -84,7 +85,7 @@ class StoppingWorker(EndingWorker):
 
     def _obey_verdict(self, run: Run) -> None:
         verdict = self._scripts.verdict(run.job_id, fence=run.fence)
-        if verdict != "go on":
+        if not goes_on(verdict):
             self._stop_run(run, verdict)
 
     def _stop_run(self, run: Run, verdict: str) -> None:
