@@ -6,12 +6,11 @@
 -- include: tell
 -- include: waiting
 -- Cancels jobs that have not started, on request.
--- KEYS    1-6 as in names.lua
--- ARGV    1-31 as in names.lua, then  1 reason  2 "1" to take them out of the list of their queue too: a search through all of it for
+-- ARGV    1-2 as in names.lua, then  1 reason  2 "1" to take them out of the list of their queue too: a search through all of it for
 --         each, so it is for few; else the list is to be tidied afterwards  3 only those on this queue, or ""  4... ids
 -- returns how many were cancelled
 local now, cancelled = now_ms(), 0
-for i = 35, #ARGV do
+for i = 6, #ARGV do
   local id = ARGV[i]
   local fields = read(id)
   if waits(fields) and (arg(3) == '' or fields.origin == arg(3)) then

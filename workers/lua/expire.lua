@@ -6,8 +6,7 @@
 -- include: tell
 -- include: waiting
 -- Cancels jobs that have been held for as long as they may be.
--- KEYS    1-6 as in names.lua
--- ARGV    1-31 as in names.lua, then  1 how many at the most
+-- ARGV    1-2 as in names.lua, then  1 how many at the most
 -- returns {how many holds were over, {[queue, need] as JSON, ...} for which jobs are held}
 local now = now_ms()
 local ids = redis.call('ZRANGEBYSCORE', k.holds, '-inf', text(now), 'LIMIT', 0, arg(1))

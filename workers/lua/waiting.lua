@@ -51,7 +51,7 @@ end
 local swept = {}
 local function cancel_one(id, fields, outcome, now)
   local origin, job = fields.origin or '', k.job .. id
-  redis.call('HSET', job, 'status', 'canceled', 'outcome', outcome, 'ended_at', k.now_at)
+  redis.call('HSET', job, 'status', 'canceled', 'outcome', outcome, 'ended_at', NOW_AT)
   if fields.held then
     unhold(id, fields)
   elseif fields.status ~= 'queued' then
