@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import redis
 import rq
 from rq.defaults import DEFAULT_FAILURE_TTL
+from rq.job import JobStatus
 from rq.queue import EnqueueArgs, EnqueueData
 
 from notify.connection import Client
@@ -156,7 +157,9 @@ class Queue(rq.Queue):
         """
         job.started_at = job.ended_at = None
         if self._put(job, condition="ended").status == "refused":
-            raise JobRefusedError(f"job {job.id} is {job.get_status()}: there is nothing to try again")
+            if job.get_status() == JobStatus.FINISHED:
+                raise JobRefusedError(f"job {job.id} finished: enqueue another one")
+            raise JobRefusedError(f"job {job.id} has not ended: there is nothing to try again")
         return job
 
     def create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
