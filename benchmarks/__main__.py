@@ -10,6 +10,7 @@ from benchmarks.jobs import no_op_jobs, stop_latency
 from benchmarks.memory import memory_of_a_slow_subscriber
 from benchmarks.requests import call_round_trip
 from benchmarks.server import loopback_server
+from benchmarks.throughput import increments_per_process, no_ops_per_process
 
 BENCHMARKS = (
     publish_one_by_one,
@@ -22,6 +23,8 @@ BENCHMARKS = (
     look_up_among_many,
     idle_services,
     no_op_jobs,
+    no_ops_per_process,
+    increments_per_process,
     stop_latency,
 )
 
