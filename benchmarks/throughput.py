@@ -85,6 +85,6 @@ def _preload(side: str, job: str, count: int, environ: Mapping[str, str]) -> Non
 
 
 def _await_done(bus: notify.Bus) -> float:
-    told = bus.redis.blpop([DONE], timeout=START_S)
+    told = bus.redis.exchange("BLPOP", DONE, START_S, timeout_s=START_S + 5.0)
     assert told is not None, "the jobs were not done in time"
     return float(told[1])
