@@ -106,5 +106,5 @@ if answer ~= 'started' then
   redis.call('HDEL', worker_key, 'current_job')
   redis.call('EXPIRE', worker_key, arg(5))
 end
-told()
+settle(now)
 return {ended, answer, number or 0, id or '', flat or {}}

@@ -63,10 +63,10 @@ end
 
 -- What was answered when this was asked the first time.
 local function known_as(id, enqueued_at)
-  local known = read(id)
-  if known.enqueued_at ~= enqueued_at then return nil end
+  local known, said = read(id), redis.call('HMGET', k.job .. id, 'enqueued_at', 'outcome')
+  if said[1] ~= enqueued_at then return nil end
   if known.held then return 'held:' .. known.held, known.needs end
-  local readable, outcome = pcall(cjson.decode, known.outcome or '')
+  local readable, outcome = pcall(cjson.decode, said[2] or '')
   return known.status == 'canceled' and readable and 'cancelled:' .. (outcome.need or '') or 'queued', known.needs
 end
 
@@ -132,5 +132,5 @@ while i <= #ARGV do
   i = last + 1
 end
 flush()
-told()
+settle(now)
 return answers

@@ -16,8 +16,8 @@ for _, id in ipairs(ids) do
   if fields.held then
     local rule = fields.on_loss == 'hold' and 'max_hold_s' or 'grace_s'
     local reason = fields.held .. ' did not come back in time (' .. rule .. ')'
-    cancel_one(id, fields, outcome_of('cancelled', reason, now, why_lost(fields.held, rule, now), fields.held), now)
+    cancel_one(id, fields, ending_of(reason, now, why_lost(fields.held, rule, now), fields.held), now)
   end
 end
-told()
+settle(now)
 return {#ids, redis.call('SMEMBERS', k.held_pairs)}

@@ -21,13 +21,13 @@ for _, id in ipairs(ids) do
   if waits(fields) and done ~= 'cancelled' then
     count.waits = count.waits + 1
   elseif not done then
-    redis.call('ZREM', k.needs .. need, id)
+    row_into(left, need, id)
   end
   if done then
     count[done] = count[done] + 1
   end
 end
-told()
+settle(now)
 local names = {}
 for queue in pairs(queues) do
   names[#names + 1] = queue

@@ -51,5 +51,5 @@ local left = redis.call('ZCARD', held)
 if left == 0 then
   redis.call('SREM', k.held_pairs, cjson.encode({queue, need}))
 end
-told()
+settle(now)
 return {#released, left, 1}
