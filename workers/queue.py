@@ -95,7 +95,7 @@ class Queue(rq.Queue):
         if pipeline is not None or not self._is_async or not isinstance(job, Job) or job._dependency_ids:
             return super().enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
         if unique and not job._id:
-            raise JobDefinitionError("what is to be unique needs an id: job_id=")
+            raise JobDefinitionError(f"{job.func_name} cannot be enqueued on {self.name!r}: what is to be unique needs an id, job_id=")
         return self._enqueue_async_job(job, at_front=at_front, unique=unique)
 
     def put_back(self, job: Job) -> Job:
@@ -107,7 +107,10 @@ class Queue(rq.Queue):
         """
         job.started_at = job.ended_at = None
         if self._put(job, condition="ended").status == "refused":
-            raise JobRefusedError(f"job {job.id} is {job.get_status()}: there is nothing to try again")
+            outcome = job.outcome
+            if outcome is not None and outcome.status == "finished":
+                raise JobRefusedError(f"job {job.id} finished: enqueue another one")
+            raise JobRefusedError(f"job {job.id} has not ended: there is nothing to try again")
         return job
 
     def create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:

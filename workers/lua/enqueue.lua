@@ -48,11 +48,12 @@ end
 
 -- Its id was used before: what that one left would be taken for its own.
 local function begin_anew(id, was)
-  local held = redis.call('HGET', k.job .. id, 'held')
-  if held then
-    unhold(id, {origin = redis.call('HGET', k.job .. id, 'origin'), held = held})
+  local old = read(id)
+  leave_needs(id, old)
+  if old.held then
+    unhold(id, old)
   end
-  redis.call('HDEL', k.job .. id, 'fence', 'sealed', 'stopped', 'outcome')
+  redis.call('HDEL', k.job .. id, 'fence', 'sealed', 'stopped', 'outcome', 'needs', 'on_loss', 'max_hold_ms', 'grace_ms')
   local registry = REGISTRY[was] or (was == 'deferred' and k.deferred) or (was == 'scheduled' and k.scheduled)
   if registry then
     redis.call('ZREM', registry .. queue, id)
