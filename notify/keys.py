@@ -27,10 +27,10 @@ ns:requests:<member>     stream requests to <name>#<incarnation>: request, deadl
 ns:answers:<caller>      stream answers to one process: answer (JSON)                       a minute after the last deadline
 ns:needs:<need>          zset   ids of waiting jobs that need it, scored with their turns   30 days after the last one
 ns:losing:<need>         string lock of the worker that deals with the losers               5 s
-ns:held                  set    [queue, need], as JSON, for which jobs are held             while there is one
+ns:held                  set    [queue, need], as JSON, for which jobs are held             30 days after the last one
 ns:held:<queue>:<need>   zset   ids of held jobs, scored with their turns                   30 days after the last one
 ns:holds                 zset   ids of held jobs, scored with the ms when that is over      30 days after the last one
-ns:ramp:<queue>:<need>   hash   how they come back: batch (the next), last (job put back)   a minute after the last batch
+ns:ramp:<queue>:<need>   hash   how they come back: batch (the next), last (job), serial    a minute after the last batch
 ns:leases                zset   names of workers, scored with the ms their leases are over  a day after the last renewal
 ns:renewed               string when any worker's lease was renewed last, in ms             a day after the last renewal
 ======================== ====== =========================================================== ==================================
@@ -127,8 +127,8 @@ class Keys(msgspec.Struct, frozen=True):
     def group(self, group: str) -> str:
         return f"{self.namespace}:group:{group}"
 
-    def tombstone(self, name: str) -> str:
-        return f"{self.namespace}:tombstone:{name}"
+    def tombstone(self, need: str) -> str:
+        return f"{self.namespace}:tombstone:{need}"
 
     def state(self, service: str) -> str:
         return f"{self.namespace}:state:{service}"

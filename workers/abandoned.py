@@ -50,8 +50,9 @@ class Abandoned:
             self._remove(worker, queues.split(","))
 
     def _settle_job(self, worker: str, job_id: str) -> None:
-        stopped: Any = self._client.hget(rq_keys.job(job_id), "stopped")
-        if stopped is not None:
+        raw: Any = self._client.hmget(rq_keys.job(job_id), "stopped", "worker_name")
+        stopped, name = raw
+        if stopped is not None and name == worker.encode():  # else the process of another run may still be alive
             self._scripts.hold(job_id, fence=stopped.decode())  # if it was stopped for that
 
         def step(pipe: Any) -> _Failed | None:

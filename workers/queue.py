@@ -6,7 +6,6 @@ from typing import Any, Final, NamedTuple
 import redis
 import rq
 from rq.defaults import DEFAULT_FAILURE_TTL
-from rq.job import JobStatus
 from rq.queue import EnqueueArgs, EnqueueData
 
 from notify.connection import Client
@@ -111,7 +110,7 @@ class Queue(rq.Queue):
         if pipeline is not None or not self._is_async or not isinstance(job, Job) or job._dependency_ids:
             return super().enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
         if unique and not job._id:
-            raise JobDefinitionError("what is to be unique needs an id: job_id=")
+            raise JobDefinitionError(f"{job.func_name} cannot be enqueued on {self.name!r}: what is to be unique needs an id, job_id=")
         return self._enqueue_async_job(job, at_front=at_front, unique=unique)
 
     def enqueue_many(  # type: ignore[override]  # RQ's jobs are a list of its own kind
@@ -141,11 +140,11 @@ class Queue(rq.Queue):
         """
         changes: dict[str, Any] = {"needs": needs, "on_loss": on_loss, "max_hold_s": max_hold_s, "grace_s": grace_s}
         calls = list(job_datas)
-        by_rq = calls if pipeline is not None or group_id is not None or not self._is_async else [call for call in calls if call.depends_on]
+        all_by_rq = pipeline is not None or group_id is not None or not self._is_async
+        by_rq = [call for call in calls if all_by_rq or call.depends_on]
         if by_rq and any(change is not None for change in changes.values()):
             raise JobDefinitionError("needs and the like are not for calls with depends_on, a pipeline or a group: put them into @job")
-        drafts = [self._draft_of(call, changes) for call in calls if not by_rq or call not in by_rq]
-        jobs = self._put_drafts(drafts)
+        jobs = self._put_drafts([self._draft_of(call, changes) for call in calls if not (all_by_rq or call.depends_on)])
         return [*jobs, *(map(_ours, super().enqueue_many(by_rq, pipeline, group_id)) if by_rq else ())]
 
     def put_back(self, job: Job) -> Job:
@@ -157,7 +156,8 @@ class Queue(rq.Queue):
         """
         job.started_at = job.ended_at = None
         if self._put(job, condition="ended").status == "refused":
-            if job.get_status() == JobStatus.FINISHED:
+            outcome = job.outcome
+            if outcome is not None and outcome.status == "finished":
                 raise JobRefusedError(f"job {job.id} finished: enqueue another one")
             raise JobRefusedError(f"job {job.id} has not ended: there is nothing to try again")
         return job

@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from rq.command import send_kill_horse_command, send_shutdown_command
 
 import notify
 from notify.testing import wait_until
-from tests.workers.conftest import SAMPLE, Effects, StartWorkers, is_alive
+from tests.workers.conftest import SAMPLE, Effects, StartWorkers, is_alive, mishaps, next_mishap
 from tests.workers.sample_jobs import (
     add,
     add_with_svc,
@@ -179,7 +179,7 @@ def test_a_callback_that_raises_when_a_job_is_stopped_harms_nothing(
     effects.wait_for("x:begun")
     with bus.subscribe("job.work") as events:
         outcome = stopped.cancel()
-        assert events.get(10) is not None
+        assert next_mishap(events)["status"] == "stopped"
     assert queue.enqueue(add).wait(10) == Outcome("finished")
     assert (stopped.outcome, effects["on_stopped"]) == (outcome, 1)
     assert stopped.id not in queue.started_job_registry
@@ -230,7 +230,7 @@ def test_messages_that_cannot_be_obeyed_harm_nothing(bus: notify.Bus, queue: Que
     # It still listens: RQ's own command, without our mark, takes effect at once.
     with bus.subscribe("job.work") as events:
         rq.command.send_stop_job_command(bus.redis, running.id, serializer=JsonSerializer)
-        assert events.get(0.9) is not None
+        assert next_mishap(events, 0.9) is not None
     outcome = running.outcome
     assert outcome is not None
     assert (outcome.status, outcome.reason) == ("stopped", "stopped on request")
@@ -324,16 +324,14 @@ def test_sigterm_between_dequeue_and_start_loses_no_job(queue: Queue, server: An
     assert queue.get_job_ids() == [next_one.id]
 
 
-def test_a_job_stopped_before_its_process_is_there_never_runs(
-    bus: notify.Bus, queue: Queue, server: Any, effects: Effects, collect: Callable[..., Any]
-) -> None:
+def test_a_job_stopped_before_its_process_is_there_never_runs(bus: notify.Bus, queue: Queue, server: Any, effects: Effects) -> None:
     with bus.subscribe("job.work") as events:
         early = queue.enqueue(add)
         run_odd_worker("StoppedBeforeItsProcess", server.url)
-        (event,) = collect(events, 1)
+        (told,) = mishaps(events, 1)
     outcome = early.outcome
     assert outcome is not None
-    assert (outcome.status, outcome.reason, event.contents["status"]) == ("stopped", "early", "stopped")
+    assert (outcome.status, outcome.reason, told["status"]) == ("stopped", "early", "stopped")
     assert (effects["added"], early.id in queue.started_job_registry) == (0, False)
 
 

@@ -39,6 +39,9 @@ local function start(job, id, fields)
   if fields.outcome or fields.sealed or fields.stopped then
     redis.call('HDEL', job, 'outcome', 'sealed', 'stopped')
   end
+  if fields.held then
+    unhold(id, fields) -- RQ's own tools put it back
+  end
   redis.call('HSET', job, 'status', 'started', 'fence', fence, 'worker_name', worker, 'started_at', NOW_AT, 'last_heartbeat', NOW_AT)
   if fields.ttl or (fields.ended_at or '') ~= '' then
     redis.call('PERSIST', job) -- it had a lifetime as one that waits, or as one that has ended
@@ -76,12 +79,13 @@ local function claim()
     while id do
       local job = k.job .. id
       local flat, fields = fields_of(job)
-      local waits = fields.status == 'queued' and string.find(id, '^[%w_-]+$') -- RQ takes no other ids
-      local starts = waits and not judge(id, fields, now)
+      local may_start = fields.status == 'queued' and string.find(id, '^[%w_-]+$') -- RQ takes no other ids
+      local starts = may_start and not judge(id, fields, now)
       if starts then
         start(job, id, fields)
       end
-      if starts or not waits then
+      -- One that is held keeps its place in the index: it was here when it lost what it needs, and the list was not tidied yet.
+      if starts or not may_start and not waits(fields) then
         leave_needs(id, fields)
       end
       redis.call('LPOP', KEYS[number]) -- last of all: what an error leaves undone is still there

@@ -72,11 +72,14 @@ end
 
 -- Its id was used before: what that one left would be taken for its own.
 local function begin_anew(id, was)
-  local known = redis.call('HMGET', k.job .. id, 'held', 'origin')
-  if known[1] then
-    unhold(id, {held = known[1], origin = known[2]})
+  local old = read(id)
+  for _, need in ipairs(names_of(old)) do
+    redis.call('ZREM', k.needs .. need, id) -- at once: it may need the same again
   end
-  redis.call('HDEL', k.job .. id, 'fence', 'sealed', 'stopped', 'outcome')
+  if old.held then
+    unhold(id, old)
+  end
+  redis.call('HDEL', k.job .. id, 'fence', 'sealed', 'stopped', 'outcome', 'needs', 'on_loss', 'max_hold_ms', 'grace_ms')
   redis.call('PERSIST', k.job .. id)
   local registry = REGISTRY[was] or (was == 'deferred' and k.deferred) or (was == 'scheduled' and k.scheduled)
   if registry then

@@ -69,8 +69,12 @@ end
 
 local function unhold(id, fields)
   redis.call('HDEL', k.job .. id, 'held')
-  redis.call('ZREM', k.held .. fields.origin .. ':' .. fields.held, id)
-  redis.call('ZREM', k.deferred .. fields.origin, id)
+  local held = k.held .. (fields.origin or '') .. ':' .. fields.held
+  redis.call('ZREM', held, id)
+  if redis.call('EXISTS', held) == 0 then
+    redis.call('SREM', k.held_pairs, cjson.encode({fields.origin or '', fields.held}))
+  end
+  redis.call('ZREM', k.deferred .. (fields.origin or ''), id)
   redis.call('ZREM', k.holds, id)
 end
 
@@ -103,6 +107,7 @@ local function hold_one(id, fields, need, until_ms, now)
   redis.call('ZADD', held, turn_of(fields, now), id)
   redis.call('PEXPIRE', held, INDEX_MS)
   redis.call('SADD', k.held_pairs, cjson.encode({origin, need}))
+  redis.call('PEXPIRE', k.held_pairs, INDEX_MS)
   if until_ms then
     redis.call('ZADD', k.holds, text(until_ms), id)
     redis.call('PEXPIRE', k.holds, INDEX_MS)
