@@ -52,6 +52,8 @@ class Queue(rq.Queue):
         if connection is None:
             raise JobDefinitionError(f"the queue {name!r} needs a connection: Queue({name!r}, connection=bus.redis)")
         super().__init__(name, connection, **{**rq_options, "serializer": JsonSerializer})
+        if not issubclass(self.job_class, Job):
+            raise JobDefinitionError(f"{self.job_class!r} makes no jobs of ours: leave job_class out, or derive it from workers.Job")
         self._client = Client.of(connection)
         self._entrance = Entrance(self._client)
 
