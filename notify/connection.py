@@ -88,8 +88,11 @@ class Client(redis.Redis):
         return self._line.exchange(*command, timeout_s=timeout_s)
 
     def close(self) -> None:
-        """Close the connections, also those to the Sentinels: redis-py leaves them open."""
         self._is_closed = True
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the connections, also those to the Sentinels: redis-py leaves them open. Whoever needs one again opens it."""
         super().close()
         manager = getattr(self.connection_pool, "sentinel_manager", None)
         if manager is not None and self.auto_close_connection_pool:

@@ -3,10 +3,11 @@
 import threading
 from collections.abc import Collection
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import redis
+import rq
 from rq import worker_registration
 
 from notify.connection import Client
@@ -28,13 +29,16 @@ from workers.serializer import JsonSerializer
 
 __all__ = ["Worker"]
 
+RQ_JOB: Final = "rq.job.Job"
+
 
 class Worker(RunningWorker):
     """An ``rq.Worker`` that runs only what it was told to load, and stops a job the moment a service it needs is withdrawn.
 
     Args:
         queues: the queues to work on, by name or as `Queue`, in the order of their priority.
-        connection: ``bus.redis``, or any ``redis.Redis``; the worker opens connections of its own like it.
+        connection: ``bus.redis``, or any ``redis.Redis``; by default that of the queues. The worker opens connections of
+            its own like it.
         modules: dotted names of the modules whose jobs it may run.
         name: how it is known; by default a random one.
         retire: when the process of its jobs is replaced by a new one.
@@ -60,10 +64,13 @@ class Worker(RunningWorker):
         lease_s: float = LEASE_S,
         **rq_options: Any,
     ) -> None:
+        connection = connection or _connection_of(queues)
         if connection is None:
             raise JobDefinitionError("a worker needs a connection: Worker(queues, connection=bus.redis, modules=[...])")
         if not lease_s > 0:
             raise JobDefinitionError(f"a lease of {lease_s:g} s is over before it begins: give more than 0")
+        if rq_options.get("job_class") in (rq.job.Job, RQ_JOB):
+            del rq_options["job_class"]  # RQ's programs name it wherever they make a worker
         self._functions: JobFunctions = load_jobs(modules)
         self._retire = retire or RetireAfter()
         self._lease_s = lease_s
@@ -72,6 +79,8 @@ class Worker(RunningWorker):
         # that only describe others (Worker.all); those need none.
         client = Client.of(connection).clone(name=name) if rq_options.get("prepare_for_work", True) else Client.of(connection)
         super().__init__(queues, name, connection=client, **{**rq_options, "serializer": JsonSerializer})
+        if not issubclass(self.job_class, Job):
+            raise JobDefinitionError(f"{self.job_class.__name__} is no workers.Job: leave job_class out, or derive it from workers.Job")
         self._client = client
         self._scripts = JobScripts(client)
         self._claims = Claims(
@@ -91,6 +100,7 @@ class Worker(RunningWorker):
         """Register with RQ, and start what watches: the guard, the sweep of the directory, the lease."""
         if not self.queues:
             raise JobDefinitionError("a worker needs at least one queue: name it")
+        self._leaving.clear()  # it may have worked before
         self._bell = Bell(self._client, name=self.name)
         self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ does so later, and leaves traces if told to end before
         super().bootstrap(*args, **kwargs)
@@ -122,8 +132,9 @@ class Worker(RunningWorker):
             for part in (self._monitor, self._guard, self._bell, self._lease):
                 if part is not None:
                     part.close()
+            self._monitor = self._guard = self._bell = self._lease = None
             super().teardown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-            self._client.close()
+            self._client.hang_up()  # not for good: as with RQ, a worker may be told to work again
 
     def _register_again(self, client: Client) -> None:
         with client.pipeline() as pipe:
@@ -158,3 +169,9 @@ class Worker(RunningWorker):
             super()._start_scheduler(*args, **kwargs)
         finally:
             self.connection = self._client
+
+
+def _connection_of(queues: Any) -> redis.Redis | None:
+    """That of the first queue which is more than a name."""
+    given = queues if isinstance(queues, Collection) and not isinstance(queues, str | rq.Queue) else [queues]
+    return next((queue.connection for queue in given if isinstance(queue, rq.Queue)), None)

@@ -268,6 +268,13 @@ def count_failure(failed: Job, connection: redis.Redis, *error: object) -> None:
 
 
 @job("work")
+def save_on_end(ended: Job, connection: redis.Redis, *how: object) -> None:
+    """As RQ's users do in callbacks and exception handlers."""
+    ended.meta["told"] = True
+    ended.save()
+
+
+@job("work")
 def raise_on_success(finished: Job, connection: redis.Redis, result: object) -> NoReturn:
     raise RuntimeError("the callback went wrong")
 
