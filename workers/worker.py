@@ -96,6 +96,12 @@ class Worker(RunningWorker):
         self._monitor: Monitor | None = None
         self._lease: Lease | None = None
 
+    def validate_queues(self) -> None:
+        """Refuse queues that are not ours: what they enqueue for a job when it ends would need no service."""
+        strange = next((queue for queue in self.queues if not isinstance(queue, self.queue_class)), None)
+        if strange is not None:
+            raise JobDefinitionError(f"{strange!r} is no workers.Queue: make it one, or give its name to the worker")
+
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Register with RQ, and start what watches: the guard, the sweep of the directory, the lease."""
         if not self.queues:

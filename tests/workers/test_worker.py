@@ -82,6 +82,11 @@ def test_a_worker_can_be_told_to_work_again(bus: notify.Bus, queue: Queue, worke
     assert (worker.successful_job_count, bus.redis.zcard("notify:leases")) == (1, 0)
 
 
+def test_a_worker_takes_no_queue_of_plain_rq(bus: notify.Bus) -> None:
+    with pytest.raises(JobDefinitionError, match=r"is no workers\.Queue: make it one, or give its name"):
+        Worker([rq.Queue("work", connection=bus.redis)])
+
+
 def test_a_worker_takes_jobs_of_no_other_class_than_ours(bus: notify.Bus) -> None:
     with pytest.raises(JobDefinitionError, match=r"leave job_class out, or derive it from workers\.Job"):
         Worker(["work"], connection=bus.redis, job_class=type("Theirs", (rq.job.Job,), {}))
