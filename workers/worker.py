@@ -3,12 +3,13 @@
 import threading
 from collections.abc import Collection
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 import redis
 import rq
 from rq import worker_registration
+from rq.utils import import_job_class
 
 from notify.connection import Client
 from notify.monitor import Monitor
@@ -28,8 +29,6 @@ from workers.scripts import JobScripts
 from workers.serializer import JsonSerializer
 
 __all__ = ["Worker"]
-
-RQ_JOB: Final = "rq.job.Job"
 
 
 class Worker(RunningWorker):
@@ -64,13 +63,12 @@ class Worker(RunningWorker):
         lease_s: float = LEASE_S,
         **rq_options: Any,
     ) -> None:
-        connection = connection or _connection_of(queues)
+        connection = _connection_of(queues) if connection is None else connection
         if connection is None:
             raise JobDefinitionError("a worker needs a connection: Worker(queues, connection=bus.redis, modules=[...])")
         if not lease_s > 0:
             raise JobDefinitionError(f"a lease of {lease_s:g} s is over before it begins: give more than 0")
-        if rq_options.get("job_class") in (rq.job.Job, RQ_JOB):
-            del rq_options["job_class"]  # RQ's programs name it wherever they make a worker
+        rq_options["job_class"] = _job_class(rq_options.get("job_class"), otherwise=self.job_class)
         self._functions: JobFunctions = load_jobs(modules)
         self._retire = retire or RetireAfter()
         self._lease_s = lease_s
@@ -79,8 +77,6 @@ class Worker(RunningWorker):
         # that only describe others (Worker.all); those need none.
         client = Client.of(connection).clone(name=name) if rq_options.get("prepare_for_work", True) else Client.of(connection)
         super().__init__(queues, name, connection=client, **{**rq_options, "serializer": JsonSerializer})
-        if not issubclass(self.job_class, Job):
-            raise JobDefinitionError(f"{self.job_class.__name__} is no workers.Job: leave job_class out, or derive it from workers.Job")
         self._client = client
         self._scripts = JobScripts(client)
         self._claims = Claims(
@@ -181,3 +177,15 @@ def _connection_of(queues: Any) -> redis.Redis | None:
     """That of the first queue which is more than a name."""
     given = queues if isinstance(queues, Collection) and not isinstance(queues, str | rq.Queue) else [queues]
     return next((queue.connection for queue in given if isinstance(queue, rq.Queue)), None)
+
+
+def _job_class(named: Any, *, otherwise: type[rq.job.Job]) -> type[rq.job.Job]:
+    """The class that is named, as RQ's programs name theirs wherever they make a worker: that means none."""
+    try:
+        found = import_job_class(named) if isinstance(named, str) else named
+    except ValueError as exc:
+        raise JobDefinitionError(f"there is no job_class {named!r}: {exc}") from exc
+    found = otherwise if found in (None, rq.job.Job) else found
+    if not issubclass(found, Job):
+        raise JobDefinitionError(f"{found.__name__} is no workers.Job: leave job_class out, or derive it from workers.Job")
+    return found

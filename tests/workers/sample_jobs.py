@@ -140,6 +140,16 @@ def heed(name: str) -> None:
     count(f"{name}:put away")
 
 
+@job("work", stop=StopLadder(flag_s=WAIT_S))
+def save_when_stopped(name: str) -> None:
+    """Save the job when it is to stop, and look what that made of it."""
+    count(f"{name}:begun")
+    while not current_job().stopping:
+        threading.Event().wait(0.005)
+    current_job().save()
+    count(f"{name}:{current_job().get_status().value}")
+
+
 @job("work", stop=StopLadder(exception_s=WAIT_S))
 def put_away(name: str) -> None:
     try:

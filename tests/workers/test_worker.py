@@ -92,6 +92,11 @@ def test_a_worker_takes_jobs_of_no_other_class_than_ours(bus: notify.Bus) -> Non
         Worker(["work"], connection=bus.redis, job_class=type("Theirs", (rq.job.Job,), {}))
 
 
+def test_a_worker_says_which_job_class_it_cannot_find(bus: notify.Bus) -> None:
+    with pytest.raises(JobDefinitionError, match=r"no job_class 'nowhere\.Job'"):
+        Worker(["work"], connection=bus.redis, job_class="nowhere.Job")
+
+
 @pytest.mark.parametrize("named", [rq.job.Job, "rq.job.Job"])
 def test_a_worker_takes_the_job_class_that_rqs_programs_name_for_none(bus: notify.Bus, queue: Queue, named: object) -> None:
     job = queue.enqueue(add, "x")
