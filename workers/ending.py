@@ -145,8 +145,10 @@ class EndingWorker(rq.Worker):
 
     def _seal_or_leave(self, job: Any) -> None:
         """In the child: decide that the run ends as it did. If it was stopped before, this process has nothing more to say."""
-        if self.is_horse and self._run is not None and not self._scripts.seal(job.id, fence=self._run.fence):
-            os._exit(1)
+        if self.is_horse and self._run is not None:
+            if not self._scripts.seal(job.id, fence=self._run.fence):
+                os._exit(1)
+            job.is_decided = True
 
     def _tell_end(self, job: Any) -> None:
         """Publish how a job ended, where RQ's code recorded it; what the scripts record they tell as well."""

@@ -50,10 +50,13 @@ class Job(rq.job.Job):
         self.needs: dict[str, int] = {}
         self.terms = Terms()
         self._functions: JobFunctions = {}
+        self.is_decided = True
+        """Whether what it says of its status holds. In its run, until that is sealed, it does not."""
 
     def bind(self, functions: JobFunctions, stop_sign: StopSign | None = None) -> None:
-        """Tell the job what it may run, and where it sees that it is to stop."""
+        """Tell the job what it may run, and in its run where it sees that it is to stop."""
         self._functions, self._stop_sign = functions, stop_sign
+        self.is_decided = stop_sign is None
 
     def accept(self, terms: Terms) -> None:
         """Say on what terms the job is there; before it is enqueued."""
@@ -217,6 +220,10 @@ class Job(rq.job.Job):
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
         fields = super().to_dict(include_meta=include_meta, include_result=include_result)
         fields["data"] = self.data  # plain: RQ reads it as well, and so does redis-cli
+        if not self.is_decided:
+            # RQ notes the end it expects before callbacks and handlers run. One that saves the job would write that, and
+            # nobody could tell it from an end that is recorded; or write over a stop.
+            del fields["status"]
         if self.needs:
             fields["needs"] = msgspec.json.encode(self.needs)
         return {**fields, **self.terms.fields()}
