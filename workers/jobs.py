@@ -54,6 +54,8 @@ class Job(rq.job.Job):
     """
 
     _stop_sign: StopSign | None = None
+    fence = ""
+    """Of the run that this process does; empty elsewhere."""
 
     def __init__(self, id: str | None = None, connection: redis.Redis | None = None, serializer: Any = None) -> None:  # noqa: A002  # RQ's name
         if serializer is not None and serializer not in (JsonSerializer, rq.serializers.JSONSerializer, "json"):

@@ -5,7 +5,8 @@ import os
 import signal
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
@@ -64,9 +65,7 @@ class PerformingWorker(StoppingWorker):
 
     def _perform_one(self, task: Task) -> Reply:
         self._run, self._stopped_job_id = Run(task.job_id, task.fence), None
-        job = claimed_job(
-            self.job_class, task.job_id, task.fields, connection=self.connection, functions=self._functions, stop_sign=self._stop_sign
-        )
+        job = self._job_of(task)
         call = plain_call(task.fields, self._functions) if self._performs_plainly else None
         if call is None:
             return self._perform_by_rq(job, task)
@@ -80,6 +79,10 @@ class PerformingWorker(StoppingWorker):
             return self._perform_by_rq(job, task, _Past(started_s, value=value))
         return Reply(ended=Ended(self._run, started_s, ended_s, _encode(value)))
 
+    def _job_of(self, task: Task) -> Job:
+        known: dict[str, Any] = {"connection": self.connection, "functions": self._functions, "stop_sign": self._stop_sign}
+        return claimed_job(self.job_class, task.job_id, task.fields, fence=task.fence, **known)
+
     @property
     def _performs_plainly(self) -> bool:
         """Whether nobody has put something of his own around the performing of jobs: RQ's users do, in subclasses and patches."""
@@ -87,13 +90,9 @@ class PerformingWorker(StoppingWorker):
         return all(getattr(mine, "__func__", None) is theirs for mine, theirs in own) and self.job_class.perform is Job.perform
 
     def _call(self, job: Job, call: Call) -> Any:
-        _job_stack.push(job)  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-        try:
-            with self.death_penalty_class(call.timeout_s, JobTimeoutException, job_id=job.id):
-                value = call.function(*call.args, **call.kwargs)
-                return asyncio.run(value) if asyncio.iscoroutine(value) else value
-        finally:
-            _job_stack.pop()  # type: ignore[no-untyped-call]  # as above
+        with _current(job), self.death_penalty_class(call.timeout_s, JobTimeoutException, job_id=job.id):
+            value = call.function(*call.args, **call.kwargs)
+            return asyncio.run(value) if asyncio.iscoroutine(value) else value
 
     def _interrupt(self, *_: object) -> None:
         if self._is_interruptible and self._stop_sign.is_up:
@@ -127,8 +126,19 @@ class PerformingWorker(StoppingWorker):
         assert self._run is not None  # noqa: S101  # _perform set it
         self.execution = self._execution_of(self._run)
         queue = self.queue_class(task.queue, connection=self.connection, job_class=self.job_class, serializer=self.serializer)
-        self.perform_job(job, queue)
+        with _current(job):  # its callbacks are its code as well
+            self.perform_job(job, queue)
         return Reply()
+
+
+@contextmanager
+def _current(job: Job) -> Iterator[None]:
+    """Have `current_job` find it."""
+    _job_stack.push(job)  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+    try:
+        yield
+    finally:
+        _job_stack.pop()  # type: ignore[no-untyped-call]  # as above
 
 
 def _encode(value: object) -> bytes | None:
