@@ -5,7 +5,7 @@ import os
 import threading
 from base64 import b64decode
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 import rq
@@ -98,8 +98,12 @@ class EndingWorker(rq.Worker):
     def _end_stopped(self, job: Any, queue: Any) -> None:
         """Record that a run was stopped, when its process is dead or has nothing to do with it any more."""
         self._prepare_end(job, queue)
-        job.execute_stopped_callback(self.death_penalty_class)
+        self._call_back(job, queue)
         self.handle_job_failure(job, queue, exc_string=STOPPED)
+
+    def _call_back(self, job: Any, queue: Any) -> None:
+        """Have the job's ``on_stopped`` called, once, in a process of its own."""
+        raise NotImplementedError
 
     def _end_refused(self, job: Any, queue: Any) -> None:
         """Record the end of a run that was no longer to end by itself."""
@@ -143,7 +147,11 @@ class EndingWorker(rq.Worker):
     def _seal_or_leave(self, job: Any) -> None:
         """In the child: decide that the run ends as it did. If it was stopped before, this process has nothing more to say."""
         if self.is_horse and self._run is not None and not self._scripts.seal(job.id, fence=self._run.fence):
-            os._exit(1)
+            self._leave()
+
+    def _leave(self) -> NoReturn:
+        """In the child: end, with nothing recorded."""
+        os._exit(1)
 
     def _tell_end(self, job: Any) -> None:
         """Publish, when its process is dead, that a job was stopped."""

@@ -207,13 +207,6 @@ class Job(rq.job.Job):
         self.started_at = self.last_heartbeat = datetime.now(UTC)
         self._status = JobStatus.STARTED
 
-    def execute_stopped_callback(self, death_penalty_class: Any) -> None:
-        """Run the callback of a stopped job; what it raises harms nobody."""
-        try:
-            super().execute_stopped_callback(death_penalty_class)
-        except Exception:
-            log.exception("the on_stopped callback of job %s raised", self.id)
-
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
         fields = super().to_dict(include_meta=include_meta, include_result=include_result)
         fields["data"] = self.data  # plain: RQ reads it as well, and so does redis-cli

@@ -1,6 +1,7 @@
 """What a horse does for its worker: call the function of a job, and have RQ's own code see to all that is not plain."""
 
 import asyncio
+import logging
 import os
 import signal
 import time
@@ -38,12 +39,16 @@ UNSERIALIZABLE: Final = b64encode(JsonSerializer.dumps(UNSERIALIZABLE_RETURN_VAL
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 
 class PerformingWorker(StoppingWorker):
     """An ``rq.Worker`` that performs what its horse is given."""
 
     _functions: JobFunctions
     _retire: RetireAfter
+    _task: Task
+    _channel: Channel
     _is_interruptible = False
     _is_worn = False
 
@@ -56,11 +61,13 @@ class PerformingWorker(StoppingWorker):
         os.environ["RQ_WORKER_ID"] = self.name
         signal.signal(INTERRUPT, self._interrupt)
         self.procline("runs jobs")  # type: ignore[no-untyped-call]  # as above
+        self._channel = channel
         ride(channel, self._perform, retire=self._retire)
 
     def _perform(self, task: Task) -> Reply:
         """Do a run, in the horse."""
-        reply = self._perform_one(task)
+        self._task = task
+        reply = self._call_on_stopped(task) if task.is_stopped else self._perform_one(task)
         return msgspec.structs.replace(reply, retires=True) if self._is_worn else reply
 
     def _perform_one(self, task: Task) -> Reply:
@@ -99,21 +106,37 @@ class PerformingWorker(StoppingWorker):
             raise JobStopped("the job is stopped")
 
     def _interruptible(self, act: Callable[[], T]) -> T:
-        """Do something in which the stop of the job may raise `JobStopped`."""
+        """Do something in which the stop of the job may raise `JobStopped`. If it was stopped, this does not return."""
         self._is_interruptible = True
         try:
             return act()
         except JobTimeoutException:
             self._is_worn = True  # who knows what it was in the middle of: nothing else shall run here
             raise
-        except JobStopped:
-            if not self._stop_sign.is_up:
-                raise
-            # As above; and its end is decided.
-            flush_output()
-            os._exit(1)
         finally:
             self._is_interruptible = False
+            if self._stop_sign.is_up:  # its end is decided, however it came about
+                self._leave()
+
+    def _leave(self) -> NoReturn:
+        """End, with nothing recorded; but call ``on_stopped`` before, if the worker asks for it."""
+        self._is_worn = True
+        flush_output()
+        if not self._stop_sign.is_up or not self._task.calls_back:
+            os._exit(1)
+        # What called us is RQ's code, which takes whatever is raised for a failure: so it is never returned to.
+        self._channel.send(Reply(stopped=True))
+        ride(self._channel, self._perform, retire=self._retire)
+
+    def _call_on_stopped(self, task: Task) -> Reply:
+        job = self._job_of(task)
+        try:
+            with _current(job):
+                job.execute_stopped_callback(self.death_penalty_class)
+        except BaseException as exc:  # it is the last that runs for the job, and nobody's business how it ends
+            self._is_worn = True
+            log.warning("the on_stopped callback of job %s ended by %s: %s", task.job_id, type(exc).__name__, exc)
+        return Reply()
 
     def _perform_by_rq(self, job: Any, task: Task, past: "_Past | None" = None) -> Reply:
         """Have RQ perform a job, or see to the end of one that was performed."""

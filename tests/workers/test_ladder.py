@@ -56,7 +56,7 @@ def test_no_callback_of_another_end_is_called(
     effects.wait_for("x:put away")
     assert queue.enqueue(add).wait(10) == Outcome("finished")
     assert stopped(running.outcome)
-    assert (effects["on_failure"], effects["x:begun"]) == (0, 1)
+    assert (effects["on_success"], effects["on_failure"], effects["x:begun"]) == (0, 0, 1)
 
 
 def test_a_job_that_goes_on_climbs_every_step_and_is_killed(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
