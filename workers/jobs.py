@@ -17,6 +17,7 @@ from notify.connection import Client
 from workers.definition import JobFunctions, Policy, check_policy
 from workers.errors import JobDefinitionError, JobError, JobNotFoundError, JobRefusedError
 from workers.ladder import StopSign
+from workers.payload import unpacked
 from workers.scripts import JobScripts
 from workers.serializer import JsonSerializer
 
@@ -210,6 +211,8 @@ class Job(rq.job.Job):
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
         fields = super().to_dict(include_meta=include_meta, include_result=include_result)
         fields["data"] = self.data  # plain: RQ reads it as well, and so does redis-cli
+        if not self.data:  # what was too large to be read stays as it is stored
+            del fields["data"]
         if self.needs:
             fields["needs"] = msgspec.json.encode(self.needs)
             fields["on_loss"] = self.on_loss
@@ -219,7 +222,9 @@ class Job(rq.job.Job):
         """Take up what Redis holds of the job; one that a stranger spoilt is told from one that is not there."""
         needs, on_loss = raw_data.get(b"needs"), raw_data.get(b"on_loss")
         try:
-            super().restore(raw_data)
+            # RQ would unpack the call, into however much that is.
+            super().restore({**raw_data, b"data": b""} if b"data" in raw_data else raw_data)
+            self.data = unpacked(raw_data[b"data"], max_bytes=self._client.settings.max_payload_bytes)
             self.needs = msgspec.json.decode(needs, type=dict[str, int]) if needs else {}
             self.on_loss = check_policy(on_loss.decode()) if on_loss else "cancel"
         except NoSuchJobError:

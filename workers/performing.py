@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
+from rq.exceptions import DeserializationError
 from rq.job import Retry, _job_stack
 from rq.timeouts import JobTimeoutException
 
@@ -141,9 +142,13 @@ class PerformingWorker(StoppingWorker):
     def _perform_by_rq(self, job: Any, task: Task, past: "_Past | None" = None) -> Reply:
         """Have RQ perform a job, or see to the end of one that was performed."""
         try:
-            job.origin  # noqa: B018  # reads the job
+            job.func_name  # noqa: B018  # reads the job, and its call
         except JobError as exc:
             return Reply(problem=str(exc))
+        except DeserializationError as exc:
+            return Reply(
+                problem=f"the call of job {job.id} cannot be read ({exc.__cause__}): it is no JSON of [function, null, args, kwargs]"
+            )
         perform = job.perform if past is None else partial(past.repeat, job)
         job.perform = partial(self._interruptible, perform)
         assert self._run is not None  # noqa: S101  # _perform set it

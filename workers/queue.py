@@ -16,8 +16,9 @@ from notify.errors import ContentsError, NotifyError
 from notify.strict_json import encode_json
 from workers import rq_keys
 from workers.definition import Definition, Policy, check_needs, check_policy, definition_of
-from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError
+from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobTooLargeError
 from workers.jobs import Job
+from workers.payload import too_large
 from workers.scripts import KEEP_CANCELLED_MS, JobScripts
 from workers.serializer import JsonSerializer
 
@@ -62,6 +63,7 @@ class Queue(rq.Queue):
         Raises:
             JobDefinitionError: the function is not marked, or a need, the policy or an option cannot be. Nothing is enqueued.
             JobArgumentsError: an argument is none that JSON can hold; the message names the path. Nothing is enqueued.
+            JobTooLargeError: the encoded call is above the payload limit. Nothing is enqueued.
             DuplicateJobError: it was to be unique, and there is a job of that id.
             ServerError: the server did not answer, or refused.
         """
@@ -96,7 +98,7 @@ class Queue(rq.Queue):
         if definition is not None:
             job.needs, job.on_loss = dict.fromkeys(definition.needs, 0), definition.on_loss
             job.bind({str(job.func_name): func})
-        _check_arguments(job)
+        _check_arguments(job, max_bytes=self._client.settings.max_payload_bytes)
         if definition is not None:
             _check_call(func, job)
         return job
@@ -179,14 +181,16 @@ def _check_call(func: Callable[..., Any], job: Job) -> None:
         raise JobArgumentsError(f"{job.func_name} cannot be called like that: {exc}") from exc
 
 
-def _check_arguments(job: Job) -> None:
+def _check_arguments(job: Job, *, max_bytes: int) -> None:
     if job.meta:
         _encode(job.meta, f"the meta of the call of {job.func_name}")
     try:
-        job.data  # noqa: B018  # encodes it, once
+        size = len(job.data)  # this encodes it, once
     except ContentsError:
         _encode({"args": list(job.args), "kwargs": dict(job.kwargs)}, f"the call of {job.func_name}")
         raise JobDefinitionError(f"{job.func_name} is a method of an object: only functions of a module can be jobs") from None
+    if size > max_bytes:
+        raise JobTooLargeError(too_large(f"the call of {job.func_name}", size, max_bytes))
 
 
 def _encode(value: object, what: str) -> None:

@@ -98,7 +98,7 @@ class RunningWorker(PerformingWorker):
         claim = self._in_hand
         if claim is None or claim.job_id != job.id:
             raise JobDefinitionError(f"job {job.id} was not taken by this worker: dequeue_job_and_maintain_ttl() does that")
-        end = self._run_in_horse(claim, job, queue)
+        end = Reply(problem=claim.problem) if claim.problem else self._run_in_horse(claim, job, queue)
         if self._guard is not None:
             self._guard.release()
         if isinstance(end, Reply) and end.ended is not None:

@@ -8,7 +8,8 @@
 --         5 seconds between heartbeats of a run  6 seconds an idle worker may be silent  7 seconds a job may take by default
 --         8-18 how the keys of RQ begin (and end), and ns:needs: as in the table k
 --         19-25 the run that ended as in finish.lua: id (or "" if none did), fence, started_s, ended_s, ended_at, result, ttl_s
--- returns {end, claim, number of the queue, job, its fields and values}
+--         26 how many bytes the call of a job may have
+-- returns {end, claim, number of the queue, job, its fields and values; with the size as "oversized" in place of a call above the limit}
 --         end    "", "finished", or "refused" or "dependents": then nothing was claimed
 --         claim  "started", "" (there is none), "suspended", "more" (ask again), or "lost:<service>": the first
 --                one of the queue lost that, and is still there
@@ -21,8 +22,24 @@ local fence, worker, now_at, interval_s = ARGV[1], ARGV[2], ARGV[3], tonumber(AR
 local now_s = math.floor(now_ms() / 1000)
 local PASSED_OVER = 500 -- ids without a job that waits, in one go
 
+-- What there is to know of a job that nobody can run.
+local function fields_of_oversized(job, bytes)
+  local names = {'status', 'origin', 'created_at', 'timeout', 'ttl', 'failure_ttl', 'needs', 'on_loss', 'fence', 'ended_at',
+    'outcome', 'sealed', 'stopped'}
+  local flat = {'oversized', text(bytes), 'data', ''}
+  for i, value in ipairs(redis.call('HMGET', job, unpack(names))) do
+    if value then
+      flat[#flat + 1] = names[i]
+      flat[#flat + 1] = value
+    end
+  end
+  return flat
+end
+
 local function fields_of(job)
-  local flat, fields = redis.pcall('HGETALL', job), {} -- what is no hash has none
+  local bytes = redis.pcall('HSTRLEN', job, 'data')
+  local is_oversized = type(bytes) == 'number' and bytes > tonumber(ARGV[26])
+  local flat, fields = is_oversized and fields_of_oversized(job, bytes) or redis.pcall('HGETALL', job), {} -- what is no hash has none
   for i = 1, #flat, 2 do
     fields[flat[i]] = flat[i + 1]
   end
