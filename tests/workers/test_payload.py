@@ -17,7 +17,7 @@ from tests.faults import everything
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers, claim_next
 from tests.workers.sample_jobs import add, heed
 from tests.workers.test_worker import MALFORMED, a_call, error_of, forge
-from workers import Job, JobError, JobTooLargeError, Outcome, Queue
+from workers import Job, JobError, JobTooLargeError, Outcome, Queue, Worker
 from workers.calls import function_of, plain_call
 from workers.payload import unpacked
 
@@ -77,6 +77,19 @@ def test_what_is_malformed_oversized_or_unknown_is_refused_and_counted_and_the_w
     assert (worker.failed_job_count, worker.successful_job_count) == (len(STRANGE) + 1, 1)  # RQ counts what was stopped as failed
     assert (effects["added"], effects["good"], process.poll()) == (0, 1, None)
     assert queue.started_job_registry.get_job_ids() == []
+
+
+def test_of_all_commands_only_one_that_is_short_and_plain_is_obeyed(bus: notify.Bus, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the worker's thread for commands does with each."""
+    obeyed: list[str] = []
+    worker, job = Worker(["work"], connection=bus.redis, modules=[SAMPLE]), queue.enqueue(add)
+    monkeypatch.setattr(worker, "_obey_stop", obeyed.append)
+    for command in commands(job):
+        worker.handle_payload({"data": command})
+    assert set(obeyed) <= {"None", "{}", "nowhere"}  # of the malformed ones
+    worker.handle_payload({"data": msgspec.json.encode({"command": "stop-job", "job_id": job.id})})
+    assert obeyed[-1] == job.id
+    worker.teardown()
 
 
 def stored(data: bytes | str) -> bytes:
