@@ -38,7 +38,7 @@ class State(MutableMapping[str, Json]):
         self._client = scripts.client
         self._key = scripts.keys.state(service)
         self._service = service
-        self._everybodys, self._own = scripts.fences, fences
+        self._shared, self._own = scripts.fences, fences
 
     def __getitem__(self, field: str) -> Json:
         raw = self._raw(field)
@@ -184,7 +184,7 @@ class State(MutableMapping[str, Json]):
         return f"<State {self._key}>"
 
     def _fences(self) -> tuple[Fence, ...]:
-        return (*self._everybodys, *self._own())
+        return (*self._shared, *self._own())
 
     def _raw(self, field: str) -> bytes | None:
         with self._client.translating(f"reading the state of {self._service!r}"):

@@ -98,12 +98,11 @@ class Claims(ScriptRunner):
         """
         now = _text(datetime.now(UTC))
         args = [fence, self._worker, now, "again" if again else "", *self._args, *self._ended(ended), self._max_bytes]
-        end, answer, queue, job_id, flat = self.run("claim", [*self._keys, *queues], args, action="asking for a job")
+        end, answer, queue, job_id, flat, oversized = self.run("claim", [*self._keys, *queues], args, action="asking for a job")
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         if answer == b"started":
             fields.update({b"status": answer, b"started_at": now.encode(), b"worker_name": self._worker.encode()})
-        size = fields.pop(b"oversized", None)
-        problem = "" if size is None else too_large(f"the call of job {job_id.decode()}", int(size), self._max_bytes)
+        problem = too_large(f"the call of job {job_id.decode()}", oversized, self._max_bytes) if oversized else ""
         return Claim(end.decode(), answer.decode(), queue, job_id.decode(), fields, fence, problem)
 
     def _ended(self, ended: Ended | None) -> Sequence[str | bytes | int]:

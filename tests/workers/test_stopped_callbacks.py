@@ -12,6 +12,7 @@ import notify
 from notify import ServerUnreachableError
 from notify.testing import PrivateServer, wait_until
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers, claim_next, is_alive
+from tests.workers.fenced_jobs import write_at_the_end
 from tests.workers.sample_jobs import add, count_failure, count_success
 from tests.workers.stopped_jobs import (
     die_when_stopped,
@@ -90,6 +91,14 @@ def test_a_callback_that_takes_too_long_is_ended(queue: Queue, workers: Pool, ef
     assert queue.enqueue(add).wait(10) == Outcome("finished")
     assert (effects["on_stopped"], effects["on_stopped:overdue"]) == (1, overdue)
     assert not is_alive(effects["on_stopped:pid"])
+
+
+def test_a_callback_of_a_stopped_job_may_write_as_little_as_the_job(
+    bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
+) -> None:
+    start_workers(modules=(SAMPLE, JOBS, "tests.workers.fenced_jobs"))
+    stop(queue.enqueue(interrupted, "x", on_stopped=rq.Callback(write_at_the_end)), effects)
+    assert (effects["x:written"], effects["x:refused"], dict(bus.state("s"))) == (0, 1, {})
 
 
 class Horse:

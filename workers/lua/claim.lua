@@ -9,7 +9,7 @@
 --         8-18 how the keys of RQ begin (and end), and ns:needs: as in the table k
 --         19-25 the run that ended as in finish.lua: id (or "" if none did), fence, started_s, ended_s, ended_at, result, ttl_s
 --         26 how many bytes the call of a job may have
--- returns {end, claim, number of the queue, job, its fields and values; with the size as "oversized" in place of a call above the limit}
+-- returns {end, claim, number of the queue, job, its fields and values, size of its call if that is above the limit and left out, or 0}
 --         end    "", "finished", or "refused" or "dependents": then nothing was claimed
 --         claim  "started", "" (there is none), "suspended", "more" (ask again), or "lost:<service>": the first
 --                one of the queue lost that, and is still there
@@ -22,11 +22,13 @@ local fence, worker, now_at, interval_s = ARGV[1], ARGV[2], ARGV[3], tonumber(AR
 local now_s = math.floor(now_ms() / 1000)
 local PASSED_OVER = 500 -- ids without a job that waits, in one go
 
--- What there is to know of a job that nobody can run.
-local function fields_of_oversized(job, bytes)
+local oversized = 0 -- how many bytes the call of the job has that was looked at last, if that is above the limit
+
+-- What there is to know of a job that nobody will run.
+local function fields_of_oversized(job)
   local names = {'status', 'origin', 'created_at', 'timeout', 'ttl', 'failure_ttl', 'needs', 'on_loss', 'fence', 'ended_at',
     'outcome', 'sealed', 'stopped'}
-  local flat = {'oversized', text(bytes), 'data', ''}
+  local flat = {'data', ''}
   for i, value in ipairs(redis.call('HMGET', job, unpack(names))) do
     if value then
       flat[#flat + 1] = names[i]
@@ -38,8 +40,8 @@ end
 
 local function fields_of(job)
   local bytes = redis.pcall('HSTRLEN', job, 'data')
-  local is_oversized = type(bytes) == 'number' and bytes > tonumber(ARGV[26])
-  local flat, fields = is_oversized and fields_of_oversized(job, bytes) or redis.pcall('HGETALL', job), {} -- what is no hash has none
+  oversized = type(bytes) == 'number' and bytes > tonumber(ARGV[26]) and bytes or 0
+  local flat, fields = oversized > 0 and fields_of_oversized(job) or redis.pcall('HGETALL', job), {} -- what is no hash has none
   for i = 1, #flat, 2 do
     fields[flat[i]] = flat[i + 1]
   end
@@ -122,7 +124,7 @@ local ended = ''
 if ARGV[19] ~= '' then
   local run = {id = ARGV[19], fence = ARGV[20], started_s = ARGV[21], ended_s = ARGV[22], ended_at = ARGV[23], result = ARGV[24], ttl_s = ARGV[25]}
   ended = finish(k, worker, run, now_s)
-  if ended ~= 'finished' then return {ended, '', 0, '', {}} end
+  if ended ~= 'finished' then return {ended, '', 0, '', {}, 0} end
 end
 local answer, number, id, flat = claim()
 if answer ~= 'started' then
@@ -130,4 +132,4 @@ if answer ~= 'started' then
   redis.call('HDEL', k.worker, 'current_job')
   redis.call('EXPIRE', k.worker, ARGV[6])
 end
-return {ended, answer, number or 0, id or '', flat or {}}
+return {ended, answer, number or 0, id or '', flat or {}, oversized}
