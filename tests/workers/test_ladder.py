@@ -57,7 +57,7 @@ def test_no_callback_of_another_end_is_called(
     effects.wait_for("x:put away")
     assert queue.enqueue(add).wait(10) == Outcome("finished")
     assert stopped(running.outcome)
-    assert (effects["on_failure"], effects["x:begun"]) == (0, 1)
+    assert (effects["on_success"], effects["on_failure"], effects["x:begun"]) == (0, 0, 1)
 
 
 def test_a_stopped_job_that_saves_itself_stays_stopped(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
