@@ -28,6 +28,7 @@ ns:needs:<service>       zset   ids of waiting jobs that need it, scored with th
 ns:losing:<service>      string lock of the worker that cancels the losers                  5 s
 ns:leases                zset   names of workers, scored with the ms their leases are over  a day after the last renewal
 ns:renewed               string when any worker's lease was renewed last, in ms             a day after the last renewal
+ns:leader                string name of the worker that does the common chores              a lease after its last renewal
 ======================== ====== =========================================================== ==================================
 
 ================== ====================================================================================
@@ -90,6 +91,10 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def renewed(self) -> str:
         return f"{self.namespace}:renewed"
+
+    @property
+    def leader(self) -> str:
+        return f"{self.namespace}:leader"
 
     def topic(self, topic: str) -> str:
         return f"{self.namespace}:topic:{topic}"

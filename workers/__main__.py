@@ -23,7 +23,7 @@ def main() -> int:
     try:
         with connect(settings=options.settings, environ={}) as bus:
             worker = Worker(options.queues, connection=bus.redis, modules=options.modules, retire=options.retire, lease_s=options.lease_s)
-            worker.work(burst=options.burst, logging_level=options.log_level)
+            worker.work(burst=options.burst, logging_level=options.log_level, with_scheduler=True)
     except NotifyError as exc:
         sys.stderr.write(f"worker: {exc}\n")
         return 1

@@ -10,6 +10,7 @@ import redis
 from rq import worker_registration
 
 from notify.connection import Client
+from notify.errors import ServerError
 from notify.monitor import Monitor
 from notify.scripts import Scripts
 from workers.bell import Bell
@@ -19,10 +20,12 @@ from workers.errors import JobDefinitionError
 from workers.guard import Guard
 from workers.horse import Horse
 from workers.jobs import Job
+from workers.leader import Leader
 from workers.lease import LEASE_S, Lease
 from workers.queue import Queue
 from workers.rider import RetireAfter
 from workers.running import RunningWorker
+from workers.scheduler import Scheduler
 from workers.scripts import JobScripts
 from workers.serializer import JsonSerializer
 
@@ -85,10 +88,12 @@ class Worker(RunningWorker):
         self._bell: Bell | None = None
         self._guard: Guard | None = None
         self._monitor: Monitor | None = None
+        self._chores: Client | None = None
+        self._leader: Leader | None = None
         self._lease: Lease | None = None
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
-        """Register with RQ, and start what watches: the guard, the sweep of the directory, the lease."""
+        """Register with RQ, and start what watches: the guard, the sweep of the directory, the lease and what a leader does."""
         if not self.queues:
             raise JobDefinitionError("a worker needs at least one queue: name it")
         self._bell = Bell(self._client, name=self.name)
@@ -97,7 +102,12 @@ class Worker(RunningWorker):
         self._guard = Guard(self._client, self._stop_run)
         self._guard.open()
         self._monitor = Monitor(Scripts(self._client)).open()
-        self._lease = Lease(self._client, self.name, lease_s=self._lease_s, revive=self._register_again)
+        # RQ has lengthened the timeouts of our own.
+        self._chores = self._client.clone(name="leader", timeout_s=self._client.settings.command_timeout_s)
+        self._leader = Leader([Scheduler(self._chores).run])
+        self._leader.open()
+        revive, lead = self._register_again, self._leader.lead_until
+        self._lease = Lease(self._client, self.name, lease_s=self._lease_s, revive=revive, lead=lead)
         self._lease.open()
 
     def subscribe(self) -> None:
@@ -119,7 +129,7 @@ class Worker(RunningWorker):
             self._record_end()
         finally:
             self._horse.close()
-            for part in (self._monitor, self._guard, self._bell, self._lease):
+            for part in (self._monitor, self._guard, self._leader, self._chores, self._bell, self._lease):
                 if part is not None:
                     part.close()
             super().teardown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
@@ -138,8 +148,6 @@ class Worker(RunningWorker):
         self._leaving.set()
         if self._bell is not None:
             self._bell.ring()
-        if self.scheduler:
-            self.stop_scheduler()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         # Not here: this may interrupt the main thread in the middle of a command.
         threading.Thread(target=self._note_shutdown, name="notify-shutdown", daemon=True).start()
 
@@ -152,9 +160,8 @@ class Worker(RunningWorker):
         return None, None, None
 
     def _start_scheduler(self, *args: Any, **kwargs: Any) -> None:
-        """Start RQ's scheduler, which opens connections of the class that it is given, and knows of no settings."""
-        self.connection = redis.Redis(connection_pool=self._client.connection_pool)
-        try:
-            super()._start_scheduler(*args, **kwargs)
-        finally:
-            self.connection = self._client
+        """Enqueue what is due, and start no scheduler of RQ's: the leader among the workers is one, for all queues."""
+        scheduler = Scheduler(self._client)
+        with suppress(ServerError):  # the leader meets that too, and tries again
+            while scheduler.run() == 0.0:
+                continue
