@@ -3,6 +3,7 @@
 Mark functions with `job`, enqueue them on a `Queue`, run them by a `Worker`.
 """
 
+from workers.cron_overview import CronInfo, cron_jobs
 from workers.current import current_bus, current_job
 from workers.definition import Policy, job
 from workers.errors import (
@@ -33,6 +34,7 @@ from workers.rider import RetireAfter
 from workers.worker import Worker
 
 __all__ = [
+    "CronInfo",
     "DuplicateJobError",
     "DuplicateKeyError",
     "HorseError",
@@ -60,6 +62,7 @@ __all__ = [
     "Worker",
     "WorkerOptions",
     "WorkersError",
+    "cron_jobs",
     "current_bus",
     "current_job",
     "explain",

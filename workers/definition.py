@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import import_module
-from inspect import isfunction
+from inspect import isfunction, signature
 from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
@@ -11,6 +11,7 @@ from notify.description import check_name
 from notify.errors import InvalidServiceError
 from workers.errors import JobDefinitionError, ModuleLoadError
 from workers.ladder import StopLadder
+from workers.rhythm import Rhythm, rhythm_of
 
 __all__ = ["Definition", "JobFunctions", "Policy", "check_needs", "check_policy", "definition_of", "job", "load_jobs"]
 
@@ -36,9 +37,18 @@ class Definition(msgspec.Struct, frozen=True):
     needs: frozenset[str]
     on_loss: Policy
     stop: StopLadder = StopLadder()
+    rhythm: Rhythm | None = None
 
 
-def job(queue: str, *, needs: str | Collection[str] = (), on_loss: Policy = "cancel", stop: StopLadder | None = None) -> Callable[[F], F]:
+def job(
+    queue: str,
+    *,
+    needs: str | Collection[str] = (),
+    on_loss: Policy = "cancel",
+    stop: StopLadder | None = None,
+    cron: str | None = None,
+    every_s: float | None = None,
+) -> Callable[[F], F]:
     """Mark a function as a job. Only marked functions can be enqueued, and only those are ever run by a worker.
 
     Args:
@@ -46,24 +56,36 @@ def job(queue: str, *, needs: str | Collection[str] = (), on_loss: Policy = "can
         needs: the service without which it makes no sense, or several.
         on_loss: what happens to it when one of them is withdrawn: ``cancel``, ``drain`` or ``ignore``.
         stop: what it is granted when it is stopped while it runs; by default nothing, its process is killed.
+        cron: when it is enqueued by itself, while a worker has loaded it: a cron line, in UTC; a sixth field is for seconds.
+        every_s: or every so many seconds.
 
     Raises:
-        JobDefinitionError: the queue, a need, the policy or the ladder cannot be.
+        JobDefinitionError: the queue, a need, the policy, the ladder or the rhythm cannot be.
     """
     if not isinstance(stop, StopLadder | None):
         raise JobDefinitionError(f"stop is a workers.StopLadder, not {stop!r}")
     if not isinstance(queue, str) or not queue:
         raise JobDefinitionError(f'the queue of a job is a name, not {queue!r}: write @job("default")')
-    definition = Definition(queue, check_needs(needs), check_policy(on_loss), stop or StopLadder())
+    definition = Definition(queue, check_needs(needs), check_policy(on_loss), stop or StopLadder(), rhythm_of(cron, every_s))
 
     def mark(function: F) -> F:
         if not isfunction(function) or not function.__qualname__.isidentifier():
             name = getattr(function, "__qualname__", function)
             raise JobDefinitionError(f"{name!r} cannot be a job: define a function at the top of a module, where a worker finds it")
+        if definition.rhythm is not None and not _needs_no_arguments(function):
+            raise JobDefinitionError(f"{function.__qualname__!r} is called by the clock, which knows no arguments: give them defaults")
         setattr(function, _MARK, definition)
         return function
 
     return mark
+
+
+def _needs_no_arguments(function: Callable[..., Any]) -> bool:
+    try:
+        signature(function).bind()
+    except TypeError:
+        return False
+    return True
 
 
 def definition_of(function: object) -> Definition | None:

@@ -67,8 +67,9 @@ class Lease:
         if self._thread.is_alive():
             self._thread.join()
         with suppress(ServerError):
-            keys = [self._scripts.keys.leases, self._scripts.keys.leader]
-            self._scripts.run("leave", keys, [self._worker], action="giving back the lease of a worker")
+            keys = self._scripts.keys
+            left = [keys.leases, keys.leader, keys.cron_workers]
+            self._scripts.run("leave", left, [self._worker], action="giving back the lease of a worker")
         self._client.close()
 
     def _renew(self) -> tuple[bool, str]:

@@ -44,6 +44,6 @@ class Scheduler:
             ServerError: the server did not answer, or refused.
         """
         limits = (CHUNK, LONGEST_WAIT_MS, DEFAULT_TIMEOUT_S, INDEX_MS)
-        args = [self._scripts.keys.leader, LOCK_MS, rq_now(), *limits, *self._names]
+        args: list[str | bytes | int] = [self._scripts.keys.leader, LOCK_MS, rq_now(), *limits, *self._names]
         _, wait_ms = self._scripts.run("schedule", [rq_keys.QUEUES], args, action="enqueueing what is due")
         return int(wait_ms) / 1000

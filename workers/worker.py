@@ -15,6 +15,7 @@ from notify.monitor import Monitor
 from notify.scripts import Scripts
 from workers.bell import Bell
 from workers.claims import Claims
+from workers.cron import Cron, announce
 from workers.definition import JobFunctions, load_jobs
 from workers.errors import JobDefinitionError
 from workers.guard import Guard
@@ -104,11 +105,12 @@ class Worker(RunningWorker):
         self._monitor = Monitor(Scripts(self._client)).open()
         # RQ has lengthened the timeouts of our own.
         self._chores = self._client.clone(name="leader", timeout_s=self._client.settings.command_timeout_s)
-        self._leader = Leader([Scheduler(self._chores).run])
+        self._leader = Leader([Scheduler(self._chores).run, Cron(self._chores).run])
         self._leader.open()
         revive, lead = self._register_again, self._leader.lead_until
         self._lease = Lease(self._client, self.name, lease_s=self._lease_s, revive=revive, lead=lead)
         self._lease.open()
+        announce(self._client, self.name, self._functions)
 
     def subscribe(self) -> None:
         """Listen to commands; this starts the first of the worker's threads, so whatever forks does it before."""
@@ -141,6 +143,7 @@ class Worker(RunningWorker):
             worker_registration.register(self, pipe)
             pipe.expire(self.key, self.worker_ttl + 60)
             pipe.execute()
+        announce(client, self.name, self._functions)
 
     def _shutdown(self) -> None:
         """On SIGTERM or SIGINT: end after the job in hand. RQ raises in its signal handler, and loses a job that it just took."""

@@ -66,7 +66,7 @@ def renew(bus: notify.Bus, worker: str, *, lease_ms: int = 500) -> bool:
 
 
 def leave(bus: notify.Bus, worker: str) -> None:
-    ScriptRunner(bus.redis, "workers").run("leave", [bus.keys.leases, bus.keys.leader], [worker], action="leaving")
+    ScriptRunner(bus.redis, "workers").run("leave", [bus.keys.leases, bus.keys.leader, bus.keys.cron_workers], [worker], action="leaving")
 
 
 def leader_of(bus: notify.Bus) -> str:
