@@ -21,7 +21,8 @@ from workers.rhythm import Rhythm
 
 __all__ = ["Cron", "Spec", "announce"]
 
-LONGEST_WAIT_MS: Final = 1_000
+LONGEST_WAIT_MS: Final = 5_000
+"""What was announced meanwhile may be so much late, its first time; looking costs a command."""
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Cron:
         """Enqueue what is due.
 
         Returns:
-            Seconds until there is more, 1 at the most.
+            Seconds until there is more, 5 at the most.
 
         Raises:
             ServerError: the server did not answer, or refused.

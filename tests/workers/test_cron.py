@@ -58,7 +58,7 @@ def make_due(bus: notify.Bus, name: str = AT_FOUR, *, ago_ms: int = 1_000) -> in
 def test_what_is_announced_is_due_at_its_next_time(bus: notify.Bus, cron: Cron) -> None:
     now = server_ms(bus.redis)
     assert times(bus) == {AT_FOUR: Rhythm(cron="0 4 * * *").next_after(now), NIGHTLY: Rhythm(cron="30 4 * * *").next_after(now)}
-    assert cron.run() == 1.0
+    assert 0 < cron.run() <= 5.0
     assert (Queue("work", connection=bus.redis).job_ids, set(load_jobs([MODULE]))) == ([], {AT_FOUR, NIGHTLY, EVERY_SECOND})
 
 
