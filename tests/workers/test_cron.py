@@ -12,7 +12,7 @@ import pytest
 import notify
 from notify.testing import wait_until
 from tests.faults import server_ms
-from tests.workers.conftest import SAMPLE, Effects, StartWorkers
+from tests.workers.conftest import Effects, StartWorkers
 from tests.workers.cron_jobs import at_four, with_a_service
 from tests.workers.test_leader import leader_of, leave, pid_of, renew, settled_leader
 from tests.workers.test_queue import index
@@ -209,7 +209,7 @@ def test_a_queue_that_a_stranger_spoilt_harms_no_other(bus: notify.Bus, cron: Cr
 
 def test_a_job_of_a_rhythm_runs_at_each_of_its_times_whoever_leads(bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
     """The leader has not even loaded it; it is killed, and the next one goes on."""
-    start_workers(2, modules=(SAMPLE,), lease_s=SHORT_S)
+    start_workers(2, queues=("another",), lease_s=SHORT_S)
     first = settled_leader(bus)
     start_workers(modules=(MODULE,), lease_s=60)
     effects.wait_for("every second", 2)
