@@ -15,6 +15,7 @@ from tests.faults import server_ms
 from tests.workers.conftest import Effects, StartWorkers
 from tests.workers.cron_jobs import at_four, with_a_service
 from tests.workers.test_leader import leader_of, leave, pid_of, renew, settled_leader
+from tests.workers.test_leases import frozen
 from tests.workers.test_queue import index
 from workers import Job, Queue, job
 from workers.cron import Cron, Spec, announce
@@ -228,3 +229,14 @@ def test_a_worker_that_ended_has_loaded_nothing(bus: notify.Bus, start_workers: 
     wait_until(lambda: bus.redis.hlen(bus.keys.cron_workers) == 1, timeout_s=15)
     pool.close()
     assert bus.redis.hlen(bus.keys.cron_workers) == 0
+
+
+def test_a_worker_that_was_taken_for_dead_says_again_what_it_has_loaded(bus: notify.Bus, start_workers: StartWorkers) -> None:
+    start_workers(queues=("another",), lease_s=SHORT_S)
+    first = settled_leader(bus)
+    (process,) = start_workers(modules=(MODULE,), lease_s=SHORT_S).processes
+    wait_until(lambda: bus.redis.hlen(bus.keys.cron_workers) == 1, timeout_s=15)
+    assert pid_of(bus, first) != process.pid
+    with frozen(process.pid):
+        wait_until(lambda: bus.redis.hlen(bus.keys.cron_workers) == 0, timeout_s=15, what="its end, as far as the others know")
+    wait_until(lambda: bus.redis.hlen(bus.keys.cron_workers) == 1, timeout_s=15)

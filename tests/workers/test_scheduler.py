@@ -286,7 +286,10 @@ def test_a_frozen_leader_that_wakes_runs_nothing_twice(
     assert effects["added"] == 50
 
 
-def test_a_burst_runs_what_is_due_when_it_begins(queue: Queue, start_workers: StartWorkers) -> None:
+def test_a_burst_runs_what_is_due_when_it_begins_though_another_worker_leads(
+    queue: Queue, bus: notify.Bus, start_workers: StartWorkers
+) -> None:
+    bus.redis.set(bus.keys.leader, "another", px=60_000)
     due, later = queue.enqueue_in(PAST, add), queue.enqueue_in(timedelta(hours=1), add)
     (process,) = start_workers(burst=True).processes
     assert process.wait(20) == 0
