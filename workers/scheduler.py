@@ -30,9 +30,9 @@ class Scheduler:
 
     def __init__(self, client: Client) -> None:
         self._scripts = ScriptRunner(client, "workers")
-        dependents, dependencies = (key("").removeprefix(rq_keys.job("")) for key in (rq_keys.dependents, rq_keys.dependencies))
-        plain = (rq_keys.queue, rq_keys.scheduled, rq_keys.scheduler_lock, rq_keys.job)
-        self._names = [*(key("") for key in plain), dependents, dependencies, self._scripts.keys.needs("")]
+        plain = (rq_keys.queue, rq_keys.scheduled, rq_keys.scheduler_lock, rq_keys.job, self._scripts.keys.needs)
+        both = (rq_keys.dependents, rq_keys.dependencies)
+        self._names = [key("") for key in plain] + [part for key in both for part in key("\0").split("\0")]
 
     def run(self) -> float:
         """Enqueue what is due, at most a chunk.

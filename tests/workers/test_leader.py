@@ -75,7 +75,7 @@ def leader_of(bus: notify.Bus) -> str:
 
 
 def pid_of(bus: notify.Bus, worker: str) -> int:
-    pid: Any = bus.redis.hget(rq_keys.worker(worker), "pid")
+    pid: Any = wait_until(lambda: bus.redis.hget(rq_keys.worker(worker), "pid"), timeout_s=10, what=f"a process called {worker}")
     return int(pid)
 
 

@@ -148,9 +148,11 @@ def test_a_queue_that_a_stranger_spoilt_is_passed_over(queue: Queue, scheduler: 
 
 def test_a_lifetime_as_one_that_waits_begins_when_it_is_enqueued(queue: Queue, scheduler: Scheduler, bus: notify.Bus) -> None:
     job = queue.enqueue_in(PAST, add, ttl=500)
+    bus.redis.sadd(job.dependents_key, "one")
+    bus.redis.sadd(job.dependencies_key, "another")
     bus.redis.expire(job.key, 5)
     scheduler.run()
-    assert 490 < bus.redis.ttl(job.key) <= 500
+    assert all(490 < bus.redis.ttl(key) <= 500 for key in (job.key, job.dependents_key, job.dependencies_key))
 
 
 def rq_scheduler(client: redis.Redis) -> RQScheduler:

@@ -4,11 +4,11 @@
 -- KEYS    1 rq:queues
 -- ARGV    1 how we are called as a scheduler  2 ms for which a queue is ours  3 now as RQ writes it  4 jobs at the most
 --         5 ms to wait at the most  6 seconds a job may take by default  7 ms the index of a need lives
---         8-14 how the keys of RQ begin (and end), and ns:needs: as in the table k
+--         8-16 how the keys of RQ begin (and end), and ns:needs: as in the table k
 -- returns {how many jobs were enqueued, ms until the next one is due, 0 if there are more already}
 local k = {
-  queue = ARGV[8], scheduled = ARGV[9], lock = ARGV[10], job = ARGV[11], dependents_end = ARGV[12], dependencies_end = ARGV[13],
-  needs = ARGV[14],
+  queue = ARGV[8], scheduled = ARGV[9], lock = ARGV[10], job = ARGV[11], needs = ARGV[12], dependents = ARGV[13],
+  dependents_end = ARGV[14], dependencies = ARGV[15], dependencies_end = ARGV[16],
 }
 local now, now_at, most = now_ms(), ARGV[3], tonumber(ARGV[4])
 local NOT_TO_RUN = {queued = true, started = true, canceled = true, stopped = true}
@@ -62,7 +62,7 @@ local function enqueue(name, id)
     redis.call('HSET', job, 'timeout', ARGV[6])
   end
   if (tonumber(fields.ttl or '') or 0) > 0 then
-    for _, key in ipairs({job, job .. k.dependents_end, job .. k.dependencies_end}) do
+    for _, key in ipairs({job, k.dependents .. id .. k.dependents_end, k.dependencies .. id .. k.dependencies_end}) do
       redis.call('EXPIRE', key, fields.ttl)
     end
   end
