@@ -13,6 +13,8 @@ MOST: Final = 512
 EXPIRE_AT_ONCE: Final = 200
 SHORTEST_S: Final = 0.02
 LONGEST_S: Final = 1.0
+IDLE_S: Final = 2.0
+"""While nothing is held. What is held from then on, and has a shorter time, is cancelled so much late, once."""
 
 
 class Holds:
@@ -42,5 +44,5 @@ class Holds:
         elif any(one.is_under_way for one in moved):
             self._pause_s = min(LONGEST_S, 2 * self._pause_s)  # those before are still to start
         else:
-            self._pause_s = LONGEST_S
+            self._pause_s = LONGEST_S if pairs else IDLE_S
         return self._pause_s

@@ -20,7 +20,7 @@ from tests.workers.fenced_jobs import (
     write_when_told,
 )
 from tests.workers.sample_jobs import add, fail
-from workers import JobNotFoundError, Outcome, Pool, Queue, current_bus
+from workers import JobNotFoundError, Outcome, Pool, Queue, Why, current_bus
 from workers.storage import StorageService
 
 WAYS = 6
@@ -147,5 +147,5 @@ def test_the_callbacks_of_a_job_are_its_code_and_may_write(
     good = queue.enqueue(add, "a", on_success=rq.Callback(write_at_the_end))
     bad = queue.enqueue(fail, "b", on_failure=rq.Callback(write_at_the_end))
     assert good.wait(10) == Outcome("finished")
-    assert bad.wait(10) == Outcome("failed", "RuntimeError: it went wrong")
+    assert bad.wait(10) == Outcome("failed", "RuntimeError: it went wrong", why=Why("raised"))
     assert state.snapshot() == {**OLD, good.id: 1, bad.id: 1}
