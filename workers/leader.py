@@ -58,9 +58,8 @@ class Leader:
 
     def lead_until(self, end: float) -> None:
         """Lead until then by ``time.monotonic()``; 0 for not at all. Returns at once."""
-        led, self._leads_until = self.leads, end
-        if self.leads != led:
-            self._changed.set()
+        self._leads_until = end
+        self._changed.set()  # each time: the thread may be finding out just now that the time before is over
 
     def _run(self) -> None:
         while not self._closing:
