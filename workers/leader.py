@@ -62,8 +62,10 @@ class Leader:
         self._changed.set()  # each time: the thread may be finding out just now that the time before is over
 
     def _run(self) -> None:
-        while not self._closing:
+        while True:
             self._changed.clear()
+            if self._closing:  # looked at after that, or it could go unheard
+                return
             for task in self._tasks:
                 if self.leads and task.is_due:
                     task.do()
