@@ -11,7 +11,7 @@ import redis
 
 from notify.connection import Client
 from notify.event import Failure
-from notify.keys import SERVICES_TOPIC
+from notify.keys import SERVICES_TOPIC, any_provider
 from notify.scripts import ScriptRunner
 from notify.strict_json import Json
 
@@ -150,8 +150,10 @@ class DirectoryScripts(ScriptRunner):
                 all_keys += [keys.suspects, keys.sweep, *self.emit_keys(SERVICES_TOPIC), keys.log(status), keys.topic(status)]
                 told = self.body(status, _failure(service.name, reason, why))
                 args = [*service, reason, why, int(only_if_due), described.groups_json, *announce[:3]]
-                args += [keys.channel(status), status, told, *self.limits()]
-                calls.append(([*all_keys, *self._indexes(described.provides, described.groups)], args))
+                args += [keys.channel(status), status, told, *self.limits(), *map(any_provider, described.provides)]
+                for capability in described.provides:
+                    all_keys += [keys.provides(capability), keys.tombstone(any_provider(capability))]
+                calls.append(([*all_keys, *map(keys.group, described.groups)], args))
             answers = self.run_many("withdraw", calls, action=f"withdrawing {left[0].name!r}")
             # One that joined or left a group meanwhile is looked at again: it must not stay in an index.
             withdrawn |= {s: a.decode() if a else None for s, a in zip(left, answers, strict=True) if a != REGROUPED}

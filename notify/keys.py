@@ -1,6 +1,7 @@
 """Every key and channel of Notify in Redis: the data model, for us and for operators with ``redis-cli``.
 
-``ns`` is the namespace, ``notify`` unless set otherwise. Every value is plain text or JSON.
+``ns`` is the namespace, ``notify`` unless set otherwise. Every value is plain text or JSON. A need is the name of a service, or
+``any <capability>``; a turn the microsecond when a job was enqueued.
 
 ======================== ====== =========================================================== ==================================
 key                      type   content                                                     lives
@@ -19,13 +20,17 @@ ns:group:<group>         zset   names that are in it, scored with the incarnatio
 ns:suspects              set    <name>#<incarnation> of those whose heartbeats are missing  while there is one
 ns:sweep                 hash   sweep: at_ms, duty_ms, slot_ms, grace_ms, held_ms, alarm    a day after the last sweep
 ns:incarnation           string the last incarnation given out                              30 days after the last one
-ns:losses                hash   service name → serial of its last withdrawal                30 days after the last one
-ns:tombstone:<name>      hash   the last withdrawal: incarnation, reason, why, at_ms, event a day
+ns:losses                hash   need → serial of its last loss, which is about the ms       30 days after the last one
+ns:tombstone:<need>      hash   last loss: service, incarnation, reason, why, at_ms, event  a day
 ns:state:<service>       hash   the service's state, field → JSON                           for ever, or until purged
 ns:requests:<member>     stream requests to <name>#<incarnation>: request, deadline_ms      a minute after the last deadline
 ns:answers:<caller>      stream answers to one process: answer (JSON)                       a minute after the last deadline
-ns:needs:<service>       zset   ids of waiting jobs that need it, scored with the ms        30 days after the last one
-ns:losing:<service>      string lock of the worker that cancels the losers                  5 s
+ns:needs:<need>          zset   ids of waiting jobs that need it, scored with their turns   30 days after the last one
+ns:losing:<need>         string lock of the worker that deals with the losers               5 s
+ns:held                  set    [queue, need], as JSON, for which jobs are held             30 days after the last one
+ns:held:<queue>:<need>   zset   ids of held jobs, scored with their turns                   30 days after the last one
+ns:holds                 zset   ids of held jobs, scored with the ms when that is over      30 days after the last one
+ns:ramp:<queue>:<need>   hash   how they come back: batch (the next), last (job), serial    a minute after the last batch
 ns:leases                zset   names of workers, scored with the ms their leases are over  a day after the last renewal
 ns:renewed               string when any worker's lease was renewed last, in ms             a day after the last renewal
 ns:leader                string name of the worker that does the common chores              a lease after its last renewal
@@ -42,14 +47,14 @@ ns:event:<topic>   the events of a topic, as JSON; what is published there by ha
 ================== ====================================================================================
 
 Topics of our own: ``services`` (who came, is suspected, joined, left, went), ``<service>_status`` (what a service reports, and
-its end), ``job.<queue>`` (jobs stopped, cancelled, and failed with their worker).
+its end), ``job.<queue>`` (what becomes of its jobs).
 """
 
 from typing import Final
 
 import msgspec
 
-__all__ = ["SERVICES_TOPIC", "Keys", "due_member", "parse_due_member"]
+__all__ = ["SERVICES_TOPIC", "Keys", "any_provider", "due_member", "parse_due_member"]
 
 SERVICES_TOPIC: Final = "services"
 """The topic on which the directory tells who came and who went."""
@@ -147,8 +152,8 @@ class Keys(msgspec.Struct, frozen=True):
     def group(self, group: str) -> str:
         return f"{self.namespace}:group:{group}"
 
-    def tombstone(self, name: str) -> str:
-        return f"{self.namespace}:tombstone:{name}"
+    def tombstone(self, need: str) -> str:
+        return f"{self.namespace}:tombstone:{need}"
 
     def state(self, service: str) -> str:
         return f"{self.namespace}:state:{service}"
@@ -159,17 +164,36 @@ class Keys(msgspec.Struct, frozen=True):
     def answers(self, caller: str) -> str:
         return f"{self.namespace}:answers:{caller}"
 
-    def needs(self, service: str) -> str:
-        return f"{self.namespace}:needs:{service}"
+    def needs(self, need: str) -> str:
+        return f"{self.namespace}:needs:{need}"
 
-    def losing(self, service: str) -> str:
-        return f"{self.namespace}:losing:{service}"
+    def losing(self, need: str) -> str:
+        return f"{self.namespace}:losing:{need}"
+
+    @property
+    def held_pairs(self) -> str:
+        return f"{self.namespace}:held"
+
+    def held(self, queue: str, need: str) -> str:
+        return f"{self.namespace}:held:{queue}:{need}"
+
+    @property
+    def holds(self) -> str:
+        return f"{self.namespace}:holds"
+
+    def ramp(self, queue: str, need: str) -> str:
+        return f"{self.namespace}:ramp:{queue}:{need}"
 
     def status_topic(self, service: str) -> str:
         return f"{service}_status"
 
     def job_topic(self, queue: str) -> str:
         return f"job.{queue}"
+
+
+def any_provider(capability: str) -> str:
+    """What is lost with the last service that has a capability; no service can be called that, for the space in it."""
+    return f"any {capability}"
 
 
 def due_member(name: str, incarnation: int) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from notify.errors import SettingsError
 
-__all__ = ["MAX_LIFETIME_S", "MAX_TIMEOUT_S", "MAX_TTL_S", "Settings", "positive", "redact"]
+__all__ = ["JOB_EVENTS", "MAX_LIFETIME_S", "MAX_TIMEOUT_S", "MAX_TTL_S", "Settings", "positive", "redact"]
 
 MAX_TTL_S: Final = 86_400.0
 """A service that may be silent for more than a day is not watched at all."""
@@ -18,6 +18,9 @@ MAX_LIFETIME_S: Final = 100 * 365 * 86_400.0
 """A hundred years: Redis refuses lifetimes that are much longer, and does so in the middle of a script."""
 
 MAX_TIMEOUT_S: Final = 86_400.0
+
+JOB_EVENTS: Final = ("enqueued", "started", "finished", "failed", "stopped", "cancelled", "held", "released")
+"""What becomes of a job."""
 
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel")
 
@@ -31,9 +34,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ttl_s: seconds without a heartbeat after which a service is withdrawn.
         retention_s: seconds for which the log of a topic is kept after its last event.
         log_length: events kept per topic (the server may keep a few more).
-        max_payload_bytes: the largest encoded event, in bytes.
+        max_payload_bytes: the largest encoded event, request or call of a job, in bytes.
         connect_timeout_s: seconds to wait for a connection.
         command_timeout_s: seconds to wait for the answer to a command.
+        job_events: what of a job's life is told on ``job.<queue>``: ``all``, ``none``, or some of enqueued, started, finished,
+            failed, stopped, cancelled, held, released, with commas between.
 
     Raises:
         SettingsError: a value cannot be used; the message says which and why.
@@ -47,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_payload_bytes: int = 65_536
     connect_timeout_s: float = 2.0
     command_timeout_s: float = 5.0
+    job_events: str = "all"
 
     def __post_init__(self) -> None:
         if self.url is not None:
@@ -67,12 +73,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SettingsError(f"{name} is {value!r}: give a whole number above 0")
+        _check_job_events(self.job_events)
 
     def __repr__(self) -> str:
         fields = ", ".join(
             f"{name}={redact(value) if name == 'url' and value else value!r}" for name, value in msgspec.structs.asdict(self).items()
         )
         return f"Settings({fields})"
+
+    def tells(self, status: str) -> bool:
+        """Whether what becomes of a job is told, one of `JOB_EVENTS`."""
+        return self.job_events == "all" or status in self.job_events.split(",")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -122,6 +133,12 @@ def _try_alone(variable: str, field: str, value: str) -> None:
     except msgspec.ValidationError as exc:
         problem = exc.__cause__ if isinstance(exc.__cause__, SettingsError) else f"{value!r} is no number"
         raise SettingsError(f"${variable} cannot be used: {problem}") from None
+
+
+def _check_job_events(value: object) -> None:
+    if value in ("all", "none") or (isinstance(value, str) and value and set(value.split(",")) <= set(JOB_EVENTS)):
+        return
+    raise SettingsError(f"job_events is {value!r}: write all, none, or some of {', '.join(JOB_EVENTS)} with commas between")
 
 
 def _check_url(url: object) -> None:

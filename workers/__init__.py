@@ -3,9 +3,10 @@
 Mark functions with `job`, enqueue them on a `Queue`, run them by a `Worker`.
 """
 
+from workers.cancelling import Progress
 from workers.cron_overview import CronInfo, cron_jobs
 from workers.current import current_bus, current_job
-from workers.definition import Policy, job
+from workers.definition import job
 from workers.errors import (
     DuplicateJobError,
     DuplicateKeyError,
@@ -15,6 +16,7 @@ from workers.errors import (
     JobError,
     JobNotFoundError,
     JobRefusedError,
+    JobTooLargeError,
     ModuleLoadError,
     QueueNotFoundError,
     StorageError,
@@ -23,14 +25,16 @@ from workers.errors import (
     WorkersError,
 )
 from workers.explain import explain
-from workers.jobs import Job, Outcome
+from workers.jobs import Job
 from workers.ladder import JobStopped, StopLadder
+from workers.outcome import Outcome, Why
 from workers.overview import JobStatus, QueueInfo, find_jobs, queues
 from workers.pool import Pool, WorkerOptions
 from workers.preview import Stake, preview_loss
 from workers.queue import Queue
 from workers.requeue import requeue
 from workers.rider import RetireAfter
+from workers.terms import Needs, Policy
 from workers.worker import Worker
 
 __all__ = [
@@ -46,10 +50,13 @@ __all__ = [
     "JobRefusedError",
     "JobStatus",
     "JobStopped",
+    "JobTooLargeError",
     "ModuleLoadError",
+    "Needs",
     "Outcome",
     "Policy",
     "Pool",
+    "Progress",
     "Queue",
     "QueueInfo",
     "QueueNotFoundError",
@@ -59,6 +66,7 @@ __all__ = [
     "StorageError",
     "StorageKilledError",
     "UnknownKeyError",
+    "Why",
     "Worker",
     "WorkerOptions",
     "WorkersError",

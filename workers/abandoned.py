@@ -4,20 +4,18 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from rq.job import JobStatus
 
 from notify.connection import Client
-from notify.event import Event
-from notify.publisher import publish
-from notify.scripts import Scripts
-from notify.strict_json import Json
 from workers import rq_keys
 from workers.claimed import claimed_job
 from workers.claims import Run
 from workers.errors import JobError
-from workers.jobs import Job, Outcome
+from workers.jobs import Job
+from workers.outcome import Outcome, worker_died
 from workers.queue import Queue
+from workers.scripts import JobScripts
+from workers.telling import tell_outcome
 
 __all__ = ["Abandoned"]
 
@@ -35,7 +33,7 @@ class Abandoned:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._scripts = Scripts(client)
+        self._scripts = JobScripts(client)
 
     def settle(self, worker: str) -> None:
         """Settle the job of a worker that is dead, and remove the worker; its lease goes last.
@@ -52,6 +50,11 @@ class Abandoned:
             self._remove(worker, queues.split(","))
 
     def _settle_job(self, worker: str, job_id: str) -> None:
+        raw: Any = self._client.hmget(rq_keys.job(job_id), "stopped", "worker_name")
+        stopped, name = raw
+        if stopped is not None and name == worker.encode():  # else the process of another run may still be alive
+            self._scripts.hold(job_id, fence=stopped.decode())  # if it was stopped for that
+
         def step(pipe: Any) -> _Failed | None:
             return self._settle_run(pipe, worker, job_id)
 
@@ -59,9 +62,7 @@ class Abandoned:
         transact: Any = self._client.transaction
         failed: _Failed | None = transact(step, rq_keys.job(job_id), value_from_callable=True)
         if failed is not None:
-            told: Json = {"job": job_id, **msgspec.structs.asdict(failed.outcome)}
-            topic = self._scripts.keys.job_topic(failed.queue.name)
-            publish(self._scripts, Event(topic=topic, contents=told, source=worker))
+            tell_outcome(self._client, failed.job, failed.outcome, source=worker)
             failed.queue.enqueue_dependents(failed.job)
 
     def _settle_run(self, pipe: Any, worker: str, job_id: str) -> "_Failed | None":
@@ -76,7 +77,7 @@ class Abandoned:
             _remove_run(pipe, run, origin)
             return None
         job, queue = self._read(job_id, fields, origin), Queue(origin, connection=self._client)
-        tries_again = job.should_retry and job.admit() is None
+        tries_again = job.should_retry
         seconds, microseconds = pipe.time()
         now = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
         pipe.multi()
@@ -84,7 +85,7 @@ class Abandoned:
             failed = None
             _try_again(pipe, job, queue, now)
         else:
-            failed = _Failed(job, queue, Outcome("failed", f"its worker {worker} died", at_ms=round(now.timestamp() * 1000)))
+            failed = _Failed(job, queue, worker_died(worker, at_ms=round(now.timestamp() * 1000)))
             _fail(pipe, failed, run, worker, now)
         pipe.hdel(job.key, "fence")  # whatever the run still does, it has no job any more
         _remove_run(pipe, run, origin)

@@ -6,8 +6,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from workers.claims import DEFAULT_TIMEOUT_S
-from workers.definition import JobFunctions, check_policy
+from workers.definition import JobFunctions
 from workers.errors import JobDefinitionError
+from workers.terms import Terms
 
 __all__ = ["Call", "function_of", "plain_call"]
 
@@ -15,7 +16,6 @@ _RARE: Final = (b"success_callback_name", b"webhooks", b"repeats_left", b"repeat
 """What makes a success more than a result to keep."""
 _NUMBERS: Final = (b"retries_left", b"number_of_retries", b"result_ttl", b"failure_ttl", b"ttl")
 _data: Final = msgspec.json.Decoder(tuple[str, None, list[Any], dict[str, Any]])
-_needs: Final = msgspec.json.Decoder(dict[str, int])
 
 
 class Call(NamedTuple):
@@ -31,7 +31,7 @@ def function_of(fields: Mapping[bytes, bytes], functions: JobFunctions) -> Calla
     """The function that a job calls, if that can be told and is one of those."""
     try:
         return functions.get(_data.decode(fields[b"data"])[0])
-    except (KeyError, msgspec.DecodeError):
+    except (KeyError, msgspec.DecodeError, RecursionError):
         return None
 
 
@@ -51,11 +51,9 @@ def plain_call(fields: Mapping[bytes, bytes], functions: JobFunctions) -> Call |
         for name in _NUMBERS:
             if name in fields:
                 int(fields[name] or b"0")
-        if b"needs" in fields:
-            _needs.decode(fields[b"needs"])
-        if b"on_loss" in fields:
-            check_policy(fields[b"on_loss"].decode())
+        if b"needs" in fields or b"on_loss" in fields:
+            Terms.read(fields)
         path, _, args, kwargs = _data.decode(fields[b"data"])
         return Call(functions[path], args, kwargs, int(fields.get(b"timeout") or DEFAULT_TIMEOUT_S))
-    except (KeyError, ValueError, JobDefinitionError, msgspec.DecodeError):
+    except (KeyError, ValueError, JobDefinitionError, msgspec.DecodeError, RecursionError):
         return None

@@ -1,14 +1,15 @@
 """The one step of a worker per job: record how the last run ended, and take the next job."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from notify.connection import Client
-from notify.scripts import ScriptRunner
 from workers import rq_keys
+from workers.names import NamedScripts, rq_time
+from workers.payload import too_large
 
 __all__ = ["Claim", "Claims", "Ended", "Run"]
 
@@ -47,6 +48,7 @@ class Claim(msgspec.Struct, frozen=True):
         job_id: the job.
         fields: its hash.
         fence: that of the run.
+        problem: why it cannot even be run, or empty.
     """
 
     ended: str
@@ -55,13 +57,14 @@ class Claim(msgspec.Struct, frozen=True):
     job_id: str
     fields: Mapping[bytes, bytes]
     fence: str
+    problem: str = ""
 
     @property
     def run(self) -> Run:
         return Run(self.job_id, self.fence)
 
 
-class Claims(ScriptRunner):
+class Claims(NamedScripts):
     """What one worker asks for.
 
     Args:
@@ -73,11 +76,12 @@ class Claims(ScriptRunner):
     """
 
     def __init__(self, client: Client, worker: str, *, heartbeat_s: int, idle_s: int, result_ttl_s: int) -> None:
-        super().__init__(client, "workers")
+        super().__init__(client)
         self._worker = worker
-        self._keys = [self.keys.losses, self.keys.services, rq_keys.worker(worker), rq_keys.suspended()]
-        self._args: list[str | bytes | int] = [heartbeat_s, idle_s, DEFAULT_TIMEOUT_S, *_beginnings(self.keys.needs)]
+        self._keys = [rq_keys.worker(worker), rq_keys.suspended()]
+        self._args: list[str | bytes | int] = [heartbeat_s, idle_s, DEFAULT_TIMEOUT_S]
         self._result_ttl_s = result_ttl_s
+        self._max_bytes = client.settings.max_payload_bytes
 
     def next(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False) -> Claim:
         """Record an end, and take the first job of the queues that may start.
@@ -92,29 +96,18 @@ class Claims(ScriptRunner):
             ServerUnreachableError: no answer. It may have happened: ask again.
             ServerRefusedError: the server answered with an error.
         """
-        now = _text(datetime.now(UTC))
-        args = [fence, self._worker, now, "again" if again else "", *self._args, *self._ended(ended)]
-        end, answer, queue, job_id, flat = self.run("claim", [*self._keys, *queues], args, action="asking for a job")
+        args = [fence, self._worker, "again" if again else "", *self._args, *self._ended(ended), self._max_bytes]
+        now, keys = rq_time(datetime.now(UTC)), [*self._keys, *queues]
+        end, answer, queue, job_id, flat, oversized = self.run_named("claim", keys, args, action="asking for a job", now=now)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         if answer == b"started":
             fields.update({b"status": answer, b"started_at": now.encode(), b"worker_name": self._worker.encode()})
-        return Claim(end.decode(), answer.decode(), queue, job_id.decode(), fields, fence)
+        problem = too_large(f"the call of job {job_id.decode()}", oversized, self._max_bytes) if oversized else ""
+        return Claim(end.decode(), answer.decode(), queue, job_id.decode(), fields, fence, problem)
 
     def _ended(self, ended: Ended | None) -> Sequence[str | bytes | int]:
         if ended is None:
             return ("", "", "", "", "", "", "")
-        at = _text(datetime.fromtimestamp(ended.ended_s, UTC))
+        at = rq_time(datetime.fromtimestamp(ended.ended_s, UTC))
         times = (f"{ended.started_s:.6f}", f"{ended.ended_s:.6f}", at)
         return (ended.run.job_id, ended.run.fence, *times, ended.result or b"", self._result_ttl_s)
-
-
-def _beginnings(needs: Callable[[str], str]) -> list[str]:
-    """How keys begin that the script can only build when it knows the job; of two also how they end."""
-    plain = (rq_keys.job, rq_keys.execution, rq_keys.executions, rq_keys.results, rq_keys.started, rq_keys.finished, needs)
-    both = (rq_keys.dependents, rq_keys.dependencies)
-    return [key("") for key in plain] + [part for key in both for part in key("\0").split("\0")]
-
-
-def _text(when: datetime) -> str:
-    """A time as RQ writes it into its hashes: ``strftime`` takes five times as long."""
-    return f"{when.isoformat(timespec='microseconds').removesuffix('+00:00')}Z"

@@ -14,10 +14,12 @@ from notify.connection import Client
 from notify.errors import ServerRefusedError
 from notify.scripts import ScriptRunner
 from workers import rq_keys
-from workers.definition import JobFunctions, Policy, definition_of
-from workers.jobs import Job
-from workers.queue import INDEX_MS, Queue
+from workers.definition import JobFunctions, definition_of
+from workers.entrance import Entry
+from workers.names import NamedScripts
+from workers.queue import Queue, entry_of
 from workers.rhythm import Rhythm
+from workers.terms import Terms
 
 __all__ = ["Cron", "Spec", "announce"]
 
@@ -32,8 +34,7 @@ class Spec(msgspec.Struct, frozen=True):
 
     queue: str
     rhythm: Rhythm
-    needs: list[str]
-    on_loss: Policy
+    terms: Terms
 
 
 def announce(client: Client, worker: str, functions: JobFunctions) -> None:
@@ -66,7 +67,7 @@ class Cron:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._scripts = ScriptRunner(client, "workers")
+        self._scripts = NamedScripts(client)
         keys = self._scripts.keys
         self._keys = [keys.cron, keys.cron_due, keys.cron_workers, keys.cron_last, keys.leases]
 
@@ -91,20 +92,19 @@ class Cron:
         return int(wait_ms) / 1000
 
     def _enqueue(self, name: str, due_ms: int, spec: Spec, *, now_ms: int) -> None:
-        job = self._job_of(name, spec, due_ms)
         next_ms = spec.rhythm.next_after(now_ms)
+        entry = self._entry_of(name, spec, due_ms)
         ours = self._scripts.keys
-        keys = [ours.cron_due, ours.cron_last, rq_keys.QUEUES, rq_keys.queue(spec.queue), job.key, *map(ours.needs, spec.needs)]
-        args = [name, due_ms, next_ms or "", job.id, now_ms, INDEX_MS, *_flat(job.to_dict())]
-        self._scripts.run("cron_enqueue", keys, args, action=f"enqueueing {name!r}, which is due")
+        keys = [ours.cron_due, ours.cron_last, rq_keys.QUEUES, rq_keys.queue(spec.queue), rq_keys.job(entry.job_id)]
+        args = [name, due_ms, next_ms or "", entry.job_id, spec.queue, entry.needs, *_flat(entry.fields)]
+        self._scripts.run_named("cron_enqueue", keys, args, action=f"enqueueing {name!r}, which is due")
 
-    def _job_of(self, name: str, spec: Spec, due_ms: int) -> Job:
+    def _entry_of(self, name: str, spec: Spec, due_ms: int) -> Entry:
         queue = Queue(spec.queue, connection=self._client)
         job = queue.create_job(name, job_id=_job_id(name, due_ms))
-        job.needs, job.on_loss = dict.fromkeys(spec.needs, 0), spec.on_loss
-        job.admit()  # what is lost from here on, or is not there, is the claim's to see
+        job.accept(spec.terms)
         queue._prepare_for_queue(job)
-        return job
+        return entry_of(job)
 
     def _forget(self, name: bytes) -> None:
         keys = self._scripts.keys
@@ -119,7 +119,7 @@ def _specs(functions: JobFunctions) -> dict[str, Spec]:
     for name, function in functions.items():
         definition = definition_of(function)
         if definition is not None and definition.rhythm is not None:
-            found[name] = Spec(definition.queue, definition.rhythm, sorted(definition.needs), definition.on_loss)
+            found[name] = Spec(definition.queue, definition.rhythm, definition.terms)
     return found
 
 

@@ -1,26 +1,18 @@
 """Marking functions as jobs, and loading the modules that hold them: the list of what a worker may run."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from inspect import isfunction, signature
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from notify.description import check_name
-from notify.errors import InvalidServiceError
 from workers.errors import JobDefinitionError, ModuleLoadError
 from workers.ladder import StopLadder
 from workers.rhythm import Rhythm, rhythm_of
+from workers.terms import Needs, Policy, Terms
 
-__all__ = ["Definition", "JobFunctions", "Policy", "check_needs", "check_policy", "definition_of", "job", "load_jobs"]
-
-Policy: TypeAlias = Literal["cancel", "drain", "ignore"]
-"""What a loss of a needed service does to a job.
-
-``cancel``: a waiting one is cancelled, a running one is stopped. ``drain``: a waiting one is cancelled, a running one may
-finish. ``ignore``: nothing.
-"""
+__all__ = ["Definition", "JobFunctions", "definition_of", "job", "load_jobs"]
 
 JobFunctions: TypeAlias = Mapping[str, Callable[..., Any]]
 """Functions by their dotted path: what a worker may run."""
@@ -31,11 +23,10 @@ _MARK: Final = "__notify_job__"
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """What `job` notes at a function: its queue, the services it needs, what a loss of one does, and how it is stopped."""
+    """What `job` notes at a function: its queue, what it needs and what the loss of that does, and how it is stopped."""
 
     queue: str
-    needs: frozenset[str]
-    on_loss: Policy
+    terms: Terms = Terms()
     stop: StopLadder = StopLadder()
     rhythm: Rhythm | None = None
 
@@ -43,8 +34,10 @@ class Definition(msgspec.Struct, frozen=True):
 def job(
     queue: str,
     *,
-    needs: str | Collection[str] = (),
+    needs: Needs = (),
     on_loss: Policy = "cancel",
+    max_hold_s: float | None = None,
+    grace_s: float = 0.0,
     stop: StopLadder | None = None,
     cron: str | None = None,
     every_s: float | None = None,
@@ -53,20 +46,23 @@ def job(
 
     Args:
         queue: the queue it belongs on.
-        needs: the service without which it makes no sense, or several.
-        on_loss: what happens to it when one of them is withdrawn: ``cancel``, ``drain`` or ``ignore``.
+        needs: the service without which it makes no sense; or ``notify.provides("capability")``, any service that has it; or several.
+        on_loss: what happens to it when one of them is withdrawn: ``cancel``, ``hold``, ``drain`` or ``ignore``, see `Policy`.
+        max_hold_s: how many seconds it may be held before it is cancelled; by default however long it takes.
+        grace_s: seconds in which what was lost may come back before a loss counts; it is not started meanwhile, a running one goes on.
         stop: what it is granted when it is stopped while it runs; by default nothing, its process is killed.
         cron: when it is enqueued by itself, while a worker has loaded it: a cron line, in UTC; a sixth field is for seconds.
         every_s: or every so many seconds.
 
     Raises:
-        JobDefinitionError: the queue, a need, the policy, the ladder or the rhythm cannot be.
+        JobDefinitionError: the queue, a need, the policy, a time, the ladder or the rhythm cannot be.
     """
     if not isinstance(stop, StopLadder | None):
         raise JobDefinitionError(f"stop is a workers.StopLadder, not {stop!r}")
     if not isinstance(queue, str) or not queue:
         raise JobDefinitionError(f'the queue of a job is a name, not {queue!r}: write @job("default")')
-    definition = Definition(queue, check_needs(needs), check_policy(on_loss), stop or StopLadder(), rhythm_of(cron, every_s))
+    terms = Terms.of(needs, on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
+    definition = Definition(queue, terms, stop or StopLadder(), rhythm_of(cron, every_s))
 
     def mark(function: F) -> F:
         if not isfunction(function) or not function.__qualname__.isidentifier():
@@ -119,22 +115,3 @@ def load_jobs(modules: Iterable[str]) -> JobFunctions:
 def _is_job_of(module: str, name: str, value: object) -> bool:
     """Whether a module's member is a job that it defines: not one that it imported, nor a second name of one."""
     return isfunction(value) and definition_of(value) is not None and (value.__module__, value.__qualname__) == (module, name)
-
-
-def check_needs(needs: str | Collection[str]) -> frozenset[str]:
-    """Return the names of the needed services, else raise `JobDefinitionError`."""
-    if not isinstance(needs, str | tuple | list | set | frozenset):
-        raise JobDefinitionError(f"needs is the name of a service or several, not {needs!r}")
-    try:
-        return frozenset(check_name(need) for need in ([needs] if isinstance(needs, str) else needs))
-    except InvalidServiceError as exc:
-        raise JobDefinitionError(f"needs names no service: {exc}") from exc
-
-
-def check_policy(policy: str) -> Policy:
-    """Return the policy, else raise `JobDefinitionError`."""
-    for known in get_args(Policy):
-        if policy == known:
-            checked: Policy = known
-            return checked
-    raise JobDefinitionError(f"on_loss is {policy!r}: choose one of {', '.join(get_args(Policy))}")

@@ -5,9 +5,8 @@ import os
 import threading
 from base64 import b64decode
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-import msgspec
 import rq
 from rq.exceptions import InvalidJobOperation
 from rq.executions import Execution
@@ -16,15 +15,13 @@ from rq.job import JobStatus
 
 from notify.connection import Client
 from notify.errors import ServerError
-from notify.event import Event
-from notify.publisher import publish
-from notify.scripts import Scripts
-from notify.strict_json import Json
 from workers import rq_keys
 from workers.claims import Ended, Run
 from workers.errors import JobError, JobNotFoundError
+from workers.outcome import Outcome
 from workers.scripts import JobScripts
 from workers.serializer import JsonSerializer
+from workers.telling import tell_outcome
 from workers.zygote import Death
 
 __all__ = ["EndingWorker"]
@@ -50,6 +47,7 @@ class EndingWorker(rq.Worker):
     def handle_job_success(self, job: Any, queue: Any, started_job_registry: Any) -> None:
         self._seal_or_leave(job)
         super().handle_job_success(job, queue, started_job_registry)
+        self._tell_end(job)
 
     def handle_job_retry(self, job: Any, queue: Any, retry: Any, started_job_registry: Any, execution: Any) -> None:
         self._seal_or_leave(job)
@@ -60,11 +58,13 @@ class EndingWorker(rq.Worker):
         if self.is_horse:
             self._seal_or_leave(job)
             super().handle_job_failure(job, queue, started_job_registry, exc_string)
+            self._tell_end(job)
         elif self._stopped_job_id == job.id:
             super().handle_job_failure(job, queue, started_job_registry, self._stop_reason or exc_string)
             self._tell_end(job)
         elif self._run is None or self._scripts.seal(job.id, fence=self._run.fence):
             super().handle_job_failure(job, queue, started_job_registry, exc_string)
+            self._tell_end(job)
         else:
             self._end_refused(job, queue)
 
@@ -97,9 +97,15 @@ class EndingWorker(rq.Worker):
 
     def _end_stopped(self, job: Any, queue: Any) -> None:
         """Record that a run was stopped, when its process is dead or has nothing to do with it any more."""
+        if self._run is not None and self._scripts.hold(job.id, fence=self._run.fence):
+            return  # it was stopped to wait for what it lost
         self._prepare_end(job, queue)
-        job.execute_stopped_callback(self.death_penalty_class)
+        self._call_back(job, queue)
         self.handle_job_failure(job, queue, exc_string=STOPPED)
+
+    def _call_back(self, job: Any, queue: Any) -> None:
+        """Have the job's ``on_stopped`` called, once, in a process of its own."""
+        raise NotImplementedError
 
     def _end_refused(self, job: Any, queue: Any) -> None:
         """Record the end of a run that was no longer to end by itself."""
@@ -126,6 +132,7 @@ class EndingWorker(rq.Worker):
         job._result = None if ended.result is None else JsonSerializer.loads(b64decode(ended.result))
         job._status = JobStatus.FINISHED
         super().handle_job_success(job, queue, queue.started_job_registry)
+        self._tell_end(job)
 
     def _prepare_end(self, job: Any, queue: Any) -> None:
         """See to it that RQ's code finds what it reads of a job and of its run."""
@@ -142,15 +149,21 @@ class EndingWorker(rq.Worker):
 
     def _seal_or_leave(self, job: Any) -> None:
         """In the child: decide that the run ends as it did. If it was stopped before, this process has nothing more to say."""
-        if self.is_horse and self._run is not None and not self._scripts.seal(job.id, fence=self._run.fence):
-            os._exit(1)
+        if self.is_horse and self._run is not None:
+            if not self._scripts.seal(job.id, fence=self._run.fence):
+                self._leave()
+            job.is_decided = True
+
+    def _leave(self) -> NoReturn:
+        """In the child: end, with nothing recorded."""
+        os._exit(1)
 
     def _tell_end(self, job: Any) -> None:
-        """Publish, when its process is dead, that a job was stopped."""
-        topic = self._scripts.keys.job_topic(job.origin)
+        """Publish how a job ended, where RQ's code recorded it; what the scripts record they tell as well."""
         try:
             outcome = job.outcome
-            told: Json = {"job": job.id, **msgspec.structs.asdict(outcome)} if outcome else {"job": job.id, "status": "stopped"}
-            publish(Scripts(self._client), Event(topic=topic, contents=told, source=self.name))
+            if outcome is None:  # it failed, and is tried again
+                outcome = Outcome("failed", "it is tried again")
+            tell_outcome(self._client, job, outcome, source=self.name)
         except (ServerError, JobNotFoundError) as exc:
             log.warning("worker %s could not tell the end of job %s: %s", self.name, job.id, exc)

@@ -1,13 +1,16 @@
 """Why a job is where it is, in words."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rq.job import JobStatus
 
 from notify.bus import Bus
+from notify.request import Provider
 from workers import rq_keys
-from workers.jobs import Job, Outcome
+from workers.jobs import Job
+from workers.outcome import Outcome
+from workers.terms import target_of
 
 __all__ = ["explain"]
 
@@ -43,6 +46,9 @@ def _ended(job: Job, outcome: Outcome) -> str:
 def _standing(bus: Bus, job: Job, status: JobStatus | None) -> str:
     if status == JobStatus.STARTED:
         return f"It runs on worker {job.worker_name} since {_time(job.started_at)}."
+    held = job.held
+    if held is not None:
+        return f"It is held: {held} is not there. {_until(bus, job)}"
     if status == JobStatus.DEFERRED:
         return f"It waits for the jobs that it depends on: {', '.join(job._dependency_ids)}."
     if status == JobStatus.SCHEDULED:
@@ -59,16 +65,30 @@ def _standing(bus: Bus, job: Job, status: JobStatus | None) -> str:
 
 
 def _needs(bus: Bus, job: Job, *, ended: bool) -> str:
-    there = {name: name in bus.directory for name in sorted(job.needs)}
-    listed = ", ".join(f"{name} ({'alive' if alive else 'gone'})" for name, alive in there.items())
+    listed = ", ".join(f"{need} ({'alive' if _is_there(bus, need) else 'gone'})" for need in sorted(job.needs))
     if ended:
         return f"It needed {listed}."
     rule = {
         "cancel": "it is cancelled, or stopped, when one of them is withdrawn",
+        "hold": "it is held, or stopped and held, when one of them is withdrawn, and goes on when that is back",
         "drain": "it is cancelled while it waits when one of them is withdrawn; once it runs it may finish",
         "ignore": "their loss does nothing to it",
     }[job.on_loss]
-    return f"It needs {listed}; {rule}."
+    grace = f", unless it is back within {job.terms.grace_s:g} s" if job.terms.grace_s else ""
+    return f"It needs {listed}; {rule}{grace}."
+
+
+def _is_there(bus: Bus, need: str) -> bool:
+    target = target_of(need)
+    return bool(bus.directory.find(provides=target.capability)) if isinstance(target, Provider) else target in bus.directory
+
+
+def _until(bus: Bus, job: Job) -> str:
+    with bus.redis.translating(f"explaining job {job.id}"):
+        until_ms: Any = bus.redis.zscore(bus.keys.holds, job.id)
+    if until_ms is None:
+        return "It goes on as soon as that is back."
+    return f"It goes on if that is back by {_time(datetime.fromtimestamp(until_ms / 1000, UTC))}, and is cancelled else."
 
 
 def _seconds(job: Job) -> str:

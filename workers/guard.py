@@ -1,4 +1,4 @@
-"""The guard of a worker: hears who is withdrawn, stops the running job that needed it, cancels the waiting ones.
+"""The guard of a worker: hears who is withdrawn, stops the running job that needed it, deals with the waiting ones.
 
 Events only wake it. What counts is what Redis says when it then asks; it also asks after every reconnect, and now and
 then, so that a lost event only costs time.
@@ -8,19 +8,18 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from notify.connection import Client
 from notify.errors import ClosedError, ServerError
 from notify.event import Event, Gap
-from notify.keys import SERVICES_TOPIC
+from notify.keys import SERVICES_TOPIC, any_provider
 from notify.subscriber import Subscriber
-from workers import rq_keys
 from workers.claims import Run
 from workers.scripts import JobScripts
 
-__all__ = ["Guard"]
+__all__ = ["Guard", "goes_on"]
 
 CHECK_S: Final = 1.0
 """How long a running job goes unjudged at the most."""
@@ -29,7 +28,8 @@ RECONCILE_S: Final = 30.0
 PROBE_S: Final = 5.0
 """How often an idle worker asks for its subscription: its lease is renewed every second, and a running job judged."""
 LOCK_MS: Final = 5_000
-CHUNK: Final = 100
+AT_ONCE: Final = 200
+"""Jobs dealt with by one script: it holds the server for a few milliseconds at the most."""
 LOOKED_AT: Final = 1_000
 """Losses that are looked at in one round trip: while it looks, the guard hears nothing."""
 
@@ -42,12 +42,13 @@ class Guard:
     Args:
         client: the guard opens connections of its own like this one.
         stop: called, in the guard's thread, with the run that must end and the verdict (see ``verdict.lua``).
+        returned: called, in the guard's thread, when a service came: jobs that are held may go on.
     """
 
-    def __init__(self, client: Client, stop: Callable[[Run, str], None]) -> None:
+    def __init__(self, client: Client, stop: Callable[[Run, str], None], *, returned: Callable[[], None] = lambda: None) -> None:
         self._client = client.clone(name="guard")
         self._scripts = JobScripts(self._client)
-        self._stop = stop
+        self._stop, self._returned = stop, returned
         self._run: Run | None = None
         self._closing = threading.Event()
         self._subscriber: Subscriber | None = None
@@ -77,62 +78,58 @@ class Guard:
     def release(self) -> None:
         self._run = None
 
-    def judge(self) -> None:
-        """Stop the present run if it may not go on."""
+    def judge(self) -> float:
+        """Stop the present run if it may not go on. Returns in how many seconds to judge again at the latest."""
         run = self._run
         if run is None:
-            return
+            return CHECK_S
         verdict = self._scripts.verdict(run.job_id, fence=run.fence)
-        if verdict != "go on" and run is self._run:
+        if not goes_on(verdict) and run is self._run:
             self._stop(run, verdict)
+        grace, _, left_ms = verdict.partition(":")
+        return min(CHECK_S, int(left_ms) / 1000) if grace == "grace" else CHECK_S
 
-    def cancel_losers(self, service: str) -> int:
-        """Cancel the waiting jobs that lost a service; one worker does it, the others leave it to that one.
+    def settle_losers(self, need: str) -> int:
+        """Cancel or hold the waiting jobs that lost something; one worker does it, the others leave it to that one.
+
+        Args:
+            need: the name of a service, or ``any <capability>``.
 
         Returns:
-            How many this call cancelled.
+            How many this call cancelled or held.
         """
-        key = self._scripts.keys.losing(service)
-        with self._client.translating(f"cancelling the jobs that need {service!r}"):
+        key = self._scripts.keys.losing(need)
+        with self._client.translating(f"dealing with the jobs that need {need!r}"):
             if not self._client.set(key, self._thread.name, nx=True, px=LOCK_MS):
                 return 0
             try:
-                return self._cancel_losers(service)
+                return self._settle_losers(need)
             finally:
                 self._client.delete(key)
 
-    def _cancel_losers(self, service: str) -> int:
-        total = waiting = 0
+    def _settle_losers(self, need: str) -> int:
+        total, passed, queues = 0, 0, set[str]()
         while True:
-            ids: Any = self._client.zrange(self._scripts.keys.needs(service), waiting, waiting + CHUNK - 1)
-            if not ids:
-                return total
-            for queue, job_ids in self._by_queue([job_id.decode() for job_id in ids]).items():
-                cancelled, left = self._scripts.cancel(queue, job_ids, needs=[service], lost=True, reason=f"{service} is gone")
-                total, waiting = total + cancelled, waiting + left
-            self._client.pexpire(self._scripts.keys.losing(service), LOCK_MS)
-
-    def _by_queue(self, job_ids: list[str]) -> dict[str, list[str]]:
-        with self._client.pipeline(transaction=False) as pipe:
-            for job_id in job_ids:
-                pipe.hget(rq_keys.job(job_id), "origin")
-            origins = pipe.execute()
-        found: dict[str, list[str]] = {}
-        for job_id, origin in zip(job_ids, origins, strict=True):
-            # A job whose hash has expired belongs to no queue; the script takes it out of the index all the same.
-            found.setdefault(origin.decode() if origin else "", []).append(job_id)
-        return found
+            lost = self._scripts.lose(need, passed=passed, count=AT_ONCE)
+            total, passed = total + lost.cancelled + lost.held, passed + lost.waiting
+            queues.update(lost.queues)
+            if not lost.looked_at:
+                break
+            self._client.pexpire(self._scripts.keys.losing(need), LOCK_MS)
+        for queue in queues:
+            self._scripts.tidy(queue)
+        return total
 
     def _keep_watch(self) -> None:
         assert self._subscriber is not None  # noqa: S101  # open() set it
-        reconciled_at = -math.inf
+        reconciled_at, wait_s = -math.inf, CHECK_S
         while not self._closing.is_set():
             try:
                 if time.monotonic() - reconciled_at > RECONCILE_S:
                     self._reconcile()
                     reconciled_at = time.monotonic()
-                item = self._subscriber.get(CHECK_S)
-                self.judge()
+                item = self._subscriber.get(wait_s)
+                wait_s = self.judge()
                 if isinstance(item, Gap):
                     reconciled_at = -math.inf
                 elif item is not None:
@@ -146,26 +143,43 @@ class Guard:
 
     def _hear(self, event: Event) -> None:
         told = event.contents
-        if isinstance(told, dict) and told.get("change") == "withdrawn" and isinstance(told.get("service"), str):
-            count = self.cancel_losers(str(told["service"]))
-            if count:
-                log.warning("%d waiting jobs are cancelled: %s is gone", count, told["service"])
+        if not isinstance(told, dict) or not isinstance(told.get("service"), str):
+            return
+        if told.get("change") == "available":
+            self._returned()
+        elif told.get("change") == "withdrawn":
+            for need in _needs_met_by(told):
+                count = self.settle_losers(need)
+                if count:
+                    log.warning("%d waiting jobs are cancelled or held: %s is gone", count, need)
 
     def _reconcile(self) -> None:
-        for services in self._losses():
-            for service in services:
-                self.cancel_losers(service)
+        for needs in self._losses():
+            for need in needs:
+                self.settle_losers(need)
 
     def _losses(self) -> Iterator[list[str]]:
-        """The lost services for which jobs wait, some at a time. Of those lost within a month nearly all have none."""
+        """What was lost and jobs wait for, some at a time. Of what was lost within a month nearly nothing is needed."""
         keys = self._scripts.keys
         with self._client.translating("looking for losses"):
             names: Any = self._client.hkeys(keys.losses)
-            services = [name.decode() for name in names]
-            for start in range(0, len(services), LOOKED_AT):
-                some = services[start : start + LOOKED_AT]
+            lost = [name.decode() for name in names]
+            for start in range(0, len(lost), LOOKED_AT):
+                some = lost[start : start + LOOKED_AT]
                 with self._client.pipeline(transaction=False) as pipe:
-                    for service in some:
-                        pipe.exists(keys.needs(service))
+                    for need in some:
+                        pipe.exists(keys.needs(need))
                     wait = pipe.execute()
-                yield [service for service, waits in zip(some, wait, strict=True) if waits]
+                yield [need for need, waits in zip(some, wait, strict=True) if waits]
+
+
+def goes_on(verdict: str) -> bool:
+    """Whether a run may go on, by its verdict."""
+    return verdict == "go on" or verdict.startswith("grace:")
+
+
+def _needs_met_by(told: Mapping[str, Any]) -> list[str]:
+    """What a service is needed for, by an announcement of it: its name, and each capability."""
+    capabilities = told.get("provides")
+    listed = capabilities if isinstance(capabilities, list) else []
+    return [told["service"], *(any_provider(each) for each in listed if isinstance(each, str))]

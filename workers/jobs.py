@@ -3,7 +3,8 @@
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
@@ -14,37 +15,25 @@ from rq.exceptions import NoSuchJobError, TimeoutFormatError
 from rq.job import JobStatus
 
 from notify.connection import Client
-from workers.definition import JobFunctions, Policy, check_policy
+from workers.definition import JobFunctions
 from workers.errors import JobDefinitionError, JobError, JobNotFoundError, JobRefusedError
 from workers.ladder import StopSign
+from workers.outcome import Outcome, failure
+from workers.payload import unpacked
 from workers.scripts import JobScripts
 from workers.serializer import JsonSerializer
+from workers.terms import Policy, Terms, read_needs
 
-__all__ = ["Job", "Outcome"]
+__all__ = ["Job", "read_jobs"]
 
 CALLED_OFF: Final = frozenset({JobStatus.STOPPED, JobStatus.CANCELED})
 ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED}) | CALLED_OFF
 UNDECIDED: Final = frozenset({"ending", "queued", "deferred", "scheduled"})
 """What `JobScripts.stop` answers where a cancel has to try again."""
 ENDING_S: Final = 5.0
+TAKEN: Final = {"queued": JobStatus.QUEUED, "held": JobStatus.DEFERRED, "cancelled": JobStatus.CANCELED}
 
 log = logging.getLogger(__name__)
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """How a job ended, and why.
-
-    Args:
-        status: ``finished``, ``failed``, ``stopped`` (while running) or ``cancelled`` (before it started).
-        reason: in words; empty for a job that finished.
-        need: the service whose loss ended it, ``None`` if it was not that.
-        at_ms: when that was decided, by the server's clock; ``None`` where only RQ's own record tells.
-    """
-
-    status: str
-    reason: str = ""
-    need: str | None = None
-    at_ms: int | None = None
 
 
 class Job(rq.job.Job):
@@ -54,18 +43,45 @@ class Job(rq.job.Job):
     """
 
     _stop_sign: StopSign | None = None
+    fence = ""
+    """Of the run that this process does; empty elsewhere."""
 
     def __init__(self, id: str | None = None, connection: redis.Redis | None = None, serializer: Any = None) -> None:  # noqa: A002  # RQ's name
         if serializer is not None and serializer not in (JsonSerializer, rq.serializers.JSONSerializer, "json"):
             raise JobDefinitionError(f"jobs are kept as JSON, not by {serializer!r}: leave the serializer out")
         super().__init__(id, connection, JsonSerializer)
         self.needs: dict[str, int] = {}
-        self.on_loss: Policy = "cancel"
+        self.terms = Terms()
         self._functions: JobFunctions = {}
+        self.is_decided = True
+        """Whether what it says of its status holds. In its run, until that is sealed, it does not."""
 
     def bind(self, functions: JobFunctions, stop_sign: StopSign | None = None) -> None:
-        """Tell the job what it may run, and where it sees that it is to stop."""
+        """Tell the job what it may run, and in its run where it sees that it is to stop."""
         self._functions, self._stop_sign = functions, stop_sign
+        self.is_decided = stop_sign is None
+
+    def accept(self, terms: Terms) -> None:
+        """Say on what terms the job is there; before it is enqueued."""
+        self.terms, self.needs = terms, dict.fromkeys(sorted(terms.needs), 0)
+
+    def take_up(self, status: str, needs: bytes) -> None:
+        """Note how it was enqueued, see `workers.entrance.Taken`."""
+        if status in TAKEN:
+            self._status = TAKEN[status]
+        self.needs = read_needs({b"needs": needs})
+
+    @property
+    def on_loss(self) -> Policy:
+        """What the loss of something it needs does to it."""
+        return self.terms.on_loss
+
+    @property
+    def held(self) -> str | None:
+        """What it waits for, if it is held: the name of a service, or ``any <capability>``. Read from the server."""
+        with self._client.translating(f"reading job {self.id}"):
+            need: Any = self.connection.hget(self.key, "held")
+        return need.decode() if need is not None else None
 
     @property
     def func(self) -> Callable[..., Any]:
@@ -114,7 +130,7 @@ class Job(rq.job.Job):
         if status in CALLED_OFF and raw[1] is not None:
             return msgspec.json.decode(raw[1], type=Outcome)
         if status == JobStatus.FAILED:
-            return Outcome("failed", self._last_words())
+            return self._failed()
         return Outcome("cancelled" if status == JobStatus.CANCELED else str(status.value))
 
     def wait(self, timeout_s: float | None = None) -> Outcome | None:
@@ -158,7 +174,7 @@ class Job(rq.job.Job):
         scripts, reason = JobScripts(self._client), reason or "cancelled"
         deadline = time.monotonic() + ENDING_S
         # Between the two steps it can start, end, or be queued again for a retry: then its turn comes again.
-        while not scripts.cancel(self.origin, [self.id], needs=self.needs, reason=reason)[0]:
+        while not scripts.cancel([self.id], reason=reason):
             if scripts.stop(self.id, reason=reason) not in UNDECIDED or time.monotonic() > deadline:
                 break
             time.sleep(0.002)
@@ -167,22 +183,14 @@ class Job(rq.job.Job):
             self._tell_worker()
         return outcome
 
-    def admit(self) -> str | None:
-        """Note what was lost so far: whatever is lost from here on, the claim sees.
-
-        Returns:
-            A service that it needs and that is not there, ``None`` if nothing keeps it from running.
-        """
+    def admit(self) -> None:
+        """Note what was lost so far: whatever is lost from here on, or is not there then, the claim sees."""
         if not self.needs:
-            return None
-        keys = JobScripts(self._client).keys
+            return
         names = sorted(self.needs)
-        with self._client.translating(f"admitting job {self.id}"), self.connection.pipeline(transaction=True) as pipe:
-            pipe.hmget(keys.losses, names)
-            pipe.smismember(keys.services, names)
-            serials, present = pipe.execute()
+        with self._client.translating(f"admitting job {self.id}"):
+            serials: Any = self._client.hmget(JobScripts(self._client).keys.losses, names)
         self.needs = {name: int(serial or 0) for name, serial in zip(names, serials, strict=True)}
-        return next((name for name, there in zip(names, present, strict=True) if not there and self.on_loss != "ignore"), None)
 
     def requeue(self, at_front: bool = False) -> rq.job.Job:
         """Enqueue a failed or stopped job again; what was lost before does not count against it."""
@@ -205,28 +213,26 @@ class Job(rq.job.Job):
         self.started_at = self.last_heartbeat = datetime.now(UTC)
         self._status = JobStatus.STARTED
 
-    def execute_stopped_callback(self, death_penalty_class: Any) -> None:
-        """Run the callback of a stopped job; what it raises harms nobody."""
-        try:
-            super().execute_stopped_callback(death_penalty_class)
-        except Exception:
-            log.exception("the on_stopped callback of job %s raised", self.id)
-
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
         fields = super().to_dict(include_meta=include_meta, include_result=include_result)
         fields["data"] = self.data  # plain: RQ reads it as well, and so does redis-cli
+        if not self.is_decided:
+            # RQ notes the end it expects before callbacks and handlers run. One that saves the job would write that, and
+            # nobody could tell it from an end that is recorded; or write over a stop.
+            del fields["status"]
+        if not self.data:  # what was too large to be read stays as it is stored
+            del fields["data"]
         if self.needs:
             fields["needs"] = msgspec.json.encode(self.needs)
-            fields["on_loss"] = self.on_loss
-        return fields
+        return {**fields, **self.terms.fields()}
 
     def restore(self, raw_data: Any) -> Any:
         """Take up what Redis holds of the job; one that a stranger spoilt is told from one that is not there."""
-        needs, on_loss = raw_data.get(b"needs"), raw_data.get(b"on_loss")
         try:
-            super().restore(raw_data)
-            self.needs = msgspec.json.decode(needs, type=dict[str, int]) if needs else {}
-            self.on_loss = check_policy(on_loss.decode()) if on_loss else "cancel"
+            # RQ would unpack the call, into however much that is.
+            super().restore({**raw_data, b"data": b""} if b"data" in raw_data else raw_data)
+            self.data = unpacked(raw_data[b"data"], max_bytes=self._client.settings.max_payload_bytes)
+            self.needs, self.terms = read_needs(raw_data), Terms.read(raw_data)
         except NoSuchJobError:
             raise
         except (ValueError, TypeError, AssertionError, msgspec.DecodeError, TimeoutFormatError) as exc:
@@ -258,12 +264,12 @@ class Job(rq.job.Job):
     def _client(self) -> Client:
         return Client.of(self.connection)
 
-    def _last_words(self) -> str:
-        """The error it failed with: the last line of what RQ keeps of it."""
+    def _failed(self) -> Outcome:
+        """How it failed: the error is the last line of what RQ keeps of it."""
         with self._client.translating(f"reading job {self.id}"):
             result = self.latest_result()
         lines = (result.exc_string or "").strip().splitlines() if result else []
-        return lines[-1].strip() if lines else ""
+        return failure(lines[-1].strip() if lines else "")
 
     def _tell_worker(self) -> None:
         """Wake the worker that runs it. One that hears nothing finds out by itself, from the state of the job."""
@@ -282,6 +288,20 @@ class Job(rq.job.Job):
             f"job {self.id} asks for {what}, which is none of the functions that this worker loaded: "
             "mark it with @job and name its module to the worker (--import)"
         )
+
+
+def read_jobs(client: Client, job_ids: Sequence[str]) -> Iterator[Job]:
+    """Yield those of the jobs that are there and can be read; one round trip."""
+    with client.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.hgetall(Job.key_for(job_id))
+        rows: list[Any] = pipe.execute()
+    for job_id, row in zip(job_ids, rows, strict=True):
+        found = Job(job_id, connection=client)
+        with suppress(JobError):
+            if row:
+                found.restore(row)
+                yield found
 
 
 class _NoSuchJobError(JobNotFoundError, NoSuchJobError):

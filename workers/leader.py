@@ -37,7 +37,7 @@ class Leader:
     def __init__(self, duties: Sequence[Duty]) -> None:
         self._tasks = [_Task(duty) for duty in duties]
         self._leads_until = 0.0
-        self._closing = False
+        self._closing = self._is_hurried = False
         self._changed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notify-leader", daemon=True)
 
@@ -61,13 +61,19 @@ class Leader:
         self._leads_until = end
         self._changed.set()  # each time: the thread may be finding out just now that the time before is over
 
+    def hurry(self) -> None:
+        """Call all duties now, whenever they wanted to be; for any thread."""
+        self._is_hurried = True
+        self._changed.set()
+
     def _run(self) -> None:
         while True:
             self._changed.clear()
             if self._closing:  # looked at after that, or it could go unheard
                 return
+            hurried, self._is_hurried = self._is_hurried, False
             for task in self._tasks:
-                if self.leads and task.is_due:
+                if self.leads and (hurried or task.is_due):
                     task.do()
             self._changed.wait(self._pause_s() if self.leads else None)
 

@@ -1,7 +1,6 @@
 """What is in the queues: each queue in numbers, and the jobs in it, wherever RQ keeps them."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -12,8 +11,8 @@ import redis
 from notify.connection import Client
 from notify.keys import Keys
 from workers import rq_keys
-from workers.errors import JobDefinitionError, JobError, QueueNotFoundError
-from workers.jobs import Job
+from workers.errors import JobDefinitionError, QueueNotFoundError
+from workers.jobs import Job, read_jobs
 
 __all__ = ["JobStatus", "QueueInfo", "find_jobs", "queues"]
 
@@ -85,7 +84,7 @@ def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str 
             raise QueueNotFoundError(f"no queue {queue!r} at {client.address}; there are {', '.join(names) or 'none'}")
         ids = _ids(client, [queue] if queue is not None else names, "failed" if status == "stopped" else status, needs)
         while chunk := list(islice(ids, CHUNK)):
-            yield from (found for found in _fetch(client, chunk) if _fits(found, queue, status, needs))
+            yield from (found for found in read_jobs(client, chunk) if _fits(found, queue, status, needs))
 
 
 def _names(client: Client) -> list[str]:
@@ -110,20 +109,6 @@ def _pages(read: Callable[[int, int], Any]) -> Iterator[str]:
     while page := read(start, start + CHUNK - 1):
         yield from (member.decode() for member in page)
         start += CHUNK
-
-
-def _fetch(client: Client, job_ids: list[str]) -> Iterator[Job]:
-    """The jobs that are still there, and can be read; one round trip."""
-    with client.pipeline(transaction=False) as pipe:
-        for job_id in job_ids:
-            pipe.hgetall(rq_keys.job(job_id))
-        rows = pipe.execute()
-    for job_id, row in zip(job_ids, rows, strict=True):
-        found = Job(job_id, connection=client)
-        with suppress(JobError):
-            if row:
-                found.restore(row)
-                yield found
 
 
 def _fits(found: Job, queue: str | None, status: str | None, needs: str | None) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 import redis
 
 from notify.connection import Client
-from notify.keys import Keys
+from notify.keys import Keys, any_provider
 from workers import rq_keys
 
 __all__ = ["Stake", "preview_loss"]
@@ -23,7 +23,7 @@ class Stake(msgspec.Struct, frozen=True):
 
     Args:
         queue: their queue.
-        on_loss: what the loss does to them: ``cancel``, ``drain`` or ``ignore``.
+        on_loss: what the loss does to them: ``cancel``, ``hold``, ``drain`` or ``ignore``.
         waiting: how many wait for their turn.
         running: how many run now.
     """
@@ -37,6 +37,8 @@ class Stake(msgspec.Struct, frozen=True):
 def preview_loss(connection: redis.Redis, service: str) -> list[Stake]:
     """Count the jobs that need a service, queue by queue and policy by policy. Nothing is changed.
 
+    Those that need a capability count if nobody but this service has it.
+
     Args:
         connection: ``bus.redis``, or any ``redis.Redis``, which is taken to use the default namespace.
         service: the service's name.
@@ -48,16 +50,31 @@ def preview_loss(connection: redis.Redis, service: str) -> list[Stake]:
     waiting: Counter[tuple[str, str]] = Counter()
     running: Counter[tuple[str, str]] = Counter()
     with client.translating(f"looking for jobs that need {service!r}"):
-        for job_ids in _chunks(_waiting(client, service)):
+        needs = _lost_with(client, service)
+        ids = dict.fromkeys(job_id for need in needs for job_id in _waiting(client, need))
+        for job_ids in _chunks(iter(ids)):
             waiting.update((queue, policy) for status, queue, policy, _ in _described(client, job_ids) if status in WAITING)
         for job_ids in _chunks(_running(client)):
-            found = (row for row in _described(client, job_ids) if row[0] == "started" and service in row[3])
+            found = (row for row in _described(client, job_ids) if row[0] == "started" and needs.intersection(row[3]))
             running.update((queue, policy) for _, queue, policy, _ in found)
     return [Stake(queue, policy, waiting[queue, policy], running[queue, policy]) for queue, policy in sorted({*waiting, *running})]
 
 
-def _waiting(client: Client, service: str) -> Iterator[str]:
-    for job_id, _ in client.zscan_iter(Keys(client.settings.namespace).needs(service), count=CHUNK):
+def _lost_with(client: Client, service: str) -> frozenset[str]:
+    """What is lost with a service: itself, and each capability that it alone has."""
+    keys = Keys(client.settings.namespace)
+    described: Any = client.hget(keys.service(service), "provides")
+    capabilities: list[str] = msgspec.json.decode(described or b"[]", type=list[str])
+    with client.pipeline(transaction=False) as pipe:
+        for capability in capabilities:
+            pipe.zcard(keys.provides(capability))
+        counts = pipe.execute()
+    alone = (capability for capability, count in zip(capabilities, counts, strict=True) if count == 1)
+    return frozenset([service, *map(any_provider, alone)])
+
+
+def _waiting(client: Client, need: str) -> Iterator[str]:
+    for job_id, _ in client.zscan_iter(Keys(client.settings.namespace).needs(need), count=CHUNK):
         yield job_id.decode()
 
 

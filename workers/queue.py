@@ -1,31 +1,41 @@
 """A queue: RQ's, which takes only marked functions and lets no job in whose service is gone."""
 
-import inspect
-from collections.abc import Callable, Collection, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import redis
 import rq
-import rq.scripts
 from rq.defaults import DEFAULT_FAILURE_TTL
-from rq.job import JobStatus
-from rq.queue import EnqueueArgs
+from rq.queue import EnqueueArgs, EnqueueData
 
 from notify.connection import Client
 from notify.errors import ContentsError, NotifyError
+from notify.request import Target
 from notify.strict_json import encode_json
-from workers import rq_keys
-from workers.definition import Definition, Policy, check_needs, check_policy, definition_of
-from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError
+from workers.cancelling import Progress, cancel_waiting
+from workers.claimed import claimed_job
+from workers.definition import Definition, definition_of
+from workers.draft import OPTIONS, check_arguments, check_call, draft
+from workers.entrance import Condition, Entrance, Entry, Taken
+from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobRefusedError, JobTooLargeError
 from workers.jobs import Job
-from workers.scripts import KEEP_CANCELLED_MS, JobScripts
+from workers.payload import too_large
+from workers.preview import Stake, preview_loss
 from workers.serializer import JsonSerializer
+from workers.terms import Needs, Policy, Terms
 
 __all__ = ["Queue"]
 
-CHUNK: Final = 100
-"""Jobs cancelled by one script: it holds the server for a few milliseconds at the most."""
-INDEX_MS: Final = 30 * 86_400_000
+QUEUED: Final = Taken("queued", "", b"")
+RQ_STATUS: Final = {"queued": b"queued", "held": b"deferred", "cancelled": b"canceled"}
+
+
+class _Draft(NamedTuple):
+    """A job that is not enqueued yet, and whether it was made from its entry, and not its entry from it."""
+
+    entry: Entry
+    job: Job
+    is_plain: bool
 
 
 class Queue(rq.Queue):
@@ -43,46 +53,118 @@ class Queue(rq.Queue):
         if connection is None:
             raise JobDefinitionError(f"the queue {name!r} needs a connection: Queue({name!r}, connection=bus.redis)")
         super().__init__(name, connection, **{**rq_options, "serializer": JsonSerializer})
+        if not issubclass(self.job_class, Job):
+            raise JobDefinitionError(f"{self.job_class!r} makes no jobs of ours: leave job_class out, or derive it from workers.Job")
         self._client = Client.of(connection)
-        self._scripts = JobScripts(self._client)
+        self._entrance = Entrance(self._client)
 
-    def enqueue(self, f: Any, *args: Any, needs: str | Collection[str] | None = None, on_loss: Policy | None = None, **kwargs: Any) -> Job:
+    def enqueue(
+        self,
+        f: Any,
+        *args: Any,
+        needs: Needs | None = None,
+        on_loss: Policy | None = None,
+        max_hold_s: float | None = None,
+        grace_s: float | None = None,
+        **kwargs: Any,
+    ) -> Job:
         """Enqueue a call of a marked function.
 
         Args:
             f: the function; or its dotted path, which says nothing about its needs.
             args: its arguments; JSON values.
-            needs: the services this call needs; by default those of its definition.
-            on_loss: what a loss of one does; by default as defined.
+            needs: what this call needs; by default as defined, see `job`.
+            on_loss: what a loss of that does; by default as defined.
+            max_hold_s: for how many seconds it may be held; by default as defined.
+            grace_s: in how many seconds what was lost may come back; by default as defined.
             kwargs: its keyword arguments, and RQ's options (``job_id``, ``job_timeout``, ``retry``, ``depends_on``, ...).
 
         Returns:
-            The job. If a service it needs is not registered it is cancelled already; `Job.outcome` says so.
+            The job. If what it needs is not there it is cancelled already, as `Job.outcome` says, or held, as `Job.held` says.
 
         Raises:
             JobDefinitionError: the function is not marked, or a need, the policy or an option cannot be. Nothing is enqueued.
             JobArgumentsError: an argument is none that JSON can hold; the message names the path. Nothing is enqueued.
+            JobTooLargeError: the encoded call is above the payload limit. Nothing is enqueued.
             DuplicateJobError: it was to be unique, and there is a job of that id.
             ServerError: the server did not answer, or refused.
         """
-        self._check_function(f)
+        definition = self._check_function(f)
+        terms = (definition.terms if definition is not None else Terms()).but(
+            needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s
+        )
+        if self._is_async and definition is not None and OPTIONS.isdisjoint(kwargs):
+            (job,) = self._put_drafts([self._draft(f, args, kwargs, terms)])
+            return job
         try:
             call: EnqueueArgs = self.parse_args(f, *args, **kwargs)
             options = call._asdict()
             pipeline, at_front, unique = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
             job = self.create_job(**options)
-            if needs is not None:
-                job.needs = dict.fromkeys(check_needs(needs), 0)
-            if on_loss is not None:
-                job.on_loss = check_policy(on_loss)
+            job.accept(terms)
             with self._client.translating(f"enqueueing on {self.name!r}"):
                 return _ours(self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique))
-        except rq.exceptions.DuplicateJobError as exc:
-            raise DuplicateJobError(f"there is a job {job.id!r} already, and it was to be unique") from exc
         except (ValueError, TypeError, AttributeError, AssertionError, rq.exceptions.TimeoutFormatError) as exc:
             if isinstance(exc, NotifyError):
                 raise
             raise JobDefinitionError(f"{getattr(f, '__qualname__', f)} cannot be enqueued on {self.name!r}: {exc}") from exc
+
+    def enqueue_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
+        """Put a job that was made before on the queue; arguments as for ``rq.Queue``, errors as for `enqueue`."""
+        if pipeline is not None or not self._is_async or not isinstance(job, Job) or job._dependency_ids:
+            return super().enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
+        if unique and not job._id:
+            raise JobDefinitionError(f"{job.func_name} cannot be enqueued on {self.name!r}: what is to be unique needs an id, job_id=")
+        return self._enqueue_async_job(job, at_front=at_front, unique=unique)
+
+    def enqueue_many(  # type: ignore[override]  # RQ's jobs are a list of its own kind
+        self,
+        job_datas: Iterable[EnqueueData],
+        pipeline: Any = None,
+        group_id: str | None = None,
+        *,
+        needs: Needs | None = None,
+        on_loss: Policy | None = None,
+        max_hold_s: float | None = None,
+        grace_s: float | None = None,
+    ) -> list[Job]:
+        """Enqueue many calls, a hundred in one step.
+
+        Args:
+            job_datas: calls from `prepare_data`.
+            pipeline, group_id: as for ``rq.Queue``.
+            needs, on_loss, max_hold_s, grace_s: of all of these calls, as for `enqueue`.
+
+        Returns:
+            The jobs in the order of the calls, but those that depend on others come last.
+
+        Raises:
+            JobDefinitionError, JobArgumentsError: as for `enqueue`. None of them is enqueued.
+            ServerError: the server did not answer, or refused; those of some hundreds may be enqueued.
+        """
+        changes: dict[str, Any] = {"needs": needs, "on_loss": on_loss, "max_hold_s": max_hold_s, "grace_s": grace_s}
+        calls = list(job_datas)
+        all_by_rq = pipeline is not None or group_id is not None or not self._is_async
+        by_rq = [call for call in calls if all_by_rq or call.depends_on]
+        if by_rq and any(change is not None for change in changes.values()):
+            raise JobDefinitionError("needs and the like are not for calls with depends_on, a pipeline or a group: put them into @job")
+        jobs = self._put_drafts([self._draft_of(call, changes) for call in calls if not (all_by_rq or call.depends_on)])
+        return [*jobs, *(map(_ours, super().enqueue_many(by_rq, pipeline, group_id)) if by_rq else ())]
+
+    def put_back(self, job: Job) -> Job:
+        """Put a job that failed, was stopped or was cancelled on the queue again; what was lost before does not count against it.
+
+        Raises:
+            JobRefusedError: it has not ended, or it finished, or somebody else was faster.
+            ServerError: the server did not answer, or refused.
+        """
+        job.started_at = job.ended_at = None
+        if self._put(job, condition="ended").status == "refused":
+            outcome = job.outcome
+            if outcome is not None and outcome.status == "finished":
+                raise JobRefusedError(f"job {job.id} finished: enqueue another one")
+            raise JobRefusedError(f"job {job.id} has not ended: there is nothing to try again")
+        return job
 
     def create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
         """Make a job of a marked function; arguments and errors as for `enqueue`."""
@@ -94,27 +176,42 @@ class Queue(rq.Queue):
         if job.failure_ttl is None:
             job.failure_ttl = DEFAULT_FAILURE_TTL  # or RQ would keep the results of failed jobs for ever
         if definition is not None:
-            job.needs, job.on_loss = dict.fromkeys(definition.needs, 0), definition.on_loss
+            job.accept(definition.terms)
             job.bind({str(job.func_name): func})
-        _check_arguments(job)
+        _check_arguments(job, max_bytes=self._client.settings.max_payload_bytes)
         if definition is not None:
-            _check_call(func, job)
+            check_call(func, job.args, job.kwargs)
         return job
 
-    def cancel(self, *, needs: str, reason: str = "") -> int:
-        """Cancel every waiting job of this queue that needs a service, registered or not.
+    def cancel(
+        self,
+        *,
+        needs: Target | None = None,
+        where: Callable[[Job], bool] | None = None,
+        reason: str = "",
+        progress: Callable[[Progress], None] | None = None,
+    ) -> int:
+        """Cancel the waiting jobs of this queue that need something, or of which something else is true, or both.
 
         Args:
-            needs: the service.
+            needs: the service, registered or not, or ``notify.provides("capability")``.
+            where: told each job that waits; whether it is to be cancelled.
             reason: kept with their outcomes.
+            progress: told after every some hundred jobs how far it is.
 
         Returns:
             How many were cancelled.
+
+        Raises:
+            JobDefinitionError: neither ``needs`` nor ``where`` was given.
+            QueueNotFoundError: no job was ever put on this queue.
+            ServerError: the server did not answer, or refused; what was cancelled until then stays so.
         """
-        cancelled = 0
-        for ids in self._waiting(needs):
-            cancelled += self._scripts.cancel(self.name, ids, needs=[needs], reason=reason or f"jobs that need {needs} were cancelled")[0]
-        return cancelled
+        return cancel_waiting(self.connection, self.name, needs=needs, where=where, reason=reason, progress=progress)
+
+    def preview_loss(self, service: str) -> list[Stake]:
+        """Count the jobs of this queue that need a service, policy by policy; as `workers.preview_loss`."""
+        return [stake for stake in preview_loss(self.connection, service) if stake.queue == self.name]
 
     def schedule_job(self, job: Any, datetime: Any, pipeline: Any = None, unique: bool = False) -> Any:
         """Have a job enqueued later. It runs unless it loses a service from now on."""
@@ -129,71 +226,76 @@ class Queue(rq.Queue):
             raise JobDefinitionError(f"{getattr(func, '__qualname__', func)!r} is no job: mark it with @job({self.name!r})")
         return definition
 
-    def _waiting(self, need: str) -> Iterator[list[str]]:
-        """Ids of this queue's jobs in the index of a service, chunk by chunk."""
-        with self._client.translating(f"looking for jobs that need {need!r}"):
-            ids: Any = self._client.zrange(self._scripts.keys.needs(need), 0, -1)
-            for start in range(0, len(ids), CHUNK):
-                chunk = [job_id.decode() for job_id in ids[start : start + CHUNK]]
-                with self._client.pipeline(transaction=False) as pipe:
-                    for job_id in chunk:
-                        pipe.hget(rq_keys.job(job_id), "origin")
-                    origins = pipe.execute()
-                yield [job_id for job_id, origin in zip(chunk, origins, strict=True) if origin == self.name.encode()]
+    def _draft(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], terms: Terms) -> _Draft:
+        if func.__module__ == "__main__":
+            raise JobDefinitionError(f"{func.__qualname__} is defined in __main__, which no worker can import: put it into a module")
+        most = self._client.settings.max_payload_bytes
+        entry = draft(func, args, kwargs, queue=self.name, timeout_s=self._default_timeout, terms=terms, max_bytes=most)
+        functions = {f"{func.__module__}.{func.__qualname__}": func}
+        job = claimed_job(self.job_class, entry.job_id, entry.fields, connection=self.connection, functions=functions)
+        return _Draft(entry, job, is_plain=True)
+
+    def _draft_of(self, call: EnqueueData, changes: Mapping[str, Any]) -> _Draft:
+        definition = self._check_function(call.func)
+        terms = (definition.terms if definition is not None else Terms()).but(**changes)
+        if definition is not None and not any(call[len(("func", "args", "kwargs")) :]):
+            return self._draft(call.func, call.args or (), call.kwargs or {}, terms)
+        options = call._asdict()
+        at_front = options.pop("at_front")
+        job = self.create_job(**options)
+        job.accept(terms)
+        self._prepare_for_queue(job)
+        return _Draft(entry_of(job, at_front=at_front), job, is_plain=False)
+
+    def _put_drafts(self, drafts: Sequence[_Draft]) -> list[Job]:
+        entries = [each.entry for each in drafts]
+        put = self._entrance.put if len(entries) == 1 else self._entrance.put_many
+        for each, taken in zip(drafts, put(self.name, entries), strict=True):
+            if each.is_plain:
+                each.entry.fields.update({b"status": RQ_STATUS[taken.status], b"needs": taken.needs})
+            else:
+                each.job.take_up(taken.status, taken.needs)
+        return [each.job for each in drafts]
 
     def _enqueue_async_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
-        if not isinstance(job, Job) or not job.needs:
+        if not isinstance(job, Job):
             return super()._enqueue_async_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
-        missing = job.admit()
-        if missing is not None:
-            return self._refuse(job, missing, unique=unique)
-        pipe = self.connection.pipeline() if pipeline is None else pipeline
-        super()._enqueue_async_job(job, pipeline=None if unique else pipe, at_front=at_front, unique=unique)
-        for need in job.needs:
-            key = self._scripts.keys.needs(need)
-            pipe.zadd(key, {job.id: round(job.enqueued_at.timestamp() * 1000) if job.enqueued_at else 0})
-            pipe.pexpire(key, INDEX_MS)
-        if pipeline is None:
-            pipe.execute()
+        taken = self._put(job, at_front=at_front, condition="unique" if unique else "", pipeline=pipeline)
+        if taken.status == "refused":
+            raise DuplicateJobError(f"there is a job {job.id!r} already, and it was to be unique")
         return job
 
-    def _refuse(self, job: Job, missing: str, *, unique: bool) -> Job:
-        """Keep a job whose service is gone as cancelled; it never enters the queue."""
+    def _put(self, job: Job, *, at_front: bool = False, condition: Condition = "", pipeline: Any = None) -> Taken:
         self._prepare_for_queue(job)
-        if unique:
-            rq.scripts.save_unique_job(self.connection, self.key, job, enqueue=False)  # type: ignore[no-untyped-call]  # RQ leaves it so
-        else:
-            with self.connection.pipeline() as pipe:
-                job.save(pipeline=pipe)
-                pipe.pexpire(job.key, KEEP_CANCELLED_MS)
-                pipe.execute()
-        self._scripts.cancel(self.name, [job.id], reason=f"{missing} was not there when it was enqueued", need=missing)
-        job._status = JobStatus.CANCELED
-        return job
+        entry = entry_of(job, condition, at_front=at_front)
+        if pipeline is not None:
+            self._entrance.put_later(pipeline, self.name, entry)
+            return QUEUED
+        (taken,) = self._entrance.put(self.name, [entry])
+        job.take_up(taken.status, taken.needs)
+        return taken
 
 
-def _check_call(func: Callable[..., Any], job: Job) -> None:
-    try:
-        inspect.signature(func).bind(*job.args, **job.kwargs)
-    except TypeError as exc:
-        raise JobArgumentsError(f"{job.func_name} cannot be called like that: {exc}") from exc
-
-
-def _check_arguments(job: Job) -> None:
+def _check_arguments(job: Job, *, max_bytes: int) -> None:
     if job.meta:
-        _encode(job.meta, f"the meta of the call of {job.func_name}")
+        try:
+            encode_json(job.meta, what=f"the meta of the call of {job.func_name}")
+        except ContentsError as exc:
+            raise JobArgumentsError(str(exc)) from exc
     try:
-        job.data  # noqa: B018  # encodes it, once
+        size = len(job.data)  # this encodes it, once
     except ContentsError:
-        _encode({"args": list(job.args), "kwargs": dict(job.kwargs)}, f"the call of {job.func_name}")
+        check_arguments(str(job.func_name), job.args, job.kwargs)
         raise JobDefinitionError(f"{job.func_name} is a method of an object: only functions of a module can be jobs") from None
+    if size > max_bytes:
+        raise JobTooLargeError(too_large(f"the call of {job.func_name}", size, max_bytes))
 
 
-def _encode(value: object, what: str) -> None:
-    try:
-        encode_json(value, what=what)
-    except ContentsError as exc:
-        raise JobArgumentsError(str(exc)) from exc
+def entry_of(job: Job, condition: Condition = "", *, at_front: bool = False) -> Entry:
+    """Return a job that was made as a whole, to be put on a queue."""
+    fields = job.to_dict()
+    fields["status"] = "queued"
+    return Entry(job.id, fields, condition, at_front, job.ttl, fields.pop("needs", b""))
 
 
 def _ours(job: object) -> Job:

@@ -1,6 +1,7 @@
 """Job after job: take one and record how the last one ended in the same step, and have the horse run it."""
 
 import logging
+import math
 import os
 import threading
 import time
@@ -31,6 +32,9 @@ LOOK_S: Final = 20.0
 OVERDUE_S: Final = 60.0
 """A job that is so much later than its timeout does not mean to end."""
 
+CALLBACK_OVERDUE_S: Final = 2.0
+"""The same of a callback."""
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -47,6 +51,10 @@ class RunningWorker(PerformingWorker):
         super().__init__(*args, **kwargs)
         self._ended: tuple[Any, Any, Ended] | None = None
         """Job, queue and end of the last run, while that is to be recorded."""
+        self._is_given = False
+        """Whether the horse has the job in hand."""
+        self._called_back: Claim | None = None
+        """The last whose ``on_stopped`` was called."""
         self._leaving = threading.Event()
 
     def check_for_suspension(self, burst: bool) -> None:
@@ -63,7 +71,7 @@ class RunningWorker(PerformingWorker):
             super().heartbeat(timeout, pipeline)
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
-        """Take the next job, which has started as far as anybody else can see; wait for one, unless in a burst."""
+        """Take the next job and have the horse start it; wait for one, unless in a burst."""
         idle_since = time.monotonic()
         while not self._stop_requested:
             if self._horse.is_lost:
@@ -78,8 +86,6 @@ class RunningWorker(PerformingWorker):
             if claim.answer == "suspended":
                 wait = super().check_for_suspension
                 self._insist(lambda _: wait(burst=timeout is None))  # noqa: B023  # called at once
-            elif claim.answer.startswith("lost:"):
-                self._cancel_loser(claim)
             elif not claim.answer:
                 idle_s = time.monotonic() - idle_since
                 if timeout is None or (max_idle_time is not None and idle_s >= max_idle_time):
@@ -88,11 +94,11 @@ class RunningWorker(PerformingWorker):
         raise StopRequested
 
     def execute_job(self, job: Any, queue: Any) -> None:
-        """Have the horse run the job that was taken last, and see to its end."""
+        """Wait for the end of the job that was taken last, and see to it."""
         claim = self._in_hand
         if claim is None or claim.job_id != job.id:
             raise JobDefinitionError(f"job {job.id} was not taken by this worker: dequeue_job_and_maintain_ttl() does that")
-        end = self._run_in_horse(claim, job, queue)
+        end = Reply(problem=claim.problem) if claim.problem else self._end_in_horse(job)
         if self._guard is not None:
             self._guard.release()
         if isinstance(end, Reply) and end.ended is not None:
@@ -106,6 +112,7 @@ class RunningWorker(PerformingWorker):
         if self._guard is not None:
             self._guard.watch(run)
         queue = self._ordered_queues[claim.queue]
+        self._is_given = not claim.problem and self._give(claim, queue)  # first: the rest, and RQ's loop, takes its time while the job runs
         job = claimed_job(self.job_class, claim.job_id, claim.fields, connection=self.connection, functions=self._functions)
         self.reorder_queues(reference_queue=queue)
         if self.log.isEnabledFor(logging.INFO):
@@ -113,17 +120,22 @@ class RunningWorker(PerformingWorker):
             self.log.info("Worker %s: %s: %s (%s)", self.name, queue.name, what, job.id)
         return job, queue
 
-    def _run_in_horse(self, claim: Claim, job: Any, queue: Any) -> HorseEnd | None:
-        """Returns how the run ended; ``None`` if it was stopped before it began."""
-        try:
-            with self._run_lock:
-                if self._stopped_job_id == claim.job_id:
-                    return None
-                self._stop_sign.take_down()
-                self._over.clear()
+    def _give(self, claim: Claim, queue: Any) -> bool:
+        """Have the horse do a run. Returns whether it was not stopped before it began."""
+        with self._run_lock:
+            if self._stopped_job_id == claim.job_id:
+                return False
+            self._stop_sign.take_down()
+            self._over.clear()
+            with suppress(HorseError):  # nothing can be forked any more: whoever waits for the end finds that out
                 self._horse.give(Task(claim.job_id, claim.fence, queue.name, claim.fields))
                 self._horse_pid = self._horse.pid
-            return self._wait_for_end(job)
+        return True
+
+    def _end_in_horse(self, job: Any) -> HorseEnd | None:
+        """Wait for the end of the run. Returns how it ended; ``None`` if it was stopped before it began."""
+        try:
+            return self._wait_for_end(job) if self._is_given else None
         except HorseError:
             return UNKNOWN
         finally:
@@ -147,8 +159,33 @@ class RunningWorker(PerformingWorker):
         self.set_current_job_working_time(working_s)
         self.maintain_heartbeats(job)
 
+    def _call_back(self, job: Any, queue: Any) -> None:
+        """Have ``on_stopped`` called: by the horse that ran the job, if it is still there, else by a new one."""
+        claim = self._in_hand
+        if claim is None or self._called_back is claim:  # the end is tried again: the server was away
+            return
+        self._called_back = claim
+        task = Task(claim.job_id, claim.fence, queue.name, claim.fields, is_stopped=True)
+        if task.calls_back:
+            try:
+                self._horse.give(task)
+                self._wait_for_callback(job)
+            except HorseError as exc:
+                log.error("the on_stopped callback of job %s cannot be called: %s", job.id, exc)
+
+    def _wait_for_callback(self, job: Any) -> None:
+        timeout_s = job.stopped_callback_timeout
+        began, limit_s = time.monotonic(), timeout_s + CALLBACK_OVERDUE_S if timeout_s > 0 else math.inf
+        while (end := self._horse.wait(min(self.job_monitoring_interval, limit_s))) is None:
+            if time.monotonic() - began >= limit_s:
+                self._horse.kill()
+            with suppress(redis.RedisError):
+                self._show_signs_of_life(job, time.monotonic() - began)
+        if not isinstance(end, Reply):
+            log.warning("the process of the on_stopped callback of job %s died: waitpid returned %d", job.id, end.status)
+
     def _end(self, job: Any, queue: Any, end: HorseEnd | None) -> None:
-        if end is None:
+        if end is None or (isinstance(end, Reply) and end.stopped):
             self._end_stopped(job, queue)
         elif not isinstance(end, Reply):
             self._end_with_process(job, queue, end)
@@ -183,10 +220,6 @@ class RunningWorker(PerformingWorker):
         else:
             self._insist(lambda _: self._end_refused(job, queue))
         self._let_go()
-
-    def _cancel_loser(self, claim: Claim) -> None:
-        needs, queue = claim.answer.removeprefix("lost:"), self._ordered_queues[claim.queue].name
-        self._insist(lambda _: self._scripts.cancel(queue, [claim.job_id], needs=[needs], lost=True, reason=f"{needs} is gone"))
 
     def _wait_for_job(self, timeout_s: float) -> None:
         self.procline("Listening on " + ",".join(self.queue_names()))  # type: ignore[no-untyped-call]  # RQ leaves it untyped

@@ -3,11 +3,9 @@
 from typing import Final
 
 from notify.connection import Client
-from notify.scripts import ScriptRunner
 from workers import rq_keys
 from workers.claims import DEFAULT_TIMEOUT_S
-from workers.queue import INDEX_MS
-from workers.scripts import rq_now
+from workers.names import NamedScripts
 
 __all__ = ["Scheduler"]
 
@@ -29,10 +27,7 @@ class Scheduler:
     """
 
     def __init__(self, client: Client) -> None:
-        self._scripts = ScriptRunner(client, "workers")
-        plain = (rq_keys.queue, rq_keys.scheduled, rq_keys.scheduler_lock, rq_keys.job, self._scripts.keys.needs)
-        both = (rq_keys.dependents, rq_keys.dependencies)
-        self._names = [key("") for key in plain] + [part for key in both for part in key("\0").split("\0")]
+        self._scripts = NamedScripts(client)
 
     def run(self) -> float:
         """Enqueue what is due, at most a chunk.
@@ -43,7 +38,6 @@ class Scheduler:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        limits = (CHUNK, LONGEST_WAIT_MS, DEFAULT_TIMEOUT_S, INDEX_MS)
-        args: list[str | bytes | int] = [self._scripts.keys.leader, LOCK_MS, rq_now(), *limits, *self._names]
-        _, wait_ms = self._scripts.run("schedule", [rq_keys.QUEUES], args, action="enqueueing what is due")
+        args: list[str | bytes | int] = [self._scripts.keys.leader, LOCK_MS, CHUNK, LONGEST_WAIT_MS, DEFAULT_TIMEOUT_S]
+        _, wait_ms = self._scripts.run_named("schedule", [rq_keys.QUEUES], args, action="enqueueing what is due")
         return int(wait_ms) / 1000

@@ -1,54 +1,101 @@
 """One typed method per atomic step of a job. The steps themselves are the ``.lua`` files beside this one."""
 
-from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
-from notify.connection import Client
-from notify.scripts import ScriptRunner
+import msgspec
+
 from workers import rq_keys
+from workers.names import KEEP_CANCELLED_MS, NamedScripts
 
-__all__ = ["KEEP_CANCELLED_MS", "JobScripts"]
+__all__ = ["JobScripts", "Lost", "Released"]
 
-KEEP_CANCELLED_MS: Final = 86_400_000
-"""How long a cancelled job can still be looked at."""
+_pair: Final = msgspec.json.Decoder(tuple[str, str])
+TIDY_AT_ONCE: Final = 1_000
+"""Places in the list of a queue that one script looks at; it holds the server for about a millisecond."""
 
 
-class JobScripts(ScriptRunner):
+class Lost(NamedTuple):
+    """What became of some jobs that need something: numbers, and the queues whose lists are to be tidied."""
+
+    looked_at: int
+    cancelled: int
+    held: int
+    waiting: int
+    queues: Sequence[str]
+
+
+class Released(NamedTuple):
+    """How many held jobs were put back, how many are held still, and whether what they wait for is there."""
+
+    released: int
+    left: int
+    is_there: bool
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether there are more to be put back as soon as these have started."""
+        return self.is_there and self.left > 0
+
+
+class JobScripts(NamedScripts):
     """The atomic steps of jobs."""
 
-    def __init__(self, client: Client) -> None:
-        super().__init__(client, "workers")
-
-    def cancel(
-        self, queue: str, job_ids: Sequence[str], *, reason: str, needs: Collection[str] = (), lost: bool = False, need: str = ""
-    ) -> tuple[int, int]:
+    def cancel(self, job_ids: Sequence[str], *, reason: str, queue: str = "", from_list: bool = True) -> int:
         """Cancel those of the jobs that have not started.
 
         Args:
-            queue: their queue.
             job_ids: which.
             reason: in words.
-            needs: the services whose indexes forget those that wait no more.
-            lost: only those that lost a service they need.
-            need: the service that their outcome names if they lost none.
+            queue: only those on this one.
+            from_list: take them out of the list of their queue too, one by one; else `tidy` the queue afterwards.
 
         Returns:
-            How many were cancelled, and how many still wait.
+            How many were cancelled.
         """
-        keys = [*self._cancel_keys(queue), *map(rq_keys.job, job_ids), *map(self.keys.needs, needs)]
-        args = ["lost" if lost else "asked", reason, *self._cancel_args(queue), need, *job_ids]
-        cancelled, waiting = self.run("cancel", keys, args, action=f"cancelling jobs of {queue!r}")
-        return int(cancelled), int(waiting)
+        return int(self.run_named("cancel", [], [reason, int(from_list), queue, *job_ids], action=f"cancelling {len(job_ids)} jobs"))
+
+    def lose(self, need: str, *, passed: int, count: int) -> Lost:
+        """Deal with up to ``count`` of the jobs that wait and need something, after the first ``passed``; `tidy` the queues then."""
+        answer = self.run_named("lose", [], [need, passed, count], action=f"dealing with the loss of {need}")
+        looked_at, cancelled, held, waiting, queues = answer
+        return Lost(looked_at, cancelled, held, waiting, [name.decode() for name in queues])
+
+    def tidy(self, queue: str) -> None:
+        """Take out of the list of a queue what waits there no more, a part at a time."""
+        stay, more = 0, 1
+        while more:
+            keys, job = [rq_keys.queue(queue)], rq_keys.job("")
+            stay, more = self.run("tidy", keys, [stay, TIDY_AT_ONCE, job], action=f"tidying the queue {queue!r}")
+
+    def hold(self, job_id: str, *, fence: str) -> str:
+        """Set a job aside whose run was stopped for it. Returns ``held``, ``queued`` (what it needs is back), or "" if that is past."""
+        answer: bytes = self.run_named("hold", [], [job_id, fence], action=f"holding job {job_id}")
+        return answer.decode()
+
+    def release(self, queue: str, need: str, *, first: int, most: int) -> Released:
+        """Put some held jobs back: ``first`` at first, then twice as many each time, up to ``most``; see ``release.lua``."""
+        answer = self.run_named("release", [], [queue, need, first, most], action=f"releasing the jobs that wait for {need}")
+        return Released(int(answer[0]), int(answer[1]), bool(answer[2]))
+
+    def expire(self, count: int) -> tuple[int, list[tuple[str, str]]]:
+        """Cancel up to ``count`` jobs that have been held for as long as they may be.
+
+        Returns:
+            How many holds were over, and for which queues and needs jobs are held still.
+        """
+        over, pairs = self.run_named("expire", [], [count], action="ending holds")
+        return int(over), [_pair.decode(pair) for pair in pairs]
 
     def verdict(self, job_id: str, *, fence: str) -> str:
-        """Judge a running job. Returns ``go on``, ``lost:<service>``, ``stopped`` or ``superseded``, as in ``verdict.lua``."""
-        keys = [rq_keys.job(job_id), self.keys.losses, self.keys.services]
-        return self._text("verdict", keys, [fence], action=f"judging job {job_id}")
+        """Judge a running job. Returns ``go on``, ``grace:<ms>``, ``lost:<need>``, ``stopped`` or ``superseded``, as in ``verdict.lua``."""
+        answer: bytes = self.run_named("verdict", [], [job_id, fence], action=f"judging job {job_id}")
+        return answer.decode()
 
     def stop(self, job_id: str, *, reason: str) -> str:
         """Mark a running job as stopped. Returns ``stopped``, ``ending`` (it comes too late), or the status that it has instead."""
-        return self._text("stop", [rq_keys.job(job_id)], [reason, KEEP_CANCELLED_MS], action=f"stopping job {job_id}")
+        answer: bytes = self.run("stop", [rq_keys.job(job_id)], [reason, KEEP_CANCELLED_MS], action=f"stopping job {job_id}")
+        return answer.decode()
 
     def is_run_by(self, worker: str, job_id: str) -> bool:
         """Whether a job is running as far as the server knows, and that worker runs it."""
@@ -59,20 +106,3 @@ class JobScripts(ScriptRunner):
     def seal(self, job_id: str, *, fence: str) -> bool:
         """Decide that a run ends by itself. Returns whether it still may."""
         return bool(self.run("seal", [rq_keys.job(job_id)], [fence], action=f"finishing job {job_id}"))
-
-    def _text(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str) -> str:
-        answer: bytes = self.run(name, keys, args, action=action)
-        return answer.decode()
-
-    def _cancel_keys(self, queue: str) -> list[str]:
-        registries = [rq_keys.queue(queue), rq_keys.canceled(queue), rq_keys.deferred(queue), rq_keys.scheduled(queue)]
-        return [self.keys.losses, self.keys.services, *registries, *self.emit_keys(self.keys.job_topic(queue))]
-
-    def _cancel_args(self, queue: str) -> list[str | bytes | int]:
-        topic = self.keys.job_topic(queue)
-        return [self.keys.channel(topic), topic, self.body(topic, "@contents@"), rq_now(), KEEP_CANCELLED_MS, *self.limits()]
-
-
-def rq_now() -> str:
-    """The present as RQ writes it into its hashes."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

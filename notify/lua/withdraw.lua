@@ -5,9 +5,10 @@
 -- Takes one incarnation of a service out of the directory and announces it: once, whoever comes first.
 -- KEYS    1 ns:services  2 ns:due  3 ns:service:<name>  4 ns:tombstone:<name>  5 ns:losses  6 ns:suspects  7 ns:sweep
 --         8 ns:log:services  9 ns:topic:services  10 ns:topics  11 ns:log:<status>  12 ns:topic:<status>
---         13... ns:provides:<capability>, ns:group:<group>
+--         13... ns:provides:<capability>, ns:tombstone:any <capability> by turns, then ns:group:<group>
 -- ARGV    1 name  2 incarnation  3 reason  4 why  5 "1" only if it is due (the sweep)  6 its groups as they were read, as JSON
 --         7 channel of services  8 its topic  9 body for it  10 channel of status  11 its topic  12 body for it  13-15 limits
+--         16... "any <capability>" in the order of the keys
 -- returns the id of the status event; false if this incarnation is not there any more, or not due; 0 if it has other groups by now
 local member = ARGV[1] .. '#' .. ARGV[2]
 local now = now_ms()
@@ -34,18 +35,34 @@ if described or not tonumber(says[1] or '') then  -- else a successor has the na
   redis.call('SREM', KEYS[1], ARGV[1])
   redis.call('DEL', KEYS[3])
 end
-for i = 13, #KEYS do
+local capabilities = #ARGV - 15
+for i = 13 + 2 * capabilities, #KEYS do
   redis.call('ZREM', KEYS[i], ARGV[1])
 end
-redis.call('HSET', KEYS[4], 'incarnation', ARGV[2], 'reason', ARGV[3], 'why', ARGV[4], 'at_ms', text(now))
-redis.call('PEXPIRE', KEYS[4], 86400000)
--- Jobs remember the serial they saw when they were enqueued: from here on, none of those that need this service starts.
-local serial = math.max(now, tonumber(redis.call('HGET', KEYS[5], ARGV[1]) or '0') + 1)
-redis.call('HSET', KEYS[5], ARGV[1], text(serial))
+
+local lost = {} -- tombstones: that of the service, and those of the capabilities that nobody provides any more
+-- Jobs remember the serial they saw when they were enqueued: from here on, none of those that need this starts.
+local function lose(need, tombstone)
+  redis.call('HSET', tombstone, 'service', ARGV[1], 'incarnation', ARGV[2], 'reason', ARGV[3], 'why', ARGV[4], 'at_ms', text(now))
+  redis.call('PEXPIRE', tombstone, 86400000)
+  local serial = math.max(now, tonumber(redis.call('HGET', KEYS[5], need) or '0') + 1)
+  redis.call('HSET', KEYS[5], need, text(serial))
+  lost[#lost + 1] = tombstone
+end
+
+lose(ARGV[1], KEYS[4])
+for i = 1, capabilities do
+  local providers = KEYS[11 + 2 * i]
+  if redis.call('ZREM', providers, ARGV[1]) == 1 and redis.call('EXISTS', providers) == 0 then
+    lose(ARGV[15 + i], KEYS[12 + 2 * i])
+  end
+end
 redis.call('PEXPIRE', KEYS[5], 30 * 86400000)
 local limits = limits_from(ARGV, 13)
 local body = announcement(ARGV[9], ARGV[1], ARGV[2], described and says[4], described and says[5])
 emit({log = KEYS[8], head = KEYS[9], topics = KEYS[10]}, ARGV[7], ARGV[8], body, limits)
 local id = emit({log = KEYS[11], head = KEYS[12], topics = KEYS[10]}, ARGV[10], ARGV[11], ARGV[12], limits)
-redis.call('HSET', KEYS[4], 'event', id)
+for _, tombstone in ipairs(lost) do
+  redis.call('HSET', tombstone, 'event', id)
+end
 return id

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ KEEP_MARKS = {"SPT_NOENV": "1"}
 """Or setproctitle would write titles over the environment, and the mark in it."""
 
 StartWorkers = Callable[..., Pool]
+
+GOES_WELL = frozenset({"enqueued", "started", "finished"})
 
 
 class Effects:
@@ -47,6 +50,27 @@ def claim_next(bus: notify.Bus, *queues: str, fence: str = "new", ended: Ended |
     """Ask for a job as a worker called ``w`` does, by default on the queue ``work``."""
     claims = Claims(bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500)
     return claims.next([rq_keys.queue(name) for name in queues or ("work",)], fence=fence, ended=ended, again=again)
+
+
+def next_mishap(events: notify.Subscriber, timeout_s: float = 15.0) -> Any:
+    """What is told next but that a job was enqueued, started or finished; ``None`` if nothing is."""
+    deadline = time.monotonic() + timeout_s
+    while (left_s := deadline - time.monotonic()) > 0:
+        event: Any = events.get(left_s)
+        if event is not None and event.contents["status"] not in GOES_WELL:
+            return event.contents
+    return None
+
+
+def mishaps(events: notify.Subscriber, count: int, *, quiet_s: float = 0.05) -> list[Any]:
+    """What is told of that many of them; makes sure that no other comes."""
+    told = []
+    for _ in range(count):
+        told.append(next_mishap(events))
+        assert told[-1] is not None, f"only {len(told) - 1} of {count} came: {told}"
+    extra = next_mishap(events, quiet_s)
+    assert extra is None, f"{extra} came too"
+    return told
 
 
 @pytest.fixture

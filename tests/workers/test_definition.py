@@ -10,6 +10,7 @@ import pytest
 from tests.workers import sample_jobs
 from workers import JobDefinitionError, ModuleLoadError, job
 from workers.definition import Definition, definition_of, load_jobs
+from workers.terms import Terms
 
 UNKNOWN: Any = "shrug"
 NOTHING: Any = None
@@ -38,15 +39,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_marked_function_knows_its_queue_its_needs_and_what_a_loss_does() -> None:
-    assert definition_of(marked) == Definition("a-queue", frozenset({"printer", "paper"}), "drain")
+    assert definition_of(marked) == Definition("a-queue", Terms(frozenset({"printer", "paper"}), "drain"))
 
 
 def test_one_need_is_written_as_its_name() -> None:
-    assert definition_of(marked_with_one_need) == Definition("a-queue", frozenset({"printer"}), "cancel")
+    assert definition_of(marked_with_one_need) == Definition("a-queue", Terms(frozenset({"printer"}), "cancel"))
 
 
 def test_a_job_needs_nothing_unless_it_says_so() -> None:
-    assert definition_of(marked_without_needs) == Definition("a-queue", frozenset(), "cancel")
+    assert definition_of(marked_without_needs) == Definition("a-queue", Terms(frozenset(), "cancel"))
 
 
 def test_marking_leaves_the_function_as_it_is() -> None:
@@ -60,7 +61,7 @@ def test_what_is_not_marked_has_no_definition(thing: object) -> None:
 
 
 def test_an_unknown_policy_is_refused_and_the_known_ones_are_listed() -> None:
-    with pytest.raises(JobDefinitionError, match="on_loss is 'shrug': choose one of cancel, drain, ignore"):
+    with pytest.raises(JobDefinitionError, match="on_loss is 'shrug': choose one of cancel, hold, drain, ignore"):
         job("a-queue", on_loss=UNKNOWN)
 
 

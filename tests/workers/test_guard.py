@@ -12,10 +12,10 @@ from notify.testing import PrivateServer, wait_until
 from tests.faults import commands_during, cut, server_ms
 from tests.workers.conftest import claim_next
 from tests.workers.sample_jobs import add, add_with_svc
-from workers import Job, Outcome, Queue
+from workers import Job, Queue
 from workers.claims import Run
 from workers.guard import LOCK_MS, Guard
-from workers.scripts import JobScripts
+from workers.scripts import JobScripts, Lost
 
 Stops = list[tuple[Run, str]]
 
@@ -66,8 +66,8 @@ def is_cancelled(job: Job) -> bool:
 def test_all_waiting_losers_are_cancelled_however_many_and_the_index_is_left_clean(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
     with bus.service("svc"):
         jobs = queue.enqueue_many([Queue.prepare_data(add_with_svc) for _ in range(250)])
-    assert guard.cancel_losers("svc") == 250
-    assert guard.cancel_losers("svc") == 0
+    assert guard.settle_losers("svc") == 250
+    assert guard.settle_losers("svc") == 0
     assert all(map(is_cancelled, jobs))
     assert (queue.count, bus.redis.exists(bus.keys.needs("svc"), bus.keys.losing("svc"))) == (0, 0)
 
@@ -79,7 +79,7 @@ def test_those_that_lost_nothing_stay_however_many(bus: notify.Bus, queue: Queue
         more = [queue.enqueue(add_with_svc) for _ in range(60)]
     with bus.service("svc"):
         keepers += [queue.enqueue(add_with_svc) for _ in range(60)]
-        assert guard.cancel_losers("svc") == 120
+        assert guard.settle_losers("svc") == 120
     assert all(map(is_cancelled, losers + more))
     assert queue.get_job_ids() == [job.id for job in keepers]
     assert bus.redis.zcard(bus.keys.needs("svc")) == len(keepers)
@@ -88,7 +88,7 @@ def test_those_that_lost_nothing_stay_however_many(bus: notify.Bus, queue: Queue
 def test_losers_of_all_queues_are_cancelled(bus: notify.Bus, guard: Guard) -> None:
     with bus.service("svc"):
         jobs = [Queue(name, connection=bus.redis).enqueue(add_with_svc) for name in ("one", "two", "one")]
-    assert guard.cancel_losers("svc") == 3
+    assert guard.settle_losers("svc") == 3
     assert all(map(is_cancelled, jobs))
 
 
@@ -96,7 +96,7 @@ def test_jobs_that_are_no_more_leave_the_index(bus: notify.Bus, queue: Queue, gu
     with bus.service("svc"):
         bus.redis.delete(queue.enqueue(add_with_svc).key)
         waiting = queue.enqueue(add_with_svc)
-        assert guard.cancel_losers("svc") == 0
+        assert guard.settle_losers("svc") == 0
         assert bus.redis.zrange(bus.keys.needs("svc"), 0, -1) == [waiting.id.encode()]
 
 
@@ -104,7 +104,7 @@ def test_jobs_that_run_are_left_to_whoever_runs_them(bus: notify.Bus, queue: Que
     with bus.service("svc"):
         running = queue.enqueue(add_with_svc)
         start(bus, running)
-    assert guard.cancel_losers("svc") == 0
+    assert guard.settle_losers("svc") == 0
     assert running.outcome is None
 
 
@@ -112,31 +112,31 @@ def test_one_cancels_and_the_others_leave_it_to_that_one(bus: notify.Bus, queue:
     with bus.service("svc"):
         waiting = queue.enqueue(add_with_svc)
     bus.redis.set(bus.keys.losing("svc"), "another", px=LOCK_MS)
-    assert guard.cancel_losers("svc") == 0
+    assert guard.settle_losers("svc") == 0
     assert waiting.outcome is None
     assert bus.redis.getdel(bus.keys.losing("svc")) == b"another"
 
 
 def test_the_lock_has_a_lifetime_at_every_step(bus: notify.Bus, queue: Queue, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
     lifetimes: list[Any] = []
-    cancel = JobScripts.cancel
+    lose = JobScripts.lose
 
-    def cancel_and_look(*args: Any, **kwargs: Any) -> tuple[int, int]:
+    def lose_and_look(*args: Any, **kwargs: Any) -> Lost:
         lifetimes.append(bus.redis.pttl(bus.keys.losing("svc")))
-        return cancel(*args, **kwargs)
+        return lose(*args, **kwargs)
 
     with bus.service("svc"):
         queue.enqueue_many([Queue.prepare_data(add_with_svc) for _ in range(250)])
-    monkeypatch.setattr(JobScripts, "cancel", cancel_and_look)
-    guard.cancel_losers("svc")
+    monkeypatch.setattr(JobScripts, "lose", lose_and_look)
+    guard.settle_losers("svc")
     assert len(lifetimes) == 3
     assert all(0 < lifetime <= LOCK_MS for lifetime in lifetimes)
 
 
 def test_the_lock_is_released_after_an_error(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
     bus.redis.set(bus.keys.needs("svc"), "not an index", px=60_000)
-    with pytest.raises(notify.ServerRefusedError, match="cancelling the jobs that need 'svc'"):
-        guard.cancel_losers("svc")
+    with pytest.raises(notify.ServerRefusedError, match="dealing with the loss of svc"):
+        guard.settle_losers("svc")
     assert not bus.redis.exists(bus.keys.losing("svc"))
 
 
@@ -252,6 +252,6 @@ def test_of_thousands_of_losses_only_those_for_which_jobs_wait_are_looked_into(b
         waiting = queue.enqueue(add_with_svc)
     bus.redis.hset(bus.keys.losses, mapping={f"gone-{number}": server_ms(bus.redis) for number in range(2_500)})
     commands = commands_during(bus.redis, guard._reconcile)
-    assert waiting.outcome == Outcome("cancelled", "svc is gone", "svc", waiting.outcome.at_ms)
+    assert is_cancelled(waiting)
     assert [command for command in commands if "losing" in command and ":svc" not in command] == []
     bus.redis.delete(bus.keys.losses)

@@ -15,9 +15,9 @@ import notify
 from notify.keys import Keys
 from tests.faults import commands_during, everything
 from tests.workers import sample_jobs
-from tests.workers.conftest import Effects, StartWorkers
+from tests.workers.conftest import Effects, StartWorkers, next_mishap
 from tests.workers.sample_jobs import add, add_with_svc, fail, hold, unmarked
-from workers import DuplicateJobError, Job, JobArgumentsError, JobDefinitionError, Outcome, Queue, job
+from workers import DuplicateJobError, Job, JobArgumentsError, JobDefinitionError, Outcome, Queue, Why, job
 from workers.serializer import JsonSerializer
 
 GONE = "svc was not there when it was enqueued"
@@ -66,7 +66,14 @@ def test_an_absent_service_is_told_on_the_topic_of_the_queue(queue: Queue, bus: 
         (event,) = collect(events, 1)
     outcome = refused.outcome
     assert outcome is not None
-    assert event.contents == {"job": refused.id, "status": "cancelled", "reason": GONE, "need": "svc", "at_ms": outcome.at_ms}
+    assert event.contents == {
+        "job": refused.id,
+        "status": "cancelled",
+        "reason": GONE,
+        "need": "svc",
+        "at_ms": outcome.at_ms,
+        "why": {"rule": "on_loss=cancel"},
+    }
 
 
 def test_a_cancelled_job_is_kept_for_a_day(queue: Queue, bus: notify.Bus) -> None:
@@ -104,7 +111,7 @@ def test_needs_that_name_no_service_are_refused_and_nothing_is_enqueued(queue: Q
 
 def test_an_unknown_policy_is_refused_and_nothing_is_enqueued(queue: Queue, bus: notify.Bus) -> None:
     policy: Any = "shrug"
-    with pytest.raises(JobDefinitionError, match="choose one of cancel, drain, ignore"):
+    with pytest.raises(JobDefinitionError, match="choose one of cancel, hold, drain, ignore"):
         queue.enqueue(add, on_loss=policy)
     assert everything(bus.redis) == {}
 
@@ -296,7 +303,7 @@ def test_a_retry_runs_again_while_its_service_is_there(
     with bus.service("svc"):
         queued = queue.enqueue(fail, needs="svc", retry=rq.Retry(max=2))
         start_workers()
-        assert queued.wait(10) == Outcome("failed", "RuntimeError: it went wrong")
+        assert queued.wait(10) == Outcome("failed", "RuntimeError: it went wrong", why=Why("raised"))
     assert effects["failed"] == 3
 
 
@@ -373,7 +380,7 @@ def test_what_a_loss_does_is_what_its_policy_says(
             start_workers()
         status, done = expected[state, on_loss]
         if status != "finished":
-            assert events.get(10) is not None  # it is over with it, whatever we let go now
+            assert next_mishap(events) is not None  # it is over with it, whatever we let go now
         effects.let_go("x")
         outcome = queued.wait(10)
     assert outcome is not None

@@ -12,7 +12,7 @@ import rq
 import notify
 from notify import Failure
 from notify.testing import wait_until
-from tests.workers.conftest import StartWorkers
+from tests.workers.conftest import StartWorkers, mishaps
 from workers import Queue
 from workers.recorder import Recorder
 from workers.storage import StorageService
@@ -130,8 +130,7 @@ def test_L23_the_end_of_the_storage_cancels_what_waits_stops_what_runs_and_unsub
         ending = recorder.wait(5)
         assert ending is not None
         assert ending.contents == Failure("StorageKilledError", "storage killed: lights out", fatal=True)
-        told: list[Any] = [events.get(10) for _ in "abc"]
-        assert sorted(event.contents["status"] for event in told) == ["cancelled", "cancelled", "stopped"]
+        assert sorted(told["status"] for told in mishaps(events, 3)) == ["cancelled", "cancelled", "stopped"]
         with pytest.raises(notify.NotSubscribedError):
             recorder.manager.unsubscribe("client")
         read(bus, "too late")

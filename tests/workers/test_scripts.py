@@ -49,30 +49,70 @@ def lose(bus: notify.Bus) -> None:
         pass
 
 
+@pytest.mark.parametrize("state", STATES)
+def test_only_waiting_jobs_are_cancelled_when_asked(bus: notify.Bus, scripts: JobScripts, state: str) -> None:
+    waits = state in ("queued", "deferred", "scheduled")
+    before = put(bus, state, origin="work", **needing(0))
+    bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
+    bus.redis.rpush(rq_keys.queue("work"), "i", "j")
+    assert scripts.cancel(["j"], reason="why") == int(waits)
+    assert (stored(bus) == before) == (not waits)
+    assert bus.redis.zcard(bus.keys.needs("svc")) == int(not waits)
+    assert bus.redis.lrange(rq_keys.queue("work"), 0, -1) == ([b"i"] if waits else [b"i", b"j"])
+    bus.redis.delete(bus.keys.needs("svc"))
+
+
+def test_only_jobs_of_the_queue_that_was_named_are_cancelled(bus: notify.Bus, scripts: JobScripts) -> None:
+    put(bus, "queued", origin="work")
+    assert scripts.cancel(["j"], reason="why", queue="another") == 0
+    assert scripts.cancel(["j"], reason="why", queue="work") == 1
+
+
+def test_ids_that_are_left_in_the_list_are_tidied_away_and_what_waits_keeps_its_order(bus: notify.Bus, scripts: JobScripts) -> None:
+    """More than one part, and what is to go at both ends of each."""
+    listed = [f"{'go' if number % 7 in (0, 6) else 'stay'}-{number}" for number in range(2_500)]
+    with bus.redis.pipeline() as pipe:
+        for job_id in listed:
+            pipe.hset(rq_keys.job(job_id), "status", "queued" if job_id.startswith("stay") else "canceled")
+        pipe.rpush(rq_keys.queue("work"), *listed)
+        pipe.execute()
+    scripts.tidy("work")
+    left: Any = bus.redis.lrange(rq_keys.queue("work"), 0, -1)
+    assert [job_id.decode() for job_id in left] == [job_id for job_id in listed if job_id.startswith("stay")]
+
+
 @pytest.mark.parametrize(
-    ("state", "cancelled", "waiting", "asked"),
+    ("state", "cancelled", "stays"),
     [
-        ("missing", 0, 0, True),
-        ("queued", 1, 0, True),
-        ("deferred", 1, 0, True),
-        ("scheduled", 1, 0, True),
-        ("running", 0, 0, True),
-        ("stopped", 0, 0, True),
-        ("finished", 0, 0, True),
-        ("canceled", 0, 0, True),
-        ("queued", 0, 1, False),
-        ("deferred", 0, 1, False),
-        ("running", 0, 0, False),
+        ("missing", 0, 0),
+        ("queued", 1, 0),
+        ("deferred", 0, 1),
+        ("scheduled", 0, 1),
+        ("running", 0, 0),
+        ("stopped", 0, 0),
+        ("finished", 0, 0),
+        ("canceled", 0, 0),
     ],
 )
-def test_only_waiting_jobs_are_cancelled_and_those_that_lost_nothing_only_when_asked(
-    bus: notify.Bus, scripts: JobScripts, state: str, cancelled: int, waiting: int, asked: bool
+def test_of_those_that_lost_something_only_what_is_queued_is_cancelled_now(
+    bus: notify.Bus, scripts: JobScripts, state: str, cancelled: int, stays: int
 ) -> None:
-    before = put(bus, state)
+    """What is deferred or scheduled is looked at when its time has come."""
+    before = put(bus, state, **(needing(0) if STATES[state] else {}))
     bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
-    assert scripts.cancel("work", ["j"], reason="why", needs=["svc"], lost=not asked) == (cancelled, waiting)
+    lost = scripts.lose("svc", passed=0, count=10)
+    assert (lost.looked_at, lost.cancelled, lost.held, lost.waiting) == (1, cancelled, 0, stays)
     assert (stored(bus) == before) == (not cancelled)
-    assert bus.redis.zcard(bus.keys.needs("svc")) == waiting
+    assert bus.redis.zcard(bus.keys.needs("svc")) == stays
+    bus.redis.delete(bus.keys.needs("svc"))
+
+
+def test_what_lost_nothing_waits_on(bus: notify.Bus, scripts: JobScripts) -> None:
+    with bus.service("svc"):
+        before = put(bus, "queued", **needing(0))
+        bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
+        lost = scripts.lose("svc", passed=0, count=10)
+        assert (lost.cancelled, lost.held, lost.waiting, lost.queues, stored(bus)) == (0, 0, 1, [], before)
     bus.redis.delete(bus.keys.needs("svc"))
 
 
@@ -80,8 +120,10 @@ def test_only_waiting_jobs_are_cancelled_and_those_that_lost_nothing_only_when_a
 def test_needs_that_cannot_be_read_break_no_script(bus: notify.Bus, scripts: JobScripts, needs: str) -> None:
     with bus.service("svc"):
         put(bus, "queued", needs=needs)
-        scripts.cancel("work", ["j"], reason="why", lost=True)
-        bus.redis.delete(rq_keys.job("j"))
+        bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
+        scripts.lose("svc", passed=0, count=10)
+        scripts.cancel(["j"], reason="why")
+        bus.redis.delete(rq_keys.job("j"), bus.keys.needs("svc"))
         put(bus, "running", needs=needs)
         scripts.verdict("j", fence="mine")
 

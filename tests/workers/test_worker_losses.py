@@ -9,7 +9,7 @@ import pytest
 import notify
 from notify.testing import wait_until
 from tests.processes import Process
-from tests.workers.conftest import Effects, StartWorkers, is_alive
+from tests.workers.conftest import Effects, StartWorkers, is_alive, mishaps, next_mishap
 from tests.workers.sample_jobs import add, add_with_svc, hold, tick
 from workers import Outcome, Queue
 
@@ -59,16 +59,16 @@ def test_when_a_service_ends_its_waiting_jobs_are_cancelled_its_running_ones_sto
 
         told: dict[str, Any] = {}
         while len(told) < 5:
-            event: Any = events.get(10)
-            assert event is not None, f"only {told} came"
-            assert event.contents["job"] not in told
-            told[event.contents["job"]] = event.contents
+            end = next_mishap(events)
+            assert end is not None, f"only {told} came"
+            assert end["job"] not in told
+            told[end["job"]] = end
         # That they are stopped is told when their processes are dead.
         assert [is_alive(pid) for pid in pids] == [False, False]
         written = effects["one:begun"], effects["two:begun"]
         assert other.wait(10) == Outcome("finished")
         assert (effects["one:begun"], effects["two:begun"]) == written
-        assert events.get(0.05) is None
+        assert next_mishap(events, 0.05) is None
     assert {told[job.id]["status"] for job in running} == {"stopped"}
     assert {told[job.id]["status"] for job in waiting} == {"cancelled"}
     for job in (*running, *waiting):
@@ -157,10 +157,9 @@ def test_every_waiting_loser_is_cancelled_once_whatever_the_number_of_workers(
         stays = queue.enqueue(add)
         assert [job.wait(10) for job in ready] == [Outcome("finished")] * 2
         bus.directory.kill("svc")
-        told: list[Any] = [events.get(10) for _ in jobs]
-        assert events.get(0.2) is None
-    assert sorted(event.contents["job"] for event in told) == sorted(job.id for job in jobs)
-    assert {event.contents["status"] for event in told} == {"cancelled"}
+        told = mishaps(events, len(jobs), quiet_s=0.2)
+    assert sorted(end["job"] for end in told) == sorted(job.id for job in jobs)
+    assert {end["status"] for end in told} == {"cancelled"}
     assert (queue.get_job_ids(), len(queue.canceled_job_registry)) == ([stays.id], 250)
     wait_until(lambda: not bus.redis.exists(bus.keys.losing("svc")), what="the release of the lock")
 

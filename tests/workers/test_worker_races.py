@@ -10,21 +10,11 @@ import rq
 
 import notify
 from notify.testing import wait_until
-from tests.workers.conftest import Effects, StartWorkers, is_alive
+from tests.workers.conftest import Effects, StartWorkers, is_alive, mishaps, next_mishap
 from tests.workers.sample_jobs import add, fail, hold, hold_and_fail, hold_and_retry, tick
 from workers import Job, Outcome, Queue
 from workers.guard import CHECK_S
 from workers.scripts import JobScripts
-
-
-def drain(events: notify.Subscriber, count: int) -> list[dict[str, Any]]:
-    """What is told of that many jobs."""
-    told = []
-    for _ in range(count):
-        event: Any = events.get(15)
-        assert event is not None, f"only {len(told)} of {count} came"
-        told.append(event.contents)
-    return told
 
 
 def test_nothing_happens_after_a_cancel_however_soon_it_comes(
@@ -41,11 +31,11 @@ def test_nothing_happens_after_a_cancel_however_soon_it_comes(
             outcome = job.cancel("soon")
             assert outcome is not None
             jobs[job.id] = outcome
-        told = {each["job"]: each["status"] for each in drain(events, 100)}
+        told = {each["job"]: each["status"] for each in mishaps(events, 100)}
         # Whatever could still go on may do so now.
         effects.let_go("x", 200)
         assert queue.enqueue(add).wait(10) == Outcome("finished")
-        assert events.get(0.05) is None
+        assert next_mishap(events, 0.05) is None
     assert effects["x:done"] == 0
     assert {outcome.status for outcome in jobs.values()} <= {"cancelled", "stopped"}
     assert told == {job_id: outcome.status for job_id, outcome in jobs.items()}
@@ -69,8 +59,7 @@ def test_a_stop_while_a_job_finishes_is_either_before_or_too_late_and_never_hits
             decided.append((ending, outcome, next_one))
         assert [next_one.wait(10) for _, _, next_one in decided] == [Outcome("finished")] * 60
         stopped = [ending.id for ending, outcome, _ in decided if outcome.status == "stopped"]
-        assert [each["job"] for each in drain(events, len(stopped))] == stopped
-        assert events.get(0.05) is None
+        assert [each["job"] for each in mishaps(events, len(stopped))] == stopped
     for number, (ending, outcome, _) in enumerate(decided):
         assert outcome.status in ("finished", "stopped")
         assert (ending.outcome, ending.id in queue.finished_job_registry) == (outcome, outcome.status == "finished")
@@ -88,7 +77,7 @@ def test_a_stop_that_no_message_tells_is_found_within_the_check_interval(
     with bus.subscribe("job.work") as events:
         marked = time.monotonic()
         assert JobScripts(bus.redis).stop(running.id, reason="silently") == "stopped"
-        assert events.get(10) is not None
+        assert next_mishap(events) is not None
         assert time.monotonic() - marked < CHECK_S + 1
     assert not is_alive(effects["x:pid"])
     assert running.outcome is not None
@@ -106,7 +95,7 @@ def test_a_job_that_was_stopped_ends_as_stopped_however_it_ends_by_itself(
     with bus.subscribe("job.work") as events:
         JobScripts(bus.redis).stop(running.id, reason="first")
         effects.let_go("x")
-        assert [each["status"] for each in drain(events, 1)] == ["stopped"]
+        assert [each["status"] for each in mishaps(events, 1)] == ["stopped"]
     assert queue.enqueue(add).wait(10) == Outcome("finished")
     assert running.outcome is not None
     assert (running.outcome.status, running.outcome.reason) == ("stopped", "first")
@@ -120,7 +109,7 @@ def test_a_stopped_job_is_not_tried_again(queue: Queue, bus: notify.Bus, start_w
     effects.wait_for("x:begun")
     with bus.subscribe("job.work") as events:
         outcome = running.cancel()
-        drain(events, 1)
+        mishaps(events, 1)
     assert queue.enqueue(add).wait(10) == Outcome("finished")
     assert (running.outcome, queue.get_job_ids(), Job.fetch(running.id, connection=bus.redis).retries_left) == (outcome, [], 3)
 
@@ -185,8 +174,8 @@ def test_many_cancellers_of_one_running_job_stop_it_once(
             thread.start()
         for thread in threads:
             thread.join()
-        drain(events, 1)
+        mishaps(events, 1)
         assert queue.enqueue(add).wait(10) == Outcome("finished")
-        assert events.get(0.05) is None
+        assert next_mishap(events, 0.05) is None
     assert len(outcomes) == 8
     assert set(outcomes) == {running.outcome}

@@ -1,53 +1,67 @@
+-- include: names
 -- include: now
 -- include: loss
+-- include: outcome
+-- include: emit
+-- include: tell
+-- include: waiting
 -- include: finish
 -- Records how the last run of a worker ended, and gives it the next job of its queues: one step, so that no job is ever nowhere.
--- KEYS    1 ns:losses  2 ns:services  3 rq:worker:<name>  4 rq:suspended  5... rq:queue:<name>, the most urgent first
--- ARGV    1 fence of the run that begins  2 worker  3 now as RQ writes it
---         4 "again" if this was asked before and the answer was lost, or ""
---         5 seconds between heartbeats of a run  6 seconds an idle worker may be silent  7 seconds a job may take by default
---         8-18 how the keys of RQ begin (and end), and ns:needs: as in the table k
---         19-25 the run that ended as in finish.lua: id (or "" if none did), fence, started_s, ended_s, ended_at, result, ttl_s
--- returns {end, claim, number of the queue, job, its fields and values}
+-- KEYS    1 rq:worker:<name>  2 rq:suspended  3... rq:queue:<name>, the most urgent first
+-- ARGV    1-2 as in names.lua, then  1 fence of the run that begins  2 worker
+--         3 "again" if this was asked before and the answer was lost, or ""
+--         4 seconds between heartbeats of a run  5 seconds an idle worker may be silent  6 seconds a job may take by default
+--         7-13 the run that ended as in finish.lua: id (or "" if none did), fence, started_s, ended_s, ended_at, result, ttl_s
+--         14 how many bytes the call of a job may have
+-- returns {end, claim, number of the queue, job, its fields and values, size of its call if that is above the limit and left out, or 0}
 --         end    "", "finished", or "refused" or "dependents": then nothing was claimed
---         claim  "started", "" (there is none), "suspended", "more" (ask again), or "lost:<service>": the first
---                one of the queue lost that, and is still there
-local k = {
-  worker = KEYS[3], job = ARGV[8], execution = ARGV[9], executions = ARGV[10], results = ARGV[11], started = ARGV[12],
-  finished = ARGV[13], needs = ARGV[14], dependents = ARGV[15], dependents_end = ARGV[16], dependencies = ARGV[17],
-  dependencies_end = ARGV[18],
-}
-local fence, worker, now_at, interval_s = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5])
-local now_s = math.floor(now_ms() / 1000)
-local PASSED_OVER = 500 -- ids without a job that waits, in one go
+--         claim  "started", "" (there is none), "suspended", "more" (ask again)
+-- What is first and has lost a service it needs is dealt with here and now.
+local fence, worker, interval_s = arg(1), arg(2), tonumber(arg(4))
+local worker_key = KEYS[1]
+local now = now_ms()
+local now_s = math.floor(now / 1000)
+local QUEUES = 3 -- KEYS from there on
+local PASSED_OVER = 200 -- ids of jobs that are not to run, in one go
+
+local oversized = 0 -- how many bytes the call of the job has that was looked at last, if that is above the limit
+
+-- What there is to know of a job that nobody will run.
+local function fields_of_oversized(job)
+  local names = {'status', 'origin', 'created_at', 'timeout', 'ttl', 'failure_ttl', 'needs', 'on_loss', 'fence', 'ended_at',
+    'outcome', 'sealed', 'stopped', 'turn', 'held', 'max_hold_ms', 'grace_ms'}
+  local flat = {'data', ''}
+  for i, value in ipairs(redis.call('HMGET', job, unpack(names))) do
+    if value then
+      flat[#flat + 1] = names[i]
+      flat[#flat + 1] = value
+    end
+  end
+  return flat
+end
 
 local function fields_of(job)
-  local flat, fields = redis.pcall('HGETALL', job), {} -- what is no hash has none
+  local bytes = redis.pcall('HSTRLEN', job, 'data')
+  oversized = type(bytes) == 'number' and bytes > tonumber(arg(14)) and bytes or 0
+  local flat, fields = oversized > 0 and fields_of_oversized(job) or redis.pcall('HGETALL', job), {} -- what is no hash has none
   for i = 1, #flat, 2 do
     fields[flat[i]] = flat[i + 1]
   end
   return flat, fields
 end
 
--- It no longer waits: the services it needs need not know of it.
-local function leave_needs(fields, id)
-  if not fields.needs then return end
-  local readable, needs = pcall(cjson.decode, fields.needs)
-  if not readable or type(needs) ~= 'table' then return end
-  for need in pairs(needs) do
-    redis.call('ZREM', k.needs .. need, id)
-  end
-end
-
 local function start(job, id, fields)
   local execution, origin = id .. ':' .. fence, fields.origin or ''
-  local timeout_s = tonumber(fields.timeout or '') or tonumber(ARGV[7])
+  local timeout_s = tonumber(fields.timeout or '') or tonumber(arg(6))
   local ttl_s = (timeout_s > 0 and math.min(timeout_s, interval_s) or interval_s) + 60
   redis.call('ZADD', k.started .. origin, now_s + ttl_s, execution) -- first: from here on it is found whatever happens
   if fields.outcome or fields.sealed or fields.stopped then
     redis.call('HDEL', job, 'outcome', 'sealed', 'stopped')
   end
-  redis.call('HSET', job, 'status', 'started', 'fence', fence, 'worker_name', worker, 'started_at', now_at, 'last_heartbeat', now_at)
+  if fields.held then
+    unhold(id, fields) -- RQ's own tools put it back
+  end
+  redis.call('HSET', job, 'status', 'started', 'fence', fence, 'worker_name', worker, 'started_at', NOW_AT, 'last_heartbeat', NOW_AT)
   if fields.ttl or (fields.ended_at or '') ~= '' then
     redis.call('PERSIST', job) -- it had a lifetime as one that waits, or as one that has ended
   end
@@ -55,44 +69,46 @@ local function start(job, id, fields)
   redis.call('EXPIRE', k.execution .. execution, ttl_s)
   redis.call('ZADD', k.executions .. id, now_s + ttl_s + 60, fence)
   redis.call('EXPIRE', k.executions .. id, ttl_s + 60)
-  redis.call('HSET', k.worker, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0', 'last_heartbeat', now_at)
-  redis.call('EXPIRE', k.worker, interval_s + 60)
+  redis.call('HSET', worker_key, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0', 'last_heartbeat', NOW_AT)
+  redis.call('EXPIRE', worker_key, interval_s + 60)
+  tell(origin, id, 'started', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))
 end
 
 -- What this claim gave out when it was asked the first time.
 local function given()
-  local id = redis.call('HGET', k.worker, 'current_job') or ''
+  local id = redis.call('HGET', worker_key, 'current_job') or ''
   local flat, fields = fields_of(k.job .. id)
   if fields.fence ~= fence then return nil end
   local number, tail = 0, ':' .. (fields.origin or '')
-  for i = 5, #KEYS do
-    if string.sub(KEYS[i], -#tail) == tail then number = i - 5 end
+  for i = QUEUES, #KEYS do
+    if string.sub(KEYS[i], -#tail) == tail then number = i - QUEUES end
   end
   return 'started', number, id, flat
 end
 
 local function claim()
-  if ARGV[4] == 'again' then
+  if arg(3) == 'again' then
     local answer, number, id, flat = given()
     if answer then return answer, number, id, flat end
   end
-  if redis.call('EXISTS', KEYS[4]) == 1 then return 'suspended' end
+  if redis.call('EXISTS', KEYS[2]) == 1 then return 'suspended' end
   local passed = 0
-  for number = 5, #KEYS do
+  for number = QUEUES, #KEYS do
     local id = redis.call('LINDEX', KEYS[number], 0)
     while id do
       local job = k.job .. id
       local flat, fields = fields_of(job)
-      local waits = fields.status == 'queued' and string.find(id, '^[%w_-]+$') -- RQ takes no other ids
-      local lost = waits and fields.needs and lost_need(job, KEYS[1], KEYS[2])
-      if lost then return 'lost:' .. lost, number - 5, id, flat end
-      leave_needs(fields, id)
-      if waits then
+      local may_start = fields.status == 'queued' and string.find(id, '^[%w_-]+$') -- RQ takes no other ids
+      local starts = may_start and not judge(id, fields, now)
+      if starts then
         start(job, id, fields)
-        redis.call('LPOP', KEYS[number])
-        return 'started', number - 5, id, flat
       end
-      redis.call('LPOP', KEYS[number])
+      -- One that is held keeps its place in the index: it was here when it lost what it needs, and the list was not tidied yet.
+      if starts or not may_start and not waits(fields) then
+        leave_needs(id, fields)
+      end
+      redis.call('LPOP', KEYS[number]) -- last of all: what an error leaves undone is still there
+      if starts then return 'started', number - QUEUES, id, flat end
       passed = passed + 1
       if passed == PASSED_OVER then return 'more' end
       id = redis.call('LINDEX', KEYS[number], 0)
@@ -102,15 +118,16 @@ local function claim()
 end
 
 local ended = ''
-if ARGV[19] ~= '' then
-  local run = {id = ARGV[19], fence = ARGV[20], started_s = ARGV[21], ended_s = ARGV[22], ended_at = ARGV[23], result = ARGV[24], ttl_s = ARGV[25]}
-  ended = finish(k, worker, run, now_s)
-  if ended ~= 'finished' then return {ended, '', 0, '', {}} end
+if arg(7) ~= '' then
+  local run = {id = arg(7), fence = arg(8), started_s = arg(9), ended_s = arg(10), ended_at = arg(11), result = arg(12), ttl_s = arg(13)}
+  ended = finish(worker_key, worker, run, now)
+  if ended ~= 'finished' then return {ended, '', 0, '', {}, 0} end
 end
 local answer, number, id, flat = claim()
 if answer ~= 'started' then
-  redis.call('HSET', k.worker, 'state', 'idle', 'last_heartbeat', now_at)
-  redis.call('HDEL', k.worker, 'current_job')
-  redis.call('EXPIRE', k.worker, ARGV[6])
+  redis.call('HSET', worker_key, 'state', 'idle', 'last_heartbeat', NOW_AT)
+  redis.call('HDEL', worker_key, 'current_job')
+  redis.call('EXPIRE', worker_key, arg(5))
 end
-return {ended, answer, number or 0, id or '', flat or {}}
+settle(now)
+return {ended, answer, number or 0, id or '', flat or {}, oversized}
