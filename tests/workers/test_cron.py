@@ -20,7 +20,9 @@ from tests.workers.test_queue import index
 from workers import Job, Queue, job
 from workers.cron import Cron, Spec, announce
 from workers.definition import load_jobs
+from workers.entrance import Entry
 from workers.rhythm import Rhythm
+from workers.terms import Terms
 
 MODULE = "tests.workers.cron_jobs"
 AT_FOUR, NIGHTLY, EVERY_SECOND = (f"{MODULE}.{name}" for name in ("at_four", "with_a_service", "every_second"))
@@ -85,7 +87,7 @@ def test_what_its_definition_says_applies(bus: notify.Bus, cron: Cron) -> None:
 
 
 def test_a_time_that_went_by_is_made_up_for_once_however_often_it_was(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
-    bus.redis.hset(bus.keys.cron, AT_FOUR, msgspec.json.encode(Spec("work", Rhythm(every_ms=60_000), [], "cancel")))
+    bus.redis.hset(bus.keys.cron, AT_FOUR, msgspec.json.encode(Spec("work", Rhythm(every_ms=60_000), Terms())))
     make_due(bus, ago_ms=DAY_MS // 2)
     cron.run()
     cron.run()
@@ -154,17 +156,17 @@ def test_a_leader_that_wakes_after_the_job_is_over_enqueues_nothing(
 ) -> None:
     """Its id alone would not tell: the first one is gone already."""
     make_due(bus)
-    make_job = cron._job_of
+    make_entry = cron._entry_of
 
-    def freeze(*arguments: Any) -> Job:
+    def freeze(*arguments: Any) -> Entry:
         monkeypatch.undo()
         Cron(bus.redis).run()
         (job_id,) = queue.job_ids
         queue.empty()
         assert not Job.exists(job_id, bus.redis)
-        return make_job(*arguments)
+        return make_entry(*arguments)
 
-    monkeypatch.setattr(cron, "_job_of", freeze)
+    monkeypatch.setattr(cron, "_entry_of", freeze)
     cron.run()
     assert queue.job_ids == []
 
