@@ -58,9 +58,8 @@ class Leader:
 
     def lead_until(self, end: float) -> None:
         """Lead until then by ``time.monotonic()``; 0 for not at all. Returns at once."""
-        led, self._leads_until = self.leads, end
-        if self.leads != led:
-            self._changed.set()
+        self._leads_until = end
+        self._changed.set()  # each time: the thread may be finding out just now that the time before is over
 
     def hurry(self) -> None:
         """Call all duties now, whenever they wanted to be; for any thread."""
@@ -68,8 +67,10 @@ class Leader:
         self._changed.set()
 
     def _run(self) -> None:
-        while not self._closing:
+        while True:
             self._changed.clear()
+            if self._closing:  # looked at after that, or it could go unheard
+                return
             hurried, self._is_hurried = self._is_hurried, False
             for task in self._tasks:
                 if self.leads and (hurried or task.is_due):

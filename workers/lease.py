@@ -49,6 +49,7 @@ class Lease:
         self._keys = [self._scripts.keys.leases, self._scripts.keys.renewed, self._scripts.keys.leader]
         self._args: list[str | bytes | int] = [worker, round(lease_s * 1000), round(2000 * self._renew_s)]
         self._outage = Outage(log, f"the lease of worker {worker}")
+        self._is_lost = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notify-lease", daemon=True)
 
@@ -88,8 +89,11 @@ class Lease:
                 self._outage.over()
                 if is_new:
                     log.warning("worker %s had lost its lease: it was silent for too long, and taken for dead", self._worker)
+                    self._is_lost = True
+                if self._is_lost:
                     with self._client.translating("registering a worker again"):
                         self._revive(self._client)
+                    self._is_lost = False
                 if dead:
                     self._settle(dead)
                     wait_s = 0.0  # there may be more of them

@@ -233,3 +233,20 @@ def test_a_leader_that_is_frozen_does_not_lead_when_it_wakes(bus: notify.Bus, st
     wait_until(lambda: first.encode() in bus.redis.zrange(bus.keys.leases, 0, -1), timeout_s=10, what="its new lease")
     assert leader_of(bus) == second
     os.kill(pid_of(bus, first), 0)
+
+
+def test_a_close_that_comes_while_the_thread_begins_another_look_is_heard() -> None:
+    leader = Leader([])
+
+    class Closed(threading.Event):
+        def clear(self) -> None:
+            leader._closing = True
+            self.set()
+            super().clear()
+
+    leader._changed = Closed()
+    leader.open()
+    try:
+        wait_until(lambda: not leader._thread.is_alive(), what="the end of the thread")
+    finally:
+        leader._changed.set()

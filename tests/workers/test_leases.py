@@ -13,6 +13,7 @@ import rq
 from rq import Retry
 
 import notify
+from notify.errors import ServerUnreachableError
 from notify.scripts import ScriptRunner
 from notify.testing import PrivateServer, wait_until
 from tests.faults import server_ms
@@ -20,7 +21,7 @@ from tests.workers.conftest import SAMPLE, Effects, StartWorkers, is_alive, mish
 from tests.workers.sample_jobs import add, hold, hold_and_fail
 from workers import Job, JobDefinitionError, Outcome, Pool, Queue, Worker, WorkerOptions, rq_keys
 from workers.abandoned import Abandoned
-from workers.lease import LEASE_S
+from workers.lease import LEASE_S, Lease
 
 SHORT_S = 2.0
 """A lease for tests that wait for its end."""
@@ -291,6 +292,23 @@ def test_a_worker_without_a_lease_leaves_its_job_started(
     bus.redis.zrem(bus.keys.leases, run_by(job))
     assert job.wait(3 * SHORT_S) is None
     assert job.get_status() == "started"
+
+
+def test_a_worker_that_could_not_register_again_tries_that_again(bus: notify.Bus) -> None:
+    tries: list[bool] = []
+
+    def revive(_: object) -> None:
+        tries.append(len(tries) == 0)
+        if tries[-1]:
+            raise ServerUnreachableError("no answer")
+
+    lease = Lease(bus.redis, "w", lease_s=0.4, revive=revive, lead=lambda _: None)
+    lease.open()
+    try:
+        bus.redis.zrem(bus.keys.leases, "w")
+        wait_until(lambda: tries == [True, False], what="another try")
+    finally:
+        lease.close()
 
 
 @pytest.mark.parametrize("lease_s", [0.0, -1.0, float("nan")])
