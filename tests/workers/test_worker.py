@@ -1,9 +1,11 @@
 """Worker processes: what they run, what they refuse, how they end."""
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -80,6 +82,17 @@ def test_a_worker_can_be_told_to_work_again(bus: notify.Bus, queue: Queue, worke
         assert worker.refresh() is None
         assert worker.death_date is not None
     assert (worker.successful_job_count, bus.redis.zcard("notify:leases")) == (1, 0)
+
+
+def test_a_worker_that_works_again_waits_at_no_file_of_before(queue: Queue, worker: Worker) -> None:
+    worker.work(burst=True)
+    with ExitStack() as stack:
+        ends = [stack.enter_context(end) for _ in range(20) for end in socket.socketpair()]  # they get the numbers of what it closed
+        for end in ends:
+            end.send(b"!")
+        job = queue.enqueue(add)
+        assert worker.work(burst=True)
+    assert job.outcome == Outcome("finished")
 
 
 def test_a_worker_takes_no_queue_of_plain_rq(bus: notify.Bus) -> None:
