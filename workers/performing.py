@@ -16,6 +16,7 @@ from rq.job import Retry, _job_stack
 from rq.timeouts import JobTimeoutException
 
 from notify.errors import ContentsError
+from workers.alarm import Alarm
 from workers.calls import Call, plain_call
 from workers.channel import Channel, Reply, Task
 from workers.claimed import claimed_job
@@ -41,6 +42,7 @@ T = TypeVar("T")
 class PerformingWorker(StoppingWorker):
     """An ``rq.Worker`` that performs what its horse is given."""
 
+    death_penalty_class = Alarm
     _functions: JobFunctions
     _retire: RetireAfter
     _is_interruptible = False
@@ -89,7 +91,7 @@ class PerformingWorker(StoppingWorker):
     def _call(self, job: Job, call: Call) -> Any:
         _job_stack.push(job)  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         try:
-            with self.death_penalty_class(call.timeout_s, JobTimeoutException, job_id=job.id):
+            with self.death_penalty_class(call.timeout_s, JobTimeoutException, job_id=job.id):  # type: ignore[no-untyped-call]  # as above
                 value = call.function(*call.args, **call.kwargs)
                 return asyncio.run(value) if asyncio.iscoroutine(value) else value
         finally:
