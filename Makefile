@@ -36,9 +36,9 @@ lint: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-# Against redis-py, FastStream and RQ, in the same run.
+# Against redis-py, FastStream, RQ, huey, Dramatiq and taskiq, in the same run.
 bench: $(STAMP)
-	@$(BIN)/python -c "import faststream" 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@$(BIN)/python -c "import dramatiq, faststream, huey, taskiq_redis" 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m benchmarks
 
 clean:

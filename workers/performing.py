@@ -19,6 +19,7 @@ from rq.job import Retry, _job_stack
 from rq.timeouts import JobTimeoutException
 
 from notify.errors import ContentsError
+from workers.alarm import Alarm
 from workers.calls import Call, plain_call
 from workers.channel import Channel, Reply, Task
 from workers.claimed import claimed_job
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 class PerformingWorker(StoppingWorker):
     """An ``rq.Worker`` that performs what its horse is given."""
 
+    death_penalty_class = Alarm
     _functions: JobFunctions
     _retire: RetireAfter
     _task: Task
@@ -98,7 +100,8 @@ class PerformingWorker(StoppingWorker):
         return all(getattr(mine, "__func__", None) is theirs for mine, theirs in own) and self.job_class.perform is Job.perform
 
     def _call(self, job: Job, call: Call) -> Any:
-        with _current(job), self.death_penalty_class(call.timeout_s, JobTimeoutException, job_id=job.id):
+        penalty = self.death_penalty_class(call.timeout_s, JobTimeoutException, job_id=job.id)  # type: ignore[no-untyped-call]  # RQ leaves it so
+        with _current(job), penalty:
             value = call.function(*call.args, **call.kwargs)
             return asyncio.run(value) if asyncio.iscoroutine(value) else value
 
