@@ -5,11 +5,14 @@ import sys
 
 import notify
 from benchmarks.directory import idle_services, look_up_among_many
+from benchmarks.enqueueing import enqueue_many, enqueue_one_by_one
 from benchmarks.events import latency, publish_and_handle, publish_in_background, publish_one_by_one, receive_and_decode
 from benchmarks.jobs import no_op_jobs, stop_latency
+from benchmarks.losses import loss_of_a_service
 from benchmarks.memory import memory_of_a_slow_subscriber
 from benchmarks.requests import call_round_trip
 from benchmarks.server import loopback_server
+from benchmarks.throughput import increments_per_process, no_ops_per_process
 
 BENCHMARKS = (
     publish_one_by_one,
@@ -21,8 +24,13 @@ BENCHMARKS = (
     memory_of_a_slow_subscriber,
     look_up_among_many,
     idle_services,
+    enqueue_one_by_one,
+    enqueue_many,
     no_op_jobs,
+    no_ops_per_process,
+    increments_per_process,
     stop_latency,
+    loss_of_a_service,
 )
 
 with loopback_server() as url, notify.connect(url) as bus:

@@ -1,11 +1,11 @@
 """Two sides in alternating rounds, and the ratio of their medians."""
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "compare_many"]
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -26,5 +26,12 @@ class Comparison(msgspec.Struct, frozen=True):
 
 def compare(work: str, ours: Callable[[], float], peer: Callable[[], float], *, peer_name: str, rounds: int = 5) -> Comparison:
     """Run both sides ``rounds`` times in turn; each returns the rate of its round, per second."""
-    rates = [(ours(), peer()) for _ in range(rounds)]
-    return Comparison(work, peer_name, statistics.median(r[0] for r in rates), statistics.median(r[1] for r in rates))
+    return compare_many(work, ours, {peer_name: peer}, rounds=rounds)[0]
+
+
+def compare_many(work: str, ours: Callable[[], float], peers: Mapping[str, Callable[[], float]], *, rounds: int = 5) -> list[Comparison]:
+    """As `compare`, with several peers in each round; the fastest of them comes first."""
+    rates = [(ours(), [peer() for peer in peers.values()]) for _ in range(rounds)]
+    own = statistics.median(rate for rate, _ in rates)
+    found = [Comparison(work, name, own, statistics.median(others[i] for _, others in rates)) for i, name in enumerate(peers)]
+    return sorted(found, key=lambda comparison: comparison.ratio)

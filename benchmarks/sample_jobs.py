@@ -1,10 +1,14 @@
 """The jobs that the benchmarks run."""
 
 import threading
+from typing import Final
 
-from workers import job
+from workers import current_bus, current_job, job
 
-__all__ = ["nothing", "sleep"]
+__all__ = ["EFFECTS", "affect", "nothing", "sleep", "take_note"]
+
+EFFECTS: Final = "bench:effects"
+"""A list of the jobs that had one."""
 
 
 @job("bench")
@@ -16,3 +20,16 @@ def nothing() -> None:
 def sleep(seconds: float) -> None:
     """Wait, as if at work."""
     threading.Event().wait(seconds)
+
+
+@job("bench", needs="bench-service")
+def take_note(number: int) -> int:
+    """Return what was given: a small job that needs a service."""
+    return number
+
+
+@job("bench-losses", needs="bench-service")
+def affect() -> None:
+    """Leave a trace, and be at work for a moment."""
+    current_bus().redis.rpush(EFFECTS, current_job().id)
+    threading.Event().wait(0.005)

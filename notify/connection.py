@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import unquote
@@ -15,7 +15,7 @@ from redis.sentinel import Sentinel
 
 from notify.errors import ClosedError, NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
 from notify.interest import PREFIX
-from notify.line import Line
+from notify.line import Line, stream
 from notify.settings import Settings, redact
 
 __all__ = ["Client", "open_client", "process_name"]
@@ -86,6 +86,11 @@ class Client(redis.Redis):
         """
         self._check_open()
         return self._line.exchange(*command, timeout_s=timeout_s)
+
+    def stream(self, commands: Iterable[Sequence[str | bytes | int]], *, in_flight: int) -> Iterator[Any]:
+        """Send commands, each once, and yield their answers in turn, as `notify.line.stream`; errors as for `exchange`."""
+        self._check_open()
+        return stream(self.connection_pool, commands, in_flight=in_flight)
 
     def close(self) -> None:
         """Close the connections, also those to the Sentinels: redis-py leaves them open."""

@@ -1,7 +1,7 @@
 """Every key and channel of Notify in Redis: the data model, for us and for operators with ``redis-cli``.
 
 ``ns`` is the namespace, ``notify`` unless set otherwise. Every value is plain text or JSON. A need is the name of a service, or
-``any <capability>``.
+``any <capability>``; a turn the microsecond when a job was enqueued.
 
 ======================== ====== =========================================================== ==================================
 key                      type   content                                                     lives
@@ -26,7 +26,6 @@ ns:state:<service>       hash   the service's state, field → JSON             
 ns:requests:<member>     stream requests to <name>#<incarnation>: request, deadline_ms      a minute after the last deadline
 ns:answers:<caller>      stream answers to one process: answer (JSON)                       a minute after the last deadline
 ns:needs:<need>          zset   ids of waiting jobs that need it, scored with their turns   30 days after the last one
-ns:turn                  string the last turn given to a job, about µs since 1970           30 days after the last one
 ns:losing:<need>         string lock of the worker that deals with the losers               5 s
 ns:held                  set    [queue, need], as JSON, for which jobs are held             30 days after the last one
 ns:held:<queue>:<need>   zset   ids of held jobs, scored with their turns                   30 days after the last one
@@ -159,10 +158,6 @@ class Keys(msgspec.Struct, frozen=True):
 
     def ramp(self, queue: str, need: str) -> str:
         return f"{self.namespace}:ramp:{queue}:{need}"
-
-    @property
-    def turn(self) -> str:
-        return f"{self.namespace}:turn"
 
     def status_topic(self, service: str) -> str:
         return f"{service}_status"

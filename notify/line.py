@@ -1,11 +1,12 @@
-"""One connection kept at hand for single commands."""
+"""One connection kept at hand for single commands, and one lent for a stream of them."""
 
 import os
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import redis
 
-__all__ = ["Line"]
+__all__ = ["Line", "stream"]
 
 SMALL_POOL: Final = 8
 """A pool that may open no more connections than this is short of them: none is kept from it."""
@@ -69,6 +70,29 @@ class Line:
         if stale:
             connection.disconnect()
         return connection
+
+
+def stream(pool: redis.ConnectionPool, commands: Iterable[Sequence[str | bytes | int]], *, in_flight: int) -> Iterator[Any]:
+    """Send commands, each once, and yield their answers in turn; so many are on their way before the first answer is waited for.
+
+    Errors are redis-py's. After one nobody knows which of those on their way were carried out.
+    """
+    connection: Any = pool.get_connection()
+    try:
+        waiting = 0
+        for command in commands:
+            connection.send_command(*command)
+            waiting += 1
+            if waiting == in_flight:
+                yield connection.read_response()
+                waiting -= 1
+        for _ in range(waiting):
+            yield connection.read_response()
+    except BaseException:
+        connection.disconnect()  # or the answers that still come would be taken for those to the next commands
+        raise
+    finally:
+        pool.release(connection)
 
 
 def _connect(connection: Any, timeout_s: float | None) -> None:

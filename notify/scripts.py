@@ -13,9 +13,10 @@ import redis
 from notify.connection import Client, process_name
 from notify.event import Event, Failure, encode
 from notify.keys import Keys
+from notify.settings import Settings
 from notify.strict_json import Json
 
-__all__ = ["Item", "Page", "ScriptRunner", "Scripts", "load_script"]
+__all__ = ["Item", "Page", "ScriptRunner", "Scripts", "limits_of", "load_script"]
 
 HEAD_MS: Final = 30 * 86_400_000
 """How long the head of a topic outlives its last event."""
@@ -27,8 +28,8 @@ _INCLUDE: Final = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 
 
 @cache
-def load_script(package: str, name: str) -> tuple[str, str]:
-    """Return the source of ``<package>/lua/<name>.lua``, after the files it includes, and its SHA-1.
+def load_script(package: str, name: str, prelude: str = "") -> tuple[str, str]:
+    """Return the source of ``<package>/lua/<name>.lua``, after a prelude and the files it includes, and its SHA-1.
 
     What a first line ``-- include: part`` names lies beside it, or else in ``notify/lua``.
     """
@@ -36,17 +37,30 @@ def load_script(package: str, name: str) -> tuple[str, str]:
     for part in reversed(_INCLUDE.findall(source)):
         beside = files(package) / "lua" / f"{part}.lua"
         source = (beside if beside.is_file() else files("notify") / "lua" / f"{part}.lua").read_text() + "\n" + source
+    source = prelude + source
     return source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
-class ScriptRunner:
-    """Runs the scripts of a package; loads them when the server does not have them, also after a restart."""
+def limits_of(settings: Settings) -> tuple[int, int, int]:
+    """The limits of a topic as ``emit.lua`` takes them: length of the log, and the lifetimes of the log and of its head in ms."""
+    return settings.log_length, max(1, round(settings.retention_s * 1000)), HEAD_MS
 
-    def __init__(self, client: Client, package: str) -> None:
+
+class ScriptRunner:
+    """Runs the scripts of a package; loads them when the server does not have them, also after a restart.
+
+    Args:
+        client: what they run on.
+        package: whose they are.
+        prelude: Lua that stands before each of them.
+    """
+
+    def __init__(self, client: Client, package: str, *, prelude: str = "") -> None:
         self.client = client
+        self._prelude = prelude
         self.keys = Keys(client.settings.namespace)
         self._package = package
-        self._limits: list[str | int] = [client.settings.log_length, max(1, round(client.settings.retention_s * 1000)), HEAD_MS]
+        self._limits: list[str | int] = [*limits_of(client.settings)]
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str, timeout_s: float | None = None) -> Any:
         """Run a script.
@@ -62,7 +76,7 @@ class ScriptRunner:
             ServerUnreachableError: no answer. The step may have happened.
             ServerRefusedError: the server answered with an error.
         """
-        source, digest = load_script(self._package, name)
+        source, digest = load_script(self._package, name, self._prelude)
         client = self.client
         try:
             try:
@@ -72,9 +86,13 @@ class ScriptRunner:
         except (redis.RedisError, OSError) as exc:
             raise client.translated(exc, action) from exc
 
+    def source(self, name: str) -> str:
+        """The text of a script."""
+        return load_script(self._package, name, self._prelude)[0]
+
     def run_many(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[str | bytes | int]]], *, action: str) -> list[Any]:
         """Run a script once for each (KEYS, ARGV), in one round trip; otherwise as `run`."""
-        source, digest = load_script(self._package, name)
+        source, digest = load_script(self._package, name, self._prelude)
         with self.client.translating(action), self.client.pipeline(transaction=False) as pipe:
             for keys, args in calls:
                 pipe.evalsha(digest, len(keys), *keys, *args)

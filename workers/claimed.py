@@ -40,6 +40,12 @@ def claimed_job(
 
 
 class _Unread:
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, rq.job.Job) and self.__dict__["_id"] == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.__dict__["_id"])
+
     def __getattr__(self, name: str) -> Any:
         """Become the job, on the first question that its id does not answer. Raises `JobError` if it cannot be read."""
         if "_unread" not in self.__dict__:

@@ -1,20 +1,29 @@
 """The one way onto a queue: the script that looks whether a job's needs are there and puts it on the list, in one step."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator, MutableMapping, Sequence
 from itertools import chain
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+import redis
 
 from notify.errors import ServerUnreachableError
-from notify.scripts import load_script
 from workers import rq_keys
 from workers.names import NamedScripts
 
 __all__ = ["Condition", "Entrance", "Entry", "Taken"]
 
-Condition: TypeAlias = Literal["", "unique", "ended"]
-"""What must be so: nothing; there is no job of that id; or it failed, or was stopped or cancelled."""
+AT_ONCE: Final = 100
+"""Jobs enqueued by one script: it holds the server for a millisecond or two."""
+IN_FLIGHT: Final = 2
 
-Fields: TypeAlias = Mapping[str, str | bytes | int | float]
+Condition: TypeAlias = Literal["", "new", "unique", "ended"]
+"""What must be so: nothing; the id was made just now; there is no job of that id; or it failed, or was stopped or cancelled."""
+
+Fields: TypeAlias = MutableMapping[Any, Any]
+
+
+log = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
@@ -23,16 +32,18 @@ class Entry(NamedTuple):
     Args:
         job_id: its id.
         fields: its hash, as RQ writes it.
+        condition: what must be so.
         at_front: whether it is the next one.
         ttl_s: seconds for which it may wait; ``None``: however long it takes.
-        condition: what must be so.
+        needs: what it needs, as in its hash; that knows more.
     """
 
     job_id: str
     fields: Fields
+    condition: Condition = ""
     at_front: bool = False
     ttl_s: float | None = None
-    condition: Condition = ""
+    needs: str | bytes = ""
 
 
 class Taken(NamedTuple):
@@ -54,27 +65,46 @@ class Entrance(NamedScripts):
             ServerRefusedError: the server answered with an error.
         """
 
-        def put(again: str) -> list[Taken]:
-            keys, args = self._call(queue, entries, again=again)
-            return _taken(self.run_named("enqueue", keys, args, action=f"enqueueing on {queue!r}"))
+        try:
+            return self._put(queue, entries, again="")
+        except ServerUnreachableError:
+            return self._put(queue, entries, again="again")
 
-        return _twice(put)
+    def put_many(self, queue: str, entries: Sequence[Entry]) -> list[Taken]:
+        """Put any number of jobs on a queue, as `put` does, some in one script: the server is at those while the next are packed."""
+        chunks = [entries[start : start + AT_ONCE] for start in range(0, len(entries), AT_ONCE)]
+        source = self.source("enqueue")
+        taken: list[Taken] = []
+        try:
+            for answer in self.client.stream(([b"EVAL", source, *self._command(queue, chunk)] for chunk in chunks), in_flight=IN_FLIGHT):
+                taken += _taken(answer)
+        except (redis.ConnectionError, redis.TimeoutError, OSError) as exc:
+            log.warning("asking again: %s", self.client.translated(exc, f"enqueueing on {queue!r}"))
+        except redis.RedisError as exc:
+            raise self.client.translated(exc, f"enqueueing on {queue!r}") from exc
+        for start in range(len(taken), len(entries), AT_ONCE):
+            taken += self._put(queue, entries[start : start + AT_ONCE], again="again")
+        return taken
 
-    def put_later(self, pipeline: Any, queue: str, entries: Sequence[Entry]) -> None:
-        """Have a pipeline do so. Nobody is told how they were taken; what is not there is seen to all the same."""
-        keys, args = self.named(*self._call(queue, entries, again=""))
-        source, _ = load_script("workers", "enqueue")
-        pipeline.eval(source, len(keys), *keys, *args)  # by its text: in a transaction there is no second try
+    def put_later(self, pipeline: Any, queue: str, entry: Entry) -> None:
+        """Have a pipeline do so. Nobody is told how it was taken; what is not there is seen to all the same."""
+        pipeline.eval(self.source("enqueue"), *self._command(queue, [entry]))  # by its text: a transaction gets no second try
 
-    def _call(self, queue: str, entries: Sequence[Entry], *, again: str) -> tuple[list[str], list[str | bytes | int]]:
-        return [rq_keys.QUEUES], [queue, again, len(entries), *chain.from_iterable(map(_flat, entries))]
+    def _put(self, queue: str, entries: Sequence[Entry], *, again: str) -> list[Taken]:
+        args = [queue, again, *chain.from_iterable(map(_flat, entries))]
+        return _taken(self.run_named("enqueue", [rq_keys.QUEUES], args, action=f"enqueueing on {queue!r}"))
+
+    def _command(self, queue: str, entries: Sequence[Entry]) -> list[Any]:
+        """What follows the script in EVAL."""
+        return [1, rq_keys.QUEUES, *self.named([queue, "", *chain.from_iterable(map(_flat, entries))])]
 
 
 def _flat(entry: Entry) -> Iterator[Any]:
     yield entry.job_id
-    yield "front" if entry.at_front else ""
     yield entry.condition
+    yield "front" if entry.at_front else ""
     yield "" if entry.ttl_s is None else round(entry.ttl_s * 1000)
+    yield entry.needs
     yield 2 * len(entry.fields)
     yield from chain.from_iterable(entry.fields.items())
 
@@ -85,10 +115,3 @@ def _taken(answer: Sequence[bytes]) -> list[Taken]:
         status, _, missing = said.decode().partition(":")
         taken.append(Taken(status, missing, needs))
     return taken
-
-
-def _twice(put: Callable[[str], list[Taken]]) -> list[Taken]:
-    try:
-        return put("")
-    except ServerUnreachableError:
-        return put("again")

@@ -1,12 +1,15 @@
 """Running the scripts that work on jobs: all are told the same names first, see ``names.lua``."""
 
+import string
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 from notify.connection import Client
-from notify.scripts import ScriptRunner
-from notify.settings import JOB_EVENTS
+from notify.keys import Keys
+from notify.scripts import ScriptRunner, limits_of
+from notify.settings import JOB_EVENTS, Settings
 from workers import rq_keys
 
 __all__ = ["KEEP_CANCELLED_MS", "NamedScripts", "rq_time"]
@@ -19,41 +22,67 @@ class NamedScripts(ScriptRunner):
     """Runs scripts of this package that include ``names.lua``."""
 
     def __init__(self, client: Client) -> None:
-        super().__init__(client, "workers")
-        keys = self.keys
-        self._named_keys = [keys.losses, keys.services, keys.topics, keys.held_pairs, keys.holds, keys.turn]
-        rq = (
-            rq_keys.job,
-            rq_keys.queue,
-            rq_keys.started,
-            rq_keys.finished,
-            rq_keys.canceled,
-            rq_keys.deferred,
-            rq_keys.scheduled,
-            rq_keys.execution,
-            rq_keys.executions,
-            rq_keys.results,
-        )
-        split = [part for key in (rq_keys.dependents, rq_keys.dependencies) for part in key("\0").split("\0")]
-        ours = [keys.needs(""), keys.provides(""), keys.tombstone(""), keys.held("", "")[:-1], keys.ramp("", "")[:-1]]
-        events = [keys.log(""), keys.topic(""), keys.channel(""), keys.job_topic("")]
-        told = " ".join(status for status in JOB_EVENTS if client.settings.tells(status))
-        self._names: list[str | int] = [*(key("") for key in rq), *split, *ours, *events, told, *self.limits()]
+        super().__init__(client, "workers", prelude=_prelude(client.settings))
 
     def run_named(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str, now: str = "") -> Any:
-        """Run a script with the names before its own KEYS and ARGV; otherwise as `run`.
+        """Run a script with what ``names.lua`` expects before its own ARGV; otherwise as `run`.
 
         Args:
             now: the present as RQ writes it, for hashes; it decides nothing.
         """
-        all_keys, all_args = self.named(keys, args, now=now)
-        return self.run(name, all_keys, all_args, action=action)
+        return self.run(name, keys, self.named(args, now=now), action=action)
 
-    def named(self, keys: Sequence[str], args: Sequence[str | bytes | int], *, now: str = "") -> tuple[list[str], list[str | bytes | int]]:
-        """Return the KEYS and ARGV for it."""
-        template = self.body("@topic@", "@contents@")
-        present = now or rq_time(datetime.now(UTC))
-        return [*self._named_keys, *keys], [*self._names, template, KEEP_CANCELLED_MS, present, rq_keys.failed(""), *args]
+    def named(self, args: Sequence[str | bytes | int], *, now: str = "") -> list[str | bytes | int]:
+        """Return the ARGV for it."""
+        return [now or rq_time(datetime.now(UTC)), self.body("@topic@", "@contents@"), *args]
+
+
+@cache
+def _prelude(settings: Settings) -> str:
+    """The table k as Lua. As ARGV the same thirty texts would be sent and read again for each job."""
+    keys = Keys(settings.namespace)
+    texts = {
+        "job": rq_keys.job(""),
+        "queue": rq_keys.queue(""),
+        "started": rq_keys.started(""),
+        "finished": rq_keys.finished(""),
+        "failed": rq_keys.failed(""),
+        "canceled": rq_keys.canceled(""),
+        "deferred": rq_keys.deferred(""),
+        "scheduled": rq_keys.scheduled(""),
+        "execution": rq_keys.execution(""),
+        "executions": rq_keys.executions(""),
+        "results": rq_keys.results(""),
+        **dict(zip(("dependents", "dependents_end"), rq_keys.dependents("\0").split("\0"), strict=True)),
+        **dict(zip(("dependencies", "dependencies_end"), rq_keys.dependencies("\0").split("\0"), strict=True)),
+        "losses": keys.losses,
+        "services": keys.services,
+        "provides": keys.provides(""),
+        "tombstone": keys.tombstone(""),
+        "needs": keys.needs(""),
+        "held_pairs": keys.held_pairs,
+        "held": keys.held("", "").removesuffix(":"),
+        "ramp": keys.ramp("", "").removesuffix(":"),
+        "holds": keys.holds,
+        "topics": keys.topics,
+        "log": keys.log(""),
+        "head": keys.topic(""),
+        "channel": keys.channel(""),
+        "topic": keys.job_topic(""),
+        "tells": " ".join(status for status in JOB_EVENTS if settings.tells(status)),
+    }
+    length, log_ms, head_ms = limits_of(settings)
+    lines = [*(f"  {name} = {_quoted(text)}," for name, text in texts.items()), f"  keep_ms = {KEEP_CANCELLED_MS},"]
+    lines.append(f"  limits = {{length = {length}, log_ms = {log_ms}, head_ms = {head_ms}}},")
+    return "\n".join(["local k = {", *lines, "}", ""])
+
+
+_PLAIN: Final = string.ascii_letters.encode() + string.digits.encode() + b":._- {}"
+
+
+def _quoted(text: str) -> str:
+    """A text as Lua writes it, byte by byte where it is not plain."""
+    return '"' + "".join(chr(byte) if byte in _PLAIN else f"\\{byte:03d}" for byte in text.encode()) + '"'
 
 
 def rq_time(when: datetime) -> str:

@@ -1,30 +1,40 @@
 """A queue: RQ's, which takes only marked functions and lets no job in whose service is gone."""
 
-import inspect
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import redis
 import rq
 from rq.defaults import DEFAULT_FAILURE_TTL
-from rq.queue import EnqueueArgs
+from rq.queue import EnqueueArgs, EnqueueData
 
 from notify.connection import Client
 from notify.errors import ContentsError, NotifyError
 from notify.request import Target
 from notify.strict_json import encode_json
 from workers.cancelling import Progress, cancel_waiting
+from workers.claimed import claimed_job
 from workers.definition import Definition, definition_of
+from workers.draft import OPTIONS, check_arguments, check_call, draft
 from workers.entrance import Condition, Entrance, Entry, Taken
 from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobRefusedError
 from workers.jobs import Job
 from workers.preview import Stake, preview_loss
 from workers.serializer import JsonSerializer
-from workers.terms import Needs, Policy
+from workers.terms import Needs, Policy, Terms
 
 __all__ = ["Queue"]
 
 QUEUED: Final = Taken("queued", "", b"")
+RQ_STATUS: Final = {"queued": b"queued", "held": b"deferred", "cancelled": b"canceled"}
+
+
+class _Draft(NamedTuple):
+    """A job that is not enqueued yet, and whether it was made from its entry, and not its entry from it."""
+
+    entry: Entry
+    job: Job
+    is_plain: bool
 
 
 class Queue(rq.Queue):
@@ -75,14 +85,19 @@ class Queue(rq.Queue):
             DuplicateJobError: it was to be unique, and there is a job of that id.
             ServerError: the server did not answer, or refused.
         """
-        self._check_function(f)
+        definition = self._check_function(f)
+        terms = (definition.terms if definition is not None else Terms()).but(
+            needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s
+        )
+        if self._is_async and definition is not None and OPTIONS.isdisjoint(kwargs):
+            (job,) = self._put_drafts([self._draft(f, args, kwargs, terms)])
+            return job
         try:
             call: EnqueueArgs = self.parse_args(f, *args, **kwargs)
             options = call._asdict()
             pipeline, at_front, unique = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
             job = self.create_job(**options)
-            if not (needs is None and on_loss is None and max_hold_s is None and grace_s is None):
-                job.accept(job.terms.but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s))
+            job.accept(terms)
             with self._client.translating(f"enqueueing on {self.name!r}"):
                 return _ours(self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique))
         except (ValueError, TypeError, AttributeError, AssertionError, rq.exceptions.TimeoutFormatError) as exc:
@@ -97,6 +112,40 @@ class Queue(rq.Queue):
         if unique and not job._id:
             raise JobDefinitionError(f"{job.func_name} cannot be enqueued on {self.name!r}: what is to be unique needs an id, job_id=")
         return self._enqueue_async_job(job, at_front=at_front, unique=unique)
+
+    def enqueue_many(  # type: ignore[override]  # RQ's jobs are a list of its own kind
+        self,
+        job_datas: Iterable[EnqueueData],
+        pipeline: Any = None,
+        group_id: str | None = None,
+        *,
+        needs: Needs | None = None,
+        on_loss: Policy | None = None,
+        max_hold_s: float | None = None,
+        grace_s: float | None = None,
+    ) -> list[Job]:
+        """Enqueue many calls, a hundred in one step.
+
+        Args:
+            job_datas: calls from `prepare_data`.
+            pipeline, group_id: as for ``rq.Queue``.
+            needs, on_loss, max_hold_s, grace_s: of all of these calls, as for `enqueue`.
+
+        Returns:
+            The jobs in the order of the calls, but those that depend on others come last.
+
+        Raises:
+            JobDefinitionError, JobArgumentsError: as for `enqueue`. None of them is enqueued.
+            ServerError: the server did not answer, or refused; those of some hundreds may be enqueued.
+        """
+        changes: dict[str, Any] = {"needs": needs, "on_loss": on_loss, "max_hold_s": max_hold_s, "grace_s": grace_s}
+        calls = list(job_datas)
+        all_by_rq = pipeline is not None or group_id is not None or not self._is_async
+        by_rq = [call for call in calls if all_by_rq or call.depends_on]
+        if by_rq and any(change is not None for change in changes.values()):
+            raise JobDefinitionError("needs and the like are not for calls with depends_on, a pipeline or a group: put them into @job")
+        jobs = self._put_drafts([self._draft_of(call, changes) for call in calls if not (all_by_rq or call.depends_on)])
+        return [*jobs, *(map(_ours, super().enqueue_many(by_rq, pipeline, group_id)) if by_rq else ())]
 
     def put_back(self, job: Job) -> Job:
         """Put a job that failed, was stopped or was cancelled on the queue again; what was lost before does not count against it.
@@ -127,7 +176,7 @@ class Queue(rq.Queue):
             job.bind({str(job.func_name): func})
         _check_arguments(job)
         if definition is not None:
-            _check_call(func, job)
+            check_call(func, job.args, job.kwargs)
         return job
 
     def cancel(
@@ -173,6 +222,36 @@ class Queue(rq.Queue):
             raise JobDefinitionError(f"{getattr(func, '__qualname__', func)!r} is no job: mark it with @job({self.name!r})")
         return definition
 
+    def _draft(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], terms: Terms) -> _Draft:
+        if func.__module__ == "__main__":
+            raise JobDefinitionError(f"{func.__qualname__} is defined in __main__, which no worker can import: put it into a module")
+        entry = draft(func, args, kwargs, queue=self.name, timeout_s=self._default_timeout, terms=terms)
+        functions = {f"{func.__module__}.{func.__qualname__}": func}
+        job = claimed_job(self.job_class, entry.job_id, entry.fields, connection=self.connection, functions=functions)
+        return _Draft(entry, job, is_plain=True)
+
+    def _draft_of(self, call: EnqueueData, changes: Mapping[str, Any]) -> _Draft:
+        definition = self._check_function(call.func)
+        terms = (definition.terms if definition is not None else Terms()).but(**changes)
+        if definition is not None and not any(call[len(("func", "args", "kwargs")) :]):
+            return self._draft(call.func, call.args or (), call.kwargs or {}, terms)
+        options = call._asdict()
+        at_front = options.pop("at_front")
+        job = self.create_job(**options)
+        job.accept(terms)
+        self._prepare_for_queue(job)
+        return _Draft(entry_of(job, at_front=at_front), job, is_plain=False)
+
+    def _put_drafts(self, drafts: Sequence[_Draft]) -> list[Job]:
+        entries = [each.entry for each in drafts]
+        put = self._entrance.put if len(entries) == 1 else self._entrance.put_many
+        for each, taken in zip(drafts, put(self.name, entries), strict=True):
+            if each.is_plain:
+                each.entry.fields.update({b"status": RQ_STATUS[taken.status], b"needs": taken.needs})
+            else:
+                each.job.take_up(taken.status, taken.needs)
+        return [each.job for each in drafts]
+
     def _enqueue_async_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
         if not isinstance(job, Job):
             return super()._enqueue_async_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
@@ -183,37 +262,32 @@ class Queue(rq.Queue):
 
     def _put(self, job: Job, *, at_front: bool = False, condition: Condition = "", pipeline: Any = None) -> Taken:
         self._prepare_for_queue(job)
-        entry = Entry(job.id, job.to_dict(), at_front, job.ttl, condition)
+        entry = entry_of(job, condition, at_front=at_front)
         if pipeline is not None:
-            self._entrance.put_later(pipeline, self.name, [entry])
+            self._entrance.put_later(pipeline, self.name, entry)
             return QUEUED
         (taken,) = self._entrance.put(self.name, [entry])
         job.take_up(taken.status, taken.needs)
         return taken
 
 
-def _check_call(func: Callable[..., Any], job: Job) -> None:
-    try:
-        inspect.signature(func).bind(*job.args, **job.kwargs)
-    except TypeError as exc:
-        raise JobArgumentsError(f"{job.func_name} cannot be called like that: {exc}") from exc
-
-
 def _check_arguments(job: Job) -> None:
     if job.meta:
-        _encode(job.meta, f"the meta of the call of {job.func_name}")
+        try:
+            encode_json(job.meta, what=f"the meta of the call of {job.func_name}")
+        except ContentsError as exc:
+            raise JobArgumentsError(str(exc)) from exc
     try:
         job.data  # noqa: B018  # encodes it, once
     except ContentsError:
-        _encode({"args": list(job.args), "kwargs": dict(job.kwargs)}, f"the call of {job.func_name}")
+        check_arguments(str(job.func_name), job.args, job.kwargs)
         raise JobDefinitionError(f"{job.func_name} is a method of an object: only functions of a module can be jobs") from None
 
 
-def _encode(value: object, what: str) -> None:
-    try:
-        encode_json(value, what=what)
-    except ContentsError as exc:
-        raise JobArgumentsError(str(exc)) from exc
+def entry_of(job: Job, condition: Condition = "", *, at_front: bool = False) -> Entry:
+    """Return a job that was made as a whole, to be put on a queue."""
+    fields = job.to_dict()
+    return Entry(job.id, fields, condition, at_front, job.ttl, fields.pop("needs", b""))
 
 
 def _ours(job: object) -> Job:

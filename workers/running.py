@@ -47,6 +47,8 @@ class RunningWorker(PerformingWorker):
         super().__init__(*args, **kwargs)
         self._ended: tuple[Any, Any, Ended] | None = None
         """Job, queue and end of the last run, while that is to be recorded."""
+        self._is_given = False
+        """Whether the horse has the job in hand."""
         self._leaving = threading.Event()
 
     def check_for_suspension(self, burst: bool) -> None:
@@ -63,7 +65,7 @@ class RunningWorker(PerformingWorker):
             super().heartbeat(timeout, pipeline)
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
-        """Take the next job, which has started as far as anybody else can see; wait for one, unless in a burst."""
+        """Take the next job and have the horse start it; wait for one, unless in a burst."""
         idle_since = time.monotonic()
         while not self._stop_requested:
             if self._horse.is_lost:
@@ -86,11 +88,11 @@ class RunningWorker(PerformingWorker):
         raise StopRequested
 
     def execute_job(self, job: Any, queue: Any) -> None:
-        """Have the horse run the job that was taken last, and see to its end."""
+        """Wait for the end of the job that was taken last, and see to it."""
         claim = self._in_hand
         if claim is None or claim.job_id != job.id:
             raise JobDefinitionError(f"job {job.id} was not taken by this worker: dequeue_job_and_maintain_ttl() does that")
-        end = self._run_in_horse(claim, job, queue)
+        end = self._end_in_horse(job)
         if self._guard is not None:
             self._guard.release()
         if isinstance(end, Reply) and end.ended is not None:
@@ -104,6 +106,7 @@ class RunningWorker(PerformingWorker):
         if self._guard is not None:
             self._guard.watch(run)
         queue = self._ordered_queues[claim.queue]
+        self._is_given = self._give(claim, queue)  # first: the rest, and RQ's loop, takes its time while the job runs
         job = claimed_job(self.job_class, claim.job_id, claim.fields, connection=self.connection, functions=self._functions)
         self.reorder_queues(reference_queue=queue)
         if self.log.isEnabledFor(logging.INFO):
@@ -111,17 +114,22 @@ class RunningWorker(PerformingWorker):
             self.log.info("Worker %s: %s: %s (%s)", self.name, queue.name, what, job.id)
         return job, queue
 
-    def _run_in_horse(self, claim: Claim, job: Any, queue: Any) -> HorseEnd | None:
-        """Returns how the run ended; ``None`` if it was stopped before it began."""
-        try:
-            with self._run_lock:
-                if self._stopped_job_id == claim.job_id:
-                    return None
-                self._stop_sign.take_down()
-                self._over.clear()
+    def _give(self, claim: Claim, queue: Any) -> bool:
+        """Have the horse do a run. Returns whether it was not stopped before it began."""
+        with self._run_lock:
+            if self._stopped_job_id == claim.job_id:
+                return False
+            self._stop_sign.take_down()
+            self._over.clear()
+            with suppress(HorseError):  # nothing can be forked any more: whoever waits for the end finds that out
                 self._horse.give(Task(claim.job_id, claim.fence, queue.name, claim.fields))
                 self._horse_pid = self._horse.pid
-            return self._wait_for_end(job)
+        return True
+
+    def _end_in_horse(self, job: Any) -> HorseEnd | None:
+        """Wait for the end of the run. Returns how it ended; ``None`` if it was stopped before it began."""
+        try:
+            return self._wait_for_end(job) if self._is_given else None
         except HorseError:
             return UNKNOWN
         finally:

@@ -67,6 +67,8 @@ class Terms(msgspec.Struct, frozen=True):
         self, *, needs: Needs | None = None, on_loss: str | None = None, max_hold_s: float | None = None, grace_s: float | None = None
     ) -> "Terms":
         """Return the same terms but for what is given. Errors as for `of`."""
+        if needs is None and on_loss is None and max_hold_s is None and grace_s is None:
+            return self
         policy = self.on_loss if on_loss is None else on_loss
         kept_hold_s = self.max_hold_s if policy == "hold" else None
         kept_grace_s = self.grace_s if policy != "ignore" else 0.0

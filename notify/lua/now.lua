@@ -1,9 +1,13 @@
 -- Included by every script that needs the time ("-- include: now"); it is not run by itself.
 --
--- now_ms() -> the server's clock in whole milliseconds; text(n) -> a whole number as digits (".." would write 1e+15).
-local function now_ms()
+-- now_us(), now_ms() -> the server's clock in whole microseconds, milliseconds; text(n) -> a whole number as digits (".." would write 1e+15).
+local function now_us()
   local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+  return t[1] * 1000000 + t[2]
+end
+
+local function now_ms()
+  return math.floor(now_us() / 1000)
 end
 
 local function text(n)

@@ -18,9 +18,9 @@ from workers import Job, Worker
 class ToldToEndBeforeItStarts(Worker):
     """SIGTERM comes when a job has been taken and has not begun."""
 
-    def execute_job(self, job: Any, queue: Any) -> None:
+    def _give(self, claim: Any, queue: Any) -> bool:
         os.kill(os.getpid(), signal.SIGTERM)
-        super().execute_job(job, queue)
+        return super()._give(claim, queue)
 
 
 class ToldToEndAsItTakesAJob(Worker):
@@ -34,10 +34,10 @@ class ToldToEndAsItTakesAJob(Worker):
 class StoppedBeforeItsProcess(Worker):
     """Each job is cancelled after its claim, before it begins in the horse."""
 
-    def execute_job(self, job: Any, queue: Any) -> None:
-        Job.fetch(job.id, connection=self.connection).cancel("early")
-        wait_until(lambda: self._stopped_job_id == job.id)
-        super().execute_job(job, queue)
+    def _give(self, claim: Any, queue: Any) -> bool:
+        Job.fetch(claim.job_id, connection=self.connection).cancel("early")
+        wait_until(lambda: self._stopped_job_id == claim.job_id)
+        return super()._give(claim, queue)
 
 
 class StoppedTooLate(Worker):

@@ -389,15 +389,31 @@ def test_a_worker_can_run_rqs_scheduler(bus: notify.Bus, server: Any, queue: Que
     assert (scheduled.outcome, effects["added"]) == (Outcome("finished"), 1)
 
 
+def before_it_begins(worker: Worker, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do something when a job has been taken and the horse has not got it yet."""
+    give = worker._give
+
+    def act_and_give(claim: Any, queue: Any) -> bool:
+        act()
+        return give(claim, queue)
+
+    monkeypatch.setattr(worker, "_give", act_and_give)
+
+
 def test_a_job_cancelled_after_it_was_taken_and_before_it_began_never_runs(
-    bus: notify.Bus, queue: Queue, worker: Worker, effects: Effects
+    bus: notify.Bus, queue: Queue, worker: Worker, effects: Effects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queued = queue.enqueue(add)
+
+    def cancel() -> None:
+        queued.cancel()
+        worker.handle_payload({"data": msgspec.json.encode({"command": "stop-job", "job_id": queued.id})})
+
+    before_it_begins(worker, cancel, monkeypatch)
     taken: Any = worker.dequeue_job_and_maintain_ttl(None)
-    cancelled = queued.cancel()
-    worker.handle_payload({"data": msgspec.json.encode({"command": "stop-job", "job_id": queued.id})})
     worker.execute_job(*taken)
-    assert (effects["added"], queued.outcome) == (0, cancelled)
+    assert queued.outcome is not None
+    assert (effects["added"], queued.outcome.status, queued.outcome.reason) == (0, "stopped", "cancelled")
     assert queued.id not in queue.started_job_registry
     assert bus.redis.llen(queue.intermediate_queue_key) == 0
 
@@ -451,16 +467,20 @@ def test_a_stop_of_a_job_that_does_not_run_here_does_not_hit_it_when_it_does(
 
 
 def test_a_service_lost_after_a_job_was_taken_and_before_it_began_keeps_it_from_beginning(
-    bus: notify.Bus, queue: Queue, worker: Worker, effects: Effects
+    bus: notify.Bus, queue: Queue, worker: Worker, effects: Effects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    guard = Guard(bus.redis, worker._stop_run)
-    with bus.service("svc"):
-        queued = queue.enqueue(add_with_svc)
-        taken: Any = worker.dequeue_job_and_maintain_ttl(None)
-    assert worker._run is not None
-    guard.watch(worker._run)
-    guard.judge()
-    guard.close()
+    guard, service = Guard(bus.redis, worker._stop_run), bus.service("svc").open()
+
+    def lose() -> None:
+        service.close()
+        assert worker._run is not None
+        guard.watch(worker._run)
+        guard.judge()
+        guard.close()
+
+    queued = queue.enqueue(add_with_svc)
+    before_it_begins(worker, lose, monkeypatch)
+    taken: Any = worker.dequeue_job_and_maintain_ttl(None)
     worker.execute_job(*taken)
     outcome = queued.outcome
     assert outcome is not None

@@ -7,8 +7,8 @@
 -- include: waiting
 -- include: finish
 -- Records how the last run of a worker ended, and gives it the next job of its queues: one step, so that no job is ever nowhere.
--- KEYS    1-6 as in names.lua, then  1 rq:worker:<name>  2 rq:suspended  3... rq:queue:<name>, the most urgent first
--- ARGV    1-31 as in names.lua, then  1 fence of the run that begins  2 worker
+-- KEYS    1 rq:worker:<name>  2 rq:suspended  3... rq:queue:<name>, the most urgent first
+-- ARGV    1-2 as in names.lua, then  1 fence of the run that begins  2 worker
 --         3 "again" if this was asked before and the answer was lost, or ""
 --         4 seconds between heartbeats of a run  5 seconds an idle worker may be silent  6 seconds a job may take by default
 --         7-13 the run that ended as in finish.lua: id (or "" if none did), fence, started_s, ended_s, ended_at, result, ttl_s
@@ -17,10 +17,10 @@
 --         claim  "started", "" (there is none), "suspended", "more" (ask again)
 -- What is first and has lost a service it needs is dealt with here and now.
 local fence, worker, interval_s = arg(1), arg(2), tonumber(arg(4))
-local worker_key = key(1)
+local worker_key = KEYS[1]
 local now = now_ms()
 local now_s = math.floor(now / 1000)
-local QUEUES = 9 -- KEYS from there on
+local QUEUES = 3 -- KEYS from there on
 local PASSED_OVER = 200 -- ids of jobs that are not to run, in one go
 
 local function fields_of(job)
@@ -42,7 +42,7 @@ local function start(job, id, fields)
   if fields.held then
     unhold(id, fields) -- RQ's own tools put it back
   end
-  redis.call('HSET', job, 'status', 'started', 'fence', fence, 'worker_name', worker, 'started_at', k.now_at, 'last_heartbeat', k.now_at)
+  redis.call('HSET', job, 'status', 'started', 'fence', fence, 'worker_name', worker, 'started_at', NOW_AT, 'last_heartbeat', NOW_AT)
   if fields.ttl or (fields.ended_at or '') ~= '' then
     redis.call('PERSIST', job) -- it had a lifetime as one that waits, or as one that has ended
   end
@@ -50,7 +50,7 @@ local function start(job, id, fields)
   redis.call('EXPIRE', k.execution .. execution, ttl_s)
   redis.call('ZADD', k.executions .. id, now_s + ttl_s + 60, fence)
   redis.call('EXPIRE', k.executions .. id, ttl_s + 60)
-  redis.call('HSET', worker_key, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0', 'last_heartbeat', k.now_at)
+  redis.call('HSET', worker_key, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0', 'last_heartbeat', NOW_AT)
   redis.call('EXPIRE', worker_key, interval_s + 60)
   tell(origin, id, 'started', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))
 end
@@ -72,7 +72,7 @@ local function claim()
     local answer, number, id, flat = given()
     if answer then return answer, number, id, flat end
   end
-  if redis.call('EXISTS', key(2)) == 1 then return 'suspended' end
+  if redis.call('EXISTS', KEYS[2]) == 1 then return 'suspended' end
   local passed = 0
   for number = QUEUES, #KEYS do
     local id = redis.call('LINDEX', KEYS[number], 0)
@@ -106,9 +106,9 @@ if arg(7) ~= '' then
 end
 local answer, number, id, flat = claim()
 if answer ~= 'started' then
-  redis.call('HSET', worker_key, 'state', 'idle', 'last_heartbeat', k.now_at)
+  redis.call('HSET', worker_key, 'state', 'idle', 'last_heartbeat', NOW_AT)
   redis.call('HDEL', worker_key, 'current_job')
   redis.call('EXPIRE', worker_key, arg(5))
 end
-told()
+settle(now)
 return {ended, answer, number or 0, id or '', flat or {}}

@@ -6,99 +6,134 @@
 -- include: tell
 -- include: waiting
 -- Puts jobs on a queue, once however often it is asked. One that needs what is not there is cancelled or held instead, by its own rule.
--- KEYS    1-6 as in names.lua, then  1 rq:queues
--- ARGV    1-31 as in names.lua, then  1 queue  2 "again" if this was asked before and the answer was lost, or ""  3 number of jobs
---         4... for each job: id, "front" or "", "unique" (there must be none of that id), "ended" (it must have failed, or been
---         stopped or cancelled) or "", its lifetime in ms or "", number of fields and values, those
+-- KEYS    1 rq:queues
+-- ARGV    1-2 as in names.lua, then  1 queue  2 "again" if this was asked before and the answer was lost, or ""
+--         3... for each job: id; "new" (nobody else can know the id), "unique" (there must be none of that id), "ended" (it must have
+--         failed, or been stopped or cancelled) or ""; "front" or ""; its lifetime in ms or ""; its needs as JSON or "";
+--         number of fields and values; those
 -- returns for each job  "queued", "cancelled:<need>", "held:<need>", or "refused": it is not unique, or has not ended so
 --                       its needs as they are kept, or ""
-local queue, again, now, at = arg(1), arg(2) == 'again', now_ms(), 35
-local list, answers = k.queue .. queue, {}
-local turn = math.max(now * 1000, tonumber(redis.call('GET', k.turn) or '0') + 1)
-
+local INDEX_MS = 30 * 86400000
+local FIXED = 6 -- ARGV of a job before its fields
 local REGISTRY = {failed = k.failed, stopped = k.failed, canceled = k.canceled}
+local queue, again, turn = arg(1), arg(2) == 'again', now_us()
+local now, list = math.floor(turn / 1000), k.queue .. queue
+local back, indexes, admissions = {}, {}, {} -- ids for the end of the list; need -> turns and ids; needs -> how they stand
 
--- What a need lost before counts no more. Returns what is not there.
-local function admit(fields)
-  local needs, missing = needs_of(fields), nil
-  if not needs then return nil end
+-- How needs stand: as they are kept (what was lost before counts no more), their names, and one that is not there.
+local function admit(written)
+  local known = admissions[written]
+  if known then return known end
+  local needs, names, missing = needs_of({needs = written}) or {}, {}, nil
   for need in pairs(needs) do
+    names[#names + 1] = need
     needs[need] = serial_of(need)
     if not is_there(need) then missing = need end
   end
-  fields.needs = cjson.encode(needs)
-  return fields.on_loss ~= 'ignore' and missing
+  known = {kept = cjson.encode(needs), names = names, missing = missing}
+  admissions[written] = known
+  return known
 end
 
--- It never enters the list.
-local function refuse(id, fields, missing)
-  fields.status = 'queued'
-  local how = judge(id, fields, now, ' was not there when it was enqueued')
-  return (how or 'queued') .. ':' .. missing
+local function index(id, at, names)
+  for _, need in ipairs(names) do
+    local rows = indexes[need] or {}
+    rows[#rows + 1], rows[#rows + 2] = at, id
+    indexes[need] = rows
+  end
+end
+
+-- What is to be written for all of them; many at once cost as much as one.
+local function flush()
+  for need, rows in pairs(indexes) do
+    redis.call('ZADD', k.needs .. need, unpack(rows))
+    redis.call('PEXPIRE', k.needs .. need, INDEX_MS)
+  end
+  if #back > 0 then
+    redis.call('RPUSH', list, unpack(back))
+  end
+  back, indexes = {}, {}
+end
+
+local function field_of(first, last, name)
+  for i = first, last, 2 do
+    if ARGV[i] == name then return ARGV[i + 1] end
+  end
 end
 
 -- What was answered when this was asked the first time.
 local function known_as(id, enqueued_at)
-  local known = read(id)
-  if known.enqueued_at ~= enqueued_at then return nil end
+  local known, said = read(id), redis.call('HMGET', k.job .. id, 'enqueued_at', 'outcome')
+  if said[1] ~= enqueued_at then return nil end
   if known.held then return 'held:' .. known.held, known.needs end
-  local readable, outcome = pcall(cjson.decode, known.outcome or '')
+  local readable, outcome = pcall(cjson.decode, said[2] or '')
   return known.status == 'canceled' and readable and 'cancelled:' .. (outcome.need or '') or 'queued', known.needs
 end
 
 -- Its id was used before: what that one left would be taken for its own.
 local function begin_anew(id, was)
   local old = read(id)
-  leave_needs(id, old)
+  for _, need in ipairs(names_of(old)) do
+    redis.call('ZREM', k.needs .. need, id) -- at once: it may need the same again
+  end
   if old.held then
     unhold(id, old)
   end
   redis.call('HDEL', k.job .. id, 'fence', 'sealed', 'stopped', 'outcome', 'needs', 'on_loss', 'max_hold_ms', 'grace_ms')
+  redis.call('PERSIST', k.job .. id)
   local registry = REGISTRY[was] or (was == 'deferred' and k.deferred) or (was == 'scheduled' and k.scheduled)
   if registry then
     redis.call('ZREM', registry .. queue, id)
   end
 end
 
-local function put(id, front, condition, ttl_ms, first, count)
-  local job, fields = k.job .. id, {}
-  for i = first, first + count - 1, 2 do
-    fields[ARGV[i]] = ARGV[i + 1]
-  end
+local function put(id, condition, front, ttl_ms, written, first, last)
+  local job = k.job .. id
+  local was = condition ~= 'new' and redis.call('HGET', job, 'status')
   if again then
-    local known, needs = known_as(id, fields.enqueued_at)
+    local known, needs = known_as(id, field_of(first, last, 'enqueued_at'))
     if known then return known, needs end
   end
-  local was = redis.call('HGET', job, 'status')
   if was and condition == 'unique' or condition == 'ended' and not REGISTRY[was] then return 'refused' end
   if was then begin_anew(id, was) end
-  fields.turn = text(front == 'front' and -turn or turn)
-  turn = turn + 1
-  redis.call('HSET', job, 'turn', fields.turn, unpack(ARGV, first, first + count - 1))
-  local missing = admit(fields)
-  if fields.needs then
-    redis.call('HSET', job, 'needs', fields.needs)
-    join_needs(id, fields, now)
+  local at = text(front == 'front' and -turn or turn)
+  turn = turn + 1 -- neither two scripts nor the jobs of one follow each other faster
+  if written == '' then
+    redis.call('HSET', job, 'turn', at, unpack(ARGV, first, last))
+  else
+    redis.call('HSET', job, 'turn', at, 'needs', admit(written).kept, unpack(ARGV, first, last))
   end
   if ttl_ms ~= '' then
     redis.call('PEXPIRE', job, ttl_ms)
-  else
-    redis.call('PERSIST', job)
   end
-  if missing then return refuse(id, fields, missing), fields.needs end
-  redis.call(front == 'front' and 'LPUSH' or 'RPUSH', list, id)
+  if written ~= '' then
+    local admission = admit(written)
+    index(id, at, admission.names)
+    if admission.missing and field_of(first, last, 'on_loss') ~= 'ignore' then
+      flush() -- it never enters the list
+      local how = judge(id, read(id), now, ' was not there when it was enqueued')
+      return how .. ':' .. admission.missing, admission.kept
+    end
+  end
+  if front == 'front' then
+    redis.call('LPUSH', list, id)
+  else
+    back[#back + 1] = id
+  end
   tell(queue, id, 'enqueued', ',"at_ms":' .. text(now))
-  return 'queued', fields.needs
+  return 'queued', written ~= '' and admit(written).kept
 end
 
-redis.call('SADD', key(1), list)
-while at <= #ARGV do
-  local count = tonumber(ARGV[at + 4])
-  local answer, needs = put(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], at + 5, count)
+redis.call('SADD', KEYS[1], list)
+local answers, i = {}, 5
+while i <= #ARGV do
+  local first = i + FIXED
+  local last = first + ARGV[i + 5] - 1
+  local answer, needs = put(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], first, last)
   answers[#answers + 1] = answer
   answers[#answers + 1] = needs or ''
-  at = at + 5 + count
+  i = last + 1
 end
-redis.call('SET', k.turn, text(turn - 1), 'PX', 30 * 86400000)
-told()
+flush()
+settle(now)
 return answers

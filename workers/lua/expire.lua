@@ -6,8 +6,7 @@
 -- include: tell
 -- include: waiting
 -- Cancels jobs that have been held for as long as they may be, unless what they wait for is there by now.
--- KEYS    1-6 as in names.lua
--- ARGV    1-31 as in names.lua, then  1 how many at the most
+-- ARGV    1-2 as in names.lua, then  1 how many at the most
 -- returns {how many holds were over, {[queue, need] as JSON, ...} for which jobs are held}
 local now = now_ms()
 local ids = redis.call('ZRANGEBYSCORE', k.holds, '-inf', text(now), 'LIMIT', 0, arg(1))
@@ -22,9 +21,9 @@ for _, id in ipairs(ids) do
     redis.call('ZREM', k.holds, id)
     if held then
       local reason = held .. ' did not come back in time (' .. rule .. ')'
-      cancel_one(id, fields, outcome_of('cancelled', reason, now, why_lost(held, rule, now), held), now)
+      cancel_one(id, fields, ending_of(reason, now, why_lost(held, rule, now), held), now)
     end
   end
 end
-told()
+settle(now)
 return {#ids, redis.call('SMEMBERS', k.held_pairs)}

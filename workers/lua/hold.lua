@@ -6,13 +6,13 @@
 -- include: tell
 -- include: waiting
 -- Sets a job aside that ran when it lost what it needs, now that the process of the run is dead.
--- KEYS    1-6 as in names.lua
--- ARGV    1-31 as in names.lua, then  1 job  2 fence of the run
+-- ARGV    1-2 as in names.lua, then  1 job  2 fence of the run
 -- returns "held", "queued" if all that it needs is back, or "" if it is not for this run to say any more
 local id, fence, now = arg(1), arg(2), now_ms()
 local job, fields = k.job .. id, read(id)
-local readable, outcome = pcall(cjson.decode, fields.outcome or '')
-if fields.status ~= 'started' or fields.stopped ~= fence or not readable or outcome.status ~= 'held' then return '' end
+local said = redis.call('HMGET', job, 'stopped', 'outcome')
+local readable, outcome = pcall(cjson.decode, said[2] or '')
+if fields.status ~= 'started' or said[1] ~= fence or not readable or outcome.status ~= 'held' then return '' end
 local origin = fields.origin or ''
 redis.call('DEL', k.execution .. id .. ':' .. fence)
 redis.call('ZREM', k.executions .. id, fence)
@@ -26,5 +26,5 @@ if not answer then
   redis.call('LPUSH', k.queue .. origin, id)
   tell(origin, id, 'released', ',"need":' .. cjson.encode(outcome.need) .. ',"at_ms":' .. text(now))
 end
-told()
+settle(now)
 return answer or 'queued'

@@ -6,8 +6,7 @@
 -- include: tell
 -- include: waiting
 -- Deals with waiting jobs that have lost what they need, some of them: each is cancelled or held, by its own rule.
--- KEYS    1-6 as in names.lua
--- ARGV    1-31 as in names.lua, then  1 the need  2 how many of its index to pass over: they wait on  3 how many to look at
+-- ARGV    1-2 as in names.lua, then  1 the need  2 how many of its index to pass over: they wait on  3 how many to look at
 -- returns {looked at, cancelled, held, those that wait on, the queues whose lists are to be tidied}
 local now, need = now_ms(), arg(1)
 local first = tonumber(arg(2))
@@ -22,13 +21,13 @@ for _, id in ipairs(ids) do
   if waits(fields) and done ~= 'cancelled' then
     count.waits = count.waits + 1
   elseif not done then
-    redis.call('ZREM', k.needs .. need, id)
+    row_into(left, need, id)
   end
   if done then
     count[done] = count[done] + 1
   end
 end
-told()
+settle(now)
 local names = {}
 for queue in pairs(queues) do
   names[#names + 1] = queue

@@ -9,7 +9,7 @@ local function open_topic(queue)
   local topic = k.topic .. queue
   local head = {topic = topic, channel = k.channel .. topic, keys = {log = k.log .. topic, head = k.head .. topic, topics = k.topics}}
   head.epoch, head.last, head.touched = open_head(head.keys.head)
-  local body = string.gsub(k.body, '"@topic@"', function() return cjson.encode(topic) end)
+  local body = string.gsub(BODY, '"@topic@"', function() return cjson.encode(topic) end)
   head.before, head.after = string.match(body, '^(.*)"@contents@"(.*)$')
   heads[queue] = head
   return head

@@ -4,12 +4,24 @@
 -- read(id) -> the fields of a job that count here; what is missing is nil
 -- waits(fields) -> whether it has not started
 -- join_needs(id, fields, now), leave_needs(id, fields): put it into the indexes of what it needs, take it out
--- cancel_one(id, fields, outcome, now): it ends as canceled
+-- cancel_one(id, fields, ending, now): it ends as canceled; ending from ending_of
 -- hold_one(id, fields, need, until_ms, now): it is set aside until the need is there, or until_ms; nil for however long it takes
 -- unhold(id, fields): it is not held any more
--- judge(id, fields, now) -> "cancelled" or "held" if it has lost what it needs, and was dealt with by its own rule; nil if it may run
-local FIELDS = {'status', 'needs', 'on_loss', 'origin', 'turn', 'held', 'max_hold_ms', 'grace_ms', 'outcome', 'stopped', 'enqueued_at'}
+-- judge(id, fields, now, reason) -> "cancelled" or "held" if it has lost what it needs, and was dealt with by its own rule; nil if it
+--                                   may run
+-- settle(now): what was done to many is written as for one; to be called last of all, it tells as well
+local FIELDS = {'status', 'needs', 'on_loss', 'origin', 'turn', 'held', 'max_hold_ms', 'grace_ms'}
 local INDEX_MS = 30 * 86400000
+
+local canceled, left, needed, judged, endings = {}, {}, {}, {}, {}
+
+local function row_into(rows, at, ...)
+  local row = rows[at] or {}
+  for _, value in ipairs({...}) do
+    row[#row + 1] = value
+  end
+  rows[at] = row
+end
 
 local function read(id)
   local values = redis.pcall('HMGET', k.job .. id, unpack(FIELDS)) -- what is no hash has none
@@ -28,16 +40,30 @@ local function turn_of(fields, now)
   return text(tonumber(fields.turn or '') or now * 1000)
 end
 
+-- The names of what a job needs; the same text is read once.
+local function names_of(fields)
+  if not fields.needs then return {} end
+  local names = needed[fields.needs]
+  if not names then
+    names = {}
+    for need in pairs(needs_of(fields) or {}) do
+      names[#names + 1] = need
+    end
+    needed[fields.needs] = names
+  end
+  return names
+end
+
 local function join_needs(id, fields, now)
-  for need in pairs(needs_of(fields) or {}) do
+  for _, need in ipairs(names_of(fields)) do
     redis.call('ZADD', k.needs .. need, turn_of(fields, now), id)
     redis.call('PEXPIRE', k.needs .. need, INDEX_MS)
   end
 end
 
 local function leave_needs(id, fields)
-  for need in pairs(needs_of(fields) or {}) do
-    redis.call('ZREM', k.needs .. need, id)
+  for _, need in ipairs(names_of(fields)) do
+    row_into(left, need, id)
   end
 end
 
@@ -52,24 +78,25 @@ local function unhold(id, fields)
   redis.call('ZREM', k.holds, id)
 end
 
-local swept = {}
-local function cancel_one(id, fields, outcome, now)
+-- How a job ends as canceled: its outcome, and what is told of that.
+local function ending_of(reason, now, why, need)
+  local outcome = outcome_of('cancelled', reason, now, why, need)
+  return {outcome = outcome, more = ',' .. string.match(outcome, '"reason".*$'):sub(1, -2)}
+end
+
+local function cancel_one(id, fields, ending, now)
   local origin, job = fields.origin or '', k.job .. id
-  redis.call('HSET', job, 'status', 'canceled', 'outcome', outcome, 'ended_at', k.now_at)
+  redis.call('HSET', job, 'status', 'canceled', 'outcome', ending.outcome, 'ended_at', NOW_AT)
   if fields.held then
     unhold(id, fields)
   elseif fields.status ~= 'queued' then
     redis.call('ZREM', k.deferred .. origin, id)
     redis.call('ZREM', k.scheduled .. origin, id)
   end
-  redis.call('ZADD', k.canceled .. origin, text(math.floor(now / 1000)), id)
-  if not swept[origin] then
-    redis.call('ZREMRANGEBYSCORE', k.canceled .. origin, '-inf', text(math.floor((now - k.keep_ms) / 1000)))
-    swept[origin] = true
-  end
+  row_into(canceled, origin, text(math.floor(now / 1000)), id)
   redis.call('PEXPIRE', job, k.keep_ms)
   leave_needs(id, fields)
-  tell(origin, id, 'cancelled', ',' .. string.match(outcome, '"reason".*$'):sub(1, -2))
+  tell(origin, id, 'cancelled', ending.more)
 end
 
 local function hold_one(id, fields, need, until_ms, now)
@@ -103,13 +130,33 @@ local function fate_of(fields, need, lost_ms, now)
   return 'hold', over_ms
 end
 
+-- As loss_of; the same needs are looked up once.
+local function known_loss_of(fields)
+  if not fields.needs or fields.on_loss == 'ignore' then return nil end
+  local known = judged[fields.needs]
+  if not known then
+    known = {loss_of(fields)}
+    judged[fields.needs] = known
+  end
+  return known[1], known[2]
+end
+
+local function lost_ending(fields, need, now, reason)
+  local policy = fields.on_loss or 'cancel'
+  local known = endings[policy .. need]
+  if not known then
+    known = ending_of(need .. (reason or ' is gone'), now, why_lost(need, 'on_loss=' .. policy, now), need)
+    endings[policy .. need] = known
+  end
+  return known
+end
+
 local function judge(id, fields, now, reason)
-  local need, lost_ms = loss_of(fields)
+  local need, lost_ms = known_loss_of(fields)
   while need do
     local fate, until_ms = fate_of(fields, need, lost_ms, now)
     if fate == 'cancel' then
-      local why = why_lost(need, 'on_loss=' .. (fields.on_loss or 'cancel'), now)
-      cancel_one(id, fields, outcome_of('cancelled', need .. (reason or ' is gone'), now, why, need), now)
+      cancel_one(id, fields, lost_ending(fields, need, now, reason), now)
       return 'cancelled'
     elseif fate == 'hold' then
       hold_one(id, fields, need, until_ms, now)
@@ -117,7 +164,19 @@ local function judge(id, fields, now, reason)
     end
     fields.needs = up_to_date(needs_of(fields))
     redis.call('HSET', k.job .. id, 'needs', fields.needs)
-    need, lost_ms = loss_of(fields)
+    need, lost_ms = known_loss_of(fields)
   end
   return nil
+end
+
+local function settle(now)
+  for origin, rows in pairs(canceled) do
+    redis.call('ZADD', k.canceled .. origin, unpack(rows))
+    redis.call('ZREMRANGEBYSCORE', k.canceled .. origin, '-inf', text(math.floor((now - k.keep_ms) / 1000)))
+  end
+  for need, ids in pairs(left) do
+    redis.call('ZREM', k.needs .. need, unpack(ids))
+  end
+  canceled, left = {}, {}
+  told()
 end
