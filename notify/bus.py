@@ -17,6 +17,7 @@ from notify.embedded import EmbeddedServer
 from notify.engine import Engine
 from notify.errors import ClosedError, ServerUnreachableError
 from notify.event import Event, Gap
+from notify.fence import Fence, registered
 from notify.keys import Keys
 from notify.link import LinkHandler
 from notify.listener import QueuedListener
@@ -28,7 +29,7 @@ from notify.request import Target
 from notify.scripts import Scripts
 from notify.service import Service
 from notify.settings import Settings, positive
-from notify.state import NO_FENCE, REGISTERED, State
+from notify.state import State
 from notify.strict_json import Json
 from notify.subscriber import Subscriber
 from notify.traffic import TopicInfo, traffic
@@ -45,10 +46,10 @@ class Bus:
     It is safe to share between threads, not across a fork. It closes what was opened through it and nothing else.
     """
 
-    def __init__(self, client: Client, *, name: str, embedded: EmbeddedServer | None = None) -> None:
+    def __init__(self, client: Client, *, name: str, embedded: EmbeddedServer | None = None, fences: tuple[Fence, ...] = ()) -> None:
         self.name = name
         self._client = client
-        self._scripts = Scripts(client)
+        self._scripts = Scripts(client, fences=fences)
         self._embedded = embedded
         self._engine = Engine(client, name=name)
         self.messages = Messages()
@@ -270,7 +271,8 @@ class Bus:
             fenced: refuse every write while no such service is registered, as a job that needs it should.
         """
         self._check_open()
-        return State(self._scripts, check_name(service), fence=lambda: REGISTERED if fenced else NO_FENCE)
+        fences = (registered(self.keys, check_name(service)),) if fenced else ()
+        return State(self._scripts, check_name(service), fences=lambda: fences)
 
     def close(self) -> None:
         """Close the connections; the private server stops with its last user. May be called again."""

@@ -93,8 +93,11 @@ class Client(redis.Redis):
         return stream(self.connection_pool, commands, in_flight=in_flight)
 
     def close(self) -> None:
-        """Close the connections, also those to the Sentinels: redis-py leaves them open."""
         self._is_closed = True
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the connections, also those to the Sentinels: redis-py leaves them open. Whoever needs one again opens it."""
         super().close()
         manager = getattr(self.connection_pool, "sentinel_manager", None)
         if manager is not None and self.auto_close_connection_pool:

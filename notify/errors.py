@@ -37,7 +37,7 @@
     └── StateError
         ├── MissingKeyError          a field that is not there
         ├── FieldValueError          a field whose value a step cannot be applied to
-        ├── FencedError              a write of somebody whose service is gone
+        ├── FencedError              a write of somebody whose service, or whose job, is gone
         └── ContendedError           an update that never met a quiet moment
 
 ``workers.errors`` continues the tree. Errors of redis-py and RQ never leave a public call raw: they are the
@@ -234,7 +234,11 @@ class FieldValueError(StateError, ValueError):
 
 
 class FencedError(StateError):
-    """The write was refused: the service it depends on is gone or came back as another incarnation."""
+    """The write was refused: what it depends on is gone. That is a service, or the run of a job; ``key`` is the hash that tells."""
+
+    def __init__(self, message: str, *, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class ContendedError(StateError):

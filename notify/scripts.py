@@ -12,6 +12,7 @@ import redis
 
 from notify.connection import Client, process_name
 from notify.event import Event, Failure, encode
+from notify.fence import Fence
 from notify.keys import Keys
 from notify.settings import Settings
 from notify.strict_json import Json
@@ -135,10 +136,16 @@ class Item(NamedTuple):
 
 
 class Scripts(ScriptRunner):
-    """The atomic steps of events and state."""
+    """The atomic steps of events, and what every state depends on that is reached through them.
 
-    def __init__(self, client: Client) -> None:
+    Args:
+        client: whose server to use.
+        fences: those of every write to a state.
+    """
+
+    def __init__(self, client: Client, *, fences: tuple[Fence, ...] = ()) -> None:
         super().__init__(client, "notify")
+        self.fences = fences
 
     def publish(self, topic: str, body: bytes, *, retain_ms: int | None = None, once: str | None = None) -> str:
         """Log and publish one event; ``retain_ms`` as in ``publish.lua``, ``once`` an idempotency key. Returns its id."""

@@ -9,6 +9,7 @@ from notify.directory import Directory, ServiceInfo
 from notify.errors import ClosedError, ServerError, ServiceKilledError, ServiceWithdrawnError
 from notify.event import Event, Failure
 from notify.exports import capabilities_of
+from notify.fence import registered
 from notify.heartbeat import Heart
 from notify.publisher import publish
 from notify.registration import Registration
@@ -112,7 +113,7 @@ class Service:
     @property
     def state(self) -> State:
         """Its state hash; writes are refused once this incarnation is not registered any more."""
-        return State(self._scripts, self.name, fence=lambda: str(self.incarnation))
+        return State(self._scripts, self.name, fences=lambda: (registered(self._scripts.keys, self.name, str(self.incarnation)),))
 
     @property
     def info(self) -> ServiceInfo:

@@ -34,7 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ttl_s: seconds without a heartbeat after which a service is withdrawn.
         retention_s: seconds for which the log of a topic is kept after its last event.
         log_length: events kept per topic (the server may keep a few more).
-        max_payload_bytes: the largest encoded event, in bytes.
+        max_payload_bytes: the largest encoded event, request or call of a job, in bytes.
         connect_timeout_s: seconds to wait for a connection.
         command_timeout_s: seconds to wait for the answer to a command.
         job_events: what of a job's life is told on ``job.<queue>``: ``all``, ``none``, or some of enqueued, started, finished,

@@ -2,29 +2,24 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from notify.errors import ContendedError, ContentsError, FencedError, FieldValueError, MissingKeyError
+from notify.fence import Fence, Fences
 from notify.scripts import Scripts
-from notify.state_scripts import FALLEN, StateScripts
+from notify.state_scripts import StateScripts
 from notify.strict_json import Json, encode_json
 
-__all__ = ["NO_FENCE", "REGISTERED", "State"]
+__all__ = ["State"]
 
 MODIFY_TIMEOUT_S: Final = 10.0
 LEAST_INTEGER: Final = -(2**63)
 GREATEST_INTEGER: Final = 2**63 - 1
 SHOWN: Final = 100
 """How much of a value an error shows."""
-
-Fence: TypeAlias = Callable[[], str]
-
-REGISTERED: Final = "*"
-"""The fence that stands while the service is registered, as whichever incarnation."""
-NO_FENCE: Final = ""
 
 
 class State(MutableMapping[str, Json]):
@@ -33,19 +28,17 @@ class State(MutableMapping[str, Json]):
     Args:
         scripts: the atomic steps of the server it lives on.
         service: whose state.
-        fenced_by: the service whose registration a write depends on; by default ``service``.
-        fence: gives, at each write, the incarnation that must still be registered, `REGISTERED` or `NO_FENCE`.
+        fences: what a write depends on, besides the fences of ``scripts``.
 
     Reading is never fenced. Every method raises `ServerError` when the server does not answer or refuses.
     """
 
-    def __init__(self, scripts: Scripts, service: str, *, fenced_by: str | None = None, fence: Fence = lambda: NO_FENCE) -> None:
-        self._scripts = StateScripts(scripts.client, service, fenced_by=fenced_by or service)
+    def __init__(self, scripts: Scripts, service: str, *, fences: Fences = lambda: ()) -> None:
+        self._scripts = StateScripts(scripts.client, service)
         self._client = scripts.client
         self._key = scripts.keys.state(service)
         self._service = service
-        self._fenced_by = fenced_by or service
-        self._fence = fence
+        self._shared, self._own = scripts.fences, fences
 
     def __getitem__(self, field: str) -> Json:
         raw = self._raw(field)
@@ -57,7 +50,8 @@ class State(MutableMapping[str, Json]):
         self._write({field: value})
 
     def __delitem__(self, field: str) -> None:
-        if not self._checked(self._scripts.delete([_field(field)], fence=self._fence())):
+        fences = self._fences()
+        if not self._checked(self._scripts.delete([_field(field)], fences=fences), fences):
             raise MissingKeyError(f"the state of {self._service!r} has no {field!r}")
 
     def __iter__(self) -> Iterator[str]:
@@ -93,7 +87,7 @@ class State(MutableMapping[str, Json]):
 
         Raises:
             ContentsError: a value is none that JSON can hold; nothing was written.
-            FencedError: the fence has fallen; nothing was written.
+            FencedError: a fence has fallen; nothing was written.
         """
         values = dict(other, **fields)
         if values:
@@ -101,14 +95,15 @@ class State(MutableMapping[str, Json]):
 
     def clear(self) -> None:
         """Remove the whole hash."""
-        self._checked(self._scripts.delete([], fence=self._fence()))
+        fences = self._fences()
+        self._checked(self._scripts.delete([], fences=fences), fences)
 
     def add(self, field: str, value: Json) -> bool:
         """Write a field only if it is not there. Returns whether it was written.
 
         Raises:
             ContentsError: the value is none that JSON can hold.
-            FencedError: the fence has fallen; nothing was written.
+            FencedError: a fence has fallen; nothing was written.
         """
         return bool(self._swap(field, None, self._encode(field, value)))
 
@@ -125,11 +120,12 @@ class State(MutableMapping[str, Json]):
         Raises:
             FieldValueError: the field holds no integer, or the sum has more than 64 bits; the field is as it was.
             ContentsError: ``by`` is no integer of 64 bits.
-            FencedError: the fence has fallen; the field is as it was.
+            FencedError: a fence has fallen; the field is as it was.
         """
         amount = self._amount(field, by)
-        done, value = self._scripts.increment(_field(field), amount, fence=self._fence())
-        if not self._checked(done):
+        fences = self._fences()
+        done, value = self._scripts.increment(_field(field), amount, fences=fences)
+        if not self._checked(done, fences):
             raise self._unfit(field, value, needs=f"adding {amount} needs an integer and a sum of 64 bits")
         return int(value)
 
@@ -147,10 +143,11 @@ class State(MutableMapping[str, Json]):
         Raises:
             FieldValueError: the field holds no list; it is as it was.
             ContentsError: the value is none that JSON can hold.
-            FencedError: the fence has fallen; the field is as it was.
+            FencedError: a fence has fallen; the field is as it was.
         """
-        done, found = self._scripts.append(_field(field), self._encode(field, value), fence=self._fence())
-        if not self._checked(done):
+        fences = self._fences()
+        done, found = self._scripts.append(_field(field), self._encode(field, value), fences=fences)
+        if not self._checked(done, fences):
             raise self._unfit(field, found, needs="appending needs a list")
 
     def modify(self, field: str, change: Callable[[Any], Json]) -> Json:
@@ -168,7 +165,7 @@ class State(MutableMapping[str, Json]):
         Raises:
             MissingKeyError: there is no such field; nothing is created.
             ContentsError: the new value is none that JSON can hold; the field is as it was.
-            FencedError: the fence has fallen; the field is as it was.
+            FencedError: a fence has fallen; the field is as it was.
             ContendedError: others were faster for ten seconds.
         """
         deadline = time.monotonic() + MODIFY_TIMEOUT_S
@@ -186,6 +183,9 @@ class State(MutableMapping[str, Json]):
     def __repr__(self) -> str:
         return f"<State {self._key}>"
 
+    def _fences(self) -> tuple[Fence, ...]:
+        return (*self._shared, *self._own())
+
     def _raw(self, field: str) -> bytes | None:
         with self._client.translating(f"reading the state of {self._service!r}"):
             raw: Any = self._client.hget(self._key, _field(field))
@@ -193,10 +193,12 @@ class State(MutableMapping[str, Json]):
 
     def _write(self, values: dict[str, Json]) -> None:
         encoded = {_field(field): self._encode(field, value) for field, value in values.items()}
-        self._checked(self._scripts.write(encoded, fence=self._fence()))
+        fences = self._fences()
+        self._checked(self._scripts.write(encoded, fences=fences), fences)
 
     def _swap(self, field: str, old: bytes | None, new: bytes) -> int:
-        return self._checked(self._scripts.swap(_field(field), old, new, fence=self._fence()))
+        fences = self._fences()
+        return self._checked(self._scripts.swap(_field(field), old, new, fences=fences), fences)
 
     def _unfit(self, field: str, value: bytes, *, needs: str) -> FieldValueError:
         found = value.decode(errors="replace")
@@ -211,11 +213,10 @@ class State(MutableMapping[str, Json]):
     def _encode(self, field: str, value: Json) -> bytes:
         return encode_json(value, what=f"{field!r} in the state of {self._service!r}")
 
-    def _checked(self, result: int) -> int:
-        if result == FALLEN:
-            raise FencedError(
-                f"the state of {self._service!r} refused the write: {self._fenced_by!r} is not registered, or is another incarnation"
-            )
+    def _checked(self, result: int, fences: Sequence[Fence]) -> int:
+        if result < 0:
+            fence = fences[-result - 1]
+            raise FencedError(f"the state of {self._service!r} refused the write: {fence.fallen}", key=fence.key)
         return result
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import notify.keys
+from tests.rq_suite.deviations import README, deviations, left_out
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("notify", "workers", "cli")
@@ -86,3 +87,10 @@ def test_no_key_is_spelled_out_beyond_the_keys_modules() -> None:
             literals = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
             keys = [value for value in literals if isinstance(value, str) and re.match(r"(rq|notify):\w", value)]
             assert keys in ([], ["notify:"]), f"{path}: {keys}"
+
+
+def test_every_test_of_rq_that_is_listed_has_its_reason_and_stands_there_once() -> None:
+    listed = re.findall(r"`(test_\w+\.py[\w:]*)`", README.read_text())
+    assert sorted(listed) == sorted([*deviations(), *left_out()])
+    assert all("::" in name for name in deviations())
+    assert all(len(why.split()) > 3 and why.endswith((".", ".)")) for why in [*deviations().values(), *left_out().values()])

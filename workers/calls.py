@@ -31,7 +31,7 @@ def function_of(fields: Mapping[bytes, bytes], functions: JobFunctions) -> Calla
     """The function that a job calls, if that can be told and is one of those."""
     try:
         return functions.get(_data.decode(fields[b"data"])[0])
-    except (KeyError, msgspec.DecodeError):
+    except (KeyError, msgspec.DecodeError, RecursionError):
         return None
 
 
@@ -55,5 +55,5 @@ def plain_call(fields: Mapping[bytes, bytes], functions: JobFunctions) -> Call |
             Terms.read(fields)
         path, _, args, kwargs = _data.decode(fields[b"data"])
         return Call(functions[path], args, kwargs, int(fields.get(b"timeout") or DEFAULT_TIMEOUT_S))
-    except (KeyError, ValueError, JobDefinitionError, msgspec.DecodeError):
+    except (KeyError, ValueError, JobDefinitionError, msgspec.DecodeError, RecursionError):
         return None

@@ -22,12 +22,19 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
         job_id, fence: the run.
         queue: the name of its queue.
         fields: the job's hash as it was claimed.
+        is_stopped: the run is over, and all that shall be done is to call its ``on_stopped``.
     """
 
     job_id: str
     fence: str
     queue: str
     fields: Mapping[bytes, bytes]
+    is_stopped: bool = False
+
+    @property
+    def calls_back(self) -> bool:
+        """Whether there is an ``on_stopped`` to call."""
+        return bool(self.fields.get(b"stopped_callback_name"))
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
@@ -36,13 +43,15 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     Args:
         ended: the function returned, and the end is to be recorded.
         problem: why the job could not even be read.
+        stopped: the run ended because it was stopped.
         retires: the horse ends now: it has done its share, or the job left something behind.
 
-    With neither, the horse has recorded the end itself.
+    With none of them, the horse has recorded the end itself.
     """
 
     ended: Ended | None = None
     problem: str = ""
+    stopped: bool = False
     retires: bool = False
 
 

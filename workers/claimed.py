@@ -22,6 +22,7 @@ def claimed_job(
     connection: redis.Redis,
     functions: JobFunctions,
     stop_sign: StopSign | None = None,
+    fence: str = "",
 ) -> Job:
     """Return a job that knows its id, and reads its fields when something else of it is asked for.
 
@@ -32,10 +33,11 @@ def claimed_job(
         connection: what it is on.
         functions: what it may run.
         stop_sign: where it sees that it is to stop.
+        fence: of the run that has it, in the process that does the run.
     """
     unread = _unread(job_class)  # type: ignore[arg-type]  # a class is hashable, whatever mypy makes of RQ's
     job = unread.__new__(unread)
-    job.__dict__.update(_id=job_id, _stop_sign=stop_sign, _unread=(job_class, fields, connection, functions))
+    job.__dict__.update(_id=job_id, _stop_sign=stop_sign, fence=fence, _unread=(job_class, fields, connection, functions))
     return job
 
 

@@ -9,6 +9,7 @@ import msgspec
 from notify.connection import Client
 from workers import rq_keys
 from workers.names import NamedScripts, rq_time
+from workers.payload import too_large
 
 __all__ = ["Claim", "Claims", "Ended", "Run"]
 
@@ -47,6 +48,7 @@ class Claim(msgspec.Struct, frozen=True):
         job_id: the job.
         fields: its hash.
         fence: that of the run.
+        problem: why it cannot even be run, or empty.
     """
 
     ended: str
@@ -55,6 +57,7 @@ class Claim(msgspec.Struct, frozen=True):
     job_id: str
     fields: Mapping[bytes, bytes]
     fence: str
+    problem: str = ""
 
     @property
     def run(self) -> Run:
@@ -78,6 +81,7 @@ class Claims(NamedScripts):
         self._keys = [rq_keys.worker(worker), rq_keys.suspended()]
         self._args: list[str | bytes | int] = [heartbeat_s, idle_s, DEFAULT_TIMEOUT_S]
         self._result_ttl_s = result_ttl_s
+        self._max_bytes = client.settings.max_payload_bytes
 
     def next(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False) -> Claim:
         """Record an end, and take the first job of the queues that may start.
@@ -92,13 +96,14 @@ class Claims(NamedScripts):
             ServerUnreachableError: no answer. It may have happened: ask again.
             ServerRefusedError: the server answered with an error.
         """
-        args = [fence, self._worker, "again" if again else "", *self._args, *self._ended(ended)]
+        args = [fence, self._worker, "again" if again else "", *self._args, *self._ended(ended), self._max_bytes]
         now, keys = rq_time(datetime.now(UTC)), [*self._keys, *queues]
-        end, answer, queue, job_id, flat = self.run_named("claim", keys, args, action="asking for a job", now=now)
+        end, answer, queue, job_id, flat, oversized = self.run_named("claim", keys, args, action="asking for a job", now=now)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         if answer == b"started":
             fields.update({b"status": answer, b"started_at": now.encode(), b"worker_name": self._worker.encode()})
-        return Claim(end.decode(), answer.decode(), queue, job_id.decode(), fields, fence)
+        problem = too_large(f"the call of job {job_id.decode()}", oversized, self._max_bytes) if oversized else ""
+        return Claim(end.decode(), answer.decode(), queue, job_id.decode(), fields, fence, problem)
 
     def _ended(self, ended: Ended | None) -> Sequence[str | bytes | int]:
         if ended is None:

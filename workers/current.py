@@ -4,6 +4,8 @@ import rq
 
 from notify import Bus
 from notify.connection import Client, process_name
+from notify.fence import Fence
+from workers import rq_keys
 from workers.errors import JobNotFoundError
 from workers.jobs import Job
 
@@ -25,7 +27,17 @@ def current_job() -> Job:
 def current_bus() -> Bus:
     """Return a bus on the connection of the job that runs this code; it is the worker's, so leave it open.
 
+    What is written to a state through it is refused (`notify.FencedError`) once the job was stopped or cancelled, or another
+    run has it: in the same step, so that no such write comes after a `Job.cancel` has returned.
+
     Raises:
         JobNotFoundError: no job does.
     """
-    return Bus(Client.of(current_job().connection), name=process_name())
+    job = current_job()
+    return Bus(Client.of(job.connection), name=process_name(), fences=_fences(job))
+
+
+def _fences(job: Job) -> tuple[Fence, ...]:
+    if not job.fence:  # it runs without one of our workers
+        return ()
+    return (Fence(rq_keys.job(job.id), "fence", job.fence, f"job {job.id} was stopped or cancelled, or another run has it"),)

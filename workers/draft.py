@@ -15,8 +15,9 @@ from rq.utils import get_call_string
 from notify.errors import ContentsError
 from notify.strict_json import encode_json
 from workers.entrance import Entry
-from workers.errors import JobArgumentsError
+from workers.errors import JobArgumentsError, JobTooLargeError
 from workers.names import rq_time
+from workers.payload import too_large
 from workers.terms import Terms
 
 __all__ = ["OPTIONS", "check_arguments", "check_call", "draft"]
@@ -30,9 +31,12 @@ def draft(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, An
 
     Raises:
         JobArgumentsError: the function cannot be called like that, or an argument is none that JSON can hold.
+        JobTooLargeError: the call has more than ``max_bytes``.
     """
     path = f"{func.__module__}.{func.__qualname__}"
     data = _encode_call(path, args, kwargs)
+    if len(data) > max_bytes:
+        raise JobTooLargeError(too_large(f"the call of {path}", len(data), max_bytes))
     check_call(func, args, kwargs)
     now = rq_time(datetime.now(UTC)).encode()
     fields = {

@@ -5,7 +5,7 @@ import os
 import threading
 from base64 import b64decode
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import rq
 from rq.exceptions import InvalidJobOperation
@@ -100,8 +100,12 @@ class EndingWorker(rq.Worker):
         if self._run is not None and self._scripts.hold(job.id, fence=self._run.fence):
             return  # it was stopped to wait for what it lost
         self._prepare_end(job, queue)
-        job.execute_stopped_callback(self.death_penalty_class)
+        self._call_back(job, queue)
         self.handle_job_failure(job, queue, exc_string=STOPPED)
+
+    def _call_back(self, job: Any, queue: Any) -> None:
+        """Have the job's ``on_stopped`` called, once, in a process of its own."""
+        raise NotImplementedError
 
     def _end_refused(self, job: Any, queue: Any) -> None:
         """Record the end of a run that was no longer to end by itself."""
@@ -145,8 +149,14 @@ class EndingWorker(rq.Worker):
 
     def _seal_or_leave(self, job: Any) -> None:
         """In the child: decide that the run ends as it did. If it was stopped before, this process has nothing more to say."""
-        if self.is_horse and self._run is not None and not self._scripts.seal(job.id, fence=self._run.fence):
-            os._exit(1)
+        if self.is_horse and self._run is not None:
+            if not self._scripts.seal(job.id, fence=self._run.fence):
+                self._leave()
+            job.is_decided = True
+
+    def _leave(self) -> NoReturn:
+        """In the child: end, with nothing recorded."""
+        os._exit(1)
 
     def _tell_end(self, job: Any) -> None:
         """Publish how a job ended, where RQ's code recorded it; what the scripts record they tell as well."""

@@ -6,6 +6,7 @@
     ├── JobError
     │   ├── JobDefinitionError      a function, policy, need or option that no job can have
     │   ├── JobArgumentsError       arguments that JSON cannot hold
+    │   ├── JobTooLargeError        a call above the payload limit (also a notify.PayloadTooLargeError)
     │   ├── DuplicateJobError       a job that was to be the only one of its id
     │   ├── JobRefusedError         a worker was asked to run what it was not told to load
     │   ├── JobNotFoundError
@@ -18,7 +19,7 @@
         └── StorageKilledError      (also a notify.ServiceKilledError)
 """
 
-from notify import NotifyError, ServiceKilledError
+from notify import NotifyError, PayloadTooLargeError, ServiceKilledError
 
 __all__ = [
     "DuplicateJobError",
@@ -29,6 +30,7 @@ __all__ = [
     "JobError",
     "JobNotFoundError",
     "JobRefusedError",
+    "JobTooLargeError",
     "ModuleLoadError",
     "QueueNotFoundError",
     "StorageError",
@@ -52,6 +54,10 @@ class JobDefinitionError(JobError, ValueError):
 
 class JobArgumentsError(JobError, TypeError):
     """The arguments of a job hold something that JSON cannot."""
+
+
+class JobTooLargeError(JobError, PayloadTooLargeError):
+    """The encoded call of a job is above the payload limit."""
 
 
 class DuplicateJobError(JobError):

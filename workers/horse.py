@@ -53,8 +53,10 @@ class Horse:
         self._poll.register(self._zygote, select.POLLIN)
 
     def close(self) -> None:
-        """End it, whatever it does."""
+        """End it, whatever it does. It can be opened again."""
         self.kill()
+        if self._zygote.is_open:
+            self._poll.unregister(self._zygote)
         self._zygote.close()
         self._forget()
 

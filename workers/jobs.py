@@ -19,6 +19,7 @@ from workers.definition import JobFunctions
 from workers.errors import JobDefinitionError, JobError, JobNotFoundError, JobRefusedError
 from workers.ladder import StopSign
 from workers.outcome import Outcome, failure
+from workers.payload import unpacked
 from workers.scripts import JobScripts
 from workers.serializer import JsonSerializer
 from workers.terms import Policy, Terms, read_needs
@@ -42,6 +43,8 @@ class Job(rq.job.Job):
     """
 
     _stop_sign: StopSign | None = None
+    fence = ""
+    """Of the run that this process does; empty elsewhere."""
 
     def __init__(self, id: str | None = None, connection: redis.Redis | None = None, serializer: Any = None) -> None:  # noqa: A002  # RQ's name
         if serializer is not None and serializer not in (JsonSerializer, rq.serializers.JSONSerializer, "json"):
@@ -50,10 +53,13 @@ class Job(rq.job.Job):
         self.needs: dict[str, int] = {}
         self.terms = Terms()
         self._functions: JobFunctions = {}
+        self.is_decided = True
+        """Whether what it says of its status holds. In its run, until that is sealed, it does not."""
 
     def bind(self, functions: JobFunctions, stop_sign: StopSign | None = None) -> None:
-        """Tell the job what it may run, and where it sees that it is to stop."""
+        """Tell the job what it may run, and in its run where it sees that it is to stop."""
         self._functions, self._stop_sign = functions, stop_sign
+        self.is_decided = stop_sign is None
 
     def accept(self, terms: Terms) -> None:
         """Say on what terms the job is there; before it is enqueued."""
@@ -207,16 +213,15 @@ class Job(rq.job.Job):
         self.started_at = self.last_heartbeat = datetime.now(UTC)
         self._status = JobStatus.STARTED
 
-    def execute_stopped_callback(self, death_penalty_class: Any) -> None:
-        """Run the callback of a stopped job; what it raises harms nobody."""
-        try:
-            super().execute_stopped_callback(death_penalty_class)
-        except Exception:
-            log.exception("the on_stopped callback of job %s raised", self.id)
-
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
         fields = super().to_dict(include_meta=include_meta, include_result=include_result)
         fields["data"] = self.data  # plain: RQ reads it as well, and so does redis-cli
+        if not self.is_decided:
+            # RQ notes the end it expects before callbacks and handlers run. One that saves the job would write that, and
+            # nobody could tell it from an end that is recorded; or write over a stop.
+            del fields["status"]
+        if not self.data:  # what was too large to be read stays as it is stored
+            del fields["data"]
         if self.needs:
             fields["needs"] = msgspec.json.encode(self.needs)
         return {**fields, **self.terms.fields()}
@@ -224,7 +229,9 @@ class Job(rq.job.Job):
     def restore(self, raw_data: Any) -> Any:
         """Take up what Redis holds of the job; one that a stranger spoilt is told from one that is not there."""
         try:
-            super().restore(raw_data)
+            # RQ would unpack the call, into however much that is.
+            super().restore({**raw_data, b"data": b""} if b"data" in raw_data else raw_data)
+            self.data = unpacked(raw_data[b"data"], max_bytes=self._client.settings.max_payload_bytes)
             self.needs, self.terms = read_needs(raw_data), Terms.read(raw_data)
         except NoSuchJobError:
             raise

@@ -17,8 +17,9 @@ from workers.claimed import claimed_job
 from workers.definition import Definition, definition_of
 from workers.draft import OPTIONS, check_arguments, check_call, draft
 from workers.entrance import Condition, Entrance, Entry, Taken
-from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobRefusedError
+from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobRefusedError, JobTooLargeError
 from workers.jobs import Job
+from workers.payload import too_large
 from workers.preview import Stake, preview_loss
 from workers.serializer import JsonSerializer
 from workers.terms import Needs, Policy, Terms
@@ -52,6 +53,8 @@ class Queue(rq.Queue):
         if connection is None:
             raise JobDefinitionError(f"the queue {name!r} needs a connection: Queue({name!r}, connection=bus.redis)")
         super().__init__(name, connection, **{**rq_options, "serializer": JsonSerializer})
+        if not issubclass(self.job_class, Job):
+            raise JobDefinitionError(f"{self.job_class!r} makes no jobs of ours: leave job_class out, or derive it from workers.Job")
         self._client = Client.of(connection)
         self._entrance = Entrance(self._client)
 
@@ -82,6 +85,7 @@ class Queue(rq.Queue):
         Raises:
             JobDefinitionError: the function is not marked, or a need, the policy or an option cannot be. Nothing is enqueued.
             JobArgumentsError: an argument is none that JSON can hold; the message names the path. Nothing is enqueued.
+            JobTooLargeError: the encoded call is above the payload limit. Nothing is enqueued.
             DuplicateJobError: it was to be unique, and there is a job of that id.
             ServerError: the server did not answer, or refused.
         """
@@ -174,7 +178,7 @@ class Queue(rq.Queue):
         if definition is not None:
             job.accept(definition.terms)
             job.bind({str(job.func_name): func})
-        _check_arguments(job)
+        _check_arguments(job, max_bytes=self._client.settings.max_payload_bytes)
         if definition is not None:
             check_call(func, job.args, job.kwargs)
         return job
@@ -225,7 +229,8 @@ class Queue(rq.Queue):
     def _draft(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], terms: Terms) -> _Draft:
         if func.__module__ == "__main__":
             raise JobDefinitionError(f"{func.__qualname__} is defined in __main__, which no worker can import: put it into a module")
-        entry = draft(func, args, kwargs, queue=self.name, timeout_s=self._default_timeout, terms=terms)
+        most = self._client.settings.max_payload_bytes
+        entry = draft(func, args, kwargs, queue=self.name, timeout_s=self._default_timeout, terms=terms, max_bytes=most)
         functions = {f"{func.__module__}.{func.__qualname__}": func}
         job = claimed_job(self.job_class, entry.job_id, entry.fields, connection=self.connection, functions=functions)
         return _Draft(entry, job, is_plain=True)
@@ -271,22 +276,25 @@ class Queue(rq.Queue):
         return taken
 
 
-def _check_arguments(job: Job) -> None:
+def _check_arguments(job: Job, *, max_bytes: int) -> None:
     if job.meta:
         try:
             encode_json(job.meta, what=f"the meta of the call of {job.func_name}")
         except ContentsError as exc:
             raise JobArgumentsError(str(exc)) from exc
     try:
-        job.data  # noqa: B018  # encodes it, once
+        size = len(job.data)  # this encodes it, once
     except ContentsError:
         check_arguments(str(job.func_name), job.args, job.kwargs)
         raise JobDefinitionError(f"{job.func_name} is a method of an object: only functions of a module can be jobs") from None
+    if size > max_bytes:
+        raise JobTooLargeError(too_large(f"the call of {job.func_name}", size, max_bytes))
 
 
 def entry_of(job: Job, condition: Condition = "", *, at_front: bool = False) -> Entry:
     """Return a job that was made as a whole, to be put on a queue."""
     fields = job.to_dict()
+    fields["status"] = "queued"
     return Entry(job.id, fields, condition, at_front, job.ttl, fields.pop("needs", b""))
 
 

@@ -1,6 +1,7 @@
 """Job after job: take one and record how the last one ended in the same step, and have the horse run it."""
 
 import logging
+import math
 import os
 import threading
 import time
@@ -31,6 +32,9 @@ LOOK_S: Final = 20.0
 OVERDUE_S: Final = 60.0
 """A job that is so much later than its timeout does not mean to end."""
 
+CALLBACK_OVERDUE_S: Final = 2.0
+"""The same of a callback."""
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -49,6 +53,8 @@ class RunningWorker(PerformingWorker):
         """Job, queue and end of the last run, while that is to be recorded."""
         self._is_given = False
         """Whether the horse has the job in hand."""
+        self._called_back: Claim | None = None
+        """The last whose ``on_stopped`` was called."""
         self._leaving = threading.Event()
 
     def check_for_suspension(self, burst: bool) -> None:
@@ -92,7 +98,7 @@ class RunningWorker(PerformingWorker):
         claim = self._in_hand
         if claim is None or claim.job_id != job.id:
             raise JobDefinitionError(f"job {job.id} was not taken by this worker: dequeue_job_and_maintain_ttl() does that")
-        end = self._end_in_horse(job)
+        end = Reply(problem=claim.problem) if claim.problem else self._end_in_horse(job)
         if self._guard is not None:
             self._guard.release()
         if isinstance(end, Reply) and end.ended is not None:
@@ -106,7 +112,7 @@ class RunningWorker(PerformingWorker):
         if self._guard is not None:
             self._guard.watch(run)
         queue = self._ordered_queues[claim.queue]
-        self._is_given = self._give(claim, queue)  # first: the rest, and RQ's loop, takes its time while the job runs
+        self._is_given = not claim.problem and self._give(claim, queue)  # first: the rest, and RQ's loop, takes its time while the job runs
         job = claimed_job(self.job_class, claim.job_id, claim.fields, connection=self.connection, functions=self._functions)
         self.reorder_queues(reference_queue=queue)
         if self.log.isEnabledFor(logging.INFO):
@@ -153,8 +159,33 @@ class RunningWorker(PerformingWorker):
         self.set_current_job_working_time(working_s)
         self.maintain_heartbeats(job)
 
+    def _call_back(self, job: Any, queue: Any) -> None:
+        """Have ``on_stopped`` called: by the horse that ran the job, if it is still there, else by a new one."""
+        claim = self._in_hand
+        if claim is None or self._called_back is claim:  # the end is tried again: the server was away
+            return
+        self._called_back = claim
+        task = Task(claim.job_id, claim.fence, queue.name, claim.fields, is_stopped=True)
+        if task.calls_back:
+            try:
+                self._horse.give(task)
+                self._wait_for_callback(job)
+            except HorseError as exc:
+                log.error("the on_stopped callback of job %s cannot be called: %s", job.id, exc)
+
+    def _wait_for_callback(self, job: Any) -> None:
+        timeout_s = job.stopped_callback_timeout
+        began, limit_s = time.monotonic(), timeout_s + CALLBACK_OVERDUE_S if timeout_s > 0 else math.inf
+        while (end := self._horse.wait(min(self.job_monitoring_interval, limit_s))) is None:
+            if time.monotonic() - began >= limit_s:
+                self._horse.kill()
+            with suppress(redis.RedisError):
+                self._show_signs_of_life(job, time.monotonic() - began)
+        if not isinstance(end, Reply):
+            log.warning("the process of the on_stopped callback of job %s died: waitpid returned %d", job.id, end.status)
+
     def _end(self, job: Any, queue: Any, end: HorseEnd | None) -> None:
-        if end is None:
+        if end is None or (isinstance(end, Reply) and end.stopped):
             self._end_stopped(job, queue)
         elif not isinstance(end, Reply):
             self._end_with_process(job, queue, end)

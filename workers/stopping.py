@@ -46,9 +46,13 @@ class StoppingWorker(EndingWorker):
                 self._horse.kill(sig)
 
     def handle_payload(self, message: Any) -> None:
-        """Obey a command from ``rq:pubsub:<worker>``; one that cannot be read is logged and harms nobody."""
+        """Obey a command from ``rq:pubsub:<worker>``; one that cannot be read, or is far too long, is logged and harms nobody."""
+        data, max_bytes = message["data"], self._client.settings.max_payload_bytes
+        if len(data) > max_bytes:
+            log.warning("worker %s passes over a command of %d bytes: the limit is %d", self.name, len(data), max_bytes)
+            return
         try:
-            command = msgspec.json.decode(message["data"], type=dict[str, Any])
+            command = msgspec.json.decode(data, type=dict[str, Any])
             if command.get("command") == "stop-job":
                 self._obey_stop(str(command.get("job_id")))
             else:

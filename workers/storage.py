@@ -10,8 +10,6 @@ from typing import Any, Final
 
 from notify import Bus, FencedError, MissingKeyError, Service, ServiceKilledError
 from notify.event import Failure
-from notify.scripts import Scripts
-from notify.state import REGISTERED, State
 from notify.strict_json import Json
 from workers.current import current_bus
 from workers.definition import job
@@ -49,7 +47,7 @@ class Store:
     def __init__(self, bus: Bus, *, name: str = NAME) -> None:
         self._bus = bus
         self._name = name
-        self._state = State(Scripts(bus.redis), name, fence=lambda: REGISTERED)
+        self._state = bus.state(name, fenced=True)
 
     def store(self, key: str, value: Json) -> bool:
         """Store a value under a new key; an existing one keeps its value.
@@ -60,6 +58,7 @@ class Store:
         Raises:
             StorageKilledError: the service was killed.
             StorageError: it is not registered.
+            notify.FencedError: the job that does this was stopped, or another run has it.
         """
         with _Told(self._bus, self._name):
             if self._state.add(key, value):
@@ -110,14 +109,14 @@ class Store:
     def _check_registered(self) -> None:
         """Reading is not fenced, and where nothing is stored nothing is written."""
         if self._name not in self._bus.directory:
-            raise FencedError(f"{self._name!r} is not registered")
+            raise FencedError(f"{self._name!r} is not registered", key=self._bus.keys.service(self._name))
 
     def _report(self, error: StorageError) -> None:
         self._bus.publish(self._bus.keys.status_topic(self._name), Failure.of(error))
 
 
 class _Told:
-    """Tells why a write was fenced off: the service was killed, or is simply not there."""
+    """Tells why the service fenced off a write: it was killed, or is simply not there."""
 
     def __init__(self, bus: Bus, name: str) -> None:
         self._bus = bus
@@ -127,7 +126,7 @@ class _Told:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, FencedError):
+        if not isinstance(error, FencedError) or error.key != self._bus.keys.service(self._name):
             return
         end = self._bus.directory.last_end(self._name)
         if end is not None and end.reason == "killed":

@@ -7,7 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 import redis
+import rq
 from rq import worker_registration
+from rq.utils import import_job_class
 
 from notify.connection import Client
 from notify.monitor import Monitor
@@ -34,7 +36,8 @@ class Worker(RunningWorker):
 
     Args:
         queues: the queues to work on, by name or as `Queue`, in the order of their priority.
-        connection: ``bus.redis``, or any ``redis.Redis``; the worker opens connections of its own like it.
+        connection: ``bus.redis``, or any ``redis.Redis``; by default that of the queues. The worker opens connections of
+            its own like it.
         modules: dotted names of the modules whose jobs it may run.
         name: how it is known; by default a random one.
         retire: when the process of its jobs is replaced by a new one.
@@ -60,10 +63,12 @@ class Worker(RunningWorker):
         lease_s: float = LEASE_S,
         **rq_options: Any,
     ) -> None:
+        connection = _connection_of(queues) if connection is None else connection
         if connection is None:
             raise JobDefinitionError("a worker needs a connection: Worker(queues, connection=bus.redis, modules=[...])")
         if not lease_s > 0:
             raise JobDefinitionError(f"a lease of {lease_s:g} s is over before it begins: give more than 0")
+        rq_options["job_class"] = _job_class(rq_options.get("job_class"), otherwise=self.job_class)
         self._functions: JobFunctions = load_jobs(modules)
         self._retire = retire or RetireAfter()
         self._lease_s = lease_s
@@ -87,10 +92,17 @@ class Worker(RunningWorker):
         self._monitor: Monitor | None = None
         self._lease: Lease | None = None
 
+    def validate_queues(self) -> None:
+        """Refuse queues that are not ours: what they enqueue for a job when it ends would need no service."""
+        strange = next((queue for queue in self.queues if not isinstance(queue, self.queue_class)), None)
+        if strange is not None:
+            raise JobDefinitionError(f"{strange!r} is no workers.Queue: make it one, or give its name to the worker")
+
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Register with RQ, and start what watches: the guard, the sweep of the directory, the lease."""
         if not self.queues:
             raise JobDefinitionError("a worker needs at least one queue: name it")
+        self._leaving.clear()  # it may have worked before
         self._bell = Bell(self._client, name=self.name)
         self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ does so later, and leaves traces if told to end before
         super().bootstrap(*args, **kwargs)
@@ -122,8 +134,9 @@ class Worker(RunningWorker):
             for part in (self._monitor, self._guard, self._bell, self._lease):
                 if part is not None:
                     part.close()
+            self._monitor = self._guard = self._bell = self._lease = None
             super().teardown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-            self._client.close()
+            self._client.hang_up()  # not for good: as with RQ, a worker may be told to work again
 
     def _register_again(self, client: Client) -> None:
         with client.pipeline() as pipe:
@@ -158,3 +171,21 @@ class Worker(RunningWorker):
             super()._start_scheduler(*args, **kwargs)
         finally:
             self.connection = self._client
+
+
+def _connection_of(queues: Any) -> redis.Redis | None:
+    """That of the first queue which is more than a name."""
+    given = queues if isinstance(queues, Collection) and not isinstance(queues, str | rq.Queue) else [queues]
+    return next((queue.connection for queue in given if isinstance(queue, rq.Queue)), None)
+
+
+def _job_class(named: Any, *, otherwise: type[rq.job.Job]) -> type[rq.job.Job]:
+    """The class that is named, as RQ's programs name theirs wherever they make a worker: that means none."""
+    try:
+        found = import_job_class(named) if isinstance(named, str) else named
+    except ValueError as exc:
+        raise JobDefinitionError(f"there is no job_class {named!r}: {exc}") from exc
+    found = otherwise if found in (None, rq.job.Job) else found
+    if not issubclass(found, Job):
+        raise JobDefinitionError(f"{found.__name__} is no workers.Job: leave job_class out, or derive it from workers.Job")
+    return found

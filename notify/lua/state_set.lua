@@ -1,10 +1,11 @@
 -- include: fence
--- Writes fields of a state hash, if the fence still stands.
--- KEYS    1 ns:state:<service>  2 ns:service:<name> of the fence
--- ARGV    1 fence  2... field, value, ...
--- returns 1, or -1 if the fence has fallen
-if not stands(KEYS[2], ARGV[1]) then return -1 end
-for i = 2, #ARGV, 2 do
+-- Writes fields of a state hash, if its fences stand.
+-- KEYS    1 ns:state:<service>  2... the hashes of the fences
+-- ARGV    ... fences, see fence.lua; then field, value, ...
+-- returns 1, or -1 if the first of the fences has fallen, -2 if the second, ...
+local refused = fallen()
+if refused then return -refused end
+for i = REST + 1, #ARGV, 2 do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
 end
 return 1

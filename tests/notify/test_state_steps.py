@@ -6,8 +6,8 @@ import pytest
 
 import notify
 from notify import ContentsError, FencedError, FieldValueError, MissingKeyError, State
+from notify.fence import ANY, Fence, registered
 from notify.scripts import Scripts
-from notify.state import REGISTERED
 from notify.testing import fake_bus, wait_until
 from tests.faults import commands_during, everything
 
@@ -159,7 +159,7 @@ def test_S17_each_step_is_one_round_trip(bus, state):
 
 
 def test_S17_a_step_is_refused_when_its_fence_has_fallen(bus):
-    fenced = State(Scripts(bus.redis), "counter", fenced_by="s", fence=lambda: REGISTERED)
+    fenced = State(Scripts(bus.redis), "counter", fences=lambda: (registered(bus.keys, "s"),))
     with bus.service("s"):
         fenced.increment("n")
     for step in (lambda: fenced.increment("n"), lambda: fenced.append("list", 1), lambda: fenced.update(n=5, m=5)):
@@ -174,3 +174,49 @@ def test_S17_a_list_that_people_wrote_can_be_appended_to(bus, state):
     bus.redis.hset(bus.keys.state("counter"), "other", "[ 1,\n 2 ] ")
     state.append("other", 3)
     assert state.snapshot() == {"list": [1], "other": [1, 2, 3]}
+
+
+STEPS = {
+    "set": lambda state: state.__setitem__("n", 1),
+    "update": lambda state: state.update(n=1, m=2),
+    "add": lambda state: state.add("new", 1),
+    "modify": lambda state: state.modify("there", lambda value: value),
+    "increment": lambda state: state.increment("there"),
+    "append": lambda state: state.append("list", 1),
+    "delete": lambda state: state.__delitem__("there"),
+    "clear": lambda state: state.clear(),
+}
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_a_write_depends_on_all_of_its_fences_and_is_told_which_has_fallen(bus, step):
+    bus.state("counter")["there"] = 1
+    held = [Fence(f"rq:test:hash-{number}", "field", value, f"fence {number} fell") for number, value in enumerate(("mine", ANY))]
+    behind = State(Scripts(bus.redis, fences=(held[0],)), "counter", fences=lambda: (held[1],))
+    before = everything(bus.redis)
+    with pytest.raises(FencedError, match="the state of 'counter' refused the write: fence 0 fell") as caught:
+        step(behind)
+    assert caught.value.key == "rq:test:hash-0"
+    bus.redis.hset("rq:test:hash-0", "field", "mine")
+    with pytest.raises(FencedError, match="fence 1 fell"):
+        step(behind)
+    bus.redis.hset("rq:test:hash-1", "field", "whatever")
+    for value in ("another", ""):
+        bus.redis.hset("rq:test:hash-0", "field", value)
+        with pytest.raises(FencedError, match="fence 0 fell"):
+            step(behind)
+    bus.redis.hset("rq:test:hash-0", "field", "mine")
+    state_before = {key: value for key, value in everything(bus.redis).items() if key in before}
+    assert state_before == before
+    step(behind)
+    assert {key: value for key, value in everything(bus.redis).items() if key in before} != before or step is STEPS["modify"]
+    bus.state("counter").clear()
+
+
+def test_fences_cost_no_round_trip(bus, state):
+    held = tuple(Fence("rq:test:hash", field, "mine", "gone") for field in ("a", "b"))
+    bus.redis.hset("rq:test:hash", mapping={"a": "mine", "b": "mine"})
+    for fenced in (state, State(Scripts(bus.redis, fences=held), "counter")):
+        for step in (lambda fenced=fenced: fenced.increment("n"), lambda fenced=fenced: fenced.update(a=1)):
+            step()
+            assert len(commands_during(bus.redis, step)) == 1

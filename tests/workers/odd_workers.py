@@ -71,6 +71,17 @@ class WithHandlers(Worker):
         self.connection.hincrby(EFFECTS, f"death {os.WTERMSIG(status)} {pid > 0} {usage.ru_maxrss > 0}")
 
 
+class WithAHandlerThatSavesTheJob(Worker):
+    """As in RQ's documentation of exception handlers."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options, exception_handlers=[self.save])
+
+    def save(self, job: Any, *error: Any) -> None:
+        job.meta["told"] = True
+        job.save()
+
+
 class WithItsOwnWayToPerform(Worker):
     """Somebody's own code around each job, as RQ's users write it."""
 

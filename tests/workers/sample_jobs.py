@@ -140,6 +140,16 @@ def heed(name: str) -> None:
     count(f"{name}:put away")
 
 
+@job("work", stop=StopLadder(flag_s=WAIT_S))
+def save_when_stopped(name: str) -> None:
+    """Save the job when it is to stop, and look what that made of it."""
+    count(f"{name}:begun")
+    while not current_job().stopping:
+        threading.Event().wait(0.005)
+    current_job().save()
+    count(f"{name}:{current_job().get_status().value}")
+
+
 @job("work", stop=StopLadder(exception_s=WAIT_S))
 def put_away(name: str) -> None:
     try:
@@ -265,6 +275,13 @@ def count_success(finished: Job, connection: redis.Redis, result: object) -> Non
 @job("work")
 def count_failure(failed: Job, connection: redis.Redis, *error: object) -> None:
     connection.hincrby(EFFECTS, "on_failure")
+
+
+@job("work")
+def save_on_end(ended: Job, connection: redis.Redis, *how: object) -> None:
+    """As RQ's users do in callbacks and exception handlers."""
+    ended.meta["told"] = True
+    ended.save()
 
 
 @job("work")

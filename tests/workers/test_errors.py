@@ -38,6 +38,7 @@ def test_every_error_says_what_it_is() -> None:
         (workers.JobNotFoundError, LookupError),
         (workers.UnknownKeyError, LookupError),
         (workers.StorageKilledError, notify.ServiceKilledError),
+        (workers.JobTooLargeError, notify.PayloadTooLargeError),
     ],
 )
 def test_who_knows_the_general_error_need_not_know_ours(ours: type[Exception], theirs: type[Exception]) -> None:

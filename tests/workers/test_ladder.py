@@ -17,6 +17,7 @@ from tests.workers.sample_jobs import (
     put_away,
     put_away_slowly,
     raise_job_stopped,
+    save_when_stopped,
     stubborn,
     tick,
 )
@@ -56,7 +57,16 @@ def test_no_callback_of_another_end_is_called(
     effects.wait_for("x:put away")
     assert queue.enqueue(add).wait(10) == Outcome("finished")
     assert stopped(running.outcome)
-    assert (effects["on_failure"], effects["x:begun"]) == (0, 1)
+    assert (effects["on_success"], effects["on_failure"], effects["x:begun"]) == (0, 0, 1)
+
+
+def test_a_stopped_job_that_saves_itself_stays_stopped(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
+    start_workers()
+    running = queue.enqueue(save_when_stopped, "x")
+    effects.wait_for("x:begun")
+    assert stopped(running.cancel("enough"))
+    effects.wait_for("x:stopped")
+    assert stopped(running.outcome)
 
 
 def test_a_job_that_goes_on_climbs_every_step_and_is_killed(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:

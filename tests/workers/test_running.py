@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -30,6 +31,7 @@ from tests.workers.sample_jobs import (
     leave_at_once,
     raise_on_success,
     return_what_json_cannot_hold,
+    save_on_end,
     try_again,
     where,
 )
@@ -100,6 +102,22 @@ def test_callbacks_are_called_and_one_that_raises_fails_the_job(queue: Queue, se
     work(server.url)
     assert [job.outcome.status for job in (finished, failed, spoilt)] == ["finished", "failed", "failed"]
     assert (effects["on_success"], effects["on_failure"], effects["added"]) == (1, 1, 2)
+
+
+@pytest.mark.parametrize(("function", "status"), [(add, "finished"), (fail, "failed")])
+def test_a_callback_may_save_its_job(queue: Queue, server: Any, function: Callable[..., Any], status: str) -> None:
+    callback = rq.Callback(save_on_end)
+    job = queue.enqueue(function, on_success=callback, on_failure=callback)
+    work(server.url)
+    registry = queue.finished_job_registry if status == "finished" else queue.failed_job_registry
+    assert (job.outcome.status, len(types_of(job)), job.get_meta()) == (status, 1, {"told": True})
+    assert (job.get_executions(), queue.started_job_registry.get_job_ids(), registry.get_job_ids()) == ([], [], [job.id])
+
+
+def test_an_exception_handler_may_save_the_job(queue: Queue, server: Any) -> None:
+    job = queue.enqueue(fail)
+    work(server.url, "WithAHandlerThatSavesTheJob")
+    assert (types_of(job), job.get_meta(), queue.failed_job_registry.get_job_ids()) == (["FAILED"], {"told": True}, [job.id])
 
 
 def test_a_job_that_fails_is_tried_again(queue: Queue, server: Any, effects: Effects) -> None:

@@ -12,7 +12,8 @@
 --         3 "again" if this was asked before and the answer was lost, or ""
 --         4 seconds between heartbeats of a run  5 seconds an idle worker may be silent  6 seconds a job may take by default
 --         7-13 the run that ended as in finish.lua: id (or "" if none did), fence, started_s, ended_s, ended_at, result, ttl_s
--- returns {end, claim, number of the queue, job, its fields and values}
+--         14 how many bytes the call of a job may have
+-- returns {end, claim, number of the queue, job, its fields and values, size of its call if that is above the limit and left out, or 0}
 --         end    "", "finished", or "refused" or "dependents": then nothing was claimed
 --         claim  "started", "" (there is none), "suspended", "more" (ask again)
 -- What is first and has lost a service it needs is dealt with here and now.
@@ -23,8 +24,26 @@ local now_s = math.floor(now / 1000)
 local QUEUES = 3 -- KEYS from there on
 local PASSED_OVER = 200 -- ids of jobs that are not to run, in one go
 
+local oversized = 0 -- how many bytes the call of the job has that was looked at last, if that is above the limit
+
+-- What there is to know of a job that nobody will run.
+local function fields_of_oversized(job)
+  local names = {'status', 'origin', 'created_at', 'timeout', 'ttl', 'failure_ttl', 'needs', 'on_loss', 'fence', 'ended_at',
+    'outcome', 'sealed', 'stopped', 'turn', 'held', 'max_hold_ms', 'grace_ms'}
+  local flat = {'data', ''}
+  for i, value in ipairs(redis.call('HMGET', job, unpack(names))) do
+    if value then
+      flat[#flat + 1] = names[i]
+      flat[#flat + 1] = value
+    end
+  end
+  return flat
+end
+
 local function fields_of(job)
-  local flat, fields = redis.pcall('HGETALL', job), {} -- what is no hash has none
+  local bytes = redis.pcall('HSTRLEN', job, 'data')
+  oversized = type(bytes) == 'number' and bytes > tonumber(arg(14)) and bytes or 0
+  local flat, fields = oversized > 0 and fields_of_oversized(job) or redis.pcall('HGETALL', job), {} -- what is no hash has none
   for i = 1, #flat, 2 do
     fields[flat[i]] = flat[i + 1]
   end
@@ -102,7 +121,7 @@ local ended = ''
 if arg(7) ~= '' then
   local run = {id = arg(7), fence = arg(8), started_s = arg(9), ended_s = arg(10), ended_at = arg(11), result = arg(12), ttl_s = arg(13)}
   ended = finish(worker_key, worker, run, now)
-  if ended ~= 'finished' then return {ended, '', 0, '', {}} end
+  if ended ~= 'finished' then return {ended, '', 0, '', {}, 0} end
 end
 local answer, number, id, flat = claim()
 if answer ~= 'started' then
@@ -111,4 +130,4 @@ if answer ~= 'started' then
   redis.call('EXPIRE', worker_key, arg(5))
 end
 settle(now)
-return {ended, answer, number or 0, id or '', flat or {}}
+return {ended, answer, number or 0, id or '', flat or {}, oversized}

@@ -1,0 +1,54 @@
+"""Run RQ's own tests with our worker: ``python -m tests.rq_suite [options of pytest]``. It fetches them with pip first."""
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from tests.rq_suite.deviations import README, deviations, left_out
+
+RQ = "2.12.0"
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    source = fetch(Path(sys.prefix, "rq-suite"))
+    unknown = [name for name in (*deviations(), *left_out()) if not has_test(source, name)]
+    if unknown:
+        raise SystemExit(f"{README} lists what RQ {RQ} does not have: {', '.join(unknown)}")
+    paths = [str(source), str(HERE), os.environ.get("PYTHONPATH", "")]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    # In RQ's order, which its tests count on; what they warn of is RQ's affair.
+    options = ["-p", "plugin", "-p", "no:randomly", "--timeout=30", "--dist=loadfile", "-q", "--disable-warnings"]
+    command = [sys.executable, "-m", "pytest", *options, *sys.argv[1:]]
+    # In a process group of its own: some of the tests have RQ kill the one it is in.
+    return subprocess.run(command, cwd=source, env=environ, check=False, process_group=0).returncode
+
+
+def has_test(source: Path, name: str) -> bool:
+    """Whether a file, class or test is there: ``test_worker.py::TestWorker::test_it``."""
+    file, *parts = name.split("::")
+    path = source / "tests" / file
+    return path.exists() and all(re.search(rf"^ *(class|def) {part}\b", path.read_text(), re.MULTILINE) for part in parts)
+
+
+def fetch(folder: Path) -> Path:
+    """Return where RQ's sources are, below a folder; they are downloaded when they are missing."""
+    source = folder / f"rq-{RQ}"
+    if not source.exists():
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as below:
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            subprocess.run([*pip, "--no-binary=rq", "--no-build-isolation", f"--dest={below}", f"rq=={RQ}"], check=True)
+            (archive,) = Path(below).glob("*.tar.gz")
+            with tarfile.open(archive) as opened:
+                opened.extractall(below, filter="data")
+            Path(below, source.name).rename(source)
+    return source
+
+
+if __name__ == "__main__":
+    sys.exit(main())
