@@ -15,7 +15,7 @@ from tests.proxy import Proxy
 from tests.workers.conftest import claim_next
 from tests.workers.sample_jobs import add, add_with_svc
 from workers import DuplicateJobError, Job, JobRefusedError, Queue
-from workers.entrance import Entrance, Entry
+from workers.entrance import AT_ONCE, Entrance, Entry
 from workers.scripts import JobScripts
 
 
@@ -65,12 +65,14 @@ def test_an_enqueue_whose_answer_is_lost_twice_is_an_error_and_the_job_is_there_
     assert (proxy.lost, queue.job_ids) == (2, ["one"])
 
 
-def test_many_jobs_whose_answer_was_lost_are_there_once_and_in_their_order(proxy: Proxy, far: Queue, queue: Queue) -> None:
-    entrance = Entrance(far._client)
+@pytest.mark.parametrize("count", [2, AT_ONCE, 5 * AT_ONCE + 3])
+def test_many_jobs_whose_answers_were_lost_are_there_once_and_in_their_order(proxy: Proxy, far: Queue, queue: Queue, count: int) -> None:
+    """More are under way when the first answer is lost."""
+    calls = [Queue.prepare_data(add, [f"{number}"]) for number in range(count)]
     proxy.lose_answers(1)
-    taken = entrance.put("work", [entry(f"j{number}") for number in range(20)])
-    assert (proxy.lost, queue.job_ids) == (1, [f"j{number}" for number in range(20)])
-    assert {one.status for one in taken} == {"queued"}
+    jobs = far.enqueue_many(calls)
+    assert (proxy.lost, queue.job_ids) == (1, [job.id for job in jobs])
+    assert [job.args[0] for job in queue.get_jobs()] == [f"{number}" for number in range(count)]
 
 
 @pytest.mark.parametrize(("on_loss", "status"), [("cancel", "canceled"), ("hold", "deferred"), ("ignore", "queued")])
@@ -119,9 +121,8 @@ def test_what_became_of_it_before_it_was_asked_again_is_left(bus: notify.Bus, qu
         if moment == "ended":
             JobScripts(bus.redis).stop(run.job_id, reason="soon")
     before: Any = bus.redis.hgetall(Job.key_for("j"))
-    keys, args = entrance._call("work", [entry("j")], again="again")
-    answer = entrance.run_named("enqueue", keys, args, action="asking again")
-    assert answer[0] in (b"queued", b"cancelled:")
+    (taken,) = entrance._put("work", [entry("j")], again="again")
+    assert taken.status == ("cancelled" if moment == "cancelled" else "queued")
     assert (bus.redis.hgetall(Job.key_for("j")), queue.job_ids) == (before, [])
 
 
@@ -129,8 +130,8 @@ def test_asking_again_enqueues_what_the_first_question_did_not(bus: notify.Bus, 
     """It was lost on the way there; or it is about another job of that id."""
     entrance = Entrance(bus.redis)
     for enqueued_at in ("now", "later"):
-        keys, args = entrance._call("work", [entry("j", enqueued_at=enqueued_at)], again="again")
-        assert entrance.run_named("enqueue", keys, args, action="asking again")[0] == b"queued"
+        (taken,) = entrance._put("work", [entry("j", enqueued_at=enqueued_at)], again="again")
+        assert taken.status == "queued"
     assert queue.job_ids == ["j", "j"]
 
 
