@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from cli import events, job, jobs, services, worker
 from cli.call import call
+from cli.cron import cron
 from cli.demo import demo
 from cli.kill import kill
 from cli.options import AsJson, Namespace, Options, Url
@@ -108,6 +109,7 @@ app.add_typer(serve, name="serve")
 app.command("worker")(worker.worker)
 app.command("queues")(jobs.queues)
 app.command("jobs")(jobs.jobs)
+app.command("cron")(cron)
 app.add_typer(job.job, name="job")
 app.command("enqueue")(jobs.enqueue)
 app.command("cancel")(jobs.cancel)

@@ -42,6 +42,11 @@ class Output:
         """Whether a person looks at it."""
         return self._stdout.is_terminal and not self.as_json
 
+    @property
+    def display(self) -> Console | None:
+        """Where something that changes is shown to a person: stderr, if that is a terminal and no JSON was asked for."""
+        return self._stderr if self._stderr.is_terminal and not self.as_json else None
+
     def talk(self, text: str, *, style: str = "") -> None:
         """Tell the person at the terminal something that is not data."""
         self._stderr.print(text, style=style, markup=False)

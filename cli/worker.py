@@ -2,12 +2,14 @@
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from cli.options import AsJson, Namespace, Url, options
 from cli.processes import working
+from cli.progress import BurstProgress
 from cli.signals import Stop
 from workers import Pool, WorkerOptions
 from workers.definition import load_jobs
@@ -44,8 +46,17 @@ def worker(
         )
         with working(Pool(asked, size=size)) as pool:
             chosen.output.talk(f"{count_of(pool)} on {', '.join(asked.queues)} at {bus.redis.address}")
-            while pool.check() and not stop.wait(0.2):
-                continue
+            if burst:
+                with BurstProgress(chosen.output, bus.redis, pool, asked.queues) as progress:
+                    _watch(pool, stop, progress.show)
+            else:
+                _watch(pool, stop, lambda: None)
+
+
+def _watch(pool: Pool, stop: Stop, look: Callable[[], None]) -> None:
+    """Keep the pool going until we are asked to stop, or nothing of it runs any more."""
+    while pool.check() and not stop.wait(0.2):
+        look()
 
 
 def count_of(pool: Pool) -> str:

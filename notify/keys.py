@@ -33,6 +33,11 @@ ns:holds                 zset   ids of held jobs, scored with the ms when that i
 ns:ramp:<queue>:<need>   hash   how they come back: batch (the next), last (job), serial    a minute after the last batch
 ns:leases                zset   names of workers, scored with the ms their leases are over  a day after the last renewal
 ns:renewed               string when any worker's lease was renewed last, in ms             a day after the last renewal
+ns:leader                string name of the worker that does the common chores              a lease after its last renewal
+ns:cron                  hash   name of a job of a rhythm → its specification (JSON)        7 days after the last leader
+ns:cron_due              zset   their names, scored with the ms they are due next           7 days after the last leader
+ns:cron_last             hash   name → ms of the time for which it was enqueued last        7 days after the last leader
+ns:cron_workers          hash   name of a worker → the names it has loaded (JSON)           7 days after the last leader
 ======================== ====== =========================================================== ==================================
 
 ================== ====================================================================================
@@ -95,6 +100,26 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def renewed(self) -> str:
         return f"{self.namespace}:renewed"
+
+    @property
+    def leader(self) -> str:
+        return f"{self.namespace}:leader"
+
+    @property
+    def cron(self) -> str:
+        return f"{self.namespace}:cron"
+
+    @property
+    def cron_due(self) -> str:
+        return f"{self.namespace}:cron_due"
+
+    @property
+    def cron_last(self) -> str:
+        return f"{self.namespace}:cron_last"
+
+    @property
+    def cron_workers(self) -> str:
+        return f"{self.namespace}:cron_workers"
 
     def topic(self, topic: str) -> str:
         return f"{self.namespace}:topic:{topic}"

@@ -4,6 +4,7 @@ Mark functions with `job`, enqueue them on a `Queue`, run them by a `Worker`.
 """
 
 from workers.cancelling import Progress
+from workers.cron_overview import CronInfo, cron_jobs
 from workers.current import current_bus, current_job
 from workers.definition import job
 from workers.errors import (
@@ -37,6 +38,7 @@ from workers.terms import Needs, Policy
 from workers.worker import Worker
 
 __all__ = [
+    "CronInfo",
     "DuplicateJobError",
     "DuplicateKeyError",
     "HorseError",
@@ -68,6 +70,7 @@ __all__ = [
     "Worker",
     "WorkerOptions",
     "WorkersError",
+    "cron_jobs",
     "current_bus",
     "current_job",
     "explain",

@@ -22,8 +22,15 @@ def main() -> int:
     logging.basicConfig(level=options.log_level, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     try:
         with connect(settings=options.settings, environ={}) as bus:
-            worker = Worker(options.queues, connection=bus.redis, modules=options.modules, retire=options.retire, lease_s=options.lease_s)
-            worker.work(burst=options.burst, logging_level=options.log_level)
+            worker = Worker(
+                options.queues,
+                options.name or None,
+                connection=bus.redis,
+                modules=options.modules,
+                retire=options.retire,
+                lease_s=options.lease_s,
+            )
+            worker.work(burst=options.burst, logging_level=options.log_level, with_scheduler=True)
     except NotifyError as exc:
         sys.stderr.write(f"worker: {exc}\n")
         return 1

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from inspect import isfunction
+from inspect import isfunction, signature
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
 from workers.errors import JobDefinitionError, ModuleLoadError
 from workers.ladder import StopLadder
+from workers.rhythm import Rhythm, rhythm_of
 from workers.terms import Needs, Policy, Terms
 
 __all__ = ["Definition", "JobFunctions", "definition_of", "job", "load_jobs"]
@@ -27,6 +28,7 @@ class Definition(msgspec.Struct, frozen=True):
     queue: str
     terms: Terms = Terms()
     stop: StopLadder = StopLadder()
+    rhythm: Rhythm | None = None
 
 
 def job(
@@ -37,6 +39,8 @@ def job(
     max_hold_s: float | None = None,
     grace_s: float = 0.0,
     stop: StopLadder | None = None,
+    cron: str | None = None,
+    every_s: float | None = None,
 ) -> Callable[[F], F]:
     """Mark a function as a job. Only marked functions can be enqueued, and only those are ever run by a worker.
 
@@ -47,24 +51,37 @@ def job(
         max_hold_s: how many seconds it may be held before it is cancelled; by default however long it takes.
         grace_s: seconds in which what was lost may come back before a loss counts; it is not started meanwhile, a running one goes on.
         stop: what it is granted when it is stopped while it runs; by default nothing, its process is killed.
+        cron: when it is enqueued by itself, while a worker has loaded it: a cron line, in UTC; a sixth field is for seconds.
+        every_s: or every so many seconds.
 
     Raises:
-        JobDefinitionError: the queue, a need, the policy, a time or the ladder cannot be.
+        JobDefinitionError: the queue, a need, the policy, a time, the ladder or the rhythm cannot be.
     """
     if not isinstance(stop, StopLadder | None):
         raise JobDefinitionError(f"stop is a workers.StopLadder, not {stop!r}")
     if not isinstance(queue, str) or not queue:
         raise JobDefinitionError(f'the queue of a job is a name, not {queue!r}: write @job("default")')
-    definition = Definition(queue, Terms.of(needs, on_loss, max_hold_s=max_hold_s, grace_s=grace_s), stop or StopLadder())
+    terms = Terms.of(needs, on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
+    definition = Definition(queue, terms, stop or StopLadder(), rhythm_of(cron, every_s))
 
     def mark(function: F) -> F:
         if not isfunction(function) or not function.__qualname__.isidentifier():
             name = getattr(function, "__qualname__", function)
             raise JobDefinitionError(f"{name!r} cannot be a job: define a function at the top of a module, where a worker finds it")
+        if definition.rhythm is not None and not _needs_no_arguments(function):
+            raise JobDefinitionError(f"{function.__qualname__!r} is called by the clock, which knows no arguments: give them defaults")
         setattr(function, _MARK, definition)
         return function
 
     return mark
+
+
+def _needs_no_arguments(function: Callable[..., Any]) -> bool:
+    try:
+        signature(function).bind()
+    except TypeError:
+        return False
+    return True
 
 
 def definition_of(function: object) -> Definition | None:

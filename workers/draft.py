@@ -26,7 +26,9 @@ OPTIONS: Final = frozenset([*EnqueueArgs._fields, "job_timeout"])
 """What RQ takes for its own among the keyword arguments of a call."""
 
 
-def draft(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, queue: str, timeout_s: int, terms: Terms) -> Entry:
+def draft(
+    func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, queue: str, timeout_s: int, terms: Terms, max_bytes: int
+) -> Entry:
     """Return a new job with an id of its own, to be put on a queue.
 
     Raises:

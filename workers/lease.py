@@ -1,7 +1,8 @@
-"""The lease of a worker: while it is renewed the worker lives. Whoever renews one also looks for those that are over."""
+"""The lease of a worker: while it is renewed the worker lives. Whoever renews one also looks for those that are over, and may lead."""
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -32,16 +33,20 @@ class Lease:
         worker: the name of the worker.
         lease_s: how long the worker may be silent.
         revive: called, in the thread, when the worker had been taken for dead and is not: its entries in RQ's registries are gone.
+        lead: called, in the thread, after each renewal, with the moment of ``time.monotonic()`` until which the worker leads, or 0.
+            It must return at once.
     """
 
-    def __init__(self, client: Client, worker: str, *, lease_s: float, revive: Callable[[Client], None]) -> None:
+    def __init__(
+        self, client: Client, worker: str, *, lease_s: float, revive: Callable[[Client], None], lead: Callable[[float], None]
+    ) -> None:
         # A command that takes longer than the lease comes too late.
         self._client = client.clone(name="lease", timeout_s=lease_s)
         self._scripts = ScriptRunner(self._client, "workers")
         self._abandoned = Abandoned(self._client)
-        self._worker, self._revive = worker, revive
+        self._worker, self._lease_s, self._revive, self._lead = worker, lease_s, revive, lead
         self._renew_s = min(RENEW_S, lease_s / 4)
-        self._keys = [self._scripts.keys.leases, self._scripts.keys.renewed]
+        self._keys = [self._scripts.keys.leases, self._scripts.keys.renewed, self._scripts.keys.leader]
         self._args: list[str | bytes | int] = [worker, round(lease_s * 1000), round(2000 * self._renew_s)]
         self._outage = Outage(log, f"the lease of worker {worker}")
         self._closing = threading.Event()
@@ -57,17 +62,21 @@ class Lease:
         self._thread.start()
 
     def close(self) -> None:
-        """Give the lease back."""
+        """Give the lease back, and the lead, if it is ours: another worker has that within a second."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
-        with suppress(ServerError), self._client.translating("giving back a lease"):
-            self._client.zrem(self._scripts.keys.leases, self._worker)
+        with suppress(ServerError):
+            keys = self._scripts.keys
+            left = [keys.leases, keys.leader, keys.cron_workers]
+            self._scripts.run("leave", left, [self._worker], action="giving back the lease of a worker")
         self._client.close()
 
     def _renew(self) -> tuple[bool, str]:
         """Returns whether there was no lease any more, and a worker that is dead, for us to see to."""
-        is_new, dead = self._scripts.run("renew", self._keys, self._args, action="renewing the lease of a worker")
+        asked_at = time.monotonic()  # the server counts from a moment after it: it never elects another one while we think we lead
+        is_new, dead, leads = self._scripts.run("renew", self._keys, self._args, action="renewing the lease of a worker")
+        self._lead(asked_at + self._lease_s if leads else 0.0)
         return bool(is_new), dead.decode()
 
     def _run(self) -> None:

@@ -53,6 +53,7 @@ def _prelude(settings: Settings) -> str:
         "execution": rq_keys.execution(""),
         "executions": rq_keys.executions(""),
         "results": rq_keys.results(""),
+        "lock": rq_keys.scheduler_lock(""),
         **dict(zip(("dependents", "dependents_end"), rq_keys.dependents("\0").split("\0"), strict=True)),
         **dict(zip(("dependencies", "dependencies_end"), rq_keys.dependencies("\0").split("\0"), strict=True)),
         "losses": keys.losses,

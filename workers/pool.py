@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final
+from uuid import uuid4
 
 import msgspec
 
@@ -36,6 +37,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         retire: when the process of its jobs is replaced by a new one.
         lease_s: how long a worker may be silent before another one takes it for dead.
         log_level: from which level on it logs, on stderr; at ``INFO`` every job.
+        name: how it is known; a `Pool` gives each its own.
     """
 
     settings: Settings
@@ -45,6 +47,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     retire: RetireAfter = RetireAfter()
     lease_s: float = LEASE_S
     log_level: str = "WARNING"
+    name: str = ""
 
 
 class Pool:
@@ -73,12 +76,18 @@ class Pool:
         self._environ = dict(os.environ if environ is None else environ)
         self._processes: list[subprocess.Popen[bytes]] = []
         self._started_at: dict[int, float] = {}
+        self._names: dict[int, str] = {}
         self._stopping = False
 
     @property
     def processes(self) -> Sequence[subprocess.Popen[bytes]]:
         """The worker processes that were started last."""
         return self._processes
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Their names, by which RQ knows them."""
+        return [self._names[process.pid] for process in self._processes]
 
     def open(self) -> None:
         """Start the workers."""
@@ -126,6 +135,7 @@ class Pool:
         self.close()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
+        options = msgspec.structs.replace(self._options, name=uuid4().hex)
         process = subprocess.Popen(
             [sys.executable, "-m", "workers", *self._options.queues],
             stdin=subprocess.PIPE,
@@ -135,7 +145,8 @@ class Pool:
             start_new_session=True,
         )
         assert process.stdin is not None  # noqa: S101  # it was asked for
-        process.stdin.write(b"%d\n" % os.getpid() + msgspec.json.encode(self._options))
+        process.stdin.write(b"%d\n" % os.getpid() + msgspec.json.encode(options))
         process.stdin.close()
         self._started_at[process.pid] = time.monotonic()
+        self._names[process.pid] = options.name
         return process

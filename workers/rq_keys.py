@@ -14,6 +14,7 @@ from rq.registry import (
     ScheduledJobRegistry,
     StartedJobRegistry,
 )
+from rq.scheduler import SCHEDULER_LOCKING_KEY_TEMPLATE
 from rq.suspension import WORKERS_SUSPENDED
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
@@ -33,6 +34,7 @@ __all__ = [
     "queue_name",
     "results",
     "scheduled",
+    "scheduler_lock",
     "started",
     "suspended",
     "worker",
@@ -104,6 +106,11 @@ def deferred(name: str) -> str:
 
 def scheduled(name: str) -> str:
     return ScheduledJobRegistry.key_template.format(name)
+
+
+def scheduler_lock(name: str) -> str:
+    """Who enqueues what is scheduled on a queue: there is one scheduler for each."""
+    return SCHEDULER_LOCKING_KEY_TEMPLATE % name
 
 
 def failed(name: str) -> str:

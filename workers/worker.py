@@ -12,19 +12,24 @@ from rq import worker_registration
 from rq.utils import import_job_class
 
 from notify.connection import Client
+from notify.errors import ServerError
 from notify.monitor import Monitor
 from notify.scripts import Scripts
 from workers.bell import Bell
 from workers.claims import Claims
+from workers.cron import Cron, announce
 from workers.definition import JobFunctions, load_jobs
 from workers.errors import JobDefinitionError
 from workers.guard import Guard
+from workers.holds import Holds
 from workers.horse import Horse
 from workers.jobs import Job
+from workers.leader import Leader
 from workers.lease import LEASE_S, Lease
 from workers.queue import Queue
 from workers.rider import RetireAfter
 from workers.running import RunningWorker
+from workers.scheduler import Scheduler
 from workers.scripts import JobScripts
 from workers.serializer import JsonSerializer
 
@@ -90,6 +95,8 @@ class Worker(RunningWorker):
         self._bell: Bell | None = None
         self._guard: Guard | None = None
         self._monitor: Monitor | None = None
+        self._chores: Client | None = None
+        self._leader: Leader | None = None
         self._lease: Lease | None = None
 
     def validate_queues(self) -> None:
@@ -99,18 +106,24 @@ class Worker(RunningWorker):
             raise JobDefinitionError(f"{strange!r} is no workers.Queue: make it one, or give its name to the worker")
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
-        """Register with RQ, and start what watches: the guard, the sweep of the directory, the lease."""
+        """Register with RQ, and start what watches: the guard, the sweep of the directory, the lease and what a leader does."""
         if not self.queues:
             raise JobDefinitionError("a worker needs at least one queue: name it")
         self._leaving.clear()  # it may have worked before
         self._bell = Bell(self._client, name=self.name)
         self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ does so later, and leaves traces if told to end before
         super().bootstrap(*args, **kwargs)
-        self._guard = Guard(self._client, self._stop_run)
+        # RQ has lengthened the timeouts of our own.
+        self._chores = self._client.clone(name="leader", timeout_s=self._client.settings.command_timeout_s)
+        self._leader = Leader([Scheduler(self._chores).run, Cron(self._chores).run, Holds(self._chores).look_after])
+        self._guard = Guard(self._client, self._stop_run, returned=self._leader.hurry)
         self._guard.open()
         self._monitor = Monitor(Scripts(self._client)).open()
-        self._lease = Lease(self._client, self.name, lease_s=self._lease_s, revive=self._register_again)
+        self._leader.open()
+        revive, lead = self._register_again, self._leader.lead_until
+        self._lease = Lease(self._client, self.name, lease_s=self._lease_s, revive=revive, lead=lead)
         self._lease.open()
+        announce(self._client, self.name, self._functions)
 
     def subscribe(self) -> None:
         """Listen to commands; this starts the first of the worker's threads, so whatever forks does it before."""
@@ -131,7 +144,7 @@ class Worker(RunningWorker):
             self._record_end()
         finally:
             self._horse.close()
-            for part in (self._monitor, self._guard, self._bell, self._lease):
+            for part in (self._monitor, self._guard, self._leader, self._chores, self._bell, self._lease):
                 if part is not None:
                     part.close()
             self._monitor = self._guard = self._bell = self._lease = None
@@ -144,6 +157,7 @@ class Worker(RunningWorker):
             worker_registration.register(self, pipe)
             pipe.expire(self.key, self.worker_ttl + 60)
             pipe.execute()
+        announce(client, self.name, self._functions)
 
     def _shutdown(self) -> None:
         """On SIGTERM or SIGINT: end after the job in hand. RQ raises in its signal handler, and loses a job that it just took."""
@@ -151,8 +165,6 @@ class Worker(RunningWorker):
         self._leaving.set()
         if self._bell is not None:
             self._bell.ring()
-        if self.scheduler:
-            self.stop_scheduler()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         # Not here: this may interrupt the main thread in the middle of a command.
         threading.Thread(target=self._note_shutdown, name="notify-shutdown", daemon=True).start()
 
@@ -165,12 +177,11 @@ class Worker(RunningWorker):
         return None, None, None
 
     def _start_scheduler(self, *args: Any, **kwargs: Any) -> None:
-        """Start RQ's scheduler, which opens connections of the class that it is given, and knows of no settings."""
-        self.connection = redis.Redis(connection_pool=self._client.connection_pool)
-        try:
-            super()._start_scheduler(*args, **kwargs)
-        finally:
-            self.connection = self._client
+        """Enqueue what is due, and start no scheduler of RQ's: the leader among the workers is one, for all queues."""
+        scheduler = Scheduler(self._client)
+        with suppress(ServerError):  # the leader meets that too, and tries again
+            while scheduler.run() == 0.0:
+                continue
 
 
 def _connection_of(queues: Any) -> redis.Redis | None:

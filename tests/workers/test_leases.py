@@ -42,7 +42,8 @@ def leases(bus: notify.Bus) -> set[str]:
 def renew(bus: notify.Bus, worker: str) -> tuple[bool, str]:
     """Renew a lease of half a second. Returns whether it is new, and who was found dead."""
     scripts = ScriptRunner(bus.redis, "workers")
-    is_new, dead = scripts.run("renew", [bus.keys.leases, bus.keys.renewed], [worker, 500, 1_000], action="renewing")
+    keys = [bus.keys.leases, bus.keys.renewed, bus.keys.leader]
+    is_new, dead, _ = scripts.run("renew", keys, [worker, 500, 1_000], action="renewing")
     return bool(is_new), dead.decode()
 
 

@@ -13,7 +13,7 @@ import notify
 from notify.testing import wait_until
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers, command_line, is_alive
 from tests.workers.sample_jobs import add, hold, tick
-from workers import JobDefinitionError, Outcome, Pool, Queue, WorkerOptions
+from workers import JobDefinitionError, Outcome, Pool, Queue, WorkerOptions, rq_keys
 from workers import pool as pool_module
 from workers.pool import RESPAWN_S
 
@@ -54,6 +54,12 @@ def test_the_workers_of_a_pool_share_its_queues(queue: Queue, start_workers: Sta
     for name in "xy":
         effects.let_go(name)
     assert [job.wait(10) for job in jobs] == [Outcome("finished")] * 2
+
+
+def test_a_pool_knows_its_workers_by_name(bus: notify.Bus, start_workers: StartWorkers) -> None:
+    pool = start_workers(2)
+    wait_until(lambda: bus.redis.scard(rq_keys.WORKERS) == 2, timeout_s=15)
+    assert {f"rq:worker:{name}".encode() for name in pool.names} == bus.redis.smembers(rq_keys.WORKERS)
 
 
 def test_a_worker_that_falls_is_started_again(queue: Queue, start_workers: StartWorkers) -> None:

@@ -3,6 +3,7 @@
 import rq
 from rq.executions import Execution, ExecutionRegistry
 from rq.results import Result
+from rq.scheduler import RQScheduler
 from rq.suspension import WORKERS_SUSPENDED
 
 import notify
@@ -17,6 +18,7 @@ def test_the_keys_are_those_of_rq(bus: notify.Bus) -> None:
     assert rq_keys.canceled("work") == queue.canceled_job_registry.key
     assert rq_keys.deferred("work") == queue.deferred_job_registry.key
     assert rq_keys.scheduled("work") == queue.scheduled_job_registry.key
+    assert rq_keys.scheduler_lock("work") == RQScheduler.get_locking_key("work")
 
 
 def test_the_keys_of_a_job_are_those_of_rq(bus: notify.Bus) -> None:

@@ -417,7 +417,7 @@ def test_a_burst_worker_ends_when_the_queues_are_empty(queue: Queue, start_worke
     assert [job.outcome for job in jobs] == [Outcome("finished")] * 3
 
 
-def test_a_worker_can_run_rqs_scheduler(bus: notify.Bus, server: Any, queue: Queue, effects: Effects) -> None:
+def test_a_burst_with_a_scheduler_runs_what_is_due(bus: notify.Bus, server: Any, queue: Queue, effects: Effects) -> None:
     scheduled = queue.enqueue_in(timedelta(seconds=-1), add)
     program = (
         "import sys, notify, workers\n"

@@ -1,0 +1,35 @@
+"""``notify cron``."""
+
+from datetime import datetime
+
+import typer
+
+from cli.options import AsJson, Namespace, Url, options
+from notify import Json
+from workers import CronInfo, cron_jobs
+
+__all__ = ["cron"]
+
+COLUMNS = CronInfo.__struct_fields__
+
+
+def cron(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """List the jobs that run again and again, those that are due next first."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-cron") as bus:
+        chosen.output.table(COLUMNS, [_row_of(job) for job in cron_jobs(bus.redis)], empty="no worker has announced a job with a rhythm")
+
+
+def _row_of(job: CronInfo) -> dict[str, Json]:
+    return {
+        "function": job.function,
+        "queue": job.queue,
+        "schedule": job.schedule,
+        "next": _text(job.next),
+        "last": _text(job.last) if job.last else None,
+        "workers": job.workers,
+    }
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds" if time.microsecond else "seconds")

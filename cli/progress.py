@@ -1,0 +1,83 @@
+"""How far a burst is: a bar for a person at a terminal, and one line at the end for everybody."""
+
+import time
+from types import TracebackType
+
+import redis
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from cli.output import Output
+from notify import ServerError
+from workers import Pool
+from workers.tally import Tally, tally
+
+__all__ = ["BurstProgress"]
+
+
+class BurstProgress:
+    """Shows what the workers of a pool have done and have left; use it as a context manager, and call `show` now and then.
+
+    Args:
+        output: a bar is shown on its stderr if that is a terminal, unless it prints JSON.
+        connection: ``bus.redis``.
+        pool: it is open.
+        queues: those it works on.
+    """
+
+    def __init__(self, output: Output, connection: redis.Redis, pool: Pool, queues: tuple[str, ...]) -> None:
+        self._output, self._connection, self._pool, self._queues = output, connection, pool, queues
+        self._began_at = time.monotonic()
+        self._tally = Tally(0, 0, 0)
+        console = output.display
+        self._bar = None if console is None else _bar(console)
+        self._task = None if self._bar is None else self._bar.add_task("jobs", total=None, summary="")
+
+    def show(self) -> None:
+        """Look, and show what is new."""
+        if self._bar is not None and self._task is not None and self._look():
+            done = self._tally.done + self._tally.failed
+            self._bar.update(self._task, completed=done, total=done + self._tally.left, summary=self._summary(), refresh=True)
+
+    def close(self) -> None:
+        """Say what was done."""
+        if self._bar is not None:
+            self._bar.stop()
+        self._look()
+        record = {"done": self._tally.done, "failed": self._tally.failed, "left": self._tally.left, "seconds": round(self._seconds, 3)}
+        if self._output.as_json:
+            self._output.record(record, "")
+        else:
+            self._output.talk(f"{self._summary()} in {self._seconds:.1f} s")
+
+    def __enter__(self) -> "BurstProgress":
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        elif self._bar is not None:
+            self._bar.stop()
+
+    def _look(self) -> bool:
+        """Whether the server answered; what it said last counts until it does again."""
+        try:
+            self._tally = tally(self._connection, queues=self._queues, workers=self._pool.names)
+        except ServerError:
+            return False
+        return True
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began_at
+
+    def _summary(self) -> str:
+        rate = (self._tally.done + self._tally.failed) / max(self._seconds, 0.001)
+        return f"{self._tally.done} done, {self._tally.failed} failed, {self._tally.left} left, {rate:.0f}/s"
+
+
+def _bar(console: Console) -> Progress:
+    columns = BarColumn(), TextColumn("{task.fields[summary]}")
+    return Progress(*columns, console=console, auto_refresh=False, transient=True)
