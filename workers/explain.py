@@ -6,6 +6,7 @@ from typing import Any
 from rq.job import JobStatus
 
 from notify.bus import Bus
+from notify.errors import ServiceNotFoundError
 from notify.request import Provider
 from workers import rq_keys
 from workers.jobs import Job
@@ -80,7 +81,13 @@ def _needs(bus: Bus, job: Job, *, ended: bool) -> str:
 
 def _is_there(bus: Bus, need: str) -> bool:
     target = target_of(need)
-    return bool(bus.directory.find(provides=target.capability)) if isinstance(target, Provider) else target in bus.directory
+    if not isinstance(target, Provider):
+        return target in bus.directory
+    try:
+        bus.directory.find(provides=target.capability)
+    except ServiceNotFoundError:
+        return False
+    return True
 
 
 def _until(bus: Bus, job: Job) -> str:
