@@ -6,7 +6,6 @@ from typing import Any
 from rq.job import JobStatus
 
 from notify.bus import Bus
-from notify.errors import ServiceNotFoundError
 from notify.request import Provider
 from workers import rq_keys
 from workers.jobs import Job
@@ -81,13 +80,7 @@ def _needs(bus: Bus, job: Job, *, ended: bool) -> str:
 
 def _is_there(bus: Bus, need: str) -> bool:
     target = target_of(need)
-    if not isinstance(target, Provider):
-        return target in bus.directory
-    try:
-        bus.directory.find(provides=target.capability)
-    except ServiceNotFoundError:
-        return False
-    return True
+    return bool(bus.directory.find_all(provides=target.capability)) if isinstance(target, Provider) else target in bus.directory
 
 
 def _until(bus: Bus, job: Job) -> str:
