@@ -9,7 +9,7 @@ import notify
 from notify.testing import wait_until
 from tests.workers.conftest import Effects, StartWorkers, claim_next
 from tests.workers.sample_jobs import add, hold
-from workers import Job, Outcome, Queue, explain, requeue
+from workers import Job, JobRefusedError, Outcome, Queue, explain, requeue
 from workers.claims import Run
 from workers.holds import EXPIRE_AT_ONCE, FIRST, LONGEST_S, MOST, SHORTEST_S, Holds
 from workers.scripts import JobScripts
@@ -264,6 +264,7 @@ def test_a_job_that_is_just_being_stopped_to_be_held_can_be_cancelled(bus: notif
     outcome = job.cancel("enough")
     assert outcome is not None
     assert (outcome.status, outcome.reason) == ("stopped", "enough")
+    assert scripts.verdict(job_id, fence=run.fence) == "stopped", "its worker knows it as its own"
     assert scripts.hold(job_id, fence=run.fence) == ""
     assert (job.outcome, job.held) == (outcome, None)
 
@@ -300,6 +301,16 @@ def test_a_held_job_that_is_enqueued_again_is_held_anew(bus: notify.Bus, queue: 
         assert take_all(bus) == [between, "one"]
 
 
+def test_a_held_job_is_not_to_be_tried_again_it_has_not_ended(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
+    job = queue.enqueue(add, **PATIENT)
+    with bus.service("svc"):
+        with pytest.raises(JobRefusedError, match="has not ended"):
+            requeue(bus.redis, job.id)
+        assert (job.held, queue.job_ids) == ("svc", [])
+        holds.look_after()
+        assert take_all(bus) == [job.id]
+
+
 def test_a_job_whose_hold_was_over_can_be_tried_again_and_is_held_again(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
     job = queue.enqueue(add, max_hold_s=100, **PATIENT)
     bus.redis.zincrby(bus.keys.holds, -101_000, job.id)
@@ -315,14 +326,15 @@ def test_a_job_whose_hold_was_over_can_be_tried_again_and_is_held_again(bus: not
 def test_what_rqs_own_tools_put_back_is_not_held_any_more(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
     """As its command ``rq`` and its dashboards do with what is deferred."""
     job = queue.enqueue(add, max_hold_s=100, **PATIENT)
+    job.set_status(job.get_status().QUEUED)
+    queue.push_job_id(job.id)
+    bus.redis.zincrby(bus.keys.holds, -101_000, job.id)
+    holds.look_after()
+    assert job.get_status() == "queued"
     with bus.service("svc"):
-        job.set_status(job.get_status().QUEUED)
-        queue.push_job_id(job.id)
         assert claim_next(bus).job_id == job.id
-        assert job.held is None
-        bus.redis.zadd(bus.keys.holds, {job.id: 1})
         holds.look_after()
-        assert job.get_status() == "started"
+        assert (job.get_status(), job.held) == ("started", None)
     assert is_clean(bus, queue)
 
 
