@@ -80,7 +80,7 @@ def _needs(bus: Bus, job: Job, *, ended: bool) -> str:
 
 def _is_there(bus: Bus, need: str) -> bool:
     target = target_of(need)
-    return bool(bus.directory.find(provides=target.capability)) if isinstance(target, Provider) else target in bus.directory
+    return bool(bus.directory.find_all(provides=target.capability)) if isinstance(target, Provider) else target in bus.directory
 
 
 def _until(bus: Bus, job: Job) -> str:

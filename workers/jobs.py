@@ -298,7 +298,7 @@ def read_jobs(client: Client, job_ids: Sequence[str]) -> Iterator[Job]:
         rows: list[Any] = pipe.execute()
     for job_id, row in zip(job_ids, rows, strict=True):
         found = Job(job_id, connection=client)
-        with suppress(JobError):
+        with suppress(NoSuchJobError):  # what cannot be read is that for RQ as well
             if row:
                 found.restore(row)
                 yield found

@@ -36,6 +36,23 @@ def test_a_job_says_what_it_needs_and_what_a_loss_would_do(bus: notify.Bus, queu
     queue.empty()
 
 
+def test_a_held_job_says_what_it_waits_for_and_until_when(bus: notify.Bus, queue: Queue) -> None:
+    told = explain(bus, queue.enqueue(add, needs="svc", on_loss="hold"))
+    assert "It is held: svc is not there. It goes on as soon as that is back." in told
+    assert "It needs svc (gone); it is held, or stopped and held, when one of them is withdrawn" in told
+    told = explain(bus, queue.enqueue(add, needs=notify.provides("print"), on_loss="hold", max_hold_s=60))
+    assert "It is held: any print is not there. It goes on if that is back by" in told
+    assert "It needs any print (gone)" in told
+
+
+def test_a_job_with_a_grace_says_so(bus: notify.Bus, queue: Queue) -> None:
+    with bus.service("svc", provides={"print"}):
+        told = explain(bus, queue.enqueue(add, needs=notify.provides("print"), grace_s=2.5))
+        assert "It needs any print (alive); it is cancelled, or stopped" in told
+        assert "unless it is back within 2.5 s" in told
+        queue.empty()
+
+
 def test_a_cancelled_job_says_why(bus: notify.Bus, queue: Queue) -> None:
     told = explain(bus, queue.enqueue(add, needs="svc"))
     assert "It is cancelled: svc was not there when it was enqueued. It needed svc (gone)." in told

@@ -1,5 +1,7 @@
 """The guard of a worker: what it cancels, whom it judges, and what it lives through."""
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +16,7 @@ from tests.workers.conftest import claim_next
 from tests.workers.sample_jobs import add, add_with_svc
 from workers import Job, Queue
 from workers.claims import Run
-from workers.guard import LOCK_MS, Guard
+from workers.guard import CHECK_S, LOCK_MS, Guard
 from workers.scripts import JobScripts, Lost
 
 Stops = list[tuple[Run, str]]
@@ -255,3 +257,88 @@ def test_of_thousands_of_losses_only_those_for_which_jobs_wait_are_looked_into(b
     assert is_cancelled(waiting)
     assert [command for command in commands if "losing" in command and ":svc" not in command] == []
     bus.redis.delete(bus.keys.losses)
+
+
+PRINTS: Any = notify.provides("print")
+
+
+def test_waiting_losers_are_held_whose_policy_says_so_and_the_list_is_tidied(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+    with bus.service("svc"):
+        patient = [queue.enqueue(add_with_svc, on_loss="hold") for _ in range(250)]
+        others = [queue.enqueue(add), queue.enqueue(add_with_svc)]
+    assert guard.settle_losers("svc") == 251
+    assert guard.settle_losers("svc") == 0
+    assert queue.job_ids == [others[0].id]
+    assert len(queue.deferred_job_registry) == bus.redis.zcard(bus.keys.held("work", "svc")) == 250
+    assert {job.get_status() for job in patient} == {"deferred"}
+
+
+def test_a_withdrawal_is_heard_by_those_that_need_a_capability(bus: notify.Bus, queue: Queue) -> None:
+    with on_watch(bus):
+        with bus.service("svc", provides={"print", "scan"}):
+            waiting = queue.enqueue(add, needs=PRINTS)
+        wait_until(lambda: is_cancelled(waiting), timeout_s=2)
+
+
+def test_those_that_need_a_capability_stay_while_anybody_has_it(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+    with bus.service("two", provides={"print"}):
+        with bus.service("one", provides={"print"}):
+            waiting = queue.enqueue(add, needs=PRINTS)
+        assert guard.settle_losers("any print") == 0
+        assert waiting.outcome is None
+    assert guard.settle_losers("any print") == 1
+
+
+def test_the_lost_capability_is_found_at_the_start(bus: notify.Bus, queue: Queue) -> None:
+    with bus.service("svc", provides={"print"}):
+        waiting = queue.enqueue(add, needs=PRINTS)
+    with on_watch(bus):
+        wait_until(lambda: is_cancelled(waiting), timeout_s=2)
+
+
+@pytest.mark.parametrize("on_loss", ["cancel", "hold"])
+def test_a_run_goes_on_for_its_grace_and_is_judged_when_that_is_over(
+    bus: notify.Bus, queue: Queue, guard: Guard, stops: Stops, on_loss: Any
+) -> None:
+    with bus.service("svc"):
+        run = start(bus, queue.enqueue(add_with_svc, on_loss=on_loss, grace_s=0.5))
+        guard.watch(run)
+    assert 0 < guard.judge() <= 0.5
+    assert stops == []
+    wait_until(lambda: guard.judge() and stops)
+    assert stops == [(run, "lost:svc")]
+
+
+def test_without_a_loss_the_next_look_is_at_the_usual_time(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+    assert guard.judge() == CHECK_S
+    with bus.service("svc"):
+        guard.watch(start(bus, queue.enqueue(add_with_svc, grace_s=0.01)))
+        assert guard.judge() == CHECK_S
+
+
+def test_a_guard_on_watch_stops_a_run_soon_after_its_grace(bus: notify.Bus, queue: Queue) -> None:
+    """It hears nothing when that is over; it does not wait for its next look either."""
+    stopped_at: list[float] = []
+    guard = Guard(bus.redis, lambda run, verdict: stopped_at.append(time.monotonic()))
+    guard.open()
+    try:
+        with bus.service("svc"):
+            guard.watch(start(bus, queue.enqueue(add_with_svc, grace_s=0.2)))
+        lost_at = time.monotonic()
+        wait_until(lambda: stopped_at)
+    finally:
+        guard.close()
+    assert 0.1 < stopped_at[0] - lost_at < 0.7
+
+
+def test_that_a_service_came_is_passed_on(bus: notify.Bus) -> None:
+    came = threading.Event()
+    guard = Guard(bus.redis, lambda run, verdict: None, returned=came.set)
+    guard.open()
+    try:
+        lost = came.wait(0.05)
+        with bus.service("svc"):
+            assert came.wait(5)
+    finally:
+        guard.close()
+    assert not lost

@@ -102,6 +102,14 @@ TABLE = [
         hold="enqueued held",
         ignore="enqueued started",
     ),
+    Row(  # what nobody acted on in time is forgiven, however late that is
+        "it waits, and that is back too late, but before anybody looks",
+        "up enqueue down late up settle claim",
+        cancel="enqueued cancelled",
+        grace="enqueued started",
+        hold="enqueued started",
+        ignore="enqueued started",
+    ),
     Row(
         "it waits, and is cancelled",
         "up enqueue cancel down settle claim",

@@ -37,6 +37,23 @@ def test_of_a_service_that_nobody_needs_nothing_would_be_lost(bus: notify.Bus) -
     assert preview_loss(bus.redis, "nobody") == []
 
 
+def test_held_jobs_wait_as_well(bus: notify.Bus, queue: Queue) -> None:
+    queue.enqueue(add, needs="svc", on_loss="hold")
+    with bus.service("svc"):
+        queue.enqueue(add, needs="svc", on_loss="hold")
+        assert preview_loss(bus.redis, "svc") == queue.preview_loss("svc") == [Stake("work", "hold", 2, 0)]
+
+
+def test_jobs_that_need_a_capability_are_at_stake_with_the_last_that_has_it(bus: notify.Bus, queue: Queue) -> None:
+    with bus.service("one", provides={"print"}):
+        queue.enqueue(add, needs=notify.provides("print"))
+        queue.enqueue(add, needs=["one", notify.provides("print")], on_loss="drain")
+        both = [Stake("work", "cancel", 1, 0), Stake("work", "drain", 1, 0)]
+        assert preview_loss(bus.redis, "one") == both
+        with bus.service("two", provides={"print"}):
+            assert (preview_loss(bus.redis, "one"), preview_loss(bus.redis, "two")) == ([Stake("work", "drain", 1, 0)], [])
+
+
 def test_what_was_cancelled_with_rq_s_own_tools_waits_no_more(bus: notify.Bus, queue: Queue) -> None:
     with bus.service("svc"):
         first, _ = queue.enqueue(add, needs="svc"), queue.enqueue(add, needs="svc")
