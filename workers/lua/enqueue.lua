@@ -71,16 +71,17 @@ local function known_as(id, enqueued_at)
 end
 
 -- Its id was used before: what that one left would be taken for its own.
-local function begin_anew(id, was)
-  local known = redis.call('HMGET', k.job .. id, 'held', 'origin')
-  if known[1] then
-    unhold(id, {held = known[1], origin = known[2]})
+local function begin_anew(id)
+  local was = read(id)
+  if was.held then
+    unhold(id, was)
   end
-  redis.call('HDEL', k.job .. id, 'fence', 'sealed', 'stopped', 'outcome')
-  redis.call('PERSIST', k.job .. id)
-  local registry = REGISTRY[was] or (was == 'deferred' and k.deferred) or (was == 'scheduled' and k.scheduled)
+  leave_needs(id, was)
+  redis.call('PERSIST', k.job .. id) -- it had a lifetime as one that has ended
+  redis.call('HDEL', k.job .. id, 'fence', 'sealed', 'stopped', 'outcome', 'needs', 'on_loss', 'max_hold_ms', 'grace_ms')
+  local registry = REGISTRY[was.status] or (was.status == 'deferred' and k.deferred) or (was.status == 'scheduled' and k.scheduled)
   if registry then
-    redis.call('ZREM', registry .. queue, id)
+    redis.call('ZREM', registry .. (was.origin or queue), id)
   end
 end
 
@@ -92,7 +93,7 @@ local function put(id, condition, front, ttl_ms, written, first, last)
     if known then return known, needs end
   end
   if was and condition == 'unique' or condition == 'ended' and not REGISTRY[was] then return 'refused' end
-  if was then begin_anew(id, was) end
+  if was then begin_anew(id) end
   local at = text(front == 'front' and -turn or turn)
   turn = turn + 1 -- neither two scripts nor the jobs of one follow each other faster
   if written == '' then
