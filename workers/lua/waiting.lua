@@ -76,6 +76,7 @@ local function hold_one(id, fields, need, until_ms, now)
   redis.call('ZADD', held, turn_of(fields, now), id)
   redis.call('PEXPIRE', held, INDEX_MS)
   redis.call('SADD', k.held_pairs, cjson.encode({origin, need}))
+  redis.call('PEXPIRE', k.held_pairs, INDEX_MS)
   if until_ms then
     redis.call('ZADD', k.holds, text(until_ms), id)
     redis.call('PEXPIRE', k.holds, INDEX_MS)
