@@ -470,6 +470,6 @@ def test_jobs_do_what_their_model_says(
     monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.0001)
     monkeypatch.setattr(holds, "FIRST", FIRST_BACK)
     monkeypatch.setattr(holds, "MOST", MOST)
-    thorough = hypothesis.settings(stateful_step_count=40, max_examples=100, deadline=None, report_multiple_bugs=False, phases=PHASES)
+    thorough = hypothesis.settings(stateful_step_count=40, max_examples=int(os.environ.get("EX", "100")), deadline=None, report_multiple_bugs=False, phases=PHASES)
     run_state_machine_as_test(lambda: Jobs(bus, workers), settings=thorough)
     bus.redis.flushall()

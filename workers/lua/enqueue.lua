@@ -16,6 +16,7 @@
 local INDEX_MS = 30 * 86400000
 local FIXED = 6 -- ARGV of a job before its fields
 local REGISTRY = {failed = k.failed, stopped = k.failed, canceled = k.canceled}
+local OTHERS = {finished = k.finished, deferred = k.deferred, scheduled = k.scheduled}
 local queue, again, turn = arg(1), arg(2) == 'again', now_us()
 local now, list = math.floor(turn / 1000), k.queue .. queue
 local back, indexes, admissions = {}, {}, {} -- ids for the end of the list; need -> turns and ids; needs -> how they stand
@@ -79,7 +80,7 @@ local function begin_anew(id)
   leave_needs(id, was)
   redis.call('PERSIST', k.job .. id) -- it had a lifetime as one that has ended
   redis.call('HDEL', k.job .. id, 'fence', 'sealed', 'stopped', 'outcome', 'needs', 'on_loss', 'max_hold_ms', 'grace_ms')
-  local registry = REGISTRY[was.status] or (was.status == 'deferred' and k.deferred) or (was.status == 'scheduled' and k.scheduled)
+  local registry = REGISTRY[was.status] or OTHERS[was.status]
   if registry then
     redis.call('ZREM', registry .. (was.origin or queue), id)
   end
