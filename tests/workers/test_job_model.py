@@ -171,20 +171,24 @@ class Jobs(RuleBasedStateMachine):
     @initialize(names=st.sets(st.sampled_from(sorted(SERVICES))))
     def begin_with_services(self, names: set[str]) -> None:
         for name in sorted(names):
-            self.come(name=name)
+            self.come(name)
 
-    @rule(name=st.sampled_from(sorted(SERVICES)))
+    @precondition(lambda self: len(self.model.there) < len(SERVICES))
+    @rule(data=st.data())
+    def one_comes(self, data: st.DataObject) -> None:
+        self.come(data.draw(st.sampled_from(sorted(SERVICES.keys() - self.model.there))))
+
     def come(self, name: str) -> None:
         fields = {"provides": notify.strict_json.encode_json(sorted(SERVICES[name]), what="x").decode()}
         found = self.directory.register(name, ttl_ms=10 * HOUR_MS, provides=sorted(SERVICES[name]), groups=[], fields=fields)
-        if found is not None:
-            self.incarnations[name] = found
-            self.model.there.add(name)
+        assert found is not None
+        self.incarnations[name] = found
+        self.model.there.add(name)
 
-    @rule(name=st.sampled_from(sorted(SERVICES)), kills=st.booleans())
-    def go(self, name: str, kills: bool) -> None:
-        if name not in self.model.there:
-            return
+    @precondition(lambda self: self.model.there)
+    @rule(data=st.data(), kills=st.booleans())
+    def one_goes(self, data: st.DataObject, kills: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(self.model.there)))
         before = {need: self.model.is_there(need) for need in NEEDS}
         if kills:
             self.bus.directory.kill(name)
@@ -199,11 +203,11 @@ class Jobs(RuleBasedStateMachine):
 
     @rule(
         job_id=st.sampled_from(IDS),
-        needs=st.sets(st.sampled_from(NEEDS), max_size=2),
+        needs=st.sets(st.sampled_from(NEEDS), min_size=1, max_size=2) | st.just(set()),
         policy=st.sampled_from(["cancel", "hold", "hold", "drain", "ignore"]),
         timed=st.booleans(),
         front=st.booleans(),
-        unique=st.booleans(),
+        unique=st.sampled_from([False, False, True]),
         retries=st.sampled_from([0, 0, 1]),
         lost=st.booleans(),
     )
@@ -250,11 +254,14 @@ class Jobs(RuleBasedStateMachine):
         done = self.model.enqueue(new, front=front)
         assert made._status == {"queued": "queued", "cancelled": "canceled", "held": "deferred"}[done]
 
-    @rule(job_id=st.sampled_from(IDS))
+    @precondition(lambda self: self.model.jobs)
+    @rule(data=st.data())
+    def requeue_one(self, data: st.DataObject) -> None:
+        called_off = [job_id for job_id, job in self.model.jobs.items() if job.status in ("failed", "stopped", "canceled")]
+        self.requeue(data.draw(st.sampled_from(sorted(called_off or self.model.jobs))))
+
     def requeue(self, job_id: str) -> None:
-        old = self.model.jobs.get(job_id)
-        if old is None:
-            return
+        old = self.model.jobs[job_id]
         if old.status not in ("failed", "stopped", "canceled"):
             with pytest.raises(JobRefusedError):
                 requeue(self.client, job_id)
@@ -263,11 +270,11 @@ class Jobs(RuleBasedStateMachine):
         new = ModelJob(job_id, old.queue, 0, old.needs, old.policy, old.grace_ms, old.max_hold_ms, old.retries)
         self.model.enqueue(new, front=False)
 
-    @rule(name=st.sampled_from(sorted(QUEUES)), lost=st.booleans())
-    def claim(self, name: str, lost: bool) -> None:
+    @precondition(lambda self: len(self.in_hand) < len(QUEUES))
+    @rule(data=st.data(), lost=st.booleans())
+    def claim(self, data: st.DataObject, lost: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(QUEUES.keys() - self.in_hand.keys())))
         worker = self.workers[name]
-        if name in self.in_hand:
-            return
         worker._claims.loses = lost  # type: ignore[attr-defined]  # it is one of ours
         found = worker.dequeue_job_and_maintain_ttl(None)
         if name in self.model.runs:
@@ -310,20 +317,23 @@ class Jobs(RuleBasedStateMachine):
         """A run is stopped, and its job tried again before the run is over."""
         name = data.draw(st.sampled_from(sorted(self.in_hand)))
         job_id = self.model.runs[name].job_id
-        self.cancel(job_id=job_id)
+        self.cancel(job_id)
         if told:
             self.judge(name)
         if again:
-            self.requeue(job_id=job_id)
+            self.requeue(job_id)
 
-    @rule(job_id=st.sampled_from(IDS))
+    @precondition(lambda self: self.model.jobs)
+    @rule(data=st.data())
+    def cancel_one(self, data: st.DataObject) -> None:
+        self.cancel(data.draw(st.sampled_from(sorted(self.model.jobs))))
+
     def cancel(self, job_id: str) -> None:
-        found = self.model.jobs.get(job_id)
-        if found is not None:
-            outcome = Job(job_id, connection=self.client).cancel("because")
-            assert outcome is not None
-            assert outcome.status == self.model.cancel(found)
+        outcome = Job(job_id, connection=self.client).cancel("because")
+        assert outcome is not None
+        assert outcome.status == self.model.cancel(self.model.jobs[job_id])
 
+    @precondition(lambda self: any(job.waits for job in self.model.jobs.values()))
     @rule(name=st.sampled_from(["q0", "q1"]), need=st.sampled_from([None, *NEEDS]), odd=st.sampled_from([None, 0, 1]))
     def cancel_many(self, name: str, need: str | None, odd: int | None) -> None:
         if (need is None and odd is None) or not self.client.sismember(rq_keys.QUEUES, rq_keys.queue(name)):
@@ -340,6 +350,7 @@ class Jobs(RuleBasedStateMachine):
             self.model.end(job, "canceled")
         self.model.tidy(name)
 
+    @precondition(lambda self: any(job.waits for job in self.model.jobs.values()))
     @rule(need=st.sampled_from(NEEDS), count=st.sampled_from([1, 2, 5]))
     def settle_some_losers(self, need: str, count: int) -> None:
         passed = self.passed.get(need, 0)
@@ -347,6 +358,7 @@ class Jobs(RuleBasedStateMachine):
         assert (lost.looked_at, lost.waiting) == self.model.lose_some(need, passed=passed, count=count)
         self.passed[need] = passed + lost.waiting if lost.looked_at else 0
 
+    @precondition(lambda self: any(job.waits for job in self.model.jobs.values()))
     @rule(need=st.sampled_from(NEEDS))
     def settle_all_losers(self, need: str) -> None:
         done = self.guard.settle_losers(need)
@@ -357,15 +369,19 @@ class Jobs(RuleBasedStateMachine):
         for queue in {job.queue for job in changed}:
             self.model.tidy(queue)
 
+    @precondition(lambda self: any(self.model.lists.values()))
     @rule(name=st.sampled_from(["q0", "q1"]))
     def tidy(self, name: str) -> None:
         self.scripts.tidy(name)
         self.model.tidy(name)
 
-    @rule(name=st.sampled_from(["q0", "q1"]), need=st.sampled_from(NEEDS))
-    def release(self, name: str, need: str) -> None:
+    @precondition(lambda self: self.model.pairs)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        name, need = data.draw(st.sampled_from(sorted(self.model.pairs)))
         assert self.scripts.release(name, need, first=FIRST_BACK, most=MOST) == self.model.release(name, need)
 
+    @precondition(lambda self: self.model.pairs)
     @rule()
     def look_after_holds(self) -> None:
         pairs = [tuple(pair) for pair in self.scripts.expire(0)[1]]
@@ -375,6 +391,7 @@ class Jobs(RuleBasedStateMachine):
         for queue, need in pairs:
             self.model.release(queue, need)
 
+    @precondition(lambda self: any(job.until_ms for job in self.model.jobs.values()))
     @rule(most=st.sampled_from([1, 2, 9]))
     def expire(self, most: int) -> None:
         done = 0
@@ -382,14 +399,17 @@ class Jobs(RuleBasedStateMachine):
             done += over
         assert done == self.model.expire()
 
+    @precondition(lambda self: self.model.serials)
     @rule()
     def let_pass(self) -> None:
         jobs = [rq_keys.job(job_id) for job_id in self.model.jobs]
         self.client.eval(LET_PASS, 2 + len(jobs), self.bus.keys.losses, self.bus.keys.holds, *jobs, 2 * HOUR_MS)
         self.model.let_pass(2 * HOUR_MS)
 
-    @rule(name=st.sampled_from(sorted(QUEUES)))
-    def take_worker_for_dead(self, name: str) -> None:
+    @precondition(lambda self: self.model.runs)
+    @rule(data=st.data())
+    def take_a_worker_for_dead(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.model.runs)))
         self.abandoned.settle(name)
         self.model.abandon(name)
         self.workers[name]._register_again(self.workers[name]._client)  # it was only silent

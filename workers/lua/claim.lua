@@ -76,12 +76,12 @@ local function claim()
     while id do
       local job = k.job .. id
       local flat, fields = fields_of(job)
-      local waits = fields.status == 'queued' and string.find(id, '^[%w_-]+$') -- RQ takes no other ids
-      local starts = waits and not judge(id, fields, now)
+      local stands = fields.status == 'queued' and string.find(id, '^[%w_-]+$') -- RQ takes no other ids
+      local starts = stands and not judge(id, fields, now)
       if starts then
         start(job, id, fields)
       end
-      if starts or not waits then
+      if starts or not waits(fields) then -- else it is held, and was in the list still
         leave_needs(id, fields)
       end
       redis.call('LPOP', KEYS[number]) -- last of all: what an error leaves undone is still there
