@@ -12,15 +12,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from rq import Retry
 
 import notify
-from notify.directory_scripts import DirectoryScripts, Incarnation
+from notify.directory_scripts import DirectoryScripts
 from notify.errors import ServerUnreachableError
 from notify.request import Target
 from tests.faults import server_ms
-from tests.workers.job_model import HOUR_MS, MOST, NEEDS, SERVICES, Model, ModelJob, texts
 from tests.workers.job_model import FIRST as FIRST_BACK
-from workers import DuplicateJobError, Job, JobRefusedError, Queue, Worker, holds, job, patience, requeue, rq_keys
+from tests.workers.job_model import HOUR_MS, MOST, NEEDS, SERVICES, Model, ModelJob
+from workers import DuplicateJobError, Job, JobRefusedError, Queue, Worker, holds, patience, requeue, rq_keys
+from workers import job as mark
 from workers.abandoned import Abandoned
-from workers.channel import Reply, Task
+from workers.channel import Task
 from workers.claims import Claim, Claims
 from workers.guard import Guard
 from workers.holds import Holds
@@ -32,7 +33,7 @@ QUEUES = {"w0": ["q0", "q1"], "w1": ["q1", "q0"], "w2": ["q0"]}
 IDS = [f"j{number}" for number in range(6)]
 
 
-@job("q0")
+@mark("q0")
 def act() -> int:
     return 1
 
@@ -41,8 +42,6 @@ def fail() -> int:
     raise RuntimeError("it went wrong")
 
 
-import sys
-PHASES = [hypothesis.Phase.explicit, hypothesis.Phase.reuse, hypothesis.Phase.generate]
 NAME = f"{__name__}.act"
 
 
@@ -480,9 +479,7 @@ def workers(bus: notify.Bus) -> Iterator[dict[str, ModelWorker]]:
 
 
 @pytest.mark.timeout(120)
-def test_jobs_do_what_their_model_says(
-    bus: notify.Bus, workers: dict[str, ModelWorker], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_jobs_do_what_their_model_says(bus: notify.Bus, workers: dict[str, ModelWorker], monkeypatch: pytest.MonkeyPatch) -> None:
     def leave(_status: int) -> None:
         raise LeftError  # nothing must go on after it
 
@@ -490,6 +487,6 @@ def test_jobs_do_what_their_model_says(
     monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.0001)
     monkeypatch.setattr(holds, "FIRST", FIRST_BACK)
     monkeypatch.setattr(holds, "MOST", MOST)
-    thorough = hypothesis.settings(stateful_step_count=40, max_examples=int(os.environ.get("EX", "100")), deadline=None, report_multiple_bugs=False, phases=PHASES)
+    thorough = hypothesis.settings(stateful_step_count=40, max_examples=int(os.environ.get("EX", "100")), deadline=None)
     run_state_machine_as_test(lambda: Jobs(bus, workers), settings=thorough)
     bus.redis.flushall()

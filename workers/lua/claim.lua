@@ -81,7 +81,7 @@ local function claim()
       if starts then
         start(job, id, fields)
       end
-      if starts or not waits(fields) then -- else it is held, and was in the list still
+      if starts or not stands and fields.status ~= 'deferred' then -- one that is held needs it still, and may be in the list still
         leave_needs(id, fields)
       end
       redis.call('LPOP', KEYS[number]) -- last of all: what an error leaves undone is still there
