@@ -13,36 +13,19 @@ from rq import Retry
 
 import notify
 from notify.directory_scripts import DirectoryScripts
-from notify.errors import ServerUnreachableError
 from notify.request import Target
 from tests.faults import server_ms
 from tests.workers.job_model import FIRST as FIRST_BACK
 from tests.workers.job_model import HOUR_MS, MOST, NEEDS, SERVICES, Model, ModelJob
-from workers import DuplicateJobError, Job, JobRefusedError, Queue, Worker, holds, patience, requeue, rq_keys
-from workers import job as mark
+from tests.workers.workers_here import QUEUES, LeftError, ModelWorker, act, lose_an_answer, make_worker
+from workers import DuplicateJobError, Job, JobRefusedError, Queue, holds, patience, requeue, rq_keys
 from workers.abandoned import Abandoned
-from workers.channel import Task
-from workers.claims import Claim, Claims
 from workers.guard import Guard
 from workers.holds import Holds
-from workers.horse import UNKNOWN, HorseEnd
 from workers.scripts import JobScripts
 from workers.terms import target_of
 
-QUEUES = {"w0": ["q0", "q1"], "w1": ["q1", "q0"], "w2": ["q0"]}
 IDS = [f"j{number}" for number in range(6)]
-
-
-@mark("q0")
-def act() -> int:
-    return 1
-
-
-def fail() -> int:
-    raise RuntimeError("it went wrong")
-
-
-NAME = f"{__name__}.act"
 
 
 class _Ends:
@@ -55,65 +38,6 @@ class _Ends:
 
 
 ENDS = _Ends()
-
-
-class LeftError(BaseException):
-    """A process of a job ends on the spot."""
-
-
-class LossyClaims(Claims):
-    """The answer to the next claim may get lost; the server did what it was asked to."""
-
-    loses = False
-
-    def next(self, *args: Any, **kwargs: Any) -> Claim:
-        claim = super().next(*args, **kwargs)
-        if self.loses:
-            self.loses = False
-            raise ServerUnreachableError("the answer was lost")
-        return claim
-
-
-class HorseHere:
-    """A horse in this process: what it was given it does when the worker waits for it, in the way it is told to."""
-
-    pid, is_lost = 0, False
-
-    def __init__(self, rider: Worker) -> None:
-        self._rider = rider
-        rider._is_horse = True
-        self.end_as = "success"
-
-    def give(self, task: Task) -> None:
-        self._task = task
-
-    def wait(self, _timeout_s: float) -> HorseEnd:
-        if self.end_as == "killed":
-            return UNKNOWN
-        self._rider._functions = {NAME: fail if self.end_as == "failure" else act}
-        try:
-            return self._rider._perform(self._task)
-        except LeftError:
-            return UNKNOWN
-
-    def close(self) -> None:
-        self._rider._client.close()
-
-
-class ModelWorker(Worker):
-    """A worker in this process, with a horse in this process."""
-
-    _horse: Any
-
-    def procline(self, message: str) -> None: ...
-
-
-def make_worker(bus: notify.Bus, name: str) -> ModelWorker:
-    worker, rider = (ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__]) for _ in range(2))
-    worker.register_birth()
-    worker._horse = HorseHere(rider)
-    worker._claims = LossyClaims(worker._client, name, heartbeat_s=30, idle_s=480, result_ttl_s=500)
-    return worker
 
 
 LET_PASS = """
@@ -457,18 +381,6 @@ class Jobs(RuleBasedStateMachine):
         assert len(live) == len(set(live))
 
 
-def lose_an_answer(queue: Queue) -> None:
-    """Lose the answer to the next enqueue; the server did what it was asked to."""
-    entrance = queue._entrance
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        del entrance.run_named
-        entrance.run_named(*args, **kwargs)
-        raise ServerUnreachableError("the answer was lost")
-
-    entrance.run_named = run  # type: ignore[method-assign]  # until it is called
-
-
 @pytest.fixture
 def workers(bus: notify.Bus) -> Iterator[dict[str, ModelWorker]]:
     made = {name: make_worker(bus, name) for name in QUEUES}
@@ -487,6 +399,6 @@ def test_jobs_do_what_their_model_says(bus: notify.Bus, workers: dict[str, Model
     monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.0001)
     monkeypatch.setattr(holds, "FIRST", FIRST_BACK)
     monkeypatch.setattr(holds, "MOST", MOST)
-    thorough = hypothesis.settings(stateful_step_count=40, max_examples=int(os.environ.get("EX", "100")), deadline=None)
+    thorough = hypothesis.settings(stateful_step_count=40, max_examples=100, deadline=None)
     run_state_machine_as_test(lambda: Jobs(bus, workers), settings=thorough)
     bus.redis.flushall()
