@@ -45,9 +45,11 @@ class Abandoned:
             raw: Any = self._client.hmget(rq_keys.worker(worker), "current_job", "queues")
             current, queues = (value.decode() if value else "" for value in raw)
             log.warning("worker %s is dead%s", worker, f" and left job {current}" if current else "")
+            names = queues.split(",")
             if current:
                 self._settle_job(worker, current)
-            self._remove(worker, queues.split(","))
+                self._remove_runs(worker, current, names)
+            self._remove(worker, names)
 
     def _settle_job(self, worker: str, job_id: str) -> None:
         raw: Any = self._client.hmget(rq_keys.job(job_id), "stopped", "worker_name")
@@ -98,6 +100,16 @@ class Abandoned:
         except JobError:  # a stranger wrote it; from here on it has nothing but its id
             job.origin = origin
         return job
+
+    def _remove_runs(self, worker: str, job_id: str, queues: list[str]) -> None:
+        """Remove what is left of its runs of a job that has been enqueued anew since: RQ would take the new one for abandoned."""
+        fences: Any = self._client.zrange(rq_keys.executions(job_id), 0, -1)
+        for run in (Run(job_id, fence.decode()) for fence in fences):
+            if self._client.hget(rq_keys.execution(f"{job_id}:{run.fence}"), "worker_name") == worker.encode():
+                with self._client.pipeline() as pipe:
+                    for name in queues:
+                        _remove_run(pipe, run, name)
+                    pipe.execute()
 
     def _remove(self, worker: str, queues: list[str]) -> None:
         key = rq_keys.worker(worker)

@@ -81,6 +81,7 @@ class EndingWorker(rq.Worker):
             return
         try:
             if job.get_status() in (JobStatus.FINISHED, JobStatus.FAILED):
+                self._remove_traces(job)  # it, or another run that has the job by now, recorded its end
                 return
         except InvalidJobOperation:
             return  # it ended, and its time to live is over
@@ -100,6 +101,9 @@ class EndingWorker(rq.Worker):
         if self._run is not None and self._scripts.hold(job.id, fence=self._run.fence):
             return  # it was stopped to wait for what it lost
         self._prepare_end(job, queue)
+        if self._run is not None and self._scripts.verdict(job.id, fence=self._run.fence) != "stopped":
+            self._remove_traces(job)  # it was enqueued again since it was stopped
+            return
         self._call_back(job, queue)
         self.handle_job_failure(job, queue, exc_string=STOPPED)
 
@@ -117,10 +121,13 @@ class EndingWorker(rq.Worker):
             self._stopped_job_id, self._stop_reason = job.id, STOPPED
             self._end_stopped(job, queue)
         else:
-            # Another run has the job: only our traces are left to remove.
-            with self.connection.pipeline() as pipeline:
-                self.cleanup_execution(job, pipeline)
-                pipeline.execute()
+            self._remove_traces(job)  # another run has the job
+
+    def _remove_traces(self, job: Any) -> None:
+        """Remove what there is of the run itself: RQ would find it later and take the job for abandoned."""
+        with self.connection.pipeline() as pipeline:
+            self.cleanup_execution(job, pipeline)
+            pipeline.execute()
 
     def _end_with_dependents(self, job: Any, queue: Any, ended: Ended) -> None:
         """Record that a job finished for which others wait: RQ releases them."""

@@ -8,7 +8,7 @@ import threading
 from typing import Any, NoReturn
 
 import redis
-from rq import Retry
+from rq import Retry, get_current_job
 
 from notify.testing import wait_until
 from workers import Job, JobStopped, StopLadder, current_bus, current_job, job
@@ -338,3 +338,20 @@ def raise_on_stop(stopped: Job, connection: redis.Redis) -> NoReturn:
 
 def unmarked(*args: object, **kwargs: object) -> None:
     raise AssertionError("no worker may ever run this")
+
+
+STAMP = """
+local now = redis.call('TIME')
+redis.call('HSETNX', KEYS[1], ARGV[1] .. ':first_ms', now[1] * 1000 + math.floor(now[2] / 1000))
+redis.call('HSET', KEYS[1], ARGV[1] .. ':last_ms', now[1] * 1000 + math.floor(now[2] / 1000))
+"""
+
+
+@job("work")
+def stamp(name: str, seconds: float) -> None:
+    """Note the server's time at the beginning and at the end; for workers of plain RQ too."""
+    running = get_current_job()
+    assert running is not None
+    running.connection.eval(STAMP, 1, EFFECTS, name)
+    threading.Event().wait(seconds)
+    running.connection.eval(STAMP, 1, EFFECTS, name)

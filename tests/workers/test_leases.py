@@ -87,7 +87,7 @@ def traces(bus: notify.Bus, worker: str) -> list[bytes]:
 def test_the_job_of_a_killed_worker_runs_again_on_another_one_in_seconds(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
-    """With the lease as it is by default."""
+    """Experiment 22, with the lease as it is by default."""
     start_workers(queues=("another",))
     wait_until(lambda: leases(bus), timeout_s=10)
     job = queue.enqueue(hold, "x", retry=Retry(max=1))
@@ -163,7 +163,7 @@ def test_a_job_that_lost_its_service_with_its_worker_is_not_tried_again(
 def test_what_a_frozen_worker_says_when_it_comes_back_is_refused(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, job_function: Any
 ) -> None:
-    """Only the worker is frozen: the process of its job goes on to the end."""
+    """Experiment 22: only the worker is frozen, and the process of its job goes on to the end."""
     job = queue.enqueue(job_function, "x", retry=Retry(max=1))
     (process,) = start_workers(lease_s=SHORT_S).processes
     effects.wait_for("x:begun")
@@ -284,7 +284,7 @@ def test_a_worker_that_ends_in_order_leaves_no_lease(bus: notify.Bus, queue: Que
 def test_a_worker_without_a_lease_leaves_its_job_started(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
-    """The twin: RQ's own way, which is to look in ten minutes."""
+    """Experiment 22, the twin: RQ's own way, which is to look in ten minutes."""
     job = queue.enqueue(hold, "x", retry=Retry(max=1))
     doomed = start_workers(lease_s=SHORT_S)
     effects.wait_for("x:begun")

@@ -16,6 +16,7 @@
 local INDEX_MS = 30 * 86400000
 local FIXED = 6 -- ARGV of a job before its fields
 local REGISTRY = {failed = k.failed, stopped = k.failed, canceled = k.canceled}
+local OTHERS = {finished = k.finished, deferred = k.deferred, scheduled = k.scheduled}
 local queue, again, turn = arg(1), arg(2) == 'again', now_us()
 local now, list = math.floor(turn / 1000), k.queue .. queue
 local back, indexes, admissions = {}, {}, {} -- ids for the end of the list; need -> turns and ids; needs -> how they stand
@@ -71,19 +72,19 @@ local function known_as(id, enqueued_at)
 end
 
 -- Its id was used before: what that one left would be taken for its own.
-local function begin_anew(id, was)
-  local old = read(id)
-  for _, need in ipairs(names_of(old)) do
+local function begin_anew(id)
+  local was = read(id)
+  if was.held then
+    unhold(id, was)
+  end
+  for _, need in ipairs(names_of(was)) do
     redis.call('ZREM', k.needs .. need, id) -- at once: it may need the same again
   end
-  if old.held then
-    unhold(id, old)
-  end
+  redis.call('PERSIST', k.job .. id) -- it had a lifetime as one that has ended
   redis.call('HDEL', k.job .. id, 'fence', 'sealed', 'stopped', 'outcome', 'needs', 'on_loss', 'max_hold_ms', 'grace_ms')
-  redis.call('PERSIST', k.job .. id)
-  local registry = REGISTRY[was] or (was == 'deferred' and k.deferred) or (was == 'scheduled' and k.scheduled)
+  local registry = REGISTRY[was.status] or OTHERS[was.status]
   if registry then
-    redis.call('ZREM', registry .. queue, id)
+    redis.call('ZREM', registry .. (was.origin or queue), id)
   end
 end
 
@@ -95,7 +96,7 @@ local function put(id, condition, front, ttl_ms, written, first, last)
     if known then return known, needs end
   end
   if was and condition == 'unique' or condition == 'ended' and not REGISTRY[was] then return 'refused' end
-  if was then begin_anew(id, was) end
+  if was then begin_anew(id) end
   local at = text(front == 'front' and -turn or turn)
   turn = turn + 1 -- neither two scripts nor the jobs of one follow each other faster
   if written == '' then

@@ -9,6 +9,8 @@
 -- ARGV    1-2 as in names.lua, then  1 how many at the most
 -- returns {how many holds were over, {[queue, need] as JSON, ...} for which jobs are held}
 local now = now_ms()
+redis.call('PEXPIRE', k.held_pairs, INDEX_MS) -- whatever is held is kept for as long as anybody looks after it
+redis.call('PEXPIRE', k.holds, INDEX_MS)
 local ids = redis.call('ZRANGEBYSCORE', k.holds, '-inf', text(now), 'LIMIT', 0, arg(1))
 for _, id in ipairs(ids) do
   local fields = read(id)

@@ -26,6 +26,7 @@ local status = known[4] == 'hold' and 'held' or 'stopped'
 local outcome = outcome_of(status, need .. ' is gone', now, why_lost(need, 'on_loss=' .. (known[4] or 'cancel'), now), need)
 if status == 'stopped' then
   redis.call('HSET', job, 'status', 'stopped')
+  redis.call('PEXPIRE', job, k.keep_ms) -- should its worker be dead and never put it away
 end
 redis.call('HSET', job, 'stopped', fence, 'outcome', outcome)
 redis.call('HDEL', job, 'fence')

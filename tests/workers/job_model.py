@@ -1,0 +1,290 @@
+"""What jobs, queues and services are to be, step by step, in plain Python; `test_job_model` compares the server with it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+HOUR_MS = 3_600_000
+SERVICES = {"a": {"work"}, "b": {"work", "more"}}
+NEEDS = ["a", "b", "any work", "any more"]
+FIRST, MOST = 1, 4
+
+
+@dataclass
+class ModelJob:
+    """A job; the fence is that of the run that has it, ``marked`` that of the run that was stopped, with what is to come after."""
+
+    id: str
+    queue: str
+    turn: int
+    needs: dict[str, int]
+    policy: str = "cancel"
+    grace_ms: int = 0
+    max_hold_ms: int | None = None
+    retries: int = 0
+    status: str = "queued"
+    held: str | None = None
+    until_ms: int | None = None
+    fence: str | None = None
+    marked: str | None = None
+    marked_to: str = ""
+
+    @property
+    def waits(self) -> bool:
+        return self.status in ("queued", "deferred")
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ("finished", "failed", "stopped", "canceled")
+
+
+@dataclass
+class ModelRun:
+    """A run that a worker has in hand: ``told`` to stop, ``returned``, or ``settled`` when its worker was taken for dead."""
+
+    job_id: str
+    fence: str
+    told: bool = False
+    returned: bool = False
+    settled: bool = False
+
+
+@dataclass
+class Model:
+    """All of them.
+
+    Args:
+        peek: what the server did with a job where more than one thing is right: its status, what it is held for, and until when.
+        peek_fence: the fence that it has there.
+    """
+
+    peek: Callable[[str], tuple[str, str | None, int | None]]
+    peek_fence: Callable[[str], str | None]
+    now_ms: Callable[[], int]
+    there: set[str] = field(default_factory=set)
+    serials: dict[str, int] = field(default_factory=dict)
+    jobs: dict[str, ModelJob] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=lambda: {"q0": [], "q1": []})
+    runs: dict[str, ModelRun] = field(default_factory=dict)
+    pairs: set[tuple[str, str]] = field(default_factory=set)
+    ramps: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    turn: int = 0
+
+    def is_there(self, need: str) -> bool:
+        if need.startswith("any "):
+            return any(need[4:] in SERVICES[name] for name in self.there)
+        return need in self.there
+
+    def lost(self, job: ModelJob) -> dict[str, int | None]:
+        """What a job has lost, with the ms of its loss if that came after it was enqueued."""
+        if job.policy == "ignore":
+            return {}
+        found: dict[str, int | None] = {}
+        for need, seen in job.needs.items():
+            if self.serials.get(need, 0) > seen:
+                found[need] = self.serials[need]
+            elif not self.is_there(need):
+                found[need] = None
+        return found
+
+    def forgive(self, job: ModelJob) -> None:
+        for need in job.needs:
+            if self.is_there(need):
+                job.needs[need] = self.serials.get(need, 0)
+
+    def enqueue(self, job: ModelJob, *, front: bool) -> str:
+        self.turn += 1
+        job.turn = -self.turn if front else self.turn
+        job.needs = {need: self.serials.get(need, 0) for need in job.needs}
+        self.jobs[job.id] = job
+        if any(not self.is_there(need) for need in job.needs) and job.policy != "ignore":
+            done = self.judge(job)
+            assert done
+            return done
+        self.lists[job.queue].insert(0 if front else len(self.lists[job.queue]), job.id)
+        return "queued"
+
+    def judge(self, job: ModelJob) -> str | None:
+        """Deal with a waiting job that has lost something."""
+        lost = self.lost(job)
+        if not lost:
+            return None
+        if job.policy != "hold" and not job.grace_ms:
+            self.end(job, "canceled")
+            return "cancelled"
+        gone = {need: lost_ms for need, lost_ms in lost.items() if not self.is_there(need)}
+        if not gone:
+            self.forgive(job)
+            return None
+        status, held, until_ms = self.peek(job.id)
+        now = self.now_ms()
+        over = {need for need, lost_ms in gone.items() if job.policy != "hold" and (lost_ms or now) + job.grace_ms <= now}
+        if status == "canceled" and over:
+            self.end(job, "canceled")
+            return "cancelled"
+        assert status == "deferred", f"{job.id} is {status}, and has lost {gone}"
+        assert held in gone.keys() - over, f"{job.id} is held for {held}, and has lost {gone}, {over} for too long"
+        if job.policy == "hold":
+            expected = None if job.max_hold_ms is None else now + job.max_hold_ms
+        else:
+            expected = (gone[held] or now) + job.grace_ms
+        assert (until_ms is None) is (expected is None)
+        assert until_ms is None or expected is None or abs(until_ms - expected) < 60_000
+        self.hold(job, held, until_ms)
+        return "held"
+
+    def hold(self, job: ModelJob, need: str, until_ms: int | None) -> None:
+        job.status, job.held, job.until_ms = "deferred", need, until_ms
+        self.pairs.add((job.queue, need))
+
+    def end(self, job: ModelJob, status: str) -> None:
+        job.status, job.held, job.until_ms = status, None, None
+
+    def claim(self, queues: Iterable[str]) -> ModelJob | None:
+        for queue in queues:
+            waiting = self.lists[queue]
+            while waiting:
+                job = self.jobs[waiting[0]]
+                starts = job.status == "queued" and self.judge(job) is None
+                waiting.pop(0)
+                if starts:
+                    return job
+        return None
+
+    def start(self, job: ModelJob, worker: str, fence: str) -> None:
+        job.status, job.fence, job.marked = "started", fence, None
+        self.runs[worker] = ModelRun(job.id, fence)
+
+    def cancel(self, job: ModelJob) -> str:
+        if job.waits:
+            self.end(job, "canceled")
+            if job.id in self.lists[job.queue]:
+                self.lists[job.queue].remove(job.id)
+        elif job.status == "started":
+            self.end(job, "stopped")
+            job.marked, job.marked_to, job.fence = job.fence or job.marked, "stopped", None
+        return "cancelled" if job.status == "canceled" else job.status
+
+    def judge_run(self, run: ModelRun) -> None:
+        """The guard: whether a run may go on; if not, it is told to end."""
+        job = self.jobs[run.job_id]
+        if job.marked == run.fence:
+            run.told = True
+        if job.fence != run.fence or job.policy == "drain":
+            return
+        if job.grace_ms and self.lost(job):
+            self.forgive(job)
+        now, lost = self.now_ms(), self.lost(job)
+        graced = [bool(ms and now < ms + job.grace_ms) for ms in lost.values()]
+        if not lost or (any(graced) and self.peek(job.id)[0] == "started" and self.peek_fence(job.id) == run.fence):
+            return
+        assert not all(graced)
+        job.marked, job.fence, run.told = run.fence, None, True
+        job.marked_to = "held" if job.policy == "hold" else "stopped"
+        if job.policy != "hold":
+            self.end(job, "stopped")
+
+    def end_run(self, worker: str, *, fails: bool = False) -> None:
+        """What becomes of a run that is over, in whatever way."""
+        run = self.runs.pop(worker)
+        job = self.jobs[run.job_id]
+        if job.fence == run.fence:
+            if fails:
+                self.fail(job)
+            else:
+                self.end(job, "finished")
+        elif job.marked == run.fence and job.marked_to == "held":
+            self.set_aside(job)
+        # Else it was stopped, which is known already, or another run has the job: nothing of this one counts.
+
+    def fail(self, job: ModelJob) -> None:
+        if job.retries:
+            job.retries -= 1
+            job.status, job.fence = "queued", None
+            self.enqueue(job, front=False)
+        else:
+            self.end(job, "failed")
+
+    def set_aside(self, job: ModelJob) -> None:
+        job.status, job.marked = "queued", None
+        if self.judge(job) is None:
+            self.lists[job.queue].insert(0, job.id)
+
+    def abandon(self, worker: str) -> None:
+        """A worker is taken for dead."""
+        run = self.runs.get(worker)
+        if run is None or run.settled:
+            return
+        run.settled = True
+        job = self.jobs[run.job_id]
+        if job.marked == run.fence and job.marked_to == "held":
+            self.set_aside(job)
+        elif job.fence == run.fence:
+            self.fail(job)
+            job.fence = None
+
+    def index(self, need: str) -> list[str]:
+        return [job.id for job in self.by_turn() if job.waits and need in job.needs]
+
+    def held(self, queue: str, need: str) -> list[str]:
+        return [job.id for job in self.by_turn() if (job.queue, job.held) == (queue, need)]
+
+    def by_turn(self) -> list[ModelJob]:
+        return sorted(self.jobs.values(), key=lambda job: job.turn)
+
+    def lose_some(self, need: str, *, passed: int, count: int) -> tuple[int, int]:
+        """Deal with some waiting jobs. Returns how many were looked at, and how many of those wait on."""
+        ids = self.index(need)[passed : passed + count]
+        waiting = 0
+        for job in (self.jobs[job_id] for job_id in ids):
+            if job.status == "queued":
+                self.judge(job)
+            waiting += job.waits
+        return len(ids), waiting
+
+    def tidy(self, queue: str) -> None:
+        self.lists[queue] = [job_id for job_id in self.lists[queue] if self.jobs[job_id].status == "queued"]
+
+    def release(self, queue: str, need: str) -> tuple[int, int, bool]:
+        held = self.held(queue, need)
+        if not self.is_there(need):
+            return 0, len(held), False
+        batch, last = self.ramps.get((queue, need), (FIRST, ""))
+        if last and self.jobs[last].status == "queued":
+            return 0, len(held), True
+        released: list[str] = []
+        for job in (self.jobs[job_id] for job_id in held[:batch]):
+            until_ms = job.until_ms
+            job.status, job.held, job.until_ms = "queued", None, None
+            self.forgive(job)
+            others = self.lost(job)
+            if others:
+                other = self.peek(job.id)[1]
+                assert other in others
+                self.hold(job, str(other), until_ms)
+            else:
+                released.append(job.id)
+        self.lists[queue][:0] = released
+        if released:
+            self.ramps[queue, need] = (min(2 * batch, MOST), released[-1])
+        left = len(self.held(queue, need))
+        if not left:
+            self.pairs.discard((queue, need))
+        return len(released), left, True
+
+    def expire(self) -> int:
+        over = [job for job in self.jobs.values() if job.until_ms is not None and job.until_ms <= self.now_ms()]
+        for job in over:
+            self.end(job, "canceled")
+        return len(over)
+
+    def let_pass(self, ms: int) -> None:
+        """As if so much time had passed: all that the server noted is so much older."""
+        self.serials = {need: serial - ms for need, serial in self.serials.items()}
+        for job in self.jobs.values():
+            job.needs = {need: seen and seen - ms for need, seen in job.needs.items()}
+            job.until_ms = None if job.until_ms is None else job.until_ms - ms
+
+
+def texts(values: Any) -> list[str]:
+    return [value.decode() for value in values]
