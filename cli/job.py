@@ -139,7 +139,9 @@ def row_of(found: Job) -> dict[str, Json]:
 
 def _status(found: Job) -> str:
     status = found.get_status()
-    return status.value if status else "gone"
+    if status is None:
+        return "gone"
+    return "held" if found.held is not None else status.value
 
 
 def _description(found: Job) -> dict[str, Json]:

@@ -10,7 +10,7 @@ import typer
 from cli.job import row_of, say_end, wait_for
 from cli.options import AsJson, Namespace, Url, json_or_text, options
 from cli.worker import add_working_folder
-from workers import JobStatus, Queue, QueueInfo, find_jobs, preview_loss
+from workers import JobStatus, Policy, Queue, QueueInfo, find_jobs, preview_loss
 from workers import queues as all_queues
 from workers.definition import definition_of, load_jobs
 
@@ -19,6 +19,8 @@ __all__ = ["cancel", "enqueue", "jobs", "queues"]
 JOB_COLUMNS = ("id", "status", "queue", "function", "needs", "why", "on_loss", "enqueued")
 QUEUE_COLUMNS = QueueInfo.__struct_fields__
 LOSS_COLUMNS = ("queue", "on_loss", "waiting", "running")
+
+A_NEED = "the name of a service, or 'any CAPABILITY'"
 
 Status = Annotated[str | None, typer.Option("--status", help=f"Only what is {', '.join(get_args(JobStatus))}.")]
 QueueName = Annotated[str | None, typer.Option("--queue", help="Only this queue.")]
@@ -36,7 +38,7 @@ def jobs(
     context: typer.Context,
     queue: QueueName = None,
     status: Status = None,
-    needs: Annotated[str | None, typer.Option("--needs", help="Only what needs this service, and waits or runs.")] = None,
+    needs: Annotated[str | None, typer.Option("--needs", help="Only what needs this, and waits or runs.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At the most.")] = 100,
     url: Url = None,
     namespace: Namespace = None,
@@ -56,8 +58,10 @@ def enqueue(
     function: Annotated[str, typer.Argument(help="Dotted path of a function that @job marks.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="Its arguments: JSON, or else text.", show_default=False)] = None,
     queue: Annotated[str | None, typer.Option("--queue", help="Another queue than that of its definition.")] = None,
-    needs: Annotated[list[str] | None, typer.Option("--needs", help="A service it needs; instead of those of its definition.")] = None,
-    on_loss: Annotated[str | None, typer.Option("--on-loss", help="What the loss of one does: cancel, drain or ignore.")] = None,
+    needs: Annotated[list[str] | None, typer.Option("--needs", help=f"What it needs, instead of its definition: {A_NEED}.")] = None,
+    on_loss: Annotated[str | None, typer.Option("--on-loss", help=f"What a loss of that does: {', '.join(get_args(Policy))}.")] = None,
+    max_hold_s: Annotated[float | None, typer.Option("--max-hold", help="Seconds it may be held (--on-loss hold).")] = None,
+    grace_s: Annotated[float | None, typer.Option("--grace", help="Seconds in which what was lost may come back.")] = None,
     job_id: Annotated[str | None, typer.Option("--id", help="Its id; by default a random one.")] = None,
     wait_s: Annotated[float | None, typer.Option("--wait", min=0, help="Wait for its end, so many seconds at most.")] = None,
     url: Url = None,
@@ -69,13 +73,15 @@ def enqueue(
     marked = _function(function)
     definition = definition_of(marked)
     assert definition is not None  # noqa: S101  # load_jobs finds no other
-    given: dict[str, Any] = {"needs": needs, "on_loss": on_loss, "job_id": job_id}
+    given: dict[str, Any] = {"needs": needs, "on_loss": on_loss, "max_hold_s": max_hold_s, "grace_s": grace_s, "job_id": job_id}
     with chosen.connect(name="notify-enqueue") as bus:
         made = Queue(queue or definition.queue, connection=bus.redis).enqueue(
             marked, *map(json_or_text, arguments or ()), **{name: value for name, value in given.items() if value is not None}
         )
         chosen.output.record({"job": made.id, "queue": made.origin}, made.id)
-        outcome = made.outcome
+        outcome, held = made.outcome, made.held
+        if held is not None:
+            chosen.output.talk(f"it is held: {held} is not there")
         if outcome is not None and wait_s is None:
             say_end(chosen.output, made, outcome)
         if wait_s is not None:
@@ -84,7 +90,7 @@ def enqueue(
 
 def cancel(
     context: typer.Context,
-    needs: Annotated[str, typer.Option("--needs", help="The service.")],
+    needs: Annotated[str, typer.Option("--needs", help=f"What they need: {A_NEED}.")],
     queue: QueueName = None,
     reason: Annotated[str, typer.Option("--reason", help="Kept with their outcomes.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Cancel nothing: count them, by queue and policy.")] = False,
@@ -92,7 +98,7 @@ def cancel(
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel the waiting jobs that need a service."""
+    """Cancel the waiting jobs that need a service, or any service with a capability."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-cancel") as bus:
         stakes = [stake for stake in preview_loss(bus.redis, needs) if stake.queue == (queue or stake.queue)]

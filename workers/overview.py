@@ -18,8 +18,12 @@ __all__ = ["JobStatus", "QueueInfo", "find_jobs", "queues"]
 
 CHUNK: Final = 100
 
-JobStatus: TypeAlias = Literal["queued", "started", "deferred", "scheduled", "finished", "failed", "stopped", "canceled"]
-"""What a job can be, in RQ's words."""
+JobStatus: TypeAlias = Literal["queued", "started", "held", "deferred", "scheduled", "finished", "failed", "stopped", "canceled"]
+"""What a job can be, in RQ's words; and held, which RQ takes for deferred."""
+
+LOOKED_FOR: Final = {"cancelled": "canceled", "held": "deferred"}
+
+HELD_OR_DEFERRED: Final = ("held", "deferred")
 
 REGISTRIES: Final[dict[str, Callable[[str], str]]] = {
     "started": rq_keys.started,
@@ -62,29 +66,30 @@ def queues(connection: redis.Redis) -> list[QueueInfo]:
 
 
 def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str | None = None, needs: str | None = None) -> Iterator[Job]:
-    """Yield jobs, those that wait first, in the order of their turn (with ``needs``: to the millisecond); each as it is when reached.
+    """Yield jobs, those that wait first, in the order of their turn ; each as it is when reached.
 
     Args:
         connection: ``bus.redis``, or any ``redis.Redis``, which is taken to use the default namespace.
         queue: only those of this queue.
         status: only those that are that: one of `JobStatus`, or ``cancelled``.
-        needs: only those that need this service, and wait or run.
+        needs: only those that need this, the name of a service or ``any <capability>``, and wait or run.
 
     Raises:
         QueueNotFoundError: no job was ever put on that queue.
         JobDefinitionError: there is no such status.
     """
-    status = "canceled" if status == "cancelled" else status
-    if status is not None and status not in get_args(JobStatus):
+    if status is not None and status not in (*get_args(JobStatus), "cancelled"):
         raise JobDefinitionError(f"status is {status!r}: choose one of {', '.join(get_args(JobStatus))}")
     client = Client.of(connection)
     with client.translating("looking for jobs"):
         names = _names(client)
         if queue is not None and queue not in names:
             raise QueueNotFoundError(f"no queue {queue!r} at {client.address}; there are {', '.join(names) or 'none'}")
-        ids = _ids(client, [queue] if queue is not None else names, "failed" if status == "stopped" else status, needs)
+        of_rq = LOOKED_FOR.get(status, status) if status is not None else None
+        ids = _ids(client, [queue] if queue is not None else names, "failed" if of_rq == "stopped" else of_rq, needs)
         while chunk := list(islice(ids, CHUNK)):
-            yield from (found for found in read_jobs(client, chunk) if _fits(found, queue, status, needs))
+            found = (each for each in read_jobs(client, chunk) if _fits(each, queue, of_rq, needs))
+            yield from (each for each in found if status not in HELD_OR_DEFERRED or (each.held is not None) == (status == "held"))
 
 
 def _names(client: Client) -> list[str]:
@@ -93,7 +98,7 @@ def _names(client: Client) -> list[str]:
 
 
 def _ids(client: Client, names: list[str], status: str | None, needs: str | None) -> Iterator[str]:
-    if status in (None, "queued"):
+    if status in (None, "queued") or (needs is not None and status == "deferred"):
         waiting = [Keys(client.settings.namespace).needs(needs)] if needs is not None else []
         yield from (job_id for key in waiting for job_id in _pages(partial(client.zrange, key)))
         if needs is None:

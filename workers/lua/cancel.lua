@@ -6,6 +6,7 @@
 -- include: tell
 -- include: waiting
 -- Cancels jobs that have not started, on request.
+-- KEYS    none: they are built from the names
 -- ARGV    1-2 as in names.lua, then  1 reason  2 "1" to take them out of the list of their queue too: a search through all of it for
 --         each, so it is for few; else the list is to be tidied afterwards  3 only those on this queue, or ""  4... ids
 -- returns how many were cancelled

@@ -6,6 +6,7 @@
 -- include: tell
 -- include: waiting
 -- Cancels jobs that have been held for as long as they may be, unless what they wait for is there by now.
+-- KEYS    none: they are built from the names
 -- ARGV    1-2 as in names.lua, then  1 how many at the most
 -- returns {how many holds were over, {[queue, need] as JSON, ...} for which jobs are held}
 local now = now_ms()

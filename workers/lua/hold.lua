@@ -6,6 +6,7 @@
 -- include: tell
 -- include: waiting
 -- Sets a job aside that ran when it lost what it needs, now that the process of the run is dead.
+-- KEYS    none: they are built from the names
 -- ARGV    1-2 as in names.lua, then  1 job  2 fence of the run
 -- returns "held", "queued" if all that it needs is back, or "" if it is not for this run to say any more
 local id, fence, now = arg(1), arg(2), now_ms()

@@ -6,6 +6,7 @@
 -- include: tell
 -- include: waiting
 -- Deals with waiting jobs that have lost what they need, some of them: each is cancelled or held, by its own rule.
+-- KEYS    none: they are built from the names
 -- ARGV    1-2 as in names.lua, then  1 the need  2 how many of its index to pass over: they wait on  3 how many to look at
 -- returns {looked at, cancelled, held, those that wait on, the queues whose lists are to be tidied}
 local now, need = now_ms(), arg(1)

@@ -7,6 +7,7 @@
 -- include: waiting
 -- Puts held jobs back, in their old order, before those that came later: the first of them first, and twice as many each time, but
 -- no more while the last one of the time before still waits. So a service that came back is not overrun. Another loss begins it anew.
+-- KEYS    none: they are built from the names
 -- ARGV    1-2 as in names.lua, then  1 queue  2 need  3 how many the first time  4 how many at the most
 -- returns {how many were put back, how many are held still, whether the need is there}
 local FORGET_MS = 60000

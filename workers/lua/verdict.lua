@@ -3,6 +3,7 @@
 -- include: loss
 -- include: outcome
 -- Whether a running job may go on. If it lost a service it needs, it is marked as stopped here and now.
+-- KEYS    none: they are built from the names
 -- ARGV    1-2 as in names.lua, then  1 job  2 fence of the run
 -- returns "go on", "grace:<ms>" if it may go on for so long without what it lost, "lost:<need>" (it is marked now),
 --         "stopped" (it was marked before) or "superseded" (another run has the job)
