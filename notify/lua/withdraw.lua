@@ -40,21 +40,20 @@ for i = 13 + 2 * capabilities, #KEYS do
   redis.call('ZREM', KEYS[i], ARGV[1])
 end
 
-local lost = {} -- tombstones: that of the service, and those of the capabilities that nobody provides any more
+local lost = {} -- tombstones, as numbers of keys: that of the service, and those of the capabilities that nobody provides any more
 -- Jobs remember the serial they saw when they were enqueued: from here on, none of those that need this starts.
-local function lose(need, tombstone)
-  redis.call('HSET', tombstone, 'service', ARGV[1], 'incarnation', ARGV[2], 'reason', ARGV[3], 'why', ARGV[4], 'at_ms', text(now))
-  redis.call('PEXPIRE', tombstone, 86400000)
+local function lose(need, i)
+  redis.call('HSET', KEYS[i], 'service', ARGV[1], 'incarnation', ARGV[2], 'reason', ARGV[3], 'why', ARGV[4], 'at_ms', text(now))
+  redis.call('PEXPIRE', KEYS[i], 86400000)
   local serial = math.max(now, tonumber(redis.call('HGET', KEYS[5], need) or '0') + 1)
   redis.call('HSET', KEYS[5], need, text(serial))
-  lost[#lost + 1] = tombstone
+  lost[#lost + 1] = i
 end
 
-lose(ARGV[1], KEYS[4])
-for i = 1, capabilities do
-  local providers = KEYS[11 + 2 * i]
-  if redis.call('ZREM', providers, ARGV[1]) == 1 and redis.call('EXISTS', providers) == 0 then
-    lose(ARGV[15 + i], KEYS[12 + 2 * i])
+lose(ARGV[1], 4)
+for i = 13, 11 + 2 * capabilities, 2 do
+  if redis.call('ZREM', KEYS[i], ARGV[1]) == 1 and redis.call('EXISTS', KEYS[i]) == 0 then
+    lose(ARGV[16 + (i - 13) / 2], i + 1)
   end
 end
 redis.call('PEXPIRE', KEYS[5], 30 * 86400000)
@@ -62,7 +61,7 @@ local limits = limits_from(ARGV, 13)
 local body = announcement(ARGV[9], ARGV[1], ARGV[2], described and says[4], described and says[5])
 emit({log = KEYS[8], head = KEYS[9], topics = KEYS[10]}, ARGV[7], ARGV[8], body, limits)
 local id = emit({log = KEYS[11], head = KEYS[12], topics = KEYS[10]}, ARGV[10], ARGV[11], ARGV[12], limits)
-for _, tombstone in ipairs(lost) do
-  redis.call('HSET', tombstone, 'event', id)
+for _, i in ipairs(lost) do
+  redis.call('HSET', KEYS[i], 'event', id)
 end
 return id
