@@ -40,7 +40,7 @@ for i = 13 + 2 * capabilities, #KEYS do
   redis.call('ZREM', KEYS[i], ARGV[1])
 end
 
-local lost = {} -- tombstones, as numbers of keys: that of the service, and those of the capabilities that nobody provides any more
+local lost = {} -- KEYS of tombstones: that of the service, and those of the capabilities that nobody provides any more
 -- Jobs remember the serial they saw when they were enqueued: from here on, none of those that need this starts.
 local function lose(need, i)
   redis.call('HSET', KEYS[i], 'service', ARGV[1], 'incarnation', ARGV[2], 'reason', ARGV[3], 'why', ARGV[4], 'at_ms', text(now))
@@ -51,7 +51,7 @@ local function lose(need, i)
 end
 
 lose(ARGV[1], 4)
-for i = 13, 11 + 2 * capabilities, 2 do
+for i = 13, 12 + 2 * capabilities, 2 do
   if redis.call('ZREM', KEYS[i], ARGV[1]) == 1 and redis.call('EXISTS', KEYS[i]) == 0 then
     lose(ARGV[16 + (i - 13) / 2], i + 1)
   end

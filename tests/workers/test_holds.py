@@ -11,7 +11,7 @@ from tests.workers.conftest import Effects, StartWorkers, claim_next
 from tests.workers.sample_jobs import add, hold
 from workers import Job, JobRefusedError, Outcome, Queue, explain, requeue
 from workers.claims import Run
-from workers.holds import EXPIRE_AT_ONCE, FIRST, LONGEST_S, MOST, SHORTEST_S, Holds
+from workers.holds import EXPIRE_AT_ONCE, FIRST, IDLE_S, LONGEST_S, MOST, SHORTEST_S, Holds
 from workers.scripts import JobScripts
 
 PATIENT: Any = {"needs": "svc", "on_loss": "hold"}
@@ -361,7 +361,7 @@ def test_held_jobs_of_several_queues_come_back_each_on_its_own(bus: notify.Bus, 
 
 
 def test_it_is_told_when_to_look_again(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
-    assert holds.look_after() == LONGEST_S
+    assert holds.look_after() == IDLE_S
     enqueue(queue, 20)
     assert holds.look_after() == LONGEST_S
     with bus.service("svc"):
