@@ -1,14 +1,17 @@
 """Held jobs: they come back in their old order, some at a time, or are cancelled after their time."""
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import rq
 
 import notify
 from notify.testing import wait_until
 from tests.workers.conftest import Effects, StartWorkers, claim_next
-from tests.workers.sample_jobs import add, hold
+from tests.workers.sample_jobs import add, add_when_svc_is_there, hold, hold_and_fail
+from tests.workers.test_queue import run_scheduler
 from workers import Job, JobRefusedError, Outcome, Queue, explain, requeue
 from workers.claims import Run
 from workers.holds import EXPIRE_AT_ONCE, FIRST, IDLE_S, LONGEST_S, MOST, SHORTEST_S, Holds
@@ -386,6 +389,32 @@ def test_many_who_look_after_holds_release_each_job_once(bus: notify.Bus, queue:
 
 def test_no_more_than_some_hundred_jobs_come_back_in_one_step() -> None:
     assert FIRST < MOST <= 1_000
+
+
+def test_what_comes_onto_the_queue_through_rqs_own_code_is_held_as_well(
+    bus: notify.Bus, queue: Queue, holds: Holds, start_workers: StartWorkers, effects: Effects
+) -> None:
+    """One that others had to end before, one in a pipeline, one whose time has come, and one that is tried again."""
+    with bus.service("svc"):
+        scheduled = queue.enqueue_in(timedelta(seconds=-1), add_when_svc_is_there, "scheduled")
+        failing = queue.enqueue(hold_and_fail, "x", retry=rq.Retry(max=1), needs="svc", on_loss="hold", grace_s=100)
+        start_workers()
+        effects.wait_for("x:begun")
+    dependent = queue.enqueue(add, "dependent", depends_on=queue.enqueue(add), **PATIENT)
+    with bus.redis.pipeline() as pipe:
+        in_pipeline = queue.enqueue(add, "in a pipeline", pipeline=pipe, **PATIENT)
+        pipe.execute()
+    run_scheduler(bus)
+    effects.let_go("x")
+    jobs = [scheduled, failing, dependent, in_pipeline]
+    wait_until(lambda: all(job.held == "svc" for job in jobs), timeout_s=10)
+    assert (effects["added"], effects["x:begun"]) == (1, 1)
+    with bus.service("svc"):
+        holds.look_after()
+        effects.let_go("x")
+        for job in jobs:
+            assert job.wait(10) is not None
+    assert [effects[name] for name in ("scheduled", "dependent", "in a pipeline", "x:begun")] == [1, 1, 1, 2]
 
 
 def test_N7_work_can_wait_for_a_service(bus: notify.Bus, queue: Queue, holds: Holds, start_workers: StartWorkers, effects: Effects) -> None:
