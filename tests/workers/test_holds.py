@@ -74,14 +74,33 @@ def test_held_jobs_come_back_in_their_old_order_before_those_that_were_enqueued_
 ) -> None:
     held = enqueue(queue, 30)
     first_of_all = queue.enqueue(add, at_front=True, **PATIENT).id
-    taken, later = [], []
+    taken, later, urgent = [], [], ""
     with bus.service("svc"):
-        while (released := scripts.release("work", "svc", first=FIRST, most=MOST).released) > 0:
-            later += enqueue(queue, 1)
-            taken += [start(bus, fence=f"f{number}").job_id for number in range(released)]
-        taken += take_all(bus)
-    assert taken == [first_of_all, *held, *later]
+        for number in range(6):
+            if number < 3:
+                later += enqueue(queue, 1)
+            scripts.release("work", "svc", first=FIRST, most=MOST)
+            taken += take_all(bus)  # a worker is faster than those who look after the holds
+        assert taken == [first_of_all, *held, *later]
+        urgent = queue.enqueue(add, at_front=True, **PATIENT).id
+        assert queue.job_ids == [urgent]
     assert is_clean(bus, queue)
+
+
+def test_only_what_may_be_held_waits_for_those_that_were_held_before(bus: notify.Bus, queue: Queue) -> None:
+    enqueue(queue, 20)
+    with bus.service("svc"), bus.service("other"):
+        behind = queue.enqueue(add, max_hold_s=50, **PATIENT)
+        others = [queue.enqueue(add, needs="svc"), queue.enqueue(add, needs="other", on_loss="hold"), queue.enqueue(add)]
+        urgent = queue.enqueue(add, at_front=True, **PATIENT)
+        elsewhere = Queue("elsewhere", connection=bus.redis).enqueue(add, **PATIENT)
+        assert (behind.held, behind.get_status(refresh=False), bus.redis.zscore(bus.keys.holds, behind.id) is not None) == (
+            "svc",
+            "deferred",
+            True,
+        )
+        assert queue.job_ids == [urgent.id, *(job.id for job in others)]
+        assert elsewhere.held is None
 
 
 def test_they_keep_their_order_over_many_losses(bus: notify.Bus, queue: Queue, holds: Holds, scripts: JobScripts) -> None:
@@ -433,6 +452,21 @@ def test_N7_work_can_wait_for_a_service(bus: notify.Bus, queue: Queue, holds: Ho
             assert event is not None, f"only {told} came"
             told += [event.contents["status"]] if event.contents["job"] == job.id else []
     assert (told, effects["added"]) == (["held", "released", "started", "finished"], 1)
+
+
+def test_a_worker_takes_held_jobs_in_their_old_order_and_what_came_later_after_them(
+    bus: notify.Bus, queue: Queue, holds: Holds, start_workers: StartWorkers, effects: Effects
+) -> None:
+    held = [queue.enqueue(add, **PATIENT).id for _ in range(40)]
+    start_workers()
+    assert queue.enqueue(add).wait(10) == Outcome("finished")
+    with bus.subscribe("job.work") as events, bus.service("svc"):
+        later, order = [queue.enqueue(add, **PATIENT).id for _ in range(40)], list[str]()
+        while len(order) < 80:
+            holds.look_after()
+            event: Any = events.get(0.05)
+            order += [event.contents["job"]] if event is not None and event.contents["status"] == "started" else []
+    assert order == [*held, *later]
 
 
 def test_a_running_job_is_killed_held_and_run_again_when_its_service_is_back(
