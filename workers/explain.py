@@ -47,6 +47,8 @@ def _standing(bus: Bus, job: Job, status: JobStatus | None) -> str:
     if status == JobStatus.STARTED:
         return f"It runs on worker {job.worker_name} since {_time(job.started_at)}."
     held = job.held
+    if held is not None and _is_there(bus, held):
+        return f"It is held: {held} is there, and those that wait for it come back some at a time, in their old order."
     if held is not None:
         return f"It is held: {held} is not there. {_until(bus, job)}"
     if status == JobStatus.DEFERRED:

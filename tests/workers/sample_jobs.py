@@ -43,6 +43,12 @@ def add_with_svc(field: str = "added") -> str:
     return field
 
 
+@job("work", needs="svc", on_loss="hold")
+def add_when_svc_is_there(field: str = "added") -> str:
+    count(field)
+    return field
+
+
 @job("work")
 def sleep(seconds: float, name: str) -> None:
     """Say that it began, and use no connection from then on."""

@@ -45,6 +45,12 @@ def test_a_held_job_says_what_it_waits_for_and_until_when(bus: notify.Bus, queue
     assert "It needs any print (gone)" in told
 
 
+def test_a_held_job_whose_service_is_back_says_that_its_turn_comes(bus: notify.Bus, queue: Queue) -> None:
+    job = queue.enqueue(add, needs="svc", on_loss="hold")
+    with bus.service("svc"):
+        assert "It is held: svc is there, and those that wait for it come back some at a time" in explain(bus, job)
+
+
 def test_a_job_with_a_grace_says_so(bus: notify.Bus, queue: Queue) -> None:
     with bus.service("svc", provides={"print"}):
         told = explain(bus, queue.enqueue(add, needs=notify.provides("print"), grace_s=2.5))

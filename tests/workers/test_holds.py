@@ -1,14 +1,17 @@
 """Held jobs: they come back in their old order, some at a time, or are cancelled after their time."""
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import rq
 
 import notify
 from notify.testing import wait_until
 from tests.workers.conftest import Effects, StartWorkers, claim_next
-from tests.workers.sample_jobs import add, hold
+from tests.workers.sample_jobs import add, add_when_svc_is_there, hold, hold_and_fail
+from tests.workers.test_queue import run_scheduler
 from workers import Job, JobRefusedError, Outcome, Queue, explain, requeue
 from workers.claims import Run
 from workers.holds import EXPIRE_AT_ONCE, FIRST, IDLE_S, LONGEST_S, MOST, SHORTEST_S, Holds
@@ -71,14 +74,33 @@ def test_held_jobs_come_back_in_their_old_order_before_those_that_were_enqueued_
 ) -> None:
     held = enqueue(queue, 30)
     first_of_all = queue.enqueue(add, at_front=True, **PATIENT).id
-    taken, later = [], []
+    taken, later, urgent = [], [], ""
     with bus.service("svc"):
-        while (released := scripts.release("work", "svc", first=FIRST, most=MOST).released) > 0:
-            later += enqueue(queue, 1)
-            taken += [start(bus, fence=f"f{number}").job_id for number in range(released)]
-        taken += take_all(bus)
-    assert taken == [first_of_all, *held, *later]
+        for number in range(6):
+            if number < 3:
+                later += enqueue(queue, 1)
+            scripts.release("work", "svc", first=FIRST, most=MOST)
+            taken += take_all(bus)  # a worker is faster than those who look after the holds
+        assert taken == [first_of_all, *held, *later]
+        urgent = queue.enqueue(add, at_front=True, **PATIENT).id
+        assert queue.job_ids == [urgent]
     assert is_clean(bus, queue)
+
+
+def test_only_what_may_be_held_waits_for_those_that_were_held_before(bus: notify.Bus, queue: Queue) -> None:
+    enqueue(queue, 20)
+    with bus.service("svc"), bus.service("other"):
+        behind = queue.enqueue(add, max_hold_s=50, **PATIENT)
+        others = [queue.enqueue(add, needs="svc"), queue.enqueue(add, needs="other", on_loss="hold"), queue.enqueue(add)]
+        urgent = queue.enqueue(add, at_front=True, **PATIENT)
+        elsewhere = Queue("elsewhere", connection=bus.redis).enqueue(add, **PATIENT)
+        assert (behind.held, behind.get_status(refresh=False), bus.redis.zscore(bus.keys.holds, behind.id) is not None) == (
+            "svc",
+            "deferred",
+            True,
+        )
+        assert queue.job_ids == [urgent.id, *(job.id for job in others)]
+        assert elsewhere.held is None
 
 
 def test_they_keep_their_order_over_many_losses(bus: notify.Bus, queue: Queue, holds: Holds, scripts: JobScripts) -> None:
@@ -388,6 +410,32 @@ def test_no_more_than_some_hundred_jobs_come_back_in_one_step() -> None:
     assert FIRST < MOST <= 1_000
 
 
+def test_what_comes_onto_the_queue_through_rqs_own_code_is_held_as_well(
+    bus: notify.Bus, queue: Queue, holds: Holds, start_workers: StartWorkers, effects: Effects
+) -> None:
+    """One that others had to end before, one in a pipeline, one whose time has come, and one that is tried again."""
+    with bus.service("svc"):
+        scheduled = queue.enqueue_in(timedelta(seconds=-1), add_when_svc_is_there, "scheduled")
+        failing = queue.enqueue(hold_and_fail, "x", retry=rq.Retry(max=1), needs="svc", on_loss="hold", grace_s=100)
+        start_workers()
+        effects.wait_for("x:begun")
+    dependent = queue.enqueue(add, "dependent", depends_on=queue.enqueue(add), **PATIENT)
+    with bus.redis.pipeline() as pipe:
+        in_pipeline = queue.enqueue(add, "in a pipeline", pipeline=pipe, **PATIENT)
+        pipe.execute()
+    run_scheduler(bus)
+    effects.let_go("x")
+    jobs = [scheduled, failing, dependent, in_pipeline]
+    wait_until(lambda: all(job.held == "svc" for job in jobs), timeout_s=10)
+    assert (effects["added"], effects["x:begun"]) == (1, 1)
+    with bus.service("svc"):
+        holds.look_after()
+        effects.let_go("x")
+        for job in jobs:
+            assert job.wait(10) is not None
+    assert [effects[name] for name in ("scheduled", "dependent", "in a pipeline", "x:begun")] == [1, 1, 1, 2]
+
+
 def test_N7_work_can_wait_for_a_service(bus: notify.Bus, queue: Queue, holds: Holds, start_workers: StartWorkers, effects: Effects) -> None:
     start_workers()
     with bus.subscribe("job.work") as events:
@@ -404,6 +452,21 @@ def test_N7_work_can_wait_for_a_service(bus: notify.Bus, queue: Queue, holds: Ho
             assert event is not None, f"only {told} came"
             told += [event.contents["status"]] if event.contents["job"] == job.id else []
     assert (told, effects["added"]) == (["held", "released", "started", "finished"], 1)
+
+
+def test_a_worker_takes_held_jobs_in_their_old_order_and_what_came_later_after_them(
+    bus: notify.Bus, queue: Queue, holds: Holds, start_workers: StartWorkers, effects: Effects
+) -> None:
+    held = [queue.enqueue(add, **PATIENT).id for _ in range(40)]
+    start_workers()
+    assert queue.enqueue(add).wait(10) == Outcome("finished")
+    with bus.subscribe("job.work") as events, bus.service("svc"):
+        later, order = [queue.enqueue(add, **PATIENT).id for _ in range(40)], list[str]()
+        while len(order) < 80:
+            holds.look_after()
+            event: Any = events.get(0.05)
+            order += [event.contents["job"]] if event is not None and event.contents["status"] == "started" else []
+    assert order == [*held, *later]
 
 
 def test_a_running_job_is_killed_held_and_run_again_when_its_service_is_back(

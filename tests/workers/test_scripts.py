@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 import notify
+from tests.faults import commands_during
 from workers import rq_keys
 from workers.scripts import JobScripts
 
@@ -76,7 +77,9 @@ def test_ids_that_are_left_in_the_list_are_tidied_away_and_what_waits_keeps_its_
             pipe.hset(rq_keys.job(job_id), "status", "queued" if job_id.startswith("stay") else "canceled")
         pipe.rpush(rq_keys.queue("work"), *listed)
         pipe.execute()
-    scripts.tidy("work")
+    scripts.tidy("nothing")  # loads it
+    commands = commands_during(bus.redis, lambda: scripts.tidy("work"))
+    assert len(commands) == 3, "three parts, each looked at once"
     left: Any = bus.redis.lrange(rq_keys.queue("work"), 0, -1)
     assert [job_id.decode() for job_id in left] == [job_id for job_id in listed if job_id.startswith("stay")]
 

@@ -5,7 +5,8 @@
 -- include: emit
 -- include: tell
 -- include: waiting
--- Puts jobs on a queue, once however often it is asked. One that needs what is not there is cancelled or held instead, by its own rule.
+-- Puts jobs on a queue, once however often it is asked. One that needs what is not there is cancelled or held instead, by its own rule;
+-- one that may be held is held as well while others of its queue are that wait for the same: they keep their order.
 -- KEYS    1 rq:queues
 -- ARGV    1-2 as in names.lua, then  1 queue  2 "again" if this was asked before and the answer was lost, or ""
 --         3... for each job: id; "new" (nobody else can know the id), "unique" (there must be none of that id), "ended" (it must have
@@ -21,17 +22,19 @@ local queue, again, turn = arg(1), arg(2) == 'again', now_us()
 local now, list = math.floor(turn / 1000), k.queue .. queue
 local back, indexes, admissions = {}, {}, {} -- ids for the end of the list; need -> turns and ids; needs -> how they stand
 
--- How needs stand: as they are kept (what was lost before counts no more), their names, and one that is not there.
+-- How needs stand: as they are kept (what was lost before counts no more), their names, one that is not there, and one for which
+-- others of this queue are held still.
 local function admit(written)
   local known = admissions[written]
   if known then return known end
-  local needs, names, missing = needs_of({needs = written}) or {}, {}, nil
+  local needs, names, missing, held = needs_of({needs = written}) or {}, {}, nil, nil
   for need in pairs(needs) do
     names[#names + 1] = need
     needs[need] = serial_of(need)
     if not is_there(need) then missing = need end
+    if redis.call('EXISTS', k.held .. queue .. ':' .. need) == 1 then held = need end
   end
-  known = {kept = cjson.encode(needs), names = names, missing = missing}
+  known = {kept = cjson.encode(needs), names = names, missing = missing, held = held}
   admissions[written] = known
   return known
 end
@@ -114,6 +117,13 @@ local function put(id, condition, front, ttl_ms, written, first, last)
       local how = judge(id, read(id), now, ' was not there when it was enqueued')
       return how .. ':' .. admission.missing, admission.kept
     end
+  end
+  if written ~= '' and admit(written).held and front ~= 'front' and field_of(first, last, 'on_loss') == 'hold' then
+    flush() -- those that were held before it are to start before it
+    local fields, need = read(id), admit(written).held
+    local most_ms = tonumber(fields.max_hold_ms or '')
+    hold_one(id, fields, need, most_ms and now + most_ms, now)
+    return 'held:' .. need, admit(written).kept
   end
   if front == 'front' then
     redis.call('LPUSH', list, id)
