@@ -1,12 +1,14 @@
 """Running the scripts that work on jobs: all are told the same names first, see ``names.lua``."""
 
 import string
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
 from notify.connection import Client
+from notify.event import Event, encode
 from notify.keys import Keys
 from notify.scripts import ScriptRunner, limits_of
 from notify.settings import JOB_EVENTS, Settings
@@ -14,6 +16,8 @@ from workers import rq_keys
 
 __all__ = ["KEEP_CANCELLED_MS", "NamedScripts", "rq_time"]
 
+TOPIC: Final = "@topic@"
+CONTENTS: Final = "@contents@"
 KEEP_CANCELLED_MS: Final = 86_400_000
 """How long a cancelled job can still be looked at."""
 
@@ -34,7 +38,7 @@ class NamedScripts(ScriptRunner):
 
     def named(self, args: Sequence[str | bytes | int], *, now: str = "") -> list[str | bytes | int]:
         """Return the ARGV for it."""
-        return [now or rq_time(datetime.now(UTC)), self.body("@topic@", "@contents@"), *args]
+        return [now or rq_time(datetime.now(UTC)), _split(self.body(TOPIC, CONTENTS))[1], *args]
 
 
 @cache
@@ -73,9 +77,17 @@ def _prelude(settings: Settings) -> str:
         "tells": " ".join(status for status in JOB_EVENTS if settings.tells(status)),
     }
     length, log_ms, head_ms = limits_of(settings)
+    texts["body_begins"], _, texts["body_ends"] = map(bytes.decode, _split(encode(Event(topic=TOPIC, contents=CONTENTS), max_bytes=sys.maxsize)))
     lines = [*(f"  {name} = {_quoted(text)}," for name, text in texts.items()), f"  keep_ms = {KEEP_CANCELLED_MS},"]
     lines.append(f"  limits = {{length = {length}, log_ms = {log_ms}, head_ms = {head_ms}}},")
     return "\n".join(["local k = {", *lines, "}", ""])
+
+
+def _split(body: bytes) -> tuple[bytes, bytes, bytes]:
+    """An event as JSON: what stands before its topic, between that and its contents, and after them."""
+    before, _, rest = body.partition(b'"%s"' % TOPIC.encode())
+    between, _, after = rest.rpartition(b'"%s"' % CONTENTS.encode())
+    return before, between, after
 
 
 _PLAIN: Final = string.ascii_letters.encode() + string.digits.encode() + b":._- {}"

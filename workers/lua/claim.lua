@@ -59,7 +59,7 @@ local function start(job, id, fields)
     redis.call('HDEL', job, 'outcome', 'sealed', 'stopped')
   end
   if fields.held then
-    unhold(id, fields) -- RQ's own tools put it back
+    of_waiting().unhold(id, fields) -- RQ's own tools put it back
   end
   redis.call('HSET', job, 'status', 'started', 'fence', fence, 'worker_name', worker, 'started_at', NOW_AT, 'last_heartbeat', NOW_AT)
   if fields.ttl or (fields.ended_at or '') ~= '' then
@@ -72,6 +72,12 @@ local function start(job, id, fields)
   redis.call('HSET', worker_key, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0', 'last_heartbeat', NOW_AT)
   redis.call('EXPIRE', worker_key, interval_s + 60)
   tell(origin, id, 'started', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))
+end
+
+local function leave_indexes(id, fields)
+  for need in pairs(needs_of(fields) or {}) do
+    redis.call('ZREM', k.needs .. need, id)
+  end
 end
 
 -- What this claim gave out when it was asked the first time.
@@ -99,13 +105,13 @@ local function claim()
       local job = k.job .. id
       local flat, fields = fields_of(job)
       local may_start = fields.status == 'queued' and string.find(id, '^[%w_-]+$') -- RQ takes no other ids
-      local starts = may_start and not judge(id, fields, now)
+      local starts = may_start and not (loss_of(fields) and of_waiting().judge(id, fields, now))
       if starts then
         start(job, id, fields)
       end
       -- One that is held keeps its place in the index: it was here when it lost what it needs, and the list was not tidied yet.
-      if starts or not may_start and not waits(fields) then
-        leave_needs(id, fields)
+      if starts or not may_start and not of_waiting().waits(fields) then
+        leave_indexes(id, fields)
       end
       redis.call('LPOP', KEYS[number]) -- last of all: what an error leaves undone is still there
       if starts then return 'started', number - QUEUES, id, flat end

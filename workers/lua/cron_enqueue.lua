@@ -10,6 +10,7 @@
 -- ARGV    1-2 as in names.lua, then  1 name  2 ms at which it was due  3 ms at which it is due next, "" for never  4 id of the job
 --         5 its queue  6 its needs as JSON, or ""  7... fields and values of the job
 -- returns 1 if it was enqueued or else 0: it was before
+local w = of_waiting()
 if tonumber(redis.call('ZSCORE', KEYS[1], arg(1)) or '-1') ~= tonumber(arg(2)) then return 0 end
 local is_new = redis.call('EXISTS', KEYS[5]) == 0
 if is_new then
@@ -27,7 +28,7 @@ redis.call('HSET', KEYS[5], 'turn', fields.turn, unpack(ARGV, 9))
 if fields.needs then
   fields.needs = up_to_date(needs_of(fields)) -- what is not there is the claim's to see
   redis.call('HSET', KEYS[5], 'needs', fields.needs)
-  join_needs(arg(4), fields, now)
+  w.join_needs(arg(4), fields, now)
 end
 redis.call('SADD', KEYS[3], KEYS[4])
 redis.call('HSET', KEYS[2], arg(1), arg(2))

@@ -14,7 +14,6 @@
 --         number of fields and values; those
 -- returns for each job  "queued", "cancelled:<need>", "held:<need>", or "refused": it is not unique, or has not ended so
 --                       its needs as they are kept, or ""
-local INDEX_MS = 30 * 86400000
 local FIXED = 6 -- ARGV of a job before its fields
 local REGISTRY = {failed = k.failed, stopped = k.failed, canceled = k.canceled}
 local OTHERS = {finished = k.finished, deferred = k.deferred, scheduled = k.scheduled}
@@ -67,7 +66,7 @@ end
 
 -- What was answered when this was asked the first time.
 local function known_as(id, enqueued_at)
-  local known, said = read(id), redis.call('HMGET', k.job .. id, 'enqueued_at', 'outcome')
+  local known, said = of_waiting().read(id), redis.call('HMGET', k.job .. id, 'enqueued_at', 'outcome')
   if said[1] ~= enqueued_at then return nil end
   if known.held then return 'held:' .. known.held, known.needs end
   local readable, outcome = pcall(cjson.decode, said[2] or '')
@@ -76,11 +75,11 @@ end
 
 -- Its id was used before: what that one left would be taken for its own.
 local function begin_anew(id)
-  local was = read(id)
+  local was = of_waiting().read(id)
   if was.held then
-    unhold(id, was)
+    of_waiting().unhold(id, was)
   end
-  for _, need in ipairs(names_of(was)) do
+  for _, need in ipairs(of_waiting().names_of(was)) do
     redis.call('ZREM', k.needs .. need, id) -- at once: it may need the same again
   end
   redis.call('DEL', k.job .. id)
@@ -114,15 +113,15 @@ local function put(id, condition, front, ttl_ms, written, first, last)
     index(id, at, admission.names)
     if admission.missing and field_of(first, last, 'on_loss') ~= 'ignore' then
       flush() -- it never enters the list
-      local how = judge(id, read(id), now, ' was not there when it was enqueued')
+      local how = of_waiting().judge(id, of_waiting().read(id), now, ' was not there when it was enqueued')
       return how .. ':' .. admission.missing, admission.kept
     end
   end
   if written ~= '' and admit(written).held and front ~= 'front' and field_of(first, last, 'on_loss') == 'hold' then
     flush() -- those that were held before it are to start before it
-    local fields, need = read(id), admit(written).held
+    local fields, need = of_waiting().read(id), admit(written).held
     local most_ms = tonumber(fields.max_hold_ms or '')
-    hold_one(id, fields, need, most_ms and now + most_ms, now)
+    of_waiting().hold_one(id, fields, need, most_ms and now + most_ms, now)
     return 'held:' .. need, admit(written).kept
   end
   if front == 'front' then

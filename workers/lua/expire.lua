@@ -9,12 +9,13 @@
 -- KEYS    none: they are built from the names
 -- ARGV    1-2 as in names.lua, then  1 how many at the most
 -- returns {how many holds were over, {[queue, need] as JSON, ...} for which jobs are held}
+local w = of_waiting()
 local now = now_ms()
 redis.call('PEXPIRE', k.held_pairs, INDEX_MS) -- whatever is held is kept for as long as anybody looks after it
 redis.call('PEXPIRE', k.holds, INDEX_MS)
 local ids = redis.call('ZRANGEBYSCORE', k.holds, '-inf', text(now), 'LIMIT', 0, arg(1))
 for _, id in ipairs(ids) do
-  local fields = read(id)
+  local fields = w.read(id)
   local held = fields.status == 'deferred' and fields.held
   local rule = fields.on_loss == 'hold' and 'max_hold_s' or 'grace_s'
   if held and is_there(held) then -- its turn to come back is near; should that be lost again, its time begins anew
@@ -24,7 +25,7 @@ for _, id in ipairs(ids) do
     redis.call('ZREM', k.holds, id)
     if held then
       local reason = held .. ' did not come back in time (' .. rule .. ')'
-      cancel_one(id, fields, ending_of(reason, now, why_lost(held, rule, now), held), now)
+      w.cancel_one(id, fields, w.ending_of(reason, now, why_lost(held, rule, now), held), now)
     end
   end
 end

@@ -9,6 +9,7 @@
 -- KEYS    none: they are built from the names
 -- ARGV    1-2 as in names.lua, then  1 the need  2 how many of its index to pass over: they wait on  3 how many to look at
 -- returns {looked at, cancelled, held, those that wait on, the queues whose lists are to be tidied}
+local w = of_waiting()
 local now, need = now_ms(), arg(1)
 local first = tonumber(arg(2))
 local ids = redis.call('ZRANGE', k.needs .. need, first, first + arg(3) - 1)
@@ -33,16 +34,16 @@ local function take_first(queue, set)
 end
 
 for _, id in ipairs(ids) do
-  local fields = read(id)
-  local done = fields.status == 'queued' and judge(id, fields, now)
+  local fields = w.read(id)
+  local done = fields.status == 'queued' and w.judge(id, fields, now)
   if done then
     note(fields.origin or '', id)
     count[done] = count[done] + 1
   end
-  if waits(fields) and done ~= 'cancelled' then
+  if w.waits(fields) and done ~= 'cancelled' then
     count.waits = count.waits + 1
   elseif not done then
-    row_into(left, need, id)
+    w.forget(need, id)
   end
 end
 settle(now)

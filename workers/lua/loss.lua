@@ -23,7 +23,7 @@ local function serial_of(need)
 end
 
 local function loss_of(fields)
-  if fields.on_loss == 'ignore' then return nil end
+  if not fields.needs or fields.on_loss == 'ignore' then return nil end
   for need, seen in pairs(needs_of(fields) or {}) do
     local serial = serial_of(need)
     if serial > (tonumber(seen) or 0) then return need, serial end

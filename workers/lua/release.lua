@@ -10,6 +10,7 @@
 -- KEYS    none: they are built from the names
 -- ARGV    1-2 as in names.lua, then  1 queue  2 need  3 how many the first time  4 how many at the most
 -- returns {how many were put back, how many are held still, whether the need is there}
+local w = of_waiting()
 local FORGET_MS = 60000
 local queue, need, now = arg(1), arg(2), now_ms()
 local held, ramp = k.held .. queue .. ':' .. need, k.ramp .. queue .. ':' .. need
@@ -25,17 +26,17 @@ local batch = tonumber(known[3] == serial and known[1] or arg(3))
 
 local released, last = {}, nil
 for _, id in ipairs(redis.call('ZRANGE', held, 0, batch - 1)) do
-  local fields = read(id)
+  local fields = w.read(id)
   if fields.status ~= 'deferred' or fields.held ~= need then
     redis.call('ZREM', held, id) -- it is gone, or was taken out by hand
   else
     local until_ms = redis.call('ZSCORE', k.holds, id)
-    unhold(id, fields)
+    w.unhold(id, fields)
     fields.needs = up_to_date(needs_of(fields) or {})
     redis.call('HSET', k.job .. id, 'status', 'queued', 'needs', fields.needs)
     local other = loss_of(fields)
     if other then
-      hold_one(id, fields, other, until_ms, now)
+      w.hold_one(id, fields, other, until_ms, now)
     else
       released[#released + 1] = id
       last = id

@@ -11,6 +11,7 @@
 -- ARGV    1-2 as in names.lua, then  1 how we are called as a scheduler  2 ms for which a queue is ours  3 jobs at the most
 --         4 ms to wait at the most  5 seconds a job may take by default
 -- returns {how many jobs were enqueued, ms until the next one is due, 0 if there are more already}
+local w = of_waiting()
 local now, most = now_ms(), tonumber(arg(3))
 local NOT_TO_RUN = {queued = true, started = true, canceled = true, stopped = true}
 
@@ -59,7 +60,7 @@ local function enqueue(name, id)
     end
   end
   fields.turn = text(now * 1000)
-  join_needs(id, fields, now)
+  w.join_needs(id, fields, now)
   redis.call(goes_first(fields) and 'LPUSH' or 'RPUSH', k.queue .. name, id)
   tell(name, id, 'enqueued', ',"at_ms":' .. text(now))
   return 1
