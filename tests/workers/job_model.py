@@ -66,8 +66,7 @@ class Model:
     jobs: dict[str, ModelJob] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=lambda: {"q0": [], "q1": []})
     runs: dict[str, ModelRun] = field(default_factory=dict)
-    pairs: set[tuple[str, str]] = field(default_factory=set)
-    ramps: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    ramps: dict[tuple[str, str], tuple[int, str, int]] = field(default_factory=dict)
     turn: int = 0
 
     def is_there(self, need: str) -> bool:
@@ -142,7 +141,6 @@ class Model:
 
     def hold(self, job: ModelJob, need: str, until_ms: int | None) -> None:
         job.status, job.held, job.until_ms = "deferred", need, until_ms
-        self.pairs.add((job.queue, need))
 
     def end(self, job: ModelJob, status: str) -> None:
         job.status, job.held, job.until_ms = status, None, None
@@ -230,6 +228,10 @@ class Model:
             self.fail(job)
             job.fence = None
 
+    @property
+    def pairs(self) -> set[tuple[str, str]]:
+        return {(job.queue, job.held) for job in self.jobs.values() if job.held is not None}
+
     def index(self, need: str) -> list[str]:
         return [job.id for job in self.by_turn() if job.waits and need in job.needs]
 
@@ -256,9 +258,11 @@ class Model:
         held = self.held(queue, need)
         if not self.is_there(need):
             return 0, len(held), False
-        batch, last = self.ramps.get((queue, need), (FIRST, ""))
+        serial = self.serials.get(need, 0)
+        batch, last, since = self.ramps.get((queue, need), (FIRST, "", serial))
         if last and self.jobs[last].status == "queued":
             return 0, len(held), True
+        batch = batch if since == serial else FIRST
         released: list[str] = []
         for job in (self.jobs[job_id] for job_id in held[:batch]):
             until_ms = job.until_ms
@@ -273,16 +277,16 @@ class Model:
                 released.append(job.id)
         self.lists[queue][:0] = released
         if released:
-            self.ramps[queue, need] = (min(2 * batch, MOST), released[-1])
-        left = len(self.held(queue, need))
-        if not left:
-            self.pairs.discard((queue, need))
-        return len(released), left, True
+            self.ramps[queue, need] = (min(2 * batch, MOST), released[-1], serial)
+        return len(released), len(self.held(queue, need)), True
 
     def expire(self) -> int:
         over = [job for job in self.jobs.values() if job.until_ms is not None and job.until_ms <= self.now_ms()]
         for job in over:
-            self.end(job, "canceled")
+            if self.is_there(str(job.held)):  # its turn to come back is near
+                job.until_ms = self.peek(job.id)[2]
+            else:
+                self.end(job, "canceled")
         return len(over)
 
     def let_pass(self, ms: int) -> None:

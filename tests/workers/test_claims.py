@@ -272,3 +272,13 @@ def test_plain_rq_loses_a_job_when_a_worker_of_two_queues_is_killed_as_it_takes_
 
 def die(program: str, url: str) -> int:
     return subprocess.run([sys.executable, "-c", program, url], check=False, timeout=30).returncode
+
+
+def test_a_loss_that_was_over_when_a_job_started_does_not_stop_it_later(bus: notify.Bus) -> None:
+    """The job would have been held, but what it needs was back before anybody looked."""
+    with bus.service("svc"):
+        Queue("work", connection=bus.redis).enqueue(add, needs="svc", on_loss="hold")
+    with bus.service("svc"):
+        claim = claim_next(bus)
+        assert claim.answer == "started"
+        assert JobScripts(bus.redis).verdict(claim.job_id, fence=claim.fence) == "go on"

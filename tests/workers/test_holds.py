@@ -364,9 +364,11 @@ def test_an_id_that_was_left_in_the_list_costs_a_held_job_nothing(bus: notify.Bu
     """A claim may meet it before the list is tidied."""
     with bus.service("svc"):
         (job_id,) = enqueue(queue, 1)
+        keeper = queue.enqueue(add, needs="svc", on_loss="ignore", at_front=True)  # so that the other one is not the first
     scripts.lose("svc", passed=0, count=10)
-    assert queue.job_ids == [job_id]
-    assert claim_next(bus).answer == ""
+    assert queue.job_ids == [keeper.id, job_id]
+    assert claim_next(bus).job_id == keeper.id
+    assert claim_next(bus, fence="another").answer == ""
     assert bus.redis.zrange(bus.keys.needs("svc"), 0, -1) == [job_id.encode()]
     with bus.service("svc"):
         holds.look_after()

@@ -109,9 +109,16 @@ class Jobs(RuleBasedStateMachine):
         self.model.there.add(name)
 
     @precondition(lambda self: self.model.there)
-    @rule(data=st.data(), kills=st.booleans())
-    def one_goes(self, data: st.DataObject, kills: bool) -> None:
+    @rule(data=st.data(), kills=st.booleans(), then=st.sampled_from(["", "", "long ago", "and back"]))
+    def one_goes(self, data: st.DataObject, kills: bool, then: str) -> None:
         name = data.draw(st.sampled_from(sorted(self.model.there)))
+        self.go(name, kills=kills)
+        if then == "long ago":
+            self.let_pass()
+        elif then == "and back":
+            self.come(name)
+
+    def go(self, name: str, *, kills: bool) -> None:
         before = {need: self.model.is_there(need) for need in NEEDS}
         if kills:
             self.bus.directory.kill(name)
@@ -212,7 +219,9 @@ class Jobs(RuleBasedStateMachine):
     @precondition(lambda self: self.in_hand)
     @rule(data=st.data(), how=st.sampled_from(["success", "success", "failure", "killed"]))
     def end_run(self, data: st.DataObject, how: str) -> None:
-        name = data.draw(st.sampled_from(sorted(self.in_hand)))
+        self.end(data.draw(st.sampled_from(sorted(self.in_hand))), how)
+
+    def end(self, name: str, how: str) -> None:
         worker, run = self.workers[name], self.model.runs[name]
         worker._horse.end_as = how
         job, queue = self.in_hand.pop(name)
@@ -233,6 +242,16 @@ class Jobs(RuleBasedStateMachine):
         worker._obey_verdict(worker._run)
         self.model.judge_run(run)
         assert (worker._stopped_job_id == run.job_id) is run.told
+
+    @precondition(lambda self: self.in_hand and self.model.there)
+    @rule(data=st.data(), how=st.sampled_from(["success", "failure", "killed"]))
+    def a_run_loses_all(self, data: st.DataObject, how: str) -> None:
+        """So that it is stopped, and maybe held."""
+        for gone in sorted(self.model.there):
+            self.go(gone, kills=True)
+        name = data.draw(st.sampled_from(sorted(self.in_hand)))
+        self.judge(name)
+        self.end(name, how)
 
     @precondition(lambda self: self.in_hand)
     @rule(data=st.data(), told=st.booleans(), again=st.booleans())
@@ -370,6 +389,8 @@ class Jobs(RuleBasedStateMachine):
             expect(model.index(need))
         pipe.zrange(keys.holds, 0, -1)
         expect({job.id for job in model.jobs.values() if job.until_ms is not None})
+        pipe.ttl(keys.held_pairs)
+        expect(ENDS if model.pairs else -2)
         found = pipe.execute()
         for (number, what), value in zip(expected, found, strict=True):
             plain = [each and each.decode() for each in value] if isinstance(value, list) else value
@@ -399,6 +420,6 @@ def test_jobs_do_what_their_model_says(bus: notify.Bus, workers: dict[str, Model
     monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.0001)
     monkeypatch.setattr(holds, "FIRST", FIRST_BACK)
     monkeypatch.setattr(holds, "MOST", MOST)
-    thorough = hypothesis.settings(stateful_step_count=40, max_examples=100, deadline=None)
+    thorough = hypothesis.settings(stateful_step_count=40, max_examples=150, deadline=None)
     run_state_machine_as_test(lambda: Jobs(bus, workers), settings=thorough)
     bus.redis.flushall()

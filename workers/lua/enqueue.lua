@@ -83,8 +83,7 @@ local function begin_anew(id)
   for _, need in ipairs(names_of(was)) do
     redis.call('ZREM', k.needs .. need, id) -- at once: it may need the same again
   end
-  redis.call('PERSIST', k.job .. id) -- it had a lifetime as one that has ended
-  redis.call('HDEL', k.job .. id, 'fence', 'sealed', 'stopped', 'outcome', 'needs', 'on_loss', 'max_hold_ms', 'grace_ms')
+  redis.call('DEL', k.job .. id)
   local registry = REGISTRY[was.status] or OTHERS[was.status]
   if registry then
     redis.call('ZREM', registry .. (was.origin or queue), id)

@@ -13,14 +13,24 @@
 local FIELDS = {'status', 'needs', 'on_loss', 'origin', 'turn', 'held', 'max_hold_ms', 'grace_ms'}
 local INDEX_MS = 30 * 86400000
 
-local canceled, left, needed, judged, endings = {}, {}, {}, {}, {}
+local canceled, deferred, aside, left = {}, {}, {}, {} -- rows that are written at the end
+local needed, judged, endings = {}, {}, {} -- what was looked up or written before
 
-local function row_into(rows, at, ...)
-  local row = rows[at] or {}
-  for _, value in ipairs({...}) do
-    row[#row + 1] = value
+local function row_into(rows, at, first, second)
+  local row = rows[at]
+  if not row then
+    row = {}
+    rows[at] = row
   end
-  rows[at] = row
+  row[#row + 1] = first
+  if second then
+    row[#row + 1] = second
+  end
+end
+
+-- The seconds as a score, a little more for each: a set in which many have the same one takes several times as long.
+local function in_order(now, row)
+  return string.format('%.6f', now / 1000 + #(row or {}) / 1e6)
 end
 
 local function read(id)
@@ -93,7 +103,7 @@ local function cancel_one(id, fields, ending, now)
     redis.call('ZREM', k.deferred .. origin, id)
     redis.call('ZREM', k.scheduled .. origin, id)
   end
-  row_into(canceled, origin, text(math.floor(now / 1000)), id)
+  row_into(canceled, origin, in_order(now, canceled[origin]), id)
   redis.call('PEXPIRE', job, k.keep_ms)
   leave_needs(id, fields)
   tell(origin, id, 'cancelled', ending.more)
@@ -101,13 +111,9 @@ end
 
 local function hold_one(id, fields, need, until_ms, now)
   local origin = fields.origin or ''
-  local held = k.held .. origin .. ':' .. need
   redis.call('HSET', k.job .. id, 'status', 'deferred', 'held', need)
-  redis.call('ZADD', k.deferred .. origin, text(math.floor(now / 1000)), id)
-  redis.call('ZADD', held, turn_of(fields, now), id)
-  redis.call('PEXPIRE', held, INDEX_MS)
-  redis.call('SADD', k.held_pairs, cjson.encode({origin, need}))
-  redis.call('PEXPIRE', k.held_pairs, INDEX_MS)
+  row_into(deferred, origin, in_order(now, deferred[origin]), id)
+  row_into(aside, cjson.encode({origin, need}), turn_of(fields, now), id)
   if until_ms then
     redis.call('ZADD', k.holds, text(until_ms), id)
     redis.call('PEXPIRE', k.holds, INDEX_MS)
@@ -177,6 +183,17 @@ local function settle(now)
   for need, ids in pairs(left) do
     redis.call('ZREM', k.needs .. need, unpack(ids))
   end
-  canceled, left = {}, {}
+  for origin, rows in pairs(deferred) do
+    redis.call('ZADD', k.deferred .. origin, unpack(rows))
+  end
+  for pair, rows in pairs(aside) do
+    local names = cjson.decode(pair)
+    local key = k.held .. names[1] .. ':' .. names[2]
+    redis.call('SADD', k.held_pairs, pair)
+    redis.call('PEXPIRE', k.held_pairs, INDEX_MS)
+    redis.call('ZADD', key, unpack(rows))
+    redis.call('PEXPIRE', key, INDEX_MS)
+  end
+  canceled, deferred, aside, left = {}, {}, {}, {}
   told()
 end
