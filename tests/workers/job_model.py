@@ -100,6 +100,13 @@ class Model:
             done = self.judge(job)
             assert done
             return done
+        before = [need for need in job.needs if self.held(job.queue, need)]
+        if before and not front and job.policy == "hold":
+            status, held, until_ms = self.peek(job.id)
+            assert status == "deferred", f"{job.id} is {status}, and others are held for {before}"
+            assert held in before
+            self.hold(job, held, until_ms)
+            return "held"
         self.lists[job.queue].insert(0 if front else len(self.lists[job.queue]), job.id)
         return "queued"
 
