@@ -75,7 +75,7 @@ class Proxy:
                 server.connect(str(leads_to) if isinstance(leads_to, Path) else ("127.0.0.1", leads_to))
                 selector.register(client, selectors.EVENT_READ, server)
                 selector.register(server, selectors.EVENT_READ, client)
-                asked = b""
+                asked, is_asking = b"", False
                 while not self._closing.is_set() and self._server == leads_to:
                     ready = selector.select(0.02)
                     with self._passing:
@@ -83,7 +83,9 @@ class Proxy:
                             return
                         for key, _ in ready:
                             data = key.fileobj.recv(65536)  # type: ignore[union-attr]  # it is a socket
-                            asked = data if key.fileobj is client else asked
+                            if key.fileobj is client:
+                                asked = asked + data if is_asking else data  # a long command comes in pieces
+                            is_asking = key.fileobj is client
                             if not data or (key.fileobj is server and self._loses(asked, data)):
                                 return
                             key.data.sendall(data)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 HOUR_MS = 3_600_000
@@ -243,13 +244,13 @@ class Model:
 
     def lose_some(self, need: str, *, passed: int, count: int) -> tuple[int, int]:
         """Deal with some waiting jobs. Returns how many were looked at, and how many of those wait on."""
-        ids = self.index(need)[passed : passed + count]
-        waiting = 0
-        for job in (self.jobs[job_id] for job_id in ids):
-            if job.status == "queued":
-                self.judge(job)
-            waiting += job.waits
-        return len(ids), waiting
+        jobs = [self.jobs[job_id] for job_id in self.index(need)[passed : passed + count]]
+        done = {job.id for job in jobs if job.status == "queued" and self.judge(job) is not None}
+        for queue, ids in self.lists.items():
+            most = sum(self.jobs[job_id].queue == queue for job_id in done)
+            first = list(takewhile(done.__contains__, ids[:most]))  # the others stay until the list is tidied
+            self.lists[queue] = ids[len(first) :]
+        return len(jobs), sum(job.waits for job in jobs)
 
     def tidy(self, queue: str) -> None:
         self.lists[queue] = [job_id for job_id in self.lists[queue] if self.jobs[job_id].status == "queued"]
