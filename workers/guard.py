@@ -115,6 +115,7 @@ class Guard:
             queues.update(lost.queues)
             if not lost.looked_at:
                 break
+            self.judge()  # that may take seconds, in which another service may be lost
             self._client.pexpire(self._scripts.keys.losing(need), LOCK_MS)
         for queue in queues:
             self._scripts.tidy(queue)

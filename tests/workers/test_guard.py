@@ -16,7 +16,7 @@ from tests.workers.conftest import claim_next
 from tests.workers.sample_jobs import add, add_with_svc
 from workers import Job, Queue
 from workers.claims import Run
-from workers.guard import CHECK_S, LOCK_MS, Guard
+from workers.guard import AT_ONCE, CHECK_S, LOCK_MS, Guard
 from workers.scripts import JobScripts, Lost
 
 Stops = list[tuple[Run, str]]
@@ -133,6 +133,26 @@ def test_the_lock_has_a_lifetime_at_every_step(bus: notify.Bus, queue: Queue, gu
     guard.settle_losers("svc")
     assert len(lifetimes) == 3
     assert all(0 < lifetime <= LOCK_MS for lifetime in lifetimes)
+
+
+def test_a_run_that_loses_its_service_while_many_losers_of_another_are_dealt_with_is_stopped_in_between(
+    bus: notify.Bus, queue: Queue, guard: Guard, stops: Stops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[int] = []
+    deal = JobScripts.lose
+
+    def lose_another(*args: Any, **kwargs: Any) -> Any:
+        stopped.append(len(stops))
+        bus.directory.kill("mine") if len(stopped) == 1 else None
+        return deal(*args, **kwargs)
+
+    with bus.service("mine"):
+        guard.watch(start(bus, queue.enqueue(add, needs="mine")))
+        with bus.service("svc"):
+            queue.enqueue_many([Queue.prepare_data(add_with_svc) for _ in range(3 * AT_ONCE)])
+        monkeypatch.setattr(JobScripts, "lose", lose_another)
+        assert guard.settle_losers("svc") == 3 * AT_ONCE
+    assert stopped == [0, 1, 1, 1]
 
 
 def test_the_lock_is_released_after_an_error(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
