@@ -1,7 +1,7 @@
 """The one way onto a queue: the script that looks whether a job's needs are there and puts it on the list, in one step."""
 
 import logging
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from itertools import chain
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -62,9 +62,7 @@ class Entrance(NamedScripts):
 
         Raises:
             ServerUnreachableError: no answer, twice. They may be there.
-            ServerRefusedError: the server answered with an error.
-        """
-
+            ServerRefusedError: the server answered with an error."""
         try:
             return self._put(queue, entries, again="")
         except ServerUnreachableError:
@@ -91,22 +89,25 @@ class Entrance(NamedScripts):
         pipeline.eval(self.source("enqueue"), *self._command(queue, [entry]))  # by its text: a transaction gets no second try
 
     def _put(self, queue: str, entries: Sequence[Entry], *, again: str) -> list[Taken]:
-        args = [queue, again, *chain.from_iterable(map(_flat, entries))]
+        args = [queue, again, *_flat(entries)]
         return _taken(self.run_named("enqueue", [rq_keys.QUEUES], args, action=f"enqueueing on {queue!r}"))
 
     def _command(self, queue: str, entries: Sequence[Entry]) -> list[Any]:
         """What follows the script in EVAL."""
-        return [1, rq_keys.QUEUES, *self.named([queue, "", *chain.from_iterable(map(_flat, entries))])]
+        return [1, rq_keys.QUEUES, *self.named([queue, "", *_flat(entries)])]
 
 
-def _flat(entry: Entry) -> Iterator[Any]:
-    yield entry.job_id
-    yield entry.condition
-    yield "front" if entry.at_front else ""
-    yield "" if entry.ttl_s is None else round(entry.ttl_s * 1000)
-    yield entry.needs
-    yield 2 * len(entry.fields)
-    yield from chain.from_iterable(entry.fields.items())
+def _flat(entries: Sequence[Entry]) -> list[Any]:
+    """What the script is told of jobs: first what they all have in common, once."""
+    first, *others = entries
+    common = [item for item in first.fields.items() if all(other.fields.get(item[0]) == item[1] for other in others)] if others else []
+    told = {name for name, _ in common}
+    flat = [2 * len(common), *chain.from_iterable(common)]
+    for job_id, fields, condition, at_front, ttl_s, needs in entries:
+        own = [item for item in fields.items() if item[0] not in told]
+        ttl_ms = "" if ttl_s is None else round(ttl_s * 1000)
+        flat += (job_id, condition, "front" if at_front else "", ttl_ms, needs, 2 * len(own), *chain.from_iterable(own))
+    return flat
 
 
 def _taken(answer: Sequence[bytes]) -> list[Taken]:

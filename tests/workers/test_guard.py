@@ -152,7 +152,7 @@ def test_a_run_that_loses_its_service_while_many_losers_of_another_are_dealt_wit
             queue.enqueue_many([Queue.prepare_data(add_with_svc) for _ in range(3 * AT_ONCE)])
         monkeypatch.setattr(JobScripts, "lose", lose_another)
         assert guard.settle_losers("svc") == 3 * AT_ONCE
-    assert stopped == [0, 1, 1, 1]
+    assert stopped[:2] == [0, 1], "it is told of again until somebody releases it"
 
 
 def test_the_lock_is_released_after_an_error(bus: notify.Bus, queue: Queue, guard: Guard) -> None:

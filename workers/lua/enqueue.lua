@@ -9,9 +9,9 @@
 -- one that may be held is held as well while others of its queue are that wait for the same: they keep their order.
 -- KEYS    1 rq:queues
 -- ARGV    1-2 as in names.lua, then  1 queue  2 "again" if this was asked before and the answer was lost, or ""
---         3... for each job: id; "new" (nobody else can know the id), "unique" (there must be none of that id), "ended" (it must have
+--         3 number of fields and values that all of them have  4... those, and then for each job: id; "new" (nobody else can know the id), "unique" (there must be none of that id), "ended" (it must have
 --         failed, or been stopped or cancelled) or ""; "front" or ""; its lifetime in ms or ""; its needs as JSON or "";
---         number of fields and values; those
+--         number of fields and values that only it has; those
 -- returns for each job  "queued", "cancelled:<need>", "held:<need>", or "refused": it is not unique, or has not ended so
 --                       its needs as they are kept, or ""
 local FIXED = 6 -- ARGV of a job before its fields
@@ -19,6 +19,7 @@ local REGISTRY = {failed = k.failed, stopped = k.failed, canceled = k.canceled}
 local OTHERS = {finished = k.finished, deferred = k.deferred, scheduled = k.scheduled}
 local queue, again, turn = arg(1), arg(2) == 'again', now_us()
 local now, list = math.floor(turn / 1000), k.queue .. queue
+local common = {unpack(ARGV, 6, 5 + arg(3))}
 local back, indexes, admissions = {}, {}, {} -- ids for the end of the list; need -> turns and ids; needs -> how they stand
 
 -- How needs stand: as they are kept (what was lost before counts no more), their names, one that is not there, and one for which
@@ -62,6 +63,21 @@ local function field_of(first, last, name)
   for i = first, last, 2 do
     if ARGV[i] == name then return ARGV[i + 1] end
   end
+  for i = 1, #common, 2 do
+    if common[i] == name then return common[i + 1] end
+  end
+end
+
+-- Turn, needs if there are any, what all jobs have, and what this one has.
+local function fields_from(first, last, at, kept)
+  local row = {'turn', at, unpack(common)}
+  if kept then
+    row[#row + 1], row[#row + 2] = 'needs', kept
+  end
+  for i = first, last do
+    row[#row + 1] = ARGV[i]
+  end
+  return row
 end
 
 -- What was answered when this was asked the first time.
@@ -100,11 +116,7 @@ local function put(id, condition, front, ttl_ms, written, first, last)
   if was then begin_anew(id) end
   local at = text(front == 'front' and -turn or turn)
   turn = turn + 1 -- neither two scripts nor the jobs of one follow each other faster
-  if written == '' then
-    redis.call('HSET', job, 'turn', at, unpack(ARGV, first, last))
-  else
-    redis.call('HSET', job, 'turn', at, 'needs', admit(written).kept, unpack(ARGV, first, last))
-  end
+  redis.call('HSET', job, unpack(fields_from(first, last, at, written ~= '' and admit(written).kept)))
   if ttl_ms ~= '' then
     redis.call('PEXPIRE', job, ttl_ms)
   end
@@ -134,7 +146,7 @@ local function put(id, condition, front, ttl_ms, written, first, last)
 end
 
 redis.call('SADD', KEYS[1], list)
-local answers, i = {}, 5
+local answers, i = {}, 6 + arg(3)
 while i <= #ARGV do
   local first = i + FIXED
   local last = first + ARGV[i + 5] - 1
