@@ -80,6 +80,7 @@ class RunningWorker(PerformingWorker):
                 claim = self._next_claim([queue.key for queue in self._ordered_queues])
             except ServerUnreachableError as exc:  # it is given up only when we are to end
                 log.warning("worker %s ends without an answer: %s", self.name, exc)
+                self._ended = None  # or it would be tried for as long again when we leave
                 break
             if claim.answer == "started":
                 return self._begin(claim)
