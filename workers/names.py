@@ -77,7 +77,9 @@ def _prelude(settings: Settings) -> str:
         "tells": " ".join(status for status in JOB_EVENTS if settings.tells(status)),
     }
     length, log_ms, head_ms = limits_of(settings)
-    texts["body_begins"], _, texts["body_ends"] = map(bytes.decode, _split(encode(Event(topic=TOPIC, contents=CONTENTS), max_bytes=sys.maxsize)))
+    texts["body_begins"], _, texts["body_ends"] = map(
+        bytes.decode, _split(encode(Event(topic=TOPIC, contents=CONTENTS), max_bytes=sys.maxsize))
+    )
     lines = [*(f"  {name} = {_quoted(text)}," for name, text in texts.items()), f"  keep_ms = {KEEP_CANCELLED_MS},"]
     lines.append(f"  limits = {{length = {length}, log_ms = {log_ms}, head_ms = {head_ms}}},")
     return "\n".join(["local k = {", *lines, "}", ""])
