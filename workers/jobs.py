@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import msgspec
 import rq.job
-from rq.exceptions import NoSuchJobError
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import JobStatus
 
 from notify.connection import Client
-from workers.errors import JobDefinitionError, JobNotFoundError
+from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
 from workers.outcome import Outcome, failure
 from workers.scripts import JobScripts
 from workers.stored import StoredJob
@@ -128,9 +128,18 @@ class Job(StoredJob):
         self.needs = {name: int(serial or 0) for name, serial in zip(names, serials, strict=True)}
 
     def requeue(self, at_front: bool = False) -> rq.job.Job:
-        """Enqueue a failed or stopped job again; what was lost before does not count against it."""
+        """Enqueue a failed or stopped job again; what was lost before does not count against it. `workers.requeue` takes more.
+
+        Raises:
+            JobRefusedError: it is none of those.
+            ServerError: the server did not answer, or refused.
+        """
         self.admit()
-        return super().requeue(at_front)
+        with self._client.translating(f"enqueueing job {self.id} again"):
+            try:
+                return super().requeue(at_front)
+            except InvalidJobOperation as exc:
+                raise _NotFailedError(f"job {self.id} did not fail: only what failed or was stopped is tried again so") from exc
 
     def retry(self, queue: Any, pipeline: Any) -> None:
         """Try again, unless the job was stopped or cancelled: RQ tries all whose worker died."""
@@ -176,3 +185,7 @@ def read_jobs(client: Client, job_ids: Sequence[str]) -> Iterator[Job]:
             if row:
                 found.restore(row)
                 yield found
+
+
+class _NotFailedError(JobRefusedError, InvalidJobOperation):
+    """Ours, which RQ's code also takes for its own."""

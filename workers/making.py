@@ -1,13 +1,16 @@
 """A queue that RQ's own code may fill as well: whoever makes a job or puts one on the queue comes by here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import redis
 import rq
 from rq.defaults import DEFAULT_FAILURE_TTL
+from rq.exceptions import TimeoutFormatError
 
 from notify.connection import Client
-from notify.errors import ContentsError
+from notify.errors import ContentsError, NotifyError
 from notify.strict_json import encode_json
 from workers.definition import Definition, definition_of
 from workers.draft import check_arguments, check_call
@@ -20,6 +23,8 @@ from workers.serializer import JsonSerializer
 __all__ = ["MakingQueue", "entry_of", "ours"]
 
 QUEUED: Final = Taken("queued", "", b"")
+LONGEST_TIMEOUT_S: Final = 2**31 - 1
+"""What an alarm of the system can be set to."""
 
 
 class MakingQueue(rq.Queue):
@@ -30,6 +35,8 @@ class MakingQueue(rq.Queue):
     def __init__(self, name: str = "default", connection: redis.Redis | None = None, **rq_options: Any) -> None:
         if connection is None:
             raise JobDefinitionError(f"the queue {name!r} needs a connection: Queue({name!r}, connection=bus.redis)")
+        if not isinstance(name, str) or not name:
+            raise JobDefinitionError(f"the name of a queue is text that is not empty, not {name!r}")
         super().__init__(name, connection, **{**rq_options, "serializer": JsonSerializer})
         if not issubclass(self.job_class, Job):
             raise JobDefinitionError(f"{self.job_class!r} makes no jobs of ours: leave job_class out, or derive it from workers.Job")
@@ -46,6 +53,41 @@ class MakingQueue(rq.Queue):
 
     def create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
         """Make a job of a marked function; arguments and errors as for `enqueue`."""
+        with self._refusing(func):
+            return self._create_job(func, *args, **kwargs)
+
+    def schedule_job(self, job: Any, datetime: Any, pipeline: Any = None, unique: bool = False) -> Any:
+        """Have a job enqueued later. It runs unless it loses a service from now on."""
+        if not isinstance(job, Job):
+            return super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
+        job.admit()  # what is not there then, or was lost until then, its claim sees
+        super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
+        self._index(job, pipeline)
+        return job
+
+    def setup_dependencies(self, job: Any, pipeline: Any = None) -> Any:
+        """Have a job wait for those that it depends on; as for ``rq.Queue``."""
+        waiting = super().setup_dependencies(job, pipeline=pipeline)
+        if isinstance(job, Job) and job._dependency_ids:
+            self._index(job, pipeline)
+        return waiting
+
+    def _index(self, job: Job, pipeline: Any) -> None:
+        if job.needs:
+            self._entrance.index(job.id, pipeline)
+
+    @contextmanager
+    def _refusing(self, func: object) -> Iterator[None]:
+        """Turn what RQ and redis-py raise while a call is enqueued into errors of ours."""
+        try:
+            with self._client.translating(f"enqueueing on {self.name!r}"):
+                yield
+        except NotifyError:
+            raise
+        except (ValueError, TypeError, AttributeError, AssertionError, TimeoutFormatError) as exc:
+            raise JobDefinitionError(f"{getattr(func, '__qualname__', func)} cannot be enqueued on {self.name!r}: {exc}") from exc
+
+    def _create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
         definition = self._check_function(func)
         for when in ("on_success", "on_failure", "on_stopped"):
             callback = kwargs.get(when)
@@ -53,6 +95,8 @@ class MakingQueue(rq.Queue):
         job = ours(super().create_job(func, *args, **kwargs))
         if job.failure_ttl is None:
             job.failure_ttl = DEFAULT_FAILURE_TTL  # or RQ would keep the results of failed jobs for ever
+        if job.timeout is not None and not (job.timeout == -1 or 0 < job.timeout <= LONGEST_TIMEOUT_S):
+            raise JobDefinitionError(f"the timeout of {job.func_name} is {job.timeout} s: give more than 0, or -1 for none")
         if definition is not None:
             job.accept(definition.terms)
             job.bind({str(job.func_name): func})
@@ -60,12 +104,6 @@ class MakingQueue(rq.Queue):
         if definition is not None:
             check_call(func, job.args, job.kwargs)
         return job
-
-    def schedule_job(self, job: Any, datetime: Any, pipeline: Any = None, unique: bool = False) -> Any:
-        """Have a job enqueued later. It runs unless it loses a service from now on."""
-        if isinstance(job, Job):
-            job.admit()  # the scheduler is RQ's own, and will not
-        return super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
 
     def _check_function(self, func: object) -> Definition | None:
         """Return what `workers.job` noted at a function; ``None`` for a path, of which only the worker can tell."""

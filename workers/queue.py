@@ -1,15 +1,16 @@
 """A queue: RQ's, which takes only marked functions and lets no job in whose service is gone."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-import rq
-from rq.queue import EnqueueArgs, EnqueueData
+from rq.job import JobStatus
+from rq.queue import EnqueueData
 
-from notify.errors import NotifyError
 from notify.request import Target
 from workers.cancelling import Progress, cancel_waiting
 from workers.claimed import claimed_job
+from workers.definition import Definition
 from workers.draft import OPTIONS, draft
 from workers.entrance import Entry
 from workers.errors import JobDefinitionError, JobRefusedError
@@ -72,24 +73,48 @@ class Queue(MakingQueue):
             ServerError: the server did not answer, or refused.
         """
         definition = self._check_function(f)
-        terms = (definition.terms if definition is not None else Terms()).but(
-            needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s
-        )
+        terms = _terms_of(definition).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
         if self._is_async and definition is not None and OPTIONS.isdisjoint(kwargs):
             (job,) = self._put_drafts([self._draft(f, args, kwargs, terms)])
             return job
-        try:
-            call: EnqueueArgs = self.parse_args(f, *args, **kwargs)
-            options = call._asdict()
+        with self._refusing(f):
+            options = self.parse_args(f, *args, **kwargs)._asdict()
             pipeline, at_front, unique = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
             job = self.create_job(**options)
             job.accept(terms)
-            with self._client.translating(f"enqueueing on {self.name!r}"):
-                return ours(self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique))
-        except (ValueError, TypeError, AttributeError, AssertionError, rq.exceptions.TimeoutFormatError) as exc:
-            if isinstance(exc, NotifyError):
-                raise
-            raise JobDefinitionError(f"{getattr(f, '__qualname__', f)} cannot be enqueued on {self.name!r}: {exc}") from exc
+            return ours(self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique))
+
+    def enqueue_at(
+        self,
+        datetime: datetime,
+        f: Any,
+        *args: Any,
+        needs: Needs | None = None,
+        on_loss: Policy | None = None,
+        max_hold_s: float | None = None,
+        grace_s: float | None = None,
+        **kwargs: Any,
+    ) -> Job:
+        """Have a call of a marked function enqueued at a time; ``enqueue_in`` does so after a ``timedelta``, with the same arguments.
+
+        Args:
+            datetime: when; one without a time zone is taken as local.
+            f, args, needs, on_loss, max_hold_s, grace_s, kwargs: as for `enqueue`.
+
+        Returns:
+            The job. What it needs counts when its turn comes, and not before.
+
+        Raises:
+            JobDefinitionError, JobArgumentsError, JobTooLargeError, ServerError: as for `enqueue`.
+        """
+        terms = _terms_of(self._check_function(f)).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
+        with self._refusing(f):
+            options = self.parse_args(f, *args, **kwargs)._asdict()
+            pipeline, at_front, _ = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
+            job = self.create_job(**options, status=JobStatus.SCHEDULED)
+            job.accept(terms)
+            job.enqueue_at_front = at_front or None
+            return ours(self.schedule_job(job, datetime, pipeline=pipeline))
 
     def enqueue_many(  # type: ignore[override]  # RQ's jobs are a list of its own kind
         self,
@@ -123,7 +148,7 @@ class Queue(MakingQueue):
         if by_rq and any(change is not None for change in changes.values()):
             raise JobDefinitionError("needs and the like are not for calls with depends_on, a pipeline or a group: put them into @job")
         jobs = self._put_drafts([self._draft_of(call, changes) for call in calls if not (all_by_rq or call.depends_on)])
-        return [*jobs, *(map(ours, super().enqueue_many(by_rq, pipeline, group_id)) if by_rq else ())]
+        return [*jobs, *(self._enqueue_many_by_rq(by_rq, pipeline, group_id) if by_rq else ())]
 
     def put_back(self, job: Job) -> Job:
         """Put a job that failed, was stopped or was cancelled on the queue again; what was lost before does not count against it.
@@ -170,6 +195,14 @@ class Queue(MakingQueue):
         """Count the jobs of this queue that need a service, policy by policy; as `workers.preview_loss`."""
         return [stake for stake in preview_loss(self.connection, service) if stake.queue == self.name]
 
+    def _enqueue_many_by_rq(self, calls: list[EnqueueData], pipeline: Any, group_id: str | None) -> list[Job]:
+        with self._refusing("one of many calls"):
+            jobs = [*map(ours, super().enqueue_many(calls, pipeline, group_id))]
+            for job in jobs:
+                if job._dependency_ids:
+                    self._index(job, pipeline)
+            return jobs
+
     def _draft(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], terms: Terms) -> _Draft:
         if func.__module__ == "__main__":
             raise JobDefinitionError(f"{func.__qualname__} is defined in __main__, which no worker can import: put it into a module")
@@ -181,7 +214,7 @@ class Queue(MakingQueue):
 
     def _draft_of(self, call: EnqueueData, changes: Mapping[str, Any]) -> _Draft:
         definition = self._check_function(call.func)
-        terms = (definition.terms if definition is not None else Terms()).but(**changes)
+        terms = _terms_of(definition).but(**changes)
         if definition is not None and not any(call[len(("func", "args", "kwargs")) :]):
             return self._draft(call.func, call.args or (), call.kwargs or {}, terms)
         options = call._asdict()
@@ -200,3 +233,7 @@ class Queue(MakingQueue):
             else:
                 each.job.take_up(taken.status, taken.needs)
         return [each.job for each in drafts]
+
+
+def _terms_of(definition: Definition | None) -> Terms:
+    return definition.terms if definition is not None else Terms()

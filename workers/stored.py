@@ -129,7 +129,7 @@ class StoredJob(rq.job.Job):
                 found = super().fetch(id, connection=connection, serializer=serializer)
             except _UnreadableJobError:
                 raise
-            except NoSuchJobError as exc:
+            except (NoSuchJobError, ValueError, TypeError) as exc:  # the last two: no job can have such an id
                 raise _NoSuchJobError(f"no job {id} at {client.address}: its time to live is over, or it never was") from exc
         assert isinstance(found, cls)  # noqa: S101  # fetch is RQ's, and untyped about its subclasses
         return found
