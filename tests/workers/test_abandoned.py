@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rq import Retry
 
 import notify
 from notify.testing import wait_until
-from tests.workers.conftest import Effects, StartWorkers, claim_next, is_alive
+from tests.workers.conftest import Effects, StartWorkers, claim_next, is_alive, mishaps
 from tests.workers.sample_jobs import add, hold
 from workers import Job, Outcome, Queue, rq_keys
 from workers.abandoned import Abandoned
@@ -67,6 +68,21 @@ def test_without_that_it_has_failed(
         Abandoned(bus.redis).settle(worker)
         assert job.outcome is not None
         assert job.outcome.status == "failed"
+
+
+def test_a_job_that_was_stopped_when_its_worker_died_is_told_and_recorded_once(bus: notify.Bus, queue: Queue) -> None:
+    job = queue.enqueue(add, retry=Retry(max=3))
+    claim_next(bus)
+    assert JobScripts(bus.redis).stop(job.id, reason="enough") == "stopped"
+    worker = bus.redis.dump(rq_keys.worker("w"))
+    with bus.subscribe(bus.keys.job_topic("work")) as events:
+        for _ in range(2):
+            Abandoned(bus.redis).settle("w")
+            bus.redis.restore(rq_keys.worker("w"), 0, worker, replace=True)
+        (told,) = mishaps(events, 1)
+    assert (told["job"], told["status"], told["reason"]) == (job.id, "stopped", "enough")
+    assert (job.outcome.status, queue.failed_job_registry.get_job_ids(), queue.job_ids) == ("stopped", [job.id], [])
+    assert (len(job.results()), queue.started_job_registry.get_job_ids()) == (1, [])
 
 
 def test_a_job_that_another_worker_is_stopping_is_left_to_that_one(bus: notify.Bus, queue: Queue) -> None:
