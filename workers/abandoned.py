@@ -37,8 +37,12 @@ class Abandoned:
         self._client = client
         self._scripts = JobScripts(client)
 
-    def settle(self, worker: str) -> None:
+    def settle(self, worker: str, job_id: str) -> None:
         """Settle the job of a worker that is dead, and remove the worker; its lease goes last.
+
+        Args:
+            worker: its name.
+            job_id: what it had in hand when it was found dead, or empty. If that is another one by now it lives, and is left alone.
 
         Raises:
             ServerError: the server did not answer, or refused; settle it again.
@@ -46,6 +50,9 @@ class Abandoned:
         with self._client.translating(f"settling what worker {worker} left"):
             raw: Any = self._client.hmget(rq_keys.worker(worker), "current_job", "queues")
             current, queues = (value.decode() if value else "" for value in raw)
+            if current != job_id:  # it was frozen, and woke just then; its own next renewal is on its way
+                log.warning("worker %s was silent for too long and is back", worker)
+                return
             log.warning("worker %s is dead%s", worker, f" and left job {current}" if current else "")
             names = queues.split(",")
             if current:

@@ -1,6 +1,5 @@
 """A job: RQ's, with the services it needs and an end that is decided once."""
 
-import logging
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -26,8 +25,6 @@ ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED}) | CALLED_OFF
 UNDECIDED: Final = frozenset({"ending", "queued", "deferred", "scheduled"})
 """What `JobScripts.stop` answers where a cancel has to try again."""
 ENDING_S: Final = 5.0
-
-log = logging.getLogger(__name__)
 
 
 class Job(StoredJob):

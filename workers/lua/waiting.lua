@@ -11,7 +11,7 @@
 -- names_of(fields) -> the names of what it needs
 -- turn_of(fields, now) -> its turn, also of one that RQ itself enqueued
 -- in_order(now, row) -> a score for what is added to that row; row_into(rows, at, first, second) adds it
--- join_needs(id, fields, now), leave_needs(id, fields): put it into the indexes of what it needs, take it out; forget(need, id): of one
+-- join_needs(id, fields, now): put it into the indexes of what it needs; forget(need, id): take it out of one of them, at the end
 -- ending_of(reason, now, why, need) -> how a job ends as canceled: its outcome, and what is told of that
 -- cancel_one(id, fields, ending, now): it ends so
 -- hold_one(id, fields, need, until_ms, now): it is set aside until the need is there, or until_ms; nil for however long it takes
@@ -220,7 +220,7 @@ local function make_waiting()
   end
 
   return {
-    read = read, waits = waits, names_of = names_of, join_needs = join_needs, leave_needs = leave_needs, forget = forget,
+    read = read, waits = waits, names_of = names_of, join_needs = join_needs, forget = forget,
     ending_of = ending_of, cancel_one = cancel_one, hold_one = hold_one, unhold = unhold, judge = judge, flush = flush,
   }
 end
