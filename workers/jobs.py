@@ -40,6 +40,16 @@ class Job(StoredJob):
             need: Any = self.connection.hget(self.key, "held")
         return need.decode() if need is not None else None
 
+    def get_status(self, refresh: bool = True) -> JobStatus:
+        """Where it stands, in RQ's words; one that is held is ``deferred`` there. Raises `ServerError` if the server does not answer."""
+        with self._client.translating(f"reading job {self.id}"):
+            return super().get_status(refresh)
+
+    def return_value(self, refresh: bool = False) -> Any:
+        """What it returned, ``None`` if it has not. Raises `ServerError` if the server does not answer."""
+        with self._client.translating(f"reading job {self.id}"):
+            return super().return_value(refresh)
+
     @property
     def stopping(self) -> bool:
         """Whether the job is being stopped; for its own code, which is granted time by a `StopLadder`. Costs nothing to ask."""

@@ -51,6 +51,11 @@ class MakingQueue(rq.Queue):
             raise JobDefinitionError(f"{job.func_name} cannot be enqueued on {self.name!r}: what is to be unique needs an id, job_id=")
         return self._enqueue_async_job(job, at_front=at_front, unique=unique)
 
+    def enqueue_call(self, func: Any, *args: Any, **options: Any) -> Any:
+        """Enqueue a call whose arguments come as ``args`` and ``kwargs``, as for ``rq.Queue``; errors as for `enqueue`."""
+        with self._refusing(func):
+            return super().enqueue_call(func, *args, **options)
+
     def create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
         """Make a job of a marked function; arguments and errors as for `enqueue`."""
         with self._refusing(func):

@@ -118,13 +118,17 @@ def test_a_job_that_did_not_fail_is_not_enqueued_again_by_its_own_method(queue: 
     assert isinstance(refused.value, InvalidJobOperation)
 
 
-def test_a_server_that_is_away_is_told_in_our_words_however_a_job_is_enqueued(own_server: PrivateServer) -> None:
+def test_a_server_that_is_away_is_told_in_our_words_however_it_is_asked(own_server: PrivateServer) -> None:
     with notify.connect(own_server.url) as bus:
         queue = Queue("work", connection=redis.Redis.from_url(own_server.url))
         assert bus.redis.ping()
+        job = queue.enqueue(add)
         own_server.close()
-        for enqueue in (
+        for ask in (
+            lambda: job.get_status(),
+            lambda: job.return_value(),
             lambda: queue.enqueue(add),
+            lambda: queue.enqueue_call(add),
             lambda: queue.enqueue_in(HOUR, add),
             lambda: queue.enqueue_in(HOUR, add_with_svc),
             lambda: queue.enqueue(add, depends_on="other"),
@@ -132,7 +136,7 @@ def test_a_server_that_is_away_is_told_in_our_words_however_a_job_is_enqueued(ow
             lambda: queue.enqueue_many([Queue.prepare_data(add, depends_on="other")]),
         ):
             with pytest.raises(notify.ServerError):
-                enqueue()
+                ask()
 
 
 def test_the_answer_about_a_claim_names_its_own_queue_though_another_one_ends_like_it(bus: notify.Bus) -> None:
