@@ -75,7 +75,7 @@ def enqueue(
     assert definition is not None  # noqa: S101  # load_jobs finds no other
     given: dict[str, Any] = {"needs": needs, "on_loss": on_loss, "max_hold_s": max_hold_s, "grace_s": grace_s, "job_id": job_id}
     with chosen.connect(name="notify-enqueue") as bus:
-        made = Queue(queue or definition.queue, connection=bus.redis).enqueue(
+        made = Queue(definition.queue if queue is None else queue, connection=bus.redis).enqueue(
             marked, *map(json_or_text, arguments or ()), **{name: value for name, value in given.items() if value is not None}
         )
         chosen.output.record({"job": made.id, "queue": made.origin}, made.id)
@@ -106,10 +106,10 @@ def cancel(
             rows = [msgspec.structs.asdict(stake) for stake in stakes]
             chosen.output.table(LOSS_COLUMNS, rows, empty=f"no job needs {needs}")
             return
-        for name in sorted({stake.queue for stake in stakes}):
+        for name in sorted({stake.queue for stake in stakes}) if queue is None else [queue]:
             count = Queue(name, connection=bus.redis).cancel(needs=needs, reason=reason)
             chosen.output.record({"queue": name, "cancelled": count}, f"{name}\t{count} cancelled")
-        if not stakes:
+        if not stakes and queue is None:
             chosen.output.talk(f"no job needs {needs}")
 
 

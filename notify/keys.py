@@ -1,7 +1,8 @@
 """Every key and channel of Notify in Redis: the data model, for us and for operators with ``redis-cli``.
 
 ``ns`` is the namespace, ``notify`` unless set otherwise. Every value is plain text or JSON. A need is the name of a service, or
-``any <capability>``; a turn the microsecond when a job was enqueued.
+``any <capability>``; a turn the microsecond when a job was enqueued. Where both stand in a key, ``%`` and ``:`` of the queue are
+written ``%25`` and ``%3A``.
 
 ======================== ====== =========================================================== ==================================
 key                      type   content                                                     lives
@@ -175,14 +176,14 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.namespace}:held"
 
     def held(self, queue: str, need: str) -> str:
-        return f"{self.namespace}:held:{queue}:{need}"
+        return f"{self.namespace}:held:{_pair(queue, need)}"
 
     @property
     def holds(self) -> str:
         return f"{self.namespace}:holds"
 
     def ramp(self, queue: str, need: str) -> str:
-        return f"{self.namespace}:ramp:{queue}:{need}"
+        return f"{self.namespace}:ramp:{_pair(queue, need)}"
 
     def status_topic(self, service: str) -> str:
         return f"{service}_status"
@@ -205,3 +206,8 @@ def parse_due_member(member: str) -> tuple[str, int]:
     """The name and the incarnation in a member of ``ns:due``."""
     name, _, incarnation = member.rpartition("#")
     return name, int(incarnation)
+
+
+def _pair(queue: str, need: str) -> str:
+    """Both may have colons: without those of the queue it is told where that ends."""
+    return f"{queue.replace('%', '%25').replace(':', '%3A')}:{need}"

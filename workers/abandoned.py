@@ -4,6 +4,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from rq.job import JobStatus
 
 from notify.connection import Client
@@ -20,6 +21,7 @@ from workers.telling import tell_outcome
 __all__ = ["Abandoned"]
 
 STARTED: Final = JobStatus.STARTED.encode()
+STOPPED: Final = JobStatus.STOPPED.encode()
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +37,12 @@ class Abandoned:
         self._client = client
         self._scripts = JobScripts(client)
 
-    def settle(self, worker: str) -> None:
+    def settle(self, worker: str, job_id: str) -> None:
         """Settle the job of a worker that is dead, and remove the worker; its lease goes last.
+
+        Args:
+            worker: its name.
+            job_id: what it had in hand when it was found dead, or empty. If that is another one by now it lives, and is left alone.
 
         Raises:
             ServerError: the server did not answer, or refused; settle it again.
@@ -44,6 +50,9 @@ class Abandoned:
         with self._client.translating(f"settling what worker {worker} left"):
             raw: Any = self._client.hmget(rq_keys.worker(worker), "current_job", "queues")
             current, queues = (value.decode() if value else "" for value in raw)
+            if current != job_id:  # it was frozen, and woke just then; its own next renewal is on its way
+                log.warning("worker %s was silent for too long and is back", worker)
+                return
             log.warning("worker %s is dead%s", worker, f" and left job {current}" if current else "")
             names = queues.split(",")
             if current:
@@ -68,18 +77,19 @@ class Abandoned:
             failed.queue.enqueue_dependents(failed.job)
 
     def _settle_run(self, pipe: Any, worker: str, job_id: str) -> "_Failed | None":
-        """In a transaction: end the run that the worker had. Returns the job if that failed with it."""
+        """In a transaction: end the run that the worker had. Returns the job if that ended with it."""
         fields: dict[bytes, bytes] = pipe.hgetall(rq_keys.job(job_id))
         if fields.get(b"worker_name") != worker.encode():
             return None
         run = Run(job_id, fields.get(b"fence", fields.get(b"stopped", b"")).decode())
         origin = fields.get(b"origin", b"").decode()
-        if fields.get(b"status") != STARTED:
+        is_stopped = fields.get(b"status") == STOPPED and _is_open(pipe, run, origin)
+        if fields.get(b"status") != STARTED and not is_stopped:
             pipe.multi()
             _remove_run(pipe, run, origin)
             return None
         job, queue = self._read(job_id, fields, origin), Queue(origin, connection=self._client)
-        tries_again = job.should_retry
+        tries_again = job.should_retry and not is_stopped
         seconds, microseconds = pipe.time()
         now = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
         pipe.multi()
@@ -87,7 +97,8 @@ class Abandoned:
             failed = None
             _try_again(pipe, job, queue, now)
         else:
-            failed = _Failed(job, queue, worker_died(worker, at_ms=round(now.timestamp() * 1000)))
+            died = worker_died(worker, at_ms=round(now.timestamp() * 1000))
+            failed = _Failed(job, queue, msgspec.json.decode(fields[b"outcome"], type=Outcome) if is_stopped else died)
             _fail(pipe, failed, run, worker, now)
         pipe.hdel(job.key, "fence")  # whatever the run still does, it has no job any more
         _remove_run(pipe, run, origin)
@@ -145,6 +156,11 @@ def _fail(pipe: Any, failed: _Failed, run: Run, worker: str, now: datetime) -> N
     job.set_status(JobStatus.FAILED, pipeline=pipe)
     times: dict[str, Any] = {"execution_started_at": job.started_at, "execution_ended_at": now}
     job._handle_failure(outcome.reason, pipe, worker_name=worker, execution_id=run.fence, **times)
+
+
+def _is_open(pipe: Any, run: Run, origin: str) -> bool:
+    """Whether nobody has recorded the end of a run yet."""
+    return pipe.zscore(rq_keys.started(origin), f"{run.job_id}:{run.fence}") is not None
 
 
 def _remove_run(pipe: Any, run: Run, origin: str) -> None:

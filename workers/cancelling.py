@@ -13,7 +13,7 @@ from workers import rq_keys
 from workers.errors import JobDefinitionError, QueueNotFoundError
 from workers.jobs import Job, read_jobs
 from workers.scripts import JobScripts
-from workers.terms import Terms
+from workers.terms import check_need
 
 __all__ = ["Progress", "cancel_waiting"]
 
@@ -45,7 +45,7 @@ def cancel_waiting(
         raise JobDefinitionError(f"cancel which jobs of {queue!r}? give needs= or where=; where=lambda job: True means all of them")
     client = Client.of(connection)
     scripts = JobScripts(client)
-    need = next(iter(Terms.of(needs).needs)) if needs is not None else None
+    need = check_need(needs) if needs is not None else None
     with client.translating(f"cancelling jobs of {queue!r}"):
         if not client.sismember(rq_keys.QUEUES, rq_keys.queue(queue)):
             raise QueueNotFoundError(f"no queue {queue!r} at {client.address}: nothing was ever put on it")

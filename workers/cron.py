@@ -16,8 +16,9 @@ from notify.scripts import ScriptRunner
 from workers import rq_keys
 from workers.definition import JobFunctions, definition_of
 from workers.entrance import Entry
+from workers.making import entry_of
 from workers.names import NamedScripts
-from workers.queue import Queue, entry_of
+from workers.queue import Queue
 from workers.rhythm import Rhythm
 from workers.terms import Terms
 

@@ -18,6 +18,7 @@ from notify.errors import ServerError
 from workers import rq_keys
 from workers.claims import Ended, Run
 from workers.errors import JobError, JobNotFoundError
+from workers.jobs import Job
 from workers.outcome import Outcome
 from workers.scripts import JobScripts
 from workers.serializer import JsonSerializer
@@ -167,6 +168,8 @@ class EndingWorker(rq.Worker):
 
     def _tell_end(self, job: Any) -> None:
         """Publish how a job ended, where RQ's code recorded it; what the scripts record they tell as well."""
+        if not isinstance(job, Job):
+            return  # RQ's own, which somebody gave to the method of RQ that calls this
         try:
             outcome = job.outcome
             if outcome is None:  # it failed, and is tried again

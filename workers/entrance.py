@@ -88,6 +88,17 @@ class Entrance(NamedScripts):
         """Have a pipeline do so. Nobody is told how it was taken; what is not there is seen to all the same."""
         pipeline.eval(self.source("enqueue"), *self._command(queue, [entry]))  # by its text: a transaction gets no second try
 
+    def index(self, job_id: str, pipeline: Any = None) -> None:
+        """Have a job that waits for its time, or for other jobs, found by what it needs.
+
+        Raises:
+            ServerError: the server did not answer, or refused.
+        """
+        if pipeline is None:
+            self.run_named("index", [], [job_id], action=f"noting what job {job_id} needs")
+        else:
+            pipeline.eval(self.source("index"), 0, *self.named([job_id]))
+
     def _put(self, queue: str, entries: Sequence[Entry], *, again: str) -> list[Taken]:
         args = [queue, again, *_flat(entries)]
         return _taken(self.run_named("enqueue", [rq_keys.QUEUES], args, action=f"enqueueing on {queue!r}"))

@@ -1,28 +1,22 @@
-"""A job: RQ's, with the services it needs, an end that is decided once, and nothing in it but JSON."""
+"""A job: RQ's, with the services it needs and an end that is decided once."""
 
-import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import msgspec
-import redis
 import rq.job
-from rq.exceptions import NoSuchJobError, TimeoutFormatError
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import JobStatus
 
 from notify.connection import Client
-from workers.definition import JobFunctions
-from workers.errors import JobDefinitionError, JobError, JobNotFoundError, JobRefusedError
-from workers.ladder import StopSign
+from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
 from workers.outcome import Outcome, failure
-from workers.payload import unpacked
 from workers.scripts import JobScripts
-from workers.serializer import JsonSerializer
-from workers.terms import Policy, Terms, read_needs
+from workers.stored import StoredJob
 
 __all__ = ["Job", "read_jobs"]
 
@@ -31,50 +25,13 @@ ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED}) | CALLED_OFF
 UNDECIDED: Final = frozenset({"ending", "queued", "deferred", "scheduled"})
 """What `JobScripts.stop` answers where a cancel has to try again."""
 ENDING_S: Final = 5.0
-TAKEN: Final = {"queued": JobStatus.QUEUED, "held": JobStatus.DEFERRED, "cancelled": JobStatus.CANCELED}
-
-log = logging.getLogger(__name__)
 
 
-class Job(rq.job.Job):
+class Job(StoredJob):
     """An ``rq.job.Job`` that may need services. Made by `Queue.enqueue`.
 
     Its data are plain JSON. Its function is looked up in what a worker loaded, never imported by name.
     """
-
-    _stop_sign: StopSign | None = None
-    fence = ""
-    """Of the run that this process does; empty elsewhere."""
-
-    def __init__(self, id: str | None = None, connection: redis.Redis | None = None, serializer: Any = None) -> None:  # noqa: A002  # RQ's name
-        if serializer is not None and serializer not in (JsonSerializer, rq.serializers.JSONSerializer, "json"):
-            raise JobDefinitionError(f"jobs are kept as JSON, not by {serializer!r}: leave the serializer out")
-        super().__init__(id, connection, JsonSerializer)
-        self.needs: dict[str, int] = {}
-        self.terms = Terms()
-        self._functions: JobFunctions = {}
-        self.is_decided = True
-        """Whether what it says of its status holds. In its run, until that is sealed, it does not."""
-
-    def bind(self, functions: JobFunctions, stop_sign: StopSign | None = None) -> None:
-        """Tell the job what it may run, and in its run where it sees that it is to stop."""
-        self._functions, self._stop_sign = functions, stop_sign
-        self.is_decided = stop_sign is None
-
-    def accept(self, terms: Terms) -> None:
-        """Say on what terms the job is there; before it is enqueued."""
-        self.terms, self.needs = terms, dict.fromkeys(sorted(terms.needs), 0)
-
-    def take_up(self, status: str, needs: bytes) -> None:
-        """Note how it was enqueued, see `workers.entrance.Taken`."""
-        if status in TAKEN:
-            self._status = TAKEN[status]
-        self.needs = read_needs({b"needs": needs})
-
-    @property
-    def on_loss(self) -> Policy:
-        """What the loss of something it needs does to it."""
-        return self.terms.on_loss
 
     @property
     def held(self) -> str | None:
@@ -83,30 +40,15 @@ class Job(rq.job.Job):
             need: Any = self.connection.hget(self.key, "held")
         return need.decode() if need is not None else None
 
-    @property
-    def func(self) -> Callable[..., Any]:
-        """The function.
+    def get_status(self, refresh: bool = True) -> JobStatus:
+        """Where it stands, in RQ's words; one that is held is ``deferred`` there. Raises `ServerError` if the server does not answer."""
+        with self._client.translating(f"reading job {self.id}"):
+            return super().get_status(refresh)
 
-        Raises:
-            JobRefusedError: it is none of those that were loaded.
-        """
-        if self.instance is not None:
-            self._refuse(f"{self.func_name} of an object")
-        return self._resolve(self.func_name)
-
-    @property
-    def success_callback(self) -> Callable[..., Any] | None:
-        return self._resolve(self._success_callback_name) if self._success_callback_name else None
-
-    @property
-    def failure_callback(self) -> Callable[..., Any] | None:
-        return self._resolve(self._failure_callback_name) if self._failure_callback_name else None
-
-    @property
-    def stopped_callback(self) -> Callable[..., Any] | None:
-        # RQ looks at it in the worker itself, which a refusal would end: that comes with the call.
-        name = self._stopped_callback_name
-        return (self._functions.get(name) or (lambda *_: self._refuse(name))) if name else None
+    def return_value(self, refresh: bool = False) -> Any:
+        """What it returned, ``None`` if it has not. Raises `ServerError` if the server does not answer."""
+        with self._client.translating(f"reading job {self.id}"):
+            return super().return_value(refresh)
 
     @property
     def stopping(self) -> bool:
@@ -193,9 +135,18 @@ class Job(rq.job.Job):
         self.needs = {name: int(serial or 0) for name, serial in zip(names, serials, strict=True)}
 
     def requeue(self, at_front: bool = False) -> rq.job.Job:
-        """Enqueue a failed or stopped job again; what was lost before does not count against it."""
+        """Enqueue a failed or stopped job again; what was lost before does not count against it. `workers.requeue` takes more.
+
+        Raises:
+            JobRefusedError: it is none of those.
+            ServerError: the server did not answer, or refused.
+        """
         self.admit()
-        return super().requeue(at_front)
+        with self._client.translating(f"enqueueing job {self.id} again"):
+            try:
+                return super().requeue(at_front)
+            except InvalidJobOperation as exc:
+                raise _NotFailedError(f"job {self.id} did not fail: only what failed or was stopped is tried again so") from exc
 
     def retry(self, queue: Any, pipeline: Any) -> None:
         """Try again, unless the job was stopped or cancelled: RQ tries all whose worker died."""
@@ -213,57 +164,6 @@ class Job(rq.job.Job):
         self.started_at = self.last_heartbeat = datetime.now(UTC)
         self._status = JobStatus.STARTED
 
-    def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
-        fields = super().to_dict(include_meta=include_meta, include_result=include_result)
-        fields["data"] = self.data  # plain: RQ reads it as well, and so does redis-cli
-        if not self.is_decided:
-            # RQ notes the end it expects before callbacks and handlers run. One that saves the job would write that, and
-            # nobody could tell it from an end that is recorded; or write over a stop.
-            del fields["status"]
-        if not self.data:  # what was too large to be read stays as it is stored
-            del fields["data"]
-        if self.needs:
-            fields["needs"] = msgspec.json.encode(self.needs)
-        return {**fields, **self.terms.fields()}
-
-    def restore(self, raw_data: Any) -> Any:
-        """Take up what Redis holds of the job; one that a stranger spoilt is told from one that is not there."""
-        try:
-            # RQ would unpack the call, into however much that is.
-            super().restore({**raw_data, b"data": b""} if b"data" in raw_data else raw_data)
-            self.data = unpacked(raw_data[b"data"], max_bytes=self._client.settings.max_payload_bytes)
-            self.needs, self.terms = read_needs(raw_data), Terms.read(raw_data)
-        except NoSuchJobError:
-            raise
-        except (ValueError, TypeError, AssertionError, msgspec.DecodeError, TimeoutFormatError) as exc:
-            log.warning("job %s cannot be read, and is passed over: %s", self.id, exc)
-            raise _UnreadableJobError(f"job {self.id} at {self._client.address} cannot be read ({exc}): delete {self.key}") from exc
-
-    @classmethod
-    def fetch(cls, id: str, connection: redis.Redis | None = None, serializer: Any = None) -> "Job":  # noqa: A002  # RQ's name
-        """Return the job of an id.
-
-        Raises:
-            JobNotFoundError: there is none.
-            JobError: there is one, and it cannot be read: a stranger wrote it.
-        """
-        if connection is None:
-            raise JobDefinitionError("fetch a job with the connection it is on: Job.fetch(id, connection=bus.redis)")
-        client = Client.of(connection)
-        with client.translating(f"fetching job {id}"):
-            try:
-                found = super().fetch(id, connection=connection, serializer=serializer)
-            except _UnreadableJobError:
-                raise
-            except NoSuchJobError as exc:
-                raise _NoSuchJobError(f"no job {id} at {client.address}: its time to live is over, or it never was") from exc
-        assert isinstance(found, Job)  # noqa: S101  # fetch is RQ's, and untyped about its subclasses
-        return found
-
-    @property
-    def _client(self) -> Client:
-        return Client.of(self.connection)
-
     def _failed(self) -> Outcome:
         """How it failed: the error is the last line of what RQ keeps of it."""
         with self._client.translating(f"reading job {self.id}"):
@@ -278,16 +178,6 @@ class Job(rq.job.Job):
             if name:
                 command = msgspec.json.encode({"command": "stop-job", "job_id": self.id})
                 self.connection.publish(rq.command.PUBSUB_CHANNEL_TEMPLATE % name.decode(), command)
-
-    def _resolve(self, name: str | None) -> Callable[..., Any]:
-        found = self._functions.get(name or "")
-        return found if found is not None else self._refuse(str(name))
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise JobRefusedError(
-            f"job {self.id} asks for {what}, which is none of the functions that this worker loaded: "
-            "mark it with @job and name its module to the worker (--import)"
-        )
 
 
 def read_jobs(client: Client, job_ids: Sequence[str]) -> Iterator[Job]:
@@ -304,9 +194,5 @@ def read_jobs(client: Client, job_ids: Sequence[str]) -> Iterator[Job]:
                 yield found
 
 
-class _NoSuchJobError(JobNotFoundError, NoSuchJobError):
-    """Ours, which RQ's code also takes for its own: it passes over ids without a job."""
-
-
-class _UnreadableJobError(JobError, NoSuchJobError):
-    """Ours, and for RQ's code a job that is not there: a worker passes it over and lives on."""
+class _NotFailedError(JobRefusedError, InvalidJobOperation):
+    """Ours, which RQ's code also takes for its own."""

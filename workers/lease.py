@@ -11,6 +11,7 @@ from notify.connection import Client
 from notify.errors import ServerError
 from notify.outage import Outage
 from notify.scripts import ScriptRunner
+from workers import rq_keys
 from workers.abandoned import Abandoned
 
 __all__ = ["LEASE_S", "Lease"]
@@ -47,7 +48,7 @@ class Lease:
         self._worker, self._lease_s, self._revive, self._lead = worker, lease_s, revive, lead
         self._renew_s = min(RENEW_S, lease_s / 4)
         self._keys = [self._scripts.keys.leases, self._scripts.keys.renewed, self._scripts.keys.leader]
-        self._args: list[str | bytes | int] = [worker, round(lease_s * 1000), round(2000 * self._renew_s)]
+        self._args: list[str | bytes | int] = [worker, round(lease_s * 1000), round(2000 * self._renew_s), rq_keys.worker("")]
         self._outage = Outage(log, f"the lease of worker {worker}")
         self._is_lost = False
         self._closing = threading.Event()
@@ -73,19 +74,19 @@ class Lease:
             self._scripts.run("leave", left, [self._worker], action="giving back the lease of a worker")
         self._client.close()
 
-    def _renew(self) -> tuple[bool, str]:
-        """Returns whether there was no lease any more, and a worker that is dead, for us to see to."""
+    def _renew(self) -> tuple[bool, str, str]:
+        """Returns whether there was no lease any more, and a worker that is dead, for us to see to, with the job it has in hand."""
         asked_at = time.monotonic()  # the server counts from a moment after it: it never elects another one while we think we lead
-        is_new, dead, leads = self._scripts.run("renew", self._keys, self._args, action="renewing the lease of a worker")
+        is_new, dead, leads, job = self._scripts.run("renew", self._keys, self._args, action="renewing the lease of a worker")
         self._lead(asked_at + self._lease_s if leads else 0.0)
-        return bool(is_new), dead.decode()
+        return bool(is_new), dead.decode(), job.decode()
 
     def _run(self) -> None:
         wait_s = self._renew_s
         while not self._closing.wait(wait_s):
             wait_s = self._renew_s
             try:
-                is_new, dead = self._renew()
+                is_new, dead, job = self._renew()
                 self._outage.over()
                 if is_new:
                     log.warning("worker %s had lost its lease: it was silent for too long, and taken for dead", self._worker)
@@ -95,14 +96,14 @@ class Lease:
                         self._revive(self._client)
                     self._is_lost = False
                 if dead:
-                    self._settle(dead)
+                    self._settle(dead, job)
                     wait_s = 0.0  # there may be more of them
             except ServerError as exc:
                 wait_s = min(self._renew_s, self._outage.failed(exc))
 
-    def _settle(self, dead: str) -> None:
+    def _settle(self, dead: str, job: str) -> None:
         try:
-            self._abandoned.settle(dead)
+            self._abandoned.settle(dead, job)
         except ServerError:
             raise
         except Exception:  # whatever a dead worker left must not cost a living one its lease

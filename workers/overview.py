@@ -13,6 +13,7 @@ from notify.keys import Keys
 from workers import rq_keys
 from workers.errors import JobDefinitionError, QueueNotFoundError
 from workers.jobs import Job, read_jobs
+from workers.terms import check_need
 
 __all__ = ["JobStatus", "QueueInfo", "find_jobs", "queues"]
 
@@ -66,7 +67,7 @@ def queues(connection: redis.Redis) -> list[QueueInfo]:
 
 
 def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str | None = None, needs: str | None = None) -> Iterator[Job]:
-    """Yield jobs, those that wait first, in the order of their turn ; each as it is when reached.
+    """Yield jobs, those that wait first, in the order of their turn; each as it is when reached.
 
     Args:
         connection: ``bus.redis``, or any ``redis.Redis``, which is taken to use the default namespace.
@@ -76,10 +77,11 @@ def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str 
 
     Raises:
         QueueNotFoundError: no job was ever put on that queue.
-        JobDefinitionError: there is no such status.
+        JobDefinitionError: there is no such status, or ``needs`` names no service.
     """
     if status is not None and status not in (*get_args(JobStatus), "cancelled"):
         raise JobDefinitionError(f"status is {status!r}: choose one of {', '.join(get_args(JobStatus))}")
+    needs = check_need(needs) if needs is not None else None
     client = Client.of(connection)
     with client.translating("looking for jobs"):
         names = _names(client)

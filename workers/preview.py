@@ -11,6 +11,7 @@ import redis
 from notify.connection import Client
 from notify.keys import Keys, any_provider
 from workers import rq_keys
+from workers.terms import check_need
 
 __all__ = ["Stake", "preview_loss"]
 
@@ -41,11 +42,16 @@ def preview_loss(connection: redis.Redis, service: str) -> list[Stake]:
 
     Args:
         connection: ``bus.redis``, or any ``redis.Redis``, which is taken to use the default namespace.
-        service: the service's name.
+        service: the service's name, or ``any <capability>`` for the last one that has it.
 
     Returns:
         Sorted by queue and policy; counted while everything goes on, so a job that starts meanwhile may count twice.
+
+    Raises:
+        JobDefinitionError: that is no name of a service.
+        ServerError: the server did not answer, or refused.
     """
+    service = check_need(service)
     client = Client.of(connection)
     waiting: Counter[tuple[str, str]] = Counter()
     running: Counter[tuple[str, str]] = Counter()

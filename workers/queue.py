@@ -1,32 +1,26 @@
 """A queue: RQ's, which takes only marked functions and lets no job in whose service is gone."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-import redis
-import rq
-from rq.defaults import DEFAULT_FAILURE_TTL
-from rq.queue import EnqueueArgs, EnqueueData
+from rq.job import JobStatus
+from rq.queue import EnqueueData
 
-from notify.connection import Client
-from notify.errors import ContentsError, NotifyError
 from notify.request import Target
-from notify.strict_json import encode_json
 from workers.cancelling import Progress, cancel_waiting
 from workers.claimed import claimed_job
-from workers.definition import Definition, definition_of
-from workers.draft import OPTIONS, check_arguments, check_call, draft
-from workers.entrance import Condition, Entrance, Entry, Taken
-from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobRefusedError, JobTooLargeError
+from workers.definition import Definition
+from workers.draft import OPTIONS, draft
+from workers.entrance import Entry
+from workers.errors import JobDefinitionError, JobRefusedError
 from workers.jobs import Job
-from workers.payload import too_large
+from workers.making import MakingQueue, entry_of, ours
 from workers.preview import Stake, preview_loss
-from workers.serializer import JsonSerializer
 from workers.terms import Needs, Policy, Terms
 
 __all__ = ["Queue"]
 
-QUEUED: Final = Taken("queued", "", b"")
 RQ_STATUS: Final = {"queued": b"queued", "held": b"deferred", "cancelled": b"canceled"}
 
 
@@ -38,7 +32,7 @@ class _Draft(NamedTuple):
     is_plain: bool
 
 
-class Queue(rq.Queue):
+class Queue(MakingQueue):
     """An ``rq.Queue`` whose jobs may need services.
 
     Args:
@@ -46,17 +40,6 @@ class Queue(rq.Queue):
         connection: ``bus.redis``, or any ``redis.Redis``, which is taken to use the default namespace.
         rq_options: as for ``rq.Queue``.
     """
-
-    job_class = Job
-
-    def __init__(self, name: str = "default", connection: redis.Redis | None = None, **rq_options: Any) -> None:
-        if connection is None:
-            raise JobDefinitionError(f"the queue {name!r} needs a connection: Queue({name!r}, connection=bus.redis)")
-        super().__init__(name, connection, **{**rq_options, "serializer": JsonSerializer})
-        if not issubclass(self.job_class, Job):
-            raise JobDefinitionError(f"{self.job_class!r} makes no jobs of ours: leave job_class out, or derive it from workers.Job")
-        self._client = Client.of(connection)
-        self._entrance = Entrance(self._client)
 
     def enqueue(
         self,
@@ -90,32 +73,48 @@ class Queue(rq.Queue):
             ServerError: the server did not answer, or refused.
         """
         definition = self._check_function(f)
-        terms = (definition.terms if definition is not None else Terms()).but(
-            needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s
-        )
+        terms = _terms_of(definition).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
         if self._is_async and definition is not None and OPTIONS.isdisjoint(kwargs):
             (job,) = self._put_drafts([self._draft(f, args, kwargs, terms)])
             return job
-        try:
-            call: EnqueueArgs = self.parse_args(f, *args, **kwargs)
-            options = call._asdict()
+        with self._refusing(f):
+            options = self.parse_args(f, *args, **kwargs)._asdict()
             pipeline, at_front, unique = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
             job = self.create_job(**options)
             job.accept(terms)
-            with self._client.translating(f"enqueueing on {self.name!r}"):
-                return _ours(self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique))
-        except (ValueError, TypeError, AttributeError, AssertionError, rq.exceptions.TimeoutFormatError) as exc:
-            if isinstance(exc, NotifyError):
-                raise
-            raise JobDefinitionError(f"{getattr(f, '__qualname__', f)} cannot be enqueued on {self.name!r}: {exc}") from exc
+            return ours(self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique))
 
-    def enqueue_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
-        """Put a job that was made before on the queue; arguments as for ``rq.Queue``, errors as for `enqueue`."""
-        if pipeline is not None or not self._is_async or not isinstance(job, Job) or job._dependency_ids:
-            return super().enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
-        if unique and not job._id:
-            raise JobDefinitionError(f"{job.func_name} cannot be enqueued on {self.name!r}: what is to be unique needs an id, job_id=")
-        return self._enqueue_async_job(job, at_front=at_front, unique=unique)
+    def enqueue_at(
+        self,
+        datetime: datetime,
+        f: Any,
+        *args: Any,
+        needs: Needs | None = None,
+        on_loss: Policy | None = None,
+        max_hold_s: float | None = None,
+        grace_s: float | None = None,
+        **kwargs: Any,
+    ) -> Job:
+        """Have a call of a marked function enqueued at a time; ``enqueue_in`` does so after a ``timedelta``, with the same arguments.
+
+        Args:
+            datetime: when; one without a time zone is taken as local.
+            f, args, needs, on_loss, max_hold_s, grace_s, kwargs: as for `enqueue`.
+
+        Returns:
+            The job. What it needs counts when its turn comes, and not before.
+
+        Raises:
+            JobDefinitionError, JobArgumentsError, JobTooLargeError, ServerError: as for `enqueue`.
+        """
+        terms = _terms_of(self._check_function(f)).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
+        with self._refusing(f):
+            options = self.parse_args(f, *args, **kwargs)._asdict()
+            pipeline, at_front, _ = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
+            job = self.create_job(**options, status=JobStatus.SCHEDULED)
+            job.accept(terms)
+            job.enqueue_at_front = at_front or None
+            return ours(self.schedule_job(job, datetime, pipeline=pipeline))
 
     def enqueue_many(  # type: ignore[override]  # RQ's jobs are a list of its own kind
         self,
@@ -149,7 +148,7 @@ class Queue(rq.Queue):
         if by_rq and any(change is not None for change in changes.values()):
             raise JobDefinitionError("needs and the like are not for calls with depends_on, a pipeline or a group: put them into @job")
         jobs = self._put_drafts([self._draft_of(call, changes) for call in calls if not (all_by_rq or call.depends_on)])
-        return [*jobs, *(map(_ours, super().enqueue_many(by_rq, pipeline, group_id)) if by_rq else ())]
+        return [*jobs, *(self._enqueue_many_by_rq(by_rq, pipeline, group_id) if by_rq else ())]
 
     def put_back(self, job: Job) -> Job:
         """Put a job that failed, was stopped or was cancelled on the queue again; what was lost before does not count against it.
@@ -164,23 +163,6 @@ class Queue(rq.Queue):
             if outcome is not None and outcome.status == "finished":
                 raise JobRefusedError(f"job {job.id} finished: enqueue another one")
             raise JobRefusedError(f"job {job.id} has not ended: there is nothing to try again")
-        return job
-
-    def create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
-        """Make a job of a marked function; arguments and errors as for `enqueue`."""
-        definition = self._check_function(func)
-        for when in ("on_success", "on_failure", "on_stopped"):
-            callback = kwargs.get(when)
-            self._check_function(getattr(callback, "func", callback) or "")
-        job = _ours(super().create_job(func, *args, **kwargs))
-        if job.failure_ttl is None:
-            job.failure_ttl = DEFAULT_FAILURE_TTL  # or RQ would keep the results of failed jobs for ever
-        if definition is not None:
-            job.accept(definition.terms)
-            job.bind({str(job.func_name): func})
-        _check_arguments(job, max_bytes=self._client.settings.max_payload_bytes)
-        if definition is not None:
-            check_call(func, job.args, job.kwargs)
         return job
 
     def cancel(
@@ -213,18 +195,13 @@ class Queue(rq.Queue):
         """Count the jobs of this queue that need a service, policy by policy; as `workers.preview_loss`."""
         return [stake for stake in preview_loss(self.connection, service) if stake.queue == self.name]
 
-    def schedule_job(self, job: Any, datetime: Any, pipeline: Any = None, unique: bool = False) -> Any:
-        """Have a job enqueued later. It runs unless it loses a service from now on."""
-        if isinstance(job, Job):
-            job.admit()  # the scheduler is RQ's own, and will not
-        return super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
-
-    def _check_function(self, func: object) -> Definition | None:
-        """Return what `workers.job` noted at a function; ``None`` for a path, of which only the worker can tell."""
-        definition = definition_of(func)
-        if definition is None and not isinstance(func, str):
-            raise JobDefinitionError(f"{getattr(func, '__qualname__', func)!r} is no job: mark it with @job({self.name!r})")
-        return definition
+    def _enqueue_many_by_rq(self, calls: list[EnqueueData], pipeline: Any, group_id: str | None) -> list[Job]:
+        with self._refusing("one of many calls"):
+            jobs = [*map(ours, super().enqueue_many(calls, pipeline, group_id))]
+            for job in jobs:
+                if job._dependency_ids:
+                    self._index(job, pipeline)
+            return jobs
 
     def _draft(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], terms: Terms) -> _Draft:
         if func.__module__ == "__main__":
@@ -237,7 +214,7 @@ class Queue(rq.Queue):
 
     def _draft_of(self, call: EnqueueData, changes: Mapping[str, Any]) -> _Draft:
         definition = self._check_function(call.func)
-        terms = (definition.terms if definition is not None else Terms()).but(**changes)
+        terms = _terms_of(definition).but(**changes)
         if definition is not None and not any(call[len(("func", "args", "kwargs")) :]):
             return self._draft(call.func, call.args or (), call.kwargs or {}, terms)
         options = call._asdict()
@@ -257,48 +234,6 @@ class Queue(rq.Queue):
                 each.job.take_up(taken.status, taken.needs)
         return [each.job for each in drafts]
 
-    def _enqueue_async_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
-        if not isinstance(job, Job):
-            return super()._enqueue_async_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
-        taken = self._put(job, at_front=at_front, condition="unique" if unique else "", pipeline=pipeline)
-        if taken.status == "refused":
-            raise DuplicateJobError(f"there is a job {job.id!r} already, and it was to be unique")
-        return job
 
-    def _put(self, job: Job, *, at_front: bool = False, condition: Condition = "", pipeline: Any = None) -> Taken:
-        self._prepare_for_queue(job)
-        entry = entry_of(job, condition, at_front=at_front)
-        if pipeline is not None:
-            self._entrance.put_later(pipeline, self.name, entry)
-            return QUEUED
-        (taken,) = self._entrance.put(self.name, [entry])
-        job.take_up(taken.status, taken.needs)
-        return taken
-
-
-def _check_arguments(job: Job, *, max_bytes: int) -> None:
-    if job.meta:
-        try:
-            encode_json(job.meta, what=f"the meta of the call of {job.func_name}")
-        except ContentsError as exc:
-            raise JobArgumentsError(str(exc)) from exc
-    try:
-        size = len(job.data)  # this encodes it, once
-    except ContentsError:
-        check_arguments(str(job.func_name), job.args, job.kwargs)
-        raise JobDefinitionError(f"{job.func_name} is a method of an object: only functions of a module can be jobs") from None
-    if size > max_bytes:
-        raise JobTooLargeError(too_large(f"the call of {job.func_name}", size, max_bytes))
-
-
-def entry_of(job: Job, condition: Condition = "", *, at_front: bool = False) -> Entry:
-    """Return a job that was made as a whole, to be put on a queue."""
-    fields = job.to_dict()
-    fields["status"] = "queued"
-    return Entry(job.id, fields, condition, at_front, job.ttl, fields.pop("needs", b""))
-
-
-def _ours(job: object) -> Job:
-    if not isinstance(job, Job):
-        raise JobDefinitionError(f"{job!r} is no workers.Job: leave job_class out, or derive it from workers.Job")
-    return job
+def _terms_of(definition: Definition | None) -> Terms:
+    return definition.terms if definition is not None else Terms()

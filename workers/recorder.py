@@ -1,6 +1,5 @@
 """The recorder: the client that has every reading of the thermometer logged by a job, until the storage is gone."""
 
-import logging
 import threading
 from typing import Final
 
@@ -13,8 +12,6 @@ from workers.temperature import LOG_KEY, QUEUE, TOPIC, log_temperature, reading_
 __all__ = ["Recorder"]
 
 CLIENT: Final = "client"
-
-log = logging.getLogger(__name__)
 
 
 class Recorder:

@@ -12,7 +12,7 @@ from notify.keys import any_provider
 from notify.request import Provider, Target
 from workers.errors import JobDefinitionError
 
-__all__ = ["Needs", "Policy", "Terms", "check_policy", "need_of", "read_needs", "target_of"]
+__all__ = ["Needs", "Policy", "Terms", "check_need", "check_policy", "need_of", "read_needs", "target_of"]
 
 Policy: TypeAlias = Literal["cancel", "hold", "drain", "ignore"]
 """What a loss of something that it needs does to a job.
@@ -131,10 +131,11 @@ def check_policy(policy: str) -> Policy:
 def _check_needs(needs: Needs) -> frozenset[str]:
     if not isinstance(needs, str | Provider | tuple | list | set | frozenset):
         raise JobDefinitionError(f"needs is the name of a service, notify.provides(capability), or several, not {needs!r}")
-    return frozenset(map(_check_need, [needs] if isinstance(needs, str | Provider) else needs))
+    return frozenset(map(check_need, [needs] if isinstance(needs, str | Provider) else needs))
 
 
-def _check_need(need: object) -> str:
+def check_need(need: object) -> str:
+    """Return one need, as `need_of` writes it, else raise `JobDefinitionError`."""
     target = target_of(need) if isinstance(need, str) else need
     try:
         if isinstance(target, Provider):

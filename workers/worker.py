@@ -1,9 +1,10 @@
 """A worker: RQ's, with a gate before each job, a guard while it runs, and a process for its jobs that lives on after each."""
 
+import os
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import redis
@@ -35,6 +36,8 @@ from workers.serializer import JsonSerializer
 
 __all__ = ["Worker"]
 
+IMPORT: Final = "NOTIFY_IMPORT"
+
 
 class Worker(RunningWorker):
     """An ``rq.Worker`` that runs only what it was told to load, and stops a job the moment a service it needs is withdrawn.
@@ -43,7 +46,8 @@ class Worker(RunningWorker):
         queues: the queues to work on, by name or as `Queue`, in the order of their priority.
         connection: ``bus.redis``, or any ``redis.Redis``; by default that of the queues. The worker opens connections of
             its own like it.
-        modules: dotted names of the modules whose jobs it may run.
+        modules: dotted names of the modules whose jobs it may run; by default those of ``$NOTIFY_IMPORT``, with commas between, for
+            who cannot say it otherwise: ``rq worker -w workers.Worker``.
         name: how it is known; by default a random one.
         retire: when the process of its jobs is replaced by a new one.
         lease_s: how many seconds it may be silent; then another worker takes it for dead, and its job is tried again or has failed.
@@ -63,7 +67,7 @@ class Worker(RunningWorker):
         name: str | None = None,
         *,
         connection: redis.Redis | None = None,
-        modules: Collection[str] = (),
+        modules: Collection[str] | None = None,
         retire: RetireAfter | None = None,
         lease_s: float = LEASE_S,
         **rq_options: Any,
@@ -74,13 +78,15 @@ class Worker(RunningWorker):
         if not lease_s > 0:
             raise JobDefinitionError(f"a lease of {lease_s:g} s is over before it begins: give more than 0")
         rq_options["job_class"] = _job_class(rq_options.get("job_class"), otherwise=self.job_class)
+        works = rq_options.get("prepare_for_work", True)  # RQ also makes workers that only describe others (Worker.all)
+        if modules is None:
+            modules = _modules_of(os.environ) if works else ()
         self._functions: JobFunctions = load_jobs(modules)
         self._retire = retire or RetireAfter()
         self._lease_s = lease_s
         name = name or uuid4().hex
-        # RQ lengthens the timeouts of the connection it is given: this one is the worker's alone. It also makes workers
-        # that only describe others (Worker.all); those need none.
-        client = Client.of(connection).clone(name=name) if rq_options.get("prepare_for_work", True) else Client.of(connection)
+        # RQ lengthens the timeouts of the connection it is given: this one is the worker's alone.
+        client = Client.of(connection).clone(name=name) if works else Client.of(connection)
         super().__init__(queues, name, connection=client, **{**rq_options, "serializer": JsonSerializer})
         self._client = client
         self._scripts = JobScripts(client)
@@ -182,6 +188,10 @@ class Worker(RunningWorker):
         with suppress(ServerError):  # the leader meets that too, and tries again
             while scheduler.run() == 0.0:
                 continue
+
+
+def _modules_of(environ: Mapping[str, str]) -> list[str]:
+    return [name.strip() for name in environ.get(IMPORT, "").split(",") if name.strip()]
 
 
 def _connection_of(queues: Any) -> redis.Redis | None:

@@ -87,7 +87,9 @@ def test_all_that_needs_a_service_is_counted_and_cancelled(shop: Shell, bus: not
             shop.run("enqueue", "greetings.greet", name)
         assert shop.run("cancel", "--needs", "greeter", "--dry-run").out == "greetings\tcancel\t2\t0\n"
         assert len(shop.run("jobs", "--needs", "greeter").lines) == 2
-        assert shop.run("cancel", "--needs", "greeter", "--queue", "other").out == ""
+        elsewhere = shop.run("cancel", "--needs", "greeter", "--queue", "other")
+        assert (elsewhere.code, elsewhere.out) == (1, "")
+        assert "no queue 'other'" in elsewhere.err
         assert shop.run("cancel", "--needs", "greeter").out == "greetings\t2 cancelled\n"
     assert "no job needs greeter" in shop.run("cancel", "--needs", "greeter").err
 
@@ -109,12 +111,17 @@ def test_more_jobs_than_the_limit_are_told_of(shop: Shell) -> None:
         (["enqueue", "nowhere.nope"], 2),
         (["enqueue", "greetings.add", "--on-loss", "nope", "--needs", "x"], 2),
         (["enqueue", "greetings.add", "--needs", "two words"], 2),
+        (["enqueue", "greetings.add", "--queue", ""], 2),
         (["jobs", "--status", "nope"], 2),
+        (["jobs", "--needs", ""], 2),
         (["jobs", "--queue", "nope"], 1),
         (["cancel"], 2),
+        (["cancel", "--needs", "any "], 2),
+        (["cancel", "--needs", "greeter", "--queue", "nope"], 1),
         (["job"], 2),
         (["job", "show"], 2),
         (["job", "show", "nope"], 1),
+        (["job", "show", "no such id"], 1),
         (["job", "explain", "nope"], 1),
         (["job", "cancel", "nope"], 1),
         (["job", "retry", "nope"], 1),

@@ -37,6 +37,12 @@ def add(field: str = "added") -> str:
     return field
 
 
+@job("work")
+def add_with_anything(field: str = "added", **_: Any) -> str:
+    count(field)
+    return field
+
+
 @job("work", needs="svc")
 def add_with_svc(field: str = "added") -> str:
     count(field)

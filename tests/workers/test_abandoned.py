@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rq import Retry
 
 import notify
 from notify.testing import wait_until
-from tests.workers.conftest import Effects, StartWorkers, claim_next, is_alive
+from tests.workers.conftest import Effects, StartWorkers, claim_next, is_alive, mishaps
 from tests.workers.sample_jobs import add, hold
 from workers import Job, Outcome, Queue, rq_keys
 from workers.abandoned import Abandoned
+from workers.claims import Ended
 from workers.holds import Holds
 from workers.scripts import JobScripts
 
@@ -48,7 +50,7 @@ def test_a_job_whose_worker_is_killed_before_it_could_hold_it_is_held(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
     with killed_between_the_verdict_and_the_hold(bus, queue, start_workers, effects) as (worker, job):
-        Abandoned(bus.redis).settle(worker)
+        Abandoned(bus.redis).settle(worker, job.id)
         assert (job.outcome, job.held, queue.started_job_registry.get_job_ids()) == (None, "svc", [])
     with bus.service("svc"):
         Holds(bus.redis).look_after()
@@ -64,9 +66,36 @@ def test_without_that_it_has_failed(
     """The twin."""
     monkeypatch.setattr(JobScripts, "hold", lambda *_, **__: "")
     with killed_between_the_verdict_and_the_hold(bus, queue, start_workers, effects) as (worker, job):
-        Abandoned(bus.redis).settle(worker)
+        Abandoned(bus.redis).settle(worker, job.id)
         assert job.outcome is not None
         assert job.outcome.status == "failed"
+
+
+def test_a_job_that_was_stopped_when_its_worker_died_is_told_and_recorded_once(bus: notify.Bus, queue: Queue) -> None:
+    job = queue.enqueue(add, retry=Retry(max=3))
+    claim_next(bus)
+    assert JobScripts(bus.redis).stop(job.id, reason="enough") == "stopped"
+    worker = bus.redis.dump(rq_keys.worker("w"))
+    with bus.subscribe(bus.keys.job_topic("work")) as events:
+        for _ in range(2):
+            Abandoned(bus.redis).settle("w", job.id)
+            bus.redis.restore(rq_keys.worker("w"), 0, worker, replace=True)
+        (told,) = mishaps(events, 1)
+    assert (told["job"], told["status"], told["reason"]) == (job.id, "stopped", "enough")
+    assert (job.outcome.status, queue.failed_job_registry.get_job_ids(), queue.job_ids) == ("stopped", [job.id], [])
+    assert (len(job.results()), queue.started_job_registry.get_job_ids()) == (1, [])
+
+
+def test_a_worker_that_took_another_job_since_it_was_found_dead_lives(bus: notify.Bus, queue: Queue) -> None:
+    """It was frozen, and woke just then."""
+    before, after = queue.enqueue(add), queue.enqueue(add)
+    first = claim_next(bus).run
+    second = claim_next(bus, fence="newer", ended=Ended(first, 1.0, 2.0)).run
+    Abandoned(bus.redis).settle("w", before.id)
+    assert (before.get_status(), after.get_status()) == ("finished", "started")
+    assert JobScripts(bus.redis).seal(after.id, fence=second.fence)
+    Abandoned(bus.redis).settle("w", after.id)
+    assert (after.get_status(), bus.redis.exists(rq_keys.worker("w"))) == ("failed", 0)
 
 
 def test_a_job_that_another_worker_is_stopping_is_left_to_that_one(bus: notify.Bus, queue: Queue) -> None:
@@ -76,6 +105,6 @@ def test_a_job_that_another_worker_is_stopping_is_left_to_that_one(bus: notify.B
         run = claim_next(bus).run
     assert JobScripts(bus.redis).verdict(job.id, fence=run.fence) == "lost:svc"
     bus.redis.hset(rq_keys.worker("dead"), mapping={"current_job": job.id, "queues": "work"})
-    Abandoned(bus.redis).settle("dead")
+    Abandoned(bus.redis).settle("dead", job.id)
     assert (job.get_status(), job.held) == ("started", None)
     assert JobScripts(bus.redis).hold(job.id, fence=run.fence) == "held"

@@ -87,6 +87,17 @@ def test_held_jobs_come_back_in_their_old_order_before_those_that_were_enqueued_
     assert is_clean(bus, queue)
 
 
+def test_jobs_are_not_mixed_up_whose_queues_and_services_look_the_same_when_written_together(bus: notify.Bus, holds: Holds) -> None:
+    pairs = [("a", "b:c"), ("a:b", "c"), ("a%3Ab", "c"), ("a:b:", "c"), ("a:b", ":c")]
+    jobs = [Queue(name, connection=bus.redis).enqueue(add, needs=need, on_loss="hold") for name, need in pairs]
+    assert [bus.redis.zrange(bus.keys.held(*pair), 0, -1) for pair in pairs] == [[job.id.encode()] for job in jobs]
+    for _, need in pairs:
+        with bus.service(need):
+            holds.look_after()
+    assert [(job.get_status(), job.held) for job in jobs] == [("queued", None)] * len(jobs)
+    assert not bus.redis.exists(bus.keys.held_pairs)
+
+
 def test_only_what_may_be_held_waits_for_those_that_were_held_before(bus: notify.Bus, queue: Queue) -> None:
     enqueue(queue, 20)
     with bus.service("svc"), bus.service("other"):

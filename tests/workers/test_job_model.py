@@ -352,7 +352,8 @@ class Jobs(RuleBasedStateMachine):
     @rule(data=st.data())
     def take_a_worker_for_dead(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.model.runs)))
-        self.abandoned.settle(name)
+        current: Any = self.client.hget(rq_keys.worker(name), "current_job")
+        self.abandoned.settle(name, current.decode() if current else "")
         self.model.abandon(name)
         self.workers[name]._register_again(self.workers[name]._client)  # it was only silent
 

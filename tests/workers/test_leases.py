@@ -44,7 +44,7 @@ def renew(bus: notify.Bus, worker: str) -> tuple[bool, str]:
     """Renew a lease of half a second. Returns whether it is new, and who was found dead."""
     scripts = ScriptRunner(bus.redis, "workers")
     keys = [bus.keys.leases, bus.keys.renewed, bus.keys.leader]
-    is_new, dead, _ = scripts.run("renew", keys, [worker, 500, 1_000], action="renewing")
+    is_new, dead, *_ = scripts.run("renew", keys, [worker, 500, 1_000, rq_keys.worker("")], action="renewing")
     return bool(is_new), dead.decode()
 
 
@@ -216,7 +216,7 @@ def test_a_dead_worker_is_settled_once_although_many_are_at_it(
         retry(*args)
 
     monkeypatch.setattr(Job, "retry", retry_together)
-    threads = [threading.Thread(target=Abandoned(bus.redis).settle, args=(dead,)) for _ in range(all_have_read.parties)]
+    threads = [threading.Thread(target=Abandoned(bus.redis).settle, args=(dead, job.id)) for _ in range(all_have_read.parties)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,5 +1,6 @@
 """Worker processes: what they run, what they refuse, how they end."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,7 +18,7 @@ from rq.command import send_kill_horse_command, send_shutdown_command
 
 import notify
 from notify.testing import wait_until
-from tests.workers.conftest import SAMPLE, Effects, StartWorkers, is_alive, mishaps, next_mishap
+from tests.workers.conftest import ROOT, SAMPLE, Effects, StartWorkers, is_alive, mishaps, next_mishap
 from tests.workers.sample_jobs import (
     add,
     add_with_svc,
@@ -127,6 +129,27 @@ def test_a_worker_needs_a_queue(bus: notify.Bus) -> None:
 def test_a_worker_names_the_module_that_it_cannot_load(bus: notify.Bus) -> None:
     with pytest.raises(ModuleLoadError, match="nowhere"):
         Worker(["work"], connection=bus.redis, modules=["nowhere"])
+
+
+@pytest.mark.parametrize(("named", "status"), [(f" {SAMPLE}, workers.storage", "finished"), ("", "failed")])
+def test_rqs_own_command_runs_our_worker_on_the_modules_that_the_environment_names(
+    bus: notify.Bus, queue: Queue, effects: Effects, named: str, status: str
+) -> None:
+    job = queue.enqueue(add)
+    command = [
+        str(Path(sys.executable).with_name("rq")),
+        "worker",
+        "-w",
+        "workers.Worker",
+        "--burst",
+        "--quiet",
+        "-u",
+        str(bus.settings.url),
+        "work",
+    ]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "NOTIFY_IMPORT": named}
+    subprocess.run(command, env=environ, cwd=ROOT, timeout=60, check=True, capture_output=True)
+    assert (job.outcome and job.outcome.status, effects["added"]) == (status, int(status == "finished"))
 
 
 def test_a_worker_leaves_the_timeouts_of_the_connection_alone(bus: notify.Bus, worker: Worker) -> None:

@@ -85,9 +85,9 @@ local function given()
   local id = redis.call('HGET', worker_key, 'current_job') or ''
   local flat, fields = fields_of(k.job .. id)
   if fields.fence ~= fence then return nil end
-  local number, tail = 0, ':' .. (fields.origin or '')
+  local number, list = 0, k.queue .. (fields.origin or '')
   for i = QUEUES, #KEYS do
-    if string.sub(KEYS[i], -#tail) == tail then number = i - QUEUES end
+    if KEYS[i] == list then number = i - QUEUES end
   end
   return 'started', number, id, flat
 end

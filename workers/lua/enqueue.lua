@@ -32,7 +32,7 @@ local function admit(written)
     names[#names + 1] = need
     needs[need] = serial_of(need)
     if not is_there(need) then missing = need end
-    if redis.call('EXISTS', k.held .. queue .. ':' .. need) == 1 then held = need end
+    if redis.call('EXISTS', k.held .. pair_of(queue, need)) == 1 then held = need end
   end
   known = {kept = cjson.encode(needs), names = names, missing = missing, held = held}
   admissions[written] = known

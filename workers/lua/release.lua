@@ -13,7 +13,7 @@
 local w = of_waiting()
 local FORGET_MS = 60000
 local queue, need, now = arg(1), arg(2), now_ms()
-local held, ramp = k.held .. queue .. ':' .. need, k.ramp .. queue .. ':' .. need
+local held, ramp = k.held .. pair_of(queue, need), k.ramp .. pair_of(queue, need)
 redis.call('PEXPIRE', held, INDEX_MS)
 if not is_there(need) then return {0, redis.call('ZCARD', held), 0} end
 local serial = text(serial_of(need))

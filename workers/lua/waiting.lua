@@ -1,6 +1,7 @@
 -- Included by the scripts that take waiting jobs out of their queues ("-- include: waiting"), after "names", "now", "loss", "outcome",
 -- "emit" and "tell"; it is not run by itself. The list of the queue is left to who includes this.
 --
+-- pair_of(queue, need) -> the end of a key that is about both: the queue without its colons, or nobody could tell where it ends
 -- of_waiting() -> a table of the functions below. It is made when it is asked for first: making them all takes longer than most claims.
 -- make_waiting() makes it.
 -- settle(now): what was done to many is written as for one; to be called last of all, it tells as well
@@ -10,7 +11,7 @@
 -- names_of(fields) -> the names of what it needs
 -- turn_of(fields, now) -> its turn, also of one that RQ itself enqueued
 -- in_order(now, row) -> a score for what is added to that row; row_into(rows, at, first, second) adds it
--- join_needs(id, fields, now), leave_needs(id, fields): put it into the indexes of what it needs, take it out; forget(need, id): of one
+-- join_needs(id, fields, now): put it into the indexes of what it needs; forget(need, id): take it out of one of them, at the end
 -- ending_of(reason, now, why, need) -> how a job ends as canceled: its outcome, and what is told of that
 -- cancel_one(id, fields, ending, now): it ends so
 -- hold_one(id, fields, need, until_ms, now): it is set aside until the need is there, or until_ms; nil for however long it takes
@@ -21,6 +22,11 @@
 --                                   may run
 -- flush(now): the part of settle that is about these
 local INDEX_MS = 30 * 86400000
+
+-- As Keys.held writes it.
+local function pair_of(queue, need)
+  return (string.gsub((string.gsub(queue, '%%', '%%25')), ':', '%%3A')) .. ':' .. need
+end
 
 local function make_waiting()
   local FIELDS = {'status', 'needs', 'on_loss', 'origin', 'turn', 'held', 'max_hold_ms', 'grace_ms'}
@@ -95,7 +101,7 @@ local function make_waiting()
 
   local function unhold(id, fields)
     redis.call('HDEL', k.job .. id, 'held')
-    local held = k.held .. (fields.origin or '') .. ':' .. fields.held
+    local held = k.held .. pair_of(fields.origin or '', fields.held)
     redis.call('ZREM', held, id)
     if redis.call('EXISTS', held) == 0 then
       redis.call('SREM', k.held_pairs, cjson.encode({fields.origin or '', fields.held}))
@@ -204,7 +210,7 @@ local function make_waiting()
     end
     for pair, rows in pairs(aside) do
       local names = cjson.decode(pair)
-      local key = k.held .. names[1] .. ':' .. names[2]
+      local key = k.held .. pair_of(names[1], names[2])
       redis.call('SADD', k.held_pairs, pair)
       redis.call('PEXPIRE', k.held_pairs, INDEX_MS)
       redis.call('ZADD', key, unpack(rows))
@@ -214,7 +220,7 @@ local function make_waiting()
   end
 
   return {
-    read = read, waits = waits, names_of = names_of, join_needs = join_needs, leave_needs = leave_needs, forget = forget,
+    read = read, waits = waits, names_of = names_of, join_needs = join_needs, forget = forget,
     ending_of = ending_of, cancel_one = cancel_one, hold_one = hold_one, unhold = unhold, judge = judge, flush = flush,
   }
 end
