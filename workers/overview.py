@@ -13,6 +13,7 @@ from notify.keys import Keys
 from workers import rq_keys
 from workers.errors import JobDefinitionError, QueueNotFoundError
 from workers.jobs import Job, read_jobs
+from workers.terms import Terms
 
 __all__ = ["JobStatus", "QueueInfo", "find_jobs", "queues"]
 
@@ -76,10 +77,12 @@ def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str 
 
     Raises:
         QueueNotFoundError: no job was ever put on that queue.
-        JobDefinitionError: there is no such status.
+        JobDefinitionError: there is no such status, or ``needs`` names nothing.
     """
     if status is not None and status not in (*get_args(JobStatus), "cancelled"):
         raise JobDefinitionError(f"status is {status!r}: choose one of {', '.join(get_args(JobStatus))}")
+    if needs is not None:
+        Terms.of(needs)
     client = Client.of(connection)
     with client.translating("looking for jobs"):
         names = _names(client)

@@ -92,6 +92,15 @@ def test_all_that_needs_a_service_is_counted_and_cancelled(shop: Shell, bus: not
     assert "no job needs greeter" in shop.run("cancel", "--needs", "greeter").err
 
 
+def test_a_dry_run_counts_what_a_cancel_cancels(shop: Shell, bus: notify.Bus) -> None:
+    with bus.service("ada", provides={"greet"}):
+        shop.run("enqueue", "greetings.add", "1", "2", "--needs", "any greet")
+        assert shop.run("cancel", "--needs", "ada", "--dry-run") == (0, "", "")
+        assert shop.run("kill", "ada", "--dry-run").out == "greetings\tcancel\t1\t0\n"
+        assert shop.run("cancel", "--needs", "any greet", "--dry-run").out == "greetings\tcancel\t1\t0\n"
+        assert shop.run("cancel", "--needs", "any greet").out == "greetings\t1 cancelled\n"
+
+
 def test_more_jobs_than_the_limit_are_told_of(shop: Shell) -> None:
     for _ in range(3):
         shop.run("enqueue", "greetings.add", "1", "2")
@@ -109,6 +118,10 @@ def test_more_jobs_than_the_limit_are_told_of(shop: Shell) -> None:
         (["enqueue", "nowhere.nope"], 2),
         (["enqueue", "greetings.add", "--on-loss", "nope", "--needs", "x"], 2),
         (["enqueue", "greetings.add", "--needs", "two words"], 2),
+        (["enqueue", "greetings.add", "--queue", ""], 2),
+        (["jobs", "--needs", ""], 2),
+        (["cancel", "--needs", ""], 2),
+        (["cancel", "--needs", "", "--dry-run"], 2),
         (["jobs", "--status", "nope"], 2),
         (["jobs", "--queue", "nope"], 1),
         (["cancel"], 2),
