@@ -63,7 +63,7 @@ def enqueue(
     on_loss: Annotated[str | None, typer.Option("--on-loss", help=f"What a loss of that does: {', '.join(get_args(Policy))}.")] = None,
     max_hold_s: Annotated[float | None, typer.Option("--max-hold", help="Seconds it may be held (--on-loss hold).")] = None,
     grace_s: Annotated[float | None, typer.Option("--grace", help="Seconds in which what was lost may come back.")] = None,
-    job_id: Annotated[str | None, typer.Option("--id", help="Its id; by default a random one.")] = None,
+    job_id: Annotated[str | None, typer.Option("--id", help="Its id, by default a random one; a job that has it is replaced.")] = None,
     wait_s: Annotated[float | None, typer.Option("--wait", min=0, help="Wait for its end, so many seconds at most.")] = None,
     url: Url = None,
     namespace: Namespace = None,
