@@ -76,7 +76,9 @@ def retry(context: typer.Context, job_id: JobId, url: Url = None, namespace: Nam
         if outcome is not None:
             say_end(chosen.output, again, outcome)
             raise typer.Exit(1)
-        chosen.output.record({"job": job_id, "queue": again.origin}, f"{job_id} waits on {again.origin} again")
+        held = again.held
+        text = f"{job_id} is held: {held} is not there" if held is not None else f"{job_id} waits on {again.origin} again"
+        chosen.output.record({"job": job_id, "queue": again.origin, "status": _status(again)}, text)
 
 
 @job.command("wait")
@@ -97,13 +99,15 @@ def wait(
 def wait_for(output: Output, waited: Job, timeout_s: float | None) -> None:
     """Wait for the end of a job and tell it; unless it finished, the command fails. An outage is ridden out."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    outcome = None
+    outcome, in_outage = None, False
     while outcome is None:
         left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
         try:
             outcome = waited.wait(left_s)
         except ServerUnreachableError as exc:
-            output.talk(f"waiting: {exc}")
+            if not in_outage:
+                output.talk(f"waiting: {exc}")
+            in_outage = True
             time.sleep(RETRY_S if left_s is None else min(RETRY_S, left_s))
         if outcome is None and deadline is not None and time.monotonic() >= deadline:
             output.talk(f"job {waited.id} has not ended in {timeout_s:g} s")
@@ -118,7 +122,7 @@ def say_end(output: Output, ended: Job, outcome: Outcome) -> None:
     told: dict[str, Json] = {"job": ended.id, **msgspec.structs.asdict(outcome)}
     if outcome.status == "finished":
         told["result"] = ended.return_value()
-    text = f"{outcome.status}{f': {outcome.reason}' if outcome.reason else ''}"
+    text = f"{outcome.status}{f': {outcome.reason}' if outcome.reason not in ('', outcome.status) else ''}"
     output.record(told, f"{text}\t{_text(told['result'])}" if "result" in told else text)
 
 

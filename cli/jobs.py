@@ -10,9 +10,10 @@ import typer
 from cli.job import row_of, say_end, wait_for
 from cli.options import AsJson, Namespace, Url, json_or_text, options
 from cli.worker import add_working_folder
-from workers import JobStatus, Policy, Queue, QueueInfo, find_jobs, preview_loss
+from workers import JobStatus, Policy, Queue, QueueInfo, find_jobs
 from workers import queues as all_queues
 from workers.definition import definition_of, load_jobs
+from workers.preview import count_needing
 
 __all__ = ["cancel", "enqueue", "jobs", "queues"]
 
@@ -62,7 +63,7 @@ def enqueue(
     on_loss: Annotated[str | None, typer.Option("--on-loss", help=f"What a loss of that does: {', '.join(get_args(Policy))}.")] = None,
     max_hold_s: Annotated[float | None, typer.Option("--max-hold", help="Seconds it may be held (--on-loss hold).")] = None,
     grace_s: Annotated[float | None, typer.Option("--grace", help="Seconds in which what was lost may come back.")] = None,
-    job_id: Annotated[str | None, typer.Option("--id", help="Its id; by default a random one.")] = None,
+    job_id: Annotated[str | None, typer.Option("--id", help="Its id, by default a random one; a job that has it is replaced.")] = None,
     wait_s: Annotated[float | None, typer.Option("--wait", min=0, help="Wait for its end, so many seconds at most.")] = None,
     url: Url = None,
     namespace: Namespace = None,
@@ -72,6 +73,8 @@ def enqueue(
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     marked = _function(function)
     definition = definition_of(marked)
+    if queue == "":
+        raise typer.BadParameter("the name of a queue cannot be empty")
     assert definition is not None  # noqa: S101  # load_jobs finds no other
     given: dict[str, Any] = {"needs": needs, "on_loss": on_loss, "max_hold_s": max_hold_s, "grace_s": grace_s, "job_id": job_id}
     with chosen.connect(name="notify-enqueue") as bus:
@@ -101,7 +104,7 @@ def cancel(
     """Cancel the waiting jobs that need a service, or any service with a capability."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-cancel") as bus:
-        stakes = [stake for stake in preview_loss(bus.redis, needs) if stake.queue == (queue or stake.queue)]
+        stakes = [stake for stake in count_needing(bus.redis, needs) if stake.queue == (queue or stake.queue)]
         if dry_run:
             rows = [msgspec.structs.asdict(stake) for stake in stakes]
             chosen.output.table(LOSS_COLUMNS, rows, empty=f"no job needs {needs}")

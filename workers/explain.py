@@ -38,9 +38,10 @@ def _what(job: Job) -> str:
 
 
 def _ended(job: Job, outcome: Outcome) -> str:
+    verb = outcome.status if outcome.status in ("finished", "failed") else f"was {outcome.status}"
     ran = f" after it ran {_seconds(job)}" if job.started_at and job.ended_at else ""
-    why = f": {outcome.reason}" if outcome.reason else ""
-    return f"It is {outcome.status}{ran}{why}."
+    why = f": {outcome.reason}" if outcome.reason not in ("", outcome.status) else ""
+    return f"It {verb}{ran}{why}."
 
 
 def _standing(bus: Bus, job: Job, status: JobStatus | None) -> str:

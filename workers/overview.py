@@ -88,7 +88,9 @@ def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str 
         if queue is not None and queue not in names:
             raise QueueNotFoundError(f"no queue {queue!r} at {client.address}; there are {', '.join(names) or 'none'}")
         of_rq = LOOKED_FOR.get(status, status) if status is not None else None
-        ids = _ids(client, [queue] if queue is not None else names, "failed" if of_rq == "stopped" else of_rq, needs)
+        kept_as = "failed" if of_rq == "stopped" else of_rq
+        by_need = needs is not None and status in (None, "queued", "held")
+        ids = _ids(client, [queue] if queue is not None else names, kept_as, needs, by_need=by_need)
         while chunk := list(islice(ids, CHUNK)):
             found = (each for each in read_jobs(client, chunk) if _fits(each, queue, of_rq, needs))
             yield from (each for each in found if status not in HELD_OR_DEFERRED or (each.held is not None) == (status == "held"))
@@ -99,14 +101,16 @@ def _names(client: Client) -> list[str]:
     return sorted(rq_keys.queue_name(key.decode()) for key in keys)
 
 
-def _ids(client: Client, names: list[str], status: str | None, needs: str | None) -> Iterator[str]:
-    if status in (None, "queued") or (needs is not None and status == "deferred"):
-        waiting = [Keys(client.settings.namespace).needs(needs)] if needs is not None else []
-        yield from (job_id for key in waiting for job_id in _pages(partial(client.zrange, key)))
-        if needs is None:
+def _ids(client: Client, names: list[str], status: str | None, needs: str | None, *, by_need: bool) -> Iterator[str]:
+    if by_need and needs is not None:
+        yield from _pages(partial(client.zrange, Keys(client.settings.namespace).needs(needs)))
+        registries = {"started"} if status is None else set[str]()
+    else:
+        if status in (None, "queued"):
             yield from (job_id for name in names for job_id in _pages(partial(client.lrange, rq_keys.queue(name))))
+        registries = set(REGISTRIES) if status is None else {status}
     for kept, registry in REGISTRIES.items():
-        if kept in ((status,) if status is not None else REGISTRIES if needs is None else ("started",)):
+        if kept in registries:
             for name in names:
                 yield from (member.partition(":")[0] for member in _pages(partial(client.zrange, registry(name))))
 

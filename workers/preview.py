@@ -10,10 +10,11 @@ import redis
 
 from notify.connection import Client
 from notify.keys import Keys, any_provider
+from notify.request import Target
 from workers import rq_keys
 from workers.terms import check_need
 
-__all__ = ["Stake", "preview_loss"]
+__all__ = ["Stake", "count_needing", "preview_loss"]
 
 CHUNK: Final = 1_000
 WAITING: Final = frozenset({"queued", "deferred", "scheduled"})
@@ -53,16 +54,31 @@ def preview_loss(connection: redis.Redis, service: str) -> list[Stake]:
     """
     service = check_need(service)
     client = Client.of(connection)
+    with client.translating(f"looking for jobs that need {service!r}"):
+        return _stakes(client, _lost_with(client, service))
+
+
+def count_needing(connection: redis.Redis, needs: Target) -> list[Stake]:
+    """Count the jobs that name this need: those that wait are what `Queue.cancel` would cancel. Result as of `preview_loss`.
+
+    Raises:
+        JobDefinitionError: it names nothing.
+    """
+    client = Client.of(connection)
+    need = check_need(needs)
+    with client.translating(f"looking for jobs that need {need!r}"):
+        return _stakes(client, frozenset([need]))
+
+
+def _stakes(client: Client, needs: frozenset[str]) -> list[Stake]:
     waiting: Counter[tuple[str, str]] = Counter()
     running: Counter[tuple[str, str]] = Counter()
-    with client.translating(f"looking for jobs that need {service!r}"):
-        needs = _lost_with(client, service)
-        ids = dict.fromkeys(job_id for need in needs for job_id in _waiting(client, need))
-        for job_ids in _chunks(iter(ids)):
-            waiting.update((queue, policy) for status, queue, policy, _ in _described(client, job_ids) if status in WAITING)
-        for job_ids in _chunks(_running(client)):
-            found = (row for row in _described(client, job_ids) if row[0] == "started" and needs.intersection(row[3]))
-            running.update((queue, policy) for _, queue, policy, _ in found)
+    ids = dict.fromkeys(job_id for need in needs for job_id in _waiting(client, need))
+    for job_ids in _chunks(iter(ids)):
+        waiting.update((queue, policy) for status, queue, policy, _ in _described(client, job_ids) if status in WAITING)
+    for job_ids in _chunks(_running(client)):
+        found = (row for row in _described(client, job_ids) if row[0] == "started" and needs.intersection(row[3]))
+        running.update((queue, policy) for _, queue, policy, _ in found)
     return [Stake(queue, policy, waiting[queue, policy], running[queue, policy]) for queue, policy in sorted({*waiting, *running})]
 
 

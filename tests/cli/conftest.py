@@ -88,6 +88,7 @@ def alone(home: Path, tmp_path: Path) -> Iterator[Shell]:
         "LANG": "C.UTF-8",
         "NOTIFY_HOME": str(home),
         "NOTIFY_SERVER": os.environ.get("NOTIFY_SERVER", ""),
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),  # what is tested is this checkout, wherever another one is installed
         "NOTIFY_TEST_MARK": secrets.token_hex(8),
         "SPT_NOENV": "1",  # or titles would take the room of the mark
     }

@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+import typer
 
 import notify
+from cli.job import wait_for
+from cli.output import Output
+from notify import ServerUnreachableError
 from tests.cli.conftest import Shell
 from workers import Job
 
@@ -74,11 +78,32 @@ def test_a_waiting_job_is_cancelled_and_tried_again(shop: Shell) -> None:
     assert shop.run("job", "retry", job_id).code == 1
 
 
+def test_a_job_that_is_tried_again_while_its_service_is_gone_says_that_it_is_held(shop: Shell) -> None:
+    job_id = shop.run("enqueue", "greetings.greet", "Ada", "--on-loss", "hold").out.strip()
+    assert shop.run("job", "cancel", job_id).out == "cancelled\n"
+    assert shop.run("job", "retry", job_id).out == f"{job_id} is held: greeter is not there\n"
+
+
 def test_waiting_for_a_job_that_fails_fails(shop: Shell) -> None:
     job_id = shop.run("enqueue", "greetings.fail").out.strip()
     assert "has not ended in 0.1 s" in shop.run("job", "wait", job_id, "--timeout", "0.1").err
     _work(shop)
     assert shop.run("job", "wait", job_id) == (1, "failed: ValueError: no luck\n", "")
+
+
+class _OutOfReach:
+    """A job whose server is away."""
+
+    id = "mine"
+
+    def wait(self, timeout_s: float | None) -> None:
+        raise ServerUnreachableError("no answer")
+
+
+def test_an_outage_of_the_server_is_told_once_to_who_waits_for_a_job(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit):
+        wait_for(Output(as_json=False), _OutOfReach(), 1.2)  # type: ignore[arg-type]  # all of a job that it uses
+    assert capsys.readouterr().err == "waiting: no answer\njob mine has not ended in 1.2 s\n"
 
 
 def test_all_that_needs_a_service_is_counted_and_cancelled(shop: Shell, bus: notify.Bus) -> None:
@@ -92,6 +117,15 @@ def test_all_that_needs_a_service_is_counted_and_cancelled(shop: Shell, bus: not
         assert "no queue 'other'" in elsewhere.err
         assert shop.run("cancel", "--needs", "greeter").out == "greetings\t2 cancelled\n"
     assert "no job needs greeter" in shop.run("cancel", "--needs", "greeter").err
+
+
+def test_a_dry_run_counts_what_a_cancel_cancels(shop: Shell, bus: notify.Bus) -> None:
+    with bus.service("ada", provides={"greet"}):
+        shop.run("enqueue", "greetings.add", "1", "2", "--needs", "any greet")
+        assert shop.run("cancel", "--needs", "ada", "--dry-run") == (0, "", "")
+        assert shop.run("kill", "ada", "--dry-run").out == "greetings\tcancel\t1\t0\n"
+        assert shop.run("cancel", "--needs", "any greet", "--dry-run").out == "greetings\tcancel\t1\t0\n"
+        assert shop.run("cancel", "--needs", "any greet").out == "greetings\t1 cancelled\n"
 
 
 def test_more_jobs_than_the_limit_are_told_of(shop: Shell) -> None:
@@ -112,6 +146,8 @@ def test_more_jobs_than_the_limit_are_told_of(shop: Shell) -> None:
         (["enqueue", "greetings.add", "--on-loss", "nope", "--needs", "x"], 2),
         (["enqueue", "greetings.add", "--needs", "two words"], 2),
         (["enqueue", "greetings.add", "--queue", ""], 2),
+        (["cancel", "--needs", ""], 2),
+        (["cancel", "--needs", "", "--dry-run"], 2),
         (["jobs", "--status", "nope"], 2),
         (["jobs", "--needs", ""], 2),
         (["jobs", "--queue", "nope"], 1),

@@ -25,7 +25,7 @@ def test_its_place_counts_from_the_front(bus: notify.Bus, queue: Queue, start_wo
     assert "It waits for the jobs that it depends on" in explain(bus, queue.enqueue(add, depends_on=running))
     effects.let_go("gate")
     running.wait(10)
-    assert "It is finished after it ran" in explain(bus, Job.fetch(running.id, connection=bus.redis))
+    assert "It finished after it ran" in explain(bus, Job.fetch(running.id, connection=bus.redis))
 
 
 def test_a_job_says_what_it_needs_and_what_a_loss_would_do(bus: notify.Bus, queue: Queue) -> None:
@@ -61,7 +61,13 @@ def test_a_job_with_a_grace_says_so(bus: notify.Bus, queue: Queue) -> None:
 
 def test_a_cancelled_job_says_why(bus: notify.Bus, queue: Queue) -> None:
     told = explain(bus, queue.enqueue(add, needs="svc"))
-    assert "It is cancelled: svc was not there when it was enqueued. It needed svc (gone)." in told
+    assert "It was cancelled: svc was not there when it was enqueued. It needed svc (gone)." in told
+
+
+def test_a_job_that_was_cancelled_without_a_reason_does_not_name_one(bus: notify.Bus, queue: Queue) -> None:
+    job = queue.enqueue(add)
+    job.cancel()
+    assert explain(bus, job).endswith("It was cancelled.")
 
 
 def test_a_job_that_is_gone_is_an_error(bus: notify.Bus, queue: Queue) -> None:

@@ -103,3 +103,20 @@ def test_what_needs_a_service_can_be_looked_for_wherever_it_is(bus: notify.Bus, 
         assert _ids(bus, needs="svc", status="failed") == []
         queue.empty()
         effects.let_go("gate")
+
+
+def test_what_is_held_for_a_service_is_listed_once_and_what_waits_for_another_job_beside_it(
+    bus: notify.Bus, queue: Queue, start_workers, effects
+) -> None:
+    with bus.service("svc"):
+        start_workers()
+        running = queue.enqueue(hold, "gate", needs="svc", on_loss="drain")
+        effects.wait_for("gate:begun")
+        dependent = queue.enqueue(add, needs="svc", depends_on=running)
+        waiting = queue.enqueue(add, needs="svc", on_loss="hold")
+        assert _ids(bus, needs="svc", status="deferred") == [dependent.id]
+        assert _ids(bus, needs="svc", status="held") == []
+    wait_until(lambda: waiting.held is not None)
+    held = [waiting.id, queue.enqueue(add, needs="svc", on_loss="hold").id]
+    assert _ids(bus, needs="svc", status="held") == _ids(bus, status="held") == held
+    effects.let_go("gate")
