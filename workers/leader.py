@@ -75,7 +75,10 @@ class Leader:
             for task in self._tasks:
                 if self.leads and (hurried or task.is_due):
                     task.do()
-            self._changed.wait(self._pause_s() if self.leads else None)
+            leads = self.leads
+            for task in self._tasks if not leads else ():
+                task.forget_outage()  # its end, while another one leads, is nothing to tell
+            self._changed.wait(self._pause_s() if leads else None)
 
     def _pause_s(self) -> float:
         next_at = min((task.due_at for task in self._tasks), default=self._leads_until)
@@ -88,12 +91,15 @@ class _Task:
     def __init__(self, duty: Duty) -> None:
         self._duty = duty
         self._name = getattr(duty, "__qualname__", repr(duty))
-        self._outage = Outage(log, self._name)
+        self.forget_outage()
         self.due_at = 0.0
 
     @property
     def is_due(self) -> bool:
         return time.monotonic() >= self.due_at
+
+    def forget_outage(self) -> None:
+        self._outage = Outage(log, self._name)
 
     def do(self) -> None:
         wait_s: float | None

@@ -35,6 +35,8 @@ class _Draft(NamedTuple):
 class Queue(MakingQueue):
     """An ``rq.Queue`` whose jobs may need services.
 
+    With RQ's ``is_async=False`` a call runs here and now, as tests want it: nobody looks for what it needs.
+
     Args:
         name: its name.
         connection: ``bus.redis``, or any ``redis.Redis``, which is taken to use the default namespace.

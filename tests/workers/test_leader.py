@@ -178,6 +178,22 @@ def test_an_outage_is_told_once_and_the_duty_tried_again(lead: Lead, caplog: pyt
     assert [record.message for record in caplog.records if "waits for the server" in record.message] == [caplog.records[0].message]
 
 
+def test_an_outage_of_before_another_one_led_is_not_told_as_over_when_this_one_leads_again(
+    lead: Lead, caplog: pytest.LogCaptureFixture
+) -> None:
+    duty = Calls(error=ServerUnreachableError("no answer"))
+    with caplog.at_level(logging.WARNING, logger="workers.leader"):
+        leader = lead(duty)
+        duty.wait_for(2)
+        leader.lead_until(0.0)
+        wait_until(lambda: leader._tasks[0]._outage._since is None, what="the end of the lead")
+        duty._error = None
+        leader.lead_until(time.monotonic() + 60)
+        duty.wait_for(2)
+        leader.close()
+    assert "goes on after" not in caplog.text
+
+
 def test_a_duty_that_takes_its_time_does_not_hold_up_the_lease(bus: notify.Bus, lead: Lead) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
