@@ -94,6 +94,9 @@ class Model:
 
     def enqueue(self, job: ModelJob, *, front: bool) -> str:
         self.turn += 1
+        old = self.jobs.get(job.id)
+        if old is not None and old.status == "queued" and job.id in self.lists[old.queue]:
+            self.lists[old.queue].remove(job.id)
         job.turn = -self.turn if front else self.turn
         job.needs = {need: self.serials.get(need, 0) for need in job.needs}
         self.jobs[job.id] = job

@@ -50,12 +50,16 @@ def test_plain_rq_puts_a_job_there_twice_when_the_answer_was_lost(proxy: Proxy, 
         assert (proxy.lost, plain.job_ids) == (1, [job.id, job.id])
 
 
-def test_without_being_told_that_it_is_asked_again_the_script_would_do_so_too(bus: notify.Bus, queue: Queue) -> None:
+@pytest.mark.parametrize(("again", "runs"), [("", 2), ("again", 1)])
+def test_a_job_that_began_before_it_is_asked_for_again_runs_once_if_that_is_said(
+    bus: notify.Bus, queue: Queue, again: str, runs: int
+) -> None:
     """The twin: what a blind second try would do."""
-    entrance = Entrance(bus.redis)
-    for _ in range(2):
-        entrance.put("work", [entry("j")])
-    assert queue.job_ids == ["j", "j"]
+    entrance, begun = Entrance(bus.redis), 0
+    for how in ("", again):
+        entrance._put("work", [entry("j")], again=how)
+        begun += claim_next(bus, fence=f"run {begun}").answer == "started"
+    assert begun == runs
 
 
 def test_an_enqueue_whose_answer_is_lost_twice_is_an_error_and_the_job_is_there_once(proxy: Proxy, far: Queue, queue: Queue) -> None:
@@ -132,7 +136,7 @@ def test_asking_again_enqueues_what_the_first_question_did_not(bus: notify.Bus, 
     for enqueued_at in ("now", "later"):
         (taken,) = entrance._put("work", [entry("j", enqueued_at=enqueued_at)], again="again")
         assert taken.status == "queued"
-    assert queue.job_ids == ["j", "j"]
+        assert claim_next(bus, fence=enqueued_at).job_id == "j"
 
 
 def test_jobs_get_turns_that_never_repeat_and_those_at_the_front_are_before_all(bus: notify.Bus, queue: Queue) -> None:

@@ -420,3 +420,11 @@ def test_what_is_kept_of_a_failed_job_does_not_stay_for_ever(queue: Queue, bus: 
     job = queue.enqueue(fail)
     assert job.wait(10)
     assert all(bus.redis.ttl(key) > 0 for key in bus.redis.scan_iter(f"*{job.id}*"))
+
+
+def test_an_id_that_is_enqueued_again_while_it_waits_waits_once(queue: Queue, bus: notify.Bus) -> None:
+    queue.enqueue(add, "first", job_id="one")
+    other = queue.enqueue(add)
+    queue.enqueue(add, "second", job_id="one")
+    assert waiting(queue) == [other.id, "one"]
+    assert Job.fetch("one", connection=bus.redis).args == ["second"]

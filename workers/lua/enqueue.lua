@@ -99,6 +99,9 @@ local function begin_anew(id)
     redis.call('ZREM', k.needs .. need, id) -- at once: it may need the same again
   end
   redis.call('DEL', k.job .. id)
+  if was.status == 'queued' then
+    redis.call('LREM', k.queue .. (was.origin or queue), 1, id)
+  end
   local registry = REGISTRY[was.status] or OTHERS[was.status]
   if registry then
     redis.call('ZREM', registry .. (was.origin or queue), id)
