@@ -4,6 +4,8 @@ import mmap
 
 import msgspec
 
+from workers.errors import JobDefinitionError
+
 __all__ = ["JobStopped", "StopLadder", "StopSign"]
 
 
@@ -29,7 +31,7 @@ class StopLadder(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if not all(isinstance(time_s, int | float) and 0 <= time_s < float("inf") for time_s in msgspec.structs.astuple(self)):
-            raise ValueError(f"{self!r} has times that are no seconds")
+            raise JobDefinitionError(f"{self!r} has times that are no seconds: give 0 or more for each")
 
 
 class StopSign:

@@ -48,7 +48,8 @@ WORKERS: Final = RqWorker.redis_workers_keys
 
 
 def job(job_id: str) -> str:
-    """The hash of a job. Ours adds: needs (JSON), on_loss, fence and sealed of the run, stopped (its fence), outcome (JSON)."""
+    """The hash of a job. Ours adds: needs (JSON), on_loss, max_hold_ms, grace_ms, turn, held (the need), fence and sealed of the run,
+    stopped (its fence), outcome (JSON)."""
     return RqJob.key_for(job_id)
 
 

@@ -51,9 +51,7 @@ def test_plain_rq_puts_a_job_there_twice_when_the_answer_was_lost(proxy: Proxy, 
 
 
 @pytest.mark.parametrize(("again", "runs"), [("", 2), ("again", 1)])
-def test_a_job_that_began_before_it_is_asked_for_again_runs_once_if_that_is_said(
-    bus: notify.Bus, queue: Queue, again: str, runs: int
-) -> None:
+def test_a_job_that_began_before_it_is_asked_for_again_runs_once_if_told_so(bus: notify.Bus, queue: Queue, again: str, runs: int) -> None:
     """The twin: what a blind second try would do."""
     entrance, begun = Entrance(bus.redis), 0
     for how in ("", again):
