@@ -12,7 +12,7 @@ from notify.testing import wait_until
 from tests.workers.conftest import Effects, StartWorkers, claim_next
 from tests.workers.sample_jobs import add, add_when_svc_is_there, hold, hold_and_fail
 from tests.workers.test_queue import run_scheduler
-from workers import Job, JobRefusedError, Outcome, Queue, explain, requeue
+from workers import Job, JobRefusedError, Outcome, Queue, explain, requeue, rq_keys
 from workers.claims import Run
 from workers.holds import EXPIRE_AT_ONCE, FIRST, IDLE_S, LONGEST_S, MOST, SHORTEST_S, Holds
 from workers.scripts import JobScripts
@@ -233,6 +233,36 @@ def test_a_job_that_ran_is_held_and_comes_first(bus: notify.Bus, queue: Queue, h
     with bus.service("svc"):
         holds.look_after()
         assert take_all(bus) == jobs
+
+
+def test_a_job_that_ran_and_is_held_is_found_by_its_need_and_has_no_run_any_more(
+    bus: notify.Bus, queue: Queue, scripts: JobScripts
+) -> None:
+    with bus.service("svc"):
+        enqueue(queue, 1)
+        run = start(bus)
+        assert bus.redis.zcard(bus.keys.needs("svc")) == 0
+    scripts.verdict(run.job_id, fence=run.fence)
+    scripts.hold(run.job_id, fence=run.fence)
+    assert bus.redis.zrange(bus.keys.needs("svc"), 0, -1) == [run.job_id.encode()]
+    runs = (rq_keys.execution(f"{run.job_id}:{run.fence}"), rq_keys.executions(run.job_id), rq_keys.started("work"))
+    assert bus.redis.exists(*runs) == 0
+
+
+def test_lost_jobs_at_the_front_of_their_queue_leave_its_list_at_once(bus: notify.Bus, queue: Queue, scripts: JobScripts) -> None:
+    with bus.service("svc"):
+        enqueue(queue, 3)
+        keeper = queue.enqueue(add)
+    assert scripts.lose("svc", passed=0, count=10).queues == []
+    assert queue.job_ids == [keeper.id]
+
+
+def test_when_the_last_held_job_is_gone_nobody_looks_for_it_any_more(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
+    (job_id,) = enqueue(queue, 1)
+    bus.redis.delete(Job.key_for(job_id))
+    with bus.service("svc"):
+        holds.look_after()
+    assert bus.redis.exists(bus.keys.held_pairs, bus.keys.held("work", "svc")) == 0
 
 
 def test_a_run_that_nobody_stopped_for_that_is_not_held(bus: notify.Bus, queue: Queue, scripts: JobScripts) -> None:
