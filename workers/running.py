@@ -31,7 +31,6 @@ LOOK_S: Final = 20.0
 """How long a worker waits for a job before it says that it is there."""
 OVERDUE_S: Final = 60.0
 """A job that is so much later than its timeout does not mean to end."""
-
 CALLBACK_OVERDUE_S: Final = 2.0
 """The same of a callback."""
 

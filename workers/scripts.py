@@ -98,10 +98,10 @@ class JobScripts(NamedScripts):
         return answer.decode()
 
     def is_run_by(self, worker: str, job_id: str) -> bool:
-        """Whether a job is running as far as the server knows, and that worker runs it."""
+        """Whether that worker has a job, as far as the server knows: it runs it, or has to learn that it is stopped."""
         with self.client.translating(f"looking who runs job {job_id}"):
             status, name = self.client.hmget(rq_keys.job(job_id), "status", "worker_name")
-        return status == b"started" and name == worker.encode()
+        return status in (b"started", b"stopped") and name == worker.encode()
 
     def seal(self, job_id: str, *, fence: str) -> bool:
         """Decide that a run ends by itself. Returns whether it still may."""

@@ -40,6 +40,17 @@ class StoppedBeforeItsProcess(Worker):
         return super()._give(claim, queue)
 
 
+class StoppedBeforeItsAnswer(Worker):
+    """Each job is cancelled after its claim, and the worker told so, before the answer to the claim is there."""
+
+    def _next_claim(self, queues: Any) -> Any:
+        claim = super()._next_claim(queues)
+        if claim.answer == "started":
+            Job.fetch(claim.job_id, connection=self.connection).cancel("early")
+            wait_until(lambda: self._unheard_stop == claim.job_id, timeout_s=2)
+        return claim
+
+
 class StoppedTooLate(Worker):
     """What ends a run is on its way until the next job runs."""
 

@@ -158,6 +158,14 @@ def test_only_the_run_that_has_the_job_decides_its_end(bus: notify.Bus, scripts:
     assert may or stored(bus) == before
 
 
+@pytest.mark.parametrize(("state", "has"), [(state, state in ("running", "run by another", "sealed", "stopped")) for state in STATES])
+def test_a_worker_has_a_job_until_it_knows_that_it_was_stopped(bus: notify.Bus, scripts: JobScripts, state: str, has: bool) -> None:
+    """It is told to stop before the answer to its claim is there: `Job.cancel` has marked the job by then."""
+    put(bus, state, worker_name="w")
+    assert scripts.is_run_by("w", "j") == has
+    assert not scripts.is_run_by("another", "j")
+
+
 def test_whoever_is_first_decides_the_end(bus: notify.Bus, scripts: JobScripts) -> None:
     put(bus, "running")
     assert scripts.seal("j", fence="mine")

@@ -400,10 +400,13 @@ def test_sigterm_between_dequeue_and_start_loses_no_job(queue: Queue, server: An
     assert queue.get_job_ids() == [next_one.id]
 
 
-def test_a_job_stopped_before_its_process_is_there_never_runs(bus: notify.Bus, queue: Queue, server: Any, effects: Effects) -> None:
+@pytest.mark.parametrize("worker", ["StoppedBeforeItsProcess", "StoppedBeforeItsAnswer"])
+def test_a_job_stopped_before_its_process_is_there_never_runs(
+    bus: notify.Bus, queue: Queue, server: Any, effects: Effects, worker: str
+) -> None:
     with bus.subscribe("job.work") as events:
         early = queue.enqueue(add)
-        run_odd_worker("StoppedBeforeItsProcess", server.url)
+        run_odd_worker(worker, server.url)
         (told,) = mishaps(events, 1)
     outcome = early.outcome
     assert outcome is not None
