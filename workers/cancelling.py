@@ -12,13 +12,11 @@ from notify.request import Target
 from workers import rq_keys
 from workers.errors import JobDefinitionError, QueueNotFoundError
 from workers.jobs import Job, read_jobs
-from workers.scripts import JobScripts
+from workers.scripts import AT_ONCE, JobScripts
 from workers.terms import check_need
 
 __all__ = ["Progress", "cancel_waiting"]
 
-AT_ONCE: Final = 200
-"""Jobs cancelled by one script: it holds the server for a few milliseconds at the most."""
 
 PAGE: Final = 1_000
 

@@ -17,7 +17,7 @@ from notify.event import Event, Gap
 from notify.keys import SERVICES_TOPIC, any_provider
 from notify.subscriber import Subscriber
 from workers.claims import Run
-from workers.scripts import JobScripts
+from workers.scripts import AT_ONCE, JobScripts
 
 __all__ = ["Guard", "goes_on"]
 
@@ -28,8 +28,6 @@ RECONCILE_S: Final = 30.0
 PROBE_S: Final = 5.0
 """How often an idle worker asks for its subscription: its lease is renewed every second, and a running job judged."""
 LOCK_MS: Final = 5_000
-AT_ONCE: Final = 200
-"""Jobs dealt with by one script: it holds the server for a few milliseconds at the most."""
 LOOKED_AT: Final = 1_000
 """Losses that are looked at in one round trip: while it looks, the guard hears nothing."""
 

@@ -3,14 +3,13 @@
 from typing import Final
 
 from notify.connection import Client
-from workers.scripts import JobScripts
+from workers.scripts import AT_ONCE, JobScripts
 
 __all__ = ["Holds"]
 
 FIRST: Final = 8
 """Jobs of a queue that come back first; then twice as many each time, as soon as the last of those before has started."""
 MOST: Final = 512
-EXPIRE_AT_ONCE: Final = 200
 SHORTEST_S: Final = 0.02
 LONGEST_S: Final = 1.0
 IDLE_S: Final = 2.0
@@ -37,9 +36,9 @@ class Holds:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        over, pairs = self._scripts.expire(EXPIRE_AT_ONCE)
+        over, pairs = self._scripts.expire(AT_ONCE)
         moved = [self._scripts.release(queue, need, first=FIRST, most=MOST) for queue, need in pairs]
-        if over == EXPIRE_AT_ONCE or any(one.released for one in moved):
+        if over == AT_ONCE or any(one.released for one in moved):
             self._pause_s = SHORTEST_S
         elif any(one.is_under_way for one in moved):
             self._pause_s = min(LONGEST_S, 2 * self._pause_s)  # those before are still to start

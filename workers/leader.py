@@ -102,6 +102,7 @@ class _Task:
         self._outage = Outage(log, self._name)
 
     def do(self) -> None:
+        """Call the duty; whatever it meets, say when it is due again."""
         wait_s: float | None
         try:
             wait_s = self._duty()

@@ -6,13 +6,12 @@ from notify.connection import Client
 from workers import rq_keys
 from workers.claims import DEFAULT_TIMEOUT_S
 from workers.names import NamedScripts
+from workers.scripts import AT_ONCE
 
 __all__ = ["Scheduler"]
 
 LOCK_MS: Final = 5_000
 """When we do not come back for so long, a scheduler of RQ may look after a queue."""
-CHUNK: Final = 200
-"""Jobs enqueued by one script: it holds the server for a few milliseconds at the most."""
 LONGEST_WAIT_MS: Final = 1_000
 
 
@@ -38,6 +37,6 @@ class Scheduler:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        args: list[str | bytes | int] = [self._scripts.keys.leader, LOCK_MS, CHUNK, LONGEST_WAIT_MS, DEFAULT_TIMEOUT_S]
+        args: list[str | bytes | int] = [self._scripts.keys.leader, LOCK_MS, AT_ONCE, LONGEST_WAIT_MS, DEFAULT_TIMEOUT_S]
         _, wait_ms = self._scripts.run_named("schedule", [rq_keys.QUEUES], args, action="enqueueing what is due")
         return int(wait_ms) / 1000

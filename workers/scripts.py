@@ -8,9 +8,11 @@ import msgspec
 from workers import rq_keys
 from workers.names import KEEP_CANCELLED_MS, NamedScripts
 
-__all__ = ["JobScripts", "Lost", "Released"]
+__all__ = ["AT_ONCE", "JobScripts", "Lost", "Released"]
 
 _pair: Final = msgspec.json.Decoder(tuple[str, str])
+AT_ONCE: Final = 200
+"""Waiting jobs that one script cancels, holds or enqueues; it holds the server for a few milliseconds at the most."""
 TIDY_AT_ONCE: Final = 1_000
 """Places in the list of a queue that one script looks at; it holds the server for about a millisecond."""
 

@@ -88,6 +88,7 @@ class StoredJob(rq.job.Job):
         return (self._functions.get(name) or (lambda *_: self._refuse(name))) if name else None
 
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
+        """Return the hash of the job as RQ writes it, with the call in plain JSON, and what we add; `restore` reads it."""
         fields = super().to_dict(include_meta=include_meta, include_result=include_result)
         fields["data"] = self.data  # plain: RQ reads it as well, and so does redis-cli
         if not self.is_decided:

@@ -8,8 +8,8 @@ import notify
 from tests.workers.conftest import claim_next
 from tests.workers.sample_jobs import add, add_with_svc
 from workers import Job, JobDefinitionError, Queue, QueueNotFoundError
-from workers.cancelling import AT_ONCE, Progress
-from workers.scripts import JobScripts
+from workers.cancelling import Progress
+from workers.scripts import AT_ONCE, JobScripts
 
 
 def cancelled(*jobs: Job) -> list[bool]:

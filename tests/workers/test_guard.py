@@ -16,8 +16,8 @@ from tests.workers.conftest import claim_next
 from tests.workers.sample_jobs import add, add_with_svc
 from workers import Job, Queue
 from workers.claims import Run
-from workers.guard import AT_ONCE, CHECK_S, LOCK_MS, Guard
-from workers.scripts import JobScripts, Lost
+from workers.guard import CHECK_S, LOCK_MS, Guard
+from workers.scripts import AT_ONCE, JobScripts, Lost
 
 Stops = list[tuple[Run, str]]
 

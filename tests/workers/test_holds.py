@@ -14,8 +14,8 @@ from tests.workers.sample_jobs import add, add_when_svc_is_there, hold, hold_and
 from tests.workers.test_queue import run_scheduler
 from workers import Job, JobRefusedError, Outcome, Queue, explain, requeue, rq_keys
 from workers.claims import Run
-from workers.holds import EXPIRE_AT_ONCE, FIRST, IDLE_S, LONGEST_S, MOST, SHORTEST_S, Holds
-from workers.scripts import JobScripts
+from workers.holds import FIRST, IDLE_S, LONGEST_S, MOST, SHORTEST_S, Holds
+from workers.scripts import AT_ONCE, JobScripts
 
 PATIENT: Any = {"needs": "svc", "on_loss": "hold"}
 
@@ -301,7 +301,7 @@ def test_a_job_that_waits_for_its_turn_to_come_back_is_not_cancelled_for_its_tim
             bus.redis.zincrby(bus.keys.holds, -101_000, job_id)
         holds.look_after()
         assert [Job.fetch(job_id, connection=bus.redis).held for job_id in held[8:]] == ["svc"] * 12
-    assert scripts.expire(EXPIRE_AT_ONCE)[0] == 0
+    assert scripts.expire(AT_ONCE)[0] == 0
     with bus.service("svc"):
         assert sorted(release_and_take_all(bus, holds, 20)) == sorted(held)
 

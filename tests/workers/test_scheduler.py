@@ -19,7 +19,8 @@ from tests.workers.test_leader import leader_of, pid_of, settled_leader
 from tests.workers.test_leases import frozen
 from tests.workers.test_queue import index
 from workers import Outcome, Queue, rq_keys
-from workers.scheduler import CHUNK, LOCK_MS, Scheduler
+from workers.scheduler import LOCK_MS, Scheduler
+from workers.scripts import AT_ONCE
 from workers.serializer import JsonSerializer
 
 SHORT_S = 2.0
@@ -58,10 +59,10 @@ def test_it_tells_when_the_next_one_is_due(queue: Queue, scheduler: Scheduler, b
 
 
 def test_more_than_one_chunk_is_enqueued_chunk_by_chunk(queue: Queue, scheduler: Scheduler) -> None:
-    for number in range(CHUNK + 10):
+    for number in range(AT_ONCE + 10):
         queue.enqueue_in(PAST, add, job_id=f"j{number}")
-    assert (scheduler.run(), len(queue.job_ids)) == (0.0, CHUNK)
-    assert (scheduler.run(), len(queue.job_ids)) == (1.0, CHUNK + 10)
+    assert (scheduler.run(), len(queue.job_ids)) == (0.0, AT_ONCE)
+    assert (scheduler.run(), len(queue.job_ids)) == (1.0, AT_ONCE + 10)
 
 
 def test_all_queues_are_looked_after(bus: notify.Bus, scheduler: Scheduler) -> None:
