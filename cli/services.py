@@ -12,7 +12,6 @@ from cli.options import AsJson, Namespace, Options, Url, options
 from cli.output import Output
 from cli.signals import Stop
 from notify import Available, Bus, Change, Json, Monitor, ServerUnreachableError, ServiceInfo, ServiceNotFoundError, Suspect
-from notify.scripts import Scripts
 
 __all__ = ["monitor", "service", "services", "watch"]
 
@@ -105,7 +104,7 @@ def watch(
 def monitor(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
     """Sweep the directory from a process of its own, until Ctrl-C: for when all services may die at once."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    with Stop() as stop, chosen.connect(name="notify-monitor") as bus, Monitor(Scripts(bus.redis)), bus.directory.watch() as changes:
+    with Stop() as stop, chosen.connect(name="notify-monitor") as bus, Monitor(bus.redis), bus.directory.watch() as changes:
         chosen.output.talk(f"sweeping the directory at namespace {bus.settings.namespace!r} on {bus.redis.address}")
         while not stop.asked:
             change = changes.get(0.2)

@@ -57,13 +57,13 @@ from notify.monitor import Monitor
 from notify.program import Program
 from notify.publisher import Publisher
 from notify.report import Report
-from notify.request import Provider, provides
 from notify.service import Service
 from notify.settings import Settings
 from notify.state import State
 from notify.strict_json import Json
 from notify.subscriber import Subscriber
 from notify.suspension import Suspension
+from notify.target import Provider, provides
 from notify.timers import Priority, Timer, Timers
 from notify.traffic import TopicInfo
 from notify.watch import Alarm, Available, Change, Suspect, Watch, Withdrawn

@@ -23,8 +23,8 @@ from notify.errors import (
     SubscriptionError,
 )
 from notify.event import Event, Failure, encode
+from notify.event_scripts import EventScripts, Item
 from notify.publisher import retain_ms
-from notify.scripts import Item, Scripts
 from notify.strict_json import Json
 from notify.topic import check_topic
 
@@ -67,7 +67,7 @@ class BackgroundPublisher:
             raise SettingsError(f"max_items is {max_items!r}: give a whole number above 0")
         if when_full not in get_args(WhenFull):
             raise SettingsError(f"when_full is {when_full!r}: choose one of {', '.join(get_args(WhenFull))}")
-        self._scripts = Scripts(client.clone(name="publisher"))
+        self._scripts = EventScripts(client.clone(name="publisher"))
         self._source = source
         self._max_items = max_items
         self._when_full = when_full

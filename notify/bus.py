@@ -17,6 +17,7 @@ from notify.embedded import EmbeddedServer
 from notify.engine import Engine
 from notify.errors import ClosedError, ServerUnreachableError
 from notify.event import Event, Gap
+from notify.event_scripts import EventScripts
 from notify.fence import Fence, registered
 from notify.keys import Keys
 from notify.link import LinkHandler
@@ -25,13 +26,12 @@ from notify.listener import WhenFull as ListenerFull
 from notify.manager import NotificationManager
 from notify.message import Message, Messages, message_topic
 from notify.publisher import Contents, Publisher, event_from, publish, publish_unlogged
-from notify.request import Target
-from notify.scripts import Scripts
 from notify.service import Service
 from notify.settings import Settings, positive
 from notify.state import State
 from notify.strict_json import Json
 from notify.subscriber import Subscriber
+from notify.target import Target
 from notify.traffic import TopicInfo, traffic
 
 __all__ = ["ONE_ATTEMPT", "Bus"]
@@ -49,7 +49,8 @@ class Bus:
     def __init__(self, client: Client, *, name: str, embedded: EmbeddedServer | None = None, fences: tuple[Fence, ...] = ()) -> None:
         self.name = name
         self._client = client
-        self._scripts = Scripts(client, fences=fences)
+        self._scripts = EventScripts(client)
+        self._fences = fences
         self._embedded = embedded
         self._engine = Engine(client, name=name)
         self.messages = Messages()
@@ -219,7 +220,7 @@ class Bus:
         self._check_open()
         ttl_s = self.settings.ttl_s if ttl_s is None else ttl_s
         return Service(
-            self._scripts,
+            self._client,
             name,
             provides=provides,
             groups=groups,
@@ -230,6 +231,7 @@ class Bus:
             exports=exports,
             threads=threads,
             heart=self._engine.heart(),
+            fences=self._fences,
         )
 
     def call(self, service: Target, method: str, /, *args: Json, timeout_s: float = 5.0, **kwargs: Json) -> Any:
@@ -261,7 +263,7 @@ class Bus:
     def directory(self) -> Directory:
         """Who is there."""
         self._check_open()
-        return Directory(self._scripts)
+        return Directory(self._client)
 
     def state(self, service: str, *, fenced: bool = False) -> State:
         """Return the state hash of a service, for whoever looks in from outside.
@@ -271,8 +273,8 @@ class Bus:
             fenced: refuse every write while no such service is registered, as a job that needs it should.
         """
         self._check_open()
-        fences = (registered(self.keys, check_name(service)),) if fenced else ()
-        return State(self._scripts, check_name(service), fences=lambda: fences)
+        fences = (*self._fences, registered(self.keys, check_name(service))) if fenced else self._fences
+        return State(self._client, check_name(service), fences=lambda: fences)
 
     def close(self) -> None:
         """Close the connections; the private server stops with its last user. May be called again."""

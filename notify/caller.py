@@ -25,11 +25,12 @@ from notify.errors import (
 )
 from notify.keys import SERVICES_TOPIC
 from notify.offers import Offer, Offers
-from notify.request import Answer, Request, Target, encode_request
+from notify.request import Answer, Request, encode_request
 from notify.request_scripts import FULL, GONE, RequestScripts
 from notify.settings import MAX_TIMEOUT_S, positive
 from notify.stream_reader import COUNT, Entries, StreamReader
 from notify.strict_json import Json
+from notify.target import Target
 
 __all__ = ["Caller"]
 

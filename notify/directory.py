@@ -7,14 +7,14 @@ from typing import Any, Final, overload
 
 import msgspec
 
+from notify.connection import Client
 from notify.description import ServiceInfo, is_text, read_description
 from notify.directory_scripts import DirectoryScripts, Incarnation
 from notify.errors import ServiceNotFoundError
 from notify.keys import SERVICES_TOPIC
 from notify.needs import check_needs, meet_all
-from notify.request import Provider, Target
-from notify.scripts import Scripts
 from notify.subscriber import Subscriber
+from notify.target import Provider, Target
 from notify.watch import Available, Wanted, Watch
 
 __all__ = ["Directory", "End", "ServiceInfo"]
@@ -35,10 +35,10 @@ class End(msgspec.Struct, frozen=True):
 class Directory:
     """Finds services. All answers come from the server at the moment of asking."""
 
-    def __init__(self, scripts: Scripts) -> None:
-        self._scripts = DirectoryScripts(scripts.client)
-        self._keys = scripts.keys
-        self._client = scripts.client
+    def __init__(self, client: Client) -> None:
+        self._scripts = DirectoryScripts(client)
+        self._keys = self._scripts.keys
+        self._client = client
 
     def lookup(self, name: str) -> ServiceInfo:
         """Return the service of that name.

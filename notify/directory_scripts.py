@@ -11,8 +11,8 @@ import redis
 
 from notify.connection import Client
 from notify.event import Failure
+from notify.event_scripts import PublishingScripts
 from notify.keys import SERVICES_TOPIC, any_provider
-from notify.scripts import ScriptRunner
 from notify.strict_json import Json
 
 __all__ = ["BEATS_AT_ONCE", "Beat", "DirectoryScripts", "Incarnation", "Round", "Watchfulness"]
@@ -69,7 +69,7 @@ class Described(NamedTuple):
     groups_json: bytes = b""
 
 
-class DirectoryScripts(ScriptRunner):
+class DirectoryScripts(PublishingScripts):
     """The atomic steps of the directory."""
 
     def __init__(self, client: Client) -> None:

@@ -8,7 +8,6 @@ from notify.errors import ClosedError
 from notify.heartbeat import Heart
 from notify.link import Link, LinkHandler
 from notify.monitor import Monitor
-from notify.scripts import Scripts
 
 __all__ = ["Engine"]
 
@@ -24,8 +23,7 @@ class Engine:
     def __init__(self, client: Client, *, name: str) -> None:
         self._client = client
         self._name = name
-        self._scripts = Scripts(client)
-        self._heart = Heart(self._scripts)
+        self._heart = Heart(client)
         self._monitor: Monitor | None = None
         self._caller: Caller | None = None
         self._link: Link | None = None
@@ -41,7 +39,7 @@ class Engine:
         with self._starting:
             self._check_open()
             if self._monitor is None:
-                self._monitor = Monitor(self._scripts).open()
+                self._monitor = Monitor(self._client).open()
             return self._heart
 
     def caller(self) -> Caller:

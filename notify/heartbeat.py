@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, TypeAlias
 
+from notify.connection import Client
 from notify.directory_scripts import Beat, DirectoryScripts
 from notify.errors import ServerError, ServiceNameTakenError
 from notify.outage import Outage
-from notify.scripts import Scripts
 
 __all__ = ["Beating", "Heart"]
 
@@ -48,8 +48,8 @@ class Heart:
     The beats of services with the same ttl drift together: whatever would be due within the jitter is sent in the same turn.
     """
 
-    def __init__(self, scripts: Scripts) -> None:
-        self._scripts = DirectoryScripts(scripts.client)
+    def __init__(self, client: Client) -> None:
+        self._scripts = DirectoryScripts(client)
         self._due: dict[Beating, float] = {}
         self._lost: dict[Beating, Lost] = {}
         self._unsettled: set[Beating] = set()

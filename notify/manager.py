@@ -8,10 +8,10 @@ from typing import Final
 from notify.connection import Client
 from notify.errors import ClosedError, DuplicateClientNameError, NotSubscribedError
 from notify.event import Event, Gap
+from notify.event_scripts import EventScripts
 from notify.heartbeat import Heart
 from notify.publisher import Publisher
 from notify.report import Report
-from notify.scripts import Scripts
 from notify.service import Service
 from notify.subscriber import Subscriber
 from notify.topic import Glob, check_topic_or_pattern, is_pattern
@@ -33,8 +33,8 @@ class NotificationManager:
     def __init__(self, client: Client, *, name: str, ttl_s: float, heart: Heart | None = None) -> None:
         # Of its own: when that is closed, its publishers are too.
         self._client = client.clone(name=name)
-        self._scripts = Scripts(self._client)
-        self._service = Service(self._scripts, name, provides=PROVIDES, ttl_s=ttl_s, heart=heart)
+        self._scripts = EventScripts(self._client)
+        self._service = Service(self._client, name, provides=PROVIDES, ttl_s=ttl_s, heart=heart)
         self._subscriptions: dict[str, list[_Subscription]] = {}
         self._changing = threading.RLock()
         self._closed = False

@@ -13,12 +13,12 @@ import logging
 import threading
 from typing import Final
 
+from notify.connection import Client
 from notify.description import check_name
 from notify.directory_scripts import DirectoryScripts, Incarnation, Watchfulness
 from notify.errors import ServerError
 from notify.keys import due_member, parse_due_member
 from notify.outage import Outage
-from notify.scripts import Scripts
 
 __all__ = ["Monitor"]
 
@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 class Monitor:
     """Sweeps in a thread from `open` to `close`; `sweep` can also be called by hand."""
 
-    def __init__(self, scripts: Scripts) -> None:
-        self._scripts = DirectoryScripts(scripts.client)
+    def __init__(self, client: Client) -> None:
+        self._scripts = DirectoryScripts(client)
         self._outage = Outage(log, "the sweep")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notify-monitor", daemon=True)

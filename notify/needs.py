@@ -6,7 +6,7 @@ from time import monotonic
 
 from notify.description import ServiceInfo
 from notify.errors import InvalidServiceError, ServiceNotFoundError
-from notify.request import Provider, Target
+from notify.target import Provider, Target
 
 __all__ = ["check_needs", "meet_all"]
 

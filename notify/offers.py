@@ -12,7 +12,7 @@ from notify.connection import Client
 from notify.description import check_name
 from notify.errors import ServiceNotFoundError, UnknownMethodError
 from notify.keys import Keys
-from notify.request import Provider, Target
+from notify.target import Provider, Target
 
 __all__ = ["Offer", "Offers"]
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from notify.errors import ContentsError, InvalidPositionError
 from notify.event import Event, Gap, decode
-from notify.scripts import Page, Scripts
+from notify.event_scripts import EventScripts, Page
 from notify.topic import is_pattern
 
 __all__ = ["START", "Positions", "check_id", "check_since", "position_after"]
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 class Positions:
     """The position of one subscriber in any number of topics: per topic an epoch and the bare id delivered last."""
 
-    def __init__(self, scripts: Scripts) -> None:
+    def __init__(self, scripts: EventScripts) -> None:
         self._scripts = scripts
         self._positions: dict[str, tuple[str, str]] = {}
 

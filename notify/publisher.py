@@ -6,8 +6,8 @@ import msgspec
 
 from notify.errors import ContentsError, SettingsError
 from notify.event import Event, Failure, encode
+from notify.event_scripts import EventScripts
 from notify.message import Message, Messages, message_topic
-from notify.scripts import Scripts
 from notify.settings import MAX_LIFETIME_S
 from notify.strict_json import Json
 from notify.topic import check_topic
@@ -38,7 +38,7 @@ def event_from(topic: str | Message, contents: Contents, *, source: str, message
     return Event(topic=topic, contents=Failure.of(contents) if isinstance(contents, BaseException) else contents, source=source)
 
 
-def publish(scripts: Scripts, event: Event, *, retain_s: float | None = None, key: str | None = None) -> str:
+def publish(scripts: EventScripts, event: Event, *, retain_s: float | None = None, key: str | None = None) -> str:
     """Publish one event: into the log of its topic, to who listens, and as retained value if asked; one round trip.
 
     Args:
@@ -62,7 +62,7 @@ def publish(scripts: Scripts, event: Event, *, retain_s: float | None = None, ke
     return scripts.publish(event.topic, body, retain_ms=retain_ms(retain_s), once=key)
 
 
-def publish_unlogged(scripts: Scripts, event: Event) -> None:
+def publish_unlogged(scripts: EventScripts, event: Event) -> None:
     """Publish to who listens now, and to nobody else: for topics whose events come fast and may be lost. Errors as for `publish`."""
     client = scripts.client
     check_topic(event.topic)
@@ -80,7 +80,7 @@ class Publisher:
         source: named in the events.
     """
 
-    def __init__(self, scripts: Scripts, topic: str | type[Message], *, source: str) -> None:
+    def __init__(self, scripts: EventScripts, topic: str | type[Message], *, source: str) -> None:
         self._class = topic if isinstance(topic, type) else None
         self.topic = message_topic(topic) if isinstance(topic, type) else check_topic(topic)
         self._scripts = scripts

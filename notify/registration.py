@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
+from notify.connection import Client
 from notify.description import check_address, check_metadata, check_name, check_ttl
 from notify.directory import Directory
 from notify.directory_scripts import Beat, DirectoryScripts, Incarnation
 from notify.errors import ServiceNameTakenError, ServiceNotFoundError
-from notify.scripts import Scripts
 
 __all__ = ["Registration"]
 
@@ -28,7 +28,7 @@ class Registration:
 
     def __init__(
         self,
-        scripts: Scripts,
+        client: Client,
         name: str,
         *,
         provides: Collection[str],
@@ -39,8 +39,8 @@ class Registration:
         address: str,
         exports: Collection[str] = (),
     ) -> None:
-        self._scripts = DirectoryScripts(scripts.client)
-        self._directory = Directory(scripts)
+        self._scripts = DirectoryScripts(client)
+        self._directory = Directory(client)
         self._wanted_name = check_name(name)
         self._exclusive = exclusive
         self._metadata = check_metadata({} if metadata is None else metadata)

@@ -1,6 +1,6 @@
-"""What travels between who calls a service and the service: a request, its answer, and whom it is for."""
+"""What travels between who calls a service and the service: a request, and its answer."""
 
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import msgspec
 
@@ -8,25 +8,7 @@ from notify.errors import PayloadTooLargeError
 from notify.event import Failure
 from notify.strict_json import encode_json
 
-__all__ = ["Answer", "Provider", "Request", "Target", "encode_answer", "encode_failure", "encode_request", "provides"]
-
-
-class Provider(msgspec.Struct, frozen=True):
-    """Any service that has a capability. Made by `provides`."""
-
-    capability: str
-
-    def __str__(self) -> str:
-        return f"a provider of {self.capability!r}"
-
-
-Target: TypeAlias = str | Provider
-"""Whom a request is for: the service of a name, or any provider of a capability."""
-
-
-def provides(capability: str) -> Provider:
-    """Return whom to call where the name does not matter: ``bus.call(notify.provides("multiply"), "multiply", 6, 7)``."""
-    return Provider(capability)
+__all__ = ["Answer", "Request", "encode_answer", "encode_failure", "encode_request"]
 
 
 class Request(msgspec.Struct, frozen=True):

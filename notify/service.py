@@ -5,16 +5,17 @@ import threading
 from collections.abc import Collection
 from contextlib import suppress
 
+from notify.connection import Client
 from notify.directory import Directory, ServiceInfo
 from notify.errors import ClosedError, ServerError, ServiceKilledError, ServiceWithdrawnError
 from notify.event import Event, Failure
+from notify.event_scripts import EventScripts
 from notify.exports import capabilities_of
-from notify.fence import registered
+from notify.fence import Fence, registered
 from notify.heartbeat import Heart
 from notify.publisher import publish
 from notify.registration import Registration
 from notify.report import report_source, report_topic
-from notify.scripts import Scripts
 from notify.serving import Serving
 from notify.state import State
 from notify.strict_json import Json
@@ -32,7 +33,7 @@ class Service:
     If the directory lost it (the server was away too long, say), it registers again as a new incarnation and reports so.
 
     Args:
-        scripts: the atomic steps of the server.
+        client: whose server to use.
         name: what it wants to be called.
         provides: its capabilities: names, or an object whose public methods they are.
         groups: the groups it is in from the start.
@@ -43,6 +44,7 @@ class Service:
         exports: an object whose public methods others may call; they are capabilities as well.
         threads: how many requests may run at once; with one the object needs no locks.
         heart: beats for it; without one it has a heart of its own.
+        fences: what every write to its state depends on, besides its registration.
 
     Raises:
         InvalidServiceError: a name, capability, group, ttl, address, metadata, exports or threads cannot be used.
@@ -50,7 +52,7 @@ class Service:
 
     def __init__(
         self,
-        scripts: Scripts,
+        client: Client,
         name: str,
         *,
         provides: Collection[str] | object = (),
@@ -62,18 +64,21 @@ class Service:
         exports: object = None,
         threads: int = 1,
         heart: Heart | None = None,
+        fences: tuple[Fence, ...] = (),
     ) -> None:
-        self._scripts = scripts
-        self._directory = Directory(scripts)
+        self._client = client
+        self._scripts = EventScripts(client)
+        self._fences = fences
+        self._directory = Directory(client)
         self._suspensions = Suspensions()
         self._serving = (
             None
             if exports is None
-            else Serving(scripts.client, exports, threads=threads, identity=lambda: self._identity, suspensions=self._suspensions)
+            else Serving(client, exports, threads=threads, identity=lambda: self._identity, suspensions=self._suspensions)
         )
         exported = frozenset(self._serving.methods if self._serving else ())
         self._registration = Registration(
-            scripts,
+            client,
             name,
             provides=capabilities_of(provides) | exported,
             groups=groups,
@@ -83,7 +88,7 @@ class Service:
             address=address,
             exports=exported,
         )
-        self._heart = heart or Heart(scripts)
+        self._heart = heart or Heart(client)
         self._opened = False
         self._untold = ""
         self._end: ServiceWithdrawnError | None = None
@@ -113,7 +118,9 @@ class Service:
     @property
     def state(self) -> State:
         """Its state hash; writes are refused once this incarnation is not registered any more."""
-        return State(self._scripts, self.name, fences=lambda: (registered(self._scripts.keys, self.name, str(self.incarnation)),))
+        return State(
+            self._client, self.name, fences=lambda: (*self._fences, registered(self._scripts.keys, self.name, str(self.incarnation)))
+        )
 
     @property
     def info(self) -> ServiceInfo:
@@ -175,7 +182,7 @@ class Service:
         first = self._finish("killed", why, self._killed(why))
         # From here on every fenced write is refused: nothing can come after the purge.
         if first and purge and self.incarnation and self.name not in self._directory:
-            State(self._scripts, self.name).clear()
+            State(self._client, self.name, fences=lambda: self._fences).clear()
 
     def report(
         self,

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
+from notify.connection import Client
 from notify.errors import ContendedError, ContentsError, FencedError, FieldValueError, MissingKeyError
 from notify.fence import Fence, Fences
-from notify.scripts import Scripts
 from notify.state_scripts import StateScripts
 from notify.strict_json import Json, encode_json
 
@@ -26,19 +26,19 @@ class State(MutableMapping[str, Json]):
     """The state of a service, ``ns:state:<service>``: each field one JSON value, safe across processes.
 
     Args:
-        scripts: the atomic steps of the server it lives on.
+        client: whose server it lives on.
         service: whose state.
-        fences: what a write depends on, besides the fences of ``scripts``.
+        fences: what a write depends on.
 
     Reading is never fenced. Every method raises `ServerError` when the server does not answer or refuses.
     """
 
-    def __init__(self, scripts: Scripts, service: str, *, fences: Fences = lambda: ()) -> None:
-        self._scripts = StateScripts(scripts.client, service)
-        self._client = scripts.client
-        self._key = scripts.keys.state(service)
+    def __init__(self, client: Client, service: str, *, fences: Fences = lambda: ()) -> None:
+        self._scripts = StateScripts(client, service)
+        self._client = client
+        self._key = self._scripts.keys.state(service)
         self._service = service
-        self._shared, self._own = scripts.fences, fences
+        self._fences = fences
 
     def __getitem__(self, field: str) -> Json:
         raw = self._raw(field)
@@ -182,9 +182,6 @@ class State(MutableMapping[str, Json]):
 
     def __repr__(self) -> str:
         return f"<State {self._key}>"
-
-    def _fences(self) -> tuple[Fence, ...]:
-        return (*self._shared, *self._own())
 
     def _raw(self, field: str) -> bytes | None:
         with self._client.translating(f"reading the state of {self._service!r}"):

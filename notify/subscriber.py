@@ -19,12 +19,12 @@ from notify import reception
 from notify.connection import Client
 from notify.errors import ClosedError, ContentsError, ServerError
 from notify.event import Event, Gap
+from notify.event_scripts import EventScripts
 from notify.interest import name_with_interest
 from notify.keys import Keys
 from notify.message import Message, classes_by_topic, message_topic
 from notify.positions import START, Positions, check_since, position_after
 from notify.reception import Reception, Tidings
-from notify.scripts import Scripts
 from notify.topic import Glob, check_topics, is_pattern
 
 __all__ = ["Subscriber"]
@@ -79,7 +79,7 @@ class Subscriber:
         # A server that hangs is to be noticed as soon on this connection, when a log is read, as on that of the reception.
         patience_s = min(client.settings.command_timeout_s, reception.PROBE_TIMEOUT_S)
         self._client = client.clone(name=name_with_interest(name, map(self._keys.channel, names)), timeout_s=patience_s)
-        self._scripts = Scripts(self._client)
+        self._scripts = EventScripts(self._client)
         self._positions = Positions(self._scripts)
         self._taken: dict[str, str] = {}
         self._ready: deque[Event | Gap] = deque()

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
+from notify.event_scripts import EventScripts
 from notify.interest import Interest, interest_of
-from notify.scripts import Scripts
 from notify.topic import is_pattern
 
 __all__ = ["TopicInfo", "traffic"]
@@ -37,7 +37,7 @@ class TopicInfo(msgspec.Struct, frozen=True):
     last: datetime | None
 
 
-def traffic(scripts: Scripts) -> list[TopicInfo]:
+def traffic(scripts: EventScripts) -> list[TopicInfo]:
     """Describe every known topic, in alphabetical order."""
     topics = scripts.topics()
     keys, client = scripts.keys, scripts.client

@@ -10,7 +10,7 @@ import redis
 
 import notify
 from notify.event import decode
-from notify.scripts import Scripts
+from notify.event_scripts import EventScripts
 from notify.testing import wait_until
 
 
@@ -108,7 +108,7 @@ def plain_subscriber(client: redis.Redis) -> Iterator[Plain]:
 
 def publish_unheard(bus: notify.Bus, topic: str, contents: notify.Json) -> str:
     """Publish, with the live message lost on its way: only the log holds the event. Returns its id."""
-    scripts = Scripts(bus.redis)
+    scripts = EventScripts(bus.redis)
     args = ["nobody:listens", topic, scripts.body(topic, contents), "", *scripts.limits()]
     event_id: bytes = scripts.run("publish", [*scripts.emit_keys(topic), bus.keys.retained(topic)], args, action="publishing unheard")
     return event_id.decode()

@@ -23,7 +23,6 @@ import notify
 from notify import event
 from notify.heartbeat import Heart
 from notify.monitor import Monitor
-from notify.scripts import Scripts
 from notify.service import Service
 from notify.title import set_title
 from tests.moments import WAITS, SignalledAt
@@ -161,9 +160,9 @@ def service(url: str, name: str, ttl_s: str) -> None:
 def unswept_services(url: str, names: str, ttl_s: str) -> None:
     """Services that beat and do not sweep, until their end comes."""
     with notify.connect(url) as bus, ExitStack() as stack:
-        heart = Heart(Scripts(bus.redis))
+        heart = Heart(bus.redis)
         for name in names.split(","):
-            service = stack.enter_context(Service(Scripts(bus.redis), name, ttl_s=float(ttl_s), heart=heart))
+            service = stack.enter_context(Service(bus.redis, name, ttl_s=float(ttl_s), heart=heart))
             say({"name": service.name, "incarnation": service.incarnation})
         wait_for_go()
 
@@ -185,7 +184,7 @@ def skewed_service(url: str, name: str, ttl_s: str, ahead_s: str) -> None:
 def sweeper(url: str) -> None:
     """One who sweeps until nobody is left; it says how many sweeps found somebody."""
     with notify.connect(url) as bus:
-        monitor = Monitor(Scripts(bus.redis))
+        monitor = Monitor(bus.redis)
         say("ready")
         wait_for_go()
         found = 0

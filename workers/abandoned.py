@@ -10,11 +10,11 @@ from rq.job import JobStatus
 from notify.connection import Client
 from workers import rq_keys
 from workers.claimed import claimed_job
-from workers.claims import Run
 from workers.errors import JobError
 from workers.jobs import Job
 from workers.outcome import Outcome, worker_died
 from workers.queue import Queue
+from workers.run import Run
 from workers.scripts import JobScripts
 from workers.telling import tell_outcome
 

@@ -5,9 +5,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from workers.claims import DEFAULT_TIMEOUT_S
 from workers.definition import JobFunctions
 from workers.errors import JobDefinitionError
+from workers.run import DEFAULT_TIMEOUT_S
 from workers.terms import Terms
 
 __all__ = ["Call", "function_of", "plain_call"]

@@ -8,7 +8,7 @@ import msgspec
 import redis
 
 from notify.connection import Client
-from notify.request import Target
+from notify.target import Target
 from workers import rq_keys
 from workers.errors import JobDefinitionError, QueueNotFoundError
 from workers.jobs import Job, read_jobs

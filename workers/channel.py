@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from workers.claims import Ended
+from workers.run import Ended
 
 __all__ = ["Channel", "Reply", "Task"]
 

@@ -19,23 +19,14 @@ from workers.entrance import Entry
 from workers.making import entry_of
 from workers.names import NamedScripts
 from workers.queue import Queue
-from workers.rhythm import Rhythm
-from workers.terms import Terms
+from workers.rhythm import Spec
 
-__all__ = ["Cron", "Spec", "announce"]
+__all__ = ["Cron", "announce"]
 
 LONGEST_WAIT_MS: Final = 5_000
 """What was announced meanwhile may be so much late, its first time; looking costs a command."""
 
 log = logging.getLogger(__name__)
-
-
-class Spec(msgspec.Struct, frozen=True):
-    """What the leader is told of a job of a rhythm: it need not have loaded that itself."""
-
-    queue: str
-    rhythm: Rhythm
-    terms: Terms
 
 
 def announce(client: Client, worker: str, functions: JobFunctions) -> None:

@@ -8,7 +8,7 @@ import redis
 
 from notify.connection import Client
 from notify.keys import Keys
-from workers.cron import Spec
+from workers.rhythm import Spec
 
 __all__ = ["CronInfo", "cron_jobs"]
 

@@ -16,10 +16,10 @@ from rq.job import JobStatus
 from notify.connection import Client
 from notify.errors import ServerError
 from workers import rq_keys
-from workers.claims import Ended, Run
 from workers.errors import JobError, JobNotFoundError
 from workers.jobs import Job
 from workers.outcome import Outcome
+from workers.run import Ended, Run
 from workers.scripts import JobScripts
 from workers.serializer import JsonSerializer
 from workers.telling import tell_outcome

@@ -6,7 +6,7 @@ from typing import Any
 from rq.job import JobStatus
 
 from notify.bus import Bus
-from notify.request import Provider
+from notify.target import Provider
 from workers import rq_keys
 from workers.jobs import Job
 from workers.outcome import Outcome

@@ -16,7 +16,7 @@ from notify.errors import ClosedError, ServerError
 from notify.event import Event, Gap
 from notify.keys import SERVICES_TOPIC, any_provider
 from notify.subscriber import Subscriber
-from workers.claims import Run
+from workers.run import Run
 from workers.scripts import AT_ONCE, JobScripts
 
 __all__ = ["Guard", "goes_on"]

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from notify.connection import Client
 from notify.event import Event, encode
+from notify.event_scripts import PublishingScripts, limits_of
 from notify.keys import Keys
-from notify.scripts import ScriptRunner, limits_of
 from notify.settings import JOB_EVENTS, Settings
 from workers import rq_keys
 
@@ -22,7 +22,7 @@ KEEP_CANCELLED_MS: Final = 86_400_000
 """How long a cancelled job can still be looked at."""
 
 
-class NamedScripts(ScriptRunner):
+class NamedScripts(PublishingScripts):
     """Runs scripts of this package that include ``names.lua``."""
 
     def __init__(self, client: Client) -> None:

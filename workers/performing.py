@@ -23,13 +23,13 @@ from workers.alarm import Alarm
 from workers.calls import Call, plain_call
 from workers.channel import Channel, Reply, Task
 from workers.claimed import claimed_job
-from workers.claims import Ended, Run
 from workers.definition import JobFunctions
 from workers.ending import EndingWorker
 from workers.errors import JobError
 from workers.jobs import Job
 from workers.ladder import JobStopped
 from workers.rider import INTERRUPT, RetireAfter, ride
+from workers.run import Ended, Run
 from workers.scripts import JobScripts
 from workers.serializer import JsonSerializer
 from workers.stopping import StoppingWorker

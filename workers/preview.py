@@ -10,7 +10,7 @@ import redis
 
 from notify.connection import Client
 from notify.keys import Keys, any_provider
-from notify.request import Target
+from notify.target import Target
 from workers import rq_keys
 from workers.terms import check_need
 

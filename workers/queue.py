@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from rq.job import JobStatus
 from rq.queue import EnqueueData
 
-from notify.request import Target
+from notify.target import Target
 from workers.cancelling import Progress, cancel_waiting
 from workers.claimed import claimed_job
 from workers.definition import Definition

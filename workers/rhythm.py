@@ -8,8 +8,9 @@ import msgspec
 from croniter import croniter  # type: ignore[import-untyped]  # it has no types
 
 from workers.errors import JobDefinitionError
+from workers.terms import Terms
 
-__all__ = ["Rhythm", "rhythm_of"]
+__all__ = ["Rhythm", "Spec", "rhythm_of"]
 
 LEAST_EVERY_S: Final = 0.1
 FIELDS: Final = (1, 5, 6)
@@ -39,6 +40,14 @@ class Rhythm(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return self.cron or f"every {self.every_ms / 1000:g} s"
+
+
+class Spec(msgspec.Struct, frozen=True):
+    """What the leader is told of a job of a rhythm: it need not have loaded that itself."""
+
+    queue: str
+    rhythm: Rhythm
+    terms: Terms
 
 
 def rhythm_of(cron: str | None, every_s: float | None) -> Rhythm | None:

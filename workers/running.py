@@ -16,12 +16,13 @@ from notify.errors import ServerError, ServerUnreachableError
 from workers.bell import Bell
 from workers.channel import Reply, Task
 from workers.claimed import claimed_job
-from workers.claims import Claim, Claims, Ended
+from workers.claims import Claim, Claims
 from workers.errors import HorseError, JobDefinitionError
 from workers.guard import Guard
 from workers.horse import UNKNOWN, HorseEnd
 from workers.patience import insist
 from workers.performing import PerformingWorker
+from workers.run import Ended
 
 __all__ = ["RunningWorker"]
 

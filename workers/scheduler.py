@@ -4,8 +4,8 @@ from typing import Final
 
 from notify.connection import Client
 from workers import rq_keys
-from workers.claims import DEFAULT_TIMEOUT_S
 from workers.names import NamedScripts
+from workers.run import DEFAULT_TIMEOUT_S
 from workers.scripts import AT_ONCE
 
 __all__ = ["Scheduler"]

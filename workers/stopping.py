@@ -10,12 +10,13 @@ import rq
 
 from notify.errors import ServerError
 from workers.calls import function_of
-from workers.claims import Claim, Run
+from workers.claims import Claim
 from workers.definition import JobFunctions, definition_of
 from workers.ending import STOPPED, EndingWorker
 from workers.guard import goes_on
 from workers.horse import Horse
 from workers.ladder import StopLadder, StopSign
+from workers.run import Run
 
 __all__ = ["StoppingWorker"]
 

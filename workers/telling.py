@@ -6,8 +6,8 @@ import msgspec
 
 from notify.connection import Client
 from notify.event import Event
+from notify.event_scripts import EventScripts
 from notify.publisher import publish
-from notify.scripts import Scripts
 from workers.outcome import Outcome
 
 __all__ = ["tell_outcome"]
@@ -20,6 +20,6 @@ def tell_outcome(client: Client, job: Any, outcome: Outcome, *, source: str) -> 
         ServerError: the server did not answer, or refused.
     """
     if client.settings.tells(outcome.status):
-        scripts = Scripts(client)
+        scripts = EventScripts(client)
         told = {"job": job.id, **msgspec.to_builtins(outcome)}
         publish(scripts, Event(topic=scripts.keys.job_topic(job.origin), contents=told, source=source))

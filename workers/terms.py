@@ -9,7 +9,7 @@ import msgspec
 from notify.description import check_name
 from notify.errors import InvalidServiceError
 from notify.keys import any_provider
-from notify.request import Provider, Target
+from notify.target import Provider, Target
 from workers.errors import JobDefinitionError
 
 __all__ = ["Needs", "Policy", "Terms", "check_need", "check_policy", "need_of", "read_needs", "target_of"]

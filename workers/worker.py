@@ -15,7 +15,6 @@ from rq.utils import import_job_class
 from notify.connection import Client
 from notify.errors import ServerError
 from notify.monitor import Monitor
-from notify.scripts import Scripts
 from workers.bell import Bell
 from workers.claims import Claims
 from workers.cron import Cron, announce
@@ -124,7 +123,7 @@ class Worker(RunningWorker):
         self._leader = Leader([Scheduler(self._chores).run, Cron(self._chores).run, Holds(self._chores).look_after])
         self._guard = Guard(self._client, self._stop_run, returned=self._leader.hurry)
         self._guard.open()
-        self._monitor = Monitor(Scripts(self._client)).open()
+        self._monitor = Monitor(self._client).open()
         self._leader.open()
         revive, lead = self._register_again, self._leader.lead_until
         self._lease = Lease(self._client, self.name, lease_s=self._lease_s, revive=revive, lead=lead)

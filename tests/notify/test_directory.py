@@ -13,7 +13,6 @@ from notify.description import check_name, check_ttl
 from notify.directory import Directory
 from notify.directory_scripts import DirectoryScripts
 from notify.monitor import Monitor
-from notify.scripts import Scripts
 from notify.testing import wait_until
 from tests.faults import commands_during, everything, server_ms
 
@@ -221,7 +220,7 @@ def test_the_names_of_a_capability_s_former_owner_are_not_offered_for_it(bus):
     """Somebody deleted the description, so the sweep could not know what to take out of the index."""
     _register_silent(bus, "s", ttl_ms=1, provides=("store",))
     bus.redis.delete(bus.keys.service("s"))
-    monitor = Monitor(Scripts(bus.redis))
+    monitor = Monitor(bus.redis)
     wait_until(lambda: monitor.sweep() and "s" not in bus.directory)
     with bus.service("s", provides={"retrieve"}):
         assert bus.directory.find_all(provides="store") == []

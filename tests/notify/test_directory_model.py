@@ -12,8 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import notify
 from notify import monitor
 from notify.directory_scripts import Beat, DirectoryScripts, Incarnation
+from notify.event_scripts import EventScripts
 from notify.monitor import Monitor
-from notify.scripts import Scripts
 from tests.faults import let_pass, server_ms
 
 TTL_S, SUSPECT_S, QUIET_S = 60, 40, 600
@@ -38,7 +38,7 @@ class Directory(RuleBasedStateMachine):
     def __init__(self, bus: notify.Bus) -> None:
         super().__init__()
         bus.redis.flushall()
-        self.bus, self.scripts, self.monitor = bus, DirectoryScripts(bus.redis), Monitor(Scripts(bus.redis))
+        self.bus, self.scripts, self.monitor = bus, DirectoryScripts(bus.redis), Monitor(bus.redis)
         self.now, self.swept, self.grace, self.held, self.alarm = 0.0, -math.inf, -math.inf, -math.inf, False
         self.services: dict[str, Service] = {}
         self.ended: dict[str, tuple[int, str]] = {}
@@ -229,7 +229,7 @@ class Directory(RuleBasedStateMachine):
             end = self.bus.directory.last_end(name)
             assert (end.incarnation, end.reason) == (incarnation, reason)
         told: Counter[tuple[str, Any]] = Counter()
-        for _, _, _, data in Scripts(self.bus.redis).catch_up("services", after="0-0", count=10_000).entries:
+        for _, _, _, data in EventScripts(self.bus.redis).catch_up("services", after="0-0", count=10_000).entries:
             said: Any = notify.event.decode("services", data)[0].contents
             about = (said["silent"], said["of"]) if said["change"] == "alarm" else (said["service"], said["incarnation"])
             told[said["change"], about] += 1

@@ -12,7 +12,6 @@ import pytest
 import notify
 from notify import errors
 from notify.monitor import Monitor
-from notify.scripts import Scripts
 from notify.testing import PrivateServer, private_server
 
 PASSWORD = "hush"
@@ -38,7 +37,7 @@ CALLS: dict[str, Callable[[notify.Bus], object]] = {
     "last_end": lambda bus: bus.directory.last_end("gone"),
     "watch": lambda bus: bus.directory.watch().close(),
     "kill": lambda bus: bus.directory.kill("s"),
-    "sweep": lambda bus: Monitor(Scripts(bus.redis)).sweep(),
+    "sweep": lambda bus: Monitor(bus.redis).sweep(),
     "state, get": lambda bus: bus.state("s")["f"],
     "state, set": lambda bus: bus.state("s").update(f=2),
     "state, delete": lambda bus: bus.state("s").pop("f"),

@@ -8,7 +8,6 @@ import notify
 from notify import Available, ClosedError, InvalidServiceError, ServiceNotFoundError, ServiceWithdrawnError, Suspect, Withdrawn
 from notify.directory_scripts import DirectoryScripts
 from notify.monitor import Monitor
-from notify.scripts import Scripts
 from notify.testing import wait_until
 from tests.faults import beat, cut, let_pass
 
@@ -47,7 +46,7 @@ def test_N9_a_withdrawal_leaves_all_groups(bus, way):
             bus.directory.kill("s")
         elif way == "sweep":
             let_pass(bus, 3_600)
-            monitor = Monitor(Scripts(bus.redis))
+            monitor = Monitor(bus.redis)
             wait_until(lambda: monitor.sweep() and "s" not in bus.directory)
         else:
             getattr(service, way)()
@@ -172,7 +171,7 @@ def test_N4_names_capability_and_group_together_narrow_a_watch(bus):
 def test_N4_suspicion_and_recovery_are_told_to_who_watches_the_group(bus):
     with bus.service("a", ttl_s=3600, groups="g") as a, bus.service("b", ttl_s=3600), bus.directory.watch(group="g") as changes:
         let_pass(bus, 2_400)
-        Monitor(Scripts(bus.redis)).sweep()
+        Monitor(bus.redis).sweep()
         beat(a)
         told = [changes.get(5) for _ in range(3)]
         assert changes.get(0.05) is None

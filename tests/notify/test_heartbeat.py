@@ -13,7 +13,6 @@ import notify
 from notify import Available, Failure, ServiceKilledError, Suspect, Withdrawn
 from notify.directory_scripts import Beat, DirectoryScripts
 from notify.monitor import INTERVAL_S, Monitor
-from notify.scripts import Scripts
 from notify.service import Service
 from notify.testing import wait_until
 from tests.faults import beat, commands_during, everything, server_ms
@@ -44,9 +43,9 @@ def test_a_killed_process_is_withdrawn_once_between_ttl_and_ttl_and_a_sweep_and_
     process = start("service", server.url, "storage", ttl_s)
     incarnation = process.told()["incarnation"]
     with (
-        Monitor(Scripts(bus.redis)),
-        Monitor(Scripts(bus.redis)),
-        Monitor(Scripts(bus.redis)),
+        Monitor(bus.redis),
+        Monitor(bus.redis),
+        Monitor(bus.redis),
         bus.subscribe("storage_status") as status,
         bus.subscribe("services") as services,
     ):
@@ -72,7 +71,7 @@ def test_the_twin_a_killed_process_that_nobody_sweeps_is_offered_for_ever(bus, s
     bound_ms = _last_beat_ms(bus, "storage") + 300 + INTERVAL_S * 1000 + 500
     wait_until(lambda: server_ms(bus.redis) > bound_ms)
     assert bus.directory.lookup("storage").state == "alive"
-    monitor = Monitor(Scripts(bus.redis))
+    monitor = Monitor(bus.redis)
     wait_until(lambda: monitor.sweep() is not None and "storage" not in bus.directory)
 
 
@@ -230,7 +229,7 @@ def test_a_bus_that_is_closed_stops_the_hearts_of_services_that_were_left_open(s
     with notify.connect(server.url) as other:
         left = other.service("left", ttl_s=0.2).open()
     assert not [thread for thread in threading.enumerate() if thread.name == "notify-heart"]
-    monitor = Monitor(Scripts(bus.redis))
+    monitor = Monitor(bus.redis)
     wait_until(lambda: monitor.sweep() is not None and "left" not in bus.directory)
     assert not left.wait(0)
 
@@ -239,7 +238,7 @@ def test_N5_a_service_that_was_only_unreachable_comes_back_as_a_higher_incarnati
     process = start("service", server.url, "storage", 0.4)
     first = process.told()["incarnation"]
     bus.state("storage")["kept"] = 1
-    with Monitor(Scripts(bus.redis)), bus.directory.watch("storage") as changes:
+    with Monitor(bus.redis), bus.directory.watch("storage") as changes:
         assert changes.get(5) == Available("storage", first)
         os.kill(process.pid, signal.SIGSTOP)
         wait_until(lambda: isinstance(changes.get(1), Withdrawn))

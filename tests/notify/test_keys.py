@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import notify
 from notify import keys as keys_module
+from notify.event_scripts import EventScripts
 from notify.keys import Keys, due_member, parse_due_member
-from notify.scripts import Scripts
 
 NO_KEYS = {"namespace", "channel", "topic_of", "status_topic", "job_topic"}
 
@@ -143,4 +143,4 @@ def test_two_namespaces_on_one_server_do_not_meet(server, bus, collect):
             assert "storage" not in other.directory
         assert event.topic == "services"
         assert {key.decode().partition(":")[0] for key in bus.redis.scan_iter()} == {"notify", "other"}
-        assert Scripts(other.redis).topics() == ["t"]
+        assert EventScripts(other.redis).topics() == ["t"]

@@ -12,9 +12,9 @@ import pytest
 import notify
 from notify import Available, Suspect, Withdrawn
 from notify.directory_scripts import Beat, DirectoryScripts
+from notify.event_scripts import EventScripts
 from notify.keys import due_member
 from notify.monitor import BATCH, INTERVAL_S, SPACING_S, STANDBY_S, Monitor
-from notify.scripts import Scripts
 from notify.testing import wait_until
 from tests.faults import beat, commands_during, let_pass, server_ms
 
@@ -34,7 +34,7 @@ def _due(bus: notify.Bus) -> list[bytes]:
 
 def _changes(bus: notify.Bus, topic: str = "services") -> list[dict[str, object]]:
     """What was announced on a topic, from its log."""
-    page = Scripts(bus.redis).catch_up(topic, after="0-0", count=10_000)
+    page = EventScripts(bus.redis).catch_up(topic, after="0-0", count=10_000)
     return [notify.event.decode(topic, b'{"id":"0-0@e","prev":"0-0",' + data[1:])[0].contents for _, _, _, data in page.entries]
 
 
@@ -57,7 +57,7 @@ def test_200_services_that_are_due_and_4_sweepers_make_200_withdrawals(bus, serv
     names = [f"s{number}" for number in range(DUE)]
     incarnations = {name: _register_silent(bus, name, ttl_ms=3_600_000) for name in names}
     let_pass(bus, 2_400)
-    monitor = Monitor(Scripts(bus.redis))
+    monitor = Monitor(bus.redis)
     wait_until(lambda: monitor.sweep() and bus.redis.scard(bus.keys.suspects) == DUE)
     let_pass(bus, 1_200)
     monitor.sweep()
@@ -148,7 +148,7 @@ def test_a_heartbeat_at_the_very_expiry_leaves_a_service_either_alive_or_withdra
 
 
 def test_P8_a_sweep_that_finds_nothing_costs_one_command(bus):
-    monitor = Monitor(Scripts(bus.redis))
+    monitor = Monitor(bus.redis)
     monitor.sweep()
     assert len(commands_during(bus.redis, monitor.sweep)) == 1
     with bus.service("s", ttl_s=3600):
@@ -156,7 +156,7 @@ def test_P8_a_sweep_that_finds_nothing_costs_one_command(bus):
 
 
 def test_a_service_that_misses_beats_is_suspected_then_withdrawn_each_told_once(bus):
-    monitor = Monitor(Scripts(bus.redis))
+    monitor = Monitor(bus.redis)
     with bus.directory.watch("s") as changes:
         incarnation = _register_silent(bus, "s", ttl_ms=200)
         assert changes.get(5) == Available("s", incarnation)
@@ -170,7 +170,7 @@ def test_a_service_that_misses_beats_is_suspected_then_withdrawn_each_told_once(
 
 
 def test_a_suspect_that_is_heard_again_is_told_to_be_there_and_stays(bus):
-    monitor = Monitor(Scripts(bus.redis))
+    monitor = Monitor(bus.redis)
     with bus.service("s", ttl_s=3600) as service, bus.directory.watch("s") as changes:
         let_pass(bus, 2400)
         monitor.sweep()
@@ -187,7 +187,7 @@ def test_more_than_a_batch_is_swept_without_a_pause(bus):
     for number in range(BATCH + 5):
         _register_silent(bus, f"s{number}", ttl_ms=3_600_000)
     let_pass(bus, 2400)
-    monitor = Monitor(Scripts(bus.redis))
+    monitor = Monitor(bus.redis)
     assert [monitor.sweep(), monitor.sweep()] == [0.0, 0.0]
     assert monitor.sweep() > 0.0
     assert all(service.state == "suspect" for service in bus.directory)
@@ -195,7 +195,7 @@ def test_more_than_a_batch_is_swept_without_a_pause(bus):
 
 
 def test_one_monitor_looks_in_time_and_the_others_stand_by_one_after_the_other(bus):
-    monitors = [Monitor(Scripts(bus.redis)) for _ in range(40)]
+    monitors = [Monitor(bus.redis) for _ in range(40)]
     waits_s = [monitor.sweep() for monitor in monitors]
     assert waits_s[0] == pytest.approx(INTERVAL_S, abs=0.1)
     assert waits_s[1:5] == pytest.approx([INTERVAL_S + n * SPACING_S for n in range(4)], abs=0.1)
@@ -204,7 +204,7 @@ def test_one_monitor_looks_in_time_and_the_others_stand_by_one_after_the_other(b
 
 def _sweeps(bus: notify.Bus, monitors: int, *, seconds: float, dies_at: float = math.inf) -> list[float]:
     """When so many monitors sweep, in seconds of a clock of our own; whoever swept last before ``dies_at`` never does again."""
-    waiting = [(number / 100, Monitor(Scripts(bus.redis))) for number in range(monitors)]
+    waiting = [(number / 100, Monitor(bus.redis)) for number in range(monitors)]
     times: list[float] = []
     while (earliest := min(waiting, key=itemgetter(0)))[0] < seconds:
         at, sweeping = earliest
@@ -237,8 +237,8 @@ def test_one_monitor_of_several_that_dies_is_not_missed(bus, monitors, dies_at):
 def test_a_monitor_looks_as_soon_as_somebody_may_be_due_unless_another_one_does(bus):
     for name, ttl_ms in (("s", 3_600_000), ("t", 900)):
         _register_silent(bus, name, ttl_ms=ttl_ms)
-    assert Monitor(Scripts(bus.redis)).sweep() <= 0.61
-    assert Monitor(Scripts(bus.redis)).sweep() >= INTERVAL_S
+    assert Monitor(bus.redis).sweep() <= 0.61
+    assert Monitor(bus.redis).sweep() >= INTERVAL_S
     bus.redis.flushall()
 
 
@@ -263,7 +263,7 @@ GARBAGE = [
 def test_a_member_that_was_put_in_by_hand_does_not_stop_the_sweep(bus, garbage):
     bus.redis.zadd(bus.keys.due, {garbage: 0})
     _register_silent(bus, "s")
-    monitor = Monitor(Scripts(bus.redis))
+    monitor = Monitor(bus.redis)
     wait_until(lambda: monitor.sweep() > 0 and "s" not in bus.directory)
     assert not bus.redis.exists(bus.keys.due)
 
@@ -286,7 +286,7 @@ def test_a_description_that_was_spoilt_by_hand_does_not_stop_the_sweep(bus, spoi
     _register_silent(bus, "spoilt")
     spoil(bus, bus.keys.service("spoilt"))
     _register_silent(bus, "s")
-    monitor = Monitor(Scripts(bus.redis))
+    monitor = Monitor(bus.redis)
     wait_until(lambda: monitor.sweep() is not None and not bus.redis.smembers(bus.keys.services))
     bus.redis.delete(bus.keys.provides("work"), bus.keys.group("all"))
 
@@ -302,9 +302,9 @@ def test_the_monitor_of_a_bus_sweeps_while_the_bus_is_open_and_goes_on_after_an_
 
 
 def test_a_closed_monitor_leaves_no_thread(bus):
-    monitor = Monitor(Scripts(bus.redis))
+    monitor = Monitor(bus.redis)
     monitor.close()
-    with Monitor(Scripts(bus.redis)) as monitor:
+    with Monitor(bus.redis) as monitor:
         monitor.close()
         monitor.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "notify-monitor"]

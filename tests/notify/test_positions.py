@@ -6,8 +6,8 @@ import pytest
 
 import notify
 from notify import Event, Gap
+from notify.event_scripts import EventScripts
 from notify.positions import PAGE, Positions
-from notify.scripts import Scripts
 from tests.faults import publish_unheard, trim
 
 Items = list[Event | Gap]
@@ -16,7 +16,7 @@ Items = list[Event | Gap]
 @pytest.fixture
 def positions(bus: notify.Bus) -> Positions:
     bus.publish("t", "before")
-    positions = Positions(Scripts(bus.redis))
+    positions = Positions(EventScripts(bus.redis))
     positions.start(["t"])
     return positions
 

@@ -12,7 +12,7 @@ import pytest
 
 import notify
 from notify import Gap, positions, reception, subscriber
-from notify.scripts import Scripts
+from notify.event_scripts import EventScripts
 from notify.testing import wait_until
 from tests.faults import Publishing, commands_during, cut, publish_and_cut, publish_unheard, trim
 
@@ -44,15 +44,15 @@ def test_a_connection_that_redis_py_mends_without_an_error_is_repaired_at_once(b
 
 def test_a_repair_that_failed_is_made_up_for_at_once(bus, collect, monkeypatch):
     """The message that showed what is missing is gone by then; no other may ever come."""
-    catch_up = Scripts.catch_up
+    catch_up = EventScripts.catch_up
 
     def fail_once(*_: object, **__: object) -> object:
-        monkeypatch.setattr(Scripts, "catch_up", catch_up)
+        monkeypatch.setattr(EventScripts, "catch_up", catch_up)
         raise notify.ServerUnreachableError("no answer")
 
     with bus.subscribe("t") as events:
         publish_unheard(bus, "t", "lost")
-        monkeypatch.setattr(Scripts, "catch_up", fail_once)
+        monkeypatch.setattr(EventScripts, "catch_up", fail_once)
         bus.publish("t", "heard")
         assert [event.contents for event in collect(events, 2, timeout_s=2)] == ["lost", "heard"]
 

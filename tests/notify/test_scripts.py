@@ -7,7 +7,8 @@ from importlib.resources import files
 import pytest
 
 from notify import ServerRefusedError
-from notify.scripts import Item, Scripts, load_script
+from notify.event_scripts import EventScripts, Item
+from notify.scripts import load_script
 
 FILES = {file.name.removesuffix(".lua"): file.read_text() for file in (files("notify") / "lua").iterdir() if file.name.endswith(".lua")}
 PARTS = {name for name, source in FILES.items() if re.search("^-- Included by", source, re.MULTILINE)}
@@ -82,12 +83,12 @@ def test_a_script_is_loaded_again_after_a_restart(own_server, connect_to):
 
 def test_what_a_script_was_doing_is_told_when_the_server_refuses_it(bus):
     with pytest.raises(ServerRefusedError, match="refused while trying it out: "):
-        Scripts(bus.redis).run("due", [], [], action="trying it out")
+        EventScripts(bus.redis).run("due", [], [], action="trying it out")
 
 
 def test_an_event_s_place_in_its_log_is_the_id_that_it_was_given(bus):
     event_id = bus.publish("t", "é")
-    page = Scripts(bus.redis).catch_up("t", after="0-0", count=10)
+    page = EventScripts(bus.redis).catch_up("t", after="0-0", count=10)
     ((entry_id, prev, epoch, data),) = page.entries
     assert event_id == f"{entry_id}@{epoch}"
     assert (page.last, page.epoch, prev) == (entry_id, epoch, "0-0")
@@ -95,14 +96,14 @@ def test_an_event_s_place_in_its_log_is_the_id_that_it_was_given(bus):
 
 
 def test_a_log_that_is_not_there_has_no_end(bus):
-    page = Scripts(bus.redis).catch_up("t", after="0-0", count=10)
+    page = EventScripts(bus.redis).catch_up("t", after="0-0", count=10)
     assert (page.epoch, page.last, page.entries) == (None, None, [])
 
 
 @pytest.mark.parametrize("retain_ms", [None, 0, -1, 60_000])
 def test_one_event_is_published_as_each_of_many_is(bus, retain_ms):
     """The script for one is written out, for speed; what it leaves must be what that for many leaves."""
-    scripts = Scripts(bus.redis)
+    scripts = EventScripts(bus.redis)
     body = b'{"topic":"t","time":"2026-11-21T07:00:00Z","contents":1}'
 
     def left(publish, topic: str) -> list[object]:

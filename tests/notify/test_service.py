@@ -18,7 +18,6 @@ from notify import (
     Withdrawn,
 )
 from notify.exports import capabilities_of
-from notify.scripts import Scripts
 from notify.service import Service
 from notify.state import State
 from tests.faults import beat, commands_during, everything
@@ -262,7 +261,7 @@ def test_a_failed_opening_leaves_no_thread_and_no_trace(bus):
 
 def test_writes_of_a_service_that_ended_are_refused_and_the_unfenced_twin_s_go_through(bus):
     with bus.service("s") as service:
-        mine, unfenced = service.state, State(Scripts(bus.redis), "s")
+        mine, unfenced = service.state, State(bus.redis, "s")
         mine["f"] = 1
     with pytest.raises(FencedError, match="'s' is not registered, or is another incarnation"):
         mine["f"] = 2
@@ -314,4 +313,4 @@ def test_the_end_of_a_service_while_the_server_is_away_is_left_to_its_deadline(o
     assert service.wait(0)
     assert "'s' could not say that it ends, its deadline will" in caplog.text
     own_server.restart()
-    assert notify.Directory(Scripts(bus.redis)).lookup("s").incarnation == service.incarnation
+    assert notify.Directory(bus.redis).lookup("s").incarnation == service.incarnation

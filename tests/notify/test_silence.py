@@ -12,8 +12,8 @@ import pytest
 import notify
 from notify import Alarm, Available, ServiceInfo, Suspect, Withdrawn, monitor
 from notify.directory_scripts import Beat, DirectoryScripts
+from notify.event_scripts import EventScripts
 from notify.monitor import LATE_S, Monitor
-from notify.scripts import Scripts
 from notify.testing import PrivateServer, wait_until
 from tests.faults import beat, let_pass, server_ms
 from tests.processes import Process
@@ -25,13 +25,13 @@ NAMES = ["a", "b", "c", "d", "e"]
 
 def _changes(bus: notify.Bus) -> Counter[str]:
     """What was announced on ``services``, counted."""
-    page = Scripts(bus.redis).catch_up("services", after="0-0", count=10_000)
+    page = EventScripts(bus.redis).catch_up("services", after="0-0", count=10_000)
     return Counter(notify.event.decode("services", data)[0].contents["change"] for _, _, _, data in page.entries)
 
 
 def _sweep_for(bus: notify.Bus, seconds: float) -> None:
     """Sweep by hand, as often as monitors do and more."""
-    sweeping, end = Monitor(Scripts(bus.redis)), time.monotonic() + seconds
+    sweeping, end = Monitor(bus.redis), time.monotonic() + seconds
     wait_until(lambda: sweeping.sweep() is not None and time.monotonic() > end, timeout_s=seconds + 20)
 
 
@@ -86,7 +86,7 @@ def _answers(bus: notify.Bus) -> bool:
 
 def test_who_died_while_the_server_was_away_is_withdrawn_a_ttl_after_its_return(bus):
     _register(bus, 3)
-    sweeping = Monitor(Scripts(bus.redis))
+    sweeping = Monitor(bus.redis)
     let_pass(bus, 180)
     bus.redis.hincrby(bus.keys.sweep, "at_ms", -180_000)
     sweeping.sweep()
@@ -103,7 +103,7 @@ def test_a_grace_is_given_when_nobody_swept_for_more_than_two_intervals(bus, lat
     _register(bus, 1)
     let_pass(bus, 40.5)
     bus.redis.hincrby(bus.keys.sweep, "at_ms", -round(late_s * 1000))
-    Monitor(Scripts(bus.redis)).sweep()
+    Monitor(bus.redis).sweep()
     assert bus.directory.lookup("s0").state == ("suspect" if late_s < LATE_S else "alive")
     bus.redis.flushall()
 
@@ -120,7 +120,7 @@ def _register(bus: notify.Bus, count: int, *, ttl_ms: int = 60_000) -> list[Beat
 def _advance(bus: notify.Bus, seconds: float) -> list[ServiceInfo]:
     """Let time pass, and sweep until nobody is due. Returns who is still there."""
     let_pass(bus, seconds)
-    sweeping = Monitor(Scripts(bus.redis))
+    sweeping = Monitor(bus.redis)
     wait_until(lambda: sweeping.sweep() > 0)
     return list(bus.directory)
 
@@ -280,6 +280,6 @@ def test_the_server_s_clock_set_back_an_hour_makes_nobody_sweep_less_often(bus):
     _register(bus, 1)
     for field in ("at_ms", "duty_ms", "slot_ms"):
         bus.redis.hset(bus.keys.sweep, field, server_ms(bus.redis) + 3_600_000)
-    assert Monitor(Scripts(bus.redis)).sweep() <= monitor.INTERVAL_S + 0.01
-    assert Monitor(Scripts(bus.redis)).sweep() <= monitor.STANDBY_S + 0.01
+    assert Monitor(bus.redis).sweep() <= monitor.INTERVAL_S + 0.01
+    assert Monitor(bus.redis).sweep() <= monitor.STANDBY_S + 0.01
     bus.redis.flushall()

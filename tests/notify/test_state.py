@@ -13,7 +13,6 @@ import notify
 from notify import ContendedError, ContentsError, FencedError, MissingKeyError, State
 from notify import state as state_module
 from notify.fence import registered
-from notify.scripts import Scripts
 from tests.faults import everything
 from tests.notify.test_strict_json import text, values
 from tests.processes import Process
@@ -235,7 +234,7 @@ def test_S17_a_hundred_threads_that_add_at_once_lose_nothing(bus, state):
 
 
 def test_a_fence_on_any_incarnation_stands_while_the_service_is_registered(bus):
-    fenced = State(Scripts(bus.redis), "data", fences=lambda: (registered(bus.keys, "s"),))
+    fenced = State(bus.redis, "data", fences=lambda: (registered(bus.keys, "s"),))
     with pytest.raises(FencedError, match="the state of 'data' refused the write: 's' is not registered"):
         fenced["f"] = 1
     for value in (1, 2):

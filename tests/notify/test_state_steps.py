@@ -7,7 +7,6 @@ import pytest
 import notify
 from notify import ContentsError, FencedError, FieldValueError, MissingKeyError, State
 from notify.fence import ANY, Fence, registered
-from notify.scripts import Scripts
 from notify.testing import fake_bus, wait_until
 from tests.faults import commands_during, everything
 
@@ -159,7 +158,7 @@ def test_S17_each_step_is_one_round_trip(bus, state):
 
 
 def test_S17_a_step_is_refused_when_its_fence_has_fallen(bus):
-    fenced = State(Scripts(bus.redis), "counter", fences=lambda: (registered(bus.keys, "s"),))
+    fenced = State(bus.redis, "counter", fences=lambda: (registered(bus.keys, "s"),))
     with bus.service("s"):
         fenced.increment("n")
     for step in (lambda: fenced.increment("n"), lambda: fenced.append("list", 1), lambda: fenced.update(n=5, m=5)):
@@ -192,7 +191,7 @@ STEPS = {
 def test_a_write_depends_on_all_of_its_fences_and_is_told_which_has_fallen(bus, step):
     bus.state("counter")["there"] = 1
     held = [Fence(f"rq:test:hash-{number}", "field", value, f"fence {number} fell") for number, value in enumerate(("mine", ANY))]
-    behind = State(Scripts(bus.redis, fences=(held[0],)), "counter", fences=lambda: (held[1],))
+    behind = State(bus.redis, "counter", fences=lambda: tuple(held))
     before = everything(bus.redis)
     with pytest.raises(FencedError, match="the state of 'counter' refused the write: fence 0 fell") as caught:
         step(behind)
@@ -216,7 +215,7 @@ def test_a_write_depends_on_all_of_its_fences_and_is_told_which_has_fallen(bus, 
 def test_fences_cost_no_round_trip(bus, state):
     held = tuple(Fence("rq:test:hash", field, "mine", "gone") for field in ("a", "b"))
     bus.redis.hset("rq:test:hash", mapping={"a": "mine", "b": "mine"})
-    for fenced in (state, State(Scripts(bus.redis, fences=held), "counter")):
+    for fenced in (state, State(bus.redis, "counter", fences=lambda: held)):
         for step in (lambda fenced=fenced: fenced.increment("n"), lambda fenced=fenced: fenced.update(a=1)):
             step()
             assert len(commands_during(bus.redis, step)) == 1

@@ -14,7 +14,8 @@ import notify
 from notify.testing import wait_until
 from tests.workers.sample_jobs import EFFECTS, go
 from workers import Job, Outcome, Pool, Queue, WorkerOptions, rq_keys
-from workers.claims import Claim, Claims, Ended
+from workers.claims import Claim, Claims
+from workers.run import Ended
 
 ROOT = Path(__file__).parent.parent.parent
 SAMPLE = "tests.workers.sample_jobs"

@@ -10,9 +10,9 @@ from notify.keys import any_provider
 from tests.workers.conftest import claim_next
 from tests.workers.sample_jobs import add
 from workers import Job, Queue
-from workers.claims import Run
 from workers.guard import Guard
 from workers.holds import Holds
+from workers.run import Run
 from workers.scripts import JobScripts
 from workers.telling import tell_outcome
 

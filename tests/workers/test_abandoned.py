@@ -16,8 +16,8 @@ from tests.workers.conftest import Effects, StartWorkers, claim_next, is_alive, 
 from tests.workers.sample_jobs import add, hold
 from workers import Job, Outcome, Queue, rq_keys
 from workers.abandoned import Abandoned
-from workers.claims import Ended
 from workers.holds import Holds
+from workers.run import Ended
 from workers.scripts import JobScripts
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from workers.channel import Channel, Reply, Task
-from workers.claims import Ended, Run
+from workers.run import Ended, Run
 
 TASK = Task("j", "f", "work", {b"data": b"\xff" * 2_000_000, b"origin": "wörk".encode()})
 

@@ -14,7 +14,8 @@ from tests.workers.conftest import claim_next
 from tests.workers.sample_jobs import add
 from tests.workers.test_scripts import STATES, lose, needing, put, stored
 from workers import Job, Queue, rq_keys
-from workers.claims import Claim, Ended
+from workers.claims import Claim
+from workers.run import Ended
 from workers.scripts import JobScripts
 
 

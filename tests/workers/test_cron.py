@@ -18,10 +18,10 @@ from tests.workers.test_leader import leader_of, leave, pid_of, renew, settled_l
 from tests.workers.test_leases import frozen
 from tests.workers.test_queue import index
 from workers import Job, Queue, job
-from workers.cron import Cron, Spec, announce
+from workers.cron import Cron, announce
 from workers.definition import load_jobs
 from workers.entrance import Entry
-from workers.rhythm import Rhythm
+from workers.rhythm import Rhythm, Spec
 from workers.terms import Terms
 
 MODULE = "tests.workers.cron_jobs"

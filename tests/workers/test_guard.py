@@ -15,8 +15,8 @@ from tests.faults import commands_during, cut, server_ms
 from tests.workers.conftest import claim_next
 from tests.workers.sample_jobs import add, add_with_svc
 from workers import Job, Queue
-from workers.claims import Run
 from workers.guard import CHECK_S, LOCK_MS, Guard
+from workers.run import Run
 from workers.scripts import AT_ONCE, JobScripts, Lost
 
 Stops = list[tuple[Run, str]]

@@ -13,8 +13,8 @@ from tests.workers.conftest import Effects, StartWorkers, claim_next
 from tests.workers.sample_jobs import add, add_when_svc_is_there, hold, hold_and_fail
 from tests.workers.test_queue import run_scheduler
 from workers import Job, JobRefusedError, Outcome, Queue, explain, requeue, rq_keys
-from workers.claims import Run
 from workers.holds import FIRST, IDLE_S, LONGEST_S, MOST, SHORTEST_S, Holds
+from workers.run import Run
 from workers.scripts import AT_ONCE, JobScripts
 
 PATIENT: Any = {"needs": "svc", "on_loss": "hold"}

@@ -13,7 +13,7 @@ from rq import Retry
 
 import notify
 from notify.directory_scripts import DirectoryScripts
-from notify.request import Target
+from notify.target import Target
 from tests.faults import server_ms
 from tests.workers.job_model import FIRST as FIRST_BACK
 from tests.workers.job_model import HOUR_MS, MOST, NEEDS, SERVICES, Model, ModelJob

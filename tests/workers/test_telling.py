@@ -11,8 +11,8 @@ from notify.testing import PrivateServer
 from tests.workers.conftest import StartWorkers, claim_next
 from tests.workers.sample_jobs import add, add_with_svc, fail
 from workers import Outcome, Queue, Why
-from workers.claims import Ended
 from workers.holds import Holds
+from workers.run import Ended
 from workers.scripts import JobScripts
 from workers.telling import tell_outcome
 

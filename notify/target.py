@@ -1,0 +1,25 @@
+"""Whom a request or a need is for: the service of a name, or any provider of a capability."""
+
+from typing import TypeAlias
+
+import msgspec
+
+__all__ = ["Provider", "Target", "provides"]
+
+
+class Provider(msgspec.Struct, frozen=True):
+    """Any service that has a capability. Made by `provides`."""
+
+    capability: str
+
+    def __str__(self) -> str:
+        return f"a provider of {self.capability!r}"
+
+
+Target: TypeAlias = str | Provider
+"""Whom a request is for: the service of a name, or any provider of a capability."""
+
+
+def provides(capability: str) -> Provider:
+    """Return whom to call where the name does not matter: ``bus.call(notify.provides("multiply"), "multiply", 6, 7)``."""
+    return Provider(capability)
