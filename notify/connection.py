@@ -14,12 +14,13 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from notify.errors import ClosedError, NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
-from notify.interest import PREFIX
 from notify.line import Line, stream
 from notify.settings import Settings, redact
 
-__all__ = ["Client", "open_client", "process_name"]
+__all__ = ["PREFIX", "Client", "open_client", "process_name"]
 
+PREFIX: Final = "notify:"
+"""How the name of every connection of ours begins."""
 OLDEST_SERVER: Final = (6, 2)
 SENTINEL: Final = "redis+sentinel://"
 SENTINEL_PORT: Final = 26379

@@ -10,13 +10,12 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from notify.connection import PREFIX
 from notify.topic import Glob, is_pattern
 
-__all__ = ["PREFIX", "Interest", "interest_of", "name_with_interest"]
+__all__ = ["Interest", "interest_of", "name_with_interest"]
 
 MARK: Final = "|"
-PREFIX: Final = "notify:"
-"""How the name of every connection of ours begins."""
 PLAIN: Final = "!\"#$&'()*+,/:;<>?@[\\]^`{}"
 """What may stand in a name as it is, beside letters, digits and "_.-~"."""
 
