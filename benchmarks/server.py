@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import redis
 
-from notify.server_binary import find_server_binary
+from notify.server.binary import find_server_binary
 from notify.testing import wait_until
 
 __all__ = ["loopback_server"]

@@ -12,8 +12,8 @@ from cli.options import AsJson, Namespace, Url, json_or_text, options
 from cli.worker import add_working_folder
 from workers import JobStatus, Policy, Queue, QueueInfo, find_jobs
 from workers import queues as all_queues
-from workers.definition import definition_of, load_jobs
-from workers.preview import count_needing
+from workers.jobs import definition_of, load_jobs
+from workers.overview import count_needing
 
 __all__ = ["cancel", "enqueue", "jobs", "queues"]
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from cli.output import Output
 from notify import ServerError
 from workers import Pool
-from workers.tally import Tally, tally
+from workers.overview import Tally, tally
 
 __all__ = ["BurstProgress"]
 

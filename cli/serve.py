@@ -16,9 +16,9 @@ from cli.options import AsJson, Namespace, Options, Url, options
 from cli.output import Output
 from cli.signals import Stop
 from notify import Bus, ServerUnreachableError, ServiceNameTakenError, ServiceNotFoundError
-from notify.title import set_title
+from notify.process import set_title
 from workers import StorageError
-from workers.lifeline import die_with_parent
+from workers.horse import die_with_parent
 from workers.recorder import Recorder
 from workers.storage import NAME, StorageService
 from workers.temperature import QUEUE, THRESHOLD, Thermometer, numbers_in

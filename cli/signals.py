@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import typer
 
-from notify.flag import Flag
+from notify.process import Flag
 
 __all__ = ["INTERRUPTED", "SIGNALS", "HeldSignals", "Stop", "ignore_signals", "shielded", "unwind_on_signals"]
 

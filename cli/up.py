@@ -9,7 +9,7 @@ from cli.options import AsJson, Namespace, Url, options
 from cli.processes import Child, environ_of, working
 from cli.signals import Stop
 from cli.worker import BUILT_IN_QUEUES, count_of, modules_to_load
-from notify.title import set_title
+from notify.process import set_title
 from workers import Pool, WorkerOptions
 
 __all__ = ["up"]

@@ -12,7 +12,7 @@ from cli.processes import working
 from cli.progress import BurstProgress
 from cli.signals import Stop
 from workers import Pool, WorkerOptions
-from workers.definition import load_jobs
+from workers.jobs import load_jobs
 
 __all__ = ["BUILT_IN_MODULES", "BUILT_IN_QUEUES", "add_working_folder", "count_of", "modules_to_load", "worker"]
 

@@ -3,12 +3,9 @@
 Start with `connect`. The ``workers`` package adds jobs.
 """
 
-from notify.background import BackgroundPublisher
 from notify.bus import Bus
-from notify.demand import Demand, DemandChange, Joined, Left
-from notify.directory import Directory, ServiceInfo
-from notify.dispatcher import Dispatcher
-from notify.entry import connect
+from notify.connection import connect
+from notify.directory import Alarm, Available, Change, Directory, Monitor, Provider, ServiceInfo, Suspect, Watch, Withdrawn, provides
 from notify.errors import (
     ClosedError,
     ContendedError,
@@ -48,25 +45,29 @@ from notify.errors import (
     UnknownMessageError,
     UnknownMethodError,
 )
-from notify.event import Event, Failure, Gap
-from notify.link import LinkState, LinkStatus
-from notify.listener import QueuedListener
-from notify.manager import NotificationManager
-from notify.message import Message, Messages
-from notify.monitor import Monitor
-from notify.program import Program
-from notify.publisher import Publisher
-from notify.report import Report
-from notify.service import Service
+from notify.events import (
+    BackgroundPublisher,
+    Demand,
+    DemandChange,
+    Event,
+    Failure,
+    Gap,
+    Joined,
+    Json,
+    Left,
+    Message,
+    Messages,
+    Publisher,
+    QueuedListener,
+    Subscriber,
+    TopicInfo,
+)
+from notify.process import Suspension
+from notify.program import Dispatcher, Priority, Program, Timer, Timers
+from notify.server import LinkState, LinkStatus
+from notify.service import NotificationManager, Report, Service
 from notify.settings import Settings
 from notify.state import State
-from notify.strict_json import Json
-from notify.subscriber import Subscriber
-from notify.suspension import Suspension
-from notify.target import Provider, provides
-from notify.timers import Priority, Timer, Timers
-from notify.traffic import TopicInfo
-from notify.watch import Alarm, Available, Change, Suspect, Watch, Withdrawn
 
 __all__ = [
     "Alarm",

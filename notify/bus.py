@@ -8,31 +8,36 @@ from typing import Any, Final
 
 import msgspec
 
-from notify.background import BackgroundPublisher, WhenFull
-from notify.connection import Client
-from notify.demand import Demand
-from notify.description import check_name
-from notify.directory import Directory
-from notify.embedded import EmbeddedServer
-from notify.engine import Engine
+from notify.directory import Directory, Target, check_name
 from notify.errors import ClosedError, ServerUnreachableError
-from notify.event import Event, Gap
-from notify.event_scripts import EventScripts
-from notify.fence import Fence, registered
+from notify.events import (
+    BackgroundPublisher,
+    Contents,
+    Demand,
+    Event,
+    EventScripts,
+    Gap,
+    Json,
+    ListenerFull,
+    Message,
+    Messages,
+    Publisher,
+    QueuedListener,
+    Subscriber,
+    TopicInfo,
+    WhenFull,
+    event_from,
+    message_topic,
+    publish,
+    publish_unlogged,
+    traffic,
+)
 from notify.keys import Keys
-from notify.link import LinkHandler
-from notify.listener import QueuedListener
-from notify.listener import WhenFull as ListenerFull
-from notify.manager import NotificationManager
-from notify.message import Message, Messages, message_topic
-from notify.publisher import Contents, Publisher, event_from, publish, publish_unlogged
-from notify.service import Service
+from notify.runtime import Engine
+from notify.server import Client, EmbeddedServer, LinkHandler
+from notify.service import NotificationManager, Service
 from notify.settings import Settings, positive
-from notify.state import State
-from notify.strict_json import Json
-from notify.subscriber import Subscriber
-from notify.target import Target
-from notify.traffic import TopicInfo, traffic
+from notify.state import Fence, State, registered
 
 __all__ = ["ONE_ATTEMPT", "Bus"]
 

@@ -23,9 +23,8 @@ import msgspec
 import redis
 
 from notify.bus import Bus
-from notify.connection import Client
-from notify.embedded import EmbeddedServer
 from notify.errors import EmbeddedServerError
+from notify.server import Client, EmbeddedServer
 from notify.settings import Settings
 
 __all__ = ["PrivateServer", "fake_bus", "private_server", "wait_until"]

@@ -10,10 +10,11 @@ import pytest
 import redis
 
 import notify
-from notify import reception, subscriber
+from notify.events import pubsub as reception
+from notify.events import subscriber
 from notify.testing import PrivateServer, private_server, wait_until
-from tests.processes import Process
-from tests.proxy import Proxy
+from tests.support.processes import Process
+from tests.support.proxy import Proxy
 
 # Titles would take the room of the environment in /proc, by which the tests find what was left running.
 os.environ.setdefault("SPT_NOENV", "1")

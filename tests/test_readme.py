@@ -17,7 +17,7 @@ import typer
 
 from cli.app import app
 from notify.testing import wait_until
-from tests.servers import redis_cli
+from tests.support.servers import redis_cli
 
 README = Path(__file__).parent.parent / "README.md"
 RUN_BY_CI_ITSELF = ("make demo", "make test")

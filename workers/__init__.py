@@ -3,10 +3,6 @@
 Mark functions with `job`, enqueue them on a `Queue`, run them by a `Worker`.
 """
 
-from workers.cancelling import Progress
-from workers.cron_overview import CronInfo, cron_jobs
-from workers.current import current_bus, current_job
-from workers.definition import job
 from workers.errors import (
     DuplicateJobError,
     DuplicateKeyError,
@@ -24,18 +20,11 @@ from workers.errors import (
     UnknownKeyError,
     WorkersError,
 )
-from workers.explain import explain
-from workers.jobs import Job
-from workers.ladder import JobStopped, StopLadder
-from workers.outcome import Outcome, Why
-from workers.overview import JobStatus, QueueInfo, find_jobs, queues
-from workers.pool import Pool, WorkerOptions
-from workers.preview import Stake, preview_loss
-from workers.queue import Queue
-from workers.requeue import requeue
-from workers.rider import RetireAfter
-from workers.terms import Needs, Policy
-from workers.worker import Worker
+from workers.horse import RetireAfter
+from workers.jobs import Job, JobStopped, Needs, Outcome, Policy, StopLadder, Why, current_bus, current_job, job
+from workers.overview import CronInfo, JobStatus, QueueInfo, Stake, cron_jobs, explain, find_jobs, preview_loss, queues
+from workers.queue import Progress, Queue, requeue
+from workers.worker import Pool, Worker, WorkerOptions
 
 __all__ = [
     "CronInfo",

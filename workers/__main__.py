@@ -1,4 +1,4 @@
-"""One worker process of a `workers.pool.Pool`, told what to do on its standard input."""
+"""One worker process of a `workers.worker.pool.Pool`, told what to do on its standard input."""
 
 import logging
 import signal
@@ -7,11 +7,10 @@ import sys
 import msgspec
 
 from notify import NotifyError
-from notify.entry import connect
-from notify.title import set_title
-from workers.lifeline import die_with_parent
-from workers.pool import WorkerOptions
-from workers.worker import Worker
+from notify.connection import connect
+from notify.process import set_title
+from workers.horse import die_with_parent
+from workers.worker import Worker, WorkerOptions
 
 
 def main() -> int:

@@ -9,11 +9,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from notify import Bus, FencedError, MissingKeyError, Service, ServiceKilledError
-from notify.event import Failure
-from notify.strict_json import Json
-from workers.current import current_bus
-from workers.definition import job
+from notify.events import Failure, Json
 from workers.errors import DuplicateKeyError, JobDefinitionError, StorageError, StorageKilledError, UnknownKeyError
+from workers.jobs import current_bus, job
 
 __all__ = ["MISSING", "NAME", "OPERATIONS", "StorageDesk", "StorageService", "Store", "modify", "retrieve", "store"]
 

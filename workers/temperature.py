@@ -12,11 +12,10 @@ from typing import Any, Final, Literal, Self, TypeAlias
 import msgspec
 
 from notify import Bus, Program, Publisher
-from notify.event import Event
+from notify.events import Event
 from notify.settings import positive
-from workers.current import current_bus
-from workers.definition import job
 from workers.errors import WorkersError
+from workers.jobs import current_bus, job
 from workers.storage import MISSING, NAME, Store
 
 __all__ = ["LOG_KEY", "QUEUE", "TOPIC", "Thermometer", "log_temperature", "numbers_in", "simulated"]

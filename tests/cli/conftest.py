@@ -14,9 +14,9 @@ import redis
 
 import notify
 from cli.signals import SIGNALS
-from notify.server_binary import find_server_binary
+from notify.server.binary import find_server_binary
 from notify.testing import PrivateServer, private_server, wait_until
-from tests.cli.commands import NOTIFY, WAIT_S, Command, Done, on_terminal, processes_of
+from tests.support.commands import NOTIFY, WAIT_S, Command, Done, on_terminal, processes_of
 
 PASSWORD = "s3cret"
 

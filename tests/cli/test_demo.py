@@ -10,9 +10,9 @@ import pytest
 
 import notify
 from notify.testing import PrivateServer
-from tests.cli.commands import Done
 from tests.cli.conftest import PASSWORD, Shell
-from tests.faults import everything
+from tests.support.commands import Done
+from tests.support.faults import everything
 
 EVENT = re.compile(r"New event\nTopic: storage_status\nTime: \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\nstorage killed")
 """Row L8 of the parity list: %c in the C locale."""

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 import notify
 from cli.app import app
 from notify.testing import PrivateServer
-from tests.cli.commands import NOTIFY
 from tests.cli.conftest import Shell
+from tests.support.commands import NOTIFY
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 import notify
 from notify import ServiceKilledError
 from tests.cli.conftest import Shell
-from tests.workers.sample_jobs import add
+from tests.support.sample_jobs import add
 from workers import Queue
 
 

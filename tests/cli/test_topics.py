@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.faults import trim
+from tests.support.faults import trim
 
 TIMEOUT_S = 20
 

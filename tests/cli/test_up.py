@@ -16,8 +16,8 @@ from redis.retry import Retry
 
 import notify
 from notify.testing import wait_until
-from tests.cli.commands import Command
 from tests.cli.conftest import PASSWORD, Shell
+from tests.support.commands import Command
 from workers.storage import NAME
 from workers.temperature import LOG_KEY, TOPIC
 

@@ -6,8 +6,8 @@ import pytest
 
 import notify
 from notify.testing import wait_until
-from tests.cli.commands import Command
 from tests.cli.conftest import Shell
+from tests.support.commands import Command
 from workers import Job, Queue
 from workers.storage import NAME, Store, store
 

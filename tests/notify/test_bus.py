@@ -10,8 +10,10 @@ import msgspec
 import pytest
 
 import notify
-from notify import ClosedError, Settings, engine, entry
-from notify.monitor import Monitor
+from notify import ClosedError, Settings
+from notify import connection as entry
+from notify import runtime as engine
+from notify.directory.monitor import Monitor
 from notify.testing import fake_bus, wait_until
 
 AFTER_CLOSE: dict[str, Callable[[notify.Bus], object]] = {

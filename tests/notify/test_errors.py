@@ -11,7 +11,7 @@ import pytest
 
 import notify
 from notify import errors
-from notify.monitor import Monitor
+from notify.directory.monitor import Monitor
 from notify.testing import PrivateServer, private_server
 
 PASSWORD = "hush"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import notify
 from notify import keys as keys_module
-from notify.event_scripts import EventScripts
+from notify.events.scripts import EventScripts
 from notify.keys import Keys, due_member, parse_due_member
 
 NO_KEYS = {"namespace", "channel", "topic_of", "status_topic", "job_topic"}

@@ -12,13 +12,13 @@ import pytest
 
 import notify
 from notify.testing import wait_until
-from tests.workers.sample_jobs import EFFECTS, go
+from tests.support.sample_jobs import EFFECTS, go
 from workers import Job, Outcome, Pool, Queue, WorkerOptions, rq_keys
-from workers.claims import Claim, Claims
-from workers.run import Ended
+from workers.scripts.claim import Claim, Claims
+from workers.scripts.run import Ended
 
 ROOT = Path(__file__).parent.parent.parent
-SAMPLE = "tests.workers.sample_jobs"
+SAMPLE = "tests.support.sample_jobs"
 MARK = "NOTIFY_TEST_WORKERS"
 KEEP_MARKS = {"SPT_NOENV": "1"}
 """Or setproctitle would write titles over the environment, and the mark in it."""

@@ -10,8 +10,8 @@ import pytest
 
 import notify
 from notify.testing import wait_until
+from tests.support.sample_jobs import add
 from tests.workers.conftest import SAMPLE, StartWorkers, command_line
-from tests.workers.sample_jobs import add
 from workers import Outcome, Queue, WorkerOptions
 
 

@@ -7,8 +7,8 @@ import pytest
 
 import notify
 from notify import Failure
+from tests.support.sample_jobs import add_to_log, add_to_log_naively
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers
-from tests.workers.sample_jobs import add_to_log, add_to_log_naively
 from workers import JobDefinitionError, Outcome, Queue, StorageError, StorageKilledError, storage
 from workers.storage import MISSING, StorageService, Store
 

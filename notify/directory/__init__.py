@@ -1,0 +1,34 @@
+"""The directory: which services are alive, what they provide, and the sweep that withdraws the silent ones.
+
+Services register here; callers, watchers and job queues look here.
+It never runs or calls a service.
+"""
+
+from notify.directory.directory import Directory, ServiceInfo
+from notify.directory.info import check_address, check_metadata, check_name, check_ttl
+from notify.directory.monitor import Monitor
+from notify.directory.scripts import Beat, DirectoryScripts, Incarnation
+from notify.directory.target import Provider, Target, provides
+from notify.directory.watch import Alarm, Available, Change, Suspect, Watch, Withdrawn
+
+__all__ = [
+    "Alarm",
+    "Available",
+    "Beat",
+    "Change",
+    "Directory",
+    "DirectoryScripts",
+    "Incarnation",
+    "Monitor",
+    "Provider",
+    "ServiceInfo",
+    "Suspect",
+    "Target",
+    "Watch",
+    "Withdrawn",
+    "check_address",
+    "check_metadata",
+    "check_name",
+    "check_ttl",
+    "provides",
+]

@@ -1,0 +1,202 @@
+"""The atomic steps of the directory: registering, beating, grouping, sweeping, withdrawing.
+
+Announcements are written here and completed by the scripts, which know what the directory holds of a service at that instant.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import redis
+
+from notify.events import Failure, Json, PublishingScripts
+from notify.keys import SERVICES_TOPIC, any_provider
+from notify.server import Client
+
+__all__ = ["BEATS_AT_ONCE", "Beat", "DirectoryScripts", "Incarnation", "Round", "Watchfulness"]
+
+BEATS_AT_ONCE: Final = 100
+"""Heartbeats in one script; it holds the server for about half a millisecond."""
+
+QUIET_TTLS: Final = 10
+"""For how many ttls after a suspicion that was announced no other one of the same service is."""
+
+REGROUPED: Final = 0
+
+
+class Incarnation(NamedTuple):
+    """One registration of a name."""
+
+    name: str
+    number: int
+
+
+class Beat(NamedTuple):
+    """The heartbeat of one incarnation of a service."""
+
+    name: str
+    incarnation: int
+    ttl_ms: int
+
+
+class Watchfulness(NamedTuple):
+    """How the sweep works: times in ms, and when so many are suspected that it rather waits."""
+
+    interval_ms: int
+    late_ms: int
+    spacing_ms: int
+    standby_ms: int
+    never_too_many: int
+    share: float
+
+
+class Round(NamedTuple):
+    """What a sweep finds: members of ``ns:due`` that are due, ms until the next sweep, and an alarm as (suspects, of)."""
+
+    members: list[bytes]
+    wait_ms: int
+    alarm: tuple[int, int] | None
+
+
+class Described(NamedTuple):
+    """What the directory holds of an incarnation; all empty if it holds nothing of it."""
+
+    state: str = ""
+    provides: Sequence[str] = ()
+    groups: Sequence[str] = ()
+    groups_json: bytes = b""
+
+
+class DirectoryScripts(PublishingScripts):
+    """The atomic steps of the directory."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client, "notify")
+
+    def register(
+        self,
+        name: str,
+        *,
+        ttl_ms: int,
+        provides: Sequence[str],
+        groups: Sequence[str],
+        fields: dict[str, str],
+        token: str = "",
+        after: int = 0,
+    ) -> int | None:
+        """Register a service under a free name. Returns its incarnation, above ``after``; or ``None`` if the name is taken.
+
+        If the answer was lost it can be tried again: who holds the name already, by his ``token``, gets that incarnation.
+        """
+        keys = [self.keys.services, self.keys.due, self.keys.incarnation, self.keys.service(name), *self.emit_keys(SERVICES_TOPIC)]
+        args = [name, ttl_ms, *self._announce("available"), after, token]
+        described = {"provides": provides, "groups": groups}
+        said = {**fields, **{field: msgspec.json.encode(names).decode() for field, names in described.items() if names}}
+        args += [part for field in said.items() for part in field]
+        result = self.run("register", [*keys, *self._indexes(provides, groups)], args, action=f"registering {name!r}")
+        return int(result) if result else None
+
+    def beat(self, beats: Sequence[Beat]) -> list[str]:
+        """Send heartbeats. Returns for each ``alive``, ``killed``, ``withdrawn``, ``expired`` or ``gone``."""
+        answers: list[str] = []
+        for first in range(0, len(beats), BEATS_AT_ONCE):
+            some = beats[first : first + BEATS_AT_ONCE]
+            keys = [self.keys.due, self.keys.suspects, self.keys.services, *self.emit_keys(SERVICES_TOPIC)]
+            for beat in some:
+                keys += [self.keys.service(beat.name), self.keys.tombstone(beat.name)]
+            args = [*self._announce("recovered"), *(part for beat in some for part in beat)]
+            told = self.run("beat", keys, args, action=f"sending the heartbeat of {some[0].name!r}")
+            answers += [answer.decode() for answer in told]
+        return answers
+
+    def regroup(self, service: Incarnation, group: str, *, joins: bool, groups: Sequence[str]) -> bool:
+        """Let a service join a group or leave it; ``groups`` are all it is in then. Returns whether that changed anything."""
+        keys = [self.keys.service(service.name), self.keys.group(group), *self.emit_keys(SERVICES_TOPIC)]
+        args = [*service, "join" if joins else "leave", msgspec.json.encode(groups), *self._announce("joined" if joins else "left")]
+        return bool(self.run("regroup", keys, args, action=f"changing the groups of {service.name!r}"))
+
+    def due(self, *, count: int, how: Watchfulness) -> Round:
+        """Return what a sweep has to look at, ``count`` members at the most, and when to look again."""
+        keys = [self.keys.due, self.keys.sweep, self.keys.suspects, *self.emit_keys(SERVICES_TOPIC)]
+        args = [count, *map(str, how), *self._contents({"change": "alarm", "silent": "@silent@", "of": "@of@"})]
+        members, wait_ms, silent, services = self.run("due", keys, args, action="looking for services that are due")
+        return Round(members, int(wait_ms), (silent, services) if silent else None)
+
+    def states(self, services: Sequence[Incarnation]) -> list[str]:
+        """Return the state of each, ``alive`` or ``suspect``; "" for one that is not registered."""
+        return [described.state for described in self._describe(services)]
+
+    def suspect(self, services: Sequence[Incarnation]) -> list[bool]:
+        """Suspect services that missed their heartbeats. Returns for each whether it was done."""
+        announce = self._announce("suspect")
+        calls = []
+        for service in services:
+            keys = [self.keys.due, self.keys.service(service.name), self.keys.suspects, self.keys.sweep, *self.emit_keys(SERVICES_TOPIC)]
+            calls.append((keys, [*service, *announce, QUIET_TTLS]))
+        return [bool(done) for done in self.run_many("suspect", calls, action="suspecting services")]
+
+    def withdraw(self, services: Sequence[Incarnation], *, reason: str, why: str, only_if_due: bool) -> list[str | None]:
+        """Withdraw incarnations. Returns for each the id of the status event, or ``None`` if somebody else was first."""
+        announce = self._announce("withdrawn", reason=reason, why=why)
+        withdrawn: dict[Incarnation, str | None] = {}
+        left = list(services)
+        while left:
+            calls = []
+            for service, described in zip(left, self._describe(left), strict=True):
+                keys, status = self.keys, self.keys.status_topic(service.name)
+                all_keys = [keys.services, keys.due, keys.service(service.name), keys.tombstone(service.name), keys.losses]
+                all_keys += [keys.suspects, keys.sweep, *self.emit_keys(SERVICES_TOPIC), keys.log(status), keys.topic(status)]
+                told = self.body(status, _failure(service.name, reason, why))
+                args = [*service, reason, why, int(only_if_due), described.groups_json, *announce[:3]]
+                args += [keys.channel(status), status, told, *self.limits(), *map(any_provider, described.provides)]
+                for capability in described.provides:
+                    all_keys += [keys.provides(capability), keys.tombstone(any_provider(capability))]
+                calls.append(([*all_keys, *map(keys.group, described.groups)], args))
+            answers = self.run_many("withdraw", calls, action=f"withdrawing {left[0].name!r}")
+            # One that joined or left a group meanwhile is looked at again: it must not stay in an index.
+            withdrawn |= {s: a.decode() if a else None for s, a in zip(left, answers, strict=True) if a != REGROUPED}
+            left = [service for service in left if service not in withdrawn]
+        return [withdrawn[service] for service in services]
+
+    def _describe(self, services: Sequence[Incarnation]) -> list[Described]:
+        with self.client.translating("reading the directory"), self.client.pipeline(transaction=False) as pipe:
+            for service in services:
+                pipe.hmget(self.keys.service(service.name), "incarnation", "state", "provides", "groups")
+            rows: Any = pipe.execute(raise_on_error=False)
+        return [_described(service, row) for service, row in zip(services, rows, strict=True)]
+
+    def _indexes(self, provides: Sequence[str], groups: Sequence[str]) -> list[str]:
+        return [*map(self.keys.provides, provides), *map(self.keys.group, groups)]
+
+    def _announce(self, change: str, **more: Json) -> list[str | bytes | int]:
+        places: dict[str, Json] = {name: f"@{name}@" for name in ("service", "incarnation", "provides", "groups")}
+        return self._contents({"change": change, **places, **more})
+
+    def _contents(self, contents: Json) -> list[str | bytes | int]:
+        """Channel, topic, body and limits of an event on the topic of the directory."""
+        return [self.keys.channel(SERVICES_TOPIC), SERVICES_TOPIC, self.body(SERVICES_TOPIC, contents), *self.limits()]
+
+
+def _described(service: Incarnation, row: list[bytes | None] | Exception) -> Described:
+    if isinstance(row, redis.ResponseError):
+        return Described()  # no hash: written by hand
+    if isinstance(row, Exception):
+        raise row
+    incarnation, state, provides, groups = [value or b"" for value in row]
+    if incarnation != str(service.number).encode():
+        return Described()
+    # The script compares the groups byte by byte, whatever they are.
+    return Described(state.decode(errors="replace"), _names(provides), _names(groups), groups)
+
+
+def _names(written: bytes) -> list[str]:
+    try:
+        return msgspec.json.decode(written or b"[]", type=list[str])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return []  # written by hand
+
+
+def _failure(name: str, reason: str, why: str) -> Failure:
+    """The end of a service as its status topic tells it, for example ``StorageKilledError: storage killed``."""
+    label = "".join(part[:1].upper() + part[1:] for part in name.replace("-", "_").split("_"))
+    return Failure(f"{label}{reason.capitalize()}Error", f"{name} {reason}" + (f": {why}" if why else ""), fatal=True)

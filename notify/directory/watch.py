@@ -1,0 +1,171 @@
+"""Who came and who went: the changes of the directory, in order, each told once."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TypeAlias
+
+import msgspec
+
+from notify.errors import ClosedError
+from notify.events import Event, Gap, Subscriber
+
+__all__ = ["Alarm", "Available", "Change", "Suspect", "Wanted", "Watch", "Withdrawn"]
+
+
+class Available(msgspec.Struct, frozen=True):
+    """A service is there: it came, or it was suspected and is heard again."""
+
+    name: str
+    incarnation: int
+
+
+class Suspect(msgspec.Struct, frozen=True):
+    """A service missed its heartbeats; it is withdrawn if it stays silent."""
+
+    name: str
+    incarnation: int
+
+
+class Withdrawn(msgspec.Struct, frozen=True):
+    """A service is gone. ``reason`` is ``withdrawn`` (it went by itself), ``killed`` or ``expired``; ``why`` tells more.
+
+    Where a group is watched it is also ``left``: the service is there still, and not in the group.
+    """
+
+    name: str
+    incarnation: int
+    reason: str
+    why: str = ""
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """Very many services fell silent at once: ``silent`` of ``of``. Their withdrawals are held for one ttl."""
+
+    silent: int
+    of: int
+
+
+Change: TypeAlias = Available | Suspect | Withdrawn | Alarm
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Whom a watch follows: those named, with that capability, in that group; whatever is empty does not matter."""
+
+    names: frozenset[str]
+    provides: str | None
+    group: str | None
+
+    def everybody(self) -> bool:
+        return not self.names and self.provides is None and self.group is None
+
+    def fits(self, told: "_Told") -> bool:
+        return (
+            (not self.names or told.service in self.names)
+            and (self.provides is None or self.provides in told.provides)
+            and (self.group is None or self.group in told.groups)
+        )
+
+
+class Watch:
+    """Iterate it, or call `get`, for the changes of a directory. Made by `Directory.watch`."""
+
+    def __init__(self, subscriber: Subscriber, present: Callable[[], dict[str, int]], wanted: Wanted) -> None:
+        self._subscriber = subscriber
+        self._present = present
+        self._wanted = wanted
+        self._known: dict[str, int] = {}
+        self._ready: list[Change] = []
+        self._must_compare = True
+        try:
+            # Subscribed first, asked then: nobody slips through between the two, and who is seen twice is told once.
+            self._compare()
+        except BaseException:
+            subscriber.close()
+            raise
+
+    def get(self, timeout_s: float | None = None) -> Change | None:
+        """Return the next change, or ``None`` if none comes within ``timeout_s`` seconds (``None``: wait).
+
+        Raises:
+            ClosedError: it was closed before.
+            ServerError: events were lost, and the server did not answer who is there; the next call asks again.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._ready:
+            if self._must_compare:
+                self._compare()
+                continue
+            item = self._subscriber.get(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            if item is None:
+                return None
+            if isinstance(item, Gap):
+                self._must_compare = True
+            else:
+                self._ready = self._read(item)
+        return self._ready.pop(0)
+
+    def __iter__(self) -> Iterator[Change]:
+        """Yield changes until the watch is closed."""
+        with suppress(ClosedError):
+            while (change := self.get()) is not None:
+                yield change
+
+    def close(self) -> None:
+        self._subscriber.close()
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _compare(self) -> None:
+        """Compare what is known with what is there: also after a gap, nobody who went stays."""
+        present = self._present()
+        gone: list[Change] = [
+            Withdrawn(name, incarnation, "expired", "missed while out of touch")
+            for name, incarnation in self._known.items()
+            if present.get(name) != incarnation
+        ]
+        came: list[Change] = [Available(name, incarnation) for name, incarnation in present.items() if self._known.get(name) != incarnation]
+        self._known, self._ready, self._must_compare = present, gone + came, False
+
+    def _read(self, event: Event) -> list[Change]:
+        contents = event.contents
+        if not isinstance(contents, dict):
+            return []
+        try:
+            if contents.get("change") == "alarm":
+                return [msgspec.convert(contents, Alarm)] if self._wanted.everybody() else []
+            told = msgspec.convert(contents, _Told)
+        except msgspec.ValidationError:
+            return []  # published by hand
+        return self._follow(told) if told.incarnation >= self._known.get(told.service, 0) else []
+
+    def _follow(self, told: "_Told") -> list[Change]:
+        name, incarnation = told.service, told.incarnation
+        known, fits = self._known.get(name) == incarnation, self._wanted.fits(told)
+        if told.change == "withdrawn" or (told.change == "left" and not fits):
+            if not known:
+                return []
+            del self._known[name]
+            return [Withdrawn(name, incarnation, told.reason or told.change, told.why)]
+        if told.change == "suspect":
+            return [Suspect(name, incarnation)] if known else []
+        if not fits:
+            return []
+        self._known[name] = incarnation
+        return [Available(name, incarnation)] if not known or told.change == "recovered" else []
+
+
+class _Told(msgspec.Struct):
+    """The contents of an event on the topic ``services``."""
+
+    change: str
+    service: str
+    incarnation: int
+    provides: list[str] = []
+    groups: list[str] = []
+    reason: str = ""
+    why: str = ""

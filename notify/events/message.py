@@ -1,0 +1,147 @@
+"""Typed messages: a class for the contents of a topic, and the registry in which a bus knows its classes."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Self, TypeVar
+
+import msgspec
+
+from notify.errors import ContentsError, DuplicateMessageError, UnknownMessageError
+from notify.events.strict_json import Json
+from notify.events.topic import check_topic
+
+__all__ = ["Message", "Messages", "classes_by_topic", "message_topic"]
+
+M = TypeVar("M", bound="Message")
+
+
+class _MessageMeta(msgspec.StructMeta):
+    """Takes the topic along with the options of a struct."""
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, topic: str | None = None, **options: Any) -> Any:
+        options.setdefault("frozen", True)
+        options.setdefault("kw_only", True)
+        if options.get("array_like"):
+            raise ContentsError(f"the message class {name!r} cannot be array_like: its contents are a JSON object")
+        made = super().__new__(mcs, name, bases, namespace, **options)
+        if topic is not None:
+            type.__setattr__(made, "topic", check_topic(topic))
+        return made
+
+
+class Message(msgspec.Struct, metaclass=_MessageMeta):
+    """The base of typed messages.
+
+    ::
+
+        class Reading(notify.Message, topic="temperature"):
+            celsius: float
+            sensor: str = "outside"
+
+    Fields without a default are mandatory. What arrives with fields that the class does not know keeps them in `extras`
+    and passes them on. It takes the options of a `msgspec.Struct`, such as ``rename``, except ``array_like``.
+    """
+
+    topic: ClassVar[str]
+    extras: dict[str, Any] = {}
+
+    def to_contents(self) -> dict[str, Json]:
+        """Return the contents of the event that carries this message."""
+        fields: dict[str, Json] = msgspec.to_builtins(self)
+        extras = fields.pop(_encoded_name(type(self), "extras"), None)  # with omit_defaults it is not there
+        return {**extras, **fields} if isinstance(extras, dict) else fields
+
+    def checked_contents(self) -> dict[str, Json]:
+        """Return what `to_contents` returns, after making sure that it reads as this class again.
+
+        Raises:
+            ContentsError: a field has a value of another type.
+        """
+        contents = self.to_contents()
+        self.from_contents(contents)
+        return contents
+
+    @classmethod
+    def from_contents(cls, contents: Any) -> Self:
+        """Return the message in the contents of an event.
+
+        Raises:
+            ContentsError: they do not fit the class; the message says where.
+        """
+        if not isinstance(contents, dict):
+            raise ContentsError(f"a {cls.__name__} is a JSON object, not {contents!r}")
+        extras = _encoded_name(cls, "extras")
+        names = {*cls.__struct_encode_fields__, cls.__struct_config__.tag_field} - {extras}
+        known = {name: value for name, value in contents.items() if name in names}
+        try:
+            made = msgspec.convert({**known, extras: {name: value for name, value in contents.items() if name not in names}}, cls)
+        except msgspec.ValidationError as exc:
+            raise ContentsError(f"this is no {cls.__name__}: {exc}") from exc
+        return made
+
+
+def _encoded_name(cls: type[Message], field: str) -> str:
+    """What a field is called in JSON: the ``rename`` of a class may change it."""
+    return cls.__struct_encode_fields__[cls.__struct_fields__.index(field)]
+
+
+def message_topic(cls: object) -> str:
+    """Return the topic of a message class, else raise `ContentsError`."""
+    if not (isinstance(cls, type) and issubclass(cls, Message)) or not hasattr(cls, "topic"):
+        raise ContentsError(f"{cls!r} is no message class with a topic: derive it as class Reading(notify.Message, topic='temperature')")
+    return cls.topic
+
+
+def classes_by_topic(classes: Sequence[type[Message]]) -> dict[str, type[Message]]:
+    """Return message classes by their topics, else raise `ContentsError`: one that is none, or two of one topic."""
+    by_topic: dict[str, type[Message]] = {}
+    for cls in classes:
+        other = by_topic.setdefault(message_topic(cls), cls)
+        if other is not cls:
+            raise ContentsError(
+                f"{other.__name__} and {cls.__name__} are both messages of {cls.topic!r}: subscribe to one of them, or to the topic"
+            )
+    return by_topic
+
+
+class Messages:
+    """The message classes that a bus knows, by name. Each bus has its own."""
+
+    def __init__(self) -> None:
+        self._classes: dict[str, type[Message]] = {}
+
+    def add(self, cls: type[M]) -> type[M]:
+        """Make a class known; can be used as a decorator.
+
+        Raises:
+            DuplicateMessageError: another class of that name is known.
+            ContentsError: it is no message class, or has no topic.
+        """
+        message_topic(cls)
+        if self._classes.get(cls.__name__, cls) is not cls:
+            raise DuplicateMessageError(f"a message class named {cls.__name__!r} is known already: {self._classes[cls.__name__]!r}")
+        self._classes[cls.__name__] = cls
+        return cls
+
+    def get(self, name: str) -> type[Message]:
+        """Return the class of that name, else raise `UnknownMessageError`."""
+        if name not in self._classes:
+            raise UnknownMessageError(f"no message class named {name!r} is known; known are {', '.join(sorted(self._classes)) or 'none'}")
+        return self._classes[name]
+
+    def remove(self, name: str) -> None:
+        """Forget a class, else raise `UnknownMessageError`."""
+        self.get(name)
+        del self._classes[name]
+
+    def names(self, *, include: frozenset[str] | None = None, exclude: frozenset[str] = frozenset()) -> list[str]:
+        """Return the known names, sorted: only those to include, if given, and none to exclude."""
+        return sorted(name for name in self._classes if (include is None or name in include) and name not in exclude)
+
+    def __iter__(self) -> Iterator[type[Message]]:
+        return iter([self._classes[name] for name in self.names()])
+
+    def __contains__(self, cls: object) -> bool:
+        return cls in self._classes.values()
+
+    def __len__(self) -> int:
+        return len(self._classes)

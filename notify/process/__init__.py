@@ -1,0 +1,16 @@
+"""What concerns this operating-system process: signals, holds on its shutdown, and its title.
+
+Programs, workers and the command line use it.
+It never talks to a server.
+"""
+
+from notify.process.signal_event import Flag
+from notify.process.suspension import Suspension, Suspensions
+from notify.process.title import set_title
+
+__all__ = [
+    "Flag",
+    "Suspension",
+    "Suspensions",
+    "set_title",
+]

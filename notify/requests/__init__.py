@@ -1,0 +1,15 @@
+"""Requests: calling a method of a service, and serving such calls.
+
+`Bus.call` is the one side, a service with exports the other.
+It never starts or withdraws a service.
+"""
+
+from notify.requests.client import Caller
+from notify.requests.exports import capabilities_of
+from notify.requests.server import Serving
+
+__all__ = [
+    "Caller",
+    "Serving",
+    "capabilities_of",
+]

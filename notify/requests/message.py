@@ -1,0 +1,65 @@
+"""What travels between who calls a service and the service: a request, and its answer."""
+
+from typing import Any, Final
+
+import msgspec
+
+from notify.errors import PayloadTooLargeError
+from notify.events import Failure, encode_json
+
+__all__ = ["Answer", "Request", "encode_answer", "encode_failure", "encode_request"]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A request as JSON in ``ns:requests:<member>``; ``source`` is the name of who asks, ``caller`` where the answer goes."""
+
+    id: str
+    method: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    caller: str
+    source: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An answer as JSON in ``ns:answers:<caller>``: the result, or the error that the method raised."""
+
+    id: str
+    result: Any = msgspec.UNSET
+    error: Failure | None = None
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def encode_request(request: Request, *, max_bytes: int) -> bytes:
+    """Return the JSON form of a request.
+
+    Raises:
+        ContentsError: the arguments hold something that JSON cannot; the message names the path within.
+        PayloadTooLargeError: the result is above ``max_bytes``.
+    """
+    what = f"the request for {request.method!r}"
+    return _checked(encode_json(msgspec.structs.asdict(request), what=what), what, max_bytes)
+
+
+def encode_answer(request: Request, result: object, *, max_bytes: int) -> bytes:
+    """Return the JSON form of the answer that carries a method's result; errors as for `encode_request`."""
+    what = f"the result of {request.method!r}"
+    return _checked(encode_json({"id": request.id, "result": result}, what=what), what, max_bytes)
+
+
+def encode_failure(request: Request, error: BaseException, *, max_bytes: int) -> bytes:
+    """Return the JSON form of the answer that carries an error; of a very long message only the beginning."""
+    failure = Failure.of(error)
+    short = msgspec.structs.replace(failure, message=failure.message[: max_bytes // 8])
+    return _ENCODER.encode(Answer(request.id, error=short))
+
+
+def _checked(body: bytes, what: str, max_bytes: int) -> bytes:
+    if len(body) > max_bytes:
+        raise PayloadTooLargeError(
+            f"{what} has {len(body)} bytes, the limit is {max_bytes}: "
+            "send less (or a reference to it), or raise max_payload_bytes ($NOTIFY_MAX_PAYLOAD_BYTES)"
+        )
+    return body

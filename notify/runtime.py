@@ -1,0 +1,65 @@
+"""What works behind a bus: each part starts when it is first needed, and ends with the bus."""
+
+import threading
+
+from notify.directory import Monitor
+from notify.errors import ClosedError
+from notify.requests import Caller
+from notify.server import Client, Link, LinkHandler
+from notify.service import Heart
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """The heart of the services of a process, its sweep of the directory, its calls, and its eye on the connection.
+
+    Args:
+        client: whose server they work on.
+        name: what calls say about who asks.
+    """
+
+    def __init__(self, client: Client, *, name: str) -> None:
+        self._client = client
+        self._name = name
+        self._heart = Heart(client)
+        self._monitor: Monitor | None = None
+        self._caller: Caller | None = None
+        self._link: Link | None = None
+        self._starting = threading.Lock()
+        self._closed = False
+
+    def watch_link(self, handler: LinkHandler) -> None:
+        """Tell ``handler`` from now on when the connection comes and goes."""
+        self._link = Link(self._client, handler).open()
+
+    def heart(self) -> Heart:
+        """What beats for the services of this process, which sweeps the directory from now on."""
+        with self._starting:
+            self._check_open()
+            if self._monitor is None:
+                self._monitor = Monitor(self._client).open()
+            return self._heart
+
+    def caller(self) -> Caller:
+        """What calls methods of services.
+
+        Raises:
+            ServerError: the server did not answer, or refused.
+        """
+        with self._starting:
+            self._check_open()
+            if self._caller is None:
+                self._caller = Caller(self._client, name=self._name).open()
+            return self._caller
+
+    def close(self) -> None:
+        with self._starting:
+            self._closed = True
+        for part in (self._caller, self._monitor, self._heart, self._link):
+            if part is not None:
+                part.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the bus is closed: connect again")

@@ -1,0 +1,17 @@
+"""One running service: registration, heartbeat, reports and requests, until it is withdrawn.
+
+`Bus.service` makes it; the notification manager is such a service.
+It never looks at other services.
+"""
+
+from notify.service.heartbeat import Heart
+from notify.service.manager import NotificationManager
+from notify.service.report import Report
+from notify.service.service import Service
+
+__all__ = [
+    "Heart",
+    "NotificationManager",
+    "Report",
+    "Service",
+]

@@ -1,0 +1,220 @@
+"""Callbacks: a process's notification manager, which calls named clients back and is a service itself."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from notify.errors import ClosedError, DuplicateClientNameError, NotSubscribedError
+from notify.events import Event, EventScripts, Gap, Glob, Publisher, Subscriber, check_topic_or_pattern, is_pattern
+from notify.server import Client
+from notify.service.heartbeat import Heart
+from notify.service.report import Report
+from notify.service.service import Service
+
+__all__ = ["NotificationManager"]
+
+PROVIDES: Final = frozenset({"register_publisher", "subscribe", "unsubscribe", "topics"})
+
+log = logging.getLogger(__name__)
+
+
+class NotificationManager:
+    """Delivers events to callbacks, each client in a thread of its own: one that is slow or raises holds up nobody.
+
+    It registers in the directory, so that other services find what they publish through by what it provides:
+    ``directory.find(provides="register_publisher")``. Made by `Bus.manager`; use it as a context manager.
+    """
+
+    def __init__(self, client: Client, *, name: str, ttl_s: float, heart: Heart | None = None) -> None:
+        # Of its own: when that is closed, its publishers are too.
+        self._client = client.clone(name=name)
+        self._scripts = EventScripts(self._client)
+        self._service = Service(self._client, name, provides=PROVIDES, ttl_s=ttl_s, heart=heart)
+        self._subscriptions: dict[str, list[_Subscription]] = {}
+        self._changing = threading.RLock()
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        """The unique name under which the directory knows it."""
+        return self._service.name
+
+    def register_publisher(self, topic: str) -> Publisher:
+        """Make a topic known, and return what publishes on it until the manager is closed; any number may share a topic."""
+        self._check_open()
+        publisher = Publisher(self._scripts, topic, source=self.name)
+        self._scripts.know(topic)
+        return publisher
+
+    def topics(self) -> list[str]:
+        """Return the known topics, sorted."""
+        return self._scripts.topics()
+
+    def subscribe(
+        self, client_name: str, callback: Callable[[Event], object], *topics: str, on_gap: Callable[[Gap], object] | None = None
+    ) -> None:
+        """Call ``callback`` with every event of the topics from now on; order is kept per topic.
+
+        Args:
+            client_name: unique per topic within this manager.
+            callback: is called in the client's thread. What it raises is logged and harms nobody.
+            topics: names or patterns, known or not; none at all is no subscription, and no error.
+            on_gap: is called, in its place among the events, where some are missing for good. Without it that is logged.
+
+        Raises:
+            DuplicateClientNameError: the name is subscribed to one of the topics; none of them is subscribed then.
+            InvalidTopicError: a topic cannot be subscribed to; none is.
+            ClosedError, ServiceKilledError: the manager is not open, or was killed.
+        """
+        for called in (callback, on_gap or callback):
+            if not callable(called):
+                raise TypeError(f"the callback of {client_name!r} must be callable, not {called!r}")
+        names = {check_topic_or_pattern(topic) for topic in topics}
+        if not names:
+            return
+        with self._changing:
+            self._check_open()
+            taken = names & self._topics_of(client_name)
+            if taken:
+                listed = ", ".join(sorted(taken))
+                raise DuplicateClientNameError(f"a client named {client_name!r} is subscribed to {listed} already: unsubscribe it first")
+            subscriber = Subscriber(self._client, sorted(names), name=client_name)
+            self._subscriptions.setdefault(client_name, []).append(_Subscription(client_name, subscriber, callback, on_gap, names))
+
+    def subscribe_reports(self, client_name: str, callback: Callable[[Report], object], *, service: str = "*", subject: str = "*") -> None:
+        """Call ``callback`` with every `Report` of a service about a subject; retained ones at once.
+
+        Args:
+            client_name: unique per pair of service and subject; `unsubscribe` takes it as ``<service>.<subject>``.
+            callback: as for `subscribe`.
+            service, subject: names, or patterns: ``system.*`` is every subject that begins like that.
+
+        Raises:
+            As `subscribe` does.
+        """
+
+        def hear(event: Event) -> None:
+            report = Report.of(event)
+            if report is not None:
+                callback(report)
+
+        self.subscribe(client_name, hear, f"{service}.{subject}")
+
+    def unsubscribe(self, client_name: str, *topics: str) -> None:
+        """Stop calling a client back. May be called inside its callback.
+
+        Args:
+            client_name: as it was subscribed.
+            topics: as they were subscribed; none means all.
+
+        Raises:
+            NotSubscribedError: it is not subscribed to one of them; nothing is changed then.
+        """
+        with self._changing:
+            subscribed = self._topics_of(client_name)
+            wanted = set(topics) or subscribed
+            if not subscribed or not wanted <= subscribed:
+                raise NotSubscribedError(
+                    f"no client named {client_name!r} is subscribed to {', '.join(sorted(wanted - subscribed)) or 'anything'}"
+                )
+            kept = []
+            for subscription in self._subscriptions.pop(client_name):
+                if subscription.topics <= wanted:
+                    subscription.close()
+                else:
+                    subscription.limit_to(subscription.topics - wanted)
+                    kept.append(subscription)
+            if kept:
+                self._subscriptions[client_name] = kept
+
+    def open(self) -> "NotificationManager":
+        """Register in the directory.
+
+        Raises:
+            ServerError: the server did not answer, or refused.
+        """
+        self._service.open()
+        return self
+
+    def close(self) -> None:
+        """Unsubscribe everybody and leave the directory. May be called again, also inside a callback."""
+        with self._changing:
+            self._closed = True
+            ending = [s for subscriptions in self._subscriptions.values() for s in subscriptions]
+            self._subscriptions.clear()
+        for subscription in ending:
+            subscription.close()
+        for subscription in ending:
+            subscription.join()
+        try:
+            self._service.close()
+        finally:
+            self._client.close()
+
+    def __enter__(self) -> "NotificationManager":
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"the notification manager {self.name!r} is closed: make a new one")
+        self._service.check()
+
+    def _topics_of(self, client_name: str) -> set[str]:
+        return {topic for subscription in self._subscriptions.get(client_name, []) for topic in subscription.topics}
+
+
+class _Subscription:
+    """One call of `subscribe`: a subscriber, and the thread that calls back."""
+
+    def __init__(
+        self,
+        client_name: str,
+        subscriber: Subscriber,
+        callback: Callable[[Event], object],
+        on_gap: Callable[[Gap], object] | None,
+        topics: set[str],
+    ) -> None:
+        self.limit_to(topics)
+        self._client_name = client_name
+        self._subscriber = subscriber
+        self._callback = callback
+        self._on_gap = on_gap
+        self._thread = threading.Thread(target=self._run, name=f"notify-client-{client_name}", daemon=True)
+        self._thread.start()
+
+    def limit_to(self, topics: set[str]) -> None:
+        """Call back for these topics only."""
+        # Replaced, never changed: the thread may be looking through them.
+        self._globs = [Glob(topic) for topic in topics if is_pattern(topic)]
+        self.topics = topics
+
+    def close(self) -> None:
+        self.limit_to(set())
+        self._subscriber.close()
+
+    def join(self) -> None:
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        for item in self._subscriber:
+            if self._wants(item.topic):
+                self._call(item)
+
+    def _wants(self, topic: str) -> bool:
+        return topic in self.topics or any(glob.matches(topic) for glob in self._globs)
+
+    def _call(self, item: Event | Gap) -> None:
+        try:
+            if isinstance(item, Event):
+                self._callback(item)
+            elif self._on_gap is not None:
+                self._on_gap(item)
+            else:
+                log.error("client %r missed events for good: %s", self._client_name, item)
+        except Exception:
+            log.exception("the callback of client %r raised on an event of %r", self._client_name, item.topic)

@@ -1,0 +1,131 @@
+"""A service's entry in the directory: the name it got, which incarnation it is, what it says of itself."""
+
+import os
+import secrets
+import socket
+from collections.abc import Collection
+from typing import Any, Final
+
+import msgspec
+
+from notify.directory import Beat, Directory, DirectoryScripts, Incarnation, check_address, check_metadata, check_name, check_ttl
+from notify.errors import ServiceNameTakenError, ServiceNotFoundError
+from notify.server import Client
+
+__all__ = ["Registration"]
+
+CHUNK: Final = 100
+"""Names with a suffix that are tried at once."""
+
+
+class Registration:
+    """Registers a service as often as it takes, each time as a new incarnation with all that it says of itself.
+
+    Args and errors as for `Service`.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        *,
+        provides: Collection[str],
+        groups: Collection[str],
+        ttl_s: float,
+        exclusive: bool,
+        metadata: dict[str, str] | None,
+        address: str,
+        exports: Collection[str] = (),
+    ) -> None:
+        self._scripts = DirectoryScripts(client)
+        self._directory = Directory(client)
+        self._wanted_name = check_name(name)
+        self._exclusive = exclusive
+        self._metadata = check_metadata({} if metadata is None else metadata)
+        self._address = check_address(address)
+        self._exports = sorted(exports)
+        self.ttl_ms = max(1, round(check_ttl(ttl_s) * 1000))
+        self.provides = frozenset(check_name(c, what="a capability") for c in provides)
+        self.groups = frozenset(check_name(g, what="a group") for g in ({groups} if isinstance(groups, str) else groups))
+        self.name, self.incarnation = name, 0
+        self._token = secrets.token_hex(8)
+        self._unanswered: str | None = None
+
+    @property
+    def beat(self) -> Beat:
+        """Its heartbeat."""
+        return Beat(self.name, self.incarnation, self.ttl_ms)
+
+    def register(self) -> None:
+        """Register under a free name: the one it had, the wanted one, or one with a suffix. It can be tried again after any error.
+
+        Raises:
+            ServiceNameTakenError: it wants its name and no other, and that is held.
+            ServerError: the server did not answer, or refused.
+        """
+        fields = {"host": socket.gethostname(), "pid": str(os.getpid())}
+        if self._address:
+            fields["address"] = self._address
+        if self._metadata:
+            fields["metadata"] = msgspec.json.encode(self._metadata).decode()
+        if self._exports:
+            fields["exports"] = msgspec.json.encode(self._exports).decode()
+        while True:
+            # What was tried without an answer may be done: any other name would leave a ghost there, and a death to be told.
+            name = self._unanswered = self._unanswered or (self._wanted_name if self._exclusive else self._free_name())
+            incarnation = self._scripts.register(
+                name,
+                ttl_ms=self.ttl_ms,
+                provides=sorted(self.provides),
+                groups=sorted(self.groups),
+                fields=fields,
+                token=self._token,
+                after=self.incarnation,
+            )
+            self._unanswered = None
+            if incarnation is not None:
+                self.name, self.incarnation = name, incarnation
+                return
+            if self._exclusive:
+                raise ServiceNameTakenError(
+                    f"the name {name!r} is held by another service: {self._holder(name)}; stop it, or choose another name"
+                )
+
+    def join(self, group: str) -> None:
+        """Be in a group from now on, also after a loss of the directory."""
+        self._regroup(self.groups | {check_name(group, what="a group")}, group, joins=True)
+
+    def leave(self, group: str) -> None:
+        """Be in a group no longer."""
+        self._regroup(self.groups - {check_name(group, what="a group")}, group, joins=False)
+
+    def withdraw(self, reason: str, why: str) -> None:
+        """Leave the directory, every index and every group."""
+        self._directory.withdraw(self.name, self.incarnation, reason=reason, why=why)
+
+    def _regroup(self, groups: frozenset[str], group: str, *, joins: bool) -> None:
+        if self._unanswered:
+            self.register()  # or it would be in the groups that it was in when it tried
+        self._scripts.regroup(Incarnation(self.name, self.incarnation), group, joins=joins, groups=sorted(groups))
+        self.groups = groups
+
+    def _free_name(self) -> str:
+        """The name it had, the wanted one, or the first with a suffix that looks free."""
+        first = 1
+        while True:
+            names = [self._wanted_name if n == 1 else f"{self._wanted_name}-{n}" for n in range(first, first + CHUNK)]
+            if first == 1:
+                names.insert(0, self.name)
+            with self._scripts.client.translating(f"registering {self._wanted_name!r}"):
+                taken: Any = self._scripts.client.smismember(self._scripts.keys.services, names)
+            for name, is_taken in zip(names, taken, strict=True):
+                if not is_taken:
+                    return name
+            first += CHUNK
+
+    def _holder(self, name: str) -> str:
+        try:
+            holder = self._directory.lookup(name)
+        except ServiceNotFoundError:
+            return "gone by now"
+        return f"process {holder.pid} on {holder.host}, last heard {holder.last_beat:%H:%M:%S} UTC"

@@ -1,0 +1,57 @@
+"""One typed method per atomic step of a state hash; each is refused when one of its fences has fallen."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from notify.server import Client, ScriptRunner
+from notify.state.fence import Fence
+
+__all__ = ["StateScripts"]
+
+
+class StateScripts(ScriptRunner):
+    """The atomic steps of one state hash.
+
+    Each returns -1 instead of what it did if the first of its fences has fallen, -2 if the second, and so on.
+
+    Args:
+        client: whose server to use.
+        service: whose state it is.
+    """
+
+    def __init__(self, client: Client, service: str) -> None:
+        super().__init__(client, "notify")
+        self._service = service
+        self._key = self.keys.state(service)
+
+    def write(self, fields: dict[str, bytes], *, fences: Sequence[Fence]) -> int:
+        """Write fields. Returns 1."""
+        values = [part for field in fields.items() for part in field]
+        return int(self._step("state_set", fences, values, action=f"writing the state of {self._service!r}"))
+
+    def swap(self, field: str, old: bytes | None, new: bytes, *, fences: Sequence[Fence]) -> int:
+        """Replace ``old`` (``None``: nothing there) by ``new``. Returns 1, or 0 if it was not ``old``."""
+        return int(self._step("state_swap", fences, [field, "0" if old is None else "1", old or b"", new], action=self._changing))
+
+    def delete(self, fields: Sequence[str], *, fences: Sequence[Fence]) -> int:
+        """Remove fields, or with none given the whole hash. Returns how many."""
+        return int(self._step("state_delete", fences, fields, action=f"deleting from the state of {self._service!r}"))
+
+    def increment(self, field: str, by: int, *, fences: Sequence[Fence]) -> tuple[int, bytes]:
+        """Add to an integer. Returns 1 and the new value; or 0 and what is there, if that cannot be."""
+        done, value = self._step("state_increment", fences, [field, str(by)], action=self._changing)
+        return int(done), bytes(value)
+
+    def append(self, field: str, value: bytes, *, fences: Sequence[Fence]) -> tuple[int, bytes]:
+        """Append to a list. Returns 1 and nothing; or 0 and what is there, if that is none."""
+        done, found = self._step("state_append", fences, [field, value], action=self._changing)
+        return int(done), bytes(found)
+
+    def _step(self, name: str, fences: Sequence[Fence], args: Sequence[str | bytes], *, action: str) -> Any:
+        keys = [self._key, *(fence.key for fence in fences)]
+        held = [part for fence in fences for part in (fence.field, fence.value)]
+        return self.run(name, keys, [*held, *args], action=action)
+
+    @property
+    def _changing(self) -> str:
+        return f"changing the state of {self._service!r}"

@@ -1,0 +1,231 @@
+"""A Redis hash as a mapping, its values as JSON, with atomic steps on a field and writes that can be fenced."""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from notify.errors import ContendedError, ContentsError, FencedError, FieldValueError, MissingKeyError
+from notify.events import Json, encode_json
+from notify.server import Client
+from notify.state.fence import Fence, Fences
+from notify.state.scripts import StateScripts
+
+__all__ = ["State"]
+
+MODIFY_TIMEOUT_S: Final = 10.0
+LEAST_INTEGER: Final = -(2**63)
+GREATEST_INTEGER: Final = 2**63 - 1
+SHOWN: Final = 100
+"""How much of a value an error shows."""
+
+
+class State(MutableMapping[str, Json]):
+    """The state of a service, ``ns:state:<service>``: each field one JSON value, safe across processes.
+
+    Args:
+        client: whose server it lives on.
+        service: whose state.
+        fences: what a write depends on.
+
+    Reading is never fenced. Every method raises `ServerError` when the server does not answer or refuses.
+    """
+
+    def __init__(self, client: Client, service: str, *, fences: Fences = lambda: ()) -> None:
+        self._scripts = StateScripts(client, service)
+        self._client = client
+        self._key = self._scripts.keys.state(service)
+        self._service = service
+        self._fences = fences
+
+    def __getitem__(self, field: str) -> Json:
+        raw = self._raw(field)
+        if raw is None:
+            raise MissingKeyError(f"the state of {self._service!r} has no {field!r}")
+        return _decode(raw)
+
+    def __setitem__(self, field: str, value: Json) -> None:
+        self._write({field: value})
+
+    def __delitem__(self, field: str) -> None:
+        fences = self._fences()
+        if not self._checked(self._scripts.delete([_field(field)], fences=fences), fences):
+            raise MissingKeyError(f"the state of {self._service!r} has no {field!r}")
+
+    def __iter__(self) -> Iterator[str]:
+        with self._client.translating(f"reading the state of {self._service!r}"):
+            fields: Any = self._client.hkeys(self._key)
+        return iter([field.decode() for field in fields])
+
+    def __len__(self) -> int:
+        with self._client.translating(f"reading the state of {self._service!r}"):
+            size: Any = self._client.hlen(self._key)
+        return int(size)
+
+    def __contains__(self, field: object) -> bool:
+        try:
+            return self._raw(_field(field)) is not None
+        except ContentsError:
+            return False
+
+    def snapshot(self) -> dict[str, Json]:
+        """Return all fields as they are at one instant."""
+        with self._client.translating(f"reading the state of {self._service!r}"):
+            rows: Any = self._client.hgetall(self._key)
+        return {field.decode(): _decode(raw) for field, raw in rows.items()}
+
+    def update(  # type: ignore[override]  # the one of the mapping takes keys of any type
+        self, other: Mapping[str, Json] | Iterable[tuple[str, Json]] = (), /, **fields: Json
+    ) -> None:
+        """Write several fields in one step: others see all of them or none.
+
+        Args:
+            other: a mapping, or pairs of field and value.
+            fields: more of them.
+
+        Raises:
+            ContentsError: a value is none that JSON can hold; nothing was written.
+            FencedError: a fence has fallen; nothing was written.
+        """
+        values = dict(other, **fields)
+        if values:
+            self._write(values)
+
+    def clear(self) -> None:
+        """Remove the whole hash."""
+        fences = self._fences()
+        self._checked(self._scripts.delete([], fences=fences), fences)
+
+    def add(self, field: str, value: Json) -> bool:
+        """Write a field only if it is not there. Returns whether it was written.
+
+        Raises:
+            ContentsError: the value is none that JSON can hold.
+            FencedError: a fence has fallen; nothing was written.
+        """
+        return bool(self._swap(field, None, self._encode(field, value)))
+
+    def increment(self, field: str, by: int = 1) -> int:
+        """Add to an integer in one step, whoever else does so; a field that is not there counts as 0.
+
+        Args:
+            field: the field.
+            by: what to add, an integer of 64 bits with its sign.
+
+        Returns:
+            The new value.
+
+        Raises:
+            FieldValueError: the field holds no integer, or the sum has more than 64 bits; the field is as it was.
+            ContentsError: ``by`` is no integer of 64 bits.
+            FencedError: a fence has fallen; the field is as it was.
+        """
+        amount = self._amount(field, by)
+        fences = self._fences()
+        done, value = self._scripts.increment(_field(field), amount, fences=fences)
+        if not self._checked(done, fences):
+            raise self._unfit(field, value, needs=f"adding {amount} needs an integer and a sum of 64 bits")
+        return int(value)
+
+    def decrement(self, field: str, by: int = 1) -> int:
+        """Take from an integer in one step; otherwise as `increment`."""
+        return self.increment(field, -self._amount(field, by))
+
+    def append(self, field: str, value: Json) -> None:
+        """Append to a list in one step, whoever else does so; a field that is not there counts as an empty list.
+
+        Args:
+            field: the field.
+            value: what to append.
+
+        Raises:
+            FieldValueError: the field holds no list; it is as it was.
+            ContentsError: the value is none that JSON can hold.
+            FencedError: a fence has fallen; the field is as it was.
+        """
+        fences = self._fences()
+        done, found = self._scripts.append(_field(field), self._encode(field, value), fences=fences)
+        if not self._checked(done, fences):
+            raise self._unfit(field, found, needs="appending needs a list")
+
+    def modify(self, field: str, change: Callable[[Any], Json]) -> Json:
+        """Read a field, apply ``change``, write the result, as if nobody else were there.
+
+        ``change`` is called again when somebody else was faster, so it should do nothing but compute.
+
+        Args:
+            field: the field.
+            change: takes the present value and returns the new one.
+
+        Returns:
+            The new value.
+
+        Raises:
+            MissingKeyError: there is no such field; nothing is created.
+            ContentsError: the new value is none that JSON can hold; the field is as it was.
+            FencedError: a fence has fallen; the field is as it was.
+            ContendedError: others were faster for ten seconds.
+        """
+        deadline = time.monotonic() + MODIFY_TIMEOUT_S
+        while True:
+            old = self._raw(field)
+            if old is None:
+                raise MissingKeyError(f"the state of {self._service!r} has no {field!r}")
+            value = change(_decode(old))
+            if self._swap(field, old, self._encode(field, value)):
+                return value
+            if time.monotonic() > deadline:
+                raise ContendedError(f"{field!r} in the state of {self._service!r} is changed by others all the time: try again later")
+            time.sleep(random.uniform(0, 0.005))
+
+    def __repr__(self) -> str:
+        return f"<State {self._key}>"
+
+    def _raw(self, field: str) -> bytes | None:
+        with self._client.translating(f"reading the state of {self._service!r}"):
+            raw: Any = self._client.hget(self._key, _field(field))
+        return bytes(raw) if raw is not None else None
+
+    def _write(self, values: dict[str, Json]) -> None:
+        encoded = {_field(field): self._encode(field, value) for field, value in values.items()}
+        fences = self._fences()
+        self._checked(self._scripts.write(encoded, fences=fences), fences)
+
+    def _swap(self, field: str, old: bytes | None, new: bytes) -> int:
+        fences = self._fences()
+        return self._checked(self._scripts.swap(_field(field), old, new, fences=fences), fences)
+
+    def _unfit(self, field: str, value: bytes, *, needs: str) -> FieldValueError:
+        found = value.decode(errors="replace")
+        shown = found[:SHOWN] + "…" * (len(found) > SHOWN)
+        return FieldValueError(f"{field!r} in the state of {self._service!r} holds {shown}: {needs}")
+
+    def _amount(self, field: str, by: object) -> int:
+        if isinstance(by, bool) or not isinstance(by, int) or not LEAST_INTEGER <= by <= GREATEST_INTEGER:
+            raise ContentsError(f"{field!r} in the state of {self._service!r} is changed by {by!r}: give an integer of at most 64 bits")
+        return int(by)
+
+    def _encode(self, field: str, value: Json) -> bytes:
+        return encode_json(value, what=f"{field!r} in the state of {self._service!r}")
+
+    def _checked(self, result: int, fences: Sequence[Fence]) -> int:
+        if result < 0:
+            fence = fences[-result - 1]
+            raise FencedError(f"the state of {self._service!r} refused the write: {fence.fallen}", key=fence.key)
+        return result
+
+
+def _field(field: object) -> str:
+    if not isinstance(field, str) or any("\ud800" <= character <= "\udfff" for character in field):
+        raise ContentsError(f"a field of a state is text, not {field!r}")
+    return field
+
+
+def _decode(raw: bytes) -> Json:
+    try:
+        value: Json = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return raw.decode(errors="replace")  # written by hand with redis-cli
+    return value

@@ -1,0 +1,250 @@
+"""The directory against a model of it: whatever comes in whatever order, the server holds and tells what the model says."""
+
+import math
+from collections import Counter
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+import notify
+from notify.directory import monitor
+from notify.directory.monitor import Monitor
+from notify.directory.scripts import Beat, DirectoryScripts, Incarnation
+from notify.events.scripts import EventScripts
+from tests.support.faults import let_pass, server_ms
+
+TTL_S, SUSPECT_S, QUIET_S = 60, 40, 600
+NAMES = [f"s{number}" for number in range(9)]
+GROUPS = ["one", "two"]
+LATE_S, NEVER_TOO_MANY, SHARE = 10.0, 2, 0.4
+
+
+class Service:
+    """What the model knows of a registered service; times in seconds of the model's clock."""
+
+    def __init__(self, incarnation: int, now: float) -> None:
+        self.incarnation, self.state, self.flaps = incarnation, "alive", 0
+        self.beat, self.due = now, now + SUSPECT_S
+        self.told, self.quiet = -math.inf, False
+        self.groups: set[str] = set()
+
+
+class Directory(RuleBasedStateMachine):
+    """The server at the left, the model at the right of each comparison."""
+
+    def __init__(self, bus: notify.Bus) -> None:
+        super().__init__()
+        bus.redis.flushall()
+        self.bus, self.scripts, self.monitor = bus, DirectoryScripts(bus.redis), Monitor(bus.redis)
+        self.now, self.swept, self.grace, self.held, self.alarm = 0.0, -math.inf, -math.inf, -math.inf, False
+        self.services: dict[str, Service] = {}
+        self.ended: dict[str, tuple[int, str]] = {}
+        self.lasts: dict[str, int] = {}
+        self.told: Counter[tuple[str, Any]] = Counter()
+
+    @initialize()
+    def begin_with_most_of_them(self) -> None:
+        for name in NAMES[1:]:
+            self.register(name=name, groups={"one"})
+
+    @rule(name=st.sampled_from(NAMES), groups=st.sets(st.sampled_from(GROUPS)))
+    def register(self, name: str, groups: set[str]) -> None:
+        incarnation = self.scripts.register(name, ttl_ms=TTL_S * 1000, provides=["work"], groups=sorted(groups), fields={})
+        assert (incarnation is None) is (name in self.services)
+        if incarnation is not None:
+            assert incarnation > max(self.lasts.values(), default=0)
+            self.services[name] = Service(incarnation, self.now)
+            self.services[name].groups = set(groups)
+            self.lasts[name] = incarnation
+            self._tell("available", name)
+
+    @rule(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=8))
+    def beat(self, names: list[str]) -> None:
+        """Several at once, as a heart does; some are withdrawn, or never were, and know nothing of it yet."""
+        answers = self.scripts.beat([Beat(name, self.lasts.get(name, 1), TTL_S * 1000) for name in names])
+        assert answers == [self._beaten(name) for name in names]
+
+    def _beaten(self, name: str) -> str:
+        service = self.services.get(name)
+        if service is None:
+            return self.ended[name][1] if name in self.ended else "gone"
+        if service.state == "suspect":
+            service.flaps += 1
+            if not service.quiet:
+                self._tell("recovered", name)
+        service.state, service.quiet, service.beat, service.due = "alive", False, self.now, self.now + SUSPECT_S
+        return "alive"
+
+    @rule(beating=st.sets(st.sampled_from(NAMES)), seconds=st.sampled_from([13, 27, 41, 67, 601]), swept=st.booleans())
+    def beat_then_let_time_pass_then_sweep(self, beating: set[str], seconds: int, swept: bool) -> None:
+        if beating:
+            self.beat(names=sorted(beating))
+        self.pass_time(seconds=seconds, swept=swept)
+        self.sweep()
+
+    @rule(seconds=st.sampled_from([13, 27]))
+    def let_time_pass_then_sweep(self, seconds: int) -> None:
+        self.pass_time(seconds=seconds, swept=True)
+        self.sweep()
+
+    @rule(seconds=st.sampled_from([13, 27, 41, 67]), swept=st.booleans())
+    def pass_time(self, seconds: int, swept: bool) -> None:
+        let_pass(self.bus, seconds, swept=swept)
+        self.now += seconds
+        if swept:
+            self.swept = self.now
+
+    @rule()
+    def sweep(self) -> None:
+        while self.monitor.sweep() == 0.0:
+            pass
+        while self._swept():
+            pass
+
+    def _swept(self) -> bool:
+        """One round of the sweep. Returns whether it found somebody."""
+        if self.now - self.swept > LATE_S:
+            self.grace = self.now
+        self.swept = self.now
+        silent = sum(service.state == "suspect" for service in self.services.values())
+        too_many = silent > NEVER_TOO_MANY and silent > SHARE * len(self.services)
+        if too_many and not self.alarm:
+            self.held = self.now
+            self.told["alarm", (silent, len(self.services))] += 1
+        self.alarm = too_many
+        due = [name for name, service in self.services.items() if service.due <= self.now]
+        for name in due:
+            (self._suspect if self.services[name].state == "alive" else self._expire)(name)
+        return bool(due)
+
+    def _suspect(self, name: str) -> None:
+        service = self.services[name]
+        if self.grace + SUSPECT_S > self.now:
+            service.due = self.grace + SUSPECT_S
+            return
+        service.state, service.due = "suspect", max(service.beat, self.grace) + TTL_S
+        service.quiet = self.now - service.told < QUIET_S
+        if not service.quiet:
+            service.told = self.now
+            self._tell("suspect", name)
+
+    def _expire(self, name: str) -> None:
+        service = self.services[name]
+        deadline = max(service.beat, self.grace, self.held) + TTL_S
+        if deadline > self.now:
+            service.due = deadline
+        else:
+            self._end(name, "expired")
+
+    @precondition(lambda self: self.services)
+    @rule(data=st.data(), reason=st.sampled_from(["killed", "withdrawn"]))
+    def withdraw(self, data: st.DataObject, reason: str) -> None:
+        name = data.draw(st.sampled_from(sorted(self.services)))
+        assert self.bus.directory.withdraw(name, self.services[name].incarnation, reason=reason)
+        self._end(name, reason)
+
+    @rule(name=st.sampled_from(NAMES), before=st.integers(1, 3))
+    def act_for_another_incarnation(self, name: str, before: int) -> None:
+        other = Incarnation(name, self.lasts.get(name, 1) - before)
+        assert self.scripts.beat([Beat(*other, TTL_S * 1000)]) != ["alive"]
+        assert self.bus.directory.withdraw(*other, reason="killed") is None
+        assert not self.scripts.regroup(other, "one", joins=True, groups=["one"])
+
+    @rule(name=st.sampled_from(NAMES))
+    def act_for_one_that_is_gone(self, name: str) -> None:
+        if name not in self.services:
+            gone = Incarnation(name, self.lasts.get(name, 1))
+            assert self.bus.directory.withdraw(*gone, reason="killed") is None
+            assert not self.scripts.regroup(gone, "one", joins=True, groups=["one"])
+
+    @rule(name=st.sampled_from(NAMES))
+    def withdraw_too_early(self, name: str) -> None:
+        """A sweeper whose look is long ago: the deadline has moved since, or a grace holds it."""
+        service = self.services.get(name)
+        ended = self.bus.directory.withdraw(name, self.lasts.get(name, 1), reason="expired", only_if_due=True)
+        if service is not None and service.due <= self.now:
+            self._expire(name)
+        assert bool(ended) is (service is not None and name not in self.services)
+
+    @rule(name=st.sampled_from(NAMES))
+    def suspect_too_early(self, name: str) -> None:
+        """As `withdraw_too_early`."""
+        service = self.services.get(name)
+        (done,) = self.scripts.suspect([Incarnation(name, self.lasts.get(name, 1))])
+        if service is not None and service.due <= self.now and service.state == "alive":
+            self._suspect(name)
+            assert done is (service.state == "suspect")
+        else:
+            assert not done
+
+    @precondition(lambda self: self.services)
+    @rule(data=st.data(), group=st.sampled_from(GROUPS), joins=st.booleans())
+    def regroup(self, data: st.DataObject, group: str, joins: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(self.services)))
+        service = self.services[name]
+        groups = service.groups | {group} if joins else service.groups - {group}
+        changed = self.scripts.regroup(Incarnation(name, service.incarnation), group, joins=joins, groups=sorted(groups))
+        assert changed is (groups != service.groups)
+        service.groups = groups
+        if changed:
+            self._tell("joined" if joins else "left", name)
+
+    def _end(self, name: str, reason: str) -> None:
+        self.ended[name] = (self.services[name].incarnation, reason)
+        self._tell("withdrawn", name)
+        del self.services[name]
+
+    def _tell(self, change: str, name: str) -> None:
+        self.told[change, (name, self.services[name].incarnation)] += 1
+
+    @invariant()
+    def the_directory_lists_who_is_there(self) -> None:
+        found = {s.name: (s.incarnation, s.state, s.flaps, s.groups) for s in self.bus.directory}
+        assert found == {name: (s.incarnation, s.state, s.flaps, s.groups) for name, s in self.services.items()}
+
+    @invariant()
+    def every_index_holds_who_is_there_and_nobody_else(self) -> None:
+        client, keys = self.bus.redis, self.bus.keys
+        in_order = sorted(self.services, key=lambda name: self.services[name].incarnation)
+        assert _texts(client.zrange(keys.provides("work"), 0, -1)) == in_order
+        for group in GROUPS:
+            assert _texts(client.zrange(keys.group(group), 0, -1)) == [name for name in in_order if group in self.services[name].groups]
+        suspects = {f"{name}#{s.incarnation}" for name, s in self.services.items() if s.state == "suspect"}
+        assert set(_texts(client.smembers(keys.suspects))) == suspects
+        assert set(_texts(client.smembers(keys.services))) == set(self.services)
+
+    @invariant()
+    def every_deadline_is_where_it_should_be(self) -> None:
+        rows: Any = self.bus.redis.zrange(self.bus.keys.due, 0, -1, withscores=True)
+        left_s = {member.decode(): (score - server_ms(self.bus.redis)) / 1000 for member, score in rows}
+        expected = {f"{name}#{s.incarnation}": s.due - self.now for name, s in self.services.items()}
+        assert left_s == pytest.approx(expected, abs=6)
+
+    @invariant()
+    def every_end_is_kept_and_each_change_was_told_once(self) -> None:
+        for name, (incarnation, reason) in self.ended.items():
+            end = self.bus.directory.last_end(name)
+            assert (end.incarnation, end.reason) == (incarnation, reason)
+        told: Counter[tuple[str, Any]] = Counter()
+        for _, _, _, data in EventScripts(self.bus.redis).catch_up("services", after="0-0", count=10_000).entries:
+            said: Any = notify.events.event.decode("services", data)[0].contents
+            about = (said["silent"], said["of"]) if said["change"] == "alarm" else (said["service"], said["incarnation"])
+            told[said["change"], about] += 1
+        assert told == self.told
+
+
+def _texts(values: Any) -> list[str]:
+    return [value.decode() for value in values]
+
+
+@pytest.mark.timeout(180)
+def test_the_directory_does_what_its_model_says(bus, monkeypatch):
+    monkeypatch.setattr(monitor, "LATE_S", LATE_S)
+    monkeypatch.setattr(monitor, "NEVER_TOO_MANY", NEVER_TOO_MANY)
+    monkeypatch.setattr(monitor, "BRAKE_SHARE", SHARE)
+    thorough = hypothesis.settings(stateful_step_count=40, max_examples=60, deadline=None)
+    run_state_machine_as_test(lambda: Directory(bus), settings=thorough)
+    bus.redis.flushall()

@@ -1,0 +1,221 @@
+"""Watching the directory: who came and who went, each told once and in order."""
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+import notify
+from notify import Available, Suspect, Withdrawn
+from notify.directory.directory import Directory
+from notify.testing import wait_until
+from tests.support.faults import beat, commands_during, cut, publish_unheard
+
+
+def _register(bus: notify.Bus, name: str) -> notify.Service:
+    return bus.service(name, ttl_s=3600).open()
+
+
+def test_N4_who_watches_late_is_told_of_those_who_are_there(bus):
+    with bus.service("b") as first, bus.service("a") as second, bus.directory.watch() as changes:
+        assert [changes.get(0), changes.get(0)] == [Available("b", first.incarnation), Available("a", second.incarnation)]
+        assert changes.get(0) is None
+
+
+def test_N4_coming_and_going_is_told_in_order(bus):
+    with bus.directory.watch() as changes:
+        with bus.service("a") as a, bus.service("b") as b:
+            b.kill("why")
+        told = [changes.get(5) for _ in range(4)]
+        assert changes.get(0.05) is None
+    assert told == [
+        Available("a", a.incarnation),
+        Available("b", b.incarnation),
+        Withdrawn("b", b.incarnation, "killed", "why"),
+        Withdrawn("a", a.incarnation, "withdrawn"),
+    ]
+
+
+def test_N4_only_those_who_are_named_are_told(bus):
+    with bus.service("a") as a, bus.service("b"), bus.directory.watch("a", "c") as changes, bus.service("c") as c, bus.service("d"):
+        assert [changes.get(5), changes.get(5)] == [Available("a", a.incarnation), Available("c", c.incarnation)]
+        assert changes.get(0.05) is None
+
+
+@pytest.mark.parametrize("others", [0, 50])
+def test_N4_a_watch_of_a_few_reads_these_and_nobody_else(bus, others):
+    with ExitStack() as stack:
+        for number in range(others):
+            stack.enter_context(bus.service(f"other-{number}", ttl_s=3600))
+        b, a = (stack.enter_context(bus.service(name, ttl_s=3600)) for name in ("b", "a"))
+        told: list[notify.Change | None] = []
+
+        def look() -> None:
+            with bus.directory.watch("a", "b", "c") as changes:
+                told.extend(changes.get(0) for _ in range(3))
+
+        commands = [command.split()[0] for command in commands_during(bus.redis, look)]
+        assert told == [Available("b", b.incarnation), Available("a", a.incarnation), None]
+        assert (commands.count("HGETALL"), commands.count("SMEMBERS")) == (3, 0)
+
+
+def test_N4_a_name_that_nobody_can_have_is_watched_in_vain(bus):
+    with bus.directory.watch("\ud800") as changes, bus.service("s"):
+        assert changes.get(0.05) is None
+
+
+def test_N7_a_service_that_returns_is_another_incarnation_and_told_as_such(bus):
+    with bus.directory.watch("s") as changes:
+        with bus.service("s") as first:
+            pass
+        with bus.service("s") as second:
+            told = [changes.get(5) for _ in range(3)]
+    assert told == [
+        Available("s", first.incarnation),
+        Withdrawn("s", first.incarnation, "withdrawn"),
+        Available("s", second.incarnation),
+    ]
+
+
+def test_one_who_comes_while_the_watch_begins_is_told_once(bus, monkeypatch):
+    """The race: it registers after the subscription and before the question who is there."""
+    started = []
+    ask = Directory._search
+
+    def ask_late(directory: Directory, *args: object, **how: object) -> object:
+        if not started:
+            started.append(_register(bus, "s"))
+        return ask(directory, *args, **how)
+
+    monkeypatch.setattr(Directory, "_search", ask_late)
+    with bus.directory.watch() as changes:
+        assert changes.get(5) == Available("s", started[0].incarnation)
+        assert changes.get(0.05) is None
+        started[0].close()
+        assert isinstance(changes.get(5), Withdrawn)
+
+
+def test_a_watch_that_cannot_ask_who_is_there_leaves_no_connection(bus, monkeypatch):
+    def refuse(*_: object, **__: object) -> object:
+        raise notify.ServerUnreachableError("no answer")
+
+    monkeypatch.setattr(Directory, "_search", refuse)
+    with pytest.raises(notify.ServerUnreachableError) as kept:
+        bus.directory.watch()
+    assert kept
+    wait_until(lambda: not bus.redis.client_list(_type="pubsub"), what="the server's noticing")
+
+
+def test_zero_seconds_asks_without_waiting_and_a_timeout_ends_it(bus):
+    with bus.directory.watch() as changes:
+        assert changes.get(0) is None
+        assert changes.get(0.05) is None
+
+
+def test_a_timeout_is_kept_while_others_come_and_go(bus, another_bus):
+    stop = threading.Event()
+
+    def keep_busy() -> None:
+        while not stop.wait(0.02):
+            _register(another_bus, "other").close()
+
+    busy = threading.Thread(target=keep_busy)
+    with bus.directory.watch("s") as changes:
+        busy.start()
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(changes.get(0.3)))
+        asking.start()
+        asking.join(2)
+        ended = not asking.is_alive()
+        stop.set()
+        busy.join()
+        asking.join()
+    assert ended
+    assert answers == [None]
+
+
+@pytest.mark.parametrize("way", ["in the loop", "from another thread"])
+def test_iterating_ends_when_the_watch_is_closed(bus, way):
+    with bus.service("a"), bus.service("b"):
+        changes, told = bus.directory.watch(), []
+        closing: list[threading.Thread] = []
+        for change in changes:
+            told.append(change.name)
+            if way == "in the loop":
+                changes.close()
+            elif len(told) == 2:
+                closing.append(threading.Thread(target=changes.close))
+                closing[0].start()
+        for thread in closing:
+            thread.join()
+        assert told == ["a", "b"]
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_N6_what_was_missed_while_the_connection_was_cut_is_told(bus, another_bus):
+    with another_bus.directory.watch() as changes:
+        cut(bus.redis, "watch")
+        with bus.service("s") as service:
+            pass
+        assert changes.get(5) == Available("s", service.incarnation)
+        assert changes.get(5) == Withdrawn("s", service.incarnation, "withdrawn")
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_after_a_loss_that_no_log_can_mend_nobody_who_went_stays_and_nobody_who_came_is_missing(bus):
+    stays, goes = _register(bus, "stays"), _register(bus, "goes")
+    with bus.directory.watch() as changes:
+        assert [changes.get(5).name for _ in range(2)] == ["stays", "goes"]
+        bus.redis.flushall()
+        beat(stays)
+        told = {changes.get(5) for _ in range(3)}
+        assert changes.get(0.3) is None
+    goes.kill()
+    stays.close()
+    withdrawn = {change for change in told if isinstance(change, Withdrawn)}
+    assert {(change.name, change.reason) for change in withdrawn} == {("stays", "expired"), ("goes", "expired")}
+    assert told - withdrawn == {Available("stays", stays.incarnation)}
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_a_comparison_that_failed_is_made_up_for(bus, monkeypatch):
+    """The server answered the subscription again, and went away before it was asked who is there."""
+    service = _register(bus, "s")
+    ask: Callable[..., object] = Directory._search
+
+    def refuse_once(*_: object, **__: object) -> object:
+        monkeypatch.setattr(Directory, "_search", ask)
+        raise notify.ServerUnreachableError("no answer")
+
+    with bus.directory.watch() as changes:
+        assert changes.get(5) == Available("s", service.incarnation)
+        bus.redis.flushall()
+        monkeypatch.setattr(Directory, "_search", refuse_once)
+        with pytest.raises(notify.ServerUnreachableError):
+            wait_until(lambda: changes.get(1))
+        assert changes.get(5) == Withdrawn("s", service.incarnation, "expired", "missed while out of touch")
+    service.close()
+
+
+ODD = ["text", 5, None, {}, {"change": "withdrawn"}, {"change": "withdrawn", "service": "s", "incarnation": "x"}, {"change": 1}]
+
+
+def test_what_is_published_by_hand_about_services_misleads_nobody(bus):
+    with bus.service("s") as service, bus.directory.watch() as changes:
+        assert changes.get(5) == Available("s", service.incarnation)
+        for contents in ODD:
+            bus.publish("services", contents)
+        for incarnation in (service.incarnation - 1, service.incarnation + 1):
+            bus.publish("services", {"change": "withdrawn", "service": "s", "incarnation": incarnation})
+        bus.publish("services", {"change": "suspect", "service": "s", "incarnation": service.incarnation})
+        bus.publish("services", {"change": "suspect", "service": "s", "incarnation": service.incarnation + 1})
+        assert changes.get(5) == Suspect("s", service.incarnation)
+        assert changes.get(0.05) is None
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_a_change_whose_live_message_was_lost_is_told_after_a_silence(bus):
+    with bus.directory.watch() as changes:
+        publish_unheard(bus, "services", {"change": "available", "service": "s", "incarnation": 7})
+        assert changes.get(5) == Available("s", 7)

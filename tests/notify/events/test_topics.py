@@ -1,0 +1,56 @@
+"""What operators see of the topics."""
+
+from datetime import UTC, datetime, timedelta
+
+from notify.testing import wait_until
+from tests.support.faults import commands_during
+
+
+def test_S16_every_known_topic_is_described_in_alphabetical_order(bus, another_bus):
+    assert bus.traffic() == []
+    bus.register_publisher("silent")
+    for number in range(6):
+        bus.publish("lab.door", number)
+    with another_bus.subscribe("lab.door"), another_bus.subscribe("lab.*"), another_bus.subscribe("lab.door", "silent"):
+        door, silent = bus.traffic()
+    version = tuple(map(int, bus.redis.info("server")["redis_version"].split(".")))
+    assert (door.topic, door.per_s, door.log_length, door.subscribers) == ("lab.door", 0.1, 6, 3)
+    assert door.events == (6 if version >= (7,) else None)
+    assert abs(door.last - datetime.now(UTC)) < timedelta(seconds=10)
+    assert (silent.topic, silent.per_s, silent.log_length, silent.subscribers, silent.last) == ("silent", 0, 0, 1, None)
+
+
+def test_S16_the_events_are_those_that_were_and_the_length_those_that_are_left(bus):
+    for number in range(5):
+        bus.publish("t", number)
+    bus.redis.xtrim(bus.keys.log("t"), maxlen=2, approximate=False)
+    (topic,) = bus.traffic()
+    assert topic.log_length == 2
+    assert topic.events in (5, None)
+
+
+def test_S16_a_log_that_is_gone_is_no_error(bus):
+    bus.publish("t", 1)
+    bus.redis.delete(bus.keys.log("t"))
+    (topic,) = bus.traffic()
+    assert (topic.events, topic.log_length, topic.per_s) == (None, 0, 0)
+    assert topic.last is not None
+
+
+def test_S16_a_look_takes_three_commands_a_topic_and_three_for_all(bus):
+    for number in range(50):
+        bus.publish(f"t{number}", number)
+    assert len(commands_during(bus.redis, bus.traffic)) == 3 * 50 + 3
+
+
+def test_S16_a_subscriber_that_left_is_not_counted(bus, another_bus):
+    bus.publish("t", 1)
+    another_bus.subscribe("t").close()
+    wait_until(lambda: bus.traffic()[0].subscribers == 0)
+
+
+def test_who_listens_through_a_pattern_counts_too_and_nobody_twice(bus, another_bus):
+    bus.publish("lab.door", 1)
+    bus.publish("other", 1)
+    with bus.subscribe("lab.*"), another_bus.subscribe("lab.door", "lab.*"), bus.subscribe("other"):
+        assert {info.topic: info.subscribers for info in bus.traffic()} == {"lab.door": 2, "other": 1}

@@ -1,0 +1,60 @@
+"""The thread that hears answers for all calls of a bus."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import pytest
+
+from notify import ClosedError
+from notify.requests.client import Caller
+from notify.requests.message import Request
+from notify.requests.resolver import Offer
+from notify.server.stream_reader import COUNT
+from notify.testing import wait_until
+from tests.support.processes import Calculator
+
+
+def test_answers_that_were_read_are_forgotten_by_the_server_every_now_and_then(bus, another_bus, monkeypatch):
+    monkeypatch.setattr("notify.requests.client.TRIM_EVERY", 10)
+    monkeypatch.setattr("tests.support.processes.say", lambda _: None)
+    with bus.service("calculator", exports=Calculator()):
+        for n in range(25):
+            another_bus.call("calculator", "multiply", n, 1)
+        (answers,) = bus.redis.keys("*:answers:*")
+        wait_until(lambda: bus.redis.xlen(answers) < 10)
+
+
+def test_who_went_is_heard_of_only_after_all_that_was_answered_before(bus):
+    caller = Caller(bus.redis, name="test")
+    answers = [(f"{n}-0", {b"answer": b'{"id":"late"}'}) for n in range(COUNT)]
+    caller._hear(answers, [("7-0", {})])
+    assert sorted(caller._positions.values()) == ["0-0", f"{COUNT - 1}-0"]
+    caller._hear(answers[1:], [("7-0", {})])
+    assert sorted(caller._positions.values()) == ["7-0", f"{COUNT - 1}-0"]
+    caller._reader.close()
+
+
+def test_the_end_of_the_incarnation_before_does_not_end_a_call_to_the_next_one(bus):
+    caller, request = Caller(bus.redis, name="test"), Request("1", "multiply", [], {}, "caller")
+    with caller._expecting(request, Offer("calculator", 2, frozenset(), is_suspect=False)) as waiting:
+        for incarnation, is_told in ((1, False), (2, True)):
+            change = {"change": "withdrawn", "service": "calculator", "incarnation": incarnation, "reason": "expired"}
+            caller._changed(msgspec.json.encode({"contents": change}))
+            assert waiting.outcome.empty() is not is_told
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_listener_that_dies_ends_the_calls_that_wait_and_lets_none_wait_again(bus, another_bus, monkeypatch):
+    monkeypatch.setattr("tests.support.processes.say", lambda _: None)
+    with bus.service("calculator", exports=Calculator()), ThreadPoolExecutor() as pool:
+        assert another_bus.call("calculator", "multiply", 6, 7) == 42
+        call = pool.submit(another_bus.call, "calculator", "sleep", 0.5, timeout_s=30)
+        caller = another_bus._engine._caller
+        wait_until(lambda: caller._waiting)
+        monkeypatch.setattr(Caller, "_hear", lambda *_: 1 / 0)
+        with pytest.raises(ClosedError):
+            call.result(5)
+        with pytest.raises(ClosedError):
+            another_bus.call("calculator", "multiply", 6, 7)
+    wait_until(lambda: "notify-caller" not in [thread.name for thread in threading.enumerate()])

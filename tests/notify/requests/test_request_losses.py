@@ -1,0 +1,119 @@
+"""A call when an answer of the server is lost: nothing runs twice, and nobody waits for ever."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+import notify
+from notify import RequestTimeoutError, ServerUnreachableError
+from notify.server.scripts import load_script
+from notify.testing import PrivateServer, fake_bus, wait_until
+from tests.support.proxy import Proxy
+
+
+class Desk:
+    """What is called here: it notes what it ran."""
+
+    def __init__(self) -> None:
+        self.ran: list[object] = []
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def note(self, what: object) -> object:
+        self.ran.append(what)
+        self.may_go_on.wait(20)
+        return what
+
+
+@contextmanager
+def _serving(bus: notify.Bus) -> Iterator[Desk]:
+    desk = Desk()
+    with bus.service("desk", exports=desk, ttl_s=3600):
+        yield desk
+
+
+def _lose(proxy: Proxy, script: str) -> None:
+    """Lose the answer to the next run of a script."""
+    proxy.lose_answers(1, command=load_script("notify", script)[1].encode())
+
+
+def test_N13_a_request_whose_sending_was_not_confirmed_runs_once_and_its_caller_is_told_that_it_may(bus, proxy):
+    with _serving(bus) as desk, notify.connect(proxy.url) as caller:
+        assert caller.call("desk", "note", 1) == 1
+        _lose(proxy, "ask")
+        with pytest.raises(ServerUnreachableError, match="while asking 'desk'"):
+            caller.call("desk", "note", 2)
+        wait_until(lambda: desk.ran == [1, 2])
+        assert caller.call("desk", "note", 3) == 3
+        assert desk.ran == [1, 2, 3]
+
+
+def test_N13_an_answer_whose_sending_was_not_confirmed_is_sent_again_and_taken_once(bus, proxy):
+    with notify.connect(proxy.url) as server, _serving(server) as desk:
+        assert bus.call("desk", "note", 1) == 1
+        _lose(proxy, "answer")
+        assert bus.call("desk", "note", 2) == 2
+        assert bus.call("desk", "note", 3) == 3
+        assert (desk.ran, proxy.lost) == ([1, 2, 3], 1)
+        (answers,) = bus.redis.keys("*:answers:*")
+        assert bus.redis.xlen(answers) == 4
+
+
+def test_N13_a_request_whose_taking_was_not_confirmed_does_not_run_and_its_caller_is_told_that_it_could_have(bus, proxy):
+    with notify.connect(proxy.url) as server, _serving(server) as desk:
+        assert bus.call("desk", "note", 1) == 1
+        _lose(proxy, "take")
+        with pytest.raises(RequestTimeoutError, match="it had begun"):
+            bus.call("desk", "note", 2, timeout_s=0.5)
+        assert bus.call("desk", "note", 3) == 3
+        assert (desk.ran, proxy.lost) == ([1, 3], 1)
+
+
+def test_a_service_can_be_called_on_a_bus_without_a_server():
+    with fake_bus() as bus, _serving(bus) as desk:
+        assert bus.call("desk", "note", 1) == 1
+        assert desk.ran == [1]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_N13_a_call_to_a_server_that_hangs_ends_about_when_its_caller_wants(own_server, connect_to, times):
+    """The second time there is no connection: a server that hangs would be waited for while connecting."""
+    serving, bus = connect_to(own_server), connect_to(own_server)
+    with _serving(serving):
+        assert bus.call("desk", "note", 1) == 1
+        with _frozen(own_server):
+            for _ in range(times):
+                before = time.monotonic()
+                with pytest.raises(ServerUnreachableError, match="while asking 'desk'"):
+                    bus.call("desk", "note", 2, timeout_s=0.6)
+                assert time.monotonic() - before < 2
+        assert bus.call("desk", "note", 3, timeout_s=10) == 3
+
+
+def test_N13_a_call_whose_server_hangs_once_it_was_asked_ends_about_when_its_caller_wants(own_server, connect_to):
+    serving, bus = connect_to(own_server), connect_to(own_server)
+    with _serving(serving) as desk, ThreadPoolExecutor() as pool:
+        assert bus.call("desk", "note", 1) == 1
+        desk.may_go_on.clear()
+        before = time.monotonic()
+        call = pool.submit(bus.call, "desk", "note", 2, timeout_s=0.6)
+        wait_until(lambda: desk.ran == [1, 2])
+        with _frozen(own_server):
+            with pytest.raises(RequestTimeoutError, match="nobody knows whether it had begun"):
+                call.result(10)
+            assert time.monotonic() - before < 2
+        desk.may_go_on.set()
+        assert bus.call("desk", "note", 3, timeout_s=10) == 3
+
+
+@contextmanager
+def _frozen(server: PrivateServer) -> Iterator[None]:
+    server.freeze()
+    try:
+        yield
+    finally:
+        server.thaw()

@@ -1,0 +1,154 @@
+"""The connection that is kept at hand for single commands."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+
+import notify
+from notify.server.direct import SMALL_POOL, Line
+from notify.testing import wait_until
+
+
+@pytest.fixture
+def pool(bus):
+    client = bus.redis.clone(name="line")
+    yield client.connection_pool
+    client.close()
+
+
+def _connections(bus):
+    return [client for client in bus.redis.client_list() if client["name"] == "notify:line"]
+
+
+def test_commands_one_after_the_other_share_a_connection_that_stays(bus, pool):
+    line = Line(pool, keep=True)
+    first = line.exchange("CLIENT", "ID")
+    assert [line.exchange("CLIENT", "ID") for _ in range(3)] == [first] * 3
+    assert len(_connections(bus)) == 1
+
+
+def test_threads_that_ask_at_once_each_get_the_answer_to_their_own_question(bus, pool):
+    line = Line(pool, keep=True)
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda n: line.exchange("ECHO", str(n)), range(2_000)))
+    assert answers == [str(n).encode() for n in range(2_000)]
+
+
+def test_a_connection_that_the_server_closed_meanwhile_costs_no_command(bus, pool):
+    """Nothing is sent twice: whether the old connection still stands is looked at before."""
+    line = Line(pool, keep=True)
+    for _ in range(5):
+        bus.redis.client_kill_filter(_id=line.exchange("CLIENT", "ID"))
+        wait_until(lambda: not _connections(bus))
+        assert line.exchange("PING") == b"PONG"
+
+
+def test_an_answer_that_came_too_late_is_never_taken_for_the_next_one(pool):
+    line = Line(pool, keep=True)
+    line.exchange("PING")
+    line._kept[0].send_command("ECHO", "late")
+    wait_until(lambda: line._kept[0].can_read())
+    assert line.exchange("ECHO", "mine") == b"mine"
+
+
+def test_an_answer_that_takes_longer_than_its_asker_has_is_not_waited_for_and_taken_by_nobody_else(pool):
+    line = Line(pool, keep=True)
+    for _ in range(2):  # with a connection that stands, and without one
+        with pytest.raises(redis.TimeoutError):
+            line.exchange("BLPOP", "nothing", "0.5", timeout_s=0.05)
+        assert not line._kept[0].is_connected
+    assert line.exchange("ECHO", "mine", timeout_s=5) == b"mine"
+
+
+def test_the_time_of_one_command_is_not_that_of_the_next(pool):
+    line = Line(pool, keep=True)
+    line.exchange("PING")
+    line._kept[0].disconnect()
+    assert line.exchange("PING", timeout_s=0.2) == b"PONG"
+    assert line.exchange("BLPOP", "nothing", "0.4") is None
+
+
+def test_the_twin_that_does_not_look_takes_the_wrong_answer(pool):
+    connection = pool.get_connection()
+    connection.send_command("ECHO", "late")
+    connection.send_command("ECHO", "mine")
+    assert connection.read_response() == b"late"
+    connection.disconnect()
+    pool.release(connection)
+
+
+def test_a_small_pool_and_a_foreign_one_keep_all_their_connections(bus):
+    options = bus.redis.connection_pool.connection_kwargs
+    small = redis.ConnectionPool(bus.redis.connection_pool.connection_class, max_connections=SMALL_POOL, **options)
+    for line in (Line(small, keep=True), Line(bus.redis.connection_pool, keep=False)):
+        assert line.exchange("PING") == b"PONG"
+        assert line._kept == []
+    small.disconnect()
+
+
+def test_a_refusal_is_told_and_the_connection_stays(bus, pool):
+    line = Line(pool, keep=True)
+    first = line.exchange("CLIENT", "ID")
+    with pytest.raises(redis.ResponseError):
+        line.exchange("NO-SUCH-COMMAND")
+    assert line.exchange("CLIENT", "ID") == first
+
+
+def test_after_a_fork_the_child_has_a_connection_of_its_own(bus):
+    """On one connection each would get some of the other's answers."""
+    mine = bus.redis.exchange("CLIENT", "ID")
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(writing, str(bus.redis.exchange("CLIENT", "ID")).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert int(os.read(reading, 20)) != mine
+    assert bus.redis.exchange("CLIENT", "ID") == mine
+    os.close(reading)
+    os.close(writing)
+
+
+def test_closing_the_bus_closes_it(bus):
+    with notify.connect(str(bus.settings.url)) as other:
+        mine = {other.redis.exchange("CLIENT", "ID")}
+    wait_until(lambda: not mine & {int(client["id"]) for client in bus.redis.client_list()})
+
+
+def test_who_gave_up_waiting_leaves_no_answer_for_the_next(server):
+    settings = notify.Settings(url=server.url, command_timeout_s=0.2)
+    with notify.connect(settings=settings) as impatient:
+        impatient.redis.exchange("CLIENT", "PAUSE", 600)
+        with pytest.raises(redis.TimeoutError):
+            impatient.redis.exchange("ECHO", "late")
+        wait_until(lambda: _echo(impatient) is not None)
+        assert _echo(impatient) == b"mine"
+
+
+def _echo(bus):
+    try:
+        return bus.redis.exchange("ECHO", "mine")
+    except redis.TimeoutError:
+        return None
+
+
+class Staying(redis.UnixDomainSocketConnection):
+    """Stays connected after an answer that did not come, as redis-py's connections to a Sentinel's master do."""
+
+    def read_response(self, *args, **kwargs):
+        return super().read_response(*args, **{**kwargs, "disconnect_on_error": False})
+
+
+def test_a_connection_whose_answer_did_not_come_is_given_up_also_where_redis_py_keeps_it(bus):
+    pool = redis.ConnectionPool(Staying, path=bus.redis.connection_pool.connection_kwargs["path"], socket_timeout=0.2)
+    line = Line(pool, keep=True)
+    line.exchange("CLIENT", "PAUSE", 300)
+    with pytest.raises(redis.TimeoutError):
+        line.exchange("ECHO", "late")
+    assert not line._kept[0].is_connected
+    bus.redis.execute_command("CLIENT", "UNPAUSE")
+    pool.disconnect()

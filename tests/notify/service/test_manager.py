@@ -1,0 +1,344 @@
+"""The notification manager: callbacks by name, each on its own, and a service that others find."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+import notify
+from notify import ClosedError, DuplicateClientNameError, InvalidTopicError, NotificationManager, NotSubscribedError, ServiceKilledError
+from notify.events import subscriber
+from notify.testing import wait_until
+from tests.support.faults import beat, publish_unheard, trim
+
+
+@pytest.fixture
+def manager(bus: notify.Bus) -> Iterator[NotificationManager]:
+    with bus.manager() as manager:
+        yield manager
+
+
+class Calls(list[object]):
+    """A callback that remembers what it was called with."""
+
+    def __call__(self, event: notify.Event) -> None:
+        self.append(event.contents)
+
+    def become(self, expected: list[object]) -> bool:
+        wait_until(lambda: len(self) >= len(expected), what=f"{expected}, not {self},")
+        return self == expected
+
+
+def _wait_for_end_of(client: str) -> None:
+    wait_until(lambda: f"notify-client-{client}" not in {thread.name for thread in threading.enumerate()}, what=f"the end of {client}")
+
+
+def test_L1_a_manager_is_a_service_that_is_found_by_what_it_provides(bus):
+    with bus.manager() as first, bus.manager() as second:
+        assert (first.name, second.name) == ("notification-manager", "notification-manager-2")
+        assert bus.directory.find(provides="register_publisher").name == first.name
+        assert [service.name for service in bus.directory.find_all(provides="subscribe")] == [first.name, second.name]
+    assert not list(bus.directory)
+
+
+def test_L2_a_topic_is_known_once_it_is_registered_and_its_publisher_is_callable(bus, manager):
+    publish = manager.register_publisher("temperature")
+    assert manager.topics() == ["services", "temperature"]
+    calls = Calls()
+    manager.subscribe("client", calls, "temperature")
+    publish(21)
+    manager.register_publisher("temperature")(22)
+    bus.publish("temperature", 23)
+    assert calls.become([21, 22, 23])
+
+
+def test_L3_every_client_gets_every_event_in_order(bus, manager):
+    clients = [Calls() for _ in range(5)]
+    for number, calls in enumerate(clients):
+        manager.subscribe(f"client-{number}", calls, "t")
+    for number in range(100):
+        bus.publish("t", number)
+    assert all(calls.become(list(range(100))) for calls in clients)
+
+
+def test_L3_publishing_to_nobody_is_a_no_op(bus, manager):
+    manager.register_publisher("t")(1)
+
+
+def test_L3_a_callback_that_blocks_or_raises_holds_up_nobody_and_the_publisher_sees_nothing(bus, manager, caplog):
+    blocked, calls, more = threading.Event(), Calls(), Calls()
+
+    def block(event: notify.Event) -> None:
+        blocked.wait(30)
+        more(event)
+
+    def fail(event: notify.Event) -> None:
+        raise ZeroDivisionError(event.contents)
+
+    manager.subscribe("slow", block, "t")
+    manager.subscribe("failing", fail, "t")
+    manager.subscribe("good", calls, "t")
+    for number in range(3):
+        bus.publish("t", number)
+    assert calls.become([0, 1, 2])
+    wait_until(lambda: caplog.text.count("the callback of client 'failing' raised on an event of 't'") == 3)
+    assert more == []
+    blocked.set()
+    assert more.become([0, 1, 2])
+
+
+def test_L3_publishing_subscribing_and_unsubscribing_inside_a_callback_do_not_deadlock(bus, manager):
+    calls, inner = Calls(), Calls()
+
+    def do_everything(event: notify.Event) -> None:
+        bus.publish("u", "from inside")
+        manager.subscribe("inner", inner, "v")
+        manager.subscribe("again", inner, "t")
+        manager.unsubscribe("again")
+        manager.unsubscribe("client")
+        bus.publish("v", "from inside too")
+        calls(event)
+
+    manager.subscribe("client", do_everything, "t")
+    manager.subscribe("other", calls, "u")
+    bus.publish("t", 1)
+    wait_until(lambda: sorted(map(str, calls)) == ["1", "from inside"])
+    assert inner.become(["from inside too"])
+    with pytest.raises(NotSubscribedError):
+        manager.unsubscribe("client")
+
+
+def test_M12_unsubscribing_itself_inside_a_callback_ends_it_with_that_event(bus, manager):
+    calls = Calls()
+
+    def once(event: notify.Event) -> None:
+        calls(event)
+        manager.unsubscribe("client")
+
+    manager.subscribe("client", once, "t")
+    for number in range(5):
+        bus.publish("t", number)
+    _wait_for_end_of("client")
+    assert calls == [0]
+
+
+def test_closing_a_manager_inside_a_callback_does_not_deadlock(bus):
+    closed = threading.Event()
+    manager = bus.manager().open()
+    other = Calls()
+
+    def close(_: notify.Event) -> None:
+        manager.close()
+        closed.set()
+
+    manager.subscribe("client", close, "t")
+    manager.subscribe("other", other, "t")
+    bus.publish("t", 1)
+    assert closed.wait(5)
+    assert not list(bus.directory)
+
+
+def test_L4_the_same_client_name_on_other_topics_is_fine_and_unknown_topics_are_allowed(bus, manager):
+    calls = Calls()
+    manager.subscribe("client", calls, "t", "never-heard-of")
+    manager.subscribe("client", calls, "u")
+    manager.subscribe("another", calls, "t")
+    bus.publish("u", "u")
+    assert calls.become(["u"])
+    bus.publish("never-heard-of", "n")
+    assert calls.become(["u", "n"])
+
+
+def test_L4_a_duplicate_client_name_subscribes_to_none_of_the_topics(bus, manager):
+    calls, duplicate = Calls(), Calls()
+    manager.subscribe("client", calls, "b")
+    with pytest.raises(DuplicateClientNameError, match="a client named 'client' is subscribed to b already"):
+        manager.subscribe("client", duplicate, "a", "b", "c")
+    assert bus.redis.pubsub_channels() == [b"notify:event:b"]
+    for topic in ("a", "b", "c"):
+        bus.publish(topic, topic)
+    assert calls.become(["b"])
+    manager.subscribe("client", duplicate, "a", "c")
+    bus.publish("c", "again")
+    assert duplicate.become(["again"])
+
+
+def test_L4_no_topics_are_no_subscription_and_no_error(bus, manager):
+    manager.subscribe("client", Calls())
+    assert bus.redis.pubsub_numpat() == 0
+    assert bus.redis.pubsub_channels() == []
+    with pytest.raises(NotSubscribedError):
+        manager.unsubscribe("client")
+
+
+@pytest.mark.parametrize("topic", ["", None, "x" * 513])
+def test_L4_one_bad_topic_subscribes_to_none(bus, manager, topic):
+    with pytest.raises(InvalidTopicError):
+        manager.subscribe("client", Calls(), "t", topic)
+    assert bus.redis.pubsub_channels() == []
+    manager.subscribe("client", Calls(), "t")
+
+
+def test_M12_a_callback_that_cannot_be_called_is_refused(manager):
+    with pytest.raises(TypeError, match="the callback of 'client' must be callable"):
+        manager.subscribe("client", "not callable", "t")
+    with pytest.raises(TypeError, match="must be callable, not 'not callable'"):
+        manager.subscribe("client", Calls(), "t", on_gap="not callable")
+    with pytest.raises(NotSubscribedError):
+        manager.unsubscribe("client")
+
+
+def test_M12_subscribing_twice_and_unsubscribing_twice_are_told_as_such(bus, manager):
+    """Clients have names here: what the source told with False is told with an error, and changes nothing."""
+    calls = Calls()
+    manager.subscribe("client", calls, "t")
+    with pytest.raises(DuplicateClientNameError):
+        manager.subscribe("client", calls, "t")
+    bus.publish("t", 1)
+    assert calls.become([1])
+    manager.unsubscribe("client", "t")
+    with pytest.raises(NotSubscribedError):
+        manager.unsubscribe("client", "t")
+
+
+def test_L4_two_who_subscribe_under_one_name_at_once_are_one(manager):
+    together, refused = threading.Barrier(8), []
+
+    def subscribe() -> None:
+        together.wait()
+        try:
+            manager.subscribe("client", Calls(), "t")
+        except DuplicateClientNameError as exc:
+            refused.append(exc)
+
+    threads = [threading.Thread(target=subscribe) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 7
+
+
+def test_N11_a_client_can_subscribe_to_patterns(bus, manager):
+    calls = Calls()
+    manager.subscribe("client", calls, "lab.*", "exact")
+    for topic in ("lab.door", "lab", "exactly", "exact"):
+        bus.publish(topic, topic)
+    assert calls.become(["lab.door", "exact"])
+
+
+def test_L5_unsubscribing_ends_the_calls_and_resubscribing_starts_them_again(bus, manager):
+    calls = Calls()
+    manager.subscribe("client", calls, "t")
+    bus.publish("t", 1)
+    assert calls.become([1])
+    manager.unsubscribe("client", "t")
+    _wait_for_end_of("client")
+    bus.publish("t", 2)
+    manager.subscribe("client", calls, "t")
+    bus.publish("t", 3)
+    assert calls.become([1, 3])
+
+
+def test_L5_unsubscribing_from_some_topics_keeps_the_others(bus, manager):
+    calls = Calls()
+    manager.subscribe("client", calls, "a", "b", "lab.*", "back\\slash", "backslash")
+    manager.subscribe("client", calls, "c")
+    manager.unsubscribe("client", "b", "c", "backslash")
+    for topic in ("b", "c", "lab.door", "backslash", "back\\slash", "a"):
+        bus.publish(topic, topic)
+    assert calls.become(["lab.door", "back\\slash", "a"])
+    manager.unsubscribe("client", "lab.*")
+    for topic in ("lab.door", "a"):
+        bus.publish(topic, topic)
+    assert calls.become(["lab.door", "back\\slash", "a", "a"])
+    manager.unsubscribe("client")
+    _wait_for_end_of("client")
+    with pytest.raises(NotSubscribedError):
+        manager.unsubscribe("client")
+
+
+@pytest.mark.parametrize(("client", "topics"), [("client", ["a", "unknown"]), ("stranger", ["a"]), ("stranger", []), ("client", ["a*"])])
+def test_L5_one_unknown_topic_or_client_raises_and_changes_nothing(bus, manager, client, topics):
+    calls = Calls()
+    manager.subscribe("client", calls, "a", "b")
+    with pytest.raises(NotSubscribedError, match=f"no client named '{client}'"):
+        manager.unsubscribe(client, *topics)
+    bus.publish("a", 1)
+    bus.publish("b", 2)
+    assert calls.become([1, 2])
+
+
+def test_unsubscribing_while_events_pour_in_harms_nobody(bus, manager):
+    """The set of topics is looked through by one thread while another takes topics away."""
+    calls, topics = Calls(), [f"p{number}*" for number in range(100)]
+    manager.subscribe("client", calls, *topics, "t")
+    for number in range(100):
+        bus.publish(f"p{99 - number}", number)
+        manager.unsubscribe("client", topics[number])
+    bus.publish("t", "still there")
+    wait_until(lambda: calls and calls[-1] == "still there")
+
+
+def test_a_closed_manager_calls_nobody_leaves_no_thread_and_refuses(bus):
+    calls = Calls()
+    with bus.manager() as manager:
+        manager.subscribe("client", calls, "t")
+        bus.publish("t", 1)
+        assert calls.become([1])
+    manager.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("notify-client")]
+    assert bus.redis.pubsub_channels() == []
+    for call in (lambda: manager.subscribe("client", calls, "t"), lambda: manager.register_publisher("t")):
+        with pytest.raises(ClosedError, match="closed"):
+            call()
+
+
+def test_a_publisher_of_a_closed_manager_publishes_nothing(bus):
+    with bus.manager() as manager:
+        publish = manager.register_publisher("t")
+        publish(1)
+    with pytest.raises(ClosedError, match="was closed: connect again"):
+        publish(2)
+    assert bus.redis.xlen(bus.keys.log("t")) == 1
+
+
+def test_a_client_that_missed_events_for_good_is_told_in_the_log_and_goes_on(bus, manager, caplog, monkeypatch):
+    monkeypatch.setattr(subscriber, "REPAIR_AFTER_S", 3600.0)
+    calls = Calls()
+    manager.subscribe("client", calls, "t")
+    bus.publish("t", 1)
+    assert calls.become([1])
+    publish_unheard(bus, "t", "lost")
+    trim(bus, "t", keep=0)
+    bus.publish("t", 2)
+    assert calls.become([1, 2])
+    assert "client 'client' missed events for good: Gap(topic='t', reason='trimmed'" in caplog.text
+
+
+def test_a_client_that_wants_to_know_is_told_what_it_missed_for_good_in_its_place(bus, manager, monkeypatch, caplog):
+    monkeypatch.setattr(subscriber, "REPAIR_AFTER_S", 3600.0)
+    items: list[notify.Event | notify.Gap] = []
+    manager.subscribe("client", items.append, "t", on_gap=items.append)
+    seen = bus.publish("t", 1)
+    wait_until(lambda: len(items) == 1)
+    lost = publish_unheard(bus, "t", "lost")
+    trim(bus, "t", keep=0)
+    bus.publish("t", 2)
+    wait_until(lambda: len(items) == 3)
+    assert items[1] == notify.Gap("t", "trimmed", first=seen, last=lost)
+    assert [items[0].contents, items[2].contents] == [1, 2]
+    assert "missed events" not in caplog.text
+
+
+def test_a_manager_that_was_killed_from_outside_refuses_what_is_new(bus, manager):
+    bus.directory.kill(manager.name)
+    beat(manager._service)
+    for call in (lambda: manager.subscribe("client", Calls(), "t"), lambda: manager.register_publisher("t")):
+        with pytest.raises(ServiceKilledError):
+            call()
+
+
+def test_a_manager_that_is_not_open_refuses(bus):
+    with pytest.raises(ClosedError, match="not open"):
+        bus.manager().subscribe("client", Calls(), "t")

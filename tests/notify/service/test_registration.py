@@ -1,0 +1,136 @@
+"""Registering again and again: with lost answers, and with names that others hold."""
+
+import pytest
+
+import notify
+from notify import Available, ServerUnreachableError, ServiceNameTakenError, Withdrawn
+from notify.events.publisher import publish
+from notify.server.scripts import load_script
+from notify.testing import wait_until
+from tests.support.faults import beat, commands_during
+from tests.support.proxy import Proxy
+
+
+@pytest.fixture
+def far(proxy: Proxy):
+    """A bus whose answers can be lost."""
+    with notify.connect(proxy.url, name="far") as connected:
+        yield connected
+
+
+def _lose(proxy: Proxy, script: str) -> None:
+    """Lose the answer to the next run of a script."""
+    proxy.lose_answers(1, command=load_script("notify", script)[1].encode())
+
+
+def test_a_service_whose_answer_was_lost_comes_back_under_its_name_and_once(bus, far, proxy):
+    with bus.directory.watch() as changes, far.service("storage", ttl_s=0.6, provides={"store"}) as service:
+        first = service.incarnation
+        assert changes.get(5) == Available("storage", first)
+        _lose(proxy, "register")
+        bus.directory.withdraw("storage", first, reason="expired")
+        assert changes.get(5) == Withdrawn("storage", first, "expired")
+        wait_until(lambda: service.incarnation > first)
+        assert (proxy.lost, service.name) == (1, "storage")
+        assert changes.get(5) == Available("storage", service.incarnation)
+        assert changes.get(2) is None  # more than a ttl: a ghost would have died
+        assert bus.redis.zrange(bus.keys.provides("store"), 0, -1) == [b"storage"]
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_an_opening_whose_answer_was_lost_is_tried_again_and_does_not_meet_itself(bus, far, proxy, exclusive):
+    with far.service("warm"):
+        pass  # the script is loaded
+    with bus.directory.watch() as changes:
+        service = far.service("storage", ttl_s=3600, exclusive=exclusive)
+        _lose(proxy, "register")
+        with pytest.raises(ServerUnreachableError, match="registering 'storage'"):
+            service.open()
+        (registered,) = bus.directory
+        with service:
+            assert (service.name, service.incarnation) == ("storage", registered.incarnation)
+            assert changes.get(5) == Available("storage", registered.incarnation)
+            assert changes.get(0.05) is None
+
+
+def test_who_opens_again_gets_another_name_if_the_one_without_an_answer_is_somebody_else_s_by_now(bus, far, proxy):
+    with far.service("warm"):
+        pass
+    service = far.service("storage", ttl_s=3600)
+    _lose(proxy, "register")
+    with pytest.raises(ServerUnreachableError):
+        service.open()
+    bus.directory.kill("storage")
+    with bus.service("storage", ttl_s=3600) as other, service:
+        assert (other.name, service.name) == ("storage", "storage-2")
+
+
+def test_to_register_again_counts_as_a_heartbeat(bus, far, proxy):
+    with far.service("warm"):
+        pass
+    service = far.service("storage", ttl_s=3600)
+    _lose(proxy, "register")
+    with pytest.raises(ServerUnreachableError):
+        service.open()
+    member = f"storage#{bus.directory.lookup('storage').incarnation}"
+    bus.redis.zadd(bus.keys.due, {member: 1})
+    bus.redis.hset(bus.keys.service("storage"), "beat_ms", 1)
+    with service:
+        assert bus.redis.zscore(bus.keys.due, member) > 1
+        assert bus.redis.hget(bus.keys.service("storage"), "beat_ms") != b"1"
+
+
+def test_a_group_that_is_joined_before_the_answer_came_is_joined_in_the_directory_as_well(bus, far, proxy):
+    with far.service("storage", ttl_s=3600) as service:
+        bus.directory.withdraw("storage", service.incarnation, reason="expired")
+        _lose(proxy, "register")
+        beat(service)
+        service.join("attic")
+        beat(service)
+        assert service.groups == bus.directory.lookup("storage").groups == {"attic"}
+        assert bus.directory.find(group="attic").incarnation == service.incarnation
+
+
+def test_an_exclusive_name_that_is_taken_is_refused_without_reading_the_directory(bus):
+    with bus.service("storage", ttl_s=3600), bus.service("other", ttl_s=3600):
+        refused = bus.service("storage", exclusive=True)
+
+        def open_it() -> None:
+            with pytest.raises(ServiceNameTakenError):
+                refused.open()
+
+        open_it()  # loads the script
+        commands = commands_during(bus.redis, open_it)
+        assert [command.split()[0] for command in commands] == ["EVALSHA", "HGETALL"]
+
+
+def test_a_service_that_is_back_reports_so_once_although_the_answer_was_lost(bus, far, proxy, collect, caplog):
+    with far.service("storage", ttl_s=0.6) as service, bus.subscribe("storage_status") as status:
+        service.report("warm")
+        first = service.incarnation
+        _lose(proxy, "publish")
+        bus.directory.withdraw("storage", first, reason="expired")
+        told = [event.contents for event in collect(status, 3, quiet_s=1.5)]
+    assert proxy.lost == 1
+    assert (told[0], str(told[1]), told[2]) == ("warm", "storage expired", "storage is back: it was expired")
+    assert "register again yet" not in caplog.text
+
+
+def test_a_service_that_could_not_report_that_it_is_back_does_so_later_and_stays_as_it_is(bus, monkeypatch, collect, caplog):
+    tries = []
+
+    def publish_at_the_third_try(*args: object, **how: object) -> str:
+        tries.append(args)
+        if len(tries) < 3:
+            raise ServerUnreachableError("no answer while publishing")
+        return publish(*args, **how)
+
+    with bus.service("storage", ttl_s=0.6) as service, bus.subscribe("storage_status") as status:
+        first = service.incarnation
+        monkeypatch.setattr("notify.service.service.publish", publish_at_the_third_try)
+        bus.directory.withdraw("storage", first, reason="expired")
+        wait_until(lambda: service.incarnation > first)
+        back = service.incarnation
+        assert [event.contents for event in collect(status, 2, quiet_s=1)][1] == "storage is back: it was expired"
+        assert (service.incarnation, len(tries)) == (back, 3)
+    assert "'storage' is not quite back yet: no answer while publishing" in caplog.text

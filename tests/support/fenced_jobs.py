@@ -1,0 +1,79 @@
+"""Jobs that write to states, also when they have lost the right to."""
+
+import threading
+from collections.abc import Callable
+
+import redis
+
+from notify import FencedError
+from tests.support.sample_jobs import WAIT_S, count, go
+from workers import Job, StopLadder, current_bus, current_job, job
+from workers.storage import Store
+
+WORDS = "rq:test:words"
+"""What jobs were told, by their names."""
+
+
+def attempt(name: str, write: Callable[[], object]) -> None:
+    """Write, and say how it went."""
+    try:
+        write()
+        count(f"{name}:written")
+    except FencedError as exc:
+        current_bus().redis.hset(WORDS, name, str(exc))
+        count(f"{name}:refused")
+
+
+@job("work", stop=StopLadder(flag_s=WAIT_S))
+def write_when_told(name: str) -> None:
+    """Write in every way there is, when it may go on; ``old`` and ``doomed`` are there."""
+    state = current_bus().state("s")
+    count(f"{name}:begun")
+    current_bus().redis.blpop(go(name), WAIT_S)
+    attempt(name, lambda: state.update({name: 1}))
+    attempt(name, lambda: state.increment(f"{name}:n"))
+    attempt(name, lambda: state.append(f"{name}:list", current_job().id))
+    attempt(name, lambda: state.add(f"{name}:new", 1))
+    attempt(name, lambda: state.modify("old", lambda value: value + 1))
+    attempt(name, lambda: state.__delitem__("doomed"))
+    current_bus().redis.hset(WORDS, f"{name}:unfenced", "written")
+
+
+@job("work", stop=StopLadder(flag_s=WAIT_S))
+def store_when_told(name: str) -> None:
+    """Write through the storage, when it may go on."""
+    store = Store(current_bus())
+    count(f"{name}:begun")
+    current_bus().redis.blpop(go(name), WAIT_S)
+    attempt(name, lambda: store.store(name, 1))
+
+
+@job("work", stop=StopLadder(flag_s=WAIT_S))
+def serve_when_told(name: str) -> None:
+    """Write to the state of a service of its own, when it may go on."""
+    with current_bus().service("own") as service:
+        count(f"{name}:begun")
+        current_bus().redis.blpop(go(name), WAIT_S)
+        attempt(name, lambda: service.state.update({name: 1}))
+
+
+@job("work", stop=StopLadder(flag_s=WAIT_S))
+def write_on(name: str) -> None:
+    """Write again and again, fenced and unfenced, and a hundred times unfenced once that is refused."""
+    state, client = current_bus().state("s"), current_bus().redis
+    count(f"{name}:begun")
+    try:
+        while True:
+            state.increment(name)
+            client.hincrby(WORDS, name)
+            threading.Event().wait(0.0005)
+    except FencedError:
+        for _ in range(100):
+            client.hincrby(WORDS, name)
+    count(f"{name}:refused")
+
+
+@job("work")
+def write_at_the_end(ended: Job, connection: redis.Redis, *how: object) -> None:
+    """A callback."""
+    attempt(ended.args[0], lambda: current_bus().state("s").update({current_job().id: 1}))

@@ -1,0 +1,96 @@
+"""Workers in this process, whose jobs run when they are waited for: each step comes when a test wants it."""
+
+from typing import Any
+
+import notify
+from notify.errors import ServerUnreachableError
+from workers import Queue, Worker
+from workers import job as mark
+from workers.horse.channel import Task
+from workers.horse.horse import UNKNOWN, HorseEnd
+from workers.scripts.claim import Claim, Claims
+
+QUEUES = {"w0": ["q0", "q1"], "w1": ["q1", "q0"], "w2": ["q0"]}
+
+
+@mark("q0")
+def act() -> int:
+    return 1
+
+
+def fail() -> int:
+    raise RuntimeError("it went wrong")
+
+
+NAME = f"{__name__}.act"
+
+
+class LeftError(BaseException):
+    """A process of a job ends on the spot."""
+
+
+class LossyClaims(Claims):
+    """The answer to the next claim may get lost; the server did what it was asked to."""
+
+    loses = False
+
+    def next(self, *args: Any, **kwargs: Any) -> Claim:
+        claim = super().next(*args, **kwargs)
+        if self.loses:
+            self.loses = False
+            raise ServerUnreachableError("the answer was lost")
+        return claim
+
+
+class HorseHere:
+    """A horse in this process: what it was given it does when the worker waits for it, in the way it is told to."""
+
+    pid, is_lost = 0, False
+
+    def __init__(self, rider: Worker) -> None:
+        self._rider = rider
+        rider._is_horse = True
+        self.end_as = "success"
+
+    def give(self, task: Task) -> None:
+        self._task = task
+
+    def wait(self, _timeout_s: float) -> HorseEnd:
+        if self.end_as == "killed":
+            return UNKNOWN
+        self._rider._functions = {NAME: fail if self.end_as == "failure" else act}
+        try:
+            return self._rider._perform(self._task)
+        except LeftError:
+            return UNKNOWN
+
+    def close(self) -> None:
+        self._rider._client.close()
+
+
+class ModelWorker(Worker):
+    """A worker in this process, with a horse in this process."""
+
+    _horse: Any
+
+    def procline(self, message: str) -> None: ...
+
+
+def make_worker(bus: notify.Bus, name: str) -> ModelWorker:
+    worker, rider = (ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__]) for _ in range(2))
+    worker.register_birth()
+    worker._horse = HorseHere(rider)
+    worker._claims = LossyClaims(worker._client, name, heartbeat_s=30, idle_s=480, result_ttl_s=500)
+    return worker
+
+
+def lose_an_answer(queue: Queue) -> None:
+    """Lose the answer to the next enqueue; the server did what it was asked to."""
+    entrance = queue._entrance
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        del entrance.run_named
+        entrance.run_named(*args, **kwargs)
+        raise ServerUnreachableError("the answer was lost")
+
+    entrance.run_named = run  # type: ignore[method-assign]  # until it is called

@@ -1,0 +1,144 @@
+"""What the code of a job writes, and that it writes nothing more once the job is not its own."""
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import rq
+
+import notify
+from notify.testing import wait_until
+from tests.support.fenced_jobs import WORDS, serve_when_told, store_when_told, write_at_the_end, write_on, write_when_told
+from tests.support.sample_jobs import add, fail
+from tests.workers.conftest import SAMPLE, Effects, StartWorkers
+from workers import JobNotFoundError, Outcome, Pool, Queue, Why, current_bus
+from workers.storage import StorageService
+
+WAYS = 6
+"""How often `write_when_told` writes."""
+SHORT_S = 1.0
+OLD = {"old": 1, "doomed": 1}
+
+
+@pytest.fixture
+def state(bus: notify.Bus) -> Iterator[notify.State]:
+    found = bus.state("s")
+    found.update(OLD)
+    yield found
+    found.clear()
+
+
+@pytest.fixture
+def workers(start_workers: StartWorkers) -> StartWorkers:
+    def start(size: int = 1, **options: Any) -> Pool:
+        return start_workers(size, modules=(SAMPLE, "tests.support.fenced_jobs"), **options)
+
+    return start
+
+
+def words(bus: notify.Bus, name: str) -> str:
+    said: Any = bus.redis.hget(WORDS, name)
+    return "" if said is None else said.decode()
+
+
+def test_a_bus_of_a_job_is_for_jobs() -> None:
+    with pytest.raises(JobNotFoundError, match="no job runs here"):
+        current_bus()
+
+
+def test_the_job_that_runs_writes_in_every_way(queue: Queue, workers: StartWorkers, effects: Effects, state: notify.State) -> None:
+    workers()
+    running = queue.enqueue(write_when_told, "x")
+    effects.let_go("x")
+    assert running.wait(10) == Outcome("finished")
+    assert (effects["x:written"], effects["x:refused"]) == (WAYS, 0)
+    assert state.snapshot() == {"x": 1, "x:n": 1, "x:list": [running.id], "x:new": 1, "old": 2}
+
+
+def test_no_write_of_a_cancelled_job_goes_through_though_its_code_runs_on(
+    bus: notify.Bus, queue: Queue, workers: StartWorkers, effects: Effects, state: notify.State
+) -> None:
+    """The twin: what it writes past us goes through."""
+    workers()
+    running = queue.enqueue(write_when_told, "x")
+    effects.wait_for("x:begun")
+    running.cancel("enough")
+    effects.let_go("x")
+    effects.wait_for("x:refused", WAYS)
+    wait_until(lambda: words(bus, "x:unfenced") == "written", what="the twin")
+    assert (effects["x:written"], dict(state)) == (0, OLD)
+    assert words(bus, "x") == f"the state of 's' refused the write: job {running.id} was stopped or cancelled, or another run has it"
+    assert queue.enqueue(add).wait(10) == Outcome("finished")
+
+
+def test_no_write_of_a_job_comes_after_its_cancel_has_returned(
+    bus: notify.Bus, queue: Queue, workers: StartWorkers, effects: Effects, state: notify.State
+) -> None:
+    """It writes all the time. The twin: what it writes past us goes on."""
+    workers()
+    for name in ("x", "y", "z"):
+        running = queue.enqueue(write_on, name)
+        wait_until(lambda name=name: state.get(name, 0) > 20, timeout_s=10)  # type: ignore[misc]  # mypy sees no type for it
+        running.cancel()
+        fenced, unfenced = state[name], int(words(bus, name))
+        effects.wait_for(f"{name}:refused")
+        assert state[name] == fenced
+        assert int(words(bus, name)) > unfenced
+
+
+def test_no_write_of_a_run_goes_through_whose_job_runs_again_elsewhere(
+    bus: notify.Bus, queue: Queue, workers: StartWorkers, effects: Effects, state: notify.State
+) -> None:
+    """Its worker stands still and is taken for dead. The twin: what it writes past us goes through."""
+    running = queue.enqueue(write_when_told, "x", retry=rq.Retry(max=1))
+    frozen = workers(lease_s=SHORT_S)
+    effects.wait_for("x:begun")
+    (pid,) = (process.pid for process in frozen.processes)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        workers(lease_s=SHORT_S)
+        effects.wait_for("x:begun", 2)
+        effects.let_go("x")  # the first that waited: the old run
+        effects.wait_for("x:refused", WAYS)
+        wait_until(lambda: words(bus, "x:unfenced") == "written", what="the twin")
+        assert (effects["x:written"], dict(state)) == (0, OLD)
+        effects.let_go("x")
+        effects.wait_for("x:written", WAYS)
+        assert running.wait(10) == Outcome("finished")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert state.snapshot() == {"x": 1, "x:n": 1, "x:list": [running.id], "x:new": 1, "old": 2}
+
+
+@pytest.mark.parametrize("write", [store_when_told, serve_when_told])
+def test_whoever_writes_for_a_cancelled_job_is_refused_and_told_about_the_job(
+    bus: notify.Bus, queue: Queue, workers: StartWorkers, effects: Effects, write: Any
+) -> None:
+    workers()
+    with StorageService(bus) as storage:
+        running = queue.enqueue(write, "x")
+        effects.wait_for("x:begun")
+        running.cancel()
+        effects.let_go("x")
+        effects.wait_for("x:refused")
+        assert f"job {running.id} was stopped" in words(bus, "x")
+        assert not storage.retrieve("x")
+        running = queue.enqueue(write, "y")
+        effects.let_go("y")
+        assert running.wait(10) == Outcome("finished")
+        assert effects["y:written"] == 1
+    for name in ("storage", "own"):
+        bus.state(name).clear()
+
+
+def test_the_callbacks_of_a_job_are_its_code_and_may_write(
+    queue: Queue, workers: StartWorkers, effects: Effects, state: notify.State
+) -> None:
+    workers()
+    good = queue.enqueue(add, "a", on_success=rq.Callback(write_at_the_end))
+    bad = queue.enqueue(fail, "b", on_failure=rq.Callback(write_at_the_end))
+    assert good.wait(10) == Outcome("finished")
+    assert bad.wait(10) == Outcome("failed", "RuntimeError: it went wrong", why=Why("raised"))
+    assert state.snapshot() == {**OLD, good.id: 1, bad.id: 1}

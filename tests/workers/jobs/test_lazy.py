@@ -1,0 +1,41 @@
+"""A job that is read only when somebody asks."""
+
+from typing import Any
+
+import pytest
+
+import notify
+from tests.support.sample_jobs import add, add_with_svc
+from workers import Job, JobError, Queue
+from workers.jobs.lazy import claimed_job
+
+
+class OwnJob(Job):
+    """A user's own kind of job."""
+
+
+@pytest.mark.parametrize("kind", [Job, OwnJob])
+def test_it_is_the_job_once_something_is_asked(bus: notify.Bus, queue: Queue, kind: type[Job]) -> None:
+    with bus.service("svc"):
+        stored = queue.enqueue(add_with_svc, "x", meta={"a": 1})
+    fields: Any = bus.redis.hgetall(stored.key)
+    job = claimed_job(kind, stored.id, fields, connection=bus.redis, functions={str(stored.func_name): add})
+    assert isinstance(job, kind)
+    assert job.id == stored.id
+    assert type(job) is not kind  # it was not read for that
+    assert (job.origin, job.args, job.meta, job.needs, job.func) == ("work", ["x"], {"a": 1}, {"svc": 0}, add)
+    assert type(job) is kind
+
+
+def test_what_no_job_has_it_has_not(bus: notify.Bus, queue: Queue) -> None:
+    stored = queue.enqueue(add)
+    job = claimed_job(Job, stored.id, bus.redis.hgetall(stored.key), connection=bus.redis, functions={})
+    with pytest.raises(AttributeError):
+        job.nothing  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_one_that_cannot_be_read_says_so_once_and_has_its_id(bus: notify.Bus) -> None:
+    job = claimed_job(Job, "odd", {b"data": b"x", b"retries_left": b"x"}, connection=bus.redis, functions={})
+    with pytest.raises(JobError, match=r"odd at .* cannot be read"):
+        job.origin  # noqa: B018
+    assert (job.id, job.origin) == ("odd", "")

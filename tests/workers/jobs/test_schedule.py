@@ -1,0 +1,76 @@
+"""When a job of a rhythm is due."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.support import sample_jobs
+from workers import JobDefinitionError, job
+from workers.jobs.definition import definition_of
+from workers.jobs.schedule import Rhythm, rhythm_of
+
+
+def ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("cron", "now", "due"),
+    [
+        ("*/5 * * * *", "2026-11-21T13:37:24.5", "2026-11-21T13:40:00"),
+        ("*/5 * * * *", "2026-11-21T13:40:00", "2026-11-21T13:45:00"),
+        ("0 4 * * *", "2026-12-31T23:59:59.999", "2027-01-01T04:00:00"),
+        ("@hourly", "2026-03-29T00:30:00", "2026-03-29T01:00:00"),
+        ("* * * * * */10", "2026-11-21T13:37:24", "2026-11-21T13:37:30"),
+    ],
+)
+def test_a_cron_line_is_due_at_its_next_time_in_utc(cron: str, now: str, due: str) -> None:
+    rhythm = rhythm_of(cron, None)
+    assert rhythm is not None
+    assert rhythm.next_after(ms(now)) == ms(due)
+
+
+def test_every_so_many_seconds_is_due_at_multiples_whoever_looks() -> None:
+    rhythm = rhythm_of(None, 60)
+    assert rhythm == Rhythm(every_ms=60_000)
+    assert rhythm is not None
+    assert [rhythm.next_after(now) for now in (0, 59_999, 60_000)] == [60_000, 60_000, 120_000]
+
+
+def test_a_rhythm_is_told_in_words() -> None:
+    assert [str(Rhythm(every_ms=2_500)), str(Rhythm(cron="@daily"))] == ["every 2.5 s", "@daily"]
+
+
+def test_a_time_that_never_comes_has_none_after() -> None:
+    assert Rhythm(cron="0 0 30 2 *").next_after(ms("2026-11-21T13:37:24")) is None
+
+
+@pytest.mark.parametrize("every_s", [0, -1, 0.05, float("nan"), float("inf"), True, "60"])
+def test_seconds_that_are_no_rhythm_are_refused_at_the_definition(every_s: Any) -> None:
+    with pytest.raises(JobDefinitionError, match="every_s"):
+        job("work", every_s=every_s)
+
+
+@pytest.mark.parametrize("cron", ["", "* * * *", "61 * * * *", "daily", "* * * * * * 2030", "@reboot", 5])
+def test_a_cron_line_that_is_none_is_refused_at_the_definition(cron: Any) -> None:
+    with pytest.raises(JobDefinitionError, match="cron line"):
+        job("work", cron=cron)
+
+
+def test_a_cron_line_that_never_comes_is_refused_at_the_definition() -> None:
+    with pytest.raises(JobDefinitionError, match="never comes"):
+        job("work", cron="0 0 30 2 *")
+
+
+def test_two_rhythms_are_refused() -> None:
+    with pytest.raises(JobDefinitionError, match="not both"):
+        job("work", cron="@daily", every_s=5)
+
+
+def test_a_function_that_wants_arguments_has_no_rhythm() -> None:
+    with pytest.raises(JobDefinitionError, match="knows no arguments"):
+        job("work", every_s=5)(sample_jobs.sleep)
+    definition = definition_of(sample_jobs.sleep)
+    assert definition is not None
+    assert definition.rhythm is None

@@ -1,0 +1,290 @@
+"""What the loss of a service does: every policy, in every state of a job, at every moment."""
+
+from typing import NamedTuple
+
+import pytest
+
+import notify
+from tests.support.situations import POLICIES, STATUS, Situation
+
+
+class Row(NamedTuple):
+    """A moment, the moves that bring it about (see `Situation`), and what is told of a job, policy by policy.
+
+    A policy with a grace or a limit does as the one without, where nothing else is given.
+    """
+
+    moment: str
+    moves: str
+    cancel: str
+    hold: str
+    ignore: str
+    grace: str = ""
+    """With ``grace_s``, for ``cancel`` and ``drain``."""
+    hold_grace: str = ""
+    hold_max: str = ""
+    drain: str = ""
+    """As ``cancel``, but for what runs."""
+    needs: tuple[str, ...] = ("name", "capability")
+
+    def stories(self) -> dict[str, str]:
+        drain = self.drain or self.cancel
+        return {
+            "cancel": self.cancel,
+            "cancel+grace": self.grace or self.cancel,
+            "hold": self.hold,
+            "hold+grace": self.hold_grace or self.hold,
+            "hold+max": self.hold_max or self.hold,
+            "drain": drain,
+            "drain+grace": self.drain or self.grace or drain,
+            "ignore": self.ignore,
+        }
+
+
+def all_do(moment: str, moves: str, story: str, *, needs: tuple[str, ...] = ("name", "capability")) -> Row:
+    return Row(moment, moves, story, story, story, needs=needs)
+
+
+CAPABILITY = ("capability",)
+
+TABLE = [
+    # At its enqueue
+    Row("never there", "enqueue settle claim", "cancelled", "held", "enqueued started", grace="held"),
+    Row("gone before", "up down enqueue settle claim", "cancelled", "held", "enqueued started", grace="held"),
+    all_do("gone before, and back", "up down up enqueue settle claim", "enqueued started"),
+    all_do("one of two is there", "up other_up down enqueue settle claim", "enqueued started", needs=CAPABILITY),
+    # While it waits
+    Row(
+        "it waits, the guard is first",
+        "up enqueue down settle claim",
+        cancel="enqueued cancelled",
+        grace="enqueued held",
+        hold="enqueued held",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it waits, the claim is first",
+        "up enqueue down claim settle",
+        cancel="enqueued cancelled",
+        grace="enqueued held",
+        hold="enqueued held",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it waits, and that is back before anybody looks",
+        "up enqueue down up settle claim",
+        cancel="enqueued cancelled",
+        grace="enqueued started",
+        hold="enqueued started",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it waits, and that is back in time",
+        "up enqueue down settle up look claim",
+        cancel="enqueued cancelled",
+        grace="enqueued held released started",
+        hold="enqueued held released started",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it waits, and that is back too late",
+        "up enqueue down settle late look up look claim",
+        cancel="enqueued cancelled",
+        grace="enqueued held cancelled:grace_s",
+        hold="enqueued held released started",
+        hold_max="enqueued held cancelled:max_hold_s",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it waits, and nobody looks in time",
+        "up enqueue down late settle claim",
+        cancel="enqueued cancelled",
+        hold="enqueued held",
+        ignore="enqueued started",
+    ),
+    Row(  # what nobody acted on in time is forgiven, however late that is
+        "it waits, and that is back too late, but before anybody looks",
+        "up enqueue down late up settle claim",
+        cancel="enqueued cancelled",
+        grace="enqueued started",
+        hold="enqueued started",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it waits, and is cancelled",
+        "up enqueue cancel down settle claim",
+        cancel="enqueued cancelled:asked",
+        hold="enqueued cancelled:asked",
+        ignore="enqueued cancelled:asked",
+    ),
+    all_do("it waits, something else is gone", "up other_up enqueue other_down settle claim", "enqueued started"),
+    all_do("it waits, one of two is gone", "up other_up enqueue down settle claim", "enqueued started", needs=CAPABILITY),
+    Row(
+        "it waits, the last of two is gone",
+        "up other_up enqueue down other_down settle claim",
+        cancel="enqueued cancelled",
+        grace="enqueued held",
+        hold="enqueued held",
+        ignore="enqueued started",
+        needs=CAPABILITY,
+    ),
+    Row(
+        "it waits, another one comes instead",
+        "up enqueue down settle other_up look claim",
+        cancel="enqueued cancelled",
+        grace="enqueued held released started",
+        hold="enqueued held released started",
+        ignore="enqueued started",
+        needs=CAPABILITY,
+    ),
+    # While it is held
+    Row(
+        "it is held, and that comes",
+        "enqueue up look claim",
+        cancel="cancelled",
+        grace="held released started",
+        hold="held released started",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it is held, and that comes and goes before anybody looks",
+        "enqueue up down look claim",
+        cancel="cancelled",
+        grace="held",
+        hold="held",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it is held, comes back, and loses it again",
+        "enqueue up look down settle claim",
+        cancel="cancelled",
+        grace="held released held",
+        hold="held released held",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it is held twice, and comes back",
+        "enqueue up look down settle look up look claim",
+        cancel="cancelled",
+        grace="held released held released started",
+        hold="held released held released started",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it is held for too long",
+        "enqueue late look claim",
+        cancel="cancelled",
+        grace="held cancelled:grace_s",
+        hold="held",
+        hold_max="held cancelled:max_hold_s",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it is held for long, but that is there when anybody looks",
+        "enqueue late up look claim",
+        cancel="cancelled",
+        grace="held released started",
+        hold="held released started",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it is held, and is cancelled",
+        "enqueue cancel up look claim",
+        cancel="cancelled",
+        grace="held cancelled:asked",
+        hold="held cancelled:asked",
+        ignore="enqueued cancelled:asked",
+    ),
+    # While it runs
+    Row(
+        "it runs",
+        "up enqueue claim down judge dead",
+        cancel="enqueued started stopped",
+        grace="enqueued started",
+        hold="enqueued started held",
+        hold_grace="enqueued started",
+        drain="enqueued started",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it runs, and the grace is over",
+        "up enqueue claim down judge dead late judge dead",
+        cancel="enqueued started stopped",
+        hold="enqueued started held",
+        drain="enqueued started",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it runs, and that is back before anybody looks",
+        "up enqueue claim down up judge dead",
+        cancel="enqueued started stopped",
+        grace="enqueued started",
+        hold="enqueued started released",
+        hold_grace="enqueued started",
+        drain="enqueued started",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it runs, and that is back in time",
+        "up enqueue claim down judge up judge dead late judge dead",
+        cancel="enqueued started stopped",
+        grace="enqueued started",
+        hold="enqueued started released",
+        hold_grace="enqueued started",
+        drain="enqueued started",
+        ignore="enqueued started",
+    ),
+    all_do("it runs, something else is gone", "up other_up enqueue claim other_down judge dead", "enqueued started"),
+    all_do("it runs, one of two is gone", "up other_up enqueue claim down judge dead", "enqueued started", needs=CAPABILITY),
+    Row(
+        "it runs, and is held until that is back",
+        "up enqueue claim down judge dead up look claim",
+        cancel="enqueued started stopped",
+        grace="enqueued started",
+        hold="enqueued started held released started",
+        hold_grace="enqueued started",
+        drain="enqueued started",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it runs, and is cancelled",
+        "up enqueue claim cancel down judge dead",
+        cancel="enqueued started stopped:asked",
+        hold="enqueued started stopped:asked",
+        ignore="enqueued started stopped:asked",
+    ),
+    # Between the stop and the hold
+    Row(
+        "it is being stopped, and that is back",
+        "up enqueue claim down judge up dead claim",
+        cancel="enqueued started stopped",
+        grace="enqueued started",
+        hold="enqueued started released started",
+        hold_grace="enqueued started",
+        drain="enqueued started",
+        ignore="enqueued started",
+    ),
+    Row(
+        "it is being stopped, and is cancelled",
+        "up enqueue claim down judge cancel dead",
+        cancel="enqueued started stopped",
+        grace="enqueued started stopped:asked",
+        hold="enqueued started stopped:asked",
+        drain="enqueued started stopped:asked",
+        ignore="enqueued started stopped:asked",
+    ),
+]
+CASES = [pytest.param(row, need, id=f"{row.moment} ({need})") for row in TABLE for need in row.needs]
+
+
+@pytest.mark.parametrize(("row", "need"), CASES)
+def test_a_loss_does_to_a_job_what_its_policy_says(bus: notify.Bus, row: Row, need: str) -> None:
+    expected = row.stories()
+    with Situation(bus, need) as situation:
+        situation.bring_about(row.moves)
+        assert {policy: situation.story(policy) for policy in POLICIES} == expected
+        assert {policy: situation.status(policy) for policy in POLICIES} == {
+            policy: STATUS.get(last, last) for policy, story in expected.items() for last in [story.split()[-1].partition(":")[0]]
+        }
+        for policy, job in situation.jobs.items():
+            assert job.held == (situation.need if situation.status(policy) == "deferred" else None)

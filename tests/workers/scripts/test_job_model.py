@@ -1,0 +1,428 @@
+"""Jobs against a model of them: whatever comes in whatever order, the server holds what the model says."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import ANY
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from rq import Retry
+
+import notify
+from notify.directory.scripts import DirectoryScripts
+from notify.directory.target import Target
+from tests.support.faults import server_ms
+from tests.support.job_model import FIRST as FIRST_BACK
+from tests.support.job_model import HOUR_MS, MOST, NEEDS, SERVICES, Model, ModelJob
+from tests.support.workers_here import QUEUES, LeftError, ModelWorker, act, lose_an_answer, make_worker
+from workers import DuplicateJobError, Job, JobRefusedError, Queue, requeue, rq_keys
+from workers.fleet.reaper import Abandoned
+from workers.jobs.requirements import target_of
+from workers.loss import held as holds
+from workers.loss.held import Holds
+from workers.loss.watcher import Guard
+from workers.scripts.jobs import JobScripts
+from workers.worker import retry as patience
+
+IDS = [f"j{number}" for number in range(6)]
+
+
+class _Ends:
+    """Equals any lifetime that ends."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, int) and other > 0
+
+    __hash__ = None  # type: ignore[assignment]  # nobody keeps it in a set
+
+
+ENDS = _Ends()
+
+
+LET_PASS = """
+for _, need in ipairs(redis.call('HKEYS', KEYS[1])) do
+  redis.call('HINCRBY', KEYS[1], need, 0 - ARGV[1])
+end
+for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+  redis.call('ZINCRBY', KEYS[2], 0 - ARGV[1], id)
+end
+for i = 3, #KEYS do
+  local needs = redis.call('HGET', KEYS[i], 'needs')
+  if needs and needs ~= '{}' then
+    needs = cjson.decode(needs)
+    for need, seen in pairs(needs) do
+      if seen > 0 then needs[need] = seen - ARGV[1] end
+    end
+    redis.call('HSET', KEYS[i], 'needs', cjson.encode(needs))
+  end
+end
+"""
+
+
+class Jobs(RuleBasedStateMachine):
+    """The server at the left, the model at the right of each comparison."""
+
+    def __init__(self, bus: notify.Bus, workers: dict[str, ModelWorker]) -> None:
+        super().__init__()
+        bus.redis.flushall()
+        self.bus, self.client, self.workers = bus, bus.redis, workers
+        self.scripts, self.directory = JobScripts(bus.redis), DirectoryScripts(bus.redis)
+        self.guard, self.holds, self.abandoned = Guard(bus.redis, lambda *_: None), Holds(bus.redis), Abandoned(bus.redis)
+        self.queues = {name: Queue(name, connection=bus.redis) for name in ("q0", "q1")}
+        self.model = Model(self.peek, self.peek_fence, lambda: server_ms(bus.redis))
+        self.incarnations: dict[str, int] = {}
+        self.in_hand: dict[str, tuple[Any, Any]] = {}
+        self.passed: dict[str, int] = {}
+        for worker in workers.values():
+            worker._ended = None
+            worker._let_go()
+            worker._register_again(worker._client)
+
+    def teardown(self) -> None:
+        self.guard.close()
+
+    def peek(self, job_id: str) -> tuple[str, str | None, int | None]:
+        status, held = self.client.hmget(rq_keys.job(job_id), "status", "held")
+        until = self.client.zscore(self.bus.keys.holds, job_id)
+        return status.decode(), held and held.decode(), None if until is None else int(until)
+
+    def peek_fence(self, job_id: str) -> str | None:
+        fence = self.client.hget(rq_keys.job(job_id), "fence")
+        return fence and fence.decode()
+
+    @initialize(names=st.sets(st.sampled_from(sorted(SERVICES))))
+    def begin_with_services(self, names: set[str]) -> None:
+        for name in sorted(names):
+            self.come(name)
+
+    @precondition(lambda self: len(self.model.there) < len(SERVICES))
+    @rule(data=st.data())
+    def one_comes(self, data: st.DataObject) -> None:
+        self.come(data.draw(st.sampled_from(sorted(SERVICES.keys() - self.model.there))))
+
+    def come(self, name: str) -> None:
+        fields = {"provides": notify.events.strict_json.encode_json(sorted(SERVICES[name]), what="x").decode()}
+        found = self.directory.register(name, ttl_ms=10 * HOUR_MS, provides=sorted(SERVICES[name]), groups=[], fields=fields)
+        assert found is not None
+        self.incarnations[name] = found
+        self.model.there.add(name)
+
+    @precondition(lambda self: self.model.there)
+    @rule(data=st.data(), kills=st.booleans(), then=st.sampled_from(["", "", "long ago", "and back"]))
+    def one_goes(self, data: st.DataObject, kills: bool, then: str) -> None:
+        name = data.draw(st.sampled_from(sorted(self.model.there)))
+        self.go(name, kills=kills)
+        if then == "long ago":
+            self.let_pass()
+        elif then == "and back":
+            self.come(name)
+
+    def go(self, name: str, *, kills: bool) -> None:
+        before = {need: self.model.is_there(need) for need in NEEDS}
+        if kills:
+            self.bus.directory.kill(name)
+        else:
+            assert self.bus.directory.withdraw(name, self.incarnations[name], reason="expired")
+        self.model.there.discard(name)
+        for need, was in before.items():
+            serial = int(self.client.hget(self.bus.keys.losses, need) or 0)
+            assert (serial > self.model.serials.get(need, 0)) is (was and not self.model.is_there(need))
+            if serial:
+                self.model.serials[need] = serial
+
+    @rule(
+        job_id=st.sampled_from(IDS),
+        needs=st.sets(st.sampled_from(NEEDS), min_size=1, max_size=2) | st.just(set()),
+        policy=st.sampled_from(["cancel", "hold", "hold", "drain", "ignore"]),
+        timed=st.booleans(),
+        front=st.booleans(),
+        unique=st.sampled_from([False, False, True]),
+        retries=st.sampled_from([0, 0, 1]),
+        lost=st.booleans(),
+    )
+    def enqueue(
+        self,
+        job_id: str,
+        needs: set[str],
+        policy: str,
+        timed: bool,
+        front: bool,
+        unique: bool,
+        retries: int,
+        lost: bool,
+    ) -> None:
+        name = f"q{int(job_id[1:]) % 2}"
+        new = ModelJob(job_id, name, 0, dict.fromkeys(needs, 0), policy, retries=retries)
+        options: dict[str, Any] = {}
+        if timed and policy == "hold":
+            new.max_hold_ms = HOUR_MS
+            options["max_hold_s"] = 3600
+        elif timed and policy != "ignore":
+            new.grace_ms = HOUR_MS
+            options["grace_s"] = 3600
+        if not needs:
+            new.policy, new.grace_ms, new.max_hold_ms = "cancel", 0, None
+        if lost:
+            lose_an_answer(self.queues[name])
+        try:
+            made = self.queues[name].enqueue(
+                act,
+                needs=[*map(target_of, sorted(needs))],
+                on_loss=policy,
+                job_id=job_id,
+                at_front=front,
+                unique=unique,
+                retry=Retry(max=retries) if retries else None,
+                **options,
+            )
+        except DuplicateJobError:
+            assert unique
+            assert job_id in self.model.jobs
+            return
+        assert not (unique and job_id in self.model.jobs)
+        done = self.model.enqueue(new, front=front)
+        assert made._status == {"queued": "queued", "cancelled": "canceled", "held": "deferred"}[done]
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(data=st.data())
+    def requeue_one(self, data: st.DataObject) -> None:
+        called_off = [job_id for job_id, job in self.model.jobs.items() if job.status in ("failed", "stopped", "canceled")]
+        self.requeue(data.draw(st.sampled_from(sorted(called_off or self.model.jobs))))
+
+    def requeue(self, job_id: str) -> None:
+        old = self.model.jobs[job_id]
+        if old.status not in ("failed", "stopped", "canceled"):
+            with pytest.raises(JobRefusedError):
+                requeue(self.client, job_id)
+            return
+        requeue(self.client, job_id)
+        new = ModelJob(job_id, old.queue, 0, old.needs, old.policy, old.grace_ms, old.max_hold_ms, old.retries)
+        self.model.enqueue(new, front=False)
+
+    @precondition(lambda self: len(self.in_hand) < len(QUEUES))
+    @rule(data=st.data(), lost=st.booleans())
+    def claim(self, data: st.DataObject, lost: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(QUEUES.keys() - self.in_hand.keys())))
+        worker = self.workers[name]
+        worker._claims.loses = lost  # type: ignore[attr-defined]  # it is one of ours
+        found = worker.dequeue_job_and_maintain_ttl(None)
+        if name in self.model.runs:
+            self.model.end_run(name)
+        expected = self.model.claim(QUEUES[name])
+        assert (found and found[0].id) == (expected and expected.id)
+        if expected is not None:
+            assert worker._in_hand is not None
+            self.in_hand[name] = found
+            self.model.start(expected, name, worker._in_hand.fence)
+
+    @precondition(lambda self: self.in_hand)
+    @rule(data=st.data(), how=st.sampled_from(["success", "success", "failure", "killed"]))
+    def end_run(self, data: st.DataObject, how: str) -> None:
+        self.end(data.draw(st.sampled_from(sorted(self.in_hand))), how)
+
+    def end(self, name: str, how: str) -> None:
+        worker, run = self.workers[name], self.model.runs[name]
+        worker._horse.end_as = how
+        job, queue = self.in_hand.pop(name)
+        worker.execute_job(job, queue)
+        if worker._ended is not None:
+            run.returned = True
+        else:
+            self.model.end_run(name, fails=how in ("failure", "killed"))
+
+    @precondition(lambda self: self.in_hand)
+    @rule(data=st.data())
+    def guard_judges(self, data: st.DataObject) -> None:
+        self.judge(data.draw(st.sampled_from(sorted(self.in_hand))))
+
+    def judge(self, name: str) -> None:
+        worker, run = self.workers[name], self.model.runs[name]
+        assert worker._run is not None
+        worker._obey_verdict(worker._run)
+        self.model.judge_run(run)
+        assert (worker._stopped_job_id == run.job_id) is run.told
+
+    @precondition(lambda self: self.in_hand and self.model.there)
+    @rule(data=st.data(), how=st.sampled_from(["success", "failure", "killed"]))
+    def a_run_loses_all(self, data: st.DataObject, how: str) -> None:
+        """So that it is stopped, and maybe held."""
+        for gone in sorted(self.model.there):
+            self.go(gone, kills=True)
+        name = data.draw(st.sampled_from(sorted(self.in_hand)))
+        self.judge(name)
+        self.end(name, how)
+
+    @precondition(lambda self: self.in_hand)
+    @rule(data=st.data(), told=st.booleans(), again=st.booleans())
+    def stop(self, data: st.DataObject, told: bool, again: bool) -> None:
+        """A run is stopped, and its job tried again before the run is over."""
+        name = data.draw(st.sampled_from(sorted(self.in_hand)))
+        job_id = self.model.runs[name].job_id
+        self.cancel(job_id)
+        if told:
+            self.judge(name)
+        if again:
+            self.requeue(job_id)
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(data=st.data())
+    def cancel_one(self, data: st.DataObject) -> None:
+        self.cancel(data.draw(st.sampled_from(sorted(self.model.jobs))))
+
+    def cancel(self, job_id: str) -> None:
+        outcome = Job(job_id, connection=self.client).cancel("because")
+        assert outcome is not None
+        assert outcome.status == self.model.cancel(self.model.jobs[job_id])
+
+    @precondition(lambda self: any(job.waits for job in self.model.jobs.values()))
+    @rule(name=st.sampled_from(["q0", "q1"]), need=st.sampled_from([None, *NEEDS]), odd=st.sampled_from([None, 0, 1]))
+    def cancel_many(self, name: str, need: str | None, odd: int | None) -> None:
+        if (need is None and odd is None) or not self.client.sismember(rq_keys.QUEUES, rq_keys.queue(name)):
+            return
+        target: Target | None = target_of(need) if need else None
+        meant = [
+            job
+            for job in self.model.jobs.values()
+            if job.waits and job.queue == name and (need is None or need in job.needs) and (odd is None or int(job.id[1:]) // 2 % 2 == odd)
+        ]
+        where = None if odd is None else (lambda job: int(job.id[1:]) // 2 % 2 == odd)
+        assert self.queues[name].cancel(needs=target, where=where) == len(meant)
+        for job in meant:
+            self.model.end(job, "canceled")
+        self.model.tidy(name)
+
+    @precondition(lambda self: any(job.waits for job in self.model.jobs.values()))
+    @rule(need=st.sampled_from(NEEDS), count=st.sampled_from([1, 2, 5]))
+    def settle_some_losers(self, need: str, count: int) -> None:
+        passed = self.passed.get(need, 0)
+        lost = self.scripts.lose(need, passed=passed, count=count)
+        assert (lost.looked_at, lost.waiting) == self.model.lose_some(need, passed=passed, count=count)
+        self.passed[need] = passed + lost.waiting if lost.looked_at else 0
+
+    @precondition(lambda self: any(job.waits for job in self.model.jobs.values()))
+    @rule(need=st.sampled_from(NEEDS))
+    def settle_all_losers(self, need: str) -> None:
+        done = self.guard.settle_losers(need)
+        before = {job.id: job.status for job in self.model.jobs.values()}
+        self.model.lose_some(need, passed=0, count=len(IDS))
+        changed = [job for job in self.model.jobs.values() if before[job.id] != job.status]
+        assert done == len(changed)
+        for queue in {job.queue for job in changed}:
+            self.model.tidy(queue)
+
+    @precondition(lambda self: any(self.model.lists.values()))
+    @rule(name=st.sampled_from(["q0", "q1"]))
+    def tidy(self, name: str) -> None:
+        self.scripts.tidy(name)
+        self.model.tidy(name)
+
+    @precondition(lambda self: self.model.pairs)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        name, need = data.draw(st.sampled_from(sorted(self.model.pairs)))
+        assert self.scripts.release(name, need, first=FIRST_BACK, most=MOST) == self.model.release(name, need)
+
+    @precondition(lambda self: self.model.pairs)
+    @rule()
+    def look_after_holds(self) -> None:
+        pairs = [tuple(pair) for pair in self.scripts.expire(0)[1]]
+        assert set(pairs) == self.model.pairs
+        self.holds.look_after()
+        self.model.expire()
+        for queue, need in pairs:
+            self.model.release(queue, need)
+
+    @precondition(lambda self: any(job.until_ms for job in self.model.jobs.values()))
+    @rule(most=st.sampled_from([1, 2, 9]))
+    def expire(self, most: int) -> None:
+        done = 0
+        while over := self.scripts.expire(most)[0]:
+            done += over
+        assert done == self.model.expire()
+
+    @precondition(lambda self: self.model.serials)
+    @rule()
+    def let_pass(self) -> None:
+        jobs = [rq_keys.job(job_id) for job_id in self.model.jobs]
+        self.client.eval(LET_PASS, 2 + len(jobs), self.bus.keys.losses, self.bus.keys.holds, *jobs, 2 * HOUR_MS)
+        self.model.let_pass(2 * HOUR_MS)
+
+    @precondition(lambda self: self.model.runs)
+    @rule(data=st.data())
+    def take_a_worker_for_dead(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.model.runs)))
+        current: Any = self.client.hget(rq_keys.worker(name), "current_job")
+        self.abandoned.settle(name, current.decode() if current else "")
+        self.model.abandon(name)
+        self.workers[name]._register_again(self.workers[name]._client)  # it was only silent
+
+    @invariant()
+    def every_job_is_where_it_should_be(self) -> None:
+        model, keys, pipe = self.model, self.bus.keys, self.client.pipeline(transaction=False)
+        expected: list[Any] = []
+
+        def expect(what: Any) -> None:
+            expected.append((len(expected), what))
+
+        for job in model.jobs.values():
+            pipe.hmget(rq_keys.job(job.id), "status", "held", "origin", "fence")
+            expect([job.status, job.held, job.queue, job.fence if job.status == "started" else ANY])
+            pipe.ttl(rq_keys.job(job.id))
+            expect(ENDS if job.ended else -1)
+        for queue, ids in model.lists.items():
+            mine = [job for job in model.jobs.values() if job.queue == queue]
+            assert all(job.id in ids for job in mine if job.status == "queued")
+            pipe.lrange(rq_keys.queue(queue), 0, -1)
+            expect(ids)
+            pipe.zrange(rq_keys.deferred(queue), 0, -1)
+            expect({job.id for job in mine if job.status == "deferred"})
+            pipe.zrange(rq_keys.started(queue), 0, -1)
+            expect({f"{run.job_id}:{run.fence}" for run in model.runs.values() if not run.settled and model.jobs[run.job_id] in mine})
+            for registry, status in ((rq_keys.canceled, "canceled"), (rq_keys.finished, "finished")):
+                pipe.zrange(registry(queue), 0, -1)
+                expect({job.id for job in mine if job.status == status})
+            for need in NEEDS:
+                pipe.zrange(keys.held(queue, need), 0, -1)
+                expect(model.held(queue, need))
+        for need in NEEDS:
+            pipe.zrange(keys.needs(need), 0, -1)
+            expect(model.index(need))
+        pipe.zrange(keys.holds, 0, -1)
+        expect({job.id for job in model.jobs.values() if job.until_ms is not None})
+        pipe.ttl(keys.held_pairs)
+        expect(ENDS if model.pairs else -2)
+        found = pipe.execute()
+        for (number, what), value in zip(expected, found, strict=True):
+            plain = [each and each.decode() for each in value] if isinstance(value, list) else value
+            assert (number, set(plain) if isinstance(what, set) else plain) == (number, what)
+
+    @invariant()
+    def no_job_runs_twice(self) -> None:
+        live = [run.job_id for run in self.model.runs.values() if self.model.jobs[run.job_id].fence == run.fence]
+        assert len(live) == len(set(live))
+
+
+@pytest.fixture
+def workers(bus: notify.Bus) -> Iterator[dict[str, ModelWorker]]:
+    made = {name: make_worker(bus, name) for name in QUEUES}
+    yield made
+    for worker in made.values():
+        worker._horse.close()
+        worker._client.close()
+
+
+@pytest.mark.timeout(120)
+def test_jobs_do_what_their_model_says(bus: notify.Bus, workers: dict[str, ModelWorker], monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(_status: int) -> None:
+        raise LeftError  # nothing must go on after it
+
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.0001)
+    monkeypatch.setattr(holds, "FIRST", FIRST_BACK)
+    monkeypatch.setattr(holds, "MOST", MOST)
+    thorough = hypothesis.settings(stateful_step_count=40, max_examples=150, deadline=None)
+    run_state_machine_as_test(lambda: Jobs(bus, workers), settings=thorough)
+    bus.redis.flushall()

@@ -1,0 +1,217 @@
+"""The atomic steps of a job, in every state that they can meet."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+import notify
+from tests.support.faults import commands_during
+from workers import rq_keys
+from workers.scripts.jobs import JobScripts
+
+STATES: dict[str, dict[str, str]] = {
+    "missing": {},
+    "queued": {"status": "queued"},
+    "deferred": {"status": "deferred"},
+    "scheduled": {"status": "scheduled"},
+    "running": {"status": "started", "fence": "mine"},
+    "run by another": {"status": "started", "fence": "another"},
+    "sealed": {"status": "started", "fence": "mine", "sealed": "1"},
+    "stopped": {"status": "stopped", "stopped": "mine"},
+    "finished": {"status": "finished", "fence": "mine", "sealed": "1"},
+    "failed": {"status": "failed", "fence": "mine", "sealed": "1"},
+    "canceled": {"status": "canceled"},
+}
+
+
+@pytest.fixture
+def scripts(bus: notify.Bus) -> JobScripts:
+    return JobScripts(bus.redis)
+
+
+def put(bus: notify.Bus, state: str, **fields: str) -> dict[bytes, bytes]:
+    """Put a job into a state. Returns it as it is stored."""
+    if STATES[state]:
+        bus.redis.hset(rq_keys.job("j"), mapping={**STATES[state], **fields})
+    return stored(bus)
+
+
+def stored(bus: notify.Bus) -> Any:
+    return bus.redis.hgetall(rq_keys.job("j"))
+
+
+def needing(serial: int) -> dict[str, str]:
+    return {"needs": msgspec.json.encode({"svc": serial}).decode(), "on_loss": "cancel"}
+
+
+def lose(bus: notify.Bus) -> None:
+    with bus.service("svc"):
+        pass
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_only_waiting_jobs_are_cancelled_when_asked(bus: notify.Bus, scripts: JobScripts, state: str) -> None:
+    waits = state in ("queued", "deferred", "scheduled")
+    before = put(bus, state, origin="work", **needing(0))
+    bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
+    bus.redis.rpush(rq_keys.queue("work"), "i", "j")
+    assert scripts.cancel(["j"], reason="why") == int(waits)
+    assert (stored(bus) == before) == (not waits)
+    assert bus.redis.zcard(bus.keys.needs("svc")) == int(not waits)
+    assert bus.redis.lrange(rq_keys.queue("work"), 0, -1) == ([b"i"] if waits else [b"i", b"j"])
+    bus.redis.delete(bus.keys.needs("svc"))
+
+
+def test_only_jobs_of_the_queue_that_was_named_are_cancelled(bus: notify.Bus, scripts: JobScripts) -> None:
+    put(bus, "queued", origin="work")
+    assert scripts.cancel(["j"], reason="why", queue="another") == 0
+    assert scripts.cancel(["j"], reason="why", queue="work") == 1
+
+
+def test_ids_that_are_left_in_the_list_are_tidied_away_and_what_waits_keeps_its_order(bus: notify.Bus, scripts: JobScripts) -> None:
+    """More than one part, and what is to go at both ends of each."""
+    listed = [f"{'go' if number % 7 in (0, 6) else 'stay'}-{number}" for number in range(2_500)]
+    with bus.redis.pipeline() as pipe:
+        for job_id in listed:
+            pipe.hset(rq_keys.job(job_id), "status", "queued" if job_id.startswith("stay") else "canceled")
+        pipe.rpush(rq_keys.queue("work"), *listed)
+        pipe.execute()
+    scripts.tidy("nothing")  # loads it
+    commands = commands_during(bus.redis, lambda: scripts.tidy("work"))
+    assert len(commands) == 3, "three parts, each looked at once"
+    left: Any = bus.redis.lrange(rq_keys.queue("work"), 0, -1)
+    assert [job_id.decode() for job_id in left] == [job_id for job_id in listed if job_id.startswith("stay")]
+
+
+@pytest.mark.parametrize(
+    ("state", "cancelled", "stays"),
+    [
+        ("missing", 0, 0),
+        ("queued", 1, 0),
+        ("deferred", 0, 1),
+        ("scheduled", 0, 1),
+        ("running", 0, 0),
+        ("stopped", 0, 0),
+        ("finished", 0, 0),
+        ("canceled", 0, 0),
+    ],
+)
+def test_of_those_that_lost_something_only_what_is_queued_is_cancelled_now(
+    bus: notify.Bus, scripts: JobScripts, state: str, cancelled: int, stays: int
+) -> None:
+    """What is deferred or scheduled is looked at when its time has come."""
+    before = put(bus, state, **(needing(0) if STATES[state] else {}))
+    bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
+    lost = scripts.lose("svc", passed=0, count=10)
+    assert (lost.looked_at, lost.cancelled, lost.held, lost.waiting) == (1, cancelled, 0, stays)
+    assert (stored(bus) == before) == (not cancelled)
+    assert bus.redis.zcard(bus.keys.needs("svc")) == stays
+    bus.redis.delete(bus.keys.needs("svc"))
+
+
+def test_what_lost_nothing_waits_on(bus: notify.Bus, scripts: JobScripts) -> None:
+    with bus.service("svc"):
+        before = put(bus, "queued", **needing(0))
+        bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
+        lost = scripts.lose("svc", passed=0, count=10)
+        assert (lost.cancelled, lost.held, lost.waiting, lost.queues, stored(bus)) == (0, 0, 1, [], before)
+    bus.redis.delete(bus.keys.needs("svc"))
+
+
+@pytest.mark.parametrize("needs", ["not json", "[]", "3", '{"svc": "x"}', '{"svc": null}'])
+def test_needs_that_cannot_be_read_break_no_script(bus: notify.Bus, scripts: JobScripts, needs: str) -> None:
+    with bus.service("svc"):
+        put(bus, "queued", needs=needs)
+        bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
+        scripts.lose("svc", passed=0, count=10)
+        scripts.cancel(["j"], reason="why")
+        bus.redis.delete(rq_keys.job("j"), bus.keys.needs("svc"))
+        put(bus, "running", needs=needs)
+        scripts.verdict("j", fence="mine")
+
+
+@pytest.mark.parametrize(
+    ("state", "answer"),
+    [
+        ("missing", "missing"),
+        ("queued", "queued"),
+        ("running", "stopped"),
+        ("run by another", "stopped"),
+        ("sealed", "ending"),
+        ("stopped", "stopped"),
+        ("finished", "finished"),
+        ("failed", "failed"),
+        ("canceled", "canceled"),
+    ],
+)
+def test_only_a_running_job_that_has_not_decided_its_end_is_stopped(bus: notify.Bus, scripts: JobScripts, state: str, answer: str) -> None:
+    before = put(bus, state)
+    assert scripts.stop("j", reason="why") == answer
+    assert (stored(bus) == before) == ("run" not in state)
+
+
+@pytest.mark.parametrize(("state", "may"), [(state, state in ("running", "sealed")) for state in STATES])
+def test_only_the_run_that_has_the_job_decides_its_end(bus: notify.Bus, scripts: JobScripts, state: str, may: bool) -> None:
+    before = put(bus, state)
+    assert scripts.seal("j", fence="mine") == may
+    assert may or stored(bus) == before
+
+
+@pytest.mark.parametrize(("state", "has"), [(state, state in ("running", "run by another", "sealed", "stopped")) for state in STATES])
+def test_a_worker_has_a_job_until_it_knows_that_it_was_stopped(bus: notify.Bus, scripts: JobScripts, state: str, has: bool) -> None:
+    """It is told to stop before the answer to its claim is there: `Job.cancel` has marked the job by then."""
+    put(bus, state, worker_name="w")
+    assert scripts.is_run_by("w", "j") == has
+    assert not scripts.is_run_by("another", "j")
+
+
+def test_whoever_is_first_decides_the_end(bus: notify.Bus, scripts: JobScripts) -> None:
+    put(bus, "running")
+    assert scripts.seal("j", fence="mine")
+    assert scripts.stop("j", reason="why") == "ending"
+    put(bus, "running")
+    bus.redis.hdel(rq_keys.job("j"), "sealed")
+    assert scripts.stop("j", reason="why") == "stopped"
+    assert not scripts.seal("j", fence="mine")
+
+
+@pytest.mark.parametrize(
+    ("state", "answer"),
+    [
+        ("missing", "go on"),
+        ("running", "lost:svc"),
+        ("run by another", "superseded"),
+        ("sealed", "go on"),
+        ("stopped", "stopped"),
+        ("finished", "go on"),
+        ("failed", "go on"),
+    ],
+)
+def test_a_run_that_lost_its_service_may_not_go_on_unless_its_end_is_decided(
+    bus: notify.Bus, scripts: JobScripts, state: str, answer: str
+) -> None:
+    put(bus, state, **needing(0))
+    assert scripts.verdict("j", fence="mine") == answer
+
+
+@pytest.mark.parametrize(("on_loss", "answer"), [("cancel", "lost:svc"), ("drain", "go on"), ("ignore", "go on")])
+def test_the_policy_judges_a_loss(bus: notify.Bus, scripts: JobScripts, on_loss: str, answer: str) -> None:
+    put(bus, "running", **{**needing(0), "on_loss": on_loss})
+    assert scripts.verdict("j", fence="mine") == answer
+
+
+def test_a_run_is_marked_as_stopped_once_and_told_so_again(bus: notify.Bus, scripts: JobScripts) -> None:
+    put(bus, "running", **needing(0))
+    assert scripts.verdict("j", fence="mine") == "lost:svc"
+    marked = stored(bus)
+    assert scripts.verdict("j", fence="mine") == "stopped"
+    assert scripts.stop("j", reason="again") == "stopped"
+    assert stored(bus) == marked
+    assert msgspec.json.decode(marked[b"outcome"])["reason"] == "svc is gone"
+
+
+def test_a_service_that_is_there_lets_its_jobs_go_on(bus: notify.Bus, scripts: JobScripts) -> None:
+    with bus.service("svc"):
+        put(bus, "running", **needing(0))
+        assert scripts.verdict("j", fence="mine") == "go on"

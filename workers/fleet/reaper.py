@@ -1,0 +1,166 @@
+"""What becomes of the job of a worker that died: it is tried again if it may be, and else it has failed."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from rq.job import JobStatus
+
+from notify.server import Client
+from workers import rq_keys
+from workers.errors import JobError
+from workers.jobs import Job, Outcome, claimed_job, tell_outcome, worker_died
+from workers.queue import Queue
+from workers.scripts import JobScripts, Run
+
+__all__ = ["Abandoned"]
+
+STARTED: Final = JobStatus.STARTED.encode()
+STOPPED: Final = JobStatus.STOPPED.encode()
+
+log = logging.getLogger(__name__)
+
+
+class Abandoned:
+    """Puts away what dead workers left. Any number may do so at once: a run is settled once.
+
+    Args:
+        client: for the thread that settles.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._scripts = JobScripts(client)
+
+    def settle(self, worker: str, job_id: str) -> None:
+        """Settle the job of a worker that is dead, and remove the worker; its lease goes last.
+
+        Args:
+            worker: its name.
+            job_id: what it had in hand when it was found dead, or empty. If that is another one by now it lives, and is left alone.
+
+        Raises:
+            ServerError: the server did not answer, or refused; settle it again.
+        """
+        with self._client.translating(f"settling what worker {worker} left"):
+            raw: Any = self._client.hmget(rq_keys.worker(worker), "current_job", "queues")
+            current, queues = (value.decode() if value else "" for value in raw)
+            if current != job_id:  # it was frozen, and woke just then; its own next renewal is on its way
+                log.warning("worker %s was silent for too long and is back", worker)
+                return
+            log.warning("worker %s is dead%s", worker, f" and left job {current}" if current else "")
+            names = queues.split(",")
+            if current:
+                self._settle_job(worker, current)
+                self._remove_runs(worker, current, names)
+            self._remove(worker, names)
+
+    def _settle_job(self, worker: str, job_id: str) -> None:
+        raw: Any = self._client.hmget(rq_keys.job(job_id), "stopped", "worker_name")
+        stopped, name = raw
+        if stopped is not None and name == worker.encode():  # else the process of another run may still be alive
+            self._scripts.hold(job_id, fence=stopped.decode())  # if it was stopped for that
+
+        def step(pipe: Any) -> _Failed | None:
+            return self._settle_run(pipe, worker, job_id)
+
+        # What the transaction read is still so when it writes, or it begins anew: a worker that was only frozen may go on now.
+        transact: Any = self._client.transaction
+        failed: _Failed | None = transact(step, rq_keys.job(job_id), value_from_callable=True)
+        if failed is not None:
+            tell_outcome(self._client, failed.job, failed.outcome, source=worker)
+            failed.queue.enqueue_dependents(failed.job)
+
+    def _settle_run(self, pipe: Any, worker: str, job_id: str) -> "_Failed | None":
+        """In a transaction: end the run that the worker had. Returns the job if that ended with it."""
+        fields: dict[bytes, bytes] = pipe.hgetall(rq_keys.job(job_id))
+        if fields.get(b"worker_name") != worker.encode():
+            return None
+        run = Run(job_id, fields.get(b"fence", fields.get(b"stopped", b"")).decode())
+        origin = fields.get(b"origin", b"").decode()
+        is_stopped = fields.get(b"status") == STOPPED and _is_open(pipe, run, origin)
+        if fields.get(b"status") != STARTED and not is_stopped:
+            pipe.multi()
+            _remove_run(pipe, run, origin)
+            return None
+        job, queue = self._read(job_id, fields, origin), Queue(origin, connection=self._client)
+        tries_again = job.should_retry and not is_stopped
+        seconds, microseconds = pipe.time()
+        now = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
+        pipe.multi()
+        if tries_again:
+            failed = None
+            _try_again(pipe, job, queue, now)
+        else:
+            died = worker_died(worker, at_ms=round(now.timestamp() * 1000))
+            failed = _Failed(job, queue, msgspec.json.decode(fields[b"outcome"], type=Outcome) if is_stopped else died)
+            _fail(pipe, failed, run, worker, now)
+        pipe.hdel(job.key, "fence")  # whatever the run still does, it has no job any more
+        _remove_run(pipe, run, origin)
+        return failed
+
+    def _read(self, job_id: str, fields: dict[bytes, bytes], origin: str) -> Job:
+        job = claimed_job(Job, job_id, fields, connection=self._client, functions={})
+        try:
+            job.origin  # noqa: B018  # reads the job
+        except JobError:  # a stranger wrote it; from here on it has nothing but its id
+            job.origin = origin
+        return job
+
+    def _remove_runs(self, worker: str, job_id: str, queues: list[str]) -> None:
+        """Remove what is left of its runs of a job that has been enqueued anew since: RQ would take the new one for abandoned."""
+        fences: Any = self._client.zrange(rq_keys.executions(job_id), 0, -1)
+        for run in (Run(job_id, fence.decode()) for fence in fences):
+            if self._client.hget(rq_keys.execution(f"{job_id}:{run.fence}"), "worker_name") == worker.encode():
+                with self._client.pipeline() as pipe:
+                    for name in queues:
+                        _remove_run(pipe, run, name)
+                    pipe.execute()
+
+    def _remove(self, worker: str, queues: list[str]) -> None:
+        key = rq_keys.worker(worker)
+        with self._client.pipeline() as pipe:
+            pipe.srem(rq_keys.WORKERS, key)
+            for name in queues:
+                pipe.srem(rq_keys.workers(name), key)
+            pipe.delete(key)
+            pipe.zrem(self._scripts.keys.leases, worker)
+            pipe.execute()
+
+
+class _Failed(NamedTuple):
+    job: Job
+    queue: Queue
+    outcome: Outcome
+
+
+def _try_again(pipe: Any, job: Job, queue: Queue, now: datetime) -> None:
+    interval_s = job.get_retry_interval()
+    if not interval_s:
+        job.retry(queue, pipe)
+        return
+    # As RQ's retry, which writes the status outside of the transaction.
+    job.retries_left = (job.retries_left or 1) - 1
+    job.set_status(JobStatus.SCHEDULED, pipeline=pipe)
+    queue.schedule_job(job, now + timedelta(seconds=interval_s), pipeline=pipe)
+
+
+def _fail(pipe: Any, failed: _Failed, run: Run, worker: str, now: datetime) -> None:
+    job, _, outcome = failed
+    job.ended_at = now
+    job.set_status(JobStatus.FAILED, pipeline=pipe)
+    times: dict[str, Any] = {"execution_started_at": job.started_at, "execution_ended_at": now}
+    job._handle_failure(outcome.reason, pipe, worker_name=worker, execution_id=run.fence, **times)
+
+
+def _is_open(pipe: Any, run: Run, origin: str) -> bool:
+    """Whether nobody has recorded the end of a run yet."""
+    return pipe.zscore(rq_keys.started(origin), f"{run.job_id}:{run.fence}") is not None
+
+
+def _remove_run(pipe: Any, run: Run, origin: str) -> None:
+    execution = f"{run.job_id}:{run.fence}"
+    pipe.zrem(rq_keys.started(origin), execution)
+    pipe.delete(rq_keys.execution(execution))
+    pipe.zrem(rq_keys.executions(run.job_id), run.fence)

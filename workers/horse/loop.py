@@ -1,0 +1,99 @@
+"""What runs in a horse: one job after another, and none of them meets what the one before it left behind."""
+
+import os
+import random
+import resource
+import signal
+import sys
+import threading
+from _signal import getsignal  # type: ignore[import-not-found]  # the C part of signal, which does not translate into names
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+import msgspec
+
+from workers.horse.channel import Channel, Reply, Task
+from workers.horse.fork_server import flush_output
+
+__all__ = ["INTERRUPT", "RetireAfter", "ride"]
+
+INTERRUPT: Final = signal.SIGUSR1
+"""What raises `JobStopped` in a job."""
+
+
+class RetireAfter(msgspec.Struct, frozen=True):
+    """When the process that runs the jobs has done its share, and is replaced.
+
+    Signal handlers and the working directory are put back after each job, and one that leaves a thread or a program behind
+    gets the process replaced. Modules, globals and the environment are the next job's too: with ``jobs=1`` each job has a
+    process of its own, as with RQ.
+
+    Args:
+        jobs: how many.
+        megabytes: of memory it may hold; ``None``: whatever it takes.
+    """
+
+    jobs: int = 10_000
+    megabytes: int | None = None
+
+
+def ride(channel: Channel, perform: Callable[[Task], Reply], *, retire: RetireAfter) -> NoReturn:
+    """Do what comes through the channel, until it is closed or the share is done. What ``perform`` raises ends the process."""
+    random.seed()
+    surroundings = _Surroundings()
+    done = 0
+    while True:
+        try:
+            task = channel.take(Task)
+        except EOFError:
+            os._exit(0)
+        if task is None:
+            continue
+        os.environ["RQ_JOB_ID"] = task.job_id
+        reply = perform(task)
+        done += 1
+        flush_output()
+        retires = not surroundings.restore() or reply.retires or done >= retire.jobs or _is_above(retire.megabytes)
+        channel.send(msgspec.structs.replace(reply, retires=True) if retires else reply)
+        if retires:
+            os._exit(0)
+
+
+class _Surroundings:
+    """What a job finds: signal handlers, folder, no other threads, no children."""
+
+    def __init__(self) -> None:
+        self._folder = os.getcwd()
+        catchable = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+        self._handlers = [(int(signum), getsignal(signum)) for signum in catchable]
+        self._threads = threading.active_count()
+
+    def restore(self) -> bool:
+        """Put back what a job changed. Returns whether that was possible."""
+        for signum, handler in self._handlers:
+            if getsignal(signum) != handler and handler is not None:
+                signal.signal(signum, handler)
+        try:
+            if os.getcwd() != self._folder:
+                os.chdir(self._folder)
+        except OSError:
+            return False
+        # Whoever still runs for a job that is over would run into the next one, or be killed with it.
+        return threading.active_count() == self._threads and not _has_children()
+
+
+def _has_children() -> bool:
+    """Whether a program that a job started is still there; one that has ended is seen off."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _is_above(megabytes: int | None) -> bool:
+    if megabytes is None:
+        return False
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10) > megabytes

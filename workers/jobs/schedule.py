@@ -1,0 +1,68 @@
+"""The rhythm of a job that runs again and again: at the times of a cron line, or every so many seconds."""
+
+import math
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+from croniter import croniter  # type: ignore[import-untyped]  # it has no types
+
+from workers.errors import JobDefinitionError
+from workers.jobs.requirements import Terms
+
+__all__ = ["Rhythm", "Spec", "rhythm_of"]
+
+LEAST_EVERY_S: Final = 0.1
+FIELDS: Final = (1, 5, 6)
+"""``@daily`` and its like, the five of cron, and seconds after them."""
+
+
+class Rhythm(msgspec.Struct, frozen=True):
+    """When a job is due, by the server's clock, in UTC.
+
+    Args:
+        cron: a cron line; or empty.
+        every_ms: else the ms between two times, which are multiples of it since the epoch.
+    """
+
+    cron: str = ""
+    every_ms: int = 0
+
+    def next_after(self, now_ms: int) -> int | None:
+        """The first time after that one, in ms since the epoch; ``None`` if there is none."""
+        if not self.cron:
+            return (now_ms // self.every_ms + 1) * self.every_ms
+        try:
+            next_s: float = croniter(self.cron, datetime.fromtimestamp(now_ms / 1000, UTC)).get_next(float)
+        except ValueError:  # its own errors are some, as for the 30th of February
+            return None
+        return round(next_s * 1000)
+
+    def __str__(self) -> str:
+        return self.cron or f"every {self.every_ms / 1000:g} s"
+
+
+class Spec(msgspec.Struct, frozen=True):
+    """What the leader is told of a job of a rhythm: it need not have loaded that itself."""
+
+    queue: str
+    rhythm: Rhythm
+    terms: Terms
+
+
+def rhythm_of(cron: str | None, every_s: float | None) -> Rhythm | None:
+    """Return the rhythm that a definition asks for, ``None`` if it asks for none, else raise `JobDefinitionError`."""
+    if cron is not None and every_s is not None:
+        raise JobDefinitionError("a job has one rhythm: give cron or every_s, not both")
+    if every_s is not None:
+        if isinstance(every_s, bool) or not isinstance(every_s, int | float) or not LEAST_EVERY_S <= every_s < math.inf:
+            raise JobDefinitionError(f"every_s is {every_s!r}: give the seconds between two runs, {LEAST_EVERY_S:g} at least")
+        return Rhythm(every_ms=round(every_s * 1000))
+    if cron is None:
+        return None
+    rhythm = Rhythm(cron=" ".join(cron.split())) if isinstance(cron, str) else Rhythm()
+    if len(rhythm.cron.split()) not in FIELDS or not croniter.is_valid(rhythm.cron):
+        raise JobDefinitionError(f"{cron!r} is no cron line: write five fields as in '*/5 * * * *', or six with the seconds last")
+    if rhythm.next_after(round(datetime.now(UTC).timestamp() * 1000)) is None:
+        raise JobDefinitionError(f"the time of the cron line {cron!r} never comes")
+    return rhythm

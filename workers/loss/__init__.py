@@ -1,0 +1,14 @@
+"""The loss of a service: watching for it, and applying it to the jobs that need the service.
+
+Every worker watches for its own job; one worker at a time deals with the waiting ones.
+It never decides whether a service is alive: the directory does.
+"""
+
+from workers.loss.held import Holds
+from workers.loss.watcher import Guard, goes_on
+
+__all__ = [
+    "Guard",
+    "Holds",
+    "goes_on",
+]

@@ -1,0 +1,101 @@
+"""Why a job is where it is, in words."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from rq.job import JobStatus
+
+from notify.bus import Bus
+from notify.directory import Provider
+from workers import rq_keys
+from workers.jobs import Job, Outcome, target_of
+
+__all__ = ["explain"]
+
+
+def explain(bus: Bus, job: Job) -> str:
+    """Return one paragraph: what the job is, where it stands and why, and what would change that.
+
+    Args:
+        bus: the bus it is on.
+        job: the job; its state is read anew.
+
+    Raises:
+        JobNotFoundError: it is gone, its time to live is over.
+    """
+    outcome = job.outcome
+    status = job.get_status()
+    sentences = [_what(job), _ended(job, outcome) if outcome is not None else _standing(bus, job, status)]
+    if job.needs:
+        sentences.append(_needs(bus, job, ended=outcome is not None))
+    return " ".join(sentences)
+
+
+def _what(job: Job) -> str:
+    return f"Job {job.id} calls {job.func_name} on queue {job.origin!r}, enqueued {_time(job.enqueued_at or job.created_at)}."
+
+
+def _ended(job: Job, outcome: Outcome) -> str:
+    verb = outcome.status if outcome.status in ("finished", "failed") else f"was {outcome.status}"
+    ran = f" after it ran {_seconds(job)}" if job.started_at and job.ended_at else ""
+    why = f": {outcome.reason}" if outcome.reason not in ("", outcome.status) else ""
+    return f"It {verb}{ran}{why}."
+
+
+def _standing(bus: Bus, job: Job, status: JobStatus | None) -> str:
+    if status == JobStatus.STARTED:
+        return f"It runs on worker {job.worker_name} since {_time(job.started_at)}."
+    held = job.held
+    if held is not None and _is_there(bus, held):
+        return f"It is held: {held} is there, and those that wait for it come back some at a time, in their old order."
+    if held is not None:
+        return f"It is held: {held} is not there. {_until(bus, job)}"
+    if status == JobStatus.DEFERRED:
+        return f"It waits for the jobs that it depends on: {', '.join(job._dependency_ids)}."
+    if status == JobStatus.SCHEDULED:
+        return "It waits for its time; a scheduler puts it on the queue then."
+    with bus.redis.translating(f"explaining job {job.id}"):
+        place: Any = bus.redis.lpos(rq_keys.queue(job.origin), job.id)
+        workers: Any = bus.redis.scard(rq_keys.workers(job.origin))
+    listening = f"{workers} workers listen" if workers != 1 else "one worker listens"
+    if not workers:
+        return f"It waits, and no worker listens to its queue: start one with notify worker {job.origin}."
+    if place is None:
+        return f"A worker has just taken it ({listening})."
+    return f"It is number {place + 1} in the queue; {listening}."
+
+
+def _needs(bus: Bus, job: Job, *, ended: bool) -> str:
+    listed = ", ".join(f"{need} ({'alive' if _is_there(bus, need) else 'gone'})" for need in sorted(job.needs))
+    if ended:
+        return f"It needed {listed}."
+    rule = {
+        "cancel": "it is cancelled, or stopped, when one of them is withdrawn",
+        "hold": "it is held, or stopped and held, when one of them is withdrawn, and goes on when that is back",
+        "drain": "it is cancelled while it waits when one of them is withdrawn; once it runs it may finish",
+        "ignore": "their loss does nothing to it",
+    }[job.on_loss]
+    grace = f", unless it is back within {job.terms.grace_s:g} s" if job.terms.grace_s else ""
+    return f"It needs {listed}; {rule}{grace}."
+
+
+def _is_there(bus: Bus, need: str) -> bool:
+    target = target_of(need)
+    return bool(bus.directory.find_all(provides=target.capability)) if isinstance(target, Provider) else target in bus.directory
+
+
+def _until(bus: Bus, job: Job) -> str:
+    with bus.redis.translating(f"explaining job {job.id}"):
+        until_ms: Any = bus.redis.zscore(bus.keys.holds, job.id)
+    if until_ms is None:
+        return "It goes on as soon as that is back."
+    return f"It goes on if that is back by {_time(datetime.fromtimestamp(until_ms / 1000, UTC))}, and is cancelled else."
+
+
+def _seconds(job: Job) -> str:
+    assert job.started_at is not None and job.ended_at is not None  # noqa: S101  # who calls has looked
+    return f"{(job.ended_at - job.started_at).total_seconds():.3g} s"
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment is not None else "at an unknown time"

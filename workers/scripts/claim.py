@@ -1,0 +1,89 @@
+"""The one step of a worker per job: record how the last run ended, and take the next job."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from notify.server import Client
+from workers import rq_keys
+from workers.scripts.payload import too_large
+from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run
+from workers.scripts.runner import NamedScripts, rq_time
+
+__all__ = ["Claim", "Claims"]
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The answer to a claim, as in ``claim.lua``.
+
+    Args:
+        ended: how the end of the last run was taken.
+        answer: ``started``, or why there is no job.
+        queue: the number of the queue that it was on.
+        job_id: the job.
+        fields: its hash.
+        fence: that of the run.
+        problem: why it cannot even be run, or empty.
+    """
+
+    ended: str
+    answer: str
+    queue: int
+    job_id: str
+    fields: Mapping[bytes, bytes]
+    fence: str
+    problem: str = ""
+
+    @property
+    def run(self) -> Run:
+        return Run(self.job_id, self.fence)
+
+
+class Claims(NamedScripts):
+    """What one worker asks for.
+
+    Args:
+        client: the worker's.
+        worker: its name.
+        heartbeat_s: how long a run may be silent.
+        idle_s: how long the worker may be silent while it waits.
+        result_ttl_s: how long results are kept where the job does not say; -1 for ever.
+    """
+
+    def __init__(self, client: Client, worker: str, *, heartbeat_s: int, idle_s: int, result_ttl_s: int) -> None:
+        super().__init__(client)
+        self._worker = worker
+        self._keys = [rq_keys.worker(worker), rq_keys.suspended()]
+        self._args: list[str | bytes | int] = [heartbeat_s, idle_s, DEFAULT_TIMEOUT_S]
+        self._result_ttl_s = result_ttl_s
+        self._max_bytes = client.settings.max_payload_bytes
+
+    def next(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False) -> Claim:
+        """Record an end, and take the first job of the queues that may start.
+
+        Args:
+            queues: keys of the queues, the most urgent first; with none given the end is recorded and no job taken.
+            fence: of the run that begins; a new one for each claim.
+            ended: the run that ended, if one did.
+            again: the same was asked before, and no answer came: what it did is not done twice.
+
+        Raises:
+            ServerUnreachableError: no answer. It may have happened: ask again.
+            ServerRefusedError: the server answered with an error.
+        """
+        args = [fence, self._worker, "again" if again else "", *self._args, *self._ended(ended), self._max_bytes]
+        now, keys = rq_time(datetime.now(UTC)), [*self._keys, *queues]
+        end, answer, queue, job_id, flat, oversized = self.run_named("claim", keys, args, action="asking for a job", now=now)
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        if answer == b"started":
+            fields.update({b"status": answer, b"started_at": now.encode(), b"worker_name": self._worker.encode()})
+        problem = too_large(f"the call of job {job_id.decode()}", oversized, self._max_bytes) if oversized else ""
+        return Claim(end.decode(), answer.decode(), queue, job_id.decode(), fields, fence, problem)
+
+    def _ended(self, ended: Ended | None) -> Sequence[str | bytes | int]:
+        if ended is None:
+            return ("", "", "", "", "", "", "")
+        at = rq_time(datetime.fromtimestamp(ended.ended_s, UTC))
+        times = (f"{ended.started_s:.6f}", f"{ended.ended_s:.6f}", at)
+        return (ended.run.job_id, ended.run.fence, *times, ended.result or b"", self._result_ttl_s)

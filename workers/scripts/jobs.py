@@ -1,0 +1,110 @@
+"""One typed method per atomic step of a job. The steps themselves are the ``.lua`` files beside this one."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from workers import rq_keys
+from workers.scripts.runner import KEEP_CANCELLED_MS, NamedScripts
+
+__all__ = ["AT_ONCE", "JobScripts", "Lost", "Released"]
+
+_pair: Final = msgspec.json.Decoder(tuple[str, str])
+AT_ONCE: Final = 200
+"""Waiting jobs that one script cancels, holds or enqueues; it holds the server for a few milliseconds at the most."""
+TIDY_AT_ONCE: Final = 1_000
+"""Places in the list of a queue that one script looks at; it holds the server for about a millisecond."""
+
+
+class Lost(NamedTuple):
+    """What became of some jobs that need something: numbers, and the queues whose lists are to be tidied."""
+
+    looked_at: int
+    cancelled: int
+    held: int
+    waiting: int
+    queues: Sequence[str]
+
+
+class Released(NamedTuple):
+    """How many held jobs were put back, how many are held still, and whether what they wait for is there."""
+
+    released: int
+    left: int
+    is_there: bool
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether there are more to be put back as soon as these have started."""
+        return self.is_there and self.left > 0
+
+
+class JobScripts(NamedScripts):
+    """The atomic steps of jobs."""
+
+    def cancel(self, job_ids: Sequence[str], *, reason: str, queue: str = "", from_list: bool = True) -> int:
+        """Cancel those of the jobs that have not started.
+
+        Args:
+            job_ids: which.
+            reason: in words.
+            queue: only those on this one.
+            from_list: take them out of the list of their queue too, one by one; else `tidy` the queue afterwards.
+
+        Returns:
+            How many were cancelled.
+        """
+        return int(self.run_named("cancel", [], [reason, int(from_list), queue, *job_ids], action=f"cancelling {len(job_ids)} jobs"))
+
+    def lose(self, need: str, *, passed: int, count: int) -> Lost:
+        """Deal with up to ``count`` of the jobs that wait and need something, after the first ``passed``; `tidy` the queues then."""
+        answer = self.run_named("lose", [], [need, passed, count], action=f"dealing with the loss of {need}")
+        looked_at, cancelled, held, waiting, queues = answer
+        return Lost(looked_at, cancelled, held, waiting, [name.decode() for name in queues])
+
+    def tidy(self, queue: str) -> None:
+        """Take out of the list of a queue what waits there no more, a part at a time."""
+        stay, more = 0, 1
+        while more:
+            keys, job = [rq_keys.queue(queue)], rq_keys.job("")
+            stay, more = self.run("tidy", keys, [stay, TIDY_AT_ONCE, job], action=f"tidying the queue {queue!r}")
+
+    def hold(self, job_id: str, *, fence: str) -> str:
+        """Set a job aside whose run was stopped for it. Returns ``held``, ``queued`` (what it needs is back), or "" if that is past."""
+        answer: bytes = self.run_named("hold", [], [job_id, fence], action=f"holding job {job_id}")
+        return answer.decode()
+
+    def release(self, queue: str, need: str, *, first: int, most: int) -> Released:
+        """Put some held jobs back: ``first`` at first, then twice as many each time, up to ``most``; see ``release.lua``."""
+        answer = self.run_named("release", [], [queue, need, first, most], action=f"releasing the jobs that wait for {need}")
+        return Released(int(answer[0]), int(answer[1]), bool(answer[2]))
+
+    def expire(self, count: int) -> tuple[int, list[tuple[str, str]]]:
+        """Cancel up to ``count`` jobs that have been held for as long as they may be.
+
+        Returns:
+            How many holds were over, and for which queues and needs jobs are held still.
+        """
+        over, pairs = self.run_named("expire", [], [count], action="ending holds")
+        return int(over), [_pair.decode(pair) for pair in pairs]
+
+    def verdict(self, job_id: str, *, fence: str) -> str:
+        """Judge a running job. Returns ``go on``, ``grace:<ms>``, ``lost:<need>``, ``stopped`` or ``superseded``, as in ``verdict.lua``."""
+        answer: bytes = self.run_named("verdict", [], [job_id, fence], action=f"judging job {job_id}")
+        return answer.decode()
+
+    def stop(self, job_id: str, *, reason: str) -> str:
+        """Mark a running job as stopped. Returns ``stopped``, ``ending`` (it comes too late), or the status that it has instead."""
+        answer: bytes = self.run("stop", [rq_keys.job(job_id)], [reason, KEEP_CANCELLED_MS], action=f"stopping job {job_id}")
+        return answer.decode()
+
+    def is_run_by(self, worker: str, job_id: str) -> bool:
+        """Whether that worker has a job, as far as the server knows: it runs it, or has to learn that it is stopped."""
+        with self.client.translating(f"looking who runs job {job_id}"):
+            status, name = self.client.hmget(rq_keys.job(job_id), "status", "worker_name")
+        return status in (b"started", b"stopped") and name == worker.encode()
+
+    def seal(self, job_id: str, *, fence: str) -> bool:
+        """Decide that a run ends by itself. Returns whether it still may."""
+        return bool(self.run("seal", [rq_keys.job(job_id)], [fence], action=f"finishing job {job_id}"))

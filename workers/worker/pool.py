@@ -1,0 +1,152 @@
+"""Many workers on this machine: one process each, started again when one falls, stopped together."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+
+from notify.settings import Settings
+from workers.errors import JobDefinitionError
+from workers.fleet import LEASE_S
+from workers.horse import RetireAfter
+
+__all__ = ["Pool", "WorkerOptions"]
+
+RESPAWN_S: Final = 1.0
+"""A worker that fell right after its start is started again no sooner than this."""
+POLL_S: Final = 0.05
+
+log = logging.getLogger(__name__)
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker process is told; it travels through a pipe, so that no password stands in a list of processes.
+
+    Args:
+        settings: where the server is; its ``url`` must be set.
+        queues: in the order of their priority.
+        modules: modules whose jobs may run.
+        burst: end when the queues are empty.
+        retire: when the process of its jobs is replaced by a new one.
+        lease_s: how long a worker may be silent before another one takes it for dead.
+        log_level: from which level on it logs, on stderr; at ``INFO`` every job.
+        name: how it is known; a `Pool` gives each its own.
+    """
+
+    settings: Settings
+    queues: tuple[str, ...]
+    modules: tuple[str, ...]
+    burst: bool = False
+    retire: RetireAfter = RetireAfter()
+    lease_s: float = LEASE_S
+    log_level: str = "WARNING"
+    name: str = ""
+
+
+class Pool:
+    """Runs worker processes while it is open; use it as a context manager.
+
+    Args:
+        options: what each worker is told.
+        size: how many; by default one per core.
+        stdout: where their output goes, as for ``subprocess.Popen``; by default where ours goes.
+        environ: their environment; by default ours.
+
+    Raises:
+        JobDefinitionError: the size is not above 0, or there is no queue.
+    """
+
+    def __init__(
+        self, options: WorkerOptions, *, size: int | None = None, stdout: int | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.size = (os.cpu_count() or 1) if size is None else size
+        if self.size < 1:
+            raise JobDefinitionError(f"a pool of {self.size} workers does nothing: give at least 1")
+        if not options.queues:
+            raise JobDefinitionError("workers need at least one queue: name it")
+        self._options = options
+        self._stdout = stdout
+        self._environ = dict(os.environ if environ is None else environ)
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._started_at: dict[int, float] = {}
+        self._names: dict[int, str] = {}
+        self._stopping = False
+
+    @property
+    def processes(self) -> Sequence[subprocess.Popen[bytes]]:
+        """The worker processes that were started last."""
+        return self._processes
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Their names, by which RQ knows them."""
+        return [self._names[process.pid] for process in self._processes]
+
+    def open(self) -> None:
+        """Start the workers."""
+        while len(self._processes) < self.size:
+            self._processes.append(self._spawn())
+
+    def check(self) -> int:
+        """Start again what has fallen (not in burst mode, and not while stopping).
+
+        Returns:
+            How many run.
+        """
+        for index, process in enumerate(self._processes):
+            code = process.poll()
+            if code is None or self._options.burst or self._stopping or time.monotonic() - self._started_at[process.pid] < RESPAWN_S:
+                continue
+            log.warning("worker process %d ended with %d and is started again", process.pid, code)
+            self._processes[index] = self._spawn()
+        return sum(process.poll() is None for process in self._processes)
+
+    def stop(self) -> None:
+        """Ask all workers to finish the job in hand and end (SIGTERM). Does not wait."""
+        self._stopping = True
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+
+    def close(self, *, grace_s: float = 10.0) -> None:
+        """Stop all workers and wait; those that are still busy after ``grace_s`` seconds are killed with their jobs."""
+        self.stop()
+        deadline = time.monotonic() + grace_s
+        for process in self._processes:
+            try:
+                process.wait(max(POLL_S, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("worker process %d does not end and is killed", process.pid)
+                process.kill()
+                process.wait()
+
+    def __enter__(self) -> "Pool":
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        options = msgspec.structs.replace(self._options, name=uuid4().hex)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workers", *self._options.queues],
+            stdin=subprocess.PIPE,
+            stdout=self._stdout,
+            env=self._environ,
+            # Ctrl-C in the terminal is for whoever runs the pool: he decides when we stop.
+            start_new_session=True,
+        )
+        assert process.stdin is not None  # noqa: S101  # it was asked for
+        process.stdin.write(b"%d\n" % os.getpid() + msgspec.json.encode(options))
+        process.stdin.close()
+        self._started_at[process.pid] = time.monotonic()
+        self._names[process.pid] = options.name
+        return process
