@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from cli.output import Output
 from notify import ServerError
 from workers import Pool
-from workers.overview import Tally, tally
+from workers.overview import WorkerProgress, worker_progress
 
 __all__ = ["BurstProgress"]
 
@@ -28,7 +28,7 @@ class BurstProgress:
     def __init__(self, output: Output, connection: redis.Redis, pool: Pool, queues: tuple[str, ...]) -> None:
         self._output, self._connection, self._pool, self._queues = output, connection, pool, queues
         self._began_at = time.monotonic()
-        self._tally = Tally(0, 0, 0)
+        self._tally = WorkerProgress(0, 0, 0)
         console = output.display
         self._bar = None if console is None else _bar(console)
         self._task = None if self._bar is None else self._bar.add_task("jobs", total=None, summary="")
@@ -64,7 +64,7 @@ class BurstProgress:
     def _look(self) -> bool:
         """Whether the server answered; what it said last counts until it does again."""
         try:
-            self._tally = tally(self._connection, queues=self._queues, workers=self._pool.names)
+            self._tally = worker_progress(self._connection, queues=self._queues, workers=self._pool.names)
         except ServerError:
             return False
         return True

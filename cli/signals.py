@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import typer
 
-from notify.process import Flag
+from notify.process import SignalSafeEvent
 
 __all__ = ["INTERRUPTED", "SIGNALS", "HeldSignals", "Stop", "ignore_signals", "shielded", "unwind_on_signals"]
 
@@ -105,7 +105,7 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self._asked = Flag()
+        self._asked = SignalSafeEvent()
         self._signal = 0
         self._interrupts = False
 

@@ -33,7 +33,7 @@ from notify.events import (
     traffic,
 )
 from notify.keys import Keys
-from notify.runtime import Engine
+from notify.runtime import Runtime
 from notify.server import Client, EmbeddedServer, LinkHandler
 from notify.service import NotificationManager, Service
 from notify.settings import Settings, positive
@@ -57,7 +57,7 @@ class Bus:
         self._scripts = EventScripts(client)
         self._fences = fences
         self._embedded = embedded
-        self._engine = Engine(client, name=name)
+        self._runtime = Runtime(client, name=name)
         self.messages = Messages()
         """The message classes that this bus knows."""
         self._closed = False
@@ -65,7 +65,7 @@ class Bus:
     def open(self, *, retry_s: float = ONE_ATTEMPT, on_link: LinkHandler | None = None) -> None:
         """Make sure that the server answers; `connect` does this. Arguments and errors as there."""
         if on_link is not None:
-            self._engine.watch_link(on_link)
+            self._runtime.watch_link(on_link)
         while True:
             try:
                 return self._client.check()
@@ -191,7 +191,7 @@ class Bus:
     def manager(self, name: str = "notification-manager") -> NotificationManager:
         """Return a notification manager for callbacks; it is a service of that name while it is open."""
         self._check_open()
-        return NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heart=self._engine.heart())
+        return NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heart=self._runtime.heart())
 
     def service(
         self,
@@ -235,7 +235,7 @@ class Bus:
             address=address,
             exports=exports,
             threads=threads,
-            heart=self._engine.heart(),
+            heart=self._runtime.heart(),
             fences=self._fences,
         )
 
@@ -262,7 +262,7 @@ class Bus:
             ServerUnreachableError: no answer from the server; the method may be called.
             ClosedError: the bus is closed, or was while this waited.
         """
-        return self._engine.caller().call(service, method, args, kwargs, timeout_s=timeout_s)
+        return self._runtime.caller().call(service, method, args, kwargs, timeout_s=timeout_s)
 
     @property
     def directory(self) -> Directory:
@@ -286,7 +286,7 @@ class Bus:
         if self._closed:
             return
         self._closed = True
-        self._engine.close()
+        self._runtime.close()
         self._client.close()
         if self._embedded is not None:
             self._embedded.close()

@@ -4,14 +4,14 @@ import threading
 
 from notify.directory import Monitor
 from notify.errors import ClosedError
-from notify.requests import Caller
-from notify.server import Client, Link, LinkHandler
-from notify.service import Heart
+from notify.requests import RequestClient
+from notify.server import Client, ConnectionMonitor, LinkHandler
+from notify.service import Heartbeats
 
-__all__ = ["Engine"]
+__all__ = ["Runtime"]
 
 
-class Engine:
+class Runtime:
     """The heart of the services of a process, its sweep of the directory, its calls, and its eye on the connection.
 
     Args:
@@ -22,18 +22,18 @@ class Engine:
     def __init__(self, client: Client, *, name: str) -> None:
         self._client = client
         self._name = name
-        self._heart = Heart(client)
+        self._heart = Heartbeats(client)
         self._monitor: Monitor | None = None
-        self._caller: Caller | None = None
-        self._link: Link | None = None
+        self._caller: RequestClient | None = None
+        self._link: ConnectionMonitor | None = None
         self._starting = threading.Lock()
         self._closed = False
 
     def watch_link(self, handler: LinkHandler) -> None:
         """Tell ``handler`` from now on when the connection comes and goes."""
-        self._link = Link(self._client, handler).open()
+        self._link = ConnectionMonitor(self._client, handler).open()
 
-    def heart(self) -> Heart:
+    def heart(self) -> Heartbeats:
         """What beats for the services of this process, which sweeps the directory from now on."""
         with self._starting:
             self._check_open()
@@ -41,7 +41,7 @@ class Engine:
                 self._monitor = Monitor(self._client).open()
             return self._heart
 
-    def caller(self) -> Caller:
+    def caller(self) -> RequestClient:
         """What calls methods of services.
 
         Raises:
@@ -50,7 +50,7 @@ class Engine:
         with self._starting:
             self._check_open()
             if self._caller is None:
-                self._caller = Caller(self._client, name=self._name).open()
+                self._caller = RequestClient(self._client, name=self._name).open()
             return self._caller
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from notify.directory.info import check_name
 from notify.directory.scripts import DirectoryScripts, Incarnation, Watchfulness
 from notify.errors import ServerError
 from notify.keys import due_member, parse_due_member
-from notify.server import Client, Outage
+from notify.server import Backoff, Client
 
 __all__ = ["Monitor"]
 
@@ -41,7 +41,7 @@ class Monitor:
 
     def __init__(self, client: Client) -> None:
         self._scripts = DirectoryScripts(client)
-        self._outage = Outage(log, "the sweep")
+        self._backoff = Backoff(log, "the sweep")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notify-monitor", daemon=True)
 
@@ -109,9 +109,9 @@ class Monitor:
         while not self._stopping.is_set():
             try:
                 wait_s = self.sweep()
-                self._outage.over()
+                self._backoff.over()
             except ServerError as exc:
-                wait_s = min(INTERVAL_S, self._outage.failed(exc))
+                wait_s = min(INTERVAL_S, self._backoff.failed(exc))
             self._stopping.wait(wait_s)
 
 

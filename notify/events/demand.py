@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from notify.errors import ClosedError
-from notify.events.client_name import interest_of
+from notify.events.client_name import listening_client
 from notify.events.topic import check_topic
 from notify.keys import Keys
 from notify.server import Client
@@ -138,7 +138,7 @@ class Demand:
             pipe.client_list(_type="pubsub")
             answers: Any = pipe.execute()
         ((_, by_name),), clients = answers
-        ours = [interest for client in clients if (interest := interest_of(client)) is not None]
+        ours = [interest for client in clients if (interest := listening_client(client)) is not None]
         found = Counter(interest.name for interest in ours if interest.hears(self._channel))
         others = by_name - sum(self._channel in interest.channels for interest in ours)
         return found + Counter({"": others})

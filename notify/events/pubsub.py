@@ -10,9 +10,9 @@ from typing import Any, Final
 import msgspec
 import redis
 
-from notify.server import Client, Outage
+from notify.server import Backoff, Client
 
-__all__ = ["Reception", "Tidings"]
+__all__ = ["PubSubConnection", "PubSubMessage"]
 
 PROBE_AFTER_S: Final = 1.0
 """Silence after which the server is asked whether it is still there."""
@@ -22,7 +22,7 @@ PROBE_TIMEOUT_S: Final = 2.0
 log = logging.getLogger(__name__)
 
 
-class Tidings(msgspec.Struct, frozen=True):
+class PubSubMessage(msgspec.Struct, frozen=True):
     """What came on a channel, and through which pattern, if it was one."""
 
     channel: bytes
@@ -30,7 +30,7 @@ class Tidings(msgspec.Struct, frozen=True):
     payload: bytes
 
 
-class Reception:
+class PubSubConnection:
     """A connection of its own, subscribed to a set of channels and patterns.
 
     redis-py mends a lost connection without a word, and its ``PubSub`` spends more time on a message than reading it takes.
@@ -55,12 +55,12 @@ class Reception:
         self._connection: Any = None
         self._unconfirmed = 0
         self._closing = threading.Event()
-        self._outage = Outage(log, name)
+        self._backoff = Backoff(log, name)
         self._heard_at = time.monotonic()
         self._asked_at: float | None = None
         self.resumed = False
 
-    def open(self) -> list[Tidings]:
+    def open(self) -> list[PubSubMessage]:
         """Subscribe; it is live when this returns.
 
         Returns:
@@ -78,7 +78,7 @@ class Reception:
         self.resumed = False
         return early
 
-    def receive(self, timeout_s: float) -> Tidings | None:
+    def receive(self, timeout_s: float) -> PubSubMessage | None:
         """Wait for the next message, at most ``timeout_s`` seconds. Look at `resumed` afterwards.
 
         Raises:
@@ -103,12 +103,12 @@ class Reception:
         if self._closing.is_set():
             return
         self.resumed = True  # what was being received just now may have got stuck half-way
-        self._closing.wait(min(self._outage.failed(f"no connection to {self._client.address} ({problem})"), at_most_s))
+        self._closing.wait(min(self._backoff.failed(f"no connection to {self._client.address} ({problem})"), at_most_s))
 
     def recovered(self) -> None:
         """Note that all is well again."""
         self.resumed = False
-        self._outage.over()
+        self._backoff.over()
 
     def interrupt(self) -> None:
         """Let a `receive` that waits in another thread end at once; none will wait any more."""
@@ -155,12 +155,12 @@ class Reception:
         self._heard_at, self._asked_at = time.monotonic(), None
         return answer
 
-    def _understand(self, answer: list[Any]) -> Tidings | None:
+    def _understand(self, answer: list[Any]) -> PubSubMessage | None:
         kind = answer[0]
         if kind == b"message":
-            return Tidings(answer[1], None, answer[2])
+            return PubSubMessage(answer[1], None, answer[2])
         if kind == b"pmessage":
-            return Tidings(answer[2], answer[1], answer[3])
+            return PubSubMessage(answer[2], answer[1], answer[3])
         if kind in (b"subscribe", b"psubscribe"):
             self._unconfirmed -= 1
             self.resumed = not self._unconfirmed

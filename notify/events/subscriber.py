@@ -17,11 +17,11 @@ import redis
 
 from notify.errors import ClosedError, ContentsError, ServerError
 from notify.events import pubsub as reception
-from notify.events.client_name import name_with_interest
+from notify.events.client_name import name_with_channels
 from notify.events.event import Event, Gap
 from notify.events.message import Message, classes_by_topic, message_topic
 from notify.events.positions import START, Positions, check_since, position_after
-from notify.events.pubsub import Reception, Tidings
+from notify.events.pubsub import PubSubConnection, PubSubMessage
 from notify.events.scripts import EventScripts
 from notify.events.topic import Glob, check_topics, is_pattern
 from notify.keys import Keys
@@ -78,7 +78,7 @@ class Subscriber:
         self._keys = Keys(client.settings.namespace)
         # A server that hangs is to be noticed as soon on this connection, when a log is read, as on that of the reception.
         patience_s = min(client.settings.command_timeout_s, reception.PROBE_TIMEOUT_S)
-        self._client = client.clone(name=name_with_interest(name, map(self._keys.channel, names)), timeout_s=patience_s)
+        self._client = client.clone(name=name_with_channels(name, map(self._keys.channel, names)), timeout_s=patience_s)
         self._scripts = EventScripts(self._client)
         self._positions = Positions(self._scripts)
         self._taken: dict[str, str] = {}
@@ -94,7 +94,7 @@ class Subscriber:
         self.skipped = 0
         """How many messages could not be read and were passed over."""
         channels = [self._keys.channel(topic) for topic in self._exact]
-        self._reception = Reception(
+        self._reception = PubSubConnection(
             self._client, channels, [self._keys.channel(p) for p in self._patterns], name=repr(self), probe_after_s=probe_after_s
         )
         try:
@@ -212,7 +212,7 @@ class Subscriber:
             self._reception.pause(exc, at_most_s=timeout_s)
             return False
 
-    def _accept(self, tidings: Tidings) -> None:
+    def _accept(self, tidings: PubSubMessage) -> None:
         topic = self._topic_names.get(tidings.channel)
         if topic is None:
             topic = self._topic_names[tidings.channel] = self._keys.topic_of(tidings.channel.decode(errors="replace"))

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from notify.events.client_name import Interest, interest_of
+from notify.events.client_name import ListeningClient, listening_client
 from notify.events.scripts import EventScripts
 from notify.events.topic import is_pattern
 
@@ -50,14 +50,14 @@ def traffic(scripts: EventScripts) -> list[TopicInfo]:
                 pipe.xrange(keys.log(topic), min=f"{(seconds - WINDOW_S) * 1000}-0", count=COUNTED)
                 pipe.hget(keys.topic(topic), "last")
             rows = pipe.execute(raise_on_error=False)
-        listening = [interest_of(row) for row in client.client_list(_type="pubsub")]
+        listening = [listening_client(row) for row in client.client_list(_type="pubsub")]
     by_pattern = [interest for interest in listening if interest is not None and any(map(is_pattern, interest.channels))]
     return [
         _describe(topic, rows[3 * n : 3 * n + 3], counts[n][1] + _count(by_pattern, keys.channel(topic))) for n, topic in enumerate(topics)
     ]
 
 
-def _count(by_pattern: Sequence[Interest], channel: str) -> int:
+def _count(by_pattern: Sequence[ListeningClient], channel: str) -> int:
     """How many listen to a channel through a pattern alone."""
     return sum(interest.hears(channel) and channel not in interest.channels for interest in by_pattern)
 

@@ -4,12 +4,12 @@ Programs, workers and the command line use it.
 It never talks to a server.
 """
 
-from notify.process.signal_event import Flag
+from notify.process.signal_event import SignalSafeEvent
 from notify.process.suspension import Suspension, Suspensions
 from notify.process.title import set_title
 
 __all__ = [
-    "Flag",
+    "SignalSafeEvent",
     "Suspension",
     "Suspensions",
     "set_title",

@@ -5,13 +5,13 @@ import queue
 import time
 from typing import Final
 
-__all__ = ["Flag"]
+__all__ = ["SignalSafeEvent"]
 
 SLICE_S: Final = 0.1
 """How long a signal may go unheard at the most."""
 
 
-class Flag:
+class SignalSafeEvent:
     """Set once and for all, from anywhere.
 
     ``threading.Event`` is no such thing: a handler that sets it while its own thread is within ``wait`` waits for a lock

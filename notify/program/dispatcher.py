@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Final
 
 from notify.errors import ClosedError
-from notify.process import Flag
+from notify.process import SignalSafeEvent
 from notify.program.program import Program
 from notify.program.timers import Timers
 from notify.settings import positive
@@ -40,8 +40,8 @@ class Dispatcher:
     def __init__(self, *programs: Program, drain_s: float = DRAIN_S) -> None:
         self._programs = programs
         self._drain_s = positive(drain_s, "drain_s")
-        self._asked = Flag()
-        self._hurried = Flag()
+        self._asked = SignalSafeEvent()
+        self._hurried = SignalSafeEvent()
         self._left = len(programs)
         self._changing = threading.Lock()
         self._problem: BaseException | None = None

@@ -4,12 +4,12 @@
 It never starts or withdraws a service.
 """
 
-from notify.requests.client import Caller
+from notify.requests.client import RequestClient
 from notify.requests.exports import capabilities_of
-from notify.requests.server import Serving
+from notify.requests.server import RequestServer
 
 __all__ = [
-    "Caller",
-    "Serving",
+    "RequestClient",
+    "RequestServer",
     "capabilities_of",
 ]

@@ -26,12 +26,12 @@ from notify.errors import (
 from notify.events import Json
 from notify.keys import SERVICES_TOPIC
 from notify.requests.message import Answer, Request, encode_request
-from notify.requests.resolver import Offer, Offers
+from notify.requests.resolver import Endpoint, Resolver
 from notify.requests.scripts import FULL, GONE, RequestScripts
 from notify.server import COUNT, Client, Entries, StreamReader
 from notify.settings import MAX_TIMEOUT_S, positive
 
-__all__ = ["Caller"]
+__all__ = ["RequestClient"]
 
 TRIM_EVERY: Final = 100
 """Answers that are read before the server may forget them."""
@@ -58,13 +58,13 @@ class ChangeEvent(msgspec.Struct, frozen=True):
 class Waiting:
     """A call that waits for its answer, or for the end of who was asked."""
 
-    def __init__(self, offer: Offer) -> None:
+    def __init__(self, offer: Endpoint) -> None:
         self.offer = offer
         self.entry_id: str | None = None
         self.outcome: queue.SimpleQueue[Answer | Change | None] = queue.SimpleQueue()
 
 
-class Caller:
+class RequestClient:
     """Calls methods of services, from any number of threads; one connection and one thread hear for all of them.
 
     The thread reads two streams at once: the answers, and what the directory tells of comings and goings.
@@ -78,7 +78,7 @@ class Caller:
         self._client = client
         self._name = name
         self._scripts = RequestScripts(client)
-        self._offers = Offers(client)
+        self._resolver = Resolver(client)
         self._id = uuid.uuid4().hex
         self._numbers = itertools.count(1)
         self._waiting: dict[str, Waiting] = {}
@@ -90,7 +90,7 @@ class Caller:
         self._reader = StreamReader(client, name="caller")
         self._thread = threading.Thread(target=self._run, name="notify-caller", daemon=True)
 
-    def open(self) -> "Caller":
+    def open(self) -> "RequestClient":
         """Begin to listen.
 
         Raises:
@@ -111,7 +111,7 @@ class Caller:
         request = Request(f"{self._id}-{next(self._numbers)}", method, list(args), kwargs, self._id, self._name)
         body = encode_request(request, max_bytes=self._client.settings.max_payload_bytes)
         while True:
-            for offer in self._offers.of(target, method):
+            for offer in self._resolver.of(target, method):
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
                     raise RequestTimeoutError(f"{target} could not be asked for {method!r} within {timeout_s:g} s: it comes and goes")
@@ -121,7 +121,7 @@ class Caller:
                         waiting.entry_id = asked
                         return self._await(waiting, request, deadline, timeout_s)
                 if asked == GONE:
-                    self._offers.forget()
+                    self._resolver.forget()
                     break
             else:
                 raise RequestsFullError(f"too many requests wait for {target}: it is slower than it is asked; try {method!r} again later")
@@ -136,7 +136,7 @@ class Caller:
             self._thread.join()
 
     @contextmanager
-    def _expecting(self, request: Request, offer: Offer) -> Iterator[Waiting]:
+    def _expecting(self, request: Request, offer: Endpoint) -> Iterator[Waiting]:
         """Listen for an answer, from before anybody is asked: it could be faster than we are."""
         waiting = Waiting(offer)
         with self._changing:
@@ -225,7 +225,7 @@ class Caller:
         return waiting.outcome.put(answer)
 
     def _changed(self, raw: bytes) -> None:
-        self._offers.forget()
+        self._resolver.forget()
         try:
             told = msgspec.json.decode(raw, type=ChangeEvent).contents
         except msgspec.DecodeError:

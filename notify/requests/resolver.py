@@ -13,10 +13,10 @@ from notify.errors import ServiceNotFoundError, UnknownMethodError
 from notify.keys import Keys
 from notify.server import Client
 
-__all__ = ["Offer", "Offers"]
+__all__ = ["Endpoint", "Resolver"]
 
 
-class Offer(msgspec.Struct, frozen=True):
+class Endpoint(msgspec.Struct, frozen=True):
     """A service that is registered, and the methods that it exports."""
 
     service: str
@@ -25,18 +25,18 @@ class Offer(msgspec.Struct, frozen=True):
     is_suspect: bool
 
 
-class Offers:
+class Resolver:
     """Answers from memory until it is told to `forget`."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._keys = Keys(client.settings.namespace)
-        self._known: dict[Target, Sequence[Offer]] = {}
+        self._known: dict[Target, Sequence[Endpoint]] = {}
         self._turns: defaultdict[Target, Iterator[int]] = defaultdict(itertools.count)
         self._changes = 0
         self._changing = threading.Lock()
 
-    def of(self, target: Target, method: str) -> Sequence[Offer]:
+    def of(self, target: Target, method: str) -> Sequence[Endpoint]:
         """Return who can be asked, in the order to try: each call begins with the next one; who is suspected comes last.
 
         Raises:
@@ -64,7 +64,7 @@ class Offers:
             self._known.clear()
             self._changes += 1
 
-    def _look_up(self, target: Target) -> Sequence[Offer]:
+    def _look_up(self, target: Target) -> Sequence[Endpoint]:
         changes = self._changes
         found = self._ask(target)
         with self._changing:
@@ -72,7 +72,7 @@ class Offers:
                 self._known[target] = found
         return found
 
-    def _ask(self, target: Target) -> Sequence[Offer]:
+    def _ask(self, target: Target) -> Sequence[Endpoint]:
         with self._client.translating(f"looking for {target}"):
             if isinstance(target, Provider):
                 capability = check_name(target.capability, what="a capability")
@@ -87,7 +87,7 @@ class Offers:
         read = (_read(name, row, capability) for name, row in zip(names, described, strict=True))
         return [offer for offer in read if offer is not None]
 
-    def _refusal(self, target: Target, method: str, there: Sequence[Offer]) -> ServiceNotFoundError | UnknownMethodError:
+    def _refusal(self, target: Target, method: str, there: Sequence[Endpoint]) -> ServiceNotFoundError | UnknownMethodError:
         wanted = str(target) if isinstance(target, Provider) else f"a service named {target!r}"
         if not there:
             return ServiceNotFoundError(
@@ -98,18 +98,18 @@ class Offers:
         return UnknownMethodError(f"{wanted} exports no method {method!r}: {known}")
 
 
-def _rotated(offers: list[Offer], turn: int) -> list[Offer]:
+def _rotated(offers: list[Endpoint], turn: int) -> list[Endpoint]:
     first = turn % len(offers) if offers else 0
     return offers[first:] + offers[:first]
 
 
-def _read(name: str, row: list[bytes | None], capability: str | None) -> Offer | None:
+def _read(name: str, row: list[bytes | None], capability: str | None) -> Endpoint | None:
     """The offer that a service's description makes; ``None`` if it is not there, or was spoilt by hand."""
     incarnation, state, provided, exported = row
     try:
         if incarnation is None or (capability is not None and capability not in _names(provided)):
             return None
-        return Offer(name, int(incarnation), frozenset(_names(exported)), state == b"suspect")
+        return Endpoint(name, int(incarnation), frozenset(_names(exported)), state == b"suspect")
     except (ValueError, msgspec.DecodeError):
         return None
 

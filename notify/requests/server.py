@@ -16,7 +16,7 @@ from notify.requests.message import Request, encode_answer, encode_failure
 from notify.requests.scripts import RequestScripts
 from notify.server import Client, StreamReader
 
-__all__ = ["Serving"]
+__all__ = ["RequestServer"]
 
 DRAIN_S: Final = 5.0
 """How long the methods that run may go on when the service is closed."""
@@ -27,7 +27,7 @@ Identity = Callable[[], tuple[str, int]]
 log = logging.getLogger(__name__)
 
 
-class Serving:
+class RequestServer:
     """Threads that take the requests of a service and run them.
 
     A request waits in Redis until a thread is free for it; then it begins, or never does.

@@ -4,24 +4,24 @@ Every other folder of the package talks to the server through this one.
 It knows nothing of events, services or jobs.
 """
 
-from notify.server.backoff import Outage
+from notify.server.backoff import Backoff
 from notify.server.client import PREFIX, Client, open_client, process_name
 from notify.server.embedded import EmbeddedServer, default_directory
-from notify.server.health import Link, LinkHandler, LinkState, LinkStatus
+from notify.server.health import ConnectionMonitor, LinkHandler, LinkState, LinkStatus
 from notify.server.scripts import ScriptRunner
 from notify.server.stream_reader import COUNT, Entries, StreamReader
 
 __all__ = [
     "COUNT",
     "PREFIX",
+    "Backoff",
     "Client",
+    "ConnectionMonitor",
     "EmbeddedServer",
     "Entries",
-    "Link",
     "LinkHandler",
     "LinkState",
     "LinkStatus",
-    "Outage",
     "ScriptRunner",
     "StreamReader",
     "default_directory",

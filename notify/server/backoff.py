@@ -5,12 +5,12 @@ import random
 import time
 from typing import Final
 
-__all__ = ["Outage"]
+__all__ = ["Backoff"]
 
 MAX_BACKOFF_S: Final = 2.0
 
 
-class Outage:
+class Backoff:
     """The outages that somebody meets, one after the other.
 
     Args:

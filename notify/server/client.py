@@ -14,7 +14,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from notify.errors import ClosedError, NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
-from notify.server.direct import Line, stream
+from notify.server.direct import DirectConnection, stream
 from notify.settings import Settings, redact
 
 __all__ = ["PREFIX", "Client", "open_client", "process_name"]
@@ -40,7 +40,7 @@ class Client(redis.Redis):
         super().__init__(connection_pool=connection_pool)
         self.settings = settings
         self.auto_close_connection_pool = owns_pool
-        self._line = Line(connection_pool, keep=owns_pool)
+        self._line = DirectConnection(connection_pool, keep=owns_pool)
 
     @classmethod
     def of(cls, connection: redis.Redis) -> "Client":

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import redis
 
-__all__ = ["Line", "stream"]
+__all__ = ["DirectConnection", "stream"]
 
 SMALL_POOL: Final = 8
 """A pool that may open no more connections than this is short of them: none is kept from it."""
 
 
-class Line:
+class DirectConnection:
     """Sends single commands, each once, over a connection that it keeps between them.
 
     ``execute_command`` of redis-py spends more time on taking a connection out of its pool, on metrics and on retries than

@@ -12,7 +12,7 @@ import msgspec
 from notify.errors import ServerError
 from notify.server.client import Client
 
-__all__ = ["Link", "LinkHandler", "LinkState", "LinkStatus"]
+__all__ = ["ConnectionMonitor", "LinkHandler", "LinkState", "LinkStatus"]
 
 PROBE_S: Final = 1.0
 PROBE_TIMEOUT_S: Final = 2.0
@@ -46,7 +46,7 @@ class LinkStatus(msgspec.Struct, frozen=True):
 LinkHandler: TypeAlias = Callable[[LinkStatus], object]
 
 
-class Link:
+class ConnectionMonitor:
     """Probes the server once a second on a connection of its own, and calls a handler at each change, in order.
 
     The first call comes at once, whatever the first probe says. What the handler raises is logged and harms nobody.
@@ -64,7 +64,7 @@ class Link:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notify-link", daemon=True)
 
-    def open(self) -> "Link":
+    def open(self) -> "ConnectionMonitor":
         self._thread.start()
         return self
 

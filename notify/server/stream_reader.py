@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import redis
 
-from notify.server.backoff import Outage
+from notify.server.backoff import Backoff
 from notify.server.client import Client
 
 __all__ = ["COUNT", "Entries", "StreamReader"]
@@ -58,7 +58,7 @@ class StreamReader:
         self._closing = threading.Event()
         self._is_waiting = False
         self._changing = threading.Lock()
-        self._outage = Outage(log, name)
+        self._backoff = Backoff(log, name)
 
     @property
     def is_stopped(self) -> bool:
@@ -86,7 +86,7 @@ class StreamReader:
             return {}
         finally:
             self._is_waiting = False
-        self._outage.over()
+        self._backoff.over()
         return {stream.decode(): [(entry_id.decode(), _fields(flat)) for entry_id, flat in entries] for stream, entries in reply or ()}
 
     def trim(self, stream: str, before: str) -> None:
@@ -98,7 +98,7 @@ class StreamReader:
         """Wait before the next try, longer each time, unless we are to end; the first time the loss is logged."""
         if self._closing.is_set():
             return
-        self._closing.wait(self._outage.failed(f"no connection to {self.client.address} ({problem})"))
+        self._closing.wait(self._backoff.failed(f"no connection to {self.client.address} ({problem})"))
 
     def stop(self) -> None:
         """Read no more: the thread that waits goes on at once, and can say what it has to say, and try that again."""

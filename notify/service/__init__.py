@@ -4,13 +4,13 @@
 It never looks at other services.
 """
 
-from notify.service.heartbeat import Heart
+from notify.service.heartbeat import Heartbeats
 from notify.service.manager import NotificationManager
 from notify.service.report import Report
 from notify.service.service import Service
 
 __all__ = [
-    "Heart",
+    "Heartbeats",
     "NotificationManager",
     "Report",
     "Service",

@@ -13,9 +13,9 @@ from typing import Final, Protocol, TypeAlias
 
 from notify.directory import Beat, DirectoryScripts
 from notify.errors import ServerError, ServiceNameTakenError
-from notify.server import Client, Outage
+from notify.server import Backoff, Client
 
-__all__ = ["Beating", "Heart"]
+__all__ = ["Beating", "Heartbeats"]
 
 BEATS_PER_TTL: Final = 3
 JITTER: Final = 0.15
@@ -41,7 +41,7 @@ class Beating(Protocol):
         """Its heartbeat, as the directory knows it now."""
 
 
-class Heart:
+class Heartbeats:
     """Beats for those who joined, in a thread that runs while there is one.
 
     The beats of services with the same ttl drift together: whatever would be due within the jitter is sent in the same turn.
@@ -52,7 +52,7 @@ class Heart:
         self._due: dict[Beating, float] = {}
         self._lost: dict[Beating, Lost] = {}
         self._unsettled: set[Beating] = set()
-        self._outage = Outage(log, "the heart of this process")
+        self._backoff = Backoff(log, "the heart of this process")
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -91,10 +91,10 @@ class Heart:
         try:
             answers = self._scripts.beat([service.beat for service in services])
         except ServerError as exc:
-            self._outage.failed(exc)
+            self._backoff.failed(exc)
             self._schedule({service: min(RETRY_S, _interval_s(service) * factor) for service in services})
             return {}
-        self._outage.over()
+        self._backoff.over()
         lost = {s: answer for s, answer in zip(services, answers, strict=True) if answer != "alive" or s in self._unsettled}
         self._schedule({service: NOT_DUE if service in lost else _interval_s(service) * factor for service in services})
         return lost

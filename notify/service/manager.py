@@ -8,7 +8,7 @@ from typing import Final
 from notify.errors import ClosedError, DuplicateClientNameError, NotSubscribedError
 from notify.events import Event, EventScripts, Gap, Glob, Publisher, Subscriber, check_topic_or_pattern, is_pattern
 from notify.server import Client
-from notify.service.heartbeat import Heart
+from notify.service.heartbeat import Heartbeats
 from notify.service.report import Report
 from notify.service.service import Service
 
@@ -26,7 +26,7 @@ class NotificationManager:
     ``directory.find(provides="register_publisher")``. Made by `Bus.manager`; use it as a context manager.
     """
 
-    def __init__(self, client: Client, *, name: str, ttl_s: float, heart: Heart | None = None) -> None:
+    def __init__(self, client: Client, *, name: str, ttl_s: float, heart: Heartbeats | None = None) -> None:
         # Of its own: when that is closed, its publishers are too.
         self._client = client.clone(name=name)
         self._scripts = EventScripts(self._client)

@@ -9,9 +9,9 @@ from notify.directory import Directory, ServiceInfo
 from notify.errors import ClosedError, ServerError, ServiceKilledError, ServiceWithdrawnError
 from notify.events import Event, EventScripts, Failure, Json, publish
 from notify.process import Suspension, Suspensions
-from notify.requests import Serving, capabilities_of
+from notify.requests import RequestServer, capabilities_of
 from notify.server import Client
-from notify.service.heartbeat import Heart
+from notify.service.heartbeat import Heartbeats
 from notify.service.registration import Registration
 from notify.service.report import report_source, report_topic
 from notify.state import Fence, State, registered
@@ -58,7 +58,7 @@ class Service:
         address: str = "",
         exports: object = None,
         threads: int = 1,
-        heart: Heart | None = None,
+        heart: Heartbeats | None = None,
         fences: tuple[Fence, ...] = (),
     ) -> None:
         self._client = client
@@ -69,7 +69,7 @@ class Service:
         self._serving = (
             None
             if exports is None
-            else Serving(client, exports, threads=threads, identity=lambda: self._identity, suspensions=self._suspensions)
+            else RequestServer(client, exports, threads=threads, identity=lambda: self._identity, suspensions=self._suspensions)
         )
         exported = frozenset(self._serving.methods if self._serving else ())
         self._registration = Registration(
@@ -83,7 +83,7 @@ class Service:
             address=address,
             exports=exported,
         )
-        self._heart = heart or Heart(client)
+        self._heart = heart or Heartbeats(client)
         self._opened = False
         self._untold = ""
         self._end: ServiceWithdrawnError | None = None

@@ -101,7 +101,7 @@ class Model:
         job.needs = {need: self.serials.get(need, 0) for need in job.needs}
         self.jobs[job.id] = job
         if any(not self.is_there(need) for need in job.needs) and job.policy != "ignore":
-            done = self.judge(job)
+            done = self.check(job)
             assert done
             return done
         before = [need for need in job.needs if self.held(job.queue, need)]
@@ -114,7 +114,7 @@ class Model:
         self.lists[job.queue].insert(0 if front else len(self.lists[job.queue]), job.id)
         return "queued"
 
-    def judge(self, job: ModelJob) -> str | None:
+    def check(self, job: ModelJob) -> str | None:
         """Deal with a waiting job that has lost something."""
         lost = self.lost(job)
         if not lost:
@@ -154,7 +154,7 @@ class Model:
             waiting = self.lists[queue]
             while waiting:
                 job = self.jobs[waiting[0]]
-                starts = job.status == "queued" and self.judge(job) is None
+                starts = job.status == "queued" and self.check(job) is None
                 waiting.pop(0)
                 if starts:
                     return job
@@ -216,7 +216,7 @@ class Model:
 
     def set_aside(self, job: ModelJob) -> None:
         job.status, job.marked = "queued", None
-        if self.judge(job) is None:
+        if self.check(job) is None:
             self.lists[job.queue].insert(0, job.id)
 
     def abandon(self, worker: str) -> None:
@@ -248,7 +248,7 @@ class Model:
     def lose_some(self, need: str, *, passed: int, count: int) -> tuple[int, int]:
         """Deal with some waiting jobs. Returns how many were looked at, and how many of those wait on."""
         jobs = [self.jobs[job_id] for job_id in self.index(need)[passed : passed + count]]
-        done = {job.id for job in jobs if job.status == "queued" and self.judge(job) is not None}
+        done = {job.id for job in jobs if job.status == "queued" and self.check(job) is not None}
         for queue, ids in self.lists.items():
             most = sum(self.jobs[job_id].queue == queue for job_id in done)
             first = list(takewhile(done.__contains__, ids[:most]))  # the others stay until the list is tidied

@@ -17,7 +17,8 @@ AT_THE_END_S = 0.3
 
 
 class SignalledAt:
-    """Within the block, this process gets SIGTERM at the nth line of a ``wait`` of `Flag` or of ``threading``; else at the end."""
+    """Within the block, this process gets SIGTERM at the nth line of a ``wait`` of `SignalSafeEvent` or of
+    ``threading``; else at the end."""
 
     def __init__(self, moment: int) -> None:
         self._left = moment
@@ -76,7 +77,7 @@ def _as_command(signalled: SignalledAt) -> None:
 
 
 WAITS: dict[str, Callable[[SignalledAt], None]] = {
-    "flag": lambda signalled: _for_set(flag.Flag(), signalled),
+    "flag": lambda signalled: _for_set(flag.SignalSafeEvent(), signalled),
     "event": lambda signalled: _for_set(threading.Event(), signalled),
     "dispatcher": _as_dispatcher,
     "command": _as_command,

@@ -65,8 +65,8 @@ class JudgedOnceMore(Worker):
 
     def _tell_end(self, job: Any) -> None:
         super()._tell_end(job)
-        assert self._guard is not None
-        self._guard.judge()
+        assert self._loss_watcher is not None
+        self._loss_watcher.check()
 
 
 class WithHandlers(Worker):

@@ -23,7 +23,7 @@ import notify
 from notify.directory.monitor import Monitor
 from notify.events import event
 from notify.process.title import set_title
-from notify.service.heartbeat import Heart
+from notify.service.heartbeat import Heartbeats
 from notify.service.service import Service
 from tests.support.moments import WAITS, SignalledAt
 
@@ -160,7 +160,7 @@ def service(url: str, name: str, ttl_s: str) -> None:
 def unswept_services(url: str, names: str, ttl_s: str) -> None:
     """Services that beat and do not sweep, until their end comes."""
     with notify.connect(url) as bus, ExitStack() as stack:
-        heart = Heart(bus.redis)
+        heart = Heartbeats(bus.redis)
         for name in names.split(","):
             service = stack.enter_context(Service(bus.redis, name, ttl_s=float(ttl_s), heart=heart))
             say({"name": service.name, "incarnation": service.incarnation})

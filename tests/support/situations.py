@@ -10,9 +10,9 @@ from notify.keys import any_provider
 from tests.support.sample_jobs import add
 from tests.workers.conftest import claim_next
 from workers import Job, Queue
-from workers.jobs.telling import tell_outcome
-from workers.loss.held import Holds
-from workers.loss.watcher import Guard
+from workers.jobs.telling import publish_outcome
+from workers.loss.held import HeldJobs
+from workers.loss.watcher import LossWatcher
 from workers.scripts.jobs import JobScripts
 from workers.scripts.run import Run
 
@@ -41,11 +41,11 @@ class Situation:
 
     def __init__(self, bus: notify.Bus, need: str) -> None:
         self._bus, self._stack = bus, ExitStack()
-        self._scripts, self._holds = JobScripts(bus.redis), Holds(bus.redis)
+        self._scripts, self._holds = JobScripts(bus.redis), HeldJobs(bus.redis)
         self._target = notify.provides("cap") if need == "capability" else "svc"
         self.need = any_provider("cap") if need == "capability" else "svc"
         self._services: dict[str, notify.Service] = {}
-        self._guard = Guard(bus.redis, lambda run, verdict: None)
+        self._loss_watcher = LossWatcher(bus.redis, lambda run, verdict: None)
         self.jobs: dict[str, Job] = {}
         self._runs: dict[str, Run] = {}
 
@@ -53,7 +53,7 @@ class Situation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._guard.close()
+        self._loss_watcher.close()
         self._stack.close()
 
     def bring_about(self, moves: str) -> None:
@@ -106,12 +106,12 @@ class Situation:
 
     def _settle(self) -> None:
         """The guard of any worker deals with those that wait."""
-        self._guard.settle_losers(self.need)
+        self._loss_watcher.apply_loss(self.need)
 
     def _judge(self) -> None:
         """The guard of each worker looks whether its run may go on."""
         for run in self._runs.values():
-            self._scripts.verdict(run.job_id, fence=run.fence)
+            self._scripts.check_run(run.job_id, fence=run.fence)
 
     def _dead(self) -> None:
         """The processes of the runs that were not to go on are dead, and their workers say so."""
@@ -119,7 +119,7 @@ class Situation:
             held = self._scripts.hold(run.job_id, fence=run.fence)
             outcome = self.jobs[policy].outcome
             if not held and outcome is not None:
-                tell_outcome(self._bus.redis, self.jobs[policy], outcome, source="w")
+                publish_outcome(self._bus.redis, self.jobs[policy], outcome, source="w")
             if held or outcome is not None:
                 del self._runs[policy]
 

@@ -8,7 +8,7 @@ from workers import Queue, Worker
 from workers import job as mark
 from workers.horse.channel import Task
 from workers.horse.horse import UNKNOWN, HorseEnd
-from workers.scripts.claim import Claim, Claims
+from workers.scripts.claim import Claim, ClaimScripts
 
 QUEUES = {"w0": ["q0", "q1"], "w1": ["q1", "q0"], "w2": ["q0"]}
 
@@ -29,7 +29,7 @@ class LeftError(BaseException):
     """A process of a job ends on the spot."""
 
 
-class LossyClaims(Claims):
+class LossyClaims(ClaimScripts):
     """The answer to the next claim may get lost; the server did what it was asked to."""
 
     loses = False

@@ -14,7 +14,7 @@ import notify
 from notify.testing import wait_until
 from tests.support.sample_jobs import EFFECTS, go
 from workers import Job, Outcome, Pool, Queue, WorkerOptions, rq_keys
-from workers.scripts.claim import Claim, Claims
+from workers.scripts.claim import Claim, ClaimScripts
 from workers.scripts.run import Ended
 
 ROOT = Path(__file__).parent.parent.parent
@@ -49,7 +49,7 @@ class Effects:
 
 def claim_next(bus: notify.Bus, *queues: str, fence: str = "new", ended: Ended | None = None, again: bool = False) -> Claim:
     """Ask for a job as a worker called ``w`` does, by default on the queue ``work``."""
-    claims = Claims(bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500)
+    claims = ClaimScripts(bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500)
     return claims.next([rq_keys.queue(name) for name in queues or ("work",)], fence=fence, ended=ended, again=again)
 
 

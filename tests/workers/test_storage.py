@@ -14,8 +14,8 @@ from workers.storage import MISSING, StorageService, Store
 
 Collect = Callable[..., Any]
 
-Call = Callable[[Any], object]
-CALLS: list[Call] = [
+DecodedCall = Callable[[Any], object]
+CALLS: list[DecodedCall] = [
     lambda it: it.store("k", 1),
     lambda it: it.retrieve("k"),
     lambda it: it.modify("k", lambda value: value + 1),
@@ -158,7 +158,7 @@ def test_L20_a_kill_withdraws_the_service_and_reports_once(
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_L20_every_call_after_a_kill_says_so(service: StorageService, store: Store, call: Call) -> None:
+def test_L20_every_call_after_a_kill_says_so(service: StorageService, store: Store, call: DecodedCall) -> None:
     service.store("k", 1)
     service.kill("out of paper")
     for hand in (service, store):
@@ -168,7 +168,7 @@ def test_L20_every_call_after_a_kill_says_so(service: StorageService, store: Sto
 
 @pytest.mark.parametrize("call", CALLS)
 def test_L20_a_kill_from_outside_counts_at_once_everywhere(
-    another_bus: notify.Bus, service: StorageService, store: Store, call: Call
+    another_bus: notify.Bus, service: StorageService, store: Store, call: DecodedCall
 ) -> None:
     service.store("k", 1)
     another_bus.directory.kill("storage", why="lights out")
@@ -194,14 +194,14 @@ def test_L20_a_killed_storage_cannot_be_opened_again_but_a_new_one_can(bus: noti
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_storage_that_is_not_there_is_told_with_the_remedy(bus: notify.Bus, call: Call) -> None:
+def test_a_storage_that_is_not_there_is_told_with_the_remedy(bus: notify.Bus, call: DecodedCall) -> None:
     with pytest.raises(StorageError, match=r"'storage' is not registered at unix://.*notify serve storage") as caught:
         call(Store(bus))
     assert not isinstance(caught.value, StorageKilledError)
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_storage_that_was_closed_is_not_a_killed_one(bus: notify.Bus, call: Call) -> None:
+def test_a_storage_that_was_closed_is_not_a_killed_one(bus: notify.Bus, call: DecodedCall) -> None:
     with StorageService(bus):
         pass
     with pytest.raises(StorageError) as caught:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from notify.errors import ServerError
-from notify.server import Outage
+from notify.server import Backoff
 
 __all__ = ["Duty", "Leader"]
 
@@ -99,16 +99,16 @@ class _Task:
         return time.monotonic() >= self.due_at
 
     def forget_outage(self) -> None:
-        self._outage = Outage(log, self._name)
+        self._backoff = Backoff(log, self._name)
 
     def do(self) -> None:
         """Call the duty; whatever it meets, say when it is due again."""
         wait_s: float | None
         try:
             wait_s = self._duty()
-            self._outage.over()
+            self._backoff.over()
         except ServerError as exc:
-            wait_s = self._outage.failed(exc)
+            wait_s = self._backoff.failed(exc)
         except Exception:  # whatever one duty meets must not keep the leader from the others
             log.exception("%s went wrong, and is tried again in %g s", self._name, FAILED_S)
             wait_s = FAILED_S

@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import Final
 
 from notify.errors import ServerError
-from notify.server import Client, Outage, ScriptRunner
+from notify.server import Backoff, Client, ScriptRunner
 from workers import rq_keys
-from workers.fleet.reaper import Abandoned
+from workers.fleet.reaper import Reaper
 
 __all__ = ["LEASE_S", "Lease"]
 
@@ -42,12 +42,12 @@ class Lease:
         # A command that takes longer than the lease comes too late.
         self._client = client.clone(name="lease", timeout_s=lease_s)
         self._scripts = ScriptRunner(self._client, "workers")
-        self._abandoned = Abandoned(self._client)
+        self._abandoned = Reaper(self._client)
         self._worker, self._lease_s, self._revive, self._lead = worker, lease_s, revive, lead
         self._renew_s = min(RENEW_S, lease_s / 4)
         self._keys = [self._scripts.keys.leases, self._scripts.keys.renewed, self._scripts.keys.leader]
         self._args: list[str | bytes | int] = [worker, round(lease_s * 1000), round(2000 * self._renew_s), rq_keys.worker("")]
-        self._outage = Outage(log, f"the lease of worker {worker}")
+        self._backoff = Backoff(log, f"the lease of worker {worker}")
         self._is_lost = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notify-lease", daemon=True)
@@ -85,7 +85,7 @@ class Lease:
             wait_s = self._renew_s
             try:
                 is_new, dead, job = self._renew()
-                self._outage.over()
+                self._backoff.over()
                 if is_new:
                     log.warning("worker %s had lost its lease: it was silent for too long, and taken for dead", self._worker)
                     self._is_lost = True
@@ -97,7 +97,7 @@ class Lease:
                     self._settle(dead, job)
                     wait_s = 0.0  # there may be more of them
             except ServerError as exc:
-                wait_s = min(self._renew_s, self._outage.failed(exc))
+                wait_s = min(self._renew_s, self._backoff.failed(exc))
 
     def _settle(self, dead: str, job: str) -> None:
         try:

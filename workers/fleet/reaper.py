@@ -10,11 +10,11 @@ from rq.job import JobStatus
 from notify.server import Client
 from workers import rq_keys
 from workers.errors import JobError
-from workers.jobs import Job, Outcome, claimed_job, tell_outcome, worker_died
+from workers.jobs import Job, Outcome, lazy_job, publish_outcome, worker_died
 from workers.queue import Queue
 from workers.scripts import JobScripts, Run
 
-__all__ = ["Abandoned"]
+__all__ = ["Reaper"]
 
 STARTED: Final = JobStatus.STARTED.encode()
 STOPPED: Final = JobStatus.STOPPED.encode()
@@ -22,7 +22,7 @@ STOPPED: Final = JobStatus.STOPPED.encode()
 log = logging.getLogger(__name__)
 
 
-class Abandoned:
+class Reaper:
     """Puts away what dead workers left. Any number may do so at once: a run is settled once.
 
     Args:
@@ -69,7 +69,7 @@ class Abandoned:
         transact: Any = self._client.transaction
         failed: _Failed | None = transact(step, rq_keys.job(job_id), value_from_callable=True)
         if failed is not None:
-            tell_outcome(self._client, failed.job, failed.outcome, source=worker)
+            publish_outcome(self._client, failed.job, failed.outcome, source=worker)
             failed.queue.enqueue_dependents(failed.job)
 
     def _settle_run(self, pipe: Any, worker: str, job_id: str) -> "_Failed | None":
@@ -101,7 +101,7 @@ class Abandoned:
         return failed
 
     def _read(self, job_id: str, fields: dict[bytes, bytes], origin: str) -> Job:
-        job = claimed_job(Job, job_id, fields, connection=self._client, functions={})
+        job = lazy_job(Job, job_id, fields, connection=self._client, functions={})
         try:
             job.origin  # noqa: B018  # reads the job
         except JobError:  # a stranger wrote it; from here on it has nothing but its id

@@ -7,22 +7,22 @@ It never talks to the server about queues.
 from workers.horse.channel import Channel, Reply, Task
 from workers.horse.fork_server import Death, flush_output
 from workers.horse.horse import UNKNOWN, Horse, HorseEnd
-from workers.horse.loop import INTERRUPT, RetireAfter, ride
+from workers.horse.loop import INTERRUPT, RetireAfter, run_jobs
 from workers.horse.parent_death import die_with_parent
-from workers.horse.timeout import Alarm
+from workers.horse.timeout import JobTimeout
 
 __all__ = [
     "INTERRUPT",
     "UNKNOWN",
-    "Alarm",
     "Channel",
     "Death",
     "Horse",
     "HorseEnd",
+    "JobTimeout",
     "Reply",
     "RetireAfter",
     "Task",
     "die_with_parent",
     "flush_output",
-    "ride",
+    "run_jobs",
 ]

@@ -17,7 +17,7 @@ import msgspec
 from workers.errors import HorseError
 from workers.horse.parent_death import die_with_parent
 
-__all__ = ["Death", "Zygote", "flush_output"]
+__all__ = ["Death", "ForkServer", "flush_output"]
 
 FORK: Final = b"f"
 DEAD: Final = b"d"
@@ -42,15 +42,15 @@ class Death(msgspec.Struct, frozen=True, array_like=True):
         return resource.struct_rusage(self.usage)
 
 
-class Zygote:
+class ForkServer:
     """Forks one horse at a time. It and its horse end with this process, however that ends.
 
     Args:
         ride: what a horse does with its end of a pair of sockets; it never returns.
     """
 
-    def __init__(self, ride: Ride) -> None:
-        self._ride = ride
+    def __init__(self, run_jobs: Ride) -> None:
+        self._ride = run_jobs
         self._control: socket.socket | None = None
         self._pid = 0
         self.is_gone = False
@@ -144,7 +144,7 @@ class Zygote:
         return HorseError(f"the process {self._pid} that forks those of the jobs is gone: this worker ends, start another one")
 
 
-def _serve(control: socket.socket, ride: Ride, parent: int) -> None:
+def _serve(control: socket.socket, run_jobs: Ride, parent: int) -> None:
     """Fork a horse when told to, say that it is dead, reap it when told to; until the worker is gone."""
     for signum in HELD_BACK:
         signal.signal(signum, signal.SIG_IGN)
@@ -159,7 +159,7 @@ def _serve(control: socket.socket, ride: Ride, parent: int) -> None:
         pid = _fork()
         if pid == 0:
             control.close()
-            _never_return(partial(_become_horse, end, ride, me))
+            _never_return(partial(_become_horse, end, run_jobs, me))
         os.close(end)
         with suppress(OSError):  # it does the same; whoever is first, no signal for it hits us
             os.setpgid(pid, pid)
@@ -181,13 +181,13 @@ def _wait_unreaped(pid: int) -> bool:
     return True
 
 
-def _become_horse(end: int, ride: Ride, parent: int) -> None:
+def _become_horse(end: int, run_jobs: Ride, parent: int) -> None:
     os.setpgid(0, 0)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     die_with_parent(parent=parent)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
-    ride(socket.socket(fileno=end))
+    run_jobs(socket.socket(fileno=end))
 
 
 def _fork() -> int:

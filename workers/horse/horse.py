@@ -11,7 +11,7 @@ from typing import Final, NoReturn, TypeAlias
 
 from workers.errors import HorseError
 from workers.horse.channel import Channel, Reply, Task
-from workers.horse.fork_server import Death, Zygote
+from workers.horse.fork_server import Death, ForkServer
 from workers.horse.loop import INTERRUPT
 
 __all__ = ["UNKNOWN", "Horse", "HorseEnd"]
@@ -33,8 +33,8 @@ class Horse:
         ride: what it does with its end of the channel; it never returns.
     """
 
-    def __init__(self, ride: Callable[[Channel], NoReturn]) -> None:
-        self._zygote = Zygote(lambda end: ride(Channel(end)))
+    def __init__(self, run_jobs: Callable[[Channel], NoReturn]) -> None:
+        self._fork_server = ForkServer(lambda end: run_jobs(Channel(end)))
         self._channel: Channel | None = None
         self._poll = select.poll()
         # A signal handler may kill it while its own thread holds the lock.
@@ -45,19 +45,19 @@ class Horse:
     @property
     def is_lost(self) -> bool:
         """Whether there can be no other one: what forks it is gone."""
-        return self._zygote.is_gone
+        return self._fork_server.is_gone
 
     def open(self) -> None:
         """Prepare to fork, while this process has a single thread."""
-        self._zygote.open()
-        self._poll.register(self._zygote, select.POLLIN)
+        self._fork_server.open()
+        self._poll.register(self._fork_server, select.POLLIN)
 
     def close(self) -> None:
         """End it, whatever it does. It can be opened again."""
         self.kill()
-        if self._zygote.is_open:
-            self._poll.unregister(self._zygote)
-        self._zygote.close()
+        if self._fork_server.is_open:
+            self._poll.unregister(self._fork_server)
+        self._fork_server.close()
         self._forget()
 
     def give(self, task: Task) -> None:
@@ -118,9 +118,9 @@ class Horse:
         if self._channel is not None and self._poll.poll(0):
             self._reap()
         if self._channel is None:
-            if not self._zygote.is_open:
+            if not self._fork_server.is_open:
                 self.open()
-            pid, end = self._zygote.fork()
+            pid, end = self._fork_server.fork()
             self._channel = Channel(end)
             self._poll.register(self._channel, select.POLLIN)
             with self._lock:
@@ -129,10 +129,10 @@ class Horse:
 
     def _reap(self) -> Death:
         try:
-            self._zygote.wait()
+            self._fork_server.wait()
             with self._lock:
                 self.pid = 0
-                return self._zygote.reap()
+                return self._fork_server.reap()
         except HorseError as exc:
             log.error("%s", exc)
             self.kill()

@@ -15,7 +15,7 @@ import msgspec
 from workers.horse.channel import Channel, Reply, Task
 from workers.horse.fork_server import flush_output
 
-__all__ = ["INTERRUPT", "RetireAfter", "ride"]
+__all__ = ["INTERRUPT", "RetireAfter", "run_jobs"]
 
 INTERRUPT: Final = signal.SIGUSR1
 """What raises `JobStopped` in a job."""
@@ -37,7 +37,7 @@ class RetireAfter(msgspec.Struct, frozen=True):
     megabytes: int | None = None
 
 
-def ride(channel: Channel, perform: Callable[[Task], Reply], *, retire: RetireAfter) -> NoReturn:
+def run_jobs(channel: Channel, perform: Callable[[Task], Reply], *, retire: RetireAfter) -> NoReturn:
     """Do what comes through the channel, until it is closed or the share is done. What ``perform`` raises ends the process."""
     random.seed()
     surroundings = _Surroundings()

@@ -4,10 +4,10 @@ import _signal  # type: ignore[import-not-found]  # the C part of signal, which 
 
 from rq.timeouts import UnixSignalDeathPenalty
 
-__all__ = ["Alarm"]
+__all__ = ["JobTimeout"]
 
 
-class Alarm(UnixSignalDeathPenalty):
+class JobTimeout(UnixSignalDeathPenalty):
     """Raises in the main thread when the time is over."""
 
     def setup_death_penalty(self) -> None:

@@ -4,20 +4,21 @@ Queues make them, workers run them, users hold them in hand.
 Nothing here puts a job on a queue or takes it off.
 """
 
-from workers.jobs.call import Call, function_of, plain_call
+from workers.jobs.call import DecodedCall, function_of, plain_call
 from workers.jobs.current import current_bus, current_job
 from workers.jobs.definition import Definition, JobFunctions, definition_of, job, load_jobs
 from workers.jobs.handle import Job, read_jobs
-from workers.jobs.lazy import claimed_job
+from workers.jobs.lazy import lazy_job
 from workers.jobs.outcome import Outcome, Why, worker_died
-from workers.jobs.requirements import Needs, Policy, Terms, check_need, target_of
-from workers.jobs.schedule import Spec
+from workers.jobs.requirements import Needs, Policy, Requirements, check_need, target_of
+from workers.jobs.schedule import CronJob
 from workers.jobs.serializer import JsonSerializer
 from workers.jobs.stop_ladder import JobStopped, StopLadder, StopSign
-from workers.jobs.telling import tell_outcome
+from workers.jobs.telling import publish_outcome
 
 __all__ = [
-    "Call",
+    "CronJob",
+    "DecodedCall",
     "Definition",
     "Job",
     "JobFunctions",
@@ -26,22 +27,21 @@ __all__ = [
     "Needs",
     "Outcome",
     "Policy",
-    "Spec",
+    "Requirements",
     "StopLadder",
     "StopSign",
-    "Terms",
     "Why",
     "check_need",
-    "claimed_job",
     "current_bus",
     "current_job",
     "definition_of",
     "function_of",
     "job",
+    "lazy_job",
     "load_jobs",
     "plain_call",
+    "publish_outcome",
     "read_jobs",
     "target_of",
-    "tell_outcome",
     "worker_died",
 ]

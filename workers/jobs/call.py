@@ -7,10 +7,10 @@ import msgspec
 
 from workers.errors import JobDefinitionError
 from workers.jobs.definition import JobFunctions
-from workers.jobs.requirements import Terms
+from workers.jobs.requirements import Requirements
 from workers.scripts import DEFAULT_TIMEOUT_S
 
-__all__ = ["Call", "function_of", "plain_call"]
+__all__ = ["DecodedCall", "function_of", "plain_call"]
 
 _RARE: Final = (b"success_callback_name", b"webhooks", b"repeats_left", b"repeat_intervals")
 """What makes a success more than a result to keep."""
@@ -18,7 +18,7 @@ _NUMBERS: Final = (b"retries_left", b"number_of_retries", b"result_ttl", b"failu
 _data: Final = msgspec.json.Decoder(tuple[str, None, list[Any], dict[str, Any]])
 
 
-class Call(NamedTuple):
+class DecodedCall(NamedTuple):
     """A function, what to call it with, and how many seconds it may take."""
 
     function: Callable[..., Any]
@@ -35,7 +35,7 @@ def function_of(fields: Mapping[bytes, bytes], functions: JobFunctions) -> Calla
         return None
 
 
-def plain_call(fields: Mapping[bytes, bytes], functions: JobFunctions) -> Call | None:
+def plain_call(fields: Mapping[bytes, bytes], functions: JobFunctions) -> DecodedCall | None:
     """Read the call out of a job's hash.
 
     Args:
@@ -52,8 +52,8 @@ def plain_call(fields: Mapping[bytes, bytes], functions: JobFunctions) -> Call |
             if name in fields:
                 int(fields[name] or b"0")
         if b"needs" in fields or b"on_loss" in fields:
-            Terms.read(fields)
+            Requirements.read(fields)
         path, _, args, kwargs = _data.decode(fields[b"data"])
-        return Call(functions[path], args, kwargs, int(fields.get(b"timeout") or DEFAULT_TIMEOUT_S))
+        return DecodedCall(functions[path], args, kwargs, int(fields.get(b"timeout") or DEFAULT_TIMEOUT_S))
     except (KeyError, ValueError, JobDefinitionError, msgspec.DecodeError, RecursionError):
         return None

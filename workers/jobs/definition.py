@@ -8,8 +8,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 import msgspec
 
 from workers.errors import JobDefinitionError, ModuleLoadError
-from workers.jobs.requirements import Needs, Policy, Terms
-from workers.jobs.schedule import Rhythm, rhythm_of
+from workers.jobs.requirements import Needs, Policy, Requirements
+from workers.jobs.schedule import Schedule, schedule_of
 from workers.jobs.stop_ladder import StopLadder
 
 __all__ = ["Definition", "JobFunctions", "definition_of", "job", "load_jobs"]
@@ -26,9 +26,9 @@ class Definition(msgspec.Struct, frozen=True):
     """What `job` notes at a function: its queue, what it needs and what the loss of that does, and how it is stopped."""
 
     queue: str
-    terms: Terms = Terms()
+    requirements: Requirements = Requirements()
     stop: StopLadder = StopLadder()
-    rhythm: Rhythm | None = None
+    rhythm: Schedule | None = None
 
 
 def job(
@@ -61,8 +61,8 @@ def job(
         raise JobDefinitionError(f"stop is a workers.StopLadder, not {stop!r}")
     if not isinstance(queue, str) or not queue:
         raise JobDefinitionError(f'the queue of a job is a name, not {queue!r}: write @job("default")')
-    terms = Terms.of(needs, on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
-    definition = Definition(queue, terms, stop or StopLadder(), rhythm_of(cron, every_s))
+    requirements = Requirements.of(needs, on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
+    definition = Definition(queue, requirements, stop or StopLadder(), schedule_of(cron, every_s))
 
     def mark(function: F) -> F:
         if not isfunction(function) or not function.__qualname__.isidentifier():

@@ -15,7 +15,7 @@ from rq.job import JobStatus
 from notify.server import Client
 from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
 from workers.jobs.outcome import Outcome, failure
-from workers.jobs.record import StoredJob
+from workers.jobs.record import JobRecord
 from workers.scripts import JobScripts
 
 __all__ = ["Job", "read_jobs"]
@@ -27,7 +27,7 @@ UNDECIDED: Final = frozenset({"ending", "queued", "deferred", "scheduled"})
 ENDING_S: Final = 5.0
 
 
-class Job(StoredJob):
+class Job(JobRecord):
     """An ``rq.job.Job`` that may need services. Made by `Queue.enqueue`.
 
     Its data are plain JSON. Its function is looked up in what a worker loaded, never imported by name.

@@ -11,10 +11,10 @@ from workers.jobs.definition import JobFunctions
 from workers.jobs.handle import Job
 from workers.jobs.stop_ladder import StopSign
 
-__all__ = ["claimed_job"]
+__all__ = ["lazy_job"]
 
 
-def claimed_job(
+def lazy_job(
     job_class: type[rq.job.Job],
     job_id: str,
     fields: Mapping[bytes, bytes],

@@ -13,19 +13,19 @@ from rq.job import JobStatus
 from notify.server import Client
 from workers.errors import JobDefinitionError, JobError, JobNotFoundError, JobRefusedError
 from workers.jobs.definition import JobFunctions
-from workers.jobs.requirements import Policy, Terms, read_needs
+from workers.jobs.requirements import Policy, Requirements, read_needs
 from workers.jobs.serializer import JsonSerializer
 from workers.jobs.stop_ladder import StopSign
 from workers.scripts import unpacked
 
-__all__ = ["StoredJob"]
+__all__ = ["JobRecord"]
 
 TAKEN: Final = {"queued": JobStatus.QUEUED, "held": JobStatus.DEFERRED, "cancelled": JobStatus.CANCELED}
 
 log = logging.getLogger(__name__)
 
 
-class StoredJob(rq.job.Job):
+class JobRecord(rq.job.Job):
     """An ``rq.job.Job`` whose data are plain JSON. Its function is looked up in what a worker loaded, never imported by name."""
 
     _stop_sign: StopSign | None = None
@@ -37,7 +37,7 @@ class StoredJob(rq.job.Job):
             raise JobDefinitionError(f"jobs are kept as JSON, not by {serializer!r}: leave the serializer out")
         super().__init__(id, connection, JsonSerializer)
         self.needs: dict[str, int] = {}
-        self.terms = Terms()
+        self.requirements = Requirements()
         self._functions: JobFunctions = {}
         self.is_decided = True
         """Whether what it says of its status holds. In its run, until that is sealed, it does not."""
@@ -47,12 +47,12 @@ class StoredJob(rq.job.Job):
         self._functions, self._stop_sign = functions, stop_sign
         self.is_decided = stop_sign is None
 
-    def accept(self, terms: Terms) -> None:
+    def accept(self, requirements: Requirements) -> None:
         """Say on what terms the job is there; before it is enqueued."""
-        self.terms, self.needs = terms, dict.fromkeys(sorted(terms.needs), 0)
+        self.requirements, self.needs = requirements, dict.fromkeys(sorted(requirements.needs), 0)
 
     def take_up(self, status: str, needs: bytes) -> None:
-        """Note how it was enqueued, see `workers.scripts.enqueue.Taken`."""
+        """Note how it was enqueued, see `workers.scripts.enqueue.Admission`."""
         if status in TAKEN:
             self._status = TAKEN[status]
         self.needs = read_needs({b"needs": needs})
@@ -60,7 +60,7 @@ class StoredJob(rq.job.Job):
     @property
     def on_loss(self) -> Policy:
         """What the loss of something it needs does to it."""
-        return self.terms.on_loss
+        return self.requirements.on_loss
 
     @property
     def func(self) -> Callable[..., Any]:
@@ -99,7 +99,7 @@ class StoredJob(rq.job.Job):
             del fields["data"]
         if self.needs:
             fields["needs"] = msgspec.json.encode(self.needs)
-        return {**fields, **self.terms.fields()}
+        return {**fields, **self.requirements.fields()}
 
     def restore(self, raw_data: Any) -> Any:
         """Take up what Redis holds of the job; one that a stranger spoilt is told from one that is not there."""
@@ -107,7 +107,7 @@ class StoredJob(rq.job.Job):
             # RQ would unpack the call, into however much that is.
             super().restore({**raw_data, b"data": b""} if b"data" in raw_data else raw_data)
             self.data = unpacked(raw_data[b"data"], max_bytes=self._client.settings.max_payload_bytes)
-            self.needs, self.terms = read_needs(raw_data), Terms.read(raw_data)
+            self.needs, self.requirements = read_needs(raw_data), Requirements.read(raw_data)
         except NoSuchJobError:
             raise
         except (ValueError, TypeError, AssertionError, msgspec.DecodeError, TimeoutFormatError) as exc:

@@ -11,7 +11,7 @@ from notify.errors import InvalidServiceError
 from notify.keys import any_provider
 from workers.errors import JobDefinitionError
 
-__all__ = ["Needs", "Policy", "Terms", "check_need", "check_policy", "need_of", "read_needs", "target_of"]
+__all__ = ["Needs", "Policy", "Requirements", "check_need", "check_policy", "need_of", "read_needs", "target_of"]
 
 Policy: TypeAlias = Literal["cancel", "hold", "drain", "ignore"]
 """What a loss of something that it needs does to a job.
@@ -29,8 +29,8 @@ _ANY: Final = any_provider("")
 _counts: Final = msgspec.json.Decoder(dict[str, int])
 
 
-class Terms(msgspec.Struct, frozen=True):
-    """What a job needs, in the words of `need_of`, and what the loss of that does. Made by `Terms.of`.
+class Requirements(msgspec.Struct, frozen=True):
+    """What a job needs, in the words of `need_of`, and what the loss of that does. Made by `Requirements.of`.
 
     Args:
         needs: what it needs.
@@ -45,7 +45,7 @@ class Terms(msgspec.Struct, frozen=True):
     grace_s: float = 0.0
 
     @classmethod
-    def of(cls, needs: Needs = (), on_loss: str = "cancel", *, max_hold_s: float | None = None, grace_s: float = 0.0) -> "Terms":
+    def of(cls, needs: Needs = (), on_loss: str = "cancel", *, max_hold_s: float | None = None, grace_s: float = 0.0) -> "Requirements":
         """Return the terms.
 
         Raises:
@@ -64,14 +64,14 @@ class Terms(msgspec.Struct, frozen=True):
 
     def but(
         self, *, needs: Needs | None = None, on_loss: str | None = None, max_hold_s: float | None = None, grace_s: float | None = None
-    ) -> "Terms":
+    ) -> "Requirements":
         """Return the same terms but for what is given. Errors as for `of`."""
         if needs is None and on_loss is None and max_hold_s is None and grace_s is None:
             return self
         policy = self.on_loss if on_loss is None else on_loss
         kept_hold_s = self.max_hold_s if policy == "hold" else None
         kept_grace_s = self.grace_s if policy != "ignore" else 0.0
-        return Terms.of(
+        return Requirements.of(
             [*map(target_of, self.needs)] if needs is None else needs,
             policy,
             max_hold_s=kept_hold_s if max_hold_s is None else max_hold_s,
@@ -86,7 +86,7 @@ class Terms(msgspec.Struct, frozen=True):
         return {"on_loss": self.on_loss, **{name: round(time_s * 1000) for name, time_s in times.items() if time_s is not None}}
 
     @classmethod
-    def read(cls, raw: Mapping[bytes, bytes]) -> "Terms":
+    def read(cls, raw: Mapping[bytes, bytes]) -> "Requirements":
         """Read them from the hash of a job.
 
         Raises:
@@ -103,7 +103,7 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 def read_needs(raw: Mapping[bytes, bytes]) -> dict[str, int]:
-    """Read from the hash of a job what it needs, with the serial of its last loss when the job was enqueued; errors as for `Terms.read`."""
+    """Read the needs from the hash of a job, each with the serial of its last loss at enqueue; errors as for `Requirements.read`."""
     needs = raw.get(b"needs")
     return _counts.decode(needs) if needs else {}
 

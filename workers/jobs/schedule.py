@@ -8,16 +8,16 @@ import msgspec
 from croniter import croniter  # type: ignore[import-untyped]  # it has no types
 
 from workers.errors import JobDefinitionError
-from workers.jobs.requirements import Terms
+from workers.jobs.requirements import Requirements
 
-__all__ = ["Rhythm", "Spec", "rhythm_of"]
+__all__ = ["CronJob", "Schedule", "schedule_of"]
 
 LEAST_EVERY_S: Final = 0.1
 FIELDS: Final = (1, 5, 6)
 """``@daily`` and its like, the five of cron, and seconds after them."""
 
 
-class Rhythm(msgspec.Struct, frozen=True):
+class Schedule(msgspec.Struct, frozen=True):
     """When a job is due, by the server's clock, in UTC.
 
     Args:
@@ -42,25 +42,25 @@ class Rhythm(msgspec.Struct, frozen=True):
         return self.cron or f"every {self.every_ms / 1000:g} s"
 
 
-class Spec(msgspec.Struct, frozen=True):
+class CronJob(msgspec.Struct, frozen=True):
     """What the leader is told of a job of a rhythm: it need not have loaded that itself."""
 
     queue: str
-    rhythm: Rhythm
-    terms: Terms
+    rhythm: Schedule
+    requirements: Requirements = msgspec.field(name="terms")
 
 
-def rhythm_of(cron: str | None, every_s: float | None) -> Rhythm | None:
+def schedule_of(cron: str | None, every_s: float | None) -> Schedule | None:
     """Return the rhythm that a definition asks for, ``None`` if it asks for none, else raise `JobDefinitionError`."""
     if cron is not None and every_s is not None:
         raise JobDefinitionError("a job has one rhythm: give cron or every_s, not both")
     if every_s is not None:
         if isinstance(every_s, bool) or not isinstance(every_s, int | float) or not LEAST_EVERY_S <= every_s < math.inf:
             raise JobDefinitionError(f"every_s is {every_s!r}: give the seconds between two runs, {LEAST_EVERY_S:g} at least")
-        return Rhythm(every_ms=round(every_s * 1000))
+        return Schedule(every_ms=round(every_s * 1000))
     if cron is None:
         return None
-    rhythm = Rhythm(cron=" ".join(cron.split())) if isinstance(cron, str) else Rhythm()
+    rhythm = Schedule(cron=" ".join(cron.split())) if isinstance(cron, str) else Schedule()
     if len(rhythm.cron.split()) not in FIELDS or not croniter.is_valid(rhythm.cron):
         raise JobDefinitionError(f"{cron!r} is no cron line: write five fields as in '*/5 * * * *', or six with the seconds last")
     if rhythm.next_after(round(datetime.now(UTC).timestamp() * 1000)) is None:

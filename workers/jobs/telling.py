@@ -8,10 +8,10 @@ from notify.events import Event, EventScripts, publish
 from notify.server import Client
 from workers.jobs.outcome import Outcome
 
-__all__ = ["tell_outcome"]
+__all__ = ["publish_outcome"]
 
 
-def tell_outcome(client: Client, job: Any, outcome: Outcome, *, source: str) -> None:
+def publish_outcome(client: Client, job: Any, outcome: Outcome, *, source: str) -> None:
     """Publish how a job ended, if such is told.
 
     Raises:

@@ -4,11 +4,10 @@ Every worker watches for its own job; one worker at a time deals with the waitin
 It never decides whether a service is alive: the directory does.
 """
 
-from workers.loss.held import Holds
-from workers.loss.watcher import Guard, goes_on
+from workers.loss.held import HeldJobs
+from workers.loss.watcher import LossWatcher
 
 __all__ = [
-    "Guard",
-    "Holds",
-    "goes_on",
+    "HeldJobs",
+    "LossWatcher",
 ]

@@ -5,7 +5,7 @@ from typing import Final
 from notify.server import Client
 from workers.scripts import AT_ONCE, JobScripts
 
-__all__ = ["Holds"]
+__all__ = ["HeldJobs"]
 
 FIRST: Final = 8
 """Jobs of a queue that come back first; then twice as many each time, as soon as the last of those before has started."""
@@ -16,7 +16,7 @@ IDLE_S: Final = 2.0
 """While nothing is held. What is held from then on, and has a shorter time, is cancelled so much late, once."""
 
 
-class Holds:
+class HeldJobs:
     """Looks after all held jobs. Any number may do so at once; one is enough.
 
     Args:

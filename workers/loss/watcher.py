@@ -15,9 +15,9 @@ from notify.errors import ClosedError, ServerError
 from notify.events import Event, Gap, Subscriber
 from notify.keys import SERVICES_TOPIC, any_provider
 from notify.server import Client
-from workers.scripts import AT_ONCE, JobScripts, Run
+from workers.scripts import AT_ONCE, JobScripts, Run, RunCheck
 
-__all__ = ["Guard", "goes_on"]
+__all__ = ["LossWatcher"]
 
 CHECK_S: Final = 1.0
 """How long a running job goes unjudged at the most."""
@@ -32,16 +32,16 @@ LOOKED_AT: Final = 1_000
 log = logging.getLogger(__name__)
 
 
-class Guard:
+class LossWatcher:
     """Watches over one worker's running job, and over all waiting ones, in a thread from `open` to `close`.
 
     Args:
         client: the guard opens connections of its own like this one.
-        stop: called, in the guard's thread, with the run that must end and the verdict (see ``verdict.lua``).
+        stop: called, in the guard's thread, with the run that must end and the check that says why.
         returned: called, in the guard's thread, when a service came: jobs that are held may go on.
     """
 
-    def __init__(self, client: Client, stop: Callable[[Run, str], None], *, returned: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, client: Client, stop: Callable[[Run, RunCheck], None], *, returned: Callable[[], None] = lambda: None) -> None:
         self._client = client.clone(name="guard")
         self._scripts = JobScripts(self._client)
         self._stop, self._returned = stop, returned
@@ -74,18 +74,17 @@ class Guard:
     def release(self) -> None:
         self._run = None
 
-    def judge(self) -> float:
+    def check(self) -> float:
         """Stop the present run if it may not go on. Returns in how many seconds to judge again at the latest."""
         run = self._run
         if run is None:
             return CHECK_S
-        verdict = self._scripts.verdict(run.job_id, fence=run.fence)
-        if not goes_on(verdict) and run is self._run:
-            self._stop(run, verdict)
-        grace, _, left_ms = verdict.partition(":")
-        return min(CHECK_S, int(left_ms) / 1000) if grace == "grace" else CHECK_S
+        found = self._scripts.check_run(run.job_id, fence=run.fence)
+        if not found.may_run and run is self._run:
+            self._stop(run, found)
+        return CHECK_S if found.grace_ms is None else min(CHECK_S, found.grace_ms / 1000)
 
-    def settle_losers(self, need: str) -> int:
+    def apply_loss(self, need: str) -> int:
         """Cancel or hold the waiting jobs that lost something; one worker does it, the others leave it to that one.
 
         Args:
@@ -99,11 +98,11 @@ class Guard:
             if not self._client.set(key, self._thread.name, nx=True, px=LOCK_MS):
                 return 0
             try:
-                return self._settle_losers(need)
+                return self._apply_loss(need)
             finally:
                 self._client.delete(key)
 
-    def _settle_losers(self, need: str) -> int:
+    def _apply_loss(self, need: str) -> int:
         total, passed, queues = 0, 0, set[str]()
         while True:
             lost = self._scripts.lose(need, passed=passed, count=AT_ONCE)
@@ -111,7 +110,7 @@ class Guard:
             queues.update(lost.queues)
             if not lost.looked_at:
                 break
-            self.judge()  # that may take seconds, in which another service may be lost
+            self.check()  # that may take seconds, in which another service may be lost
             self._client.pexpire(self._scripts.keys.losing(need), LOCK_MS)
         for queue in queues:
             self._scripts.tidy(queue)
@@ -126,7 +125,7 @@ class Guard:
                     self._reconcile()
                     reconciled_at = time.monotonic()
                 item = self._subscriber.get(wait_s)
-                wait_s = self.judge()
+                wait_s = self.check()
                 if isinstance(item, Gap):
                     reconciled_at = -math.inf
                 elif item is not None:
@@ -146,14 +145,14 @@ class Guard:
             self._returned()
         elif told.get("change") == "withdrawn":
             for need in _needs_met_by(told):
-                count = self.settle_losers(need)
+                count = self.apply_loss(need)
                 if count:
                     log.warning("%d waiting jobs are cancelled or held: %s is gone", count, need)
 
     def _reconcile(self) -> None:
         for needs in self._losses():
             for need in needs:
-                self.settle_losers(need)
+                self.apply_loss(need)
 
     def _losses(self) -> Iterator[list[str]]:
         """What was lost and jobs wait for, some at a time. Of what was lost within a month nearly nothing is needed."""
@@ -168,11 +167,6 @@ class Guard:
                         pipe.exists(keys.needs(need))
                     wait = pipe.execute()
                 yield [need for need, waits in zip(some, wait, strict=True) if waits]
-
-
-def goes_on(verdict: str) -> bool:
-    """Whether a run may go on, by its verdict."""
-    return verdict == "go on" or verdict.startswith("grace:")
 
 
 def _needs_met_by(told: Mapping[str, Any]) -> list[str]:

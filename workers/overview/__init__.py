@@ -8,19 +8,19 @@ from workers.overview.cron import CronInfo, cron_jobs
 from workers.overview.explanation import explain
 from workers.overview.listing import JobStatus, QueueInfo, find_jobs, queues
 from workers.overview.loss import Stake, count_needing, preview_loss
-from workers.overview.progress import Tally, tally
+from workers.overview.progress import WorkerProgress, worker_progress
 
 __all__ = [
     "CronInfo",
     "JobStatus",
     "QueueInfo",
     "Stake",
-    "Tally",
+    "WorkerProgress",
     "count_needing",
     "cron_jobs",
     "explain",
     "find_jobs",
     "preview_loss",
     "queues",
-    "tally",
+    "worker_progress",
 ]

@@ -8,7 +8,7 @@ import redis
 
 from notify.keys import Keys
 from notify.server import Client
-from workers.jobs import Spec
+from workers.jobs import CronJob
 
 __all__ = ["CronInfo", "cron_jobs"]
 
@@ -53,7 +53,7 @@ def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
     names = [name for worker, its in loaded.items() if worker in alive for name in _read(its, list[str], [])]
     found = []
     for name, due_ms in due:
-        spec = _read(written.get(name, b""), Spec, None)
+        spec = _read(written.get(name, b""), CronJob, None)
         if spec is not None:
             function = name.decode()
             last_at = _time(last[name]) if name in last else None

@@ -75,7 +75,7 @@ def _needs(bus: Bus, job: Job, *, ended: bool) -> str:
         "drain": "it is cancelled while it waits when one of them is withdrawn; once it runs it may finish",
         "ignore": "their loss does nothing to it",
     }[job.on_loss]
-    grace = f", unless it is back within {job.terms.grace_s:g} s" if job.terms.grace_s else ""
+    grace = f", unless it is back within {job.requirements.grace_s:g} s" if job.requirements.grace_s else ""
     return f"It needs {listed}; {rule}{grace}."
 
 

@@ -8,12 +8,12 @@ import redis
 from notify.server import Client
 from workers import rq_keys
 
-__all__ = ["Tally", "tally"]
+__all__ = ["WorkerProgress", "worker_progress"]
 
 FIELDS = ("successful_job_count", "failed_job_count", "current_job")
 
 
-class Tally(msgspec.Struct, frozen=True):
+class WorkerProgress(msgspec.Struct, frozen=True):
     """Jobs in numbers.
 
     Args:
@@ -27,7 +27,7 @@ class Tally(msgspec.Struct, frozen=True):
     left: int
 
 
-def tally(connection: redis.Redis, *, queues: Collection[str], workers: Collection[str]) -> Tally:
+def worker_progress(connection: redis.Redis, *, queues: Collection[str], workers: Collection[str]) -> WorkerProgress:
     """Count, in one round trip.
 
     Args:
@@ -47,4 +47,4 @@ def tally(connection: redis.Redis, *, queues: Collection[str], workers: Collecti
         answers = pipe.execute()
     counts = answers[len(queues) :]
     done, failed = (sum(int(count[index] or 0) for count in counts) for index in (0, 1))
-    return Tally(done, failed, sum(answers[: len(queues)]) + sum(bool(count[2]) for count in counts))
+    return WorkerProgress(done, failed, sum(answers[: len(queues)]) + sum(bool(count[2]) for count in counts))

@@ -7,11 +7,11 @@ It never runs a job.
 from workers.queue.cancel import Progress
 from workers.queue.queue import Queue
 from workers.queue.requeuing import requeue
-from workers.queue.rq_queue import entry_of
+from workers.queue.rq_queue import new_job_of
 
 __all__ = [
     "Progress",
     "Queue",
-    "entry_of",
+    "new_job_of",
     "requeue",
 ]

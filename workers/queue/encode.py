@@ -15,18 +15,25 @@ from rq.utils import get_call_string
 from notify.errors import ContentsError
 from notify.events import encode_json
 from workers.errors import JobArgumentsError, JobTooLargeError
-from workers.jobs import Terms
-from workers.scripts import Entry, rq_time, too_large
+from workers.jobs import Requirements
+from workers.scripts import NewJob, rq_time, too_large
 
-__all__ = ["OPTIONS", "check_arguments", "check_call", "draft"]
+__all__ = ["OPTIONS", "check_arguments", "check_call", "encode_job"]
 
 OPTIONS: Final = frozenset([*EnqueueArgs._fields, "job_timeout"])
 """What RQ takes for its own among the keyword arguments of a call."""
 
 
-def draft(
-    func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, queue: str, timeout_s: int, terms: Terms, max_bytes: int
-) -> Entry:
+def encode_job(
+    func: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    queue: str,
+    timeout_s: int,
+    requirements: Requirements,
+    max_bytes: int,
+) -> NewJob:
     """Return a new job with an id of its own, to be put on a queue.
 
     Raises:
@@ -48,9 +55,9 @@ def draft(
         b"timeout": b"%d" % timeout_s,
         b"failure_ttl": b"%d" % DEFAULT_FAILURE_TTL,
         b"status": b"queued",
-        **_terms(terms),
+        **_requirements(requirements),
     }
-    return Entry(str(uuid4()), fields, "new", needs=_needs(terms))
+    return NewJob(str(uuid4()), fields, "new", needs=_needs(requirements))
 
 
 def _encode_call(path: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
@@ -88,10 +95,10 @@ def _signature(func: Callable[..., Any]) -> inspect.Signature:
 
 
 @cache
-def _terms(terms: Terms) -> dict[bytes, bytes]:
-    return {name.encode(): str(value).encode() for name, value in terms.fields().items()}
+def _requirements(requirements: Requirements) -> dict[bytes, bytes]:
+    return {name.encode(): str(value).encode() for name, value in requirements.fields().items()}
 
 
 @cache
-def _needs(terms: Terms) -> bytes:
-    return msgspec.json.encode(dict.fromkeys(sorted(terms.needs), 0)) if terms.needs else b""
+def _needs(requirements: Requirements) -> bytes:
+    return msgspec.json.encode(dict.fromkeys(sorted(requirements.needs), 0)) if requirements.needs else b""

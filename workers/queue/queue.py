@@ -9,27 +9,27 @@ from rq.queue import EnqueueData
 
 from notify.directory import Target
 from workers.errors import JobDefinitionError, JobRefusedError
-from workers.jobs import Definition, Job, Needs, Policy, Terms, claimed_job
+from workers.jobs import Definition, Job, Needs, Policy, Requirements, lazy_job
 from workers.overview import Stake, preview_loss
 from workers.queue.cancel import Progress, cancel_waiting
-from workers.queue.encode import OPTIONS, draft
-from workers.queue.rq_queue import MakingQueue, entry_of, ours
-from workers.scripts import Entry
+from workers.queue.encode import OPTIONS, encode_job
+from workers.queue.rq_queue import RqQueue, new_job_of, ours
+from workers.scripts import NewJob
 
 __all__ = ["Queue"]
 
 RQ_STATUS: Final = {"queued": b"queued", "held": b"deferred", "cancelled": b"canceled"}
 
 
-class _Draft(NamedTuple):
+class _EncodedJob(NamedTuple):
     """A job that is not enqueued yet, and whether it was made from its entry, and not its entry from it."""
 
-    entry: Entry
+    entry: NewJob
     job: Job
     is_plain: bool
 
 
-class Queue(MakingQueue):
+class Queue(RqQueue):
     """An ``rq.Queue`` whose jobs may need services.
 
     With RQ's ``is_async=False`` a call runs here and now, as tests want it: nobody looks for what it needs.
@@ -72,15 +72,15 @@ class Queue(MakingQueue):
             ServerError: the server did not answer, or refused.
         """
         definition = self._check_function(f)
-        terms = _terms_of(definition).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
+        requirements = _terms_of(definition).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
         if self._is_async and definition is not None and OPTIONS.isdisjoint(kwargs):
-            (job,) = self._put_drafts([self._draft(f, args, kwargs, terms)])
+            (job,) = self._put_drafts([self._draft(f, args, kwargs, requirements)])
             return job
         with self._refusing(f):
             options = self.parse_args(f, *args, **kwargs)._asdict()
             pipeline, at_front, unique = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
             job = self.create_job(**options)
-            job.accept(terms)
+            job.accept(requirements)
             return ours(self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique))
 
     def enqueue_at(
@@ -106,12 +106,12 @@ class Queue(MakingQueue):
         Raises:
             JobDefinitionError, JobArgumentsError, JobTooLargeError, ServerError: as for `enqueue`.
         """
-        terms = _terms_of(self._check_function(f)).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
+        requirements = _terms_of(self._check_function(f)).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
         with self._refusing(f):
             options = self.parse_args(f, *args, **kwargs)._asdict()
             pipeline, at_front, _ = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
             job = self.create_job(**options, status=JobStatus.SCHEDULED)
-            job.accept(terms)
+            job.accept(requirements)
             job.enqueue_at_front = at_front or None
             return ours(self.schedule_job(job, datetime, pipeline=pipeline))
 
@@ -202,28 +202,28 @@ class Queue(MakingQueue):
                     self._index(job, pipeline)
             return jobs
 
-    def _draft(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], terms: Terms) -> _Draft:
+    def _draft(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], requirements: Requirements) -> _EncodedJob:
         if func.__module__ == "__main__":
             raise JobDefinitionError(f"{func.__qualname__} is defined in __main__, which no worker can import: put it into a module")
         most = self._client.settings.max_payload_bytes
-        entry = draft(func, args, kwargs, queue=self.name, timeout_s=self._default_timeout, terms=terms, max_bytes=most)
+        entry = encode_job(func, args, kwargs, queue=self.name, timeout_s=self._default_timeout, requirements=requirements, max_bytes=most)
         functions = {f"{func.__module__}.{func.__qualname__}": func}
-        job = claimed_job(self.job_class, entry.job_id, entry.fields, connection=self.connection, functions=functions)
-        return _Draft(entry, job, is_plain=True)
+        job = lazy_job(self.job_class, entry.job_id, entry.fields, connection=self.connection, functions=functions)
+        return _EncodedJob(entry, job, is_plain=True)
 
-    def _draft_of(self, call: EnqueueData, changes: Mapping[str, Any]) -> _Draft:
+    def _draft_of(self, call: EnqueueData, changes: Mapping[str, Any]) -> _EncodedJob:
         definition = self._check_function(call.func)
-        terms = _terms_of(definition).but(**changes)
+        requirements = _terms_of(definition).but(**changes)
         if definition is not None and not any(call[len(("func", "args", "kwargs")) :]):
-            return self._draft(call.func, call.args or (), call.kwargs or {}, terms)
+            return self._draft(call.func, call.args or (), call.kwargs or {}, requirements)
         options = call._asdict()
         at_front = options.pop("at_front")
         job = self.create_job(**options)
-        job.accept(terms)
+        job.accept(requirements)
         self._prepare_for_queue(job)
-        return _Draft(entry_of(job, at_front=at_front), job, is_plain=False)
+        return _EncodedJob(new_job_of(job, at_front=at_front), job, is_plain=False)
 
-    def _put_drafts(self, drafts: Sequence[_Draft]) -> list[Job]:
+    def _put_drafts(self, drafts: Sequence[_EncodedJob]) -> list[Job]:
         entries = [each.entry for each in drafts]
         put = self._entrance.put if len(entries) == 1 else self._entrance.put_many
         for each, taken in zip(drafts, put(self.name, entries), strict=True):
@@ -234,5 +234,5 @@ class Queue(MakingQueue):
         return [each.job for each in drafts]
 
 
-def _terms_of(definition: Definition | None) -> Terms:
-    return definition.terms if definition is not None else Terms()
+def _terms_of(definition: Definition | None) -> Requirements:
+    return definition.requirements if definition is not None else Requirements()

@@ -15,16 +15,16 @@ from notify.server import Client
 from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobTooLargeError
 from workers.jobs import Definition, Job, JsonSerializer, definition_of
 from workers.queue.encode import check_arguments, check_call
-from workers.scripts import Condition, Entrance, Entry, Taken, too_large
+from workers.scripts import Admission, Condition, EnqueueScripts, NewJob, too_large
 
-__all__ = ["MakingQueue", "entry_of", "ours"]
+__all__ = ["RqQueue", "new_job_of", "ours"]
 
-QUEUED: Final = Taken("queued", "", b"")
+QUEUED: Final = Admission("queued", "", b"")
 LONGEST_TIMEOUT_S: Final = 2**31 - 1
 """What an alarm of the system can be set to."""
 
 
-class MakingQueue(rq.Queue):
+class RqQueue(rq.Queue):
     """An ``rq.Queue`` all of whose jobs are ours, by whichever of RQ's ways they are made."""
 
     job_class = Job
@@ -38,7 +38,7 @@ class MakingQueue(rq.Queue):
         if not issubclass(self.job_class, Job):
             raise JobDefinitionError(f"{self.job_class!r} makes no jobs of ours: leave job_class out, or derive it from workers.Job")
         self._client = Client.of(connection)
-        self._entrance = Entrance(self._client)
+        self._entrance = EnqueueScripts(self._client)
 
     def enqueue_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
         """Put a job that was made before on the queue; arguments as for ``rq.Queue``, errors as for `enqueue`."""
@@ -100,7 +100,7 @@ class MakingQueue(rq.Queue):
         if job.timeout is not None and not (job.timeout == -1 or 0 < job.timeout <= LONGEST_TIMEOUT_S):
             raise JobDefinitionError(f"the timeout of {job.func_name} is {job.timeout} s: give more than 0, or -1 for none")
         if definition is not None:
-            job.accept(definition.terms)
+            job.accept(definition.requirements)
             job.bind({str(job.func_name): func})
         _check_arguments(job, max_bytes=self._client.settings.max_payload_bytes)
         if definition is not None:
@@ -122,9 +122,9 @@ class MakingQueue(rq.Queue):
             raise DuplicateJobError(f"there is a job {job.id!r} already, and it was to be unique")
         return job
 
-    def _put(self, job: Job, *, at_front: bool = False, condition: Condition = "", pipeline: Any = None) -> Taken:
+    def _put(self, job: Job, *, at_front: bool = False, condition: Condition = "", pipeline: Any = None) -> Admission:
         self._prepare_for_queue(job)
-        entry = entry_of(job, condition, at_front=at_front)
+        entry = new_job_of(job, condition, at_front=at_front)
         if pipeline is not None:
             self._entrance.put_later(pipeline, self.name, entry)
             return QUEUED
@@ -148,11 +148,11 @@ def _check_arguments(job: Job, *, max_bytes: int) -> None:
         raise JobTooLargeError(too_large(f"the call of {job.func_name}", size, max_bytes))
 
 
-def entry_of(job: Job, condition: Condition = "", *, at_front: bool = False) -> Entry:
+def new_job_of(job: Job, condition: Condition = "", *, at_front: bool = False) -> NewJob:
     """Return a job that was made as a whole, to be put on a queue."""
     fields = job.to_dict()
     fields["status"] = "queued"
-    return Entry(job.id, fields, condition, at_front, job.ttl, fields.pop("needs", b""))
+    return NewJob(job.id, fields, condition, at_front, job.ttl, fields.pop("needs", b""))
 
 
 def ours(job: object) -> Job:

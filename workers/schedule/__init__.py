@@ -4,11 +4,11 @@ The leader of the workers runs both.
 It never runs a job: it enqueues.
 """
 
-from workers.schedule.cron import Cron, announce
+from workers.schedule.cron import Cron, register_cron
 from workers.schedule.scheduler import Scheduler
 
 __all__ = [
     "Cron",
     "Scheduler",
-    "announce",
+    "register_cron",
 ]

@@ -13,11 +13,11 @@ import msgspec
 from notify.errors import ServerRefusedError
 from notify.server import Client, ScriptRunner
 from workers import rq_keys
-from workers.jobs import JobFunctions, Spec, definition_of
-from workers.queue import Queue, entry_of
-from workers.scripts import Entry, NamedScripts
+from workers.jobs import CronJob, JobFunctions, definition_of
+from workers.queue import Queue, new_job_of
+from workers.scripts import JobScriptRunner, NewJob
 
-__all__ = ["Cron", "announce"]
+__all__ = ["Cron", "register_cron"]
 
 LONGEST_WAIT_MS: Final = 5_000
 """What was announced meanwhile may be so much late, its first time; looking costs a command."""
@@ -25,7 +25,7 @@ LONGEST_WAIT_MS: Final = 5_000
 log = logging.getLogger(__name__)
 
 
-def announce(client: Client, worker: str, functions: JobFunctions) -> None:
+def register_cron(client: Client, worker: str, functions: JobFunctions) -> None:
     """Say which jobs of a rhythm a worker has loaded; they are due while it has its lease.
 
     Raises:
@@ -55,7 +55,7 @@ class Cron:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._scripts = NamedScripts(client)
+        self._scripts = JobScriptRunner(client)
         keys = self._scripts.keys
         self._keys = [keys.cron, keys.cron_due, keys.cron_workers, keys.cron_last, keys.leases]
 
@@ -71,7 +71,7 @@ class Cron:
         now, wait_ms, *due = self._scripts.run("cron_look", self._keys, [LONGEST_WAIT_MS], action="looking what is due by its rhythm")
         for name, due_ms, written in zip(due[::3], due[1::3], due[2::3], strict=True):
             try:
-                self._enqueue(name.decode(), int(due_ms), msgspec.json.decode(written, type=Spec), now_ms=int(now))
+                self._enqueue(name.decode(), int(due_ms), msgspec.json.decode(written, type=CronJob), now_ms=int(now))
             except (msgspec.DecodeError, ValueError) as exc:  # somebody else wrote it
                 log.warning("what is to run as %r cannot be read, and is removed: %s", name, exc)
                 self._forget(name)
@@ -79,7 +79,7 @@ class Cron:
                 log.warning("%r is due and cannot be enqueued: %s", name.decode(), exc)
         return int(wait_ms) / 1000
 
-    def _enqueue(self, name: str, due_ms: int, spec: Spec, *, now_ms: int) -> None:
+    def _enqueue(self, name: str, due_ms: int, spec: CronJob, *, now_ms: int) -> None:
         next_ms = spec.rhythm.next_after(now_ms)
         entry = self._entry_of(name, spec, due_ms)
         ours = self._scripts.keys
@@ -87,12 +87,12 @@ class Cron:
         args = [name, due_ms, next_ms or "", entry.job_id, spec.queue, entry.needs, *_flat(entry.fields)]
         self._scripts.run_named("cron_enqueue", keys, args, action=f"enqueueing {name!r}, which is due")
 
-    def _entry_of(self, name: str, spec: Spec, due_ms: int) -> Entry:
+    def _entry_of(self, name: str, spec: CronJob, due_ms: int) -> NewJob:
         queue = Queue(spec.queue, connection=self._client)
         job = queue.create_job(name, job_id=_job_id(name, due_ms))
-        job.accept(spec.terms)
+        job.accept(spec.requirements)
         queue._prepare_for_queue(job)
-        return entry_of(job)
+        return new_job_of(job)
 
     def _forget(self, name: bytes) -> None:
         keys = self._scripts.keys
@@ -102,12 +102,12 @@ class Cron:
             pipe.execute()
 
 
-def _specs(functions: JobFunctions) -> dict[str, Spec]:
+def _specs(functions: JobFunctions) -> dict[str, CronJob]:
     found = {}
     for name, function in functions.items():
         definition = definition_of(function)
         if definition is not None and definition.rhythm is not None:
-            found[name] = Spec(definition.queue, definition.rhythm, definition.terms)
+            found[name] = CronJob(definition.queue, definition.rhythm, definition.requirements)
     return found
 
 

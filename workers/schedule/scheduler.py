@@ -4,7 +4,7 @@ from typing import Final
 
 from notify.server import Client
 from workers import rq_keys
-from workers.scripts import AT_ONCE, DEFAULT_TIMEOUT_S, NamedScripts
+from workers.scripts import AT_ONCE, DEFAULT_TIMEOUT_S, JobScriptRunner
 
 __all__ = ["Scheduler"]
 
@@ -24,7 +24,7 @@ class Scheduler:
     """
 
     def __init__(self, client: Client) -> None:
-        self._scripts = NamedScripts(client)
+        self._scripts = JobScriptRunner(client)
 
     def run(self) -> float:
         """Enqueue what is due, at most a chunk.

@@ -4,26 +4,27 @@ Queues, workers and the leader change jobs through these methods.
 Nothing here decides when a transition is due.
 """
 
-from workers.scripts.claim import Claim, Claims
-from workers.scripts.enqueue import Condition, Entrance, Entry, Taken
+from workers.scripts.claim import Claim, ClaimScripts
+from workers.scripts.enqueue import Admission, Condition, EnqueueScripts, NewJob
 from workers.scripts.jobs import AT_ONCE, JobScripts
 from workers.scripts.payload import too_large, unpacked
-from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run
-from workers.scripts.runner import NamedScripts, rq_time
+from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run, RunCheck
+from workers.scripts.runner import JobScriptRunner, rq_time
 
 __all__ = [
     "AT_ONCE",
     "DEFAULT_TIMEOUT_S",
+    "Admission",
     "Claim",
-    "Claims",
+    "ClaimScripts",
     "Condition",
     "Ended",
-    "Entrance",
-    "Entry",
+    "EnqueueScripts",
+    "JobScriptRunner",
     "JobScripts",
-    "NamedScripts",
+    "NewJob",
     "Run",
-    "Taken",
+    "RunCheck",
     "rq_time",
     "too_large",
     "unpacked",

@@ -9,9 +9,9 @@ from notify.server import Client
 from workers import rq_keys
 from workers.scripts.payload import too_large
 from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run
-from workers.scripts.runner import NamedScripts, rq_time
+from workers.scripts.runner import JobScriptRunner, rq_time
 
-__all__ = ["Claim", "Claims"]
+__all__ = ["Claim", "ClaimScripts"]
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Claim(msgspec.Struct, frozen=True):
         return Run(self.job_id, self.fence)
 
 
-class Claims(NamedScripts):
+class ClaimScripts(JobScriptRunner):
     """What one worker asks for.
 
     Args:

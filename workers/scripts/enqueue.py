@@ -9,9 +9,9 @@ import redis
 
 from notify.errors import ServerUnreachableError
 from workers import rq_keys
-from workers.scripts.runner import NamedScripts
+from workers.scripts.runner import JobScriptRunner
 
-__all__ = ["Condition", "Entrance", "Entry", "Taken"]
+__all__ = ["Admission", "Condition", "EnqueueScripts", "NewJob"]
 
 AT_ONCE: Final = 100
 """Jobs enqueued by one script: it holds the server for a millisecond or two."""
@@ -26,7 +26,7 @@ Fields: TypeAlias = MutableMapping[Any, Any]
 log = logging.getLogger(__name__)
 
 
-class Entry(NamedTuple):
+class NewJob(NamedTuple):
     """A job on its way onto a queue.
 
     Args:
@@ -46,7 +46,7 @@ class Entry(NamedTuple):
     needs: str | bytes = ""
 
 
-class Taken(NamedTuple):
+class Admission(NamedTuple):
     """How an entry was taken: ``queued``, ``cancelled``, ``held`` or ``refused``; the need that is not there; the needs as kept."""
 
     status: str
@@ -54,10 +54,10 @@ class Taken(NamedTuple):
     needs: bytes
 
 
-class Entrance(NamedScripts):
+class EnqueueScripts(JobScriptRunner):
     """Puts jobs on queues."""
 
-    def put(self, queue: str, entries: Sequence[Entry]) -> list[Taken]:
+    def put(self, queue: str, entries: Sequence[NewJob]) -> list[Admission]:
         """Put jobs on a queue, in their order. If the answer is lost it is asked for again; no job is put there twice.
 
         Raises:
@@ -68,11 +68,11 @@ class Entrance(NamedScripts):
         except ServerUnreachableError:
             return self._put(queue, entries, again="again")
 
-    def put_many(self, queue: str, entries: Sequence[Entry]) -> list[Taken]:
+    def put_many(self, queue: str, entries: Sequence[NewJob]) -> list[Admission]:
         """Put any number of jobs on a queue, as `put` does, some in one script: the server is at those while the next are packed."""
         chunks = [entries[start : start + AT_ONCE] for start in range(0, len(entries), AT_ONCE)]
         source = self.source("enqueue")
-        taken: list[Taken] = []
+        taken: list[Admission] = []
         try:
             for answer in self.client.stream(([b"EVAL", source, *self._command(queue, chunk)] for chunk in chunks), in_flight=IN_FLIGHT):
                 taken += _taken(answer)
@@ -84,7 +84,7 @@ class Entrance(NamedScripts):
             taken += self._put(queue, entries[start : start + AT_ONCE], again="again")
         return taken
 
-    def put_later(self, pipeline: Any, queue: str, entry: Entry) -> None:
+    def put_later(self, pipeline: Any, queue: str, entry: NewJob) -> None:
         """Have a pipeline do so. Nobody is told how it was taken; what is not there is seen to all the same."""
         pipeline.eval(self.source("enqueue"), *self._command(queue, [entry]))  # by its text: a transaction gets no second try
 
@@ -99,16 +99,16 @@ class Entrance(NamedScripts):
         else:
             pipeline.eval(self.source("index"), 0, *self.named([job_id]))
 
-    def _put(self, queue: str, entries: Sequence[Entry], *, again: str) -> list[Taken]:
+    def _put(self, queue: str, entries: Sequence[NewJob], *, again: str) -> list[Admission]:
         args = [queue, again, *_flat(entries)]
         return _taken(self.run_named("enqueue", [rq_keys.QUEUES], args, action=f"enqueueing on {queue!r}"))
 
-    def _command(self, queue: str, entries: Sequence[Entry]) -> list[Any]:
+    def _command(self, queue: str, entries: Sequence[NewJob]) -> list[Any]:
         """What follows the script in EVAL."""
         return [1, rq_keys.QUEUES, *self.named([queue, "", *_flat(entries)])]
 
 
-def _flat(entries: Sequence[Entry]) -> list[Any]:
+def _flat(entries: Sequence[NewJob]) -> list[Any]:
     """What the script is told of jobs: first what they all have in common, once."""
     first, *others = entries
     common = [item for item in first.fields.items() if all(other.fields.get(item[0]) == item[1] for other in others)] if others else []
@@ -121,9 +121,9 @@ def _flat(entries: Sequence[Entry]) -> list[Any]:
     return flat
 
 
-def _taken(answer: Sequence[bytes]) -> list[Taken]:
+def _taken(answer: Sequence[bytes]) -> list[Admission]:
     taken = []
     for said, needs in zip(answer[::2], answer[1::2], strict=True):
         status, _, missing = said.decode().partition(":")
-        taken.append(Taken(status, missing, needs))
+        taken.append(Admission(status, missing, needs))
     return taken

@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from workers import rq_keys
-from workers.scripts.runner import KEEP_CANCELLED_MS, NamedScripts
+from workers.scripts.run import RunCheck
+from workers.scripts.runner import KEEP_CANCELLED_MS, JobScriptRunner
 
 __all__ = ["AT_ONCE", "JobScripts", "Lost", "Released"]
 
@@ -40,7 +41,7 @@ class Released(NamedTuple):
         return self.is_there and self.left > 0
 
 
-class JobScripts(NamedScripts):
+class JobScripts(JobScriptRunner):
     """The atomic steps of jobs."""
 
     def cancel(self, job_ids: Sequence[str], *, reason: str, queue: str = "", from_list: bool = True) -> int:
@@ -89,10 +90,10 @@ class JobScripts(NamedScripts):
         over, pairs = self.run_named("expire", [], [count], action="ending holds")
         return int(over), [_pair.decode(pair) for pair in pairs]
 
-    def verdict(self, job_id: str, *, fence: str) -> str:
-        """Judge a running job. Returns ``go on``, ``grace:<ms>``, ``lost:<need>``, ``stopped`` or ``superseded``, as in ``verdict.lua``."""
-        answer: bytes = self.run_named("verdict", [], [job_id, fence], action=f"judging job {job_id}")
-        return answer.decode()
+    def check_run(self, job_id: str, *, fence: str) -> RunCheck:
+        """Check whether a run may continue; if a service that it needs is lost, the run is marked as stopped in the same step."""
+        answer: bytes = self.run_named("verdict", [], [job_id, fence], action=f"checking the run of job {job_id}")
+        return RunCheck.read(answer.decode())
 
     def stop(self, job_id: str, *, reason: str) -> str:
         """Mark a running job as stopped. Returns ``stopped``, ``ending`` (it comes too late), or the status that it has instead."""

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["DEFAULT_TIMEOUT_S", "Ended", "Run"]
+__all__ = ["DEFAULT_TIMEOUT_S", "Ended", "Run", "RunCheck"]
 
 DEFAULT_TIMEOUT_S: Final = 180
 
@@ -29,3 +29,33 @@ class Ended(msgspec.Struct, frozen=True):
     started_s: float
     ended_s: float
     result: bytes | None = None
+
+
+class RunCheck(msgspec.Struct, frozen=True):
+    """Whether a run may continue, as the server knows at that moment.
+
+    Args:
+        may_run: true unless the run was stopped, has lost a service, or was superseded.
+        grace_ms: milliseconds after which to check again, if a service is lost and may return within its grace; else ``None``.
+        lost: the need that was lost just now, or empty; the run is marked as stopped for it.
+        superseded: another run has the job.
+    """
+
+    may_run: bool
+    grace_ms: int | None = None
+    lost: str = ""
+    superseded: bool = False
+
+    @property
+    def was_stopped(self) -> bool:
+        """True if the run had been marked as stopped before."""
+        return not (self.may_run or self.lost or self.superseded)
+
+    @classmethod
+    def read(cls, answer: str) -> "RunCheck":
+        """Return the check that an answer of ``check_run.lua`` stands for."""
+        kind, _, detail = answer.partition(":")
+        if kind == "lost":
+            return cls(may_run=False, lost=detail)
+        grace_ms = int(detail) if kind == "grace" else None
+        return cls(may_run=kind in ("go on", "grace"), grace_ms=grace_ms, superseded=kind == "superseded")

@@ -13,7 +13,7 @@ from notify.server import Client
 from notify.settings import JOB_EVENTS, Settings
 from workers import rq_keys
 
-__all__ = ["KEEP_CANCELLED_MS", "NamedScripts", "rq_time"]
+__all__ = ["KEEP_CANCELLED_MS", "JobScriptRunner", "rq_time"]
 
 TOPIC: Final = "@topic@"
 CONTENTS: Final = "@contents@"
@@ -21,7 +21,7 @@ KEEP_CANCELLED_MS: Final = 86_400_000
 """How long a cancelled job can still be looked at."""
 
 
-class NamedScripts(PublishingScripts):
+class JobScriptRunner(PublishingScripts):
     """Runs scripts of this package that include ``names.lua``."""
 
     def __init__(self, client: Client) -> None:

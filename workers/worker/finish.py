@@ -18,7 +18,7 @@ from notify.server import Client
 from workers import rq_keys
 from workers.errors import JobError, JobNotFoundError
 from workers.horse import Death
-from workers.jobs import Job, JsonSerializer, Outcome, tell_outcome
+from workers.jobs import Job, JsonSerializer, Outcome, publish_outcome
 from workers.scripts import Ended, JobScripts, Run
 
 __all__ = ["EndingWorker"]
@@ -98,7 +98,7 @@ class EndingWorker(rq.Worker):
         if self._run is not None and self._scripts.hold(job.id, fence=self._run.fence):
             return  # it was stopped to wait for what it lost
         self._prepare_end(job, queue)
-        if self._run is not None and self._scripts.verdict(job.id, fence=self._run.fence) != "stopped":
+        if self._run is not None and not self._scripts.check_run(job.id, fence=self._run.fence).was_stopped:
             self._remove_traces(job)  # it was enqueued again since it was stopped
             return
         self._call_back(job, queue)
@@ -113,7 +113,7 @@ class EndingWorker(rq.Worker):
         self._prepare_end(job, queue)
         if self._stopped_job_id == job.id:
             self._end_stopped(job, queue)
-        elif self._run is not None and self._scripts.verdict(job.id, fence=self._run.fence) == "stopped":
+        elif self._run is not None and self._scripts.check_run(job.id, fence=self._run.fence).was_stopped:
             # The run ended by itself just after it was marked, before anybody could end it.
             self._stopped_job_id, self._stop_reason = job.id, STOPPED
             self._end_stopped(job, queue)
@@ -170,6 +170,6 @@ class EndingWorker(rq.Worker):
             outcome = job.outcome
             if outcome is None:  # it failed, and is tried again
                 outcome = Outcome("failed", "it is tried again")
-            tell_outcome(self._client, job, outcome, source=self.name)
+            publish_outcome(self._client, job, outcome, source=self.name)
         except (ServerError, JobNotFoundError) as exc:
             log.warning("worker %s could not tell the end of job %s: %s", self.name, job.id, exc)

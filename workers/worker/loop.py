@@ -15,12 +15,12 @@ from rq.exceptions import StopRequested
 from notify.errors import ServerError, ServerUnreachableError
 from workers.errors import HorseError, JobDefinitionError
 from workers.horse import UNKNOWN, HorseEnd, Reply, Task
-from workers.jobs import claimed_job
-from workers.loss import Guard
-from workers.scripts import Claim, Claims, Ended
+from workers.jobs import lazy_job
+from workers.loss import LossWatcher
+from workers.scripts import Claim, ClaimScripts, Ended
 from workers.worker.perform import PerformingWorker
 from workers.worker.retry import insist
-from workers.worker.waiter import Bell
+from workers.worker.waiter import JobWaiter
 
 __all__ = ["RunningWorker"]
 
@@ -41,9 +41,9 @@ log = logging.getLogger(__name__)
 class RunningWorker(PerformingWorker):
     """An ``rq.Worker`` that sends one command per job."""
 
-    _claims: Claims
-    _bell: Bell | None
-    _guard: Guard | None
+    _claims: ClaimScripts
+    _waiter: JobWaiter | None
+    _loss_watcher: LossWatcher | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -98,8 +98,8 @@ class RunningWorker(PerformingWorker):
         if claim is None or claim.job_id != job.id:
             raise JobDefinitionError(f"job {job.id} was not taken by this worker: dequeue_job_and_maintain_ttl() does that")
         end = Reply(problem=claim.problem) if claim.problem else self._end_in_horse(job)
-        if self._guard is not None:
-            self._guard.release()
+        if self._loss_watcher is not None:
+            self._loss_watcher.release()
         if isinstance(end, Reply) and end.ended is not None:
             self._ended = (job, queue, end.ended)  # recorded together with the next claim
             return
@@ -108,11 +108,11 @@ class RunningWorker(PerformingWorker):
 
     def _begin(self, claim: Claim) -> tuple[Any, Any]:
         run = self._take_in_hand(claim)
-        if self._guard is not None:
-            self._guard.watch(run)
+        if self._loss_watcher is not None:
+            self._loss_watcher.watch(run)
         queue = self._ordered_queues[claim.queue]
         self._is_given = not claim.problem and self._give(claim, queue)  # first: the rest, and RQ's loop, takes its time while the job runs
-        job = claimed_job(self.job_class, claim.job_id, claim.fields, connection=self.connection, functions=self._functions)
+        job = lazy_job(self.job_class, claim.job_id, claim.fields, connection=self.connection, functions=self._functions)
         self.reorder_queues(reference_queue=queue)
         if self.log.isEnabledFor(logging.INFO):
             what = claim.fields.get(b"description", b"").decode(errors="replace") if self.log_job_description else ""
@@ -224,9 +224,9 @@ class RunningWorker(PerformingWorker):
         self.procline("Listening on " + ",".join(self.queue_names()))  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
-        if self._bell is None:
-            self._bell = Bell(self._client, name=self.name)
-        bell = self._bell
+        if self._waiter is None:
+            self._waiter = JobWaiter(self._client, name=self.name)
+        bell = self._waiter
         try:
             bell.wait([queue.key for queue in self._ordered_queues], timeout_s=timeout_s)
         except ServerError as exc:

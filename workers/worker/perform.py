@@ -20,8 +20,8 @@ from rq.timeouts import JobTimeoutException
 
 from notify.errors import ContentsError
 from workers.errors import JobError
-from workers.horse import INTERRUPT, Alarm, Channel, Reply, RetireAfter, Task, flush_output, ride
-from workers.jobs import Call, Job, JobFunctions, JobStopped, JsonSerializer, claimed_job, plain_call
+from workers.horse import INTERRUPT, Channel, JobTimeout, Reply, RetireAfter, Task, flush_output, run_jobs
+from workers.jobs import DecodedCall, Job, JobFunctions, JobStopped, JsonSerializer, lazy_job, plain_call
 from workers.scripts import Ended, JobScripts, Run
 from workers.worker.finish import EndingWorker
 from workers.worker.stop import StoppingWorker
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 class PerformingWorker(StoppingWorker):
     """An ``rq.Worker`` that performs what its horse is given."""
 
-    death_penalty_class = Alarm
+    death_penalty_class = JobTimeout
     _functions: JobFunctions
     _retire: RetireAfter
     _task: Task
@@ -56,7 +56,7 @@ class PerformingWorker(StoppingWorker):
         signal.signal(INTERRUPT, self._interrupt)
         self.procline("runs jobs")  # type: ignore[no-untyped-call]  # as above
         self._channel = channel
-        ride(channel, self._perform, retire=self._retire)
+        run_jobs(channel, self._perform, retire=self._retire)
 
     def _perform(self, task: Task) -> Reply:
         """Do a run, in the horse."""
@@ -82,7 +82,7 @@ class PerformingWorker(StoppingWorker):
 
     def _job_of(self, task: Task) -> Job:
         known: dict[str, Any] = {"connection": self.connection, "functions": self._functions, "stop_sign": self._stop_sign}
-        return claimed_job(self.job_class, task.job_id, task.fields, fence=task.fence, **known)
+        return lazy_job(self.job_class, task.job_id, task.fields, fence=task.fence, **known)
 
     @property
     def _performs_plainly(self) -> bool:
@@ -90,7 +90,7 @@ class PerformingWorker(StoppingWorker):
         own = (self.perform_job, EndingWorker.perform_job), (self.handle_job_success, EndingWorker.handle_job_success)
         return all(getattr(mine, "__func__", None) is theirs for mine, theirs in own) and self.job_class.perform is Job.perform
 
-    def _call(self, job: Job, call: Call) -> Any:
+    def _call(self, job: Job, call: DecodedCall) -> Any:
         penalty = self.death_penalty_class(call.timeout_s, JobTimeoutException, job_id=job.id)  # type: ignore[no-untyped-call]  # RQ leaves it so
         with _current(job), penalty:
             value = call.function(*call.args, **call.kwargs)
@@ -121,7 +121,7 @@ class PerformingWorker(StoppingWorker):
             os._exit(1)
         # What called us is RQ's code, which takes whatever is raised for a failure: so it is never returned to.
         self._channel.send(Reply(stopped=True))
-        ride(self._channel, self._perform, retire=self._retire)
+        run_jobs(self._channel, self._perform, retire=self._retire)
 
     def _call_on_stopped(self, task: Task) -> Reply:
         job = self._job_of(task)

@@ -11,8 +11,7 @@ import rq
 from notify.errors import ServerError
 from workers.horse import Horse
 from workers.jobs import JobFunctions, StopLadder, StopSign, definition_of, function_of
-from workers.loss import goes_on
-from workers.scripts import Claim, Run
+from workers.scripts import Claim, Run, RunCheck
 from workers.worker.finish import STOPPED, EndingWorker
 
 __all__ = ["StoppingWorker"]
@@ -64,7 +63,7 @@ class StoppingWorker(EndingWorker):
         with self._run_lock:
             self._run, self._in_hand, self._stopped_job_id = run, claim, None
         if self._unheard_stop == run.job_id:
-            self._obey_verdict(run)
+            self._check_run(run)
         return run
 
     def _let_go(self) -> None:
@@ -76,29 +75,29 @@ class StoppingWorker(EndingWorker):
         run = self._run
         if run is not None and run.job_id == job_id:
             self._scripts.stop(job_id, reason=STOPPED)  # Job.cancel did so already; RQ's own command did not
-            self._obey_verdict(run)
+            self._check_run(run)
         elif self._scripts.is_run_by(self.name, job_id):  # the answer to its claim is on its way to us
             self._scripts.stop(job_id, reason=STOPPED)
             self._unheard_stop = job_id
             if self._run is not None:
-                self._obey_verdict(self._run)
+                self._check_run(self._run)
         else:
             log.info("worker %s is asked to stop job %s, which it does not run", self.name, job_id)
 
-    def _obey_verdict(self, run: Run) -> None:
-        verdict = self._scripts.verdict(run.job_id, fence=run.fence)
-        if not goes_on(verdict):
-            self._stop_run(run, verdict)
+    def _check_run(self, run: Run) -> None:
+        found = self._scripts.check_run(run.job_id, fence=run.fence)
+        if not found.may_run:
+            self._stop_run(run, found)
 
-    def _stop_run(self, run: Run, verdict: str) -> None:
+    def _stop_run(self, run: Run, found: RunCheck) -> None:
         """End a run, if it is still this one that runs; see to it in the background if that takes time."""
         with self._run_lock:
             if self._run is not run or self._climbing is run:
                 return
             ladder = StopLadder()
-            if verdict != "superseded":
+            if not found.superseded:
                 self._stopped_job_id = run.job_id
-                self._stop_reason = f"{verdict.removeprefix('lost:')} is gone" if verdict.startswith("lost:") else STOPPED
+                self._stop_reason = f"{found.lost} is gone" if found.lost else STOPPED
                 ladder = self._ladder()
             if ladder == StopLadder():
                 self.kill_horse()

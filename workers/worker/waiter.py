@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from notify.server import Client
 
-__all__ = ["Bell"]
+__all__ = ["JobWaiter"]
 
-RING_S: Final = 20
+BLOCK_S: Final = 20
 """After so long the server answers that nothing came; so a connection on which nothing comes is found out."""
 GRACE_S: Final = 10.0
 
 
-class Bell:
+class JobWaiter:
     """One connection for each queue, blocked in the server until there is something in the list.
 
     The blocking command moves the first entry of the list to where it is (``BLMOVE queue queue LEFT LEFT``): it takes
@@ -30,7 +30,7 @@ class Bell:
     """
 
     def __init__(self, client: Client, *, name: str) -> None:
-        self._client = client.clone(name=name, timeout_s=RING_S + GRACE_S)
+        self._client = client.clone(name=name, timeout_s=BLOCK_S + GRACE_S)
         self._lines: dict[str, Any] = {}
         self._waits_since: dict[str, float] = {}
         self._read_end, self._write_end = os.pipe()
@@ -87,12 +87,12 @@ class Bell:
 
     def _ask(self, queue: str) -> None:
         if queue in self._waits_since:
-            if time.monotonic() - self._waits_since[queue] > RING_S + GRACE_S:
-                raise TimeoutError(f"no answer about {queue} for {RING_S + GRACE_S:g} s")
+            if time.monotonic() - self._waits_since[queue] > BLOCK_S + GRACE_S:
+                raise TimeoutError(f"no answer about {queue} for {BLOCK_S + GRACE_S:g} s")
             return
         if queue not in self._lines:
             self._lines[queue] = self._client.connection_pool.get_connection()
-        self._lines[queue].send_command("BLMOVE", queue, queue, "LEFT", "LEFT", RING_S)
+        self._lines[queue].send_command("BLMOVE", queue, queue, "LEFT", "LEFT", BLOCK_S)
         self._waits_since[queue] = time.monotonic()
 
     def _answered(self, queue: str) -> bool:

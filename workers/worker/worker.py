@@ -19,12 +19,12 @@ from workers.errors import JobDefinitionError
 from workers.fleet import LEASE_S, Leader, Lease
 from workers.horse import Horse, RetireAfter
 from workers.jobs import Job, JobFunctions, JsonSerializer, load_jobs
-from workers.loss import Guard, Holds
+from workers.loss import HeldJobs, LossWatcher
 from workers.queue import Queue
-from workers.schedule import Cron, Scheduler, announce
-from workers.scripts import Claims, JobScripts
+from workers.schedule import Cron, Scheduler, register_cron
+from workers.scripts import ClaimScripts, JobScripts
 from workers.worker.loop import RunningWorker
-from workers.worker.waiter import Bell
+from workers.worker.waiter import JobWaiter
 
 __all__ = ["Worker"]
 
@@ -82,7 +82,7 @@ class Worker(RunningWorker):
         super().__init__(queues, name, connection=client, **{**rq_options, "serializer": JsonSerializer})
         self._client = client
         self._scripts = JobScripts(client)
-        self._claims = Claims(
+        self._claims = ClaimScripts(
             client,
             name,
             heartbeat_s=self.job_monitoring_interval,
@@ -90,8 +90,8 @@ class Worker(RunningWorker):
             result_ttl_s=self.default_result_ttl,
         )
         self._horse = Horse(self._ride)
-        self._bell: Bell | None = None
-        self._guard: Guard | None = None
+        self._waiter: JobWaiter | None = None
+        self._loss_watcher: LossWatcher | None = None
         self._monitor: Monitor | None = None
         self._chores: Client | None = None
         self._leader: Leader | None = None
@@ -108,20 +108,20 @@ class Worker(RunningWorker):
         if not self.queues:
             raise JobDefinitionError("a worker needs at least one queue: name it")
         self._leaving.clear()  # it may have worked before
-        self._bell = Bell(self._client, name=self.name)
+        self._waiter = JobWaiter(self._client, name=self.name)
         self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ does so later, and leaves traces if told to end before
         super().bootstrap(*args, **kwargs)
         # RQ has lengthened the timeouts of our own.
         self._chores = self._client.clone(name="leader", timeout_s=self._client.settings.command_timeout_s)
-        self._leader = Leader([Scheduler(self._chores).run, Cron(self._chores).run, Holds(self._chores).look_after])
-        self._guard = Guard(self._client, self._stop_run, returned=self._leader.hurry)
-        self._guard.open()
+        self._leader = Leader([Scheduler(self._chores).run, Cron(self._chores).run, HeldJobs(self._chores).look_after])
+        self._loss_watcher = LossWatcher(self._client, self._stop_run, returned=self._leader.hurry)
+        self._loss_watcher.open()
         self._monitor = Monitor(self._client).open()
         self._leader.open()
         revive, lead = self._register_again, self._leader.lead_until
         self._lease = Lease(self._client, self.name, lease_s=self._lease_s, revive=revive, lead=lead)
         self._lease.open()
-        announce(self._client, self.name, self._functions)
+        register_cron(self._client, self.name, self._functions)
 
     def subscribe(self) -> None:
         """Listen to commands; this starts the first of the worker's threads, so whatever forks does it before."""
@@ -142,10 +142,10 @@ class Worker(RunningWorker):
             self._record_end()
         finally:
             self._horse.close()
-            for part in (self._monitor, self._guard, self._leader, self._chores, self._bell, self._lease):
+            for part in (self._monitor, self._loss_watcher, self._leader, self._chores, self._waiter, self._lease):
                 if part is not None:
                     part.close()
-            self._monitor = self._guard = self._bell = self._lease = None
+            self._monitor = self._loss_watcher = self._waiter = self._lease = None
             super().teardown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
             self._client.hang_up()  # not for good: as with RQ, a worker may be told to work again
 
@@ -155,14 +155,14 @@ class Worker(RunningWorker):
             worker_registration.register(self, pipe)
             pipe.expire(self.key, self.worker_ttl + 60)
             pipe.execute()
-        announce(client, self.name, self._functions)
+        register_cron(client, self.name, self._functions)
 
     def _shutdown(self) -> None:
         """On SIGTERM or SIGINT: end after the job in hand. RQ raises in its signal handler, and loses a job that it just took."""
         self._stop_requested = True
         self._leaving.set()
-        if self._bell is not None:
-            self._bell.ring()
+        if self._waiter is not None:
+            self._waiter.ring()
         # Not here: this may interrupt the main thread in the middle of a command.
         threading.Thread(target=self._note_shutdown, name="notify-shutdown", daemon=True).start()
 

@@ -12,7 +12,7 @@ import redis
 import notify
 from notify import ClosedError, InvalidTopicError, Joined, Left, ServerUnreachableError
 from notify.events import demand as demand_module
-from notify.events.client_name import interest_of, name_with_interest
+from notify.events.client_name import listening_client, name_with_channels
 from notify.testing import wait_until
 from tests.support.faults import cut
 
@@ -163,16 +163,16 @@ def test_who_is_cut_off_and_comes_back_between_two_looks_has_not_left(bus, anoth
 )
 def test_a_name_in_client_list_gives_back_what_it_was_made_of(server, name: str, channels: list[str]) -> None:
     with redis.Redis.from_url(server.url) as client:
-        client.client_setname("notify:" + name_with_interest(name, channels))
+        client.client_setname("notify:" + name_with_channels(name, channels))
         rows: Any = client.client_list(client_id=[client.client_id()])
-    interest = interest_of(rows[0])
+    interest = listening_client(rows[0])
     assert interest is not None
     assert (interest.name, list(interest.channels)) == (name, channels)
 
 
 @pytest.mark.parametrize("name", ["", "notify:bus", "their|own", "rq"])
 def test_a_connection_that_is_no_subscriber_of_ours_shows_no_interest(name):
-    assert interest_of({"name": name}) is None
+    assert listening_client({"name": name}) is None
 
 
 class Reading(notify.Message, topic="t"):

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from notify.process.signal_event import Flag
+from notify.process.signal_event import SignalSafeEvent
 
 
 @pytest.mark.parametrize("waiter", ["flag", "dispatcher", "command"])
@@ -23,7 +23,7 @@ def test_the_twin_that_waits_for_an_event_of_threading_hangs(start):
 
 
 def test_all_that_wait_go_on_and_those_that_come_later():
-    flag, passed = Flag(), threading.Barrier(4)
+    flag, passed = SignalSafeEvent(), threading.Barrier(4)
     threads = [threading.Thread(target=lambda: (flag.wait(10), passed.wait(10))) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -38,14 +38,14 @@ def test_all_that_wait_go_on_and_those_that_come_later():
 
 
 def test_who_waits_for_a_time_is_told_whether_it_was_set():
-    flag = Flag()
+    flag = SignalSafeEvent()
     assert not flag.wait(0)
     assert not flag.wait(0.01)
 
 
 def test_a_signal_that_another_thread_received_is_heard_as_well():
     """The kernel may give it to any; Python's handler runs in the main thread, which nothing wakes."""
-    flag = Flag()
+    flag = SignalSafeEvent()
     before = signal.signal(signal.SIGUSR1, lambda *_: flag.set())
     hit = threading.Timer(0.05, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGUSR1))
     try:

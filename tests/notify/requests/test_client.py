@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from notify import ClosedError
-from notify.requests.client import Caller
+from notify.requests.client import RequestClient
 from notify.requests.message import Request
-from notify.requests.resolver import Offer
+from notify.requests.resolver import Endpoint
 from notify.server.stream_reader import COUNT
 from notify.testing import wait_until
 from tests.support.processes import Calculator
@@ -26,7 +26,7 @@ def test_answers_that_were_read_are_forgotten_by_the_server_every_now_and_then(b
 
 
 def test_who_went_is_heard_of_only_after_all_that_was_answered_before(bus):
-    caller = Caller(bus.redis, name="test")
+    caller = RequestClient(bus.redis, name="test")
     answers = [(f"{n}-0", {b"answer": b'{"id":"late"}'}) for n in range(COUNT)]
     caller._hear(answers, [("7-0", {})])
     assert sorted(caller._positions.values()) == ["0-0", f"{COUNT - 1}-0"]
@@ -36,8 +36,8 @@ def test_who_went_is_heard_of_only_after_all_that_was_answered_before(bus):
 
 
 def test_the_end_of_the_incarnation_before_does_not_end_a_call_to_the_next_one(bus):
-    caller, request = Caller(bus.redis, name="test"), Request("1", "multiply", [], {}, "caller")
-    with caller._expecting(request, Offer("calculator", 2, frozenset(), is_suspect=False)) as waiting:
+    caller, request = RequestClient(bus.redis, name="test"), Request("1", "multiply", [], {}, "caller")
+    with caller._expecting(request, Endpoint("calculator", 2, frozenset(), is_suspect=False)) as waiting:
         for incarnation, is_told in ((1, False), (2, True)):
             change = {"change": "withdrawn", "service": "calculator", "incarnation": incarnation, "reason": "expired"}
             caller._changed(msgspec.json.encode({"contents": change}))
@@ -50,9 +50,9 @@ def test_a_listener_that_dies_ends_the_calls_that_wait_and_lets_none_wait_again(
     with bus.service("calculator", exports=Calculator()), ThreadPoolExecutor() as pool:
         assert another_bus.call("calculator", "multiply", 6, 7) == 42
         call = pool.submit(another_bus.call, "calculator", "sleep", 0.5, timeout_s=30)
-        caller = another_bus._engine._caller
+        caller = another_bus._runtime._caller
         wait_until(lambda: caller._waiting)
-        monkeypatch.setattr(Caller, "_hear", lambda *_: 1 / 0)
+        monkeypatch.setattr(RequestClient, "_hear", lambda *_: 1 / 0)
         with pytest.raises(ClosedError):
             call.result(5)
         with pytest.raises(ClosedError):

@@ -25,7 +25,7 @@ from notify import (
 )
 from notify.directory.monitor import INTERVAL_S
 from notify.keys import due_member
-from notify.requests.client import Caller
+from notify.requests.client import RequestClient
 from notify.testing import PrivateServer, wait_until
 from tests.support.processes import Calculator, Process
 
@@ -80,7 +80,7 @@ def test_N13_to_call_a_service_killed_in_mid_call_fails_as_soon_as_it_is_withdra
 
 
 def test_N13_without_the_watch_a_call_to_a_killed_service_would_wait_until_its_timeout(bus, calculator, monkeypatch):
-    monkeypatch.setattr(Caller, "_changed", lambda *_: None)
+    monkeypatch.setattr(RequestClient, "_changed", lambda *_: None)
     bus.manager().close()
     with ThreadPoolExecutor() as pool, bus.directory.watch("calculator") as changes:
         call = pool.submit(bus.call, "calculator", "sleep", 30, timeout_s=4)
@@ -119,7 +119,7 @@ def _incarnation(bus: notify.Bus) -> int:
 
 def _is_taken(bus: notify.Bus, caller: notify.Bus) -> bool:
     requests = bus.keys.requests(due_member("calculator", _incarnation(bus)))
-    return caller._engine._caller is not None and bool(bus.redis.exists(requests)) and not bus.redis.xlen(requests)
+    return caller._runtime._caller is not None and bool(bus.redis.exists(requests)) and not bus.redis.xlen(requests)
 
 
 def test_N13_a_frozen_service_does_not_run_what_its_callers_have_given_up_when_it_goes_on(bus, calculator):
@@ -158,8 +158,8 @@ def test_N13_a_thousand_calls_from_many_threads_are_each_run_once_and_answered_o
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda n: bus.call("calculator", "multiply", n, 3, timeout_s=30), range(1_000)))
     assert results == [3 * n for n in range(1_000)]
-    assert bus._engine._caller is not None
-    assert not bus._engine._caller._waiting
+    assert bus._runtime._caller is not None
+    assert not bus._runtime._caller._waiting
     process.end()
     assert Counter(said["begun"][0] for said in process.rest()) == dict.fromkeys(range(1_000), 1)
 
@@ -189,8 +189,8 @@ def test_N13_a_late_answer_is_dropped(bus, calculator):
         bus.call("calculator", "sleep", 0.4, timeout_s=0.1)
     (answers,) = wait_until(lambda: [key.decode() for key in bus.redis.scan_iter("*:answers:*")])
     ((late_id, _),) = bus.redis.xrange(answers)
-    assert bus._engine._caller is not None
-    wait_until(lambda: bus._engine._caller._positions[answers] == late_id.decode(), what="the reading of the late answer")
+    assert bus._runtime._caller is not None
+    wait_until(lambda: bus._runtime._caller._positions[answers] == late_id.decode(), what="the reading of the late answer")
     assert bus.call("calculator", "multiply", 6, 7) == 42
 
 

@@ -81,7 +81,7 @@ def test_the_directory_is_looked_at_once_until_somebody_comes_or_goes(bus, anoth
     assert looks() == 4
     assert looks() == 0
     with bus.service("unrelated"):
-        wait_until(lambda: another_bus._engine._caller is not None and not another_bus._engine._caller._offers._known)
+        wait_until(lambda: another_bus._runtime._caller is not None and not another_bus._runtime._caller._resolver._known)
         assert looks() == 4
 
 

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 import notify
-from notify.server.direct import SMALL_POOL, Line
+from notify.server.direct import SMALL_POOL, DirectConnection
 from notify.testing import wait_until
 
 
@@ -23,14 +23,14 @@ def _connections(bus):
 
 
 def test_commands_one_after_the_other_share_a_connection_that_stays(bus, pool):
-    line = Line(pool, keep=True)
+    line = DirectConnection(pool, keep=True)
     first = line.exchange("CLIENT", "ID")
     assert [line.exchange("CLIENT", "ID") for _ in range(3)] == [first] * 3
     assert len(_connections(bus)) == 1
 
 
 def test_threads_that_ask_at_once_each_get_the_answer_to_their_own_question(bus, pool):
-    line = Line(pool, keep=True)
+    line = DirectConnection(pool, keep=True)
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda n: line.exchange("ECHO", str(n)), range(2_000)))
     assert answers == [str(n).encode() for n in range(2_000)]
@@ -38,7 +38,7 @@ def test_threads_that_ask_at_once_each_get_the_answer_to_their_own_question(bus,
 
 def test_a_connection_that_the_server_closed_meanwhile_costs_no_command(bus, pool):
     """Nothing is sent twice: whether the old connection still stands is looked at before."""
-    line = Line(pool, keep=True)
+    line = DirectConnection(pool, keep=True)
     for _ in range(5):
         bus.redis.client_kill_filter(_id=line.exchange("CLIENT", "ID"))
         wait_until(lambda: not _connections(bus))
@@ -46,7 +46,7 @@ def test_a_connection_that_the_server_closed_meanwhile_costs_no_command(bus, poo
 
 
 def test_an_answer_that_came_too_late_is_never_taken_for_the_next_one(pool):
-    line = Line(pool, keep=True)
+    line = DirectConnection(pool, keep=True)
     line.exchange("PING")
     line._kept[0].send_command("ECHO", "late")
     wait_until(lambda: line._kept[0].can_read())
@@ -54,7 +54,7 @@ def test_an_answer_that_came_too_late_is_never_taken_for_the_next_one(pool):
 
 
 def test_an_answer_that_takes_longer_than_its_asker_has_is_not_waited_for_and_taken_by_nobody_else(pool):
-    line = Line(pool, keep=True)
+    line = DirectConnection(pool, keep=True)
     for _ in range(2):  # with a connection that stands, and without one
         with pytest.raises(redis.TimeoutError):
             line.exchange("BLPOP", "nothing", "0.5", timeout_s=0.05)
@@ -63,7 +63,7 @@ def test_an_answer_that_takes_longer_than_its_asker_has_is_not_waited_for_and_ta
 
 
 def test_the_time_of_one_command_is_not_that_of_the_next(pool):
-    line = Line(pool, keep=True)
+    line = DirectConnection(pool, keep=True)
     line.exchange("PING")
     line._kept[0].disconnect()
     assert line.exchange("PING", timeout_s=0.2) == b"PONG"
@@ -82,14 +82,14 @@ def test_the_twin_that_does_not_look_takes_the_wrong_answer(pool):
 def test_a_small_pool_and_a_foreign_one_keep_all_their_connections(bus):
     options = bus.redis.connection_pool.connection_kwargs
     small = redis.ConnectionPool(bus.redis.connection_pool.connection_class, max_connections=SMALL_POOL, **options)
-    for line in (Line(small, keep=True), Line(bus.redis.connection_pool, keep=False)):
+    for line in (DirectConnection(small, keep=True), DirectConnection(bus.redis.connection_pool, keep=False)):
         assert line.exchange("PING") == b"PONG"
         assert line._kept == []
     small.disconnect()
 
 
 def test_a_refusal_is_told_and_the_connection_stays(bus, pool):
-    line = Line(pool, keep=True)
+    line = DirectConnection(pool, keep=True)
     first = line.exchange("CLIENT", "ID")
     with pytest.raises(redis.ResponseError):
         line.exchange("NO-SUCH-COMMAND")
@@ -145,7 +145,7 @@ class Staying(redis.UnixDomainSocketConnection):
 
 def test_a_connection_whose_answer_did_not_come_is_given_up_also_where_redis_py_keeps_it(bus):
     pool = redis.ConnectionPool(Staying, path=bus.redis.connection_pool.connection_kwargs["path"], socket_timeout=0.2)
-    line = Line(pool, keep=True)
+    line = DirectConnection(pool, keep=True)
     line.exchange("CLIENT", "PAUSE", 300)
     with pytest.raises(redis.TimeoutError):
         line.exchange("ECHO", "late")

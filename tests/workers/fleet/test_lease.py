@@ -21,7 +21,7 @@ from tests.support.sample_jobs import add, hold, hold_and_fail
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers, is_alive, mishaps
 from workers import Job, JobDefinitionError, Outcome, Pool, Queue, Worker, WorkerOptions, rq_keys
 from workers.fleet.lease import LEASE_S, Lease
-from workers.fleet.reaper import Abandoned
+from workers.fleet.reaper import Reaper
 
 SHORT_S = 2.0
 """A lease for tests that wait for its end."""
@@ -216,7 +216,7 @@ def test_a_dead_worker_is_settled_once_although_many_are_at_it(
         retry(*args)
 
     monkeypatch.setattr(Job, "retry", retry_together)
-    threads = [threading.Thread(target=Abandoned(bus.redis).settle, args=(dead, job.id)) for _ in range(all_have_read.parties)]
+    threads = [threading.Thread(target=Reaper(bus.redis).settle, args=(dead, job.id)) for _ in range(all_have_read.parties)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -15,8 +15,8 @@ from notify.testing import wait_until
 from tests.support.sample_jobs import add, hold
 from tests.workers.conftest import Effects, StartWorkers, claim_next, is_alive, mishaps
 from workers import Job, Outcome, Queue, rq_keys
-from workers.fleet.reaper import Abandoned
-from workers.loss.held import Holds
+from workers.fleet.reaper import Reaper
+from workers.loss.held import HeldJobs
 from workers.scripts.jobs import JobScripts
 from workers.scripts.run import Ended
 
@@ -39,7 +39,7 @@ def killed_between_the_verdict_and_the_hold(
         wait_until(lambda: is_frozen(process.pid), what="the worker to stand still, its guard as well")
     raw: Any = bus.redis.hmget(job.key, "fence", "worker_name")
     fence, worker = (value.decode() for value in raw)
-    assert JobScripts(bus.redis).verdict(job.id, fence=fence) == "lost:svc"
+    assert JobScripts(bus.redis).check_run(job.id, fence=fence).lost == "svc"
     process.kill()
     wait_until(lambda: not is_alive(effects["x:pid"]), what="the end of the job's process")
     assert (job.get_status(), job.held) == ("started", None)
@@ -50,10 +50,10 @@ def test_a_job_whose_worker_is_killed_before_it_could_hold_it_is_held(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
     with killed_between_the_verdict_and_the_hold(bus, queue, start_workers, effects) as (worker, job):
-        Abandoned(bus.redis).settle(worker, job.id)
+        Reaper(bus.redis).settle(worker, job.id)
         assert (job.outcome, job.held, queue.started_job_registry.get_job_ids()) == (None, "svc", [])
     with bus.service("svc"):
-        Holds(bus.redis).look_after()
+        HeldJobs(bus.redis).look_after()
         start_workers()
         effects.let_go("x")
         assert job.wait(10) == Outcome("finished")
@@ -66,7 +66,7 @@ def test_without_that_it_has_failed(
     """The twin."""
     monkeypatch.setattr(JobScripts, "hold", lambda *_, **__: "")
     with killed_between_the_verdict_and_the_hold(bus, queue, start_workers, effects) as (worker, job):
-        Abandoned(bus.redis).settle(worker, job.id)
+        Reaper(bus.redis).settle(worker, job.id)
         assert job.outcome is not None
         assert job.outcome.status == "failed"
 
@@ -78,7 +78,7 @@ def test_a_job_that_was_stopped_when_its_worker_died_is_told_and_recorded_once(b
     worker = bus.redis.dump(rq_keys.worker("w"))
     with bus.subscribe(bus.keys.job_topic("work")) as events:
         for _ in range(2):
-            Abandoned(bus.redis).settle("w", job.id)
+            Reaper(bus.redis).settle("w", job.id)
             bus.redis.restore(rq_keys.worker("w"), 0, worker, replace=True)
         (told,) = mishaps(events, 1)
     assert (told["job"], told["status"], told["reason"]) == (job.id, "stopped", "enough")
@@ -91,10 +91,10 @@ def test_a_worker_that_took_another_job_since_it_was_found_dead_lives(bus: notif
     before, after = queue.enqueue(add), queue.enqueue(add)
     first = claim_next(bus).run
     second = claim_next(bus, fence="newer", ended=Ended(first, 1.0, 2.0)).run
-    Abandoned(bus.redis).settle("w", before.id)
+    Reaper(bus.redis).settle("w", before.id)
     assert (before.get_status(), after.get_status()) == ("finished", "started")
     assert JobScripts(bus.redis).seal(after.id, fence=second.fence)
-    Abandoned(bus.redis).settle("w", after.id)
+    Reaper(bus.redis).settle("w", after.id)
     assert (after.get_status(), bus.redis.exists(rq_keys.worker("w"))) == ("failed", 0)
 
 
@@ -103,8 +103,8 @@ def test_a_job_that_another_worker_is_stopping_is_left_to_that_one(bus: notify.B
     with bus.service("svc"):
         job = queue.enqueue(add, needs="svc", on_loss="hold")
         run = claim_next(bus).run
-    assert JobScripts(bus.redis).verdict(job.id, fence=run.fence) == "lost:svc"
+    assert JobScripts(bus.redis).check_run(job.id, fence=run.fence).lost == "svc"
     bus.redis.hset(rq_keys.worker("dead"), mapping={"current_job": job.id, "queues": "work"})
-    Abandoned(bus.redis).settle("dead", job.id)
+    Reaper(bus.redis).settle("dead", job.id)
     assert (job.get_status(), job.held) == ("started", None)
     assert JobScripts(bus.redis).hold(job.id, fence=run.fence) == "held"

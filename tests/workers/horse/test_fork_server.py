@@ -13,7 +13,7 @@ from notify.testing import wait_until
 from tests.support.sample_jobs import add, hold, where
 from tests.workers.conftest import Effects, StartWorkers, children, is_alive, result
 from workers import Queue
-from workers.horse.fork_server import Zygote
+from workers.horse.fork_server import ForkServer
 
 
 def test_the_process_of_the_jobs_is_not_forked_by_a_process_with_threads(queue: Queue, start_workers: StartWorkers) -> None:
@@ -58,11 +58,11 @@ def test_a_zygote_ends_with_its_worker(queue: Queue, start_workers: StartWorkers
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: pytest may have threads
 def test_a_zygote_that_never_forked_ends_when_it_is_closed() -> None:
-    def ride(end: Any) -> Any:
+    def run_jobs(end: Any) -> Any:
         raise AssertionError("nothing is to be forked")
 
     before = set(children(os.getpid()))
-    zygote = Zygote(ride)
+    zygote = ForkServer(run_jobs)
     zygote.open()
     (pid,) = set(children(os.getpid())) - before
     zygote.close()

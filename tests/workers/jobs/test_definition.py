@@ -10,7 +10,7 @@ import pytest
 from tests.support import sample_jobs
 from workers import JobDefinitionError, ModuleLoadError, job
 from workers.jobs.definition import Definition, definition_of, load_jobs
-from workers.jobs.requirements import Terms
+from workers.jobs.requirements import Requirements
 
 UNKNOWN: Any = "shrug"
 NOTHING: Any = None
@@ -39,15 +39,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_marked_function_knows_its_queue_its_needs_and_what_a_loss_does() -> None:
-    assert definition_of(marked) == Definition("a-queue", Terms(frozenset({"printer", "paper"}), "drain"))
+    assert definition_of(marked) == Definition("a-queue", Requirements(frozenset({"printer", "paper"}), "drain"))
 
 
 def test_one_need_is_written_as_its_name() -> None:
-    assert definition_of(marked_with_one_need) == Definition("a-queue", Terms(frozenset({"printer"}), "cancel"))
+    assert definition_of(marked_with_one_need) == Definition("a-queue", Requirements(frozenset({"printer"}), "cancel"))
 
 
 def test_a_job_needs_nothing_unless_it_says_so() -> None:
-    assert definition_of(marked_without_needs) == Definition("a-queue", Terms(frozenset(), "cancel"))
+    assert definition_of(marked_without_needs) == Definition("a-queue", Requirements(frozenset(), "cancel"))
 
 
 def test_marking_leaves_the_function_as_it_is() -> None:

@@ -7,7 +7,7 @@ import pytest
 import notify
 from tests.support.sample_jobs import add, add_with_svc
 from workers import Job, JobError, Queue
-from workers.jobs.lazy import claimed_job
+from workers.jobs.lazy import lazy_job
 
 
 class OwnJob(Job):
@@ -19,7 +19,7 @@ def test_it_is_the_job_once_something_is_asked(bus: notify.Bus, queue: Queue, ki
     with bus.service("svc"):
         stored = queue.enqueue(add_with_svc, "x", meta={"a": 1})
     fields: Any = bus.redis.hgetall(stored.key)
-    job = claimed_job(kind, stored.id, fields, connection=bus.redis, functions={str(stored.func_name): add})
+    job = lazy_job(kind, stored.id, fields, connection=bus.redis, functions={str(stored.func_name): add})
     assert isinstance(job, kind)
     assert job.id == stored.id
     assert type(job) is not kind  # it was not read for that
@@ -29,13 +29,13 @@ def test_it_is_the_job_once_something_is_asked(bus: notify.Bus, queue: Queue, ki
 
 def test_what_no_job_has_it_has_not(bus: notify.Bus, queue: Queue) -> None:
     stored = queue.enqueue(add)
-    job = claimed_job(Job, stored.id, bus.redis.hgetall(stored.key), connection=bus.redis, functions={})
+    job = lazy_job(Job, stored.id, bus.redis.hgetall(stored.key), connection=bus.redis, functions={})
     with pytest.raises(AttributeError):
         job.nothing  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_one_that_cannot_be_read_says_so_once_and_has_its_id(bus: notify.Bus) -> None:
-    job = claimed_job(Job, "odd", {b"data": b"x", b"retries_left": b"x"}, connection=bus.redis, functions={})
+    job = lazy_job(Job, "odd", {b"data": b"x", b"retries_left": b"x"}, connection=bus.redis, functions={})
     with pytest.raises(JobError, match=r"odd at .* cannot be read"):
         job.origin  # noqa: B018
     assert (job.id, job.origin) == ("odd", "")

@@ -56,7 +56,7 @@ def test_a_loss_names_the_service_its_incarnation_the_event_that_told_it_and_the
         told = [event for event in iter(lambda: events.get(0.2), None) if isinstance(event.contents, notify.Failure)]
     job = job or queue.enqueue(add, needs=need)
     if run is not None:
-        JobScripts(bus.redis).verdict(run.job_id, fence=run.fence)
+        JobScripts(bus.redis).check_run(run.job_id, fence=run.fence)
     claim_next(bus)
     found = why(job)
     assert (found.rule, found.service, found.incarnation, found.event) == ("on_loss=cancel", "svc", incarnation, told[0].id)

@@ -7,21 +7,21 @@ import pytest
 
 import notify
 from workers import JobDefinitionError
-from workers.jobs.requirements import LONGEST_S, Terms, need_of, read_needs, target_of
+from workers.jobs.requirements import LONGEST_S, Requirements, need_of, read_needs, target_of
 
 
 def test_what_is_needed_is_a_name_a_capability_or_several() -> None:
     cap = notify.provides("print")
-    assert Terms.of("svc").needs == {"svc"}
-    assert Terms.of(cap).needs == {"any print"}
-    assert Terms.of(["svc", cap, "svc"]).needs == {"svc", "any print"}
-    assert Terms.of().needs == frozenset()
+    assert Requirements.of("svc").needs == {"svc"}
+    assert Requirements.of(cap).needs == {"any print"}
+    assert Requirements.of(["svc", cap, "svc"]).needs == {"svc", "any print"}
+    assert Requirements.of().needs == frozenset()
 
 
 @pytest.mark.parametrize("target", ["svc", notify.provides("print")])
 def test_a_need_is_written_and_read_again(target: Any) -> None:
     assert target_of(need_of(target)) == target
-    assert Terms.of(target) == Terms.of(need_of(target))
+    assert Requirements.of(target) == Requirements.of(need_of(target))
 
 
 def test_no_service_has_the_name_of_a_capability(bus: notify.Bus) -> None:
@@ -35,7 +35,7 @@ def test_no_service_has_the_name_of_a_capability(bus: notify.Bus) -> None:
 )
 def test_what_names_nothing_is_refused(needs: Any) -> None:
     with pytest.raises(JobDefinitionError, match="needs"):
-        Terms.of(needs)
+        Requirements.of(needs)
 
 
 @pytest.mark.parametrize(
@@ -50,31 +50,31 @@ def test_what_names_nothing_is_refused(needs: Any) -> None:
 )
 def test_terms_that_contradict_themselves_are_refused_and_the_remedy_is_told(terms: Any, remedy: str) -> None:
     with pytest.raises(JobDefinitionError, match=remedy):
-        Terms.of("svc", **terms)
+        Requirements.of("svc", **terms)
 
 
 @pytest.mark.parametrize("value", [-1, -0.5, float("nan"), float("inf"), LONGEST_S + 1, "5", True, [5]])
 @pytest.mark.parametrize("name", ["max_hold_s", "grace_s"])
 def test_a_time_that_is_none_is_refused(name: str, value: Any) -> None:
     with pytest.raises(JobDefinitionError, match=f"{name} is {value!r}".replace("[", r"\[").replace("]", r"\]")):
-        Terms.of("svc", "hold", **{name: value})
+        Requirements.of("svc", "hold", **{name: value})
 
 
 @pytest.mark.parametrize(
     "terms",
     [
-        Terms.of("svc"),
-        Terms.of(["svc", notify.provides("print")], "drain", grace_s=0.25),
-        Terms.of("svc", "hold", max_hold_s=LONGEST_S, grace_s=1.5),
-        Terms.of("svc", "hold"),
-        Terms.of("svc", "ignore"),
-        Terms.of(),
+        Requirements.of("svc"),
+        Requirements.of(["svc", notify.provides("print")], "drain", grace_s=0.25),
+        Requirements.of("svc", "hold", max_hold_s=LONGEST_S, grace_s=1.5),
+        Requirements.of("svc", "hold"),
+        Requirements.of("svc", "ignore"),
+        Requirements.of(),
     ],
 )
-def test_terms_are_kept_in_the_hash_of_a_job_and_read_again(terms: Terms) -> None:
+def test_terms_are_kept_in_the_hash_of_a_job_and_read_again(terms: Requirements) -> None:
     kept = {name.encode(): str(value).encode() for name, value in terms.fields().items()}
     needs = {b"needs": msgspec.json.encode(dict.fromkeys(terms.needs, 7))} if terms.needs else {}
-    assert Terms.read({**kept, **needs}) == terms
+    assert Requirements.read({**kept, **needs}) == terms
     assert read_needs(needs) == dict.fromkeys(terms.needs, 7)
 
 
@@ -91,25 +91,25 @@ def test_terms_are_kept_in_the_hash_of_a_job_and_read_again(terms: Terms) -> Non
 )
 def test_what_a_stranger_wrote_is_an_error_that_the_worker_knows(fields: Any) -> None:
     with pytest.raises((JobDefinitionError, ValueError, msgspec.DecodeError)):
-        Terms.read(fields)
+        Requirements.read(fields)
 
 
 def test_a_call_replaces_what_it_gives_and_keeps_the_rest() -> None:
-    defined = Terms.of("svc", "hold", max_hold_s=5, grace_s=2)
+    defined = Requirements.of("svc", "hold", max_hold_s=5, grace_s=2)
     assert defined.but() == defined
-    assert defined.but(needs="other") == Terms.of("other", "hold", max_hold_s=5, grace_s=2)
-    assert defined.but(needs=[]) == Terms.of([], "hold", max_hold_s=5, grace_s=2)
-    assert defined.but(max_hold_s=7) == Terms.of("svc", "hold", max_hold_s=7, grace_s=2)
-    assert defined.but(grace_s=0) == Terms.of("svc", "hold", max_hold_s=5)
+    assert defined.but(needs="other") == Requirements.of("other", "hold", max_hold_s=5, grace_s=2)
+    assert defined.but(needs=[]) == Requirements.of([], "hold", max_hold_s=5, grace_s=2)
+    assert defined.but(max_hold_s=7) == Requirements.of("svc", "hold", max_hold_s=7, grace_s=2)
+    assert defined.but(grace_s=0) == Requirements.of("svc", "hold", max_hold_s=5)
 
 
 def test_a_call_with_another_policy_drops_what_means_nothing_there() -> None:
-    defined = Terms.of("svc", "hold", max_hold_s=5, grace_s=2)
-    assert defined.but(on_loss="cancel") == Terms.of("svc", "cancel", grace_s=2)
-    assert defined.but(on_loss="ignore") == Terms.of("svc", "ignore")
+    defined = Requirements.of("svc", "hold", max_hold_s=5, grace_s=2)
+    assert defined.but(on_loss="cancel") == Requirements.of("svc", "cancel", grace_s=2)
+    assert defined.but(on_loss="ignore") == Requirements.of("svc", "ignore")
     with pytest.raises(JobDefinitionError, match="max_hold_s is for"):
         defined.but(on_loss="cancel", max_hold_s=7)
 
 
 def test_needs_of_a_capability_survive_another_policy() -> None:
-    assert Terms.of(notify.provides("print")).but(on_loss="drain") == Terms.of(notify.provides("print"), "drain")
+    assert Requirements.of(notify.provides("print")).but(on_loss="drain") == Requirements.of(notify.provides("print"), "drain")

@@ -8,7 +8,7 @@ import pytest
 from tests.support import sample_jobs
 from workers import JobDefinitionError, job
 from workers.jobs.definition import definition_of
-from workers.jobs.schedule import Rhythm, rhythm_of
+from workers.jobs.schedule import Schedule, schedule_of
 
 
 def ms(text: str) -> int:
@@ -26,24 +26,24 @@ def ms(text: str) -> int:
     ],
 )
 def test_a_cron_line_is_due_at_its_next_time_in_utc(cron: str, now: str, due: str) -> None:
-    rhythm = rhythm_of(cron, None)
+    rhythm = schedule_of(cron, None)
     assert rhythm is not None
     assert rhythm.next_after(ms(now)) == ms(due)
 
 
 def test_every_so_many_seconds_is_due_at_multiples_whoever_looks() -> None:
-    rhythm = rhythm_of(None, 60)
-    assert rhythm == Rhythm(every_ms=60_000)
+    rhythm = schedule_of(None, 60)
+    assert rhythm == Schedule(every_ms=60_000)
     assert rhythm is not None
     assert [rhythm.next_after(now) for now in (0, 59_999, 60_000)] == [60_000, 60_000, 120_000]
 
 
 def test_a_rhythm_is_told_in_words() -> None:
-    assert [str(Rhythm(every_ms=2_500)), str(Rhythm(cron="@daily"))] == ["every 2.5 s", "@daily"]
+    assert [str(Schedule(every_ms=2_500)), str(Schedule(cron="@daily"))] == ["every 2.5 s", "@daily"]
 
 
 def test_a_time_that_never_comes_has_none_after() -> None:
-    assert Rhythm(cron="0 0 30 2 *").next_after(ms("2026-11-21T13:37:24")) is None
+    assert Schedule(cron="0 0 30 2 *").next_after(ms("2026-11-21T13:37:24")) is None
 
 
 @pytest.mark.parametrize("every_s", [0, -1, 0.05, float("nan"), float("inf"), True, "60"])

@@ -11,8 +11,8 @@ from notify.testing import PrivateServer
 from tests.support.sample_jobs import add, add_with_svc, fail
 from tests.workers.conftest import StartWorkers, claim_next
 from workers import Outcome, Queue, Why
-from workers.jobs.telling import tell_outcome
-from workers.loss.held import Holds
+from workers.jobs.telling import publish_outcome
+from workers.loss.held import HeldJobs
 from workers.scripts.jobs import JobScripts
 from workers.scripts.run import Ended
 
@@ -35,9 +35,9 @@ def live_through_all(bus: notify.Bus) -> None:
     queue.enqueue(add_with_svc)
     queue.enqueue(add_with_svc, on_loss="hold")
     with bus.service("svc"):
-        Holds(bus.redis).look_after()
+        HeldJobs(bus.redis).look_after()
         run = claim_next(bus).run
-    scripts.verdict(run.job_id, fence=run.fence)
+    scripts.check_run(run.job_id, fence=run.fence)
     scripts.hold(run.job_id, fence=run.fence)
 
 
@@ -83,7 +83,7 @@ def test_an_end_that_no_script_records_is_told_if_such_are(
     choosy = connect_to(server, job_events=chosen)
     job = Queue("work", connection=choosy.redis).enqueue(add)
     before = len(told(bus))
-    tell_outcome(choosy.redis, job, Outcome("stopped", "why", "svc", 7, Why("on_loss=cancel", "svc", 3, "1-0@e", 5)), source="w")
+    publish_outcome(choosy.redis, job, Outcome("stopped", "why", "svc", 7, Why("on_loss=cancel", "svc", 3, "1-0@e", 5)), source="w")
     event = told(bus)[before:]
     assert len(event) == tells
     why = {"rule": "on_loss=cancel", "service": "svc", "incarnation": 3, "event": "1-0@e", "after_ms": 5}

@@ -13,7 +13,7 @@ from tests.support.sample_jobs import add, add_when_svc_is_there, hold, hold_and
 from tests.workers.conftest import Effects, StartWorkers, claim_next
 from tests.workers.queue.test_queue import run_scheduler
 from workers import Job, JobRefusedError, Outcome, Queue, explain, requeue, rq_keys
-from workers.loss.held import FIRST, IDLE_S, LONGEST_S, MOST, SHORTEST_S, Holds
+from workers.loss.held import FIRST, IDLE_S, LONGEST_S, MOST, SHORTEST_S, HeldJobs
 from workers.scripts.jobs import AT_ONCE, JobScripts
 from workers.scripts.run import Run
 
@@ -21,8 +21,8 @@ PATIENT: Any = {"needs": "svc", "on_loss": "hold"}
 
 
 @pytest.fixture
-def holds(bus: notify.Bus) -> Holds:
-    return Holds(bus.redis)
+def holds(bus: notify.Bus) -> HeldJobs:
+    return HeldJobs(bus.redis)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def start(bus: notify.Bus, *, fence: str = "mine") -> Run:
     return claim.run
 
 
-def release_and_take_all(bus: notify.Bus, holds: Holds, count: int) -> list[str]:
+def release_and_take_all(bus: notify.Bus, holds: HeldJobs, count: int) -> list[str]:
     """As a leader and a worker do by turns."""
     taken: list[str] = []
 
@@ -87,7 +87,7 @@ def test_held_jobs_come_back_in_their_old_order_before_those_that_were_enqueued_
     assert is_clean(bus, queue)
 
 
-def test_jobs_are_not_mixed_up_whose_queues_and_services_look_the_same_when_written_together(bus: notify.Bus, holds: Holds) -> None:
+def test_jobs_are_not_mixed_up_whose_queues_and_services_look_the_same_when_written_together(bus: notify.Bus, holds: HeldJobs) -> None:
     pairs = [("a", "b:c"), ("a:b", "c"), ("a%3Ab", "c"), ("a:b:", "c"), ("a:b", ":c")]
     jobs = [Queue(name, connection=bus.redis).enqueue(add, needs=need, on_loss="hold") for name, need in pairs]
     assert [bus.redis.zrange(bus.keys.held(*pair), 0, -1) for pair in pairs] == [[job.id.encode()] for job in jobs]
@@ -114,7 +114,7 @@ def test_only_what_may_be_held_waits_for_those_that_were_held_before(bus: notify
         assert elsewhere.held is None
 
 
-def test_they_keep_their_order_over_many_losses(bus: notify.Bus, queue: Queue, holds: Holds, scripts: JobScripts) -> None:
+def test_they_keep_their_order_over_many_losses(bus: notify.Bus, queue: Queue, holds: HeldJobs, scripts: JobScripts) -> None:
     held = enqueue(queue, 12)
     for number in range(3):
         with bus.service("svc"):
@@ -177,7 +177,7 @@ def test_another_loss_begins_the_ramp_anew(bus: notify.Bus, queue: Queue, script
 
 
 def test_a_second_loss_while_jobs_come_back_holds_those_that_did_not_start(
-    bus: notify.Bus, queue: Queue, holds: Holds, scripts: JobScripts
+    bus: notify.Bus, queue: Queue, holds: HeldJobs, scripts: JobScripts
 ) -> None:
     held = enqueue(queue, 10)
     with bus.service("svc"):
@@ -193,7 +193,7 @@ def test_a_second_loss_while_jobs_come_back_holds_those_that_did_not_start(
 
 @pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
 def test_a_job_that_needs_two_services_comes_back_when_both_are_there(
-    bus: notify.Bus, queue: Queue, holds: Holds, order: tuple[str, str]
+    bus: notify.Bus, queue: Queue, holds: HeldJobs, order: tuple[str, str]
 ) -> None:
     job = queue.enqueue(add, needs=["one", "two"], on_loss="hold", max_hold_s=100)
     before: Any = bus.redis.zscore(bus.keys.holds, job.id)
@@ -207,7 +207,9 @@ def test_a_job_that_needs_two_services_comes_back_when_both_are_there(
     assert not bus.redis.exists(bus.keys.held_pairs, bus.keys.holds)
 
 
-def test_a_job_whose_first_service_goes_while_the_second_comes_is_held_for_the_first(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
+def test_a_job_whose_first_service_goes_while_the_second_comes_is_held_for_the_first(
+    bus: notify.Bus, queue: Queue, holds: HeldJobs
+) -> None:
     job = queue.enqueue(add, needs=["one", "two"], on_loss="hold")
     with bus.service("one"):
         holds.look_after()
@@ -220,13 +222,13 @@ def test_a_job_whose_first_service_goes_while_the_second_comes_is_held_for_the_f
             assert claim_next(bus).job_id == job.id
 
 
-def test_a_job_that_ran_is_held_and_comes_first(bus: notify.Bus, queue: Queue, holds: Holds, scripts: JobScripts) -> None:
+def test_a_job_that_ran_is_held_and_comes_first(bus: notify.Bus, queue: Queue, holds: HeldJobs, scripts: JobScripts) -> None:
     with bus.service("svc"):
         jobs = enqueue(queue, 3)
         run = start(bus)
     assert scripts.lose("svc", passed=0, count=10).held == 2
     scripts.tidy("work")
-    assert scripts.verdict(run.job_id, fence=run.fence) == "lost:svc"
+    assert scripts.check_run(run.job_id, fence=run.fence).lost == "svc"
     assert scripts.hold(run.job_id, fence=run.fence) == "held"
     assert scripts.hold(run.job_id, fence=run.fence) == "", "once"
     assert queue.started_job_registry.get_job_ids() == []
@@ -242,7 +244,7 @@ def test_a_job_that_ran_and_is_held_is_found_by_its_need_and_has_no_run_any_more
         enqueue(queue, 1)
         run = start(bus)
         assert bus.redis.zcard(bus.keys.needs("svc")) == 0
-    scripts.verdict(run.job_id, fence=run.fence)
+    scripts.check_run(run.job_id, fence=run.fence)
     scripts.hold(run.job_id, fence=run.fence)
     assert bus.redis.zrange(bus.keys.needs("svc"), 0, -1) == [run.job_id.encode()]
     runs = (rq_keys.execution(f"{run.job_id}:{run.fence}"), rq_keys.executions(run.job_id), rq_keys.started("work"))
@@ -257,7 +259,7 @@ def test_lost_jobs_at_the_front_of_their_queue_leave_its_list_at_once(bus: notif
     assert queue.job_ids == [keeper.id]
 
 
-def test_when_the_last_held_job_is_gone_nobody_looks_for_it_any_more(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
+def test_when_the_last_held_job_is_gone_nobody_looks_for_it_any_more(bus: notify.Bus, queue: Queue, holds: HeldJobs) -> None:
     (job_id,) = enqueue(queue, 1)
     bus.redis.delete(Job.key_for(job_id))
     with bus.service("svc"):
@@ -270,11 +272,11 @@ def test_a_run_that_nobody_stopped_for_that_is_not_held(bus: notify.Bus, queue: 
         enqueue(queue, 1)
         run = start(bus)
     assert scripts.hold(run.job_id, fence=run.fence) == ""
-    scripts.verdict(run.job_id, fence=run.fence)
+    scripts.check_run(run.job_id, fence=run.fence)
     assert scripts.hold(run.job_id, fence="another") == ""
 
 
-def test_a_job_is_cancelled_when_it_was_held_for_as_long_as_it_may_be(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
+def test_a_job_is_cancelled_when_it_was_held_for_as_long_as_it_may_be(bus: notify.Bus, queue: Queue, holds: HeldJobs) -> None:
     with bus.service("svc") as service:
         incarnation = service.incarnation
     job = queue.enqueue(add, max_hold_s=0.05, **PATIENT)
@@ -291,7 +293,7 @@ def test_a_job_is_cancelled_when_it_was_held_for_as_long_as_it_may_be(bus: notif
 
 
 def test_a_job_that_waits_for_its_turn_to_come_back_is_not_cancelled_for_its_time(
-    bus: notify.Bus, queue: Queue, holds: Holds, scripts: JobScripts
+    bus: notify.Bus, queue: Queue, holds: HeldJobs, scripts: JobScripts
 ) -> None:
     """What it needs is there. If that is lost again, its time begins anew."""
     held = enqueue(queue, 20, max_hold_s=100)
@@ -306,7 +308,7 @@ def test_a_job_that_waits_for_its_turn_to_come_back_is_not_cancelled_for_its_tim
         assert sorted(release_and_take_all(bus, holds, 20)) == sorted(held)
 
 
-def test_a_held_job_can_be_cancelled(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
+def test_a_held_job_can_be_cancelled(bus: notify.Bus, queue: Queue, holds: HeldJobs) -> None:
     job = queue.enqueue(add, max_hold_s=100, **PATIENT)
     outcome = job.cancel("enough")
     assert outcome is not None
@@ -321,18 +323,18 @@ def test_a_job_that_is_just_being_stopped_to_be_held_can_be_cancelled(bus: notif
     with bus.service("svc"):
         (job_id,) = enqueue(queue, 1)
         run = start(bus)
-    scripts.verdict(job_id, fence=run.fence)
+    scripts.check_run(job_id, fence=run.fence)
     job = Job.fetch(job_id, connection=bus.redis)
     assert (job.outcome, job.get_status()) == (None, "started")
     outcome = job.cancel("enough")
     assert outcome is not None
     assert (outcome.status, outcome.reason) == ("stopped", "enough")
-    assert scripts.verdict(job_id, fence=run.fence) == "stopped", "its worker knows it as its own"
+    assert scripts.check_run(job_id, fence=run.fence).was_stopped, "its worker knows it as its own"
     assert scripts.hold(job_id, fence=run.fence) == ""
     assert (job.outcome, job.held) == (outcome, None)
 
 
-def test_a_held_job_that_is_gone_is_passed_over(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
+def test_a_held_job_that_is_gone_is_passed_over(bus: notify.Bus, queue: Queue, holds: HeldJobs) -> None:
     gone, stays = enqueue(queue, 2, max_hold_s=100)
     bus.redis.delete(Job.key_for(gone))
     bus.redis.zincrby(bus.keys.holds, -101_000, gone)
@@ -343,7 +345,7 @@ def test_a_held_job_that_is_gone_is_passed_over(bus: notify.Bus, queue: Queue, h
     assert not bus.redis.exists(bus.keys.held_pairs, bus.keys.held("work", "svc"), bus.keys.holds)
 
 
-def test_a_held_job_that_is_enqueued_again_under_its_id_is_there_once(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
+def test_a_held_job_that_is_enqueued_again_under_its_id_is_there_once(bus: notify.Bus, queue: Queue, holds: HeldJobs) -> None:
     queue.enqueue(add, job_id="one", max_hold_s=100, **PATIENT)
     queue.enqueue(add, "other", job_id="one")
     assert is_clean(bus, queue)
@@ -354,7 +356,7 @@ def test_a_held_job_that_is_enqueued_again_under_its_id_is_there_once(bus: notif
     assert Job.fetch("one", connection=bus.redis).needs == {}
 
 
-def test_a_held_job_that_is_enqueued_again_is_held_anew(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
+def test_a_held_job_that_is_enqueued_again_is_held_anew(bus: notify.Bus, queue: Queue, holds: HeldJobs) -> None:
     queue.enqueue(add, job_id="one", max_hold_s=100, **PATIENT)
     (between,) = enqueue(queue, 1)
     again = queue.enqueue(add, job_id="one", **PATIENT)
@@ -364,7 +366,7 @@ def test_a_held_job_that_is_enqueued_again_is_held_anew(bus: notify.Bus, queue: 
         assert take_all(bus) == [between, "one"]
 
 
-def test_a_held_job_is_not_to_be_tried_again_it_has_not_ended(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
+def test_a_held_job_is_not_to_be_tried_again_it_has_not_ended(bus: notify.Bus, queue: Queue, holds: HeldJobs) -> None:
     job = queue.enqueue(add, **PATIENT)
     with bus.service("svc"):
         with pytest.raises(JobRefusedError, match="has not ended"):
@@ -374,7 +376,7 @@ def test_a_held_job_is_not_to_be_tried_again_it_has_not_ended(bus: notify.Bus, q
         assert take_all(bus) == [job.id]
 
 
-def test_a_job_whose_hold_was_over_can_be_tried_again_and_is_held_again(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
+def test_a_job_whose_hold_was_over_can_be_tried_again_and_is_held_again(bus: notify.Bus, queue: Queue, holds: HeldJobs) -> None:
     job = queue.enqueue(add, max_hold_s=100, **PATIENT)
     bus.redis.zincrby(bus.keys.holds, -101_000, job.id)
     holds.look_after()
@@ -386,7 +388,7 @@ def test_a_job_whose_hold_was_over_can_be_tried_again_and_is_held_again(bus: not
         assert take_all(bus) == [job.id]
 
 
-def test_what_rqs_own_tools_put_back_is_not_held_any_more(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
+def test_what_rqs_own_tools_put_back_is_not_held_any_more(bus: notify.Bus, queue: Queue, holds: HeldJobs) -> None:
     """As its command ``rq`` and its dashboards do with what is deferred."""
     job = queue.enqueue(add, max_hold_s=100, **PATIENT)
     job.set_status(job.get_status().QUEUED)
@@ -401,7 +403,9 @@ def test_what_rqs_own_tools_put_back_is_not_held_any_more(bus: notify.Bus, queue
     assert is_clean(bus, queue)
 
 
-def test_an_id_that_was_left_in_the_list_costs_a_held_job_nothing(bus: notify.Bus, queue: Queue, holds: Holds, scripts: JobScripts) -> None:
+def test_an_id_that_was_left_in_the_list_costs_a_held_job_nothing(
+    bus: notify.Bus, queue: Queue, holds: HeldJobs, scripts: JobScripts
+) -> None:
     """A claim may meet it before the list is tidied."""
     with bus.service("svc"):
         (job_id,) = enqueue(queue, 1)
@@ -416,7 +420,7 @@ def test_an_id_that_was_left_in_the_list_costs_a_held_job_nothing(bus: notify.Bu
         assert queue.job_ids == [job_id]
 
 
-def test_held_jobs_of_several_queues_come_back_each_on_its_own(bus: notify.Bus, holds: Holds) -> None:
+def test_held_jobs_of_several_queues_come_back_each_on_its_own(bus: notify.Bus, holds: HeldJobs) -> None:
     queues = [Queue(name, connection=bus.redis) for name in ("one", "a:b", "ü")]
     jobs = [queue.enqueue(add, **PATIENT) for queue in queues]
     with bus.service("svc"):
@@ -425,7 +429,7 @@ def test_held_jobs_of_several_queues_come_back_each_on_its_own(bus: notify.Bus, 
     assert not bus.redis.exists(bus.keys.held_pairs)
 
 
-def test_it_is_told_when_to_look_again(bus: notify.Bus, queue: Queue, holds: Holds) -> None:
+def test_it_is_told_when_to_look_again(bus: notify.Bus, queue: Queue, holds: HeldJobs) -> None:
     assert holds.look_after() == IDLE_S
     enqueue(queue, 20)
     assert holds.look_after() == LONGEST_S
@@ -441,7 +445,7 @@ def test_it_is_told_when_to_look_again(bus: notify.Bus, queue: Queue, holds: Hol
 def test_many_who_look_after_holds_release_each_job_once(bus: notify.Bus, queue: Queue) -> None:
     held = enqueue(queue, FIRST)
     with bus.service("svc"):
-        threads = [threading.Thread(target=Holds(bus.redis).look_after) for _ in range(8)]
+        threads = [threading.Thread(target=HeldJobs(bus.redis).look_after) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -454,7 +458,7 @@ def test_no_more_than_some_hundred_jobs_come_back_in_one_step() -> None:
 
 
 def test_what_comes_onto_the_queue_through_rqs_own_code_is_held_as_well(
-    bus: notify.Bus, queue: Queue, holds: Holds, start_workers: StartWorkers, effects: Effects
+    bus: notify.Bus, queue: Queue, holds: HeldJobs, start_workers: StartWorkers, effects: Effects
 ) -> None:
     """One that others had to end before, one in a pipeline, one whose time has come, and one that is tried again."""
     with bus.service("svc"):
@@ -479,7 +483,9 @@ def test_what_comes_onto_the_queue_through_rqs_own_code_is_held_as_well(
     assert [effects[name] for name in ("scheduled", "dependent", "in a pipeline", "x:begun")] == [1, 1, 1, 2]
 
 
-def test_N7_work_can_wait_for_a_service(bus: notify.Bus, queue: Queue, holds: Holds, start_workers: StartWorkers, effects: Effects) -> None:
+def test_N7_work_can_wait_for_a_service(
+    bus: notify.Bus, queue: Queue, holds: HeldJobs, start_workers: StartWorkers, effects: Effects
+) -> None:
     start_workers()
     with bus.subscribe("job.work") as events:
         job = queue.enqueue(add, **PATIENT)
@@ -498,7 +504,7 @@ def test_N7_work_can_wait_for_a_service(bus: notify.Bus, queue: Queue, holds: Ho
 
 
 def test_a_worker_takes_held_jobs_in_their_old_order_and_what_came_later_after_them(
-    bus: notify.Bus, queue: Queue, holds: Holds, start_workers: StartWorkers, effects: Effects
+    bus: notify.Bus, queue: Queue, holds: HeldJobs, start_workers: StartWorkers, effects: Effects
 ) -> None:
     held = [queue.enqueue(add, **PATIENT).id for _ in range(40)]
     start_workers()
@@ -513,7 +519,7 @@ def test_a_worker_takes_held_jobs_in_their_old_order_and_what_came_later_after_t
 
 
 def test_a_running_job_is_killed_held_and_run_again_when_its_service_is_back(
-    bus: notify.Bus, queue: Queue, holds: Holds, start_workers: StartWorkers, effects: Effects
+    bus: notify.Bus, queue: Queue, holds: HeldJobs, start_workers: StartWorkers, effects: Effects
 ) -> None:
     start_workers()
     with bus.service("svc"):

@@ -10,7 +10,7 @@ from notify.testing import wait_until
 from tests.support.sample_jobs import add, hold
 from tests.workers.conftest import Effects, StartWorkers, is_alive, mishaps
 from workers import Job, Outcome, Queue
-from workers.loss.held import Holds
+from workers.loss.held import HeldJobs
 from workers.scripts.jobs import JobScripts
 
 PRINTS = notify.provides("print")
@@ -50,7 +50,7 @@ def state(job: Job) -> str:
 def test_a_loss_does_what_the_policy_says(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, cell: Cell, need: Any
 ) -> None:
-    holds = Holds(bus.redis)
+    holds = HeldJobs(bus.redis)
     start_workers()
     with bus.service("svc", provides={"print"}):
         running, waiting = (queue.enqueue(hold, name, needs=need, **cell.terms) for name in "xy")
@@ -80,7 +80,7 @@ def test_what_is_back_in_time_is_forgiven(
         effects.wait_for("x:begun")
     wait_until(lambda: waiting.held, what="the waiting one to be held")
     with bus.service("svc", provides={"print"}):
-        Holds(bus.redis).look_after()
+        HeldJobs(bus.redis).look_after()
         effects.let_go("x")
         effects.let_go("y")
         assert (running.wait(10), waiting.wait(10)) == (Outcome("finished"), Outcome("finished"))
@@ -131,12 +131,12 @@ def test_a_job_that_ends_by_itself_while_it_is_being_held_is_held(
         effects.wait_for("x:begun")
         raw: Any = bus.redis.hget(running.key, "fence")
         bus.directory.kill("svc")
-        JobScripts(bus.redis).verdict(running.id, fence=raw.decode())  # as its guard does, which may be faster
+        JobScripts(bus.redis).check_run(running.id, fence=raw.decode())  # as its guard does, which may be faster
         effects.let_go("x")  # it may end before its worker has heard of that
     wait_until(lambda: running.held == "svc", timeout_s=10)
     assert (running.outcome, running.id in queue.finished_job_registry) == (None, False)
     with bus.service("svc"):
-        Holds(bus.redis).look_after()
+        HeldJobs(bus.redis).look_after()
         effects.let_go("x")
         assert running.wait(10) == Outcome("finished")
     assert effects["x:begun"] == 2

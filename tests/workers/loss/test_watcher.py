@@ -15,11 +15,11 @@ from tests.support.faults import commands_during, cut, server_ms
 from tests.support.sample_jobs import add, add_with_svc
 from tests.workers.conftest import claim_next
 from workers import Job, Queue
-from workers.loss.watcher import CHECK_S, LOCK_MS, Guard
+from workers.loss.watcher import CHECK_S, LOCK_MS, LossWatcher
 from workers.scripts.jobs import AT_ONCE, JobScripts, Lost
-from workers.scripts.run import Run
+from workers.scripts.run import Run, RunCheck
 
-Stops = list[tuple[Run, str]]
+Stops = list[tuple[Run, RunCheck]]
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def stops() -> Stops:
 
 
 @pytest.fixture
-def guard(bus: notify.Bus, stops: Stops) -> Iterator[Guard]:
+def guard(bus: notify.Bus, stops: Stops) -> Iterator[LossWatcher]:
     """A guard that does nothing unless it is asked."""
-    idle = Guard(bus.redis, lambda run, verdict: stops.append((run, verdict)))
+    idle = LossWatcher(bus.redis, lambda run, verdict: stops.append((run, verdict)))
     yield idle
     idle.close()
 
@@ -39,7 +39,7 @@ def guard(bus: notify.Bus, stops: Stops) -> Iterator[Guard]:
 @contextmanager
 def on_watch(bus: notify.Bus) -> Iterator[None]:
     """A guard that works."""
-    guard = Guard(bus.redis, lambda run, verdict: None)
+    guard = LossWatcher(bus.redis, lambda run, verdict: None)
     guard.open()
     try:
         yield
@@ -65,61 +65,63 @@ def is_cancelled(job: Job) -> bool:
     return outcome is not None and outcome.status == "cancelled"
 
 
-def test_all_waiting_losers_are_cancelled_however_many_and_the_index_is_left_clean(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+def test_all_waiting_losers_are_cancelled_however_many_and_the_index_is_left_clean(
+    bus: notify.Bus, queue: Queue, guard: LossWatcher
+) -> None:
     with bus.service("svc"):
         jobs = queue.enqueue_many([Queue.prepare_data(add_with_svc) for _ in range(250)])
-    assert guard.settle_losers("svc") == 250
-    assert guard.settle_losers("svc") == 0
+    assert guard.apply_loss("svc") == 250
+    assert guard.apply_loss("svc") == 0
     assert all(map(is_cancelled, jobs))
     assert (queue.count, bus.redis.exists(bus.keys.needs("svc"), bus.keys.losing("svc"))) == (0, 0)
 
 
-def test_those_that_lost_nothing_stay_however_many(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+def test_those_that_lost_nothing_stay_however_many(bus: notify.Bus, queue: Queue, guard: LossWatcher) -> None:
     with bus.service("svc"):
         losers = [queue.enqueue(add_with_svc) for _ in range(60)]
         keepers = [queue.enqueue(add_with_svc, on_loss="ignore") for _ in range(120)]
         more = [queue.enqueue(add_with_svc) for _ in range(60)]
     with bus.service("svc"):
         keepers += [queue.enqueue(add_with_svc) for _ in range(60)]
-        assert guard.settle_losers("svc") == 120
+        assert guard.apply_loss("svc") == 120
     assert all(map(is_cancelled, losers + more))
     assert queue.get_job_ids() == [job.id for job in keepers]
     assert bus.redis.zcard(bus.keys.needs("svc")) == len(keepers)
 
 
-def test_losers_of_all_queues_are_cancelled(bus: notify.Bus, guard: Guard) -> None:
+def test_losers_of_all_queues_are_cancelled(bus: notify.Bus, guard: LossWatcher) -> None:
     with bus.service("svc"):
         jobs = [Queue(name, connection=bus.redis).enqueue(add_with_svc) for name in ("one", "two", "one")]
-    assert guard.settle_losers("svc") == 3
+    assert guard.apply_loss("svc") == 3
     assert all(map(is_cancelled, jobs))
 
 
-def test_jobs_that_are_no_more_leave_the_index(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+def test_jobs_that_are_no_more_leave_the_index(bus: notify.Bus, queue: Queue, guard: LossWatcher) -> None:
     with bus.service("svc"):
         bus.redis.delete(queue.enqueue(add_with_svc).key)
         waiting = queue.enqueue(add_with_svc)
-        assert guard.settle_losers("svc") == 0
+        assert guard.apply_loss("svc") == 0
         assert bus.redis.zrange(bus.keys.needs("svc"), 0, -1) == [waiting.id.encode()]
 
 
-def test_jobs_that_run_are_left_to_whoever_runs_them(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+def test_jobs_that_run_are_left_to_whoever_runs_them(bus: notify.Bus, queue: Queue, guard: LossWatcher) -> None:
     with bus.service("svc"):
         running = queue.enqueue(add_with_svc)
         start(bus, running)
-    assert guard.settle_losers("svc") == 0
+    assert guard.apply_loss("svc") == 0
     assert running.outcome is None
 
 
-def test_one_cancels_and_the_others_leave_it_to_that_one(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+def test_one_cancels_and_the_others_leave_it_to_that_one(bus: notify.Bus, queue: Queue, guard: LossWatcher) -> None:
     with bus.service("svc"):
         waiting = queue.enqueue(add_with_svc)
     bus.redis.set(bus.keys.losing("svc"), "another", px=LOCK_MS)
-    assert guard.settle_losers("svc") == 0
+    assert guard.apply_loss("svc") == 0
     assert waiting.outcome is None
     assert bus.redis.getdel(bus.keys.losing("svc")) == b"another"
 
 
-def test_the_lock_has_a_lifetime_at_every_step(bus: notify.Bus, queue: Queue, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lock_has_a_lifetime_at_every_step(bus: notify.Bus, queue: Queue, guard: LossWatcher, monkeypatch: pytest.MonkeyPatch) -> None:
     lifetimes: list[Any] = []
     lose = JobScripts.lose
 
@@ -130,13 +132,13 @@ def test_the_lock_has_a_lifetime_at_every_step(bus: notify.Bus, queue: Queue, gu
     with bus.service("svc"):
         queue.enqueue_many([Queue.prepare_data(add_with_svc) for _ in range(250)])
     monkeypatch.setattr(JobScripts, "lose", lose_and_look)
-    guard.settle_losers("svc")
+    guard.apply_loss("svc")
     assert len(lifetimes) == 3
     assert all(0 < lifetime <= LOCK_MS for lifetime in lifetimes)
 
 
 def test_a_run_that_loses_its_service_while_many_losers_of_another_are_dealt_with_is_stopped_in_between(
-    bus: notify.Bus, queue: Queue, guard: Guard, stops: Stops, monkeypatch: pytest.MonkeyPatch
+    bus: notify.Bus, queue: Queue, guard: LossWatcher, stops: Stops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped: list[int] = []
     deal = JobScripts.lose
@@ -151,57 +153,57 @@ def test_a_run_that_loses_its_service_while_many_losers_of_another_are_dealt_wit
         with bus.service("svc"):
             queue.enqueue_many([Queue.prepare_data(add_with_svc) for _ in range(3 * AT_ONCE)])
         monkeypatch.setattr(JobScripts, "lose", lose_another)
-        assert guard.settle_losers("svc") == 3 * AT_ONCE
+        assert guard.apply_loss("svc") == 3 * AT_ONCE
     assert stopped[:2] == [0, 1], "it is told of again until somebody releases it"
 
 
-def test_the_lock_is_released_after_an_error(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+def test_the_lock_is_released_after_an_error(bus: notify.Bus, queue: Queue, guard: LossWatcher) -> None:
     bus.redis.set(bus.keys.needs("svc"), "not an index", px=60_000)
     with pytest.raises(notify.ServerRefusedError, match="dealing with the loss of svc"):
-        guard.settle_losers("svc")
+        guard.apply_loss("svc")
     assert not bus.redis.exists(bus.keys.losing("svc"))
 
 
-def test_a_run_that_may_go_on_is_left_alone(bus: notify.Bus, queue: Queue, guard: Guard, stops: Stops) -> None:
+def test_a_run_that_may_go_on_is_left_alone(bus: notify.Bus, queue: Queue, guard: LossWatcher, stops: Stops) -> None:
     with bus.service("svc"):
-        guard.judge()
+        guard.check()
         guard.watch(start(bus, queue.enqueue(add_with_svc)))
-        guard.judge()
+        guard.check()
     assert stops == []
 
 
-def test_a_run_that_lost_its_service_is_stopped(bus: notify.Bus, queue: Queue, guard: Guard, stops: Stops) -> None:
+def test_a_run_that_lost_its_service_is_stopped(bus: notify.Bus, queue: Queue, guard: LossWatcher, stops: Stops) -> None:
     with bus.service("svc"):
         run = start(bus, queue.enqueue(add_with_svc))
         guard.watch(run)
-    guard.judge()
-    assert stops == [(run, "lost:svc")]
+    guard.check()
+    assert stops == [(run, RunCheck(may_run=False, lost="svc"))]
 
 
-def test_a_run_that_was_marked_as_stopped_is_stopped(bus: notify.Bus, queue: Queue, guard: Guard, stops: Stops) -> None:
+def test_a_run_that_was_marked_as_stopped_is_stopped(bus: notify.Bus, queue: Queue, guard: LossWatcher, stops: Stops) -> None:
     run = start(bus, queue.enqueue(add))
     guard.watch(run)
     JobScripts(bus.redis).stop(run.job_id, reason="why")
-    guard.judge()
-    assert stops == [(run, "stopped")]
+    guard.check()
+    assert stops == [(run, RunCheck(may_run=False))]
 
 
-def test_a_run_whose_job_another_has_is_stopped(bus: notify.Bus, queue: Queue, guard: Guard, stops: Stops) -> None:
+def test_a_run_whose_job_another_has_is_stopped(bus: notify.Bus, queue: Queue, guard: LossWatcher, stops: Stops) -> None:
     job = queue.enqueue(add)
     run = start(bus, job)
     guard.watch(run)
     job.set_status(job.get_status().QUEUED)
     queue.push_job_id(job.id)
     start(bus, job, fence="another")
-    guard.judge()
-    assert stops == [(run, "superseded")]
+    guard.check()
+    assert stops == [(run, RunCheck(may_run=False, superseded=True))]
 
 
-def test_a_run_that_was_released_is_not_judged(bus: notify.Bus, queue: Queue, guard: Guard, stops: Stops) -> None:
+def test_a_run_that_was_released_is_not_judged(bus: notify.Bus, queue: Queue, guard: LossWatcher, stops: Stops) -> None:
     with bus.service("svc"):
         guard.watch(start(bus, queue.enqueue(add_with_svc)))
     guard.release()
-    guard.judge()
+    guard.check()
     assert stops == []
 
 
@@ -262,13 +264,13 @@ def test_a_guard_outlives_its_server(own_server: PrivateServer) -> None:
 def test_a_guard_that_cannot_connect_says_so_and_leaves_nothing() -> None:
     settings = notify.Settings(url="unix:///nowhere/redis.sock")
     pool = redis.ConnectionPool(connection_class=redis.UnixDomainSocketConnection, path="/nowhere/redis.sock", retry_on_error=[])
-    guard = Guard(notify.server.Client(pool, settings=settings), lambda run, verdict: None)
+    guard = LossWatcher(notify.server.Client(pool, settings=settings), lambda run, verdict: None)
     with pytest.raises(notify.ServerUnreachableError):
         guard.open()
     guard.close()
 
 
-def test_of_thousands_of_losses_only_those_for_which_jobs_wait_are_looked_into(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+def test_of_thousands_of_losses_only_those_for_which_jobs_wait_are_looked_into(bus: notify.Bus, queue: Queue, guard: LossWatcher) -> None:
     """The guard hears nothing meanwhile, and a running job would go on."""
     with bus.service("svc"):
         waiting = queue.enqueue(add_with_svc)
@@ -282,12 +284,12 @@ def test_of_thousands_of_losses_only_those_for_which_jobs_wait_are_looked_into(b
 PRINTS: Any = notify.provides("print")
 
 
-def test_waiting_losers_are_held_whose_policy_says_so_and_the_list_is_tidied(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+def test_waiting_losers_are_held_whose_policy_says_so_and_the_list_is_tidied(bus: notify.Bus, queue: Queue, guard: LossWatcher) -> None:
     with bus.service("svc"):
         patient = [queue.enqueue(add_with_svc, on_loss="hold") for _ in range(250)]
         others = [queue.enqueue(add), queue.enqueue(add_with_svc)]
-    assert guard.settle_losers("svc") == 251
-    assert guard.settle_losers("svc") == 0
+    assert guard.apply_loss("svc") == 251
+    assert guard.apply_loss("svc") == 0
     assert queue.job_ids == [others[0].id]
     assert len(queue.deferred_job_registry) == bus.redis.zcard(bus.keys.held("work", "svc")) == 250
     assert {job.get_status() for job in patient} == {"deferred"}
@@ -300,13 +302,13 @@ def test_a_withdrawal_is_heard_by_those_that_need_a_capability(bus: notify.Bus, 
         wait_until(lambda: is_cancelled(waiting), timeout_s=2)
 
 
-def test_those_that_need_a_capability_stay_while_anybody_has_it(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
+def test_those_that_need_a_capability_stay_while_anybody_has_it(bus: notify.Bus, queue: Queue, guard: LossWatcher) -> None:
     with bus.service("two", provides={"print"}):
         with bus.service("one", provides={"print"}):
             waiting = queue.enqueue(add, needs=PRINTS)
-        assert guard.settle_losers("any print") == 0
+        assert guard.apply_loss("any print") == 0
         assert waiting.outcome is None
-    assert guard.settle_losers("any print") == 1
+    assert guard.apply_loss("any print") == 1
 
 
 def test_the_lost_capability_is_found_at_the_start(bus: notify.Bus, queue: Queue) -> None:
@@ -318,28 +320,28 @@ def test_the_lost_capability_is_found_at_the_start(bus: notify.Bus, queue: Queue
 
 @pytest.mark.parametrize("on_loss", ["cancel", "hold"])
 def test_a_run_goes_on_for_its_grace_and_is_judged_when_that_is_over(
-    bus: notify.Bus, queue: Queue, guard: Guard, stops: Stops, on_loss: Any
+    bus: notify.Bus, queue: Queue, guard: LossWatcher, stops: Stops, on_loss: Any
 ) -> None:
     with bus.service("svc"):
         run = start(bus, queue.enqueue(add_with_svc, on_loss=on_loss, grace_s=0.5))
         guard.watch(run)
-    assert 0 < guard.judge() <= 0.5
+    assert 0 < guard.check() <= 0.5
     assert stops == []
-    wait_until(lambda: guard.judge() and stops)
-    assert stops == [(run, "lost:svc")]
+    wait_until(lambda: guard.check() and stops)
+    assert stops == [(run, RunCheck(may_run=False, lost="svc"))]
 
 
-def test_without_a_loss_the_next_look_is_at_the_usual_time(bus: notify.Bus, queue: Queue, guard: Guard) -> None:
-    assert guard.judge() == CHECK_S
+def test_without_a_loss_the_next_look_is_at_the_usual_time(bus: notify.Bus, queue: Queue, guard: LossWatcher) -> None:
+    assert guard.check() == CHECK_S
     with bus.service("svc"):
         guard.watch(start(bus, queue.enqueue(add_with_svc, grace_s=0.01)))
-        assert guard.judge() == CHECK_S
+        assert guard.check() == CHECK_S
 
 
 def test_a_guard_on_watch_stops_a_run_soon_after_its_grace(bus: notify.Bus, queue: Queue) -> None:
     """It hears nothing when that is over; it does not wait for its next look either."""
     stopped_at: list[float] = []
-    guard = Guard(bus.redis, lambda run, verdict: stopped_at.append(time.monotonic()))
+    guard = LossWatcher(bus.redis, lambda run, verdict: stopped_at.append(time.monotonic()))
     guard.open()
     try:
         with bus.service("svc"):
@@ -353,7 +355,7 @@ def test_a_guard_on_watch_stops_a_run_soon_after_its_grace(bus: notify.Bus, queu
 
 def test_that_a_service_came_is_passed_on(bus: notify.Bus) -> None:
     came = threading.Event()
-    guard = Guard(bus.redis, lambda run, verdict: None, returned=came.set)
+    guard = LossWatcher(bus.redis, lambda run, verdict: None, returned=came.set)
     guard.open()
     try:
         lost = came.wait(0.05)

@@ -5,21 +5,21 @@ from notify.testing import wait_until
 from tests.support.sample_jobs import add, fail, hold
 from tests.workers.conftest import Effects, StartWorkers
 from workers import Queue
-from workers.overview.progress import Tally, tally
+from workers.overview.progress import WorkerProgress, worker_progress
 
 
 def test_it_counts_what_they_did_and_what_is_left(bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     for function, arguments in ((add, ()), (fail, ()), (add, ()), (hold, ("x",)), (add, ())):
         queue.enqueue(function, *arguments)
     Queue("another", connection=bus.redis).enqueue(add)
-    assert tally(bus.redis, queues=["work", "another"], workers=[]) == Tally(0, 0, 6)
+    assert worker_progress(bus.redis, queues=["work", "another"], workers=[]) == WorkerProgress(0, 0, 6)
     pool = start_workers(burst=True)
     effects.wait_for("x:begun")
-    assert tally(bus.redis, queues=["work"], workers=pool.names) == Tally(2, 1, 2)
+    assert worker_progress(bus.redis, queues=["work"], workers=pool.names) == WorkerProgress(2, 1, 2)
     effects.let_go("x")
     wait_until(lambda: pool.check() == 0, timeout_s=15)
-    assert tally(bus.redis, queues=["work"], workers=pool.names) == Tally(4, 1, 0)
+    assert worker_progress(bus.redis, queues=["work"], workers=pool.names) == WorkerProgress(4, 1, 0)
 
 
 def test_workers_that_nobody_knows_did_nothing(bus: notify.Bus) -> None:
-    assert tally(bus.redis, queues=["work"], workers=["nobody"]) == Tally(0, 0, 0)
+    assert worker_progress(bus.redis, queues=["work"], workers=["nobody"]) == WorkerProgress(0, 0, 0)

@@ -7,7 +7,7 @@ import pytest
 import notify
 from tests.support.sample_jobs import add, fail
 from workers import JobNotFoundError, JobRefusedError, Queue, requeue
-from workers.scripts.enqueue import Entrance
+from workers.scripts.enqueue import EnqueueScripts
 
 
 def test_a_failed_job_runs_again(bus: notify.Bus, queue: Queue, start_workers, effects) -> None:
@@ -56,7 +56,7 @@ def test_an_error_on_the_way_leaves_the_job_where_it_was(bus: notify.Bus, queue:
 
     with bus.service("svc"):
         with monkeypatch.context() as patch:
-            patch.setattr(Entrance, "run", fail_to)
+            patch.setattr(EnqueueScripts, "run", fail_to)
             with pytest.raises(notify.ServerUnreachableError):
                 requeue(bus.redis, job.id)
         assert job.id in queue.canceled_job_registry

@@ -19,10 +19,10 @@ from tests.workers.fleet.test_lease import frozen
 from tests.workers.queue.test_queue import index
 from workers import Job, Queue, job
 from workers.jobs.definition import load_jobs
-from workers.jobs.requirements import Terms
-from workers.jobs.schedule import Rhythm, Spec
-from workers.schedule.cron import Cron, announce
-from workers.scripts.enqueue import Entry
+from workers.jobs.requirements import Requirements
+from workers.jobs.schedule import CronJob, Schedule
+from workers.schedule.cron import Cron, register_cron
+from workers.scripts.enqueue import NewJob
 
 MODULE = "tests.support.cron_jobs"
 AT_FOUR, NIGHTLY, EVERY_SECOND = (f"{MODULE}.{name}" for name in ("at_four", "with_a_service", "every_second"))
@@ -43,7 +43,7 @@ def cron(bus: notify.Bus) -> Cron:
 
 
 def load(bus: notify.Bus, worker: str, *functions: Callable[..., Any]) -> None:
-    announce(bus.redis, worker, {f"{function.__module__}.{function.__name__}": function for function in functions})
+    register_cron(bus.redis, worker, {f"{function.__module__}.{function.__name__}": function for function in functions})
 
 
 def times(bus: notify.Bus) -> dict[str, int]:
@@ -60,7 +60,7 @@ def make_due(bus: notify.Bus, name: str = AT_FOUR, *, ago_ms: int = 1_000) -> in
 
 def test_what_is_announced_is_due_at_its_next_time(bus: notify.Bus, cron: Cron) -> None:
     now = server_ms(bus.redis)
-    assert times(bus) == {AT_FOUR: Rhythm(cron="0 4 * * *").next_after(now), NIGHTLY: Rhythm(cron="30 4 * * *").next_after(now)}
+    assert times(bus) == {AT_FOUR: Schedule(cron="0 4 * * *").next_after(now), NIGHTLY: Schedule(cron="30 4 * * *").next_after(now)}
     assert 0 < cron.run() <= 5.0
     assert (Queue("work", connection=bus.redis).job_ids, set(load_jobs([MODULE]))) == ([], {AT_FOUR, NIGHTLY, EVERY_SECOND})
 
@@ -73,7 +73,7 @@ def test_what_is_due_is_enqueued_once_with_its_time_in_its_id(bus: notify.Bus, c
     made = Job.fetch(queue.job_ids[0], connection=bus.redis)
     assert (made.func_name, made.args, made.kwargs, made.get_status(), made.origin) == (AT_FOUR, [], {}, "queued", "work")
     assert (made.enqueued_at is not None, made.timeout) == (True, queue._default_timeout)
-    assert times(bus)[AT_FOUR] == Rhythm(cron="0 4 * * *").next_after(server_ms(bus.redis))
+    assert times(bus)[AT_FOUR] == Schedule(cron="0 4 * * *").next_after(server_ms(bus.redis))
     assert bus.redis.hget(bus.keys.cron_last, AT_FOUR) == str(due).encode()
 
 
@@ -87,7 +87,7 @@ def test_what_its_definition_says_applies(bus: notify.Bus, cron: Cron) -> None:
 
 
 def test_a_time_that_went_by_is_made_up_for_once_however_often_it_was(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
-    bus.redis.hset(bus.keys.cron, AT_FOUR, msgspec.json.encode(Spec("work", Rhythm(every_ms=60_000), Terms())))
+    bus.redis.hset(bus.keys.cron, AT_FOUR, msgspec.json.encode(CronJob("work", Schedule(every_ms=60_000), Requirements())))
     make_due(bus, ago_ms=DAY_MS // 2)
     cron.run()
     cron.run()
@@ -129,7 +129,7 @@ def test_announcing_it_again_changes_nothing_unless_its_rhythm_is_another(bus: n
     load(bus, "v", at_four)
     assert times(bus)[AT_FOUR] == due
 
-    announce(bus.redis, "v", {AT_FOUR: changed})
+    register_cron(bus.redis, "v", {AT_FOUR: changed})
     assert times(bus)[AT_FOUR] % 60_000 == 0
     assert due < times(bus)[AT_FOUR] <= server_ms(bus.redis) + 60_000
 
@@ -158,7 +158,7 @@ def test_a_leader_that_wakes_after_the_job_is_over_enqueues_nothing(
     make_due(bus)
     make_entry = cron._entry_of
 
-    def freeze(*arguments: Any) -> Entry:
+    def freeze(*arguments: Any) -> NewJob:
         monkeypatch.undo()
         Cron(bus.redis).run()
         (job_id,) = queue.job_ids

@@ -15,7 +15,7 @@ from tests.support.proxy import Proxy
 from tests.support.sample_jobs import add, add_with_svc
 from tests.workers.conftest import claim_next
 from workers import DuplicateJobError, Job, JobRefusedError, Queue
-from workers.scripts.enqueue import AT_ONCE, Entrance, Entry
+from workers.scripts.enqueue import AT_ONCE, EnqueueScripts, NewJob
 from workers.scripts.jobs import JobScripts
 
 
@@ -29,8 +29,8 @@ def far(proxy: Proxy, bus: notify.Bus) -> Any:
         yield queue
 
 
-def entry(job_id: str, **fields: Any) -> Entry:
-    return Entry(job_id, {"status": "queued", "origin": "work", "enqueued_at": "now", **fields})
+def entry(job_id: str, **fields: Any) -> NewJob:
+    return NewJob(job_id, {"status": "queued", "origin": "work", "enqueued_at": "now", **fields})
 
 
 def test_an_enqueue_whose_answer_was_lost_puts_one_job_there(proxy: Proxy, far: Queue, queue: Queue) -> None:
@@ -53,7 +53,7 @@ def test_plain_rq_puts_a_job_there_twice_when_the_answer_was_lost(proxy: Proxy, 
 @pytest.mark.parametrize(("again", "runs"), [("", 2), ("again", 1)])
 def test_a_job_that_began_before_it_is_asked_for_again_runs_once_if_told_so(bus: notify.Bus, queue: Queue, again: str, runs: int) -> None:
     """The twin: what a blind second try would do."""
-    entrance, begun = Entrance(bus.redis), 0
+    entrance, begun = EnqueueScripts(bus.redis), 0
     for how in ("", again):
         entrance._put("work", [entry("j")], again=how)
         begun += claim_next(bus, fence=f"run {begun}").answer == "started"
@@ -114,7 +114,7 @@ def test_a_job_that_is_put_back_is_not_refused_because_it_waits_by_now(proxy: Pr
 @pytest.mark.parametrize("moment", ["taken", "ended", "cancelled"])
 def test_what_became_of_it_before_it_was_asked_again_is_left(bus: notify.Bus, queue: Queue, moment: str) -> None:
     """The first answer was lost, and somebody was faster than the second question."""
-    entrance = Entrance(bus.redis)
+    entrance = EnqueueScripts(bus.redis)
     entrance.put("work", [entry("j")])
     if moment == "cancelled":
         JobScripts(bus.redis).cancel(["j"], reason="soon")
@@ -130,7 +130,7 @@ def test_what_became_of_it_before_it_was_asked_again_is_left(bus: notify.Bus, qu
 
 def test_asking_again_enqueues_what_the_first_question_did_not(bus: notify.Bus, queue: Queue) -> None:
     """It was lost on the way there; or it is about another job of that id."""
-    entrance = Entrance(bus.redis)
+    entrance = EnqueueScripts(bus.redis)
     for enqueued_at in ("now", "later"):
         (taken,) = entrance._put("work", [entry("j", enqueued_at=enqueued_at)], again="again")
         assert taken.status == "queued"
@@ -138,7 +138,7 @@ def test_asking_again_enqueues_what_the_first_question_did_not(bus: notify.Bus, 
 
 
 def test_jobs_get_turns_that_never_repeat_and_those_at_the_front_are_before_all(bus: notify.Bus, queue: Queue) -> None:
-    entrance = Entrance(bus.redis)
+    entrance = EnqueueScripts(bus.redis)
     entrance.put("work", [entry(f"j{number}") for number in range(50)])
     entrance.put("work", [entry("first")._replace(at_front=True)])
     entrance.put("work", [entry("very first")._replace(at_front=True)])

@@ -19,11 +19,11 @@ from tests.support.job_model import FIRST as FIRST_BACK
 from tests.support.job_model import HOUR_MS, MOST, NEEDS, SERVICES, Model, ModelJob
 from tests.support.workers_here import QUEUES, LeftError, ModelWorker, act, lose_an_answer, make_worker
 from workers import DuplicateJobError, Job, JobRefusedError, Queue, requeue, rq_keys
-from workers.fleet.reaper import Abandoned
+from workers.fleet.reaper import Reaper
 from workers.jobs.requirements import target_of
 from workers.loss import held as holds
-from workers.loss.held import Holds
-from workers.loss.watcher import Guard
+from workers.loss.held import HeldJobs
+from workers.loss.watcher import LossWatcher
 from workers.scripts.jobs import JobScripts
 from workers.worker import retry as patience
 
@@ -70,7 +70,7 @@ class Jobs(RuleBasedStateMachine):
         bus.redis.flushall()
         self.bus, self.client, self.workers = bus, bus.redis, workers
         self.scripts, self.directory = JobScripts(bus.redis), DirectoryScripts(bus.redis)
-        self.guard, self.holds, self.abandoned = Guard(bus.redis, lambda *_: None), Holds(bus.redis), Abandoned(bus.redis)
+        self.guard, self.holds, self.abandoned = LossWatcher(bus.redis, lambda *_: None), HeldJobs(bus.redis), Reaper(bus.redis)
         self.queues = {name: Queue(name, connection=bus.redis) for name in ("q0", "q1")}
         self.model = Model(self.peek, self.peek_fence, lambda: server_ms(bus.redis))
         self.incarnations: dict[str, int] = {}
@@ -236,12 +236,12 @@ class Jobs(RuleBasedStateMachine):
     @precondition(lambda self: self.in_hand)
     @rule(data=st.data())
     def guard_judges(self, data: st.DataObject) -> None:
-        self.judge(data.draw(st.sampled_from(sorted(self.in_hand))))
+        self.check(data.draw(st.sampled_from(sorted(self.in_hand))))
 
-    def judge(self, name: str) -> None:
+    def check(self, name: str) -> None:
         worker, run = self.workers[name], self.model.runs[name]
         assert worker._run is not None
-        worker._obey_verdict(worker._run)
+        worker._check_run(worker._run)
         self.model.judge_run(run)
         assert (worker._stopped_job_id == run.job_id) is run.told
 
@@ -252,7 +252,7 @@ class Jobs(RuleBasedStateMachine):
         for gone in sorted(self.model.there):
             self.go(gone, kills=True)
         name = data.draw(st.sampled_from(sorted(self.in_hand)))
-        self.judge(name)
+        self.check(name)
         self.end(name, how)
 
     @precondition(lambda self: self.in_hand)
@@ -263,7 +263,7 @@ class Jobs(RuleBasedStateMachine):
         job_id = self.model.runs[name].job_id
         self.cancel(job_id)
         if told:
-            self.judge(name)
+            self.check(name)
         if again:
             self.requeue(job_id)
 
@@ -305,7 +305,7 @@ class Jobs(RuleBasedStateMachine):
     @precondition(lambda self: any(job.waits for job in self.model.jobs.values()))
     @rule(need=st.sampled_from(NEEDS))
     def settle_all_losers(self, need: str) -> None:
-        done = self.guard.settle_losers(need)
+        done = self.guard.apply_loss(need)
         before = {job.id: job.status for job in self.model.jobs.values()}
         self.model.lose_some(need, passed=0, count=len(IDS))
         changed = [job for job in self.model.jobs.values() if before[job.id] != job.status]

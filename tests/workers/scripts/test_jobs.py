@@ -9,6 +9,7 @@ import notify
 from tests.support.faults import commands_during
 from workers import rq_keys
 from workers.scripts.jobs import JobScripts
+from workers.scripts.run import RunCheck
 
 STATES: dict[str, dict[str, str]] = {
     "missing": {},
@@ -128,7 +129,7 @@ def test_needs_that_cannot_be_read_break_no_script(bus: notify.Bus, scripts: Job
         scripts.cancel(["j"], reason="why")
         bus.redis.delete(rq_keys.job("j"), bus.keys.needs("svc"))
         put(bus, "running", needs=needs)
-        scripts.verdict("j", fence="mine")
+        scripts.check_run("j", fence="mine")
 
 
 @pytest.mark.parametrize(
@@ -179,33 +180,36 @@ def test_whoever_is_first_decides_the_end(bus: notify.Bus, scripts: JobScripts) 
 @pytest.mark.parametrize(
     ("state", "answer"),
     [
-        ("missing", "go on"),
-        ("running", "lost:svc"),
-        ("run by another", "superseded"),
-        ("sealed", "go on"),
-        ("stopped", "stopped"),
-        ("finished", "go on"),
-        ("failed", "go on"),
+        ("missing", RunCheck(may_run=True)),
+        ("running", RunCheck(may_run=False, lost="svc")),
+        ("run by another", RunCheck(may_run=False, superseded=True)),
+        ("sealed", RunCheck(may_run=True)),
+        ("stopped", RunCheck(may_run=False)),
+        ("finished", RunCheck(may_run=True)),
+        ("failed", RunCheck(may_run=True)),
     ],
 )
 def test_a_run_that_lost_its_service_may_not_go_on_unless_its_end_is_decided(
-    bus: notify.Bus, scripts: JobScripts, state: str, answer: str
+    bus: notify.Bus, scripts: JobScripts, state: str, answer: RunCheck
 ) -> None:
     put(bus, state, **needing(0))
-    assert scripts.verdict("j", fence="mine") == answer
+    assert scripts.check_run("j", fence="mine") == answer
 
 
-@pytest.mark.parametrize(("on_loss", "answer"), [("cancel", "lost:svc"), ("drain", "go on"), ("ignore", "go on")])
-def test_the_policy_judges_a_loss(bus: notify.Bus, scripts: JobScripts, on_loss: str, answer: str) -> None:
+@pytest.mark.parametrize(
+    ("on_loss", "answer"),
+    [("cancel", RunCheck(may_run=False, lost="svc")), ("drain", RunCheck(may_run=True)), ("ignore", RunCheck(may_run=True))],
+)
+def test_the_policy_judges_a_loss(bus: notify.Bus, scripts: JobScripts, on_loss: str, answer: RunCheck) -> None:
     put(bus, "running", **{**needing(0), "on_loss": on_loss})
-    assert scripts.verdict("j", fence="mine") == answer
+    assert scripts.check_run("j", fence="mine") == answer
 
 
 def test_a_run_is_marked_as_stopped_once_and_told_so_again(bus: notify.Bus, scripts: JobScripts) -> None:
     put(bus, "running", **needing(0))
-    assert scripts.verdict("j", fence="mine") == "lost:svc"
+    assert scripts.check_run("j", fence="mine").lost == "svc"
     marked = stored(bus)
-    assert scripts.verdict("j", fence="mine") == "stopped"
+    assert scripts.check_run("j", fence="mine").was_stopped
     assert scripts.stop("j", reason="again") == "stopped"
     assert stored(bus) == marked
     assert msgspec.json.decode(marked[b"outcome"])["reason"] == "svc is gone"
@@ -214,4 +218,4 @@ def test_a_run_is_marked_as_stopped_once_and_told_so_again(bus: notify.Bus, scri
 def test_a_service_that_is_there_lets_its_jobs_go_on(bus: notify.Bus, scripts: JobScripts) -> None:
     with bus.service("svc"):
         put(bus, "running", **needing(0))
-        assert scripts.verdict("j", fence="mine") == "go on"
+        assert scripts.check_run("j", fence="mine").may_run

@@ -37,7 +37,7 @@ from tests.support.sample_jobs import (
 )
 from tests.workers.conftest import Effects, StartWorkers, result
 from workers import Job, Outcome, Queue, rq_keys
-from workers.scripts.runner import NamedScripts
+from workers.scripts.runner import JobScriptRunner
 
 
 def work(url: str, kind: str = "Worker", **options: Any) -> str:
@@ -277,7 +277,7 @@ def test_an_idle_worker_sends_next_to_nothing_and_begins_at_once(bus: notify.Bus
     leased = [command for command in commands if bus.keys.renewed in command]
     assert 2 <= len(leased) <= 4
     # It leads, and looks what is scheduled, whose hold is over, and now and then what is due by its rhythm.
-    holds = hashlib.sha1(NamedScripts(bus.redis).source("expire").encode(), usedforsecurity=False).hexdigest()
+    holds = hashlib.sha1(JobScriptRunner(bus.redis).source("expire").encode(), usedforsecurity=False).hexdigest()
     done = [command for command in commands if any(mark in command for mark in (rq_keys.QUEUES, bus.keys.cron_due, holds))]
     assert 3 <= len(done) <= 8
     # The guard's probe of its subscription and the sweep of the directory; waiting for a job takes no command at all.

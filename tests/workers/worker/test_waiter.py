@@ -15,14 +15,14 @@ from notify.testing import PrivateServer, wait_until
 from tests.support.faults import commands_during
 from workers import rq_keys
 from workers.worker import waiter as bell_module
-from workers.worker.waiter import Bell
+from workers.worker.waiter import JobWaiter
 
 QUEUES = [rq_keys.queue("one"), rq_keys.queue("two")]
 
 
 @pytest.fixture
-def bell(bus: notify.Bus) -> Iterator[Bell]:
-    waiting = Bell(bus.redis, name="waiting")
+def bell(bus: notify.Bus) -> Iterator[JobWaiter]:
+    waiting = JobWaiter(bus.redis, name="waiting")
     yield waiting
     waiting.close()
 
@@ -35,7 +35,7 @@ def in_background(act: Any) -> threading.Thread:
 
 
 @pytest.mark.parametrize("name", ["one", "two"])
-def test_it_rings_for_a_job_of_plain_rq_on_any_of_its_queues_and_takes_nothing(bus: notify.Bus, bell: Bell, name: str) -> None:
+def test_it_rings_for_a_job_of_plain_rq_on_any_of_its_queues_and_takes_nothing(bus: notify.Bus, bell: JobWaiter, name: str) -> None:
     plain = rq.Queue(name, connection=redis.Redis(connection_pool=bus.redis.connection_pool), serializer="json")
     thread = in_background(lambda: [plain.enqueue("a.b", job_id=f"job-{number}") for number in range(3)])
     began = time.monotonic()
@@ -45,7 +45,7 @@ def test_it_rings_for_a_job_of_plain_rq_on_any_of_its_queues_and_takes_nothing(b
     assert plain.get_job_ids() == ["job-0", "job-1", "job-2"]
 
 
-def test_it_rings_at_once_when_there_is_a_job_already(bus: notify.Bus, bell: Bell) -> None:
+def test_it_rings_at_once_when_there_is_a_job_already(bus: notify.Bus, bell: JobWaiter) -> None:
     bus.redis.rpush(QUEUES[1], "a", "b")
     for _ in range(3):
         assert bell.wait(QUEUES, timeout_s=5)
@@ -54,7 +54,7 @@ def test_it_rings_at_once_when_there_is_a_job_already(bus: notify.Bus, bell: Bel
 
 def test_everybody_who_waits_hears_it(bus: notify.Bus) -> None:
     heard: list[bool] = []
-    bells = [Bell(bus.redis, name=f"waiting-{number}") for number in range(5)]
+    bells = [JobWaiter(bus.redis, name=f"waiting-{number}") for number in range(5)]
     threads = [threading.Thread(target=lambda each=each: heard.append(each.wait(QUEUES, timeout_s=10))) for each in bells]
     for thread in threads:
         thread.start()
@@ -68,7 +68,7 @@ def test_everybody_who_waits_hears_it(bus: notify.Bus) -> None:
     assert bus.redis.lrange(QUEUES[0], 0, -1) == [b"a"]
 
 
-def test_it_does_not_ring_for_nothing_nor_for_what_was_there_before(bus: notify.Bus, bell: Bell) -> None:
+def test_it_does_not_ring_for_nothing_nor_for_what_was_there_before(bus: notify.Bus, bell: JobWaiter) -> None:
     bus.redis.rpush(QUEUES[0], "a")
     assert bell.wait(QUEUES, timeout_s=5)
     bus.redis.rpush(QUEUES[1], "b")
@@ -76,19 +76,21 @@ def test_it_does_not_ring_for_nothing_nor_for_what_was_there_before(bus: notify.
     assert not bell.wait(QUEUES, timeout_s=0.2)
 
 
-def test_a_wait_that_goes_on_sends_nothing(bus: notify.Bus, bell: Bell) -> None:
+def test_a_wait_that_goes_on_sends_nothing(bus: notify.Bus, bell: JobWaiter) -> None:
     bell.wait(QUEUES, timeout_s=0.1)
     assert commands_during(bus.redis, lambda: bell.wait(QUEUES, timeout_s=0.2)) == []
 
 
-def test_it_asks_again_when_the_server_has_answered_that_nothing_came(bus: notify.Bus, bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bell_module, "RING_S", 0.1)
+def test_it_asks_again_when_the_server_has_answered_that_nothing_came(
+    bus: notify.Bus, bell: JobWaiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bell_module, "BLOCK_S", 0.1)
     assert not bell.wait(QUEUES, timeout_s=5)
     bus.redis.rpush(QUEUES[0], "a")
     assert bell.wait(QUEUES, timeout_s=5)
 
 
-def test_a_wait_is_ended_from_anywhere_also_before_it_begins(bell: Bell) -> None:
+def test_a_wait_is_ended_from_anywhere_also_before_it_begins(bell: JobWaiter) -> None:
     bell.ring()
     assert bell.wait(QUEUES, timeout_s=10)
     thread = in_background(bell.ring)
@@ -100,7 +102,7 @@ def test_a_wait_is_ended_from_anywhere_also_before_it_begins(bell: Bell) -> None
 
 
 def test_nothing_rings_after_the_end(bus: notify.Bus) -> None:
-    closed = Bell(bus.redis, name="waiting")
+    closed = JobWaiter(bus.redis, name="waiting")
     closed.close()
     mine, other = os.pipe()
     closed.ring()
@@ -111,7 +113,7 @@ def test_nothing_rings_after_the_end(bus: notify.Bus) -> None:
     os.close(other)
 
 
-def test_a_connection_that_is_cut_is_told_and_the_next_wait_has_another(bus: notify.Bus, bell: Bell) -> None:
+def test_a_connection_that_is_cut_is_told_and_the_next_wait_has_another(bus: notify.Bus, bell: JobWaiter) -> None:
     def cut() -> None:
         for client in bus.redis.client_list():
             if client["name"] == "notify:waiting":
@@ -126,10 +128,10 @@ def test_a_connection_that_is_cut_is_told_and_the_next_wait_has_another(bus: not
 
 
 def test_a_server_that_hangs_is_found_out(own_server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bell_module, "RING_S", 0.2)
+    monkeypatch.setattr(bell_module, "BLOCK_S", 0.2)
     monkeypatch.setattr(bell_module, "GRACE_S", 0.3)
     with notify.connect(own_server.url) as bus:
-        waiting = Bell(bus.redis, name="waiting")
+        waiting = JobWaiter(bus.redis, name="waiting")
         waiting.wait(QUEUES, timeout_s=0.1)
         own_server.freeze()
         assert not waiting.wait(QUEUES, timeout_s=0.6)

@@ -32,7 +32,7 @@ from tests.support.sample_jobs import (
 from tests.workers.conftest import ROOT, SAMPLE, Effects, StartWorkers, is_alive, mishaps, next_mishap
 from workers import Job, JobDefinitionError, ModuleLoadError, Outcome, Queue, Worker
 from workers.jobs.serializer import JsonSerializer
-from workers.loss.watcher import Guard
+from workers.loss.watcher import LossWatcher
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: some fork in this process
 
@@ -548,13 +548,13 @@ def test_a_stop_of_a_job_that_does_not_run_here_does_not_hit_it_when_it_does(
 def test_a_service_lost_after_a_job_was_taken_and_before_it_began_keeps_it_from_beginning(
     bus: notify.Bus, queue: Queue, worker: Worker, effects: Effects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    guard, service = Guard(bus.redis, worker._stop_run), bus.service("svc").open()
+    guard, service = LossWatcher(bus.redis, worker._stop_run), bus.service("svc").open()
 
     def lose() -> None:
         service.close()
         assert worker._run is not None
         guard.watch(worker._run)
-        guard.judge()
+        guard.check()
         guard.close()
 
     queued = queue.enqueue(add_with_svc)
