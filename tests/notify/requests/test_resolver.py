@@ -95,7 +95,7 @@ def test_a_method_is_looked_for_among_the_providers_that_export_it(bus, another_
 
 
 def test_a_service_that_came_back_as_another_incarnation_is_called_by_a_caller_that_was_not_told(bus, another_bus, monkeypatch):
-    monkeypatch.setattr("notify.requests.client.Caller._changed", lambda *_: None)
+    monkeypatch.setattr("notify.requests.client.RequestClient._changed", lambda *_: None)
     for answer in ("first", "second"):
         with bus.service("s", exports=Named(answer)):
             assert another_bus.call("s", "who") == answer

@@ -25,7 +25,7 @@ class Cell(NamedTuple):
     runs: int
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={value}" for name, value in self.terms.items())
+        return " ".join(f"{name}={value}" for name, value in self.requirements.items())
 
 
 CELLS = [
@@ -53,7 +53,7 @@ def test_a_loss_does_what_the_policy_says(
     holds = HeldJobs(bus.redis)
     start_workers()
     with bus.service("svc", provides={"print"}):
-        running, waiting = (queue.enqueue(hold, name, needs=need, **cell.terms) for name in "xy")
+        running, waiting = (queue.enqueue(hold, name, needs=need, **cell.requirements) for name in "xy")
         effects.wait_for("x:begun")
         pid = effects["x:pid"]
     wait_until(lambda: holds.look_after() and (state(running), state(waiting)) == (cell.running, cell.waiting), timeout_s=10)

@@ -21,7 +21,7 @@ def test_a_job_for_later_may_need_what_its_definition_does_not(queue: Queue) -> 
     job = queue.enqueue_in(HOUR, add_with_anything, "x", needs="svc", on_loss="hold", max_hold_s=5, grace_s=2)
     kept = Job.fetch(job.id, connection=queue.connection)
     assert (kept.kwargs, list(kept.needs), kept.on_loss) == ({}, ["svc"], "hold")
-    assert (kept.terms.max_hold_s, kept.terms.grace_s) == (5, 2)
+    assert (kept.requirements.max_hold_s, kept.requirements.grace_s) == (5, 2)
 
 
 def test_a_job_for_later_goes_first_if_it_was_asked_for(queue: Queue) -> None:

@@ -151,7 +151,7 @@ def test_a_job_of_an_id_that_was_used_before_inherits_nothing(bus: notify.Bus, q
     queue.enqueue(add_with_svc, job_id="one", grace_s=5)
     again = queue.enqueue(add, job_id="one")
     found = Job.fetch("one", connection=bus.redis)
-    assert (again.outcome, found.needs, found.on_loss, found.terms.grace_s, found.held) == (None, {}, "cancel", 0.0, None)
+    assert (again.outcome, found.needs, found.on_loss, found.requirements.grace_s, found.held) == (None, {}, "cancel", 0.0, None)
     assert (queue.canceled_job_registry.get_job_ids(), queue.deferred_job_registry.get_job_ids()) == ([], [])
     assert claim_next(bus).job_id == "one"
 
