@@ -19,7 +19,7 @@ PRINTS = notify.provides("print")
 class Cell(NamedTuple):
     """A policy; what becomes of a running and of a waiting job when what they need goes; how often the running one is run at last."""
 
-    terms: dict[str, Any]
+    requirements: dict[str, Any]
     running: str
     waiting: str
     runs: int
