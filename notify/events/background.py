@@ -1,10 +1,8 @@
 """Publishing without waiting: events are put in a queue and sent in batches by a thread."""
 
 import logging
-import random
 import secrets
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, get_args
@@ -26,13 +24,12 @@ from notify.events.publisher import retain_ms
 from notify.events.scripts import EventScripts, Item
 from notify.events.strict_json import Json
 from notify.events.topic import check_topic
-from notify.server import Client
+from notify.server import Backoff, Client
 
 __all__ = ["BackgroundPublisher", "WhenFull"]
 
 BATCH: Final = 200
 """Events sent at once; the script that publishes them holds the server for two or three milliseconds."""
-MAX_BACKOFF_S: Final = 2.0
 
 WhenFull: TypeAlias = Literal["raise", "block", "drop_oldest"]
 
@@ -76,6 +73,7 @@ class BackgroundPublisher:
         self._items: deque[Item] = deque()
         self._in_hand: list[list[Item]] = []  # the batch that is being sent, in parts
         self._changed = threading.Condition()
+        self._backoff = Backoff(log, "the background publisher")
         self._closing = False
         self._giving_up = threading.Event()
         self._accepted = self._sent = self._dropped = self._refused = 0
@@ -211,17 +209,17 @@ class BackgroundPublisher:
         Raises:
             ServerRefusedError: we are not permitted to, and waiting would change nothing.
         """
-        started_at, told = time.monotonic(), None
         while not self._giving_up.is_set():
             try:
-                return self._scripts.publish_many(self._id, self._batches, part)
+                refused = self._scripts.publish_many(self._id, self._batches, part)
             except ServerError as exc:
                 if isinstance(exc.__cause__, redis.exceptions.NoPermissionError):
+                    self._backoff.over()
                     raise
-                if told is not type(exc):
-                    told = type(exc)
-                    level = logging.ERROR if isinstance(exc, ServerRefusedError) else logging.WARNING
-                    log.log(level, "%d events wait for the server: %s", sum(map(len, self._in_hand)) + len(self._items), exc)
-                waited_s = time.monotonic() - started_at
-                self._giving_up.wait(min(MAX_BACKOFF_S, 0.05 + waited_s / 2) * random.uniform(0.5, 1.0))
+                level = logging.ERROR if isinstance(exc, ServerRefusedError) else logging.WARNING
+                queued = sum(map(len, self._in_hand)) + len(self._items)
+                self._giving_up.wait(self._backoff.failed(f"{exc}; {queued} events are queued", level=level))
+            else:
+                self._backoff.over()
+                return refused
         return None

@@ -4,7 +4,7 @@ Every other folder of the package talks to the server through this one.
 It knows nothing of events, services or jobs.
 """
 
-from notify.server.backoff import Backoff
+from notify.server.backoff import Backoff, retry_while_away
 from notify.server.client import PREFIX, Client, open_client, process_name
 from notify.server.embedded import EmbeddedServer, default_directory
 from notify.server.health import ConnectionMonitor, LinkHandler, LinkState, LinkStatus
@@ -27,4 +27,5 @@ __all__ = [
     "default_directory",
     "open_client",
     "process_name",
+    "retry_while_away",
 ]

@@ -13,13 +13,13 @@ import redis
 from rq.exceptions import StopRequested
 
 from notify.errors import ServerError, ServerUnreachableError
+from notify.server import retry_while_away
 from workers.errors import HorseError, JobDefinitionError
 from workers.horse import UNKNOWN, HorseEnd, Reply, Task
 from workers.jobs import lazy_job
 from workers.loss import LossWatcher
 from workers.scripts import Claim, ClaimScripts, Ended
 from workers.worker.perform import PerformingWorker
-from workers.worker.retry import insist
 from workers.worker.waiter import JobWaiter
 
 __all__ = ["RunningWorker"]
@@ -61,7 +61,7 @@ class RunningWorker(PerformingWorker):
     def run_maintenance_tasks(self) -> None:
         self._record_end()  # they take their time
         run = super().run_maintenance_tasks
-        self._insist(lambda _: run())  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+        self._retry_while_away(lambda _: run())  # type: ignore[no-untyped-call]  # RQ leaves it untyped
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """Send a heartbeat, unless it is the one that RQ's loop sends after each job: the next claim is one."""
@@ -84,7 +84,7 @@ class RunningWorker(PerformingWorker):
                 return self._begin(claim)
             if claim.answer == "suspended":
                 wait = super().check_for_suspension
-                self._insist(lambda _: wait(burst=timeout is None))  # noqa: B023  # called at once
+                self._retry_while_away(lambda _: wait(burst=timeout is None))  # noqa: B023  # called at once
             elif not claim.answer:
                 idle_s = time.monotonic() - idle_since
                 if timeout is None or (max_idle_time is not None and idle_s >= max_idle_time):
@@ -103,7 +103,7 @@ class RunningWorker(PerformingWorker):
         if isinstance(end, Reply) and end.ended is not None:
             self._ended = (job, queue, end.ended)  # recorded together with the next claim
             return
-        self._insist(lambda _: self._end(job, queue, end))
+        self._retry_while_away(lambda _: self._end(job, queue, end))
         self._let_go()
 
     def _begin(self, claim: Claim) -> tuple[Any, Any]:
@@ -200,8 +200,9 @@ class RunningWorker(PerformingWorker):
         while True:
             fence, ended = os.urandom(16).hex(), self._ended
             end = None if ended is None else ended[2]
-            claim = insist(
+            claim = retry_while_away(
                 lambda again: self._claims.next(queues, fence=fence, ended=end, again=again),  # noqa: B023  # called at once
+                name=f"worker {self.name}",
                 leaving=self._leaving,
                 leave_s=LEAVE_S if ended else 0.0,
             )
@@ -215,9 +216,9 @@ class RunningWorker(PerformingWorker):
         if taken == "finished":
             self.log.info("Worker %s: %s: Job OK (%s)", self.name, queue.name, job.id)
         elif taken == "dependents":
-            self._insist(lambda _: self._end_with_dependents(job, queue, ended))
+            self._retry_while_away(lambda _: self._end_with_dependents(job, queue, ended))
         else:
-            self._insist(lambda _: self._end_refused(job, queue))
+            self._retry_while_away(lambda _: self._end_refused(job, queue))
         self._let_go()
 
     def _wait_for_job(self, timeout_s: float) -> None:
@@ -232,5 +233,5 @@ class RunningWorker(PerformingWorker):
         except ServerError as exc:
             log.warning("%s; trying again", exc)  # the claim that comes next waits for the server
 
-    def _insist(self, act: Callable[[bool], T]) -> T:
-        return insist(act, leaving=self._leaving, leave_s=LEAVE_S)
+    def _retry_while_away(self, act: Callable[[bool], T]) -> T:
+        return retry_while_away(act, name=f"worker {self.name}", leaving=self._leaving, leave_s=LEAVE_S)

@@ -178,10 +178,10 @@ def test_an_outage_is_ridden_out_and_nothing_is_lost_or_published_twice(own_serv
             publisher.put("t", number)
             if number == 100:
                 own_server.kill()
-        wait_until(lambda: "events wait for the server" in caplog.text)
+        wait_until(lambda: "the background publisher waits for the server" in caplog.text)
         own_server.restart()
     assert _logged(bus) == list(range(300))
-    assert caplog.text.count("events wait for the server") == 1
+    assert caplog.text.count("the background publisher waits for the server") == 1
 
 
 def test_a_batch_whose_answer_was_lost_is_not_published_twice(bus, proxy):
@@ -249,11 +249,11 @@ def test_a_server_that_refuses_everybody_for_a_while_is_ridden_out_and_told_once
     with bus.background_publisher() as publisher:
         for number in range(300):
             publisher.put("t", number)
-        wait_until(lambda: "events wait for the server: " in caplog.text)
+        wait_until(lambda: "events are queued" in caplog.text)
         bus.redis.config_set("maxmemory", 0)
     assert (publisher.counters.sent, publisher.counters.refused) == (300, 0)
     assert _logged(bus) == list(range(300))
-    (told,) = [record for record in caplog.records if "events wait" in record.getMessage()]
+    (told,) = [record for record in caplog.records if "waits for the server" in record.getMessage()]
     assert (told.levelname, "maxmemory" in told.getMessage()) == ("ERROR", True)
 
 

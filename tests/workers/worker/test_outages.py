@@ -40,7 +40,7 @@ def test_a_worker_that_is_told_to_end_while_the_server_is_away_ends(own_server: 
             effects.wait_for("added")
             (worker,) = pool.processes
             own_server.kill()
-            wait_until(lambda: "trying again" in capfd.readouterr().err, timeout_s=10)
+            wait_until(lambda: "waits for the server" in capfd.readouterr().err, timeout_s=10)
             worker.terminate()
             worker.wait(10)
 

@@ -139,7 +139,7 @@ def test_an_end_that_is_recorded_at_the_second_attempt_calls_back_once(
     worker._take_in_hand(claim)
     job.cancel("enough")
     worker._obey_stop(job.id)
-    worker._insist(lambda _: worker._end_stopped(job, queue))
+    worker._retry_while_away(lambda _: worker._end_stopped(job, queue))
     assert (len(failures), [task.is_stopped for task in horse.given]) == (2, [True])
     assert job.outcome is not None
     assert job.outcome.reason == "enough"
