@@ -4,12 +4,13 @@ Services register here; callers, watchers and job queues look here.
 It never runs or calls a service.
 """
 
+from notify.directory.changes import Alarm, ServiceChange, read_change, read_logged_change
 from notify.directory.directory import Directory, ServiceInfo
 from notify.directory.info import check_address, check_metadata, check_name, check_ttl
 from notify.directory.monitor import Monitor
 from notify.directory.scripts import Beat, DirectoryScripts, Incarnation
 from notify.directory.target import Provider, Target, provides
-from notify.directory.watch import Alarm, Available, Change, Suspect, Watch, Withdrawn
+from notify.directory.watch import Available, Change, Suspect, Watch, Withdrawn
 
 __all__ = [
     "Alarm",
@@ -21,6 +22,7 @@ __all__ = [
     "Incarnation",
     "Monitor",
     "Provider",
+    "ServiceChange",
     "ServiceInfo",
     "Suspect",
     "Target",
@@ -31,4 +33,6 @@ __all__ = [
     "check_name",
     "check_ttl",
     "provides",
+    "read_change",
+    "read_logged_change",
 ]

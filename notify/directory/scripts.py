@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import redis
 
+from notify.directory.changes import alarm_template, change_template
 from notify.events import Failure, Json, PublishingScripts
 from notify.keys import SERVICES_TOPIC, any_provider
 from notify.server import Client
@@ -118,7 +119,7 @@ class DirectoryScripts(PublishingScripts):
     def due(self, *, count: int, how: Watchfulness) -> Round:
         """Return what a sweep has to look at, ``count`` members at the most, and when to look again."""
         keys = [self.keys.due, self.keys.sweep, self.keys.suspects, *self.emit_keys(SERVICES_TOPIC)]
-        args = [count, *map(str, how), *self._contents({"change": "alarm", "silent": "@silent@", "of": "@of@"})]
+        args = [count, *map(str, how), *self._contents(alarm_template())]
         members, wait_ms, silent, services = self.run("due", keys, args, action="looking for services that are due")
         return Round(members, int(wait_ms), (silent, services) if silent else None)
 
@@ -169,8 +170,7 @@ class DirectoryScripts(PublishingScripts):
         return [*map(self.keys.provides, provides), *map(self.keys.group, groups)]
 
     def _announce(self, change: str, **more: Json) -> list[str | bytes | int]:
-        places: dict[str, Json] = {name: f"@{name}@" for name in ("service", "incarnation", "provides", "groups")}
-        return self._contents({"change": change, **places, **more})
+        return self._contents(change_template(change, **more))
 
     def _contents(self, contents: Json) -> list[str | bytes | int]:
         """Channel, topic, body and limits of an event on the topic of the directory."""

@@ -7,10 +7,11 @@ from typing import TypeAlias
 
 import msgspec
 
+from notify.directory.changes import Alarm, ServiceChange, read_change
 from notify.errors import ClosedError
 from notify.events import Event, Gap, Subscriber
 
-__all__ = ["Alarm", "Available", "Change", "Suspect", "Wanted", "Watch", "Withdrawn"]
+__all__ = ["Available", "Change", "Suspect", "Wanted", "Watch", "Withdrawn"]
 
 
 class Available(msgspec.Struct, frozen=True):
@@ -39,13 +40,6 @@ class Withdrawn(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-class Alarm(msgspec.Struct, frozen=True):
-    """Very many services fell silent at once: ``silent`` of ``of``. Their withdrawals are held for one ttl."""
-
-    silent: int
-    of: int
-
-
 Change: TypeAlias = Available | Suspect | Withdrawn | Alarm
 
 
@@ -59,11 +53,11 @@ class Wanted(msgspec.Struct, frozen=True):
     def everybody(self) -> bool:
         return not self.names and self.provides is None and self.group is None
 
-    def fits(self, told: "_Told") -> bool:
+    def fits(self, change: ServiceChange) -> bool:
         return (
-            (not self.names or told.service in self.names)
-            and (self.provides is None or self.provides in told.provides)
-            and (self.group is None or self.group in told.groups)
+            (not self.names or change.service in self.names)
+            and (self.provides is None or self.provides in change.provides)
+            and (self.group is None or self.group in change.groups)
         )
 
 
@@ -132,40 +126,24 @@ class Watch:
         self._known, self._ready, self._must_compare = present, gone + came, False
 
     def _read(self, event: Event) -> list[Change]:
-        contents = event.contents
-        if not isinstance(contents, dict):
+        change = read_change(event.contents)
+        if isinstance(change, Alarm):
+            return [change] if self._wanted.everybody() else []
+        if change is None or change.incarnation < self._known.get(change.service, 0):
             return []
-        try:
-            if contents.get("change") == "alarm":
-                return [msgspec.convert(contents, Alarm)] if self._wanted.everybody() else []
-            told = msgspec.convert(contents, _Told)
-        except msgspec.ValidationError:
-            return []  # published by hand
-        return self._follow(told) if told.incarnation >= self._known.get(told.service, 0) else []
+        return self._follow(change)
 
-    def _follow(self, told: "_Told") -> list[Change]:
-        name, incarnation = told.service, told.incarnation
-        known, fits = self._known.get(name) == incarnation, self._wanted.fits(told)
-        if told.change == "withdrawn" or (told.change == "left" and not fits):
+    def _follow(self, change: ServiceChange) -> list[Change]:
+        name, incarnation = change.service, change.incarnation
+        known, fits = self._known.get(name) == incarnation, self._wanted.fits(change)
+        if change.change == "withdrawn" or (change.change == "left" and not fits):
             if not known:
                 return []
             del self._known[name]
-            return [Withdrawn(name, incarnation, told.reason or told.change, told.why)]
-        if told.change == "suspect":
+            return [Withdrawn(name, incarnation, change.reason or change.change, change.why)]
+        if change.change == "suspect":
             return [Suspect(name, incarnation)] if known else []
         if not fits:
             return []
         self._known[name] = incarnation
-        return [Available(name, incarnation)] if not known or told.change == "recovered" else []
-
-
-class _Told(msgspec.Struct):
-    """The contents of an event on the topic ``services``."""
-
-    change: str
-    service: str
-    incarnation: int
-    provides: list[str] = []
-    groups: list[str] = []
-    reason: str = ""
-    why: str = ""
+        return [Available(name, incarnation)] if not known or change.change == "recovered" else []

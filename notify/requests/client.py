@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from notify.directory import Target
+from notify.directory import ServiceChange, Target, read_logged_change
 from notify.errors import (
     ClosedError,
     RequestFailedError,
@@ -39,29 +39,13 @@ TRIM_EVERY: Final = 100
 log = logging.getLogger(__name__)
 
 
-class Change(msgspec.Struct, frozen=True):
-    """The contents of an event on the topic of the directory."""
-
-    change: str
-    service: str
-    incarnation: int
-    reason: str = ""
-    why: str = ""
-
-
-class ChangeEvent(msgspec.Struct, frozen=True):
-    """Such an event."""
-
-    contents: Change
-
-
 class Waiting:
     """A call that waits for its answer, or for the end of who was asked."""
 
     def __init__(self, offer: Endpoint) -> None:
         self.offer = offer
         self.entry_id: str | None = None
-        self.outcome: queue.SimpleQueue[Answer | Change | None] = queue.SimpleQueue()
+        self.outcome: queue.SimpleQueue[Answer | ServiceChange | None] = queue.SimpleQueue()
 
 
 class RequestClient:
@@ -226,16 +210,13 @@ class RequestClient:
 
     def _changed(self, raw: bytes) -> None:
         self._resolver.forget()
-        try:
-            told = msgspec.json.decode(raw, type=ChangeEvent).contents
-        except msgspec.DecodeError:
-            return  # published by hand
-        if told.change != "withdrawn":
+        change = read_logged_change(raw)
+        if change is None or change.change != "withdrawn":
             return
         with self._changing:
             for waiting in self._waiting.values():
-                if (waiting.offer.service, waiting.offer.incarnation) == (told.service, told.incarnation):
-                    waiting.outcome.put(told)
+                if (waiting.offer.service, waiting.offer.incarnation) == (change.service, change.incarnation):
+                    waiting.outcome.put(change)
 
 
 def _result(answer: Answer, service: str, request: Request) -> Any:
@@ -245,10 +226,10 @@ def _result(answer: Answer, service: str, request: Request) -> Any:
     raise RequestFailedError(message, error_type=answer.error.type, error_message=answer.error.message)
 
 
-def _withdrawn(told: Change, request: Request, begun: str) -> ServiceWithdrawnError:
-    kind = ServiceKilledError if told.reason == "killed" else ServiceWithdrawnError
-    reason = told.reason + (f": {told.why}" if told.why else "")
-    return kind(f"{told.service!r} was withdrawn ({reason}) before it answered {request.method!r}: {begun}")
+def _withdrawn(change: ServiceChange, request: Request, begun: str) -> ServiceWithdrawnError:
+    kind = ServiceKilledError if change.reason == "killed" else ServiceWithdrawnError
+    reason = change.reason + (f": {change.why}" if change.why else "")
+    return kind(f"{change.service!r} was withdrawn ({reason}) before it answered {request.method!r}: {begun}")
 
 
 def _closed(request: Request) -> ClosedError:

@@ -8,9 +8,10 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from notify.directory import ServiceChange, read_change
 from notify.errors import ClosedError, ServerError
 from notify.events import Event, Gap, Subscriber
 from notify.keys import SERVICES_TOPIC, any_provider
@@ -138,13 +139,13 @@ class LossWatcher:
                     self._closing.wait(CHECK_S)
 
     def _hear(self, event: Event) -> None:
-        told = event.contents
-        if not isinstance(told, dict) or not isinstance(told.get("service"), str):
+        change = read_change(event.contents)
+        if not isinstance(change, ServiceChange):
             return
-        if told.get("change") == "available":
+        if change.change == "available":
             self._returned()
-        elif told.get("change") == "withdrawn":
-            for need in _needs_met_by(told):
+        elif change.change == "withdrawn":
+            for need in _needs_met_by(change):
                 count = self.apply_loss(need)
                 if count:
                     log.warning("%d waiting jobs are cancelled or held: %s is gone", count, need)
@@ -169,8 +170,6 @@ class LossWatcher:
                 yield [need for need, waits in zip(some, wait, strict=True) if waits]
 
 
-def _needs_met_by(told: Mapping[str, Any]) -> list[str]:
-    """What a service is needed for, by an announcement of it: its name, and each capability."""
-    capabilities = told.get("provides")
-    listed = capabilities if isinstance(capabilities, list) else []
-    return [told["service"], *(any_provider(each) for each in listed if isinstance(each, str))]
+def _needs_met_by(change: ServiceChange) -> list[str]:
+    """The needs that a service met: its name, and each of its capabilities."""
+    return [change.service, *map(any_provider, change.capabilities)]
