@@ -14,6 +14,7 @@ from rq import Retry
 import notify
 from notify.directory.scripts import DirectoryScripts
 from notify.directory.target import Target
+from notify.server import backoff
 from tests.support.faults import server_ms
 from tests.support.job_model import FIRST as FIRST_BACK
 from tests.support.job_model import HOUR_MS, MOST, NEEDS, SERVICES, Model, ModelJob
@@ -25,7 +26,6 @@ from workers.loss import held as holds
 from workers.loss.held import HeldJobs
 from workers.loss.watcher import LossWatcher
 from workers.scripts.jobs import JobScripts
-from workers.worker import retry as patience
 
 IDS = [f"j{number}" for number in range(6)]
 
@@ -420,7 +420,7 @@ def test_jobs_do_what_their_model_says(bus: notify.Bus, workers: dict[str, Model
         raise LeftError  # nothing must go on after it
 
     monkeypatch.setattr(os, "_exit", leave)
-    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.0001)
+    monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.0001)
     monkeypatch.setattr(holds, "FIRST", FIRST_BACK)
     monkeypatch.setattr(holds, "MOST", MOST)
     thorough = hypothesis.settings(stateful_step_count=40, max_examples=150, deadline=None)
