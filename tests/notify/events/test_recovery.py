@@ -267,8 +267,8 @@ def test_M10_a_get_with_a_timeout_keeps_to_it_while_the_server_is_away(own_serve
     bus = connect_to(own_server)
     with bus.subscribe("t") as events:
         own_server.kill()
-        wait_until(lambda: events.get(0) is None and events._reception._backoff._since is not None)
-        events._reception._backoff._since -= 60  # as if it had been away for a minute
+        wait_until(lambda: events.get(0) is None and events._reception._backoff._began_at is not None)
+        events._reception._backoff._began_at -= 60  # as if it had been away for a minute
         for timeout_s in (0, 0.1, 0.3):
             before = time.monotonic()
             assert events.get(timeout_s) is None
