@@ -186,7 +186,7 @@ def test_an_outage_of_before_another_one_led_is_not_told_as_over_when_this_one_l
         leader = lead(duty)
         duty.wait_for(2)
         leader.lead_until(0.0)
-        wait_until(lambda: leader._tasks[0]._backoff._since is None, what="the end of the lead")
+        wait_until(lambda: leader._tasks[0]._backoff._began_at is None, what="the end of the lead")
         duty._error = None
         leader.lead_until(time.monotonic() + 60)
         duty.wait_for(2)
