@@ -6,13 +6,14 @@ It never runs or calls a service.
 
 from notify.directory.changes import Alarm, ServiceChange, read_change, read_logged_change
 from notify.directory.directory import Directory, ServiceInfo
-from notify.directory.info import check_address, check_metadata, check_name, check_ttl
+from notify.directory.info import ENTRY_FIELDS, check_address, check_metadata, check_name, check_ttl, read_entry
 from notify.directory.monitor import Monitor
 from notify.directory.scripts import Beat, DirectoryScripts, Incarnation
 from notify.directory.target import Provider, Target, provides
 from notify.directory.watch import Available, Change, Suspect, Watch, Withdrawn
 
 __all__ = [
+    "ENTRY_FIELDS",
     "Alarm",
     "Available",
     "Beat",
@@ -34,5 +35,6 @@ __all__ = [
     "check_ttl",
     "provides",
     "read_change",
+    "read_entry",
     "read_logged_change",
 ]

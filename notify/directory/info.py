@@ -1,5 +1,9 @@
-"""What a service says of itself: which of it can be said, and how it is read back."""
+"""The description of a service, the hash ``ns:service:<name>``: the checks of its values, and its only reader.
 
+`read_description` reads the whole hash, `read_entry` the few fields that calls, sweeps and withdrawals need.
+"""
+
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -9,9 +13,25 @@ from notify.errors import InvalidServiceError
 from notify.events import is_pattern
 from notify.settings import MAX_TTL_S
 
-__all__ = ["ServiceInfo", "check_address", "check_metadata", "check_name", "check_ttl", "is_text", "read_description"]
+__all__ = [
+    "ENTRY_FIELDS",
+    "ServiceEntry",
+    "ServiceInfo",
+    "check_address",
+    "check_metadata",
+    "check_name",
+    "check_ttl",
+    "is_text",
+    "read_description",
+    "read_entry",
+]
 
 MAX_NAME_BYTES: Final = 256
+ENTRY_FIELDS: Final = ["incarnation", "state", "provides", "groups", "exports"]
+"""The fields of the hash that `read_entry` takes, in this order."""
+
+
+_NAMES_DECODER: Final = msgspec.json.Decoder(list[str])
 
 
 class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +64,26 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
     registered: datetime
     last_beat: datetime
     metadata: dict[str, str] = {}
+
+
+class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Part of a description, each field decoded by itself: a field that was spoilt by hand does not hide the others.
+
+    Args:
+        incarnation: the registration; ``None`` if there is none, or the field is spoilt.
+        state: ``alive`` or ``suspect``.
+        provides: its capabilities; ``None`` if the field is spoilt.
+        groups: the groups it is in; ``None`` if the field is spoilt.
+        groups_json: the groups as Redis holds them.
+        exports: the methods that others may call; ``None`` if the field is spoilt.
+    """
+
+    incarnation: int | None
+    state: str
+    provides: list[str] | None
+    groups: list[str] | None
+    groups_json: bytes
+    exports: list[str] | None
 
 
 def check_name(name: object, *, what: str = "a service's name") -> str:
@@ -95,8 +135,8 @@ def read_description(row: dict[bytes, bytes]) -> ServiceInfo | None:
         return ServiceInfo(
             name=text["name"],
             incarnation=int(text["incarnation"]),
-            provides=frozenset(msgspec.json.decode(text.get("provides", "[]"), type=list[str])),
-            groups=frozenset(msgspec.json.decode(text.get("groups", "[]"), type=list[str])),
+            provides=frozenset(_NAMES_DECODER.decode(text.get("provides", "[]"))),
+            groups=frozenset(_NAMES_DECODER.decode(text.get("groups", "[]"))),
             state=text.get("state", "alive"),
             flaps=int(text.get("flaps", "0")),
             host=text.get("host", ""),
@@ -108,4 +148,33 @@ def read_description(row: dict[bytes, bytes]) -> ServiceInfo | None:
             metadata=msgspec.json.decode(text.get("metadata", "{}"), type=dict[str, str]),
         )
     except (KeyError, ValueError, OverflowError, msgspec.DecodeError):
+        return None
+
+
+def read_entry(values: Sequence[bytes | None]) -> ServiceEntry:
+    """Return the entry in the values of `ENTRY_FIELDS`, as HMGET gives them."""
+    incarnation, state, provides, groups, exports = values
+    return ServiceEntry(
+        incarnation=_integer(incarnation),
+        state=(state or b"").decode(errors="replace"),
+        provides=_names(provides),
+        groups=_names(groups),
+        groups_json=groups or b"",
+        exports=_names(exports),
+    )
+
+
+def _integer(value: bytes | None) -> int | None:
+    try:
+        number = int(value or b"")
+    except ValueError:
+        return None
+    # The scripts compare incarnations byte by byte: any other spelling of the number is not theirs.
+    return number if str(number).encode() == value else None
+
+
+def _names(value: bytes | None) -> list[str] | None:
+    try:
+        return _NAMES_DECODER.decode(value or b"[]")
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -10,6 +10,7 @@ import msgspec
 import redis
 
 from notify.directory.changes import alarm_template, change_template
+from notify.directory.info import ENTRY_FIELDS, read_entry
 from notify.events import Failure, Json, PublishingScripts
 from notify.keys import SERVICES_TOPIC, any_provider
 from notify.server import Client
@@ -162,7 +163,7 @@ class DirectoryScripts(PublishingScripts):
     def _describe(self, services: Sequence[Incarnation]) -> list[Described]:
         with self.client.translating("reading the directory"), self.client.pipeline(transaction=False) as pipe:
             for service in services:
-                pipe.hmget(self.keys.service(service.name), "incarnation", "state", "provides", "groups")
+                pipe.hmget(self.keys.service(service.name), ENTRY_FIELDS)
             rows: Any = pipe.execute(raise_on_error=False)
         return [_described(service, row) for service, row in zip(services, rows, strict=True)]
 
@@ -182,18 +183,11 @@ def _described(service: Incarnation, row: list[bytes | None] | Exception) -> Des
         return Described()  # no hash: written by hand
     if isinstance(row, Exception):
         raise row
-    incarnation, state, provides, groups = [value or b"" for value in row]
-    if incarnation != str(service.number).encode():
+    entry = read_entry(row)
+    if entry.incarnation != service.number:
         return Described()
     # The script compares the groups byte by byte, whatever they are.
-    return Described(state.decode(errors="replace"), _names(provides), _names(groups), groups)
-
-
-def _names(written: bytes) -> list[str]:
-    try:
-        return msgspec.json.decode(written or b"[]", type=list[str])
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return []  # written by hand
+    return Described(entry.state, entry.provides or (), entry.groups or (), entry.groups_json)
 
 
 def _failure(name: str, reason: str, why: str) -> Failure:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from notify.directory import Provider, Target, check_name
+from notify.directory import ENTRY_FIELDS, Provider, Target, check_name, read_entry
 from notify.errors import ServiceNotFoundError, UnknownMethodError
 from notify.keys import Keys
 from notify.server import Client
@@ -82,7 +82,7 @@ class Resolver:
                 capability, names = None, [check_name(target)]
             with self._client.pipeline(transaction=False) as pipe:
                 for name in names:
-                    pipe.hmget(self._keys.service(name), "incarnation", "state", "provides", "exports")
+                    pipe.hmget(self._keys.service(name), ENTRY_FIELDS)
                 described = pipe.execute()
         read = (_read(name, row, capability) for name, row in zip(names, described, strict=True))
         return [offer for offer in read if offer is not None]
@@ -105,14 +105,7 @@ def _rotated(offers: list[Endpoint], turn: int) -> list[Endpoint]:
 
 def _read(name: str, row: list[bytes | None], capability: str | None) -> Endpoint | None:
     """The offer that a service's description makes; ``None`` if it is not there, or was spoilt by hand."""
-    incarnation, state, provided, exported = row
-    try:
-        if incarnation is None or (capability is not None and capability not in _names(provided)):
-            return None
-        return Endpoint(name, int(incarnation), frozenset(_names(exported)), state == b"suspect")
-    except (ValueError, msgspec.DecodeError):
+    entry = read_entry(row)
+    if entry.incarnation is None or entry.exports is None or (capability is not None and capability not in (entry.provides or ())):
         return None
-
-
-def _names(raw: bytes | None) -> list[str]:
-    return msgspec.json.decode(raw or b"[]", type=list[str])
+    return Endpoint(name, entry.incarnation, frozenset(entry.exports), entry.state == "suspect")

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 import redis
 
-from notify.directory import Target
+from notify.directory import ENTRY_FIELDS, Target, read_entry
 from notify.keys import Keys, any_provider
 from notify.server import Client
 from workers import rq_keys
@@ -85,8 +85,8 @@ def _stakes(client: Client, needs: frozenset[str]) -> list[Stake]:
 def _lost_with(client: Client, service: str) -> frozenset[str]:
     """What is lost with a service: itself, and each capability that it alone has."""
     keys = Keys(client.settings.namespace)
-    described: Any = client.hget(keys.service(service), "provides")
-    capabilities: list[str] = msgspec.json.decode(described or b"[]", type=list[str])
+    values: Any = client.hmget(keys.service(service), ENTRY_FIELDS)
+    capabilities = read_entry(values).provides or ()
     with client.pipeline(transaction=False) as pipe:
         for capability in capabilities:
             pipe.zcard(keys.provides(capability))
