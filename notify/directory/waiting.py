@@ -1,70 +1,117 @@
-"""Waiting for services that are needed together."""
+"""Waiting until services are registered: one, or several that are needed together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
+from typing import Protocol
 
 from notify.directory.info import ServiceInfo
 from notify.directory.target import Provider, Target
+from notify.directory.watch import Available, Watch
 from notify.errors import InvalidServiceError, ServiceNotFoundError
 
-__all__ = ["check_needs", "meet_all"]
+__all__ = ["check_needs", "criteria", "wait_for_all", "wait_for_one"]
+
+
+class Lookup(Protocol):
+    """The part of a `Directory` that waiting needs."""
+
+    def lookup(self, name: str) -> ServiceInfo:
+        """Return the service of that name, or raise `ServiceNotFoundError`."""
+
+    def find(self, *, provides: str | None = None) -> ServiceInfo:
+        """Return a service with that capability, or raise `ServiceNotFoundError`."""
+
+    def watch(self, *names: str, provides: str | None = None, group: str | None = None) -> Watch:
+        """Return a watch on the services that fit."""
 
 
 def check_needs(needs: Sequence[object], *, provides: str | None, group: str | None) -> list[Target]:
-    """Return the needs if they can be waited for.
+    """Return the needs if it is possible to wait for them.
 
     Raises:
-        InvalidServiceError: one is neither a name nor a `Provider`, or what restricts one service is given with several needs.
+        InvalidServiceError: a need is neither a name nor a `Provider`, or ``provides`` or ``group`` is given with several needs.
     """
     for need in needs:
         if not isinstance(need, str | Provider):
-            raise InvalidServiceError(f"a need is a name, or notify.provides(capability), not {need!r}")
+            raise InvalidServiceError(f"a need is the name of a service or notify.provides(capability), not {need!r}")
     several = len(needs) > 1 and (provides is not None or group is not None)
     if several or (provides is not None and isinstance(needs[0], Provider)):
-        raise InvalidServiceError("provides and group say more of one service: among several needs give notify.provides(capability)")
+        raise InvalidServiceError("provides= and group= restrict a single service: among several needs use notify.provides(capability)")
     return [need for need in needs if isinstance(need, str | Provider)]
 
 
-def meet_all(
-    needs: Sequence[Target],
-    *,
-    find: Callable[[Target], ServiceInfo],
-    wait_for: Callable[[Target, float | None], object],
-    timeout_s: float | None,
-    where: str,
-) -> list[ServiceInfo]:
-    """Return a service for each need, all there together.
+def wait_for_one(
+    directory: Lookup, need: Target | None, *, provides: str | None, group: str | None, timeout_s: float | None, address: str
+) -> ServiceInfo:
+    """Return the first service that fits, as soon as there is one.
 
     Args:
-        needs: what is needed.
-        find: finds a service that meets a need now, or raises `ServiceNotFoundError`.
-        wait_for: does so within so many seconds; ``None`` waits for ever.
-        timeout_s: seconds to wait for all.
-        where: how the error calls the server.
+        directory: where to look.
+        need: the name of the service, or a capability; ``None``: any service.
+        provides: a capability it must have.
+        group: a group it must be in.
+        timeout_s: seconds to wait; ``None`` waits for ever.
+        address: the server, for the error.
 
     Raises:
-        ServiceNotFoundError: one is missing still when the time is over.
+        ServiceNotFoundError: no service fits when the time is over.
+    """
+    name = need if isinstance(need, str) else None
+    if isinstance(need, Provider):
+        provides = need.capability
+    deadline = None if timeout_s is None else monotonic() + timeout_s
+    with directory.watch(*([] if name is None else [name]), provides=provides, group=group) as changes:
+        while True:
+            left_s = None if deadline is None else max(0.0, deadline - monotonic())
+            change = changes.get(left_s)
+            if isinstance(change, Available):
+                with suppress(ServiceNotFoundError):  # withdrawn between the event and this lookup
+                    return directory.lookup(change.name)
+            elif change is None and deadline is not None and monotonic() >= deadline:
+                wanted = criteria(provides, group, name=name)
+                raise ServiceNotFoundError(f"no service that {wanted} was registered at {address} within {timeout_s:g} s")
+
+
+def wait_for_all(directory: Lookup, needs: Sequence[Target], *, timeout_s: float | None, address: str) -> list[ServiceInfo]:
+    """Return a service for each need, as soon as all of them are registered at the same time.
+
+    Args:
+        directory: where to look.
+        needs: names and capabilities.
+        timeout_s: seconds to wait for all; ``None`` waits for ever.
+        address: the server, for the error.
+
+    Raises:
+        ServiceNotFoundError: a need is not met when the time is over.
     """
     deadline = None if timeout_s is None else monotonic() + timeout_s
     while True:
-        # Asked for anew, all of them: one that came first may be gone when the last one comes.
-        found, missing = _find_all(needs, find)
+        # All needs are looked up again each time: the first service may be gone when the last one comes.
+        found, missing = _find_each(directory, needs)
         if not missing:
             return found
         left_s = None if deadline is None else deadline - monotonic()
         if left_s is not None and left_s <= 0:
-            those = " and ".join(str(need) if isinstance(need, Provider) else repr(need) for need in missing)
-            raise ServiceNotFoundError(f"{those} did not come to {where} within {timeout_s:g} s (notify services lists who is there)")
+            names = ", ".join(str(need) if isinstance(need, Provider) else repr(need) for need in missing)
+            raise ServiceNotFoundError(
+                f"not registered at {address} within {timeout_s:g} s: {names} (`notify services` lists the services that are)"
+            )
         with suppress(ServiceNotFoundError):
-            wait_for(missing[0], left_s)
+            wait_for_one(directory, missing[0], provides=None, group=None, timeout_s=left_s, address=address)
 
 
-def _find_all(needs: Sequence[Target], find: Callable[[Target], ServiceInfo]) -> tuple[list[ServiceInfo], list[Target]]:
+def criteria(provides: str | None, group: str | None, *, name: str | None = None) -> str:
+    """Return what a service must fulfil, as a part of an error message: ``provides 'multiply' and is in the group 'lab'``."""
+    wanted = [f"is named {name!r}"] * (name is not None) + [f"provides {provides!r}"] * (provides is not None)
+    return " and ".join([*wanted, *[f"is in the group {group!r}"] * (group is not None)]) or "fits"
+
+
+def _find_each(directory: Lookup, needs: Sequence[Target]) -> tuple[list[ServiceInfo], list[Target]]:
     found, missing = [], []
     for need in needs:
         try:
-            found.append(find(need))
+            found.append(directory.find(provides=need.capability) if isinstance(need, Provider) else directory.lookup(need))
         except ServiceNotFoundError:
             missing.append(need)
     return found, missing

@@ -4,11 +4,13 @@ import os
 import socket
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 import notify
 from notify import InvalidServiceError, ServiceNotFoundError
+from notify.directory import waiting
 from notify.directory.directory import Directory
 from notify.directory.info import check_name, check_ttl
 from notify.directory.monitor import Monitor
@@ -156,7 +158,7 @@ def test_killing_one_who_goes_at_that_moment_is_a_miss(bus, monkeypatch):
         found = service.info
         service.close()
         monkeypatch.setattr(notify.Directory, "lookup", lambda *_: found)
-        with pytest.raises(ServiceNotFoundError, match="went before it could be killed"):
+        with pytest.raises(ServiceNotFoundError, match="was withdrawn before it could be killed"):
             bus.directory.kill("s")
 
 
@@ -260,7 +262,7 @@ def test_N7_who_waits_for_a_service_has_it_as_soon_as_it_is_there(bus, another_b
 
 
 def test_N7_who_waits_in_vain_is_told_so_in_time(bus):
-    with bus.service("other"), pytest.raises(notify.ServiceNotFoundError, match=r"'late' came .* within 0\.05 s"):
+    with bus.service("other"), pytest.raises(notify.ServiceNotFoundError, match=r"'late' was registered .* within 0\.05 s"):
         bus.directory.wait_for("late", timeout_s=0.05)
 
 
@@ -281,17 +283,17 @@ def test_several_needs_are_met_when_all_are_there_in_the_order_in_which_they_are
 def test_needs_are_not_met_by_one_that_went_before_the_last_one_came(bus, monkeypatch):
     """The race: the first is found, then it goes, and then the second comes."""
     early, late, again = (bus.service(name) for name in ("early", "late", "early"))
-    wait_for_one = Directory._wait_for_one
+    wait_for_one = waiting.wait_for_one
 
-    def come_and_go(directory: Directory, need: str, *how: object, **more: object) -> object:
+    def come_and_go(directory: Directory, need: str, **how: Any) -> object:
         if need == "late":
             early.close()
             late.open()
         else:
             again.open()
-        return wait_for_one(directory, need, *how, **more)
+        return wait_for_one(directory, need, **how)
 
-    monkeypatch.setattr(Directory, "_wait_for_one", come_and_go)
+    monkeypatch.setattr(waiting, "wait_for_one", come_and_go)
     early.open()
     found = bus.directory.wait_for("early", "late", timeout_s=5)
     assert [service.incarnation for service in found] == [again.incarnation, late.incarnation]
@@ -301,14 +303,14 @@ def test_needs_are_not_met_by_one_that_went_before_the_last_one_came(bus, monkey
 
 def test_needs_that_are_not_met_in_time_are_named_and_the_others_are_not(bus):
     with bus.service("storage"):
-        wanted = r"^'desk' and a provider of 'multiply' did not come to unix://.* within 0\.05 s"
+        wanted = r"^not registered at unix://.* within 0\.05 s: 'desk', a provider of 'multiply'"
         with pytest.raises(ServiceNotFoundError, match=wanted):
             bus.directory.wait_for("desk", "storage", notify.provides("multiply"), timeout_s=0.05)
 
 
 @pytest.mark.parametrize("needs", [("a", None), (5,), (None, "a"), (b"a", "b")])
 def test_what_is_no_need_is_refused(bus, needs):
-    with pytest.raises(InvalidServiceError, match=r"a need is a name, or notify\.provides"):
+    with pytest.raises(InvalidServiceError, match=r"a need is the name of a service or notify\.provides"):
         bus.directory.wait_for(*needs, timeout_s=0)
 
 
