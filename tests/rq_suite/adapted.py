@@ -18,7 +18,7 @@ import rq.worker
 import rq.worker.worker_classes
 
 import workers
-from workers.jobs.serializer import JsonSerializer
+from workers.jobs.call import JsonSerializer
 
 PORT_VARIABLE = "RQ_SUITE_PORT"
 USUAL_PORT = 6379

@@ -10,7 +10,7 @@ from notify.keys import any_provider
 from tests.support.sample_jobs import add
 from tests.workers.conftest import claim_next
 from workers import Job, Queue
-from workers.jobs.telling import publish_outcome
+from workers.jobs.outcome import publish_outcome
 from workers.loss.held import HeldJobs
 from workers.loss.watcher import LossWatcher
 from workers.scripts.jobs import JobScripts

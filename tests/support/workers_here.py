@@ -86,7 +86,7 @@ def make_worker(bus: notify.Bus, name: str) -> ModelWorker:
 
 def lose_an_answer(queue: Queue) -> None:
     """Lose the answer to the next enqueue; the server did what it was asked to."""
-    entrance = queue._entrance
+    entrance = queue._enqueue_scripts
 
     def run(*args: Any, **kwargs: Any) -> Any:
         del entrance.run_named

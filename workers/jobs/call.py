@@ -1,25 +1,43 @@
-"""The plain call that most jobs are, read without the rest of the job."""
+"""The call of a job as JSON: encoding, and decoding of a plain call without the rest of the job.
 
-from collections.abc import Callable, Mapping
+RQ stores a call in the field ``data`` as ``[function path, null, args, kwargs]``. JSON is readable in ``redis-cli``, and decoding it
+executes nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from notify.events import Json, encode_json
 from workers.errors import JobDefinitionError
 from workers.jobs.definition import JobFunctions
 from workers.jobs.requirements import Requirements
 from workers.scripts import DEFAULT_TIMEOUT_S
 
-__all__ = ["DecodedCall", "function_of", "plain_call"]
+__all__ = ["DecodedCall", "JsonSerializer", "encode_call", "function_of", "plain_call"]
 
-_RARE: Final = (b"success_callback_name", b"webhooks", b"repeats_left", b"repeat_intervals")
-"""What makes a success more than a result to keep."""
-_NUMBERS: Final = (b"retries_left", b"number_of_retries", b"result_ttl", b"failure_ttl", b"ttl")
-_data: Final = msgspec.json.Decoder(tuple[str, None, list[Any], dict[str, Any]])
+_SPECIAL_FIELDS: Final = (b"success_callback_name", b"webhooks", b"repeats_left", b"repeat_intervals")
+"""Fields that make a success more than a result to store: RQ's own code handles such a job."""
+_NUMBER_FIELDS: Final = (b"retries_left", b"number_of_retries", b"result_ttl", b"failure_ttl", b"ttl")
+_decoder: Final = msgspec.json.Decoder(tuple[str, None, list[Any], dict[str, Any]])
+
+
+class JsonSerializer:
+    """Serializer of our queues, jobs and workers. A value that JSON cannot hold is refused, not changed."""
+
+    @staticmethod
+    def dumps(value: object) -> bytes:
+        return encode_json(value, what="the job")
+
+    @staticmethod
+    def loads(data: bytes) -> Json:
+        value: Json = msgspec.json.decode(data)
+        return value
 
 
 class DecodedCall(NamedTuple):
-    """A function, what to call it with, and how many seconds it may take."""
+    """A function, its arguments, and its timeout in seconds."""
 
     function: Callable[..., Any]
     args: list[Any]
@@ -27,33 +45,42 @@ class DecodedCall(NamedTuple):
     timeout_s: int
 
 
+def encode_call(path: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+    """Return the call of a function as RQ stores it in ``data``.
+
+    Raises:
+        ContentsError: JSON cannot hold an argument.
+    """
+    return encode_json([path, None, list(args), dict(kwargs)], what=path)
+
+
 def function_of(fields: Mapping[bytes, bytes], functions: JobFunctions) -> Callable[..., Any] | None:
-    """The function that a job calls, if that can be told and is one of those."""
+    """Return the function that a job calls; ``None`` if its call cannot be decoded or names none of the functions."""
     try:
-        return functions.get(_data.decode(fields[b"data"])[0])
+        return functions.get(_decoder.decode(fields[b"data"])[0])
     except (KeyError, msgspec.DecodeError, RecursionError):
         return None
 
 
 def plain_call(fields: Mapping[bytes, bytes], functions: JobFunctions) -> DecodedCall | None:
-    """Read the call out of a job's hash.
+    """Decode the call of a job from its hash.
 
     Args:
         fields: the hash.
-        functions: what may be called.
+        functions: the functions that may be called.
 
     Returns:
-        The call; or ``None`` if there is anything about the job that RQ's own code has to see to, refusing it included.
+        The call; ``None`` if RQ's own code has to handle the job, which includes refusing it.
     """
-    if any(map(fields.get, _RARE)) or fields.get(b"result_ttl") == b"0":
+    if any(map(fields.get, _SPECIAL_FIELDS)) or fields.get(b"result_ttl") == b"0":
         return None
     try:
-        for name in _NUMBERS:
+        for name in _NUMBER_FIELDS:
             if name in fields:
                 int(fields[name] or b"0")
         if b"needs" in fields or b"on_loss" in fields:
             Requirements.read(fields)
-        path, _, args, kwargs = _data.decode(fields[b"data"])
+        path, _, args, kwargs = _decoder.decode(fields[b"data"])
         return DecodedCall(functions[path], args, kwargs, int(fields.get(b"timeout") or DEFAULT_TIMEOUT_S))
     except (KeyError, ValueError, JobDefinitionError, msgspec.DecodeError, RecursionError):
         return None

@@ -1,4 +1,4 @@
-"""What runs here: for the code of a job."""
+"""Access to the running job and its bus, for the code of the job."""
 
 import rq
 
@@ -16,7 +16,7 @@ def current_job() -> Job:
     """Return the job that runs this code.
 
     Raises:
-        JobNotFoundError: no job does.
+        JobNotFoundError: the code does not run in a job.
     """
     found = rq.get_current_job()
     if not isinstance(found, Job):
@@ -25,19 +25,19 @@ def current_job() -> Job:
 
 
 def current_bus() -> Bus:
-    """Return a bus on the connection of the job that runs this code; it is the worker's, so leave it open.
+    """Return a bus on the connection of the job that runs this code. The connection belongs to the worker: leave the bus open.
 
-    What is written to a state through it is refused (`notify.FencedError`) once the job was stopped or cancelled, or another
-    run has it: in the same step, so that no such write comes after a `Job.cancel` has returned.
+    Redis refuses a write to a state through this bus (`notify.FencedError`) once the job is stopped or cancelled, or another run
+    has the job. The check and the write are one step, so no such write happens after a `Job.cancel` has returned.
 
     Raises:
-        JobNotFoundError: no job does.
+        JobNotFoundError: the code does not run in a job.
     """
     job = current_job()
     return Bus(Client.of(job.connection), name=process_name(), fences=_fences(job))
 
 
 def _fences(job: Job) -> tuple[Fence, ...]:
-    if not job.fence:  # it runs without one of our workers
+    if not job.fence:  # the job runs without one of our workers
         return ()
     return (Fence(rq_keys.job(job.id), "fence", job.fence, f"job {job.id} was stopped or cancelled, or another run has it"),)

@@ -1,4 +1,4 @@
-"""Marking functions as jobs, and loading the modules that hold them: the list of what a worker may run."""
+"""The decorator `job`, and loading the modules with marked functions: a worker runs no other functions."""
 
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
@@ -15,7 +15,7 @@ from workers.jobs.stop_ladder import StopLadder
 __all__ = ["Definition", "JobFunctions", "definition_of", "job", "load_jobs"]
 
 JobFunctions: TypeAlias = Mapping[str, Callable[..., Any]]
-"""Functions by their dotted path: what a worker may run."""
+"""Functions by their dotted path: the functions that a worker may run."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,12 +23,19 @@ _MARK: Final = "__notify_job__"
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """What `job` notes at a function: its queue, what it needs and what the loss of that does, and how it is stopped."""
+    """The properties that `job` attaches to a function.
+
+    Args:
+        queue: the name of its queue.
+        requirements: the services it requires, and what their loss does.
+        stop: how a running job is stopped.
+        schedule: when it is enqueued automatically; ``None`` for never.
+    """
 
     queue: str
     requirements: Requirements = Requirements()
     stop: StopLadder = StopLadder()
-    rhythm: Schedule | None = None
+    schedule: Schedule | None = None
 
 
 def job(
@@ -42,25 +49,29 @@ def job(
     cron: str | None = None,
     every_s: float | None = None,
 ) -> Callable[[F], F]:
-    """Mark a function as a job. Only marked functions can be enqueued, and only those are ever run by a worker.
+    """Mark a function as a job. Only marked functions can be enqueued, and a worker runs no others.
 
     Args:
-        queue: the queue it belongs on.
-        needs: the service without which it makes no sense; or ``notify.provides("capability")``, any service that has it; or several.
-        on_loss: what happens to it when one of them is withdrawn: ``cancel``, ``hold``, ``drain`` or ``ignore``, see `Policy`.
-        max_hold_s: how many seconds it may be held before it is cancelled; by default however long it takes.
-        grace_s: seconds in which what was lost may come back before a loss counts; it is not started meanwhile, a running one goes on.
-        stop: what it is granted when it is stopped while it runs; by default nothing, its process is killed.
-        cron: when it is enqueued by itself, while a worker has loaded it: a cron line, in UTC; a sixth field is for seconds.
-        every_s: or every so many seconds.
+        queue: the name of its queue.
+        needs: the services it requires: the name of a service, ``notify.provides("capability")`` for any service that has the
+            capability, or several of these.
+        on_loss: what happens to the job when a required service is withdrawn: ``cancel``, ``hold``, ``drain`` or ``ignore``,
+            see `Policy`.
+        max_hold_s: how many seconds it may be held before it is cancelled; by default without limit.
+        grace_s: a service that returns within this many seconds was not lost. Until then the job is not started; if it runs, it
+            keeps running.
+        stop: the steps before a running job is killed; by default none, its process is killed at once.
+        cron: a cron line, in UTC; a sixth field is for seconds. At these times the job is enqueued automatically, while a worker
+            that has loaded it lives.
+        every_s: instead of ``cron``: the seconds between two of these times.
 
     Raises:
-        JobDefinitionError: the queue, a need, the policy, a time, the ladder or the rhythm cannot be.
+        JobDefinitionError: the queue, a need, the policy, a time, the ladder or the schedule is invalid.
     """
     if not isinstance(stop, StopLadder | None):
-        raise JobDefinitionError(f"stop is a workers.StopLadder, not {stop!r}")
+        raise JobDefinitionError(f"stop is {stop!r}: give a workers.StopLadder, or leave it out")
     if not isinstance(queue, str) or not queue:
-        raise JobDefinitionError(f'the queue of a job is a name, not {queue!r}: write @job("default")')
+        raise JobDefinitionError(f'the queue of a job is {queue!r}: give the name of a queue, as in @job("default")')
     requirements = Requirements.of(needs, on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
     definition = Definition(queue, requirements, stop or StopLadder(), schedule_of(cron, every_s))
 
@@ -68,8 +79,10 @@ def job(
         if not isfunction(function) or not function.__qualname__.isidentifier():
             name = getattr(function, "__qualname__", function)
             raise JobDefinitionError(f"{name!r} cannot be a job: define a function at the top of a module, where a worker finds it")
-        if definition.rhythm is not None and not _needs_no_arguments(function):
-            raise JobDefinitionError(f"{function.__qualname__!r} is called by the clock, which knows no arguments: give them defaults")
+        if definition.schedule is not None and not _needs_no_arguments(function):
+            raise JobDefinitionError(
+                f"{function.__qualname__!r} has a schedule, so it is called without arguments: give its parameters defaults"
+            )
         setattr(function, _MARK, definition)
         return function
 
@@ -85,7 +98,7 @@ def _needs_no_arguments(function: Callable[..., Any]) -> bool:
 
 
 def definition_of(function: object) -> Definition | None:
-    """Return what `job` noted at a function, ``None`` if it is not marked."""
+    """Return the definition that `job` attached to a function; ``None`` if the function is not marked."""
     found = getattr(function, _MARK, None)
     return found if isinstance(found, Definition) else None
 
@@ -97,13 +110,13 @@ def load_jobs(modules: Iterable[str]) -> JobFunctions:
         modules: dotted names.
 
     Raises:
-        ModuleLoadError: one cannot be imported, or defines no job; the message says which and why.
+        ModuleLoadError: a module cannot be imported, or defines no job; the message says which and why.
     """
     functions: dict[str, Callable[..., Any]] = {}
     for name in modules:
         try:
             module = import_module(name)
-        except (Exception, SystemExit) as exc:  # whatever a user's module raises while it is imported
+        except (Exception, SystemExit) as exc:  # a user's module may raise anything while it is imported
             raise ModuleLoadError(f"cannot import {name!r} ({type(exc).__name__}: {exc}): is it installed, or on PYTHONPATH?") from exc
         found = {f"{name}.{key}": value for key, value in vars(module).items() if _is_job_of(name, key, value)}
         if not found:
@@ -113,5 +126,5 @@ def load_jobs(modules: Iterable[str]) -> JobFunctions:
 
 
 def _is_job_of(module: str, name: str, value: object) -> bool:
-    """Whether a module's member is a job that it defines: not one that it imported, nor a second name of one."""
+    """Return whether a member of a module is a job that the module defines. An imported job or an alias of a job is not."""
     return isfunction(value) and definition_of(value) is not None and (value.__module__, value.__qualname__) == (module, name)

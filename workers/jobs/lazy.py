@@ -1,4 +1,4 @@
-"""A job as a claim returned it: most are run without ever being read as a whole."""
+"""A job whose hash is parsed on first use: most jobs that a worker claims run as plain calls and are never parsed."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -24,16 +24,16 @@ def lazy_job(
     stop_sign: StopSign | None = None,
     fence: str = "",
 ) -> Job:
-    """Return a job that knows its id, and reads its fields when something else of it is asked for.
+    """Return a job that knows its id, and parses its hash when any other attribute is read.
 
     Args:
-        job_class: what it is.
+        job_class: the class of the job.
         job_id: its id.
         fields: its hash.
-        connection: what it is on.
-        functions: what it may run.
-        stop_sign: where it sees that it is to stop.
-        fence: of the run that has it, in the process that does the run.
+        connection: its connection.
+        functions: the functions that it may call.
+        stop_sign: in the process that runs the job, the flag that says it is being stopped.
+        fence: in that process, the fence of the run.
     """
     unread = _unread(job_class)  # type: ignore[arg-type]  # a class is hashable, whatever mypy makes of RQ's
     job = unread.__new__(unread)
@@ -49,7 +49,11 @@ class _Unread:
         return hash(self.__dict__["_id"])
 
     def __getattr__(self, name: str) -> Any:
-        """Become the job, on the first question that its id does not answer. Raises `JobError` if it cannot be read."""
+        """Turn this object into a job of its class when an attribute other than the id is read.
+
+        Raises:
+            JobError: the hash is not that of a job.
+        """
         if "_unread" not in self.__dict__:
             raise AttributeError(name)
         job_class, fields, connection, functions = self.__dict__.pop("_unread")

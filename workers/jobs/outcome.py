@@ -1,26 +1,30 @@
-"""How a job ended, and why."""
+"""How a job ended, and why; and the job event that says so where no script publishes it."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-__all__ = ["Outcome", "Why", "failure", "worker_died"]
+from notify.events import Event, EventScripts, publish
+from notify.server import Client
+
+__all__ = ["Outcome", "Why", "failure", "publish_outcome", "worker_died"]
 
 _WORKER_DIED: Final = "its worker"
+"""Prefix of the reason that `worker_died` writes."""
 _PROCESS_DIED: Final = "Work-horse terminated"
-"""How RQ's words for that begin."""
+"""Prefix of RQ's message about a work horse that died."""
 
 
 class Why(msgspec.Struct, frozen=True):
-    """What a job was ended by.
+    """The cause of a job's end.
 
     Args:
         rule: ``on_loss=cancel`` (or another policy), ``max_hold_s``, ``grace_s``, ``asked``, ``raised``, ``timeout``,
             ``process died`` or ``worker died``.
         service: the service that was lost.
-        incarnation: which one of that name.
-        event: the id of the event on its status topic that told so.
-        after_ms: how many milliseconds after that this was decided.
+        incarnation: the incarnation of that service.
+        event: the id of the event on the service's status topic that announced the loss.
+        after_ms: milliseconds from the loss to the decision.
     """
 
     rule: str
@@ -35,10 +39,10 @@ class Outcome(msgspec.Struct, frozen=True):
 
     Args:
         status: ``finished``, ``failed``, ``stopped`` (while running) or ``cancelled`` (before it started).
-        reason: in words; empty for a job that finished.
-        need: what it had lost, ``None`` if it was not that.
-        at_ms: when that was decided, by the server's clock; ``None`` where only RQ's own record tells.
-        why: the rule, and what made it count; ``None`` for a job that finished.
+        reason: the cause in words; empty for a job that finished.
+        need: the required service that was lost; ``None`` if the job did not end by a loss.
+        at_ms: the time of the decision in ms since the epoch, by the server's clock; ``None`` if only RQ recorded the end.
+        why: the rule, and the loss behind it; ``None`` for a job that finished.
     """
 
     status: str
@@ -49,12 +53,12 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def worker_died(worker: str, *, at_ms: int) -> Outcome:
-    """Return how a job failed whose worker died."""
+    """Return the outcome of a job that failed because its worker died."""
     return failure(f"{_WORKER_DIED} {worker} died", at_ms=at_ms)
 
 
 def failure(reason: str, *, at_ms: int | None = None) -> Outcome:
-    """Return how a job failed, from what is kept of that in words."""
+    """Return the outcome of a job that failed; the rule is derived from the reason."""
     return Outcome("failed", reason, at_ms=at_ms, why=Why(_rule(reason)))
 
 
@@ -64,3 +68,15 @@ def _rule(reason: str) -> str:
     if reason.startswith(_WORKER_DIED):
         return "worker died"
     return "process died" if reason.startswith(_PROCESS_DIED) else "raised"
+
+
+def publish_outcome(client: Client, job: Any, outcome: Outcome, *, source: str) -> None:
+    """Publish an outcome on the topic of the job's queue, if the settings select events of that status.
+
+    Raises:
+        ServerError: Redis did not answer, or refused.
+    """
+    if client.settings.tells(outcome.status):
+        scripts = EventScripts(client)
+        contents = {"job": job.id, **msgspec.to_builtins(outcome)}
+        publish(scripts, Event(topic=scripts.keys.job_topic(job.origin), contents=contents, source=source))

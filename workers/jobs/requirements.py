@@ -1,4 +1,4 @@
-"""On what terms a job is there: what it needs, and what the loss of that does to it."""
+"""The services a job requires, and what happens to the job when one of them is withdrawn."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -14,11 +14,11 @@ from workers.errors import JobDefinitionError
 __all__ = ["Needs", "Policy", "Requirements", "check_need", "check_policy", "need_of", "read_needs", "target_of"]
 
 Policy: TypeAlias = Literal["cancel", "hold", "drain", "ignore"]
-"""What a loss of something that it needs does to a job.
+"""The effect of a loss on a job.
 
-``cancel``: a waiting one is cancelled, a running one is stopped. ``hold``: a waiting one is held, a running one is stopped and held;
-all come back, in their old order, when what they need is there again. ``drain``: a waiting one is cancelled, a running one may finish.
-``ignore``: nothing.
+``cancel``: a waiting job is cancelled, a running job is stopped. ``hold``: a waiting job is held, a running job is stopped and held;
+held jobs return to the queue in their old order when the service is back. ``drain``: a waiting job is cancelled, a running job may
+finish. ``ignore``: no effect.
 """
 
 Needs: TypeAlias = Target | Collection[Target]
@@ -30,13 +30,13 @@ _counts: Final = msgspec.json.Decoder(dict[str, int])
 
 
 class Requirements(msgspec.Struct, frozen=True):
-    """What a job needs, in the words of `need_of`, and what the loss of that does. Made by `Requirements.of`.
+    """The services a job requires, and what their loss does. Made by `Requirements.of`.
 
     Args:
-        needs: what it needs.
-        on_loss: what a loss does.
-        max_hold_s: seconds for which it may be held; ``None``: however long it takes.
-        grace_s: seconds in which what was lost may come back.
+        needs: the required services, as `need_of` writes them.
+        on_loss: the effect of a loss.
+        max_hold_s: seconds for which the job may be held; ``None`` for no limit.
+        grace_s: seconds within which a service may return without being lost.
     """
 
     needs: frozenset[str] = frozenset()
@@ -46,10 +46,10 @@ class Requirements(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, needs: Needs = (), on_loss: str = "cancel", *, max_hold_s: float | None = None, grace_s: float = 0.0) -> "Requirements":
-        """Return the terms.
+        """Return checked requirements.
 
         Raises:
-            JobDefinitionError: they cannot be; the message says which and why.
+            JobDefinitionError: a value is invalid, or two contradict each other; the message says which and why.
         """
         policy = check_policy(on_loss)
         if max_hold_s is not None and policy != "hold":
@@ -59,13 +59,16 @@ class Requirements(msgspec.Struct, frozen=True):
         for name, value in (("max_hold_s", max_hold_s), ("grace_s", grace_s)):
             _check_time(name, value)
         if max_hold_s == 0:
-            raise JobDefinitionError("max_hold_s is 0: say on_loss='cancel' if it is not to be held")
+            raise JobDefinitionError("max_hold_s is 0: say on_loss='cancel' if the job is not to be held")
         return cls(_check_needs(needs), policy, max_hold_s, grace_s)
 
     def but(
         self, *, needs: Needs | None = None, on_loss: str | None = None, max_hold_s: float | None = None, grace_s: float | None = None
     ) -> "Requirements":
-        """Return the same terms but for what is given. Errors as for `of`."""
+        """Return a copy with the given values replaced. Errors as for `of`.
+
+        Another policy drops a time that means nothing with it.
+        """
         if needs is None and on_loss is None and max_hold_s is None and grace_s is None:
             return self
         policy = self.on_loss if on_loss is None else on_loss
@@ -79,7 +82,7 @@ class Requirements(msgspec.Struct, frozen=True):
         )
 
     def fields(self) -> dict[str, Any]:
-        """Return what the hash of a job holds of them, but for the needs themselves, which know more."""
+        """Return the fields of a job's hash for the policy and the times. The job writes its needs itself, with their serials."""
         if not self.needs:
             return {}
         times = {"max_hold_ms": self.max_hold_s, "grace_ms": self.grace_s or None}
@@ -87,10 +90,10 @@ class Requirements(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, raw: Mapping[bytes, bytes]) -> "Requirements":
-        """Read them from the hash of a job.
+        """Read the requirements from the hash of a job.
 
         Raises:
-            JobDefinitionError, ValueError, msgspec.DecodeError: a stranger wrote it.
+            JobDefinitionError, ValueError, msgspec.DecodeError: another program wrote the fields.
         """
         held_ms, grace_ms = raw.get(b"max_hold_ms"), raw.get(b"grace_ms")
         policy = raw.get(b"on_loss")
@@ -109,17 +112,21 @@ def read_needs(raw: Mapping[bytes, bytes]) -> dict[str, int]:
 
 
 def need_of(target: Target) -> str:
-    """Return how a need is written: as the name of the service, or as ``any <capability>``."""
+    """Return a need as text: the name of the service, or ``any <capability>``."""
     return any_provider(target.capability) if isinstance(target, Provider) else target
 
 
 def target_of(need: str) -> Target:
-    """Return what `need_of` wrote."""
+    """Return the target for a text of `need_of`."""
     return Provider(need.removeprefix(_ANY)) if need.startswith(_ANY) else need
 
 
 def check_policy(policy: str) -> Policy:
-    """Return the policy, else raise `JobDefinitionError`."""
+    """Return the policy.
+
+    Raises:
+        JobDefinitionError: there is no such policy.
+    """
     for known in get_args(Policy):
         if policy == known:
             checked: Policy = known
@@ -129,12 +136,16 @@ def check_policy(policy: str) -> Policy:
 
 def _check_needs(needs: Needs) -> frozenset[str]:
     if not isinstance(needs, str | Provider | tuple | list | set | frozenset):
-        raise JobDefinitionError(f"needs is the name of a service, notify.provides(capability), or several, not {needs!r}")
+        raise JobDefinitionError(f"needs is {needs!r}: give the name of a service, notify.provides(capability), or several of these")
     return frozenset(map(check_need, [needs] if isinstance(needs, str | Provider) else needs))
 
 
 def check_need(need: object) -> str:
-    """Return one need, as `need_of` writes it, else raise `JobDefinitionError`."""
+    """Return one need as text, see `need_of`.
+
+    Raises:
+        JobDefinitionError: it names no service or capability.
+    """
     target = target_of(need) if isinstance(need, str) else need
     try:
         if isinstance(target, Provider):

@@ -1,4 +1,4 @@
-"""The rhythm of a job that runs again and again: at the times of a cron line, or every so many seconds."""
+"""The schedule of a recurring job: the times of a cron line, or an interval."""
 
 import math
 from datetime import UTC, datetime
@@ -14,27 +14,27 @@ __all__ = ["CronJob", "Schedule", "schedule_of"]
 
 LEAST_EVERY_S: Final = 0.1
 FIELDS: Final = (1, 5, 6)
-"""``@daily`` and its like, the five of cron, and seconds after them."""
+"""Numbers of fields in a cron line: ``@daily`` and its like, the five of cron, and seconds after these."""
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """When a job is due, by the server's clock, in UTC.
+    """The times at which a job is due, by the server's clock, in UTC.
 
     Args:
         cron: a cron line; or empty.
-        every_ms: else the ms between two times, which are multiples of it since the epoch.
+        every_ms: without a cron line, the interval in ms; the times are its multiples since the epoch.
     """
 
     cron: str = ""
     every_ms: int = 0
 
     def next_after(self, now_ms: int) -> int | None:
-        """The first time after that one, in ms since the epoch; ``None`` if there is none."""
+        """Return the first time after ``now_ms``, both in ms since the epoch; ``None`` if there is none."""
         if not self.cron:
             return (now_ms // self.every_ms + 1) * self.every_ms
         try:
             next_s: float = croniter(self.cron, datetime.fromtimestamp(now_ms / 1000, UTC)).get_next(float)
-        except ValueError:  # its own errors are some, as for the 30th of February
+        except ValueError:  # croniter's errors are ValueErrors, for example for the 30th of February
             return None
         return round(next_s * 1000)
 
@@ -43,26 +43,33 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 class CronJob(msgspec.Struct, frozen=True):
-    """What the leader is told of a job of a rhythm: it need not have loaded that itself."""
+    """A recurring job as workers announce it in Redis. The leader enqueues it without having loaded its function.
+
+    In JSON the schedule is called ``rhythm`` and the requirements ``terms``.
+    """
 
     queue: str
-    rhythm: Schedule
+    schedule: Schedule = msgspec.field(name="rhythm")
     requirements: Requirements = msgspec.field(name="terms")
 
 
 def schedule_of(cron: str | None, every_s: float | None) -> Schedule | None:
-    """Return the rhythm that a definition asks for, ``None`` if it asks for none, else raise `JobDefinitionError`."""
+    """Return the schedule for the arguments of `workers.job`; ``None`` if both are ``None``.
+
+    Raises:
+        JobDefinitionError: both are given, or one is invalid.
+    """
     if cron is not None and every_s is not None:
-        raise JobDefinitionError("a job has one rhythm: give cron or every_s, not both")
+        raise JobDefinitionError("a job has one schedule: give cron or every_s, not both")
     if every_s is not None:
         if isinstance(every_s, bool) or not isinstance(every_s, int | float) or not LEAST_EVERY_S <= every_s < math.inf:
             raise JobDefinitionError(f"every_s is {every_s!r}: give the seconds between two runs, {LEAST_EVERY_S:g} at least")
         return Schedule(every_ms=round(every_s * 1000))
     if cron is None:
         return None
-    rhythm = Schedule(cron=" ".join(cron.split())) if isinstance(cron, str) else Schedule()
-    if len(rhythm.cron.split()) not in FIELDS or not croniter.is_valid(rhythm.cron):
+    schedule = Schedule(cron=" ".join(cron.split())) if isinstance(cron, str) else Schedule()
+    if len(schedule.cron.split()) not in FIELDS or not croniter.is_valid(schedule.cron):
         raise JobDefinitionError(f"{cron!r} is no cron line: write five fields as in '*/5 * * * *', or six with the seconds last")
-    if rhythm.next_after(round(datetime.now(UTC).timestamp() * 1000)) is None:
-        raise JobDefinitionError(f"the time of the cron line {cron!r} never comes")
-    return rhythm
+    if schedule.next_after(round(datetime.now(UTC).timestamp() * 1000)) is None:
+        raise JobDefinitionError(f"the cron line {cron!r} names a time that never comes: correct its day or month")
+    return schedule

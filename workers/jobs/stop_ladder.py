@@ -1,4 +1,4 @@
-"""How a running job is told to stop, before its process is killed."""
+"""The steps by which a running job is stopped before its process is killed."""
 
 import mmap
 
@@ -9,20 +9,20 @@ from workers.errors import JobDefinitionError
 __all__ = ["JobStopped", "StopLadder", "StopSign"]
 
 
-class JobStopped(BaseException):  # like KeyboardInterrupt: what happens, not a mistake; "except Exception" lets it through
-    """Raised in a job that is stopped and has asked for it, see `StopLadder`. Put things away, and let it pass."""
+class JobStopped(BaseException):  # like KeyboardInterrupt it is no error, and `except Exception` does not catch it
+    """Raised in a running job that is stopped, if its `StopLadder` asks for it. Clean up, and let it propagate."""
 
 
 class StopLadder(msgspec.Struct, frozen=True):
-    """What a running job is granted when it is stopped. Each step is taken if the job is still there after the time of the
-    one before; a step without time is left out. The last one is always SIGKILL, to all processes of the job.
+    """The steps by which a running job is stopped. Each step is taken if the job still runs when the time of the step before is
+    over; a step of 0 seconds is left out. The last step is always SIGKILL, to all processes of the job.
 
-    However the job ends in that time, it ends as stopped.
+    However the job ends in that time, its outcome is ``stopped``.
 
     Args:
         flag_s: seconds in which `Job.stopping` is true and nothing else happens.
-        exception_s: seconds after `JobStopped` was raised in its main thread (by SIGUSR1, which is taken for that).
-        sigterm_s: seconds after SIGTERM was sent to its process and those that it started.
+        exception_s: seconds after `JobStopped` was raised in the main thread of the job (by SIGUSR1, which is reserved for this).
+        sigterm_s: seconds after SIGTERM was sent to the process of the job and to the processes that it started.
     """
 
     flag_s: float = 0.0
@@ -31,11 +31,11 @@ class StopLadder(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if not all(isinstance(time_s, int | float) and 0 <= time_s < float("inf") for time_s in msgspec.structs.astuple(self)):
-            raise JobDefinitionError(f"{self!r} has times that are no seconds: give 0 or more for each")
+            raise JobDefinitionError(f"{self!r} has a time that is no number of seconds: give 0 or more for each step")
 
 
 class StopSign:
-    """A sign that one process puts up and those that it forked see."""
+    """A flag in memory that a process shares with the processes it forks."""
 
     def __init__(self) -> None:
         self._shared = mmap.mmap(-1, 1)

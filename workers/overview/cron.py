@@ -57,7 +57,7 @@ def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
         if spec is not None:
             function = name.decode()
             last_at = _time(last[name]) if name in last else None
-            found.append(CronInfo(function, spec.queue, str(spec.rhythm), _time(due_ms), last_at, names.count(function)))
+            found.append(CronInfo(function, spec.queue, str(spec.schedule), _time(due_ms), last_at, names.count(function)))
     return found
 
 

@@ -1,9 +1,10 @@
-"""A queue: RQ's, which takes only marked functions and lets no job in whose service is gone."""
+"""The class `Queue`: RQ's queue, which takes marked functions only and checks the services that a job requires; and `requeue`."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+import redis
 from rq.job import JobStatus
 from rq.queue import EnqueueData
 
@@ -13,30 +14,36 @@ from workers.jobs import Definition, Job, Needs, Policy, Requirements, lazy_job
 from workers.overview import Stake, preview_loss
 from workers.queue.cancel import Progress, cancel_waiting
 from workers.queue.encode import OPTIONS, encode_job
-from workers.queue.rq_queue import RqQueue, new_job_of, ours
-from workers.scripts import NewJob
+from workers.queue.rq_queue import RqQueue, check_function, checked_job, new_job_of, translating
+from workers.scripts import EnqueueScripts, NewJob
 
-__all__ = ["Queue"]
+__all__ = ["Queue", "requeue"]
 
 RQ_STATUS: Final = {"queued": b"queued", "held": b"deferred", "cancelled": b"canceled"}
 
 
 class _EncodedJob(NamedTuple):
-    """A job that is not enqueued yet, and whether it was made from its entry, and not its entry from it."""
+    """A job that is not enqueued yet, and its object.
 
-    entry: NewJob
+    Args:
+        new_job: the job as the enqueue script takes it.
+        job: its object.
+        is_plain: the call was encoded by the fast path, and the object reads the same fields; else it was encoded from the object.
+    """
+
+    new_job: NewJob
     job: Job
     is_plain: bool
 
 
 class Queue(RqQueue):
-    """An ``rq.Queue`` whose jobs may need services.
+    """An ``rq.Queue`` whose jobs may require services.
 
-    With RQ's ``is_async=False`` a call runs here and now, as tests want it: nobody looks for what it needs.
+    With RQ's ``is_async=False``, meant for tests, a call runs at once in this process: the services it requires are not checked.
 
     Args:
         name: its name.
-        connection: ``bus.redis``, or any ``redis.Redis``, which is taken to use the default namespace.
+        connection: ``bus.redis``; any other ``redis.Redis`` stands for the default namespace.
         rq_options: as for ``rq.Queue``.
     """
 
@@ -53,35 +60,36 @@ class Queue(RqQueue):
         """Enqueue a call of a marked function.
 
         Args:
-            f: the function; or its dotted path, which says nothing about its needs.
+            f: the function; or its dotted path, which carries no requirements.
             args: its arguments; JSON values.
-            needs: what this call needs; by default as defined, see `job`.
-            on_loss: what a loss of that does; by default as defined.
-            max_hold_s: for how many seconds it may be held; by default as defined.
-            grace_s: in how many seconds what was lost may come back; by default as defined.
+            needs: the services that this call requires; by default those of `job`.
+            on_loss: the effect of their loss; by default that of `job`.
+            max_hold_s: seconds for which the job may be held; by default as in `job`.
+            grace_s: seconds within which a service may return without being lost; by default as in `job`.
             kwargs: its keyword arguments, and RQ's options (``job_id``, ``job_timeout``, ``retry``, ``depends_on``, ...).
 
         Returns:
-            The job. If what it needs is not there it is cancelled already, as `Job.outcome` says, or held, as `Job.held` says.
+            The job. If a required service is missing, the job is already cancelled (see `Job.outcome`) or held (see `Job.held`).
 
         Raises:
-            JobDefinitionError: the function is not marked, or a need, the policy or an option cannot be. Nothing is enqueued.
-            JobArgumentsError: an argument is none that JSON can hold; the message names the path. Nothing is enqueued.
+            JobDefinitionError: the function is not marked, or a need, the policy or an option is invalid. Nothing is enqueued.
+            JobArgumentsError: JSON cannot hold an argument; the message names the path. Nothing is enqueued.
             JobTooLargeError: the encoded call is above the payload limit. Nothing is enqueued.
-            DuplicateJobError: it was to be unique, and there is a job of that id.
-            ServerError: the server did not answer, or refused.
+            DuplicateJobError: ``unique=True`` was given, and there is a job with that id.
+            ServerError: Redis did not answer, or refused.
         """
-        definition = self._check_function(f)
-        requirements = _terms_of(definition).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
+        definition = check_function(f, queue=self.name)
+        requirements = _requirements_of(definition).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
         if self._is_async and definition is not None and OPTIONS.isdisjoint(kwargs):
-            (job,) = self._put_drafts([self._draft(f, args, kwargs, requirements)])
+            encoded = self._encode_plain(f, args, kwargs, requirements)
+            (job,) = _put_encoded(self._enqueue_scripts, self.name, [encoded])
             return job
-        with self._refusing(f):
+        with translating(self._client, self.name, f):
             options = self.parse_args(f, *args, **kwargs)._asdict()
             pipeline, at_front, unique = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
             job = self.create_job(**options)
             job.accept(requirements)
-            return ours(self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique))
+            return checked_job(self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique))
 
     def enqueue_at(
         self,
@@ -94,28 +102,29 @@ class Queue(RqQueue):
         grace_s: float | None = None,
         **kwargs: Any,
     ) -> Job:
-        """Have a call of a marked function enqueued at a time; ``enqueue_in`` does so after a ``timedelta``, with the same arguments.
+        """Schedule a call of a marked function for a time. ``enqueue_in`` takes a ``timedelta`` instead, and the same arguments.
 
         Args:
-            datetime: when; one without a time zone is taken as local.
+            datetime: the time; one without a time zone is local time.
             f, args, needs, on_loss, max_hold_s, grace_s, kwargs: as for `enqueue`.
 
         Returns:
-            The job. What it needs counts when its turn comes, and not before.
+            The job. The services it requires are checked when its time comes, not before.
 
         Raises:
             JobDefinitionError, JobArgumentsError, JobTooLargeError, ServerError: as for `enqueue`.
         """
-        requirements = _terms_of(self._check_function(f)).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
-        with self._refusing(f):
+        definition = check_function(f, queue=self.name)
+        requirements = _requirements_of(definition).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
+        with translating(self._client, self.name, f):
             options = self.parse_args(f, *args, **kwargs)._asdict()
             pipeline, at_front, _ = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
             job = self.create_job(**options, status=JobStatus.SCHEDULED)
             job.accept(requirements)
             job.enqueue_at_front = at_front or None
-            return ours(self.schedule_job(job, datetime, pipeline=pipeline))
+            return checked_job(self.schedule_job(job, datetime, pipeline=pipeline))
 
-    def enqueue_many(  # type: ignore[override]  # RQ's jobs are a list of its own kind
+    def enqueue_many(  # type: ignore[override]  # the type of RQ's list is one of RQ's own jobs
         self,
         job_datas: Iterable[EnqueueData],
         pipeline: Any = None,
@@ -126,42 +135,45 @@ class Queue(RqQueue):
         max_hold_s: float | None = None,
         grace_s: float | None = None,
     ) -> list[Job]:
-        """Enqueue many calls, a hundred in one step.
+        """Enqueue many calls, up to a hundred in one step.
 
         Args:
             job_datas: calls from `prepare_data`.
             pipeline, group_id: as for ``rq.Queue``.
-            needs, on_loss, max_hold_s, grace_s: of all of these calls, as for `enqueue`.
+            needs, on_loss, max_hold_s, grace_s: for all calls, as for `enqueue`.
 
         Returns:
-            The jobs in the order of the calls, but those that depend on others come last.
+            The jobs in the order of the calls, except that jobs with dependencies come last.
 
         Raises:
-            JobDefinitionError, JobArgumentsError: as for `enqueue`. None of them is enqueued.
-            ServerError: the server did not answer, or refused; those of some hundreds may be enqueued.
+            JobDefinitionError, JobArgumentsError: as for `enqueue`. No job is enqueued.
+            ServerError: Redis did not answer, or refused; the jobs of earlier steps may be enqueued.
         """
         changes: dict[str, Any] = {"needs": needs, "on_loss": on_loss, "max_hold_s": max_hold_s, "grace_s": grace_s}
         calls = list(job_datas)
         all_by_rq = pipeline is not None or group_id is not None or not self._is_async
         by_rq = [call for call in calls if all_by_rq or call.depends_on]
         if by_rq and any(change is not None for change in changes.values()):
-            raise JobDefinitionError("needs and the like are not for calls with depends_on, a pipeline or a group: put them into @job")
-        jobs = self._put_drafts([self._draft_of(call, changes) for call in calls if not (all_by_rq or call.depends_on)])
+            raise JobDefinitionError(
+                "calls with depends_on, a pipeline or a group take no needs, on_loss, max_hold_s or grace_s: give these to @job"
+            )
+        encoded = [self._encode(call, changes) for call in calls if not (all_by_rq or call.depends_on)]
+        jobs = _put_encoded(self._enqueue_scripts, self.name, encoded)
         return [*jobs, *(self._enqueue_many_by_rq(by_rq, pipeline, group_id) if by_rq else ())]
 
     def put_back(self, job: Job) -> Job:
-        """Put a job that failed, was stopped or was cancelled on the queue again; what was lost before does not count against it.
+        """Put a job that failed, was stopped or was cancelled on the queue again; earlier losses do not count.
 
         Raises:
-            JobRefusedError: it has not ended, or it finished, or somebody else was faster.
-            ServerError: the server did not answer, or refused.
+            JobRefusedError: the job has not ended, or finished, or another client has just put it back.
+            ServerError: Redis did not answer, or refused.
         """
         job.started_at = job.ended_at = None
         if self._put(job, condition="ended").status == "refused":
             outcome = job.outcome
             if outcome is not None and outcome.status == "finished":
-                raise JobRefusedError(f"job {job.id} finished: enqueue another one")
-            raise JobRefusedError(f"job {job.id} has not ended: there is nothing to try again")
+                raise JobRefusedError(f"job {job.id} finished, so there is nothing to try again: enqueue a new job")
+            raise JobRefusedError(f"job {job.id} has not ended, so it cannot be enqueued again: cancel it first, or wait for its end")
         return job
 
     def cancel(
@@ -172,50 +184,52 @@ class Queue(RqQueue):
         reason: str = "",
         progress: Callable[[Progress], None] | None = None,
     ) -> int:
-        """Cancel the waiting jobs of this queue that need something, or of which something else is true, or both.
+        """Cancel the waiting jobs of this queue that require a service, or that a function selects, or both.
 
         Args:
             needs: the service, registered or not, or ``notify.provides("capability")``.
-            where: told each job that waits; whether it is to be cancelled.
-            reason: kept with their outcomes.
-            progress: told after every some hundred jobs how far it is.
+            where: called with each waiting job; returns whether to cancel it.
+            reason: stored in the outcomes.
+            progress: called after every few hundred jobs.
 
         Returns:
-            How many were cancelled.
+            The number of cancelled jobs.
 
         Raises:
             JobDefinitionError: neither ``needs`` nor ``where`` was given.
             QueueNotFoundError: no job was ever put on this queue.
-            ServerError: the server did not answer, or refused; what was cancelled until then stays so.
+            ServerError: Redis did not answer, or refused; the jobs cancelled until then stay cancelled.
         """
         return cancel_waiting(self.connection, self.name, needs=needs, where=where, reason=reason, progress=progress)
 
     def preview_loss(self, service: str) -> list[Stake]:
-        """Count the jobs of this queue that need a service, policy by policy; as `workers.preview_loss`."""
+        """Count the jobs of this queue that require a service, by policy; as `workers.preview_loss`."""
         return [stake for stake in preview_loss(self.connection, service) if stake.queue == self.name]
 
     def _enqueue_many_by_rq(self, calls: list[EnqueueData], pipeline: Any, group_id: str | None) -> list[Job]:
-        with self._refusing("one of many calls"):
-            jobs = [*map(ours, super().enqueue_many(calls, pipeline, group_id))]
+        with translating(self._client, self.name, "one of many calls"):
+            jobs = [*map(checked_job, super().enqueue_many(calls, pipeline, group_id))]
             for job in jobs:
                 if job._dependency_ids:
                     self._index(job, pipeline)
             return jobs
 
-    def _draft(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], requirements: Requirements) -> _EncodedJob:
+    def _encode_plain(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], requirements: Requirements) -> _EncodedJob:
         if func.__module__ == "__main__":
             raise JobDefinitionError(f"{func.__qualname__} is defined in __main__, which no worker can import: put it into a module")
         most = self._client.settings.max_payload_bytes
-        entry = encode_job(func, args, kwargs, queue=self.name, timeout_s=self._default_timeout, requirements=requirements, max_bytes=most)
+        new_job = encode_job(
+            func, args, kwargs, queue=self.name, timeout_s=self._default_timeout, requirements=requirements, max_bytes=most
+        )
         functions = {f"{func.__module__}.{func.__qualname__}": func}
-        job = lazy_job(self.job_class, entry.job_id, entry.fields, connection=self.connection, functions=functions)
-        return _EncodedJob(entry, job, is_plain=True)
+        job = lazy_job(self.job_class, new_job.job_id, new_job.fields, connection=self.connection, functions=functions)
+        return _EncodedJob(new_job, job, is_plain=True)
 
-    def _draft_of(self, call: EnqueueData, changes: Mapping[str, Any]) -> _EncodedJob:
-        definition = self._check_function(call.func)
-        requirements = _terms_of(definition).but(**changes)
+    def _encode(self, call: EnqueueData, changes: Mapping[str, Any]) -> _EncodedJob:
+        definition = check_function(call.func, queue=self.name)
+        requirements = _requirements_of(definition).but(**changes)
         if definition is not None and not any(call[len(("func", "args", "kwargs")) :]):
-            return self._draft(call.func, call.args or (), call.kwargs or {}, requirements)
+            return self._encode_plain(call.func, call.args or (), call.kwargs or {}, requirements)
         options = call._asdict()
         at_front = options.pop("at_front")
         job = self.create_job(**options)
@@ -223,16 +237,35 @@ class Queue(RqQueue):
         self._prepare_for_queue(job)
         return _EncodedJob(new_job_of(job, at_front=at_front), job, is_plain=False)
 
-    def _put_drafts(self, drafts: Sequence[_EncodedJob]) -> list[Job]:
-        entries = [each.entry for each in drafts]
-        put = self._entrance.put if len(entries) == 1 else self._entrance.put_many
-        for each, taken in zip(drafts, put(self.name, entries), strict=True):
-            if each.is_plain:
-                each.entry.fields.update({b"status": RQ_STATUS[taken.status], b"needs": taken.needs})
-            else:
-                each.job.take_up(taken.status, taken.needs)
-        return [each.job for each in drafts]
+
+def _put_encoded(scripts: EnqueueScripts, queue: str, encoded: Sequence[_EncodedJob]) -> list[Job]:
+    new_jobs = [each.new_job for each in encoded]
+    put = scripts.put if len(new_jobs) == 1 else scripts.put_many
+    for each, admission in zip(encoded, put(queue, new_jobs), strict=True):
+        if each.is_plain:
+            each.new_job.fields.update({b"status": RQ_STATUS[admission.status], b"needs": admission.needs})
+        else:
+            each.job.take_up(admission.status, admission.needs)
+    return [each.job for each in encoded]
 
 
-def _terms_of(definition: Definition | None) -> Requirements:
+def _requirements_of(definition: Definition | None) -> Requirements:
     return definition.requirements if definition is not None else Requirements()
+
+
+def requeue(connection: redis.Redis, job_id: str) -> Job:
+    """Put a job that failed, was stopped or was cancelled on its queue again; earlier losses do not count.
+
+    Args:
+        connection: ``bus.redis``; any other ``redis.Redis`` stands for the default namespace.
+        job_id: the id of the job.
+
+    Returns:
+        The job. If a required service is missing, the job is already cancelled or held, as after `Queue.enqueue`.
+
+    Raises:
+        JobNotFoundError: there is no such job.
+        JobRefusedError: the job has not ended, or finished, or another client has just put it back.
+    """
+    job = Job.fetch(job_id, connection=connection)
+    return Queue(job.origin, connection=connection).put_back(job)

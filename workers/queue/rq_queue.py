@@ -1,4 +1,4 @@
-"""A queue that RQ's own code may fill as well: whoever makes a job or puts one on the queue comes by here."""
+"""The RQ-compatible part of a queue: RQ's own ways of creating and enqueueing a job all lead to a job of ours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,15 +17,15 @@ from workers.jobs import Definition, Job, JsonSerializer, definition_of
 from workers.queue.encode import check_arguments, check_call
 from workers.scripts import Admission, Condition, EnqueueScripts, NewJob, too_large
 
-__all__ = ["RqQueue", "new_job_of", "ours"]
+__all__ = ["RqQueue", "check_function", "checked_job", "new_job_of", "translating"]
 
 QUEUED: Final = Admission("queued", "", b"")
 LONGEST_TIMEOUT_S: Final = 2**31 - 1
-"""What an alarm of the system can be set to."""
+"""The longest time to which the system can set an alarm."""
 
 
 class RqQueue(rq.Queue):
-    """An ``rq.Queue`` all of whose jobs are ours, by whichever of RQ's ways they are made."""
+    """An ``rq.Queue`` whose jobs are `Job` objects, whichever method of RQ creates them."""
 
     job_class = Job
 
@@ -33,42 +33,42 @@ class RqQueue(rq.Queue):
         if connection is None:
             raise JobDefinitionError(f"the queue {name!r} needs a connection: Queue({name!r}, connection=bus.redis)")
         if not isinstance(name, str) or not name:
-            raise JobDefinitionError(f"the name of a queue is text that is not empty, not {name!r}")
+            raise JobDefinitionError(f"the name of a queue is {name!r}: give a text that is not empty")
         super().__init__(name, connection, **{**rq_options, "serializer": JsonSerializer})
         if not issubclass(self.job_class, Job):
-            raise JobDefinitionError(f"{self.job_class!r} makes no jobs of ours: leave job_class out, or derive it from workers.Job")
+            raise JobDefinitionError(f"job_class is {self.job_class!r}, no workers.Job: leave it out, or derive it from workers.Job")
         self._client = Client.of(connection)
-        self._entrance = EnqueueScripts(self._client)
+        self._enqueue_scripts = EnqueueScripts(self._client)
 
     def enqueue_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
-        """Put a job that was made before on the queue; arguments as for ``rq.Queue``, errors as for `enqueue`."""
+        """Put an existing job on the queue; arguments as for ``rq.Queue``, errors as for `enqueue`."""
         if pipeline is not None or not self._is_async or not isinstance(job, Job) or job._dependency_ids:
             return super().enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
         if unique and not job._id:
-            raise JobDefinitionError(f"{job.func_name} cannot be enqueued on {self.name!r}: what is to be unique needs an id, job_id=")
+            raise JobDefinitionError(f"{job.func_name} cannot be enqueued on {self.name!r}: a unique job needs an id, give job_id=")
         return self._enqueue_async_job(job, at_front=at_front, unique=unique)
 
     def enqueue_call(self, func: Any, *args: Any, **options: Any) -> Any:
-        """Enqueue a call whose arguments come as ``args`` and ``kwargs``, as for ``rq.Queue``; errors as for `enqueue`."""
-        with self._refusing(func):
+        """Enqueue a call whose arguments are given as ``args`` and ``kwargs``, as for ``rq.Queue``; errors as for `enqueue`."""
+        with translating(self._client, self.name, func):
             return super().enqueue_call(func, *args, **options)
 
     def create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
-        """Make a job of a marked function; arguments and errors as for `enqueue`."""
-        with self._refusing(func):
+        """Create a job of a marked function; arguments and errors as for `enqueue`."""
+        with translating(self._client, self.name, func):
             return self._create_job(func, *args, **kwargs)
 
     def schedule_job(self, job: Any, datetime: Any, pipeline: Any = None, unique: bool = False) -> Any:
-        """Have a job enqueued later. It runs unless it loses a service from now on."""
+        """Schedule a job for later. A service that is lost from now on counts as a loss; an earlier loss does not."""
         if not isinstance(job, Job):
             return super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
-        job.admit()  # what is not there then, or was lost until then, its claim sees
+        job.admit()  # the claim sees a service that is missing then, or was lost until then
         super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
         self._index(job, pipeline)
         return job
 
     def setup_dependencies(self, job: Any, pipeline: Any = None) -> Any:
-        """Have a job wait for those that it depends on; as for ``rq.Queue``."""
+        """Defer a job until the jobs that it depends on have ended; as for ``rq.Queue``."""
         waiting = super().setup_dependencies(job, pipeline=pipeline)
         if isinstance(job, Job) and job._dependency_ids:
             self._index(job, pipeline)
@@ -76,27 +76,16 @@ class RqQueue(rq.Queue):
 
     def _index(self, job: Job, pipeline: Any) -> None:
         if job.needs:
-            self._entrance.index(job.id, pipeline)
-
-    @contextmanager
-    def _refusing(self, func: object) -> Iterator[None]:
-        """Turn what RQ and redis-py raise while a call is enqueued into errors of ours."""
-        try:
-            with self._client.translating(f"enqueueing on {self.name!r}"):
-                yield
-        except NotifyError:
-            raise
-        except (ValueError, TypeError, AttributeError, AssertionError, TimeoutFormatError) as exc:
-            raise JobDefinitionError(f"{getattr(func, '__qualname__', func)} cannot be enqueued on {self.name!r}: {exc}") from exc
+            self._enqueue_scripts.index(job.id, pipeline)
 
     def _create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
-        definition = self._check_function(func)
+        definition = check_function(func, queue=self.name)
         for when in ("on_success", "on_failure", "on_stopped"):
             callback = kwargs.get(when)
-            self._check_function(getattr(callback, "func", callback) or "")
-        job = ours(super().create_job(func, *args, **kwargs))
+            check_function(getattr(callback, "func", callback) or "", queue=self.name)
+        job = checked_job(super().create_job(func, *args, **kwargs))
         if job.failure_ttl is None:
-            job.failure_ttl = DEFAULT_FAILURE_TTL  # or RQ would keep the results of failed jobs for ever
+            job.failure_ttl = DEFAULT_FAILURE_TTL  # without it RQ keeps the results of failed jobs for ever
         if job.timeout is not None and not (job.timeout == -1 or 0 < job.timeout <= LONGEST_TIMEOUT_S):
             raise JobDefinitionError(f"the timeout of {job.func_name} is {job.timeout} s: give more than 0, or -1 for none")
         if definition is not None:
@@ -107,30 +96,47 @@ class RqQueue(rq.Queue):
             check_call(func, job.args, job.kwargs)
         return job
 
-    def _check_function(self, func: object) -> Definition | None:
-        """Return what `workers.job` noted at a function; ``None`` for a path, of which only the worker can tell."""
-        definition = definition_of(func)
-        if definition is None and not isinstance(func, str):
-            raise JobDefinitionError(f"{getattr(func, '__qualname__', func)!r} is no job: mark it with @job({self.name!r})")
-        return definition
-
     def _enqueue_async_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
         if not isinstance(job, Job):
             return super()._enqueue_async_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
-        taken = self._put(job, at_front=at_front, condition="unique" if unique else "", pipeline=pipeline)
-        if taken.status == "refused":
-            raise DuplicateJobError(f"there is a job {job.id!r} already, and it was to be unique")
+        admission = self._put(job, at_front=at_front, condition="unique" if unique else "", pipeline=pipeline)
+        if admission.status == "refused":
+            raise DuplicateJobError(f"there is a job {job.id!r} already, and unique=True was given: give another job_id")
         return job
 
     def _put(self, job: Job, *, at_front: bool = False, condition: Condition = "", pipeline: Any = None) -> Admission:
         self._prepare_for_queue(job)
-        entry = new_job_of(job, condition, at_front=at_front)
+        new_job = new_job_of(job, condition, at_front=at_front)
         if pipeline is not None:
-            self._entrance.put_later(pipeline, self.name, entry)
+            self._enqueue_scripts.put_later(pipeline, self.name, new_job)
             return QUEUED
-        (taken,) = self._entrance.put(self.name, [entry])
-        job.take_up(taken.status, taken.needs)
-        return taken
+        (admission,) = self._enqueue_scripts.put(self.name, [new_job])
+        job.take_up(admission.status, admission.needs)
+        return admission
+
+
+@contextmanager
+def translating(client: Client, queue: str, func: object) -> Iterator[None]:
+    """Translate errors of RQ and redis-py in the block, which enqueues a call, into ours."""
+    try:
+        with client.translating(f"enqueueing on {queue!r}"):
+            yield
+    except NotifyError:
+        raise
+    except (ValueError, TypeError, AttributeError, AssertionError, TimeoutFormatError) as exc:
+        raise JobDefinitionError(f"{getattr(func, '__qualname__', func)} cannot be enqueued on {queue!r}: {exc}") from exc
+
+
+def check_function(func: object, *, queue: str) -> Definition | None:
+    """Return the definition of a marked function; ``None`` for a dotted path, which only the worker can check.
+
+    Raises:
+        JobDefinitionError: the function is not marked; the message names the queue for which to mark it.
+    """
+    definition = definition_of(func)
+    if definition is None and not isinstance(func, str):
+        raise JobDefinitionError(f"{getattr(func, '__qualname__', func)!r} is no job: mark it with @job({queue!r})")
+    return definition
 
 
 def _check_arguments(job: Job, *, max_bytes: int) -> None:
@@ -140,22 +146,25 @@ def _check_arguments(job: Job, *, max_bytes: int) -> None:
         except ContentsError as exc:
             raise JobArgumentsError(str(exc)) from exc
     try:
-        size = len(job.data)  # this encodes it, once
+        size = len(job.data)  # the first access encodes the call
     except ContentsError:
         check_arguments(str(job.func_name), job.args, job.kwargs)
-        raise JobDefinitionError(f"{job.func_name} is a method of an object: only functions of a module can be jobs") from None
+        raise JobDefinitionError(
+            f"{job.func_name} is a method of an object: define a function at the top of a module and enqueue that"
+        ) from None
     if size > max_bytes:
         raise JobTooLargeError(too_large(f"the call of {job.func_name}", size, max_bytes))
 
 
 def new_job_of(job: Job, condition: Condition = "", *, at_front: bool = False) -> NewJob:
-    """Return a job that was made as a whole, to be put on a queue."""
+    """Return a job object in the form for `EnqueueScripts.put`."""
     fields = job.to_dict()
     fields["status"] = "queued"
     return NewJob(job.id, fields, condition, at_front, job.ttl, fields.pop("needs", b""))
 
 
-def ours(job: object) -> Job:
+def checked_job(job: object) -> Job:
+    """Return a job. Raises `JobDefinitionError` if it is not a `workers.Job`."""
     if not isinstance(job, Job):
         raise JobDefinitionError(f"{job!r} is no workers.Job: leave job_class out, or derive it from workers.Job")
     return job

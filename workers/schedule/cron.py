@@ -39,7 +39,7 @@ def register_cron(client: Client, worker: str, functions: JobFunctions) -> None:
         now: Any = client.time()
     args: list[str | bytes | int] = [worker, msgspec.json.encode(list(specs))]
     for name, spec in specs.items():
-        due_ms = spec.rhythm.next_after(now[0] * 1000 + now[1] // 1000)
+        due_ms = spec.schedule.next_after(now[0] * 1000 + now[1] // 1000)
         if due_ms is not None:
             args += (name, msgspec.json.encode(spec), due_ms)
     keys = [scripts.keys.cron, scripts.keys.cron_due, scripts.keys.cron_workers]
@@ -80,7 +80,7 @@ class Cron:
         return int(wait_ms) / 1000
 
     def _enqueue(self, name: str, due_ms: int, spec: CronJob, *, now_ms: int) -> None:
-        next_ms = spec.rhythm.next_after(now_ms)
+        next_ms = spec.schedule.next_after(now_ms)
         entry = self._entry_of(name, spec, due_ms)
         ours = self._scripts.keys
         keys = [ours.cron_due, ours.cron_last, rq_keys.QUEUES, rq_keys.queue(spec.queue), rq_keys.job(entry.job_id)]
@@ -106,8 +106,8 @@ def _specs(functions: JobFunctions) -> dict[str, CronJob]:
     found = {}
     for name, function in functions.items():
         definition = definition_of(function)
-        if definition is not None and definition.rhythm is not None:
-            found[name] = CronJob(definition.queue, definition.rhythm, definition.requirements)
+        if definition is not None and definition.schedule is not None:
+            found[name] = CronJob(definition.queue, definition.schedule, definition.requirements)
     return found
 
 

@@ -17,7 +17,7 @@ import workers
 from tests.support.sample_jobs import add, add_with_svc, fail, hold, who_am_i
 from tests.workers.conftest import Effects, StartWorkers, mishaps, next_mishap
 from workers import Job, JobDefinitionError, JobNotFoundError, Outcome, Queue, Why, current_bus, current_job
-from workers.jobs.serializer import JsonSerializer
+from workers.jobs.call import JsonSerializer
 
 
 def status_and_reason(outcome: Outcome | None) -> tuple[str, str]:

@@ -1,14 +1,16 @@
-"""When a job of a rhythm is due."""
+"""When a job of a schedule is due."""
 
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support import sample_jobs
 from workers import JobDefinitionError, job
 from workers.jobs.definition import definition_of
-from workers.jobs.schedule import Schedule, schedule_of
+from workers.jobs.requirements import Requirements
+from workers.jobs.schedule import CronJob, Schedule, schedule_of
 
 
 def ms(text: str) -> int:
@@ -26,16 +28,16 @@ def ms(text: str) -> int:
     ],
 )
 def test_a_cron_line_is_due_at_its_next_time_in_utc(cron: str, now: str, due: str) -> None:
-    rhythm = schedule_of(cron, None)
-    assert rhythm is not None
-    assert rhythm.next_after(ms(now)) == ms(due)
+    schedule = schedule_of(cron, None)
+    assert schedule is not None
+    assert schedule.next_after(ms(now)) == ms(due)
 
 
 def test_every_so_many_seconds_is_due_at_multiples_whoever_looks() -> None:
-    rhythm = schedule_of(None, 60)
-    assert rhythm == Schedule(every_ms=60_000)
-    assert rhythm is not None
-    assert [rhythm.next_after(now) for now in (0, 59_999, 60_000)] == [60_000, 60_000, 120_000]
+    schedule = schedule_of(None, 60)
+    assert schedule == Schedule(every_ms=60_000)
+    assert schedule is not None
+    assert [schedule.next_after(now) for now in (0, 59_999, 60_000)] == [60_000, 60_000, 120_000]
 
 
 def test_a_rhythm_is_told_in_words() -> None:
@@ -63,14 +65,22 @@ def test_a_cron_line_that_never_comes_is_refused_at_the_definition() -> None:
         job("work", cron="0 0 30 2 *")
 
 
-def test_two_rhythms_are_refused() -> None:
+def test_two_schedules_are_refused() -> None:
     with pytest.raises(JobDefinitionError, match="not both"):
         job("work", cron="@daily", every_s=5)
 
 
 def test_a_function_that_wants_arguments_has_no_rhythm() -> None:
-    with pytest.raises(JobDefinitionError, match="knows no arguments"):
+    with pytest.raises(JobDefinitionError, match="called without arguments"):
         job("work", every_s=5)(sample_jobs.sleep)
     definition = definition_of(sample_jobs.sleep)
     assert definition is not None
-    assert definition.rhythm is None
+    assert definition.schedule is None
+
+
+def test_a_recurring_job_keeps_its_json_names_in_redis() -> None:
+    """Workers of several versions share the hash ``cron``: the text is a wire format."""
+    recurring = CronJob("work", Schedule(every_ms=60_000), Requirements.of("svc", "hold", max_hold_s=5))
+    text = b'{"queue":"work","rhythm":{"cron":"","every_ms":60000},"terms":{"needs":["svc"],"on_loss":"hold","max_hold_s":5,"grace_s":0.0}}'
+    assert msgspec.json.encode(recurring) == text
+    assert msgspec.json.decode(text, type=CronJob) == recurring

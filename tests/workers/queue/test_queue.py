@@ -18,7 +18,7 @@ from tests.support.faults import commands_during, everything
 from tests.support.sample_jobs import add, add_with_svc, fail, hold, unmarked
 from tests.workers.conftest import Effects, StartWorkers, next_mishap
 from workers import DuplicateJobError, Job, JobArgumentsError, JobDefinitionError, Outcome, Queue, Why, job
-from workers.jobs.serializer import JsonSerializer
+from workers.jobs.call import JsonSerializer
 
 GONE = "svc was not there when it was enqueued"
 NOTHING: Any = None

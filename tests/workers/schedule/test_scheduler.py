@@ -19,7 +19,7 @@ from tests.workers.fleet.test_leader import leader_of, pid_of, settled_leader
 from tests.workers.fleet.test_lease import frozen
 from tests.workers.queue.test_queue import index
 from workers import Outcome, Queue, rq_keys
-from workers.jobs.serializer import JsonSerializer
+from workers.jobs.call import JsonSerializer
 from workers.schedule.scheduler import LOCK_MS, Scheduler
 from workers.scripts.jobs import AT_ONCE
 

@@ -31,7 +31,7 @@ from tests.support.sample_jobs import (
 )
 from tests.workers.conftest import ROOT, SAMPLE, Effects, StartWorkers, is_alive, mishaps, next_mishap
 from workers import Job, JobDefinitionError, ModuleLoadError, Outcome, Queue, Worker
-from workers.jobs.serializer import JsonSerializer
+from workers.jobs.call import JsonSerializer
 from workers.loss.watcher import LossWatcher
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: some fork in this process

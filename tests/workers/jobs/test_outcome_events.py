@@ -11,7 +11,7 @@ from notify.testing import PrivateServer
 from tests.support.sample_jobs import add, add_with_svc, fail
 from tests.workers.conftest import StartWorkers, claim_next
 from workers import Outcome, Queue, Why
-from workers.jobs.telling import publish_outcome
+from workers.jobs.outcome import publish_outcome
 from workers.loss.held import HeldJobs
 from workers.scripts.jobs import JobScripts
 from workers.scripts.run import Ended
