@@ -191,7 +191,7 @@ class Bus:
     def manager(self, name: str = "notification-manager") -> NotificationManager:
         """Return a notification manager for callbacks; it is a service of that name while it is open."""
         self._check_open()
-        return NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heart=self._runtime.heart())
+        return NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heartbeats=self._runtime.heartbeats())
 
     def service(
         self,
@@ -235,7 +235,7 @@ class Bus:
             address=address,
             exports=exports,
             threads=threads,
-            heart=self._runtime.heart(),
+            heartbeats=self._runtime.heartbeats(),
             fences=self._fences,
         )
 

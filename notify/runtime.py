@@ -12,7 +12,7 @@ __all__ = ["Runtime"]
 
 
 class Runtime:
-    """The heart of the services of a process, its sweep of the directory, its calls, and its eye on the connection.
+    """The heartbeats of the services of a process, its sweep of the directory, its calls, and its eye on the connection.
 
     Args:
         client: whose server they work on.
@@ -22,7 +22,7 @@ class Runtime:
     def __init__(self, client: Client, *, name: str) -> None:
         self._client = client
         self._name = name
-        self._heart = Heartbeats(client)
+        self._heartbeats = Heartbeats(client)
         self._monitor: Monitor | None = None
         self._caller: RequestClient | None = None
         self._link: ConnectionMonitor | None = None
@@ -33,13 +33,13 @@ class Runtime:
         """Tell ``handler`` from now on when the connection comes and goes."""
         self._link = ConnectionMonitor(self._client, handler).open()
 
-    def heart(self) -> Heartbeats:
-        """What beats for the services of this process, which sweeps the directory from now on."""
+    def heartbeats(self) -> Heartbeats:
+        """Return the heartbeats of this process; its monitor sweeps the directory from now on."""
         with self._starting:
             self._check_open()
             if self._monitor is None:
                 self._monitor = Monitor(self._client).open()
-            return self._heart
+            return self._heartbeats
 
     def caller(self) -> RequestClient:
         """What calls methods of services.
@@ -56,7 +56,7 @@ class Runtime:
     def close(self) -> None:
         with self._starting:
             self._closed = True
-        for part in (self._caller, self._monitor, self._heart, self._link):
+        for part in (self._caller, self._monitor, self._heartbeats, self._link):
             if part is not None:
                 part.close()
 

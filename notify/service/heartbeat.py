@@ -52,7 +52,7 @@ class Heartbeats:
         self._due: dict[Beating, float] = {}
         self._lost: dict[Beating, Lost] = {}
         self._unsettled: set[Beating] = set()
-        self._backoff = Backoff(log, "the heart of this process")
+        self._backoff = Backoff(log, "the heartbeat thread")
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -62,7 +62,7 @@ class Heartbeats:
             self._lost[service] = lost
             self._due[service] = time.monotonic() + _interval_s(service) * _jitter()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="notify-heart", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="notify-heartbeats", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 

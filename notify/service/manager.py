@@ -26,11 +26,11 @@ class NotificationManager:
     ``directory.find(provides="register_publisher")``. Made by `Bus.manager`; use it as a context manager.
     """
 
-    def __init__(self, client: Client, *, name: str, ttl_s: float, heart: Heartbeats | None = None) -> None:
+    def __init__(self, client: Client, *, name: str, ttl_s: float, heartbeats: Heartbeats | None = None) -> None:
         # Of its own: when that is closed, its publishers are too.
         self._client = client.clone(name=name)
         self._scripts = EventScripts(self._client)
-        self._service = Service(self._client, name, provides=PROVIDES, ttl_s=ttl_s, heart=heart)
+        self._service = Service(self._client, name, provides=PROVIDES, ttl_s=ttl_s, heartbeats=heartbeats)
         self._subscriptions: dict[str, list[_Subscription]] = {}
         self._changing = threading.RLock()
         self._closed = False

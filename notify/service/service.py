@@ -38,7 +38,7 @@ class Service:
         address: where it can be reached, if anywhere.
         exports: an object whose public methods others may call; they are capabilities as well.
         threads: how many requests may run at once; with one the object needs no locks.
-        heart: beats for it; without one it has a heart of its own.
+        heartbeats: send its heartbeats; by default the service has a thread of its own for them.
         fences: what every write to its state depends on, besides its registration.
 
     Raises:
@@ -58,7 +58,7 @@ class Service:
         address: str = "",
         exports: object = None,
         threads: int = 1,
-        heart: Heartbeats | None = None,
+        heartbeats: Heartbeats | None = None,
         fences: tuple[Fence, ...] = (),
     ) -> None:
         self._client = client
@@ -83,7 +83,7 @@ class Service:
             address=address,
             exports=exported,
         )
-        self._heart = heart or Heartbeats(client)
+        self._heartbeats = heartbeats or Heartbeats(client)
         self._opened = False
         self._untold = ""
         self._end: ServiceWithdrawnError | None = None
@@ -138,7 +138,7 @@ class Service:
                 raise ClosedError(f"the service {self.name!r} was opened or ended before: make a new one")
             self._registration.register()
             self._opened = True
-            self._heart.join(self._registration, self._lost)
+            self._heartbeats.join(self._registration, self._lost)
             if self._serving is not None:
                 self._serving.open()
         return self
@@ -148,7 +148,7 @@ class Service:
         if self._serving is not None:
             self._serving.close()
         self._finish("withdrawn", "", ServiceWithdrawnError(f"the service {self.name!r} is closed"))
-        self._heart.leave(self._registration)
+        self._heartbeats.leave(self._registration)
 
     def join(self, group: str) -> None:
         """Be in a group from now on: also as the incarnation that follows, should the directory lose this one.

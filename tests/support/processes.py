@@ -160,9 +160,9 @@ def service(url: str, name: str, ttl_s: str) -> None:
 def unswept_services(url: str, names: str, ttl_s: str) -> None:
     """Services that beat and do not sweep, until their end comes."""
     with notify.connect(url) as bus, ExitStack() as stack:
-        heart = Heartbeats(bus.redis)
+        heartbeats = Heartbeats(bus.redis)
         for name in names.split(","):
-            service = stack.enter_context(Service(bus.redis, name, ttl_s=float(ttl_s), heart=heart))
+            service = stack.enter_context(Service(bus.redis, name, ttl_s=float(ttl_s), heartbeats=heartbeats))
             say({"name": service.name, "incarnation": service.incarnation})
         wait_for_go()
 

@@ -63,7 +63,7 @@ class Directory(RuleBasedStateMachine):
 
     @rule(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=8))
     def beat(self, names: list[str]) -> None:
-        """Several at once, as a heart does; some are withdrawn, or never were, and know nothing of it yet."""
+        """Several at once, as `Heartbeats` does; some are withdrawn, or never were, and know nothing of it yet."""
         answers = self.scripts.beat([Beat(name, self.lasts.get(name, 1), TTL_S * 1000) for name in names])
         assert answers == [self._beaten(name) for name in names]
 

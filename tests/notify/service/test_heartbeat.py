@@ -127,12 +127,12 @@ def test_P7_all_services_of_a_process_beat_in_one_round_trip_and_by_one_thread(b
         beat(services[0])  # loads the script
         before = [_last_beat_ms(bus, service.name) for service in services]
         wait_until(lambda: server_ms(bus.redis) > max(before))
-        commands = commands_during(bus.redis, lambda: services[0]._heart.turn([service._registration for service in services]))
+        commands = commands_during(bus.redis, lambda: services[0]._heartbeats.turn([service._registration for service in services]))
         assert len([command for command in commands if "s49" in command]) == 1
         assert all(_last_beat_ms(bus, service.name) > max(before) for service in services)
-        assert len([thread for thread in threading.enumerate() if thread.name == "notify-heart"]) == 1
+        assert len([thread for thread in threading.enumerate() if thread.name == "notify-heartbeats"]) == 1
         assert manager.name in bus.directory
-    wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "notify-heart"])
+    wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "notify-heartbeats"])
 
 
 def test_services_of_one_process_drift_into_one_heartbeat(bus):
@@ -156,17 +156,17 @@ def test_who_leaves_and_who_stays_in_a_heart_does_not_disturb_the_others(bus):
 
 def test_one_who_leaves_in_the_middle_of_a_turn_has_no_further_heartbeat(bus, monkeypatch):
     with bus.service("s", ttl_s=3600) as service:
-        heart = service._heart
-        send = heart._scripts.beat
+        heartbeats = service._heartbeats
+        send = heartbeats._scripts.beat
 
         def send_and_leave(beats: list[Beat]) -> list[str]:
             answers = send(beats)
-            heart.leave(service._registration)
+            heartbeats.leave(service._registration)
             return answers
 
-        monkeypatch.setattr(heart._scripts, "beat", send_and_leave)
-        heart.turn([service._registration])
-        assert not heart._due
+        monkeypatch.setattr(heartbeats._scripts, "beat", send_and_leave)
+        heartbeats.turn([service._registration])
+        assert not heartbeats._due
 
 
 def test_one_service_that_cannot_come_back_does_not_stop_the_heart_of_the_others(bus, monkeypatch, caplog):
@@ -221,14 +221,14 @@ def test_a_service_that_closes_while_it_comes_back_leaves_no_thread(bus, monkeyp
     closing.start()
     may_come.set()
     closing.join()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("notify-heart", "notify-comeback"))]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("notify-heartbeats", "notify-comeback"))]
     assert "s" not in bus.directory
 
 
 def test_a_bus_that_is_closed_stops_the_hearts_of_services_that_were_left_open(server, bus, start):
     with notify.connect(server.url) as other:
         left = other.service("left", ttl_s=0.2).open()
-    assert not [thread for thread in threading.enumerate() if thread.name == "notify-heart"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "notify-heartbeats"]
     monitor = Monitor(bus.redis)
     wait_until(lambda: monitor.sweep() is not None and "left" not in bus.directory)
     assert not left.wait(0)
@@ -358,7 +358,7 @@ def test_a_service_outlives_its_server(own_server, connect_to, caplog):
     bus = connect_to(own_server)
     with bus.service("s", ttl_s=0.5) as service:
         own_server.kill()
-        wait_until(lambda: "the heart of this process waits for the server" in caplog.text)
+        wait_until(lambda: "the heartbeat thread waits for the server" in caplog.text)
         own_server.restart()
         wait_until(lambda: _last_beat_ms(bus, "s") and server_ms(bus.redis) - _last_beat_ms(bus, "s") < 200)
         assert bus.directory.lookup("s").incarnation == service.incarnation
@@ -377,4 +377,4 @@ def test_closing_a_service_does_not_wait_for_its_next_heartbeat(bus):
     before = time.monotonic()
     service.close()
     assert time.monotonic() - before < 1
-    assert not [thread for thread in threading.enumerate() if thread.name == "notify-heart"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "notify-heartbeats"]
