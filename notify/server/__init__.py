@@ -8,6 +8,7 @@ from notify.server.backoff import Backoff, retry_while_away
 from notify.server.client import PREFIX, Client, open_client, process_name
 from notify.server.embedded import EmbeddedServer, default_directory
 from notify.server.health import ConnectionMonitor, LinkHandler, LinkState, LinkStatus
+from notify.server.raw import RawConnection, file_number, read_within, release_raw, shut_down, take_raw
 from notify.server.scripts import ScriptRunner
 from notify.server.stream_reader import COUNT, Entries, StreamReader
 
@@ -22,10 +23,16 @@ __all__ = [
     "LinkHandler",
     "LinkState",
     "LinkStatus",
+    "RawConnection",
     "ScriptRunner",
     "StreamReader",
     "default_directory",
+    "file_number",
     "open_client",
     "process_name",
+    "read_within",
+    "release_raw",
     "retry_while_away",
+    "shut_down",
+    "take_raw",
 ]

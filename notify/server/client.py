@@ -14,7 +14,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from notify.errors import ClosedError, NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
-from notify.server.direct import DirectConnection, stream
+from notify.server.direct import DirectConnection, pipelined
 from notify.settings import Settings, redact
 
 __all__ = ["PREFIX", "Client", "open_client", "process_name"]
@@ -40,7 +40,7 @@ class Client(redis.Redis):
         super().__init__(connection_pool=connection_pool)
         self.settings = settings
         self.auto_close_connection_pool = owns_pool
-        self._line = DirectConnection(connection_pool, keep=owns_pool)
+        self._direct = DirectConnection(connection_pool, keep=owns_pool)
 
     @classmethod
     def of(cls, connection: redis.Redis) -> "Client":
@@ -86,12 +86,12 @@ class Client(redis.Redis):
         ``timeout_s`` is for the answer, instead of that of the settings.
         """
         self._check_open()
-        return self._line.exchange(*command, timeout_s=timeout_s)
+        return self._direct.exchange(*command, timeout_s=timeout_s)
 
-    def stream(self, commands: Iterable[Sequence[str | bytes | int]], *, in_flight: int) -> Iterator[Any]:
-        """Send commands, each once, and yield their answers in turn, as `notify.server.direct.stream`; errors as for `exchange`."""
+    def pipelined(self, commands: Iterable[Sequence[str | bytes | int]], *, in_flight: int) -> Iterator[Any]:
+        """Send commands, each once, and yield their answers in order, as `notify.server.direct.pipelined`. Errors as for `exchange`."""
         self._check_open()
-        return stream(self.connection_pool, commands, in_flight=in_flight)
+        return pipelined(self.connection_pool, commands, in_flight=in_flight)
 
     def close(self) -> None:
         self._is_closed = True

@@ -1,4 +1,4 @@
-"""One connection kept at hand for single commands, and one lent for a stream of them."""
+"""Direct connections: one that is kept for single commands, and one that is lent for pipelined commands."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,78 +6,88 @@ from typing import Any, Final
 
 import redis
 
-__all__ = ["DirectConnection", "stream"]
+from notify.server.raw import RawConnection, connect_within, is_stale, release_raw, take_raw
+
+__all__ = ["DirectConnection", "pipelined"]
 
 SMALL_POOL: Final = 8
-"""A pool that may open no more connections than this is short of them: none is kept from it."""
+"""A pool limited to this many connections needs all of them: none is kept out of it."""
 
 
 class DirectConnection:
     """Sends single commands, each once, over a connection that it keeps between them.
 
-    ``execute_command`` of redis-py spends more time on taking a connection out of its pool, on metrics and on retries than
-    the server on the command. Here a thread that finds the connection in use takes another one out of the pool.
+    ``execute_command`` of redis-py spends more time on its pool, metrics and retries than the server spends on the command.
+    While one thread uses the connection, other threads take connections out of the pool.
 
     Args:
         pool: where connections come from; closing the pool closes the one that is kept.
-        keep: whether to keep one.
+        keep: whether to keep a connection.
     """
 
     def __init__(self, pool: redis.ConnectionPool, *, keep: bool) -> None:
         self._pool = pool
         self._room = int(keep and pool.max_connections > SMALL_POOL)
-        self._kept: list[Any] = []
+        self._kept: list[RawConnection] = []
         self._pid = os.getpid()
 
     def exchange(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
-        """Send a command and return the answer as the server gives it; redis-py's errors.
+        """Send a command and return the answer as the server gives it; errors are redis-py's.
 
-        ``timeout_s`` is for the answer, instead of that of the pool. Only to connect one more, for a thread that finds the
-        connection in use, may take longer.
+        Args:
+            command: the command and its arguments.
+            timeout_s: seconds to wait for the answer, instead of the timeout of the pool. To open one more connection, because
+                another thread uses the kept one, may take longer.
         """
         connection = self._take()
         try:
-            _connect(connection, timeout_s)
+            if not connection.is_connected:
+                # Sending would connect as well, but without asking a Sentinel for the address.
+                if timeout_s is None:
+                    connection.connect()
+                else:
+                    connect_within(connection, timeout_s)
             if timeout_s is None:
                 connection.send_command(*command)
                 return connection.read_response()
-            connection.send_command(*command, check_health=False)  # its ping would wait for as long as it likes
+            connection.send_command(*command, check_health=False)  # the ping of a health check has a timeout of its own
             return connection.read_response(timeout=timeout_s)
         except redis.ResponseError:
             raise
         except BaseException:
-            connection.disconnect()  # or the answer, when it comes, would be taken for that to the next command
+            connection.disconnect()  # a late answer must not be taken for the answer to the next command
             raise
         finally:
             if len(self._kept) < self._room:
                 self._kept.append(connection)
             else:
-                self._pool.release(connection)
+                release_raw(self._pool, connection)
 
-    def _take(self) -> Any:
+    def _take(self) -> RawConnection:
         if self._pid != os.getpid():
-            # Born in a fork: the connection is the parent's.
+            # After a fork: the kept connection belongs to the parent process.
             self._kept, self._pid = [], os.getpid()
         try:
             connection = self._kept.pop()  # atomic: no two threads get the same
         except IndexError:
-            return self._pool.get_connection()
-        try:
-            # Nobody asked it anything: it was closed, or an answer came too late for who did.
-            stale = connection.is_connected and connection.can_read()
-        except (redis.RedisError, OSError):
-            stale = True
-        if stale:
+            return take_raw(self._pool)
+        if is_stale(connection):
             connection.disconnect()
         return connection
 
 
-def stream(pool: redis.ConnectionPool, commands: Iterable[Sequence[str | bytes | int]], *, in_flight: int) -> Iterator[Any]:
-    """Send commands, each once, and yield their answers in turn; so many are on their way before the first answer is waited for.
+def pipelined(pool: redis.ConnectionPool, commands: Iterable[Sequence[str | bytes | int]], *, in_flight: int) -> Iterator[Any]:
+    """Send commands, each once, and yield their answers in order.
 
-    Errors are redis-py's. After one nobody knows which of those on their way were carried out.
+    Args:
+        pool: where the connection comes from.
+        commands: the commands; the next one is taken only when it is to be sent.
+        in_flight: how many commands are sent before the first answer is awaited.
+
+    Raises:
+        redis.RedisError, OSError: it is unknown which of the commands in flight were carried out.
     """
-    connection: Any = pool.get_connection()
+    connection = take_raw(pool)
     try:
         waiting = 0
         for command in commands:
@@ -89,22 +99,7 @@ def stream(pool: redis.ConnectionPool, commands: Iterable[Sequence[str | bytes |
         for _ in range(waiting):
             yield connection.read_response()
     except BaseException:
-        connection.disconnect()  # or the answers that still come would be taken for those to the next commands
+        connection.disconnect()  # late answers must not be taken for answers to the next commands
         raise
     finally:
-        pool.release(connection)
-
-
-def _connect(connection: Any, timeout_s: float | None) -> None:
-    """Connect, if need be, within a time that is left nowhere behind. Sending would connect as well, and ask no Sentinel where to."""
-    if connection.is_connected:
-        return
-    before = connection.socket_connect_timeout, connection.socket_timeout
-    if timeout_s is not None:
-        connection.socket_connect_timeout = connection.socket_timeout = timeout_s
-    try:
-        connection.connect()
-    finally:
-        connection.socket_connect_timeout, connection.socket_timeout = before
-    if timeout_s is not None:
-        connection.update_current_socket_timeout(-1)  # that is, the one that was put back
+        release_raw(pool, connection)

@@ -1,7 +1,6 @@
-"""A connection on which one thread waits for streams to grow, and that another thread can interrupt."""
+"""Reading streams in one thread, with a blocking command that another thread can interrupt."""
 
 import logging
-import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,45 +10,47 @@ import redis
 
 from notify.server.backoff import Backoff
 from notify.server.client import Client
+from notify.server.raw import make_raw, shut_down
 
 __all__ = ["COUNT", "Entries", "StreamReader"]
 
 WAIT_MS: Final = 1_000
 """How long the server is asked to wait for entries."""
 GRACE_S: Final = 2.0
-"""How much later than that an answer may come, before the connection counts as dead."""
+"""How much later than that the answer may come before the connection counts as lost."""
 COUNT: Final = 100
 """Entries of a stream that are read at once."""
 
 Entries = list[tuple[str, dict[bytes, bytes]]]
+"""Entries of a stream: id and fields."""
 
 log = logging.getLogger(__name__)
 
 
 class OneConnection(Client):
-    """A client for one thread: what is exchanged goes over one connection, which another thread can shut down."""
+    """A client for one thread. `exchange` uses one connection, which another thread can shut down."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client.connection_pool, settings=client.settings)
-        self.only: Any = self.connection_pool.make_connection()
+        self.connection_in_use = make_raw(self.connection_pool)
 
     def exchange(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
-        self.only.send_command(*command)
-        return self.only.read_response() if timeout_s is None else self.only.read_response(timeout=timeout_s)
+        self.connection_in_use.send_command(*command)
+        return self.connection_in_use.read_response() if timeout_s is None else self.connection_in_use.read_response(timeout=timeout_s)
 
     def close(self) -> None:
-        self.only.disconnect()
+        self.connection_in_use.disconnect()
         super().close()
 
 
 class StreamReader:
-    """Reads streams. A broken connection is mended at the next read, which begins where the last one ended: nothing is missed.
+    """Reads streams. After a lost connection the next read connects again and begins where the last one ended: no entry is missed.
 
     Args:
-        client: whose server to read from.
-        name: what ``CLIENT LIST`` shows.
+        client: the server to read from.
+        name: the name in ``CLIENT LIST``.
 
-    ``client`` is for what else the same thread has to say, on the same connection.
+    The attribute ``client`` is for other commands of the thread that reads; they go over the same connection.
     """
 
     def __init__(self, client: Client, *, name: str) -> None:
@@ -69,9 +70,11 @@ class StreamReader:
         return self._closing.is_set()
 
     def read(self, positions: Mapping[str, str], *, count: int = COUNT) -> dict[str, Entries]:
-        """Wait at most a second for entries after the positions, stream → id. Returns those that came, by stream.
+        """Wait at most a second for entries, and return them by stream. Nothing is returned during an outage of the server.
 
-        An outage of the server is ridden out: then nothing came.
+        Args:
+            positions: stream → id of the entry after which to read.
+            count: how many entries of a stream to read at the most.
         """
         with self._changing:
             if self._stopped.is_set():
@@ -80,7 +83,7 @@ class StreamReader:
         try:
             reply = self.client.exchange("XREAD", "COUNT", count, "BLOCK", WAIT_MS, "STREAMS", *positions, *positions.values())
         except (redis.RedisError, OSError) as exc:
-            self.client.only.disconnect()  # also after an error that was answered: who answers may be a primary no longer
+            self.client.connection_in_use.disconnect()  # also after an error reply: the server may be a primary no longer
             if not self._stopped.is_set():
                 self.pause(exc)
             return {}
@@ -90,27 +93,25 @@ class StreamReader:
         return {stream.decode(): [(entry_id.decode(), _fields(flat)) for entry_id, flat in entries] for stream, entries in reply or ()}
 
     def trim(self, stream: str, before: str) -> None:
-        """Forget the entries of a stream before an id."""
-        with suppress(redis.RedisError, OSError):  # the next time will do
+        """Delete the entries of a stream before an id. A failure is ignored: the next call deletes them too."""
+        with suppress(redis.RedisError, OSError):
             self.client.exchange("XTRIM", stream, "MINID", before)
 
     def pause(self, problem: BaseException) -> None:
-        """Wait before the next try, longer each time, unless we are to end; the first time the loss is logged."""
+        """Wait before the next attempt, longer each time, or until `interrupt`. The first failure of an outage is logged."""
         if self._closing.is_set():
             return
         self._closing.wait(self._backoff.failed(f"no connection to {self.client.address} ({problem})"))
 
     def stop(self) -> None:
-        """Read no more: the thread that waits goes on at once, and can say what it has to say, and try that again."""
+        """Read no more. A `read` that waits in another thread returns at once; that thread can still send commands, and retry them."""
         with self._changing:
             self._stopped.set()
-            sock = getattr(self.client.only, "_sock", None)
-            if self._is_waiting and isinstance(sock, socket.socket):  # a fake one is waited for
-                with suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
+            if self._is_waiting:
+                shut_down(self.client.connection_in_use)
 
     def interrupt(self) -> None:
-        """Stop, and try nothing again: there is no time to wait for the server."""
+        """Stop, and end all pauses: commands are not retried any more."""
         self._closing.set()
         self.stop()
 

@@ -74,7 +74,7 @@ class EnqueueScripts(JobScriptRunner):
         source = self.source("enqueue")
         taken: list[Admission] = []
         try:
-            for answer in self.client.stream(([b"EVAL", source, *self._command(queue, chunk)] for chunk in chunks), in_flight=IN_FLIGHT):
+            for answer in self.client.pipelined(([b"EVAL", source, *self._command(queue, chunk)] for chunk in chunks), in_flight=IN_FLIGHT):
                 taken += _taken(answer)
         except (redis.ConnectionError, redis.TimeoutError, OSError) as exc:
             log.warning("asking again: %s", self.client.translated(exc, f"enqueueing on {queue!r}"))

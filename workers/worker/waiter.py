@@ -6,9 +6,9 @@ import select
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
-from notify.server import Client
+from notify.server import Client, RawConnection, file_number, release_raw, take_raw
 
 __all__ = ["JobWaiter"]
 
@@ -31,7 +31,7 @@ class JobWaiter:
 
     def __init__(self, client: Client, *, name: str) -> None:
         self._client = client.clone(name=name, timeout_s=BLOCK_S + GRACE_S)
-        self._lines: dict[str, Any] = {}
+        self._connections: dict[str, RawConnection] = {}
         self._waits_since: dict[str, float] = {}
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._write_end, False)
@@ -74,7 +74,7 @@ class JobWaiter:
         for queue in queues:
             self._answered(queue)  # to a wait of before; what it told is known by now
             self._ask(queue)
-        files = {self._lines[queue]._sock.fileno(): queue for queue in queues}  # redis-py has no public way to wait for many
+        files = {file_number(self._connections[queue]): queue for queue in queues}
         poll = select.poll()
         for file in (self._read_end, *files):
             poll.register(file, select.POLLIN)
@@ -90,22 +90,22 @@ class JobWaiter:
             if time.monotonic() - self._waits_since[queue] > BLOCK_S + GRACE_S:
                 raise TimeoutError(f"no answer about {queue} for {BLOCK_S + GRACE_S:g} s")
             return
-        if queue not in self._lines:
-            self._lines[queue] = self._client.connection_pool.get_connection()
-        self._lines[queue].send_command("BLMOVE", queue, queue, "LEFT", "LEFT", BLOCK_S)
+        if queue not in self._connections:
+            self._connections[queue] = take_raw(self._client.connection_pool)
+        self._connections[queue].send_command("BLMOVE", queue, queue, "LEFT", "LEFT", BLOCK_S)
         self._waits_since[queue] = time.monotonic()
 
     def _answered(self, queue: str) -> bool:
         """Whether there is something in a queue, as far as the server has said so."""
-        if queue not in self._waits_since or not self._lines[queue].can_read(0):
+        if queue not in self._waits_since or not self._connections[queue].can_read(0):
             return False
-        answer = self._lines[queue].read_response()
+        answer = self._connections[queue].read_response()
         del self._waits_since[queue]
         return answer is not None
 
     def _hang_up(self) -> None:
-        for line in self._lines.values():
-            line.disconnect()
-            self._client.connection_pool.release(line)
-        self._lines.clear()
+        for connection in self._connections.values():
+            connection.disconnect()
+            release_raw(self._client.connection_pool, connection)
+        self._connections.clear()
         self._waits_since.clear()
