@@ -7,6 +7,9 @@ import pytest
 
 import notify
 
+pytestmark = pytest.mark.any_server
+
+
 MODULES = [f"notify.{module.name}" for module in pkgutil.iter_modules(notify.__path__)]
 
 

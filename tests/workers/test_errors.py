@@ -8,6 +8,9 @@ import notify
 import workers
 from workers import errors
 
+pytestmark = pytest.mark.any_server
+
+
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and value.__module__ == errors.__name__]
 
 

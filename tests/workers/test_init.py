@@ -7,6 +7,9 @@ import pytest
 
 import workers
 
+pytestmark = pytest.mark.any_server
+
+
 MODULES = sorted(f"workers.{module.name}" for module in iter_modules(workers.__path__) if module.name != "__main__")
 
 

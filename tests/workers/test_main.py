@@ -14,6 +14,8 @@ from tests.support.sample_jobs import add
 from tests.workers.conftest import SAMPLE, StartWorkers, command_line
 from workers import Outcome, Queue, WorkerOptions
 
+pytestmark = pytest.mark.any_server
+
 
 def run(settings: notify.Settings, *, modules: tuple[str, ...] = (SAMPLE,)) -> subprocess.CompletedProcess[str]:
     options = WorkerOptions(settings=settings, queues=("work",), modules=modules, burst=True)

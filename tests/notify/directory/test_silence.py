@@ -56,6 +56,7 @@ def _let_be(seconds: float) -> None:
 OUTAGES = {"frozen": (_freeze, True), "killed": (_kill_and_restart, True), "frozen, the twin without a grace": (_freeze, False)}
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize(("strike", "grace"), OUTAGES.values(), ids=OUTAGES)
 def test_a_server_that_was_away_for_three_ttls_costs_nobody_his_place(own_server, connect_to, start, monkeypatch, strike, grace):
     """Experiment 17: the services are there all the time; when the server is back, the sweep reaches it before they do."""
@@ -126,6 +127,7 @@ def _advance(bus: notify.Bus, seconds: float) -> list[ServiceInfo]:
     return list(bus.directory)
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize("brake", [True, False], ids=["with brake", "the twin without"])
 def test_half_of_the_services_paused_and_back_costs_nobody_his_place(bus, server, start, monkeypatch, caplog, brake):
     """Experiment 18."""

@@ -12,6 +12,9 @@ from notify import ContentsError, Event, Failure, PayloadTooLargeError
 from notify.events.event import decode, encode
 from tests.notify.events.test_strict_json import text, values
 
+pytestmark = pytest.mark.any_server
+
+
 NOON = datetime(2017, 11, 7, 13, 8, 21, tzinfo=UTC)
 
 

@@ -15,6 +15,8 @@ from notify import Gap, ServerUnreachableError
 from notify.testing import wait_until
 from tests.support.processes import command_of, is_running, receivers
 
+pytestmark = pytest.mark.any_server
+
 
 class Calls(list):
     """What a callback was given. While it is held, the callback waits."""

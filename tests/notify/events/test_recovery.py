@@ -290,6 +290,7 @@ def test_a_subscriber_of_many_topics_repairs_each_once_after_a_cut(bus, another_
     assert len(looks) <= 50 + 5
 
 
+@pytest.mark.any_server
 @pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("step_s", [0.04, 0.19, 1.0])
 def test_a_frozen_server_is_noticed_in_time_however_long_one_waits_at_once(own_server, connect_to, caplog, step_s):

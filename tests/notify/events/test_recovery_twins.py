@@ -12,6 +12,9 @@ import redis
 from notify.testing import PrivateServer
 from tests.support.faults import Plain, cut, plain_subscriber, publish_and_cut, publish_unheard, trim
 
+pytestmark = pytest.mark.any_server
+
+
 EVENTS, CUTS = 3000, 40
 
 

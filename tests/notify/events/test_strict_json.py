@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 from notify import ContentsError
 from notify.events.strict_json import encode_json
 
+pytestmark = pytest.mark.any_server
+
+
 text = st.text(st.characters(exclude_categories=["Cs"]))
 scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | text
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4), max_leaves=20)

@@ -71,6 +71,7 @@ def test_S5_a_subscription_to_nothing_is_refused(bus, topics):
         bus.subscribe(None)
 
 
+@pytest.mark.any_server
 def test_S5_python_without_assertions_refuses_it_as_well(server):
     program = f"import notify\nwith notify.connect({server.url!r}) as bus: bus.subscribe()"
     ended = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=False)

@@ -7,6 +7,8 @@ import pytest
 
 from notify.process.signal_event import SignalSafeEvent
 
+pytestmark = pytest.mark.any_server
+
 
 @pytest.mark.parametrize("waiter", ["flag", "dispatcher", "command"])
 def test_a_signal_at_any_moment_of_the_waiting_ends_it(start, waiter):

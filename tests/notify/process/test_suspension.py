@@ -7,6 +7,8 @@ import pytest
 
 import notify
 
+pytestmark = pytest.mark.any_server
+
 
 def test_N2_a_shutdown_is_held_up_by_as_many_as_have_work_in_hand(bus):
     with bus.service("worker") as service:

@@ -9,6 +9,8 @@ from notify.process import title
 from notify.testing import wait_until
 from tests.support.processes import command_of, receivers
 
+pytestmark = pytest.mark.any_server
+
 
 def test_M11_the_receiver_of_a_listener_says_what_it_listens_to(bus):
     with bus.listen("temperature", "lab.*", callback=print):

@@ -11,6 +11,8 @@ import notify
 from notify.keys import due_member
 from notify.testing import wait_until
 
+pytestmark = pytest.mark.any_server
+
 
 class Idle(notify.Program):
     name = "idle"

@@ -10,6 +10,8 @@ import notify
 from notify import Priority, Timers
 from notify.testing import wait_until
 
+pytestmark = pytest.mark.any_server
+
 
 @pytest.fixture
 def timers():

@@ -7,6 +7,8 @@ import pytest
 from notify import InvalidServiceError
 from notify.requests.exports import exported_methods
 
+pytestmark = pytest.mark.any_server
+
 
 class Base:
     def inherited(self) -> str:

@@ -73,12 +73,14 @@ def test_N13_a_request_whose_taking_was_not_confirmed_does_not_run_and_its_calle
         assert (desk.ran, proxy.lost) == ([1, 3], 1)
 
 
+@pytest.mark.any_server
 def test_a_service_can_be_called_on_a_bus_without_a_server():
     with fake_bus() as bus, _serving(bus) as desk:
         assert bus.call("desk", "note", 1) == 1
         assert desk.ran == [1]
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize("times", [1, 2])
 def test_N13_a_call_to_a_server_that_hangs_ends_about_when_its_caller_wants(own_server, connect_to, times):
     """The second time there is no connection: a server that hangs would be waited for while connecting."""
@@ -94,6 +96,7 @@ def test_N13_a_call_to_a_server_that_hangs_ends_about_when_its_caller_wants(own_
         assert bus.call("desk", "note", 3, timeout_s=10) == 3
 
 
+@pytest.mark.any_server
 def test_N13_a_call_whose_server_hangs_once_it_was_asked_ends_about_when_its_caller_wants(own_server, connect_to):
     serving, bus = connect_to(own_server), connect_to(own_server)
     with _serving(serving) as desk, ThreadPoolExecutor() as pool:

@@ -79,6 +79,7 @@ def test_N13_to_call_a_service_killed_in_mid_call_fails_as_soon_as_it_is_withdra
     assert time.monotonic() - killed < TTL_S + INTERVAL_S + 0.5
 
 
+@pytest.mark.any_server
 def test_N13_without_the_watch_a_call_to_a_killed_service_would_wait_until_its_timeout(bus, calculator, monkeypatch):
     monkeypatch.setattr(RequestClient, "_changed", lambda *_: None)
     bus.manager().close()

@@ -10,6 +10,8 @@ import redis
 import notify
 from notify.server.backoff import FIRST_PAUSE_S, MAX_PAUSE_S, Backoff, retry_while_away
 
+pytestmark = pytest.mark.any_server
+
 
 @pytest.fixture
 def backoff(caplog):

@@ -165,6 +165,7 @@ def test_a_pid_file_that_holds_no_number_does_not_mislead(home):
         assert _increment(server) == 1
 
 
+@pytest.mark.any_server
 def test_a_hanging_server_is_replaced_and_its_data_stay(home):
     with _use(home) as first:
         _increment(first)

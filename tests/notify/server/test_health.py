@@ -96,6 +96,7 @@ def test_N8_a_handler_that_raises_is_logged_and_harms_nothing(own_server, caplog
     assert caplog.text.count("RuntimeError: out of order") == 4
 
 
+@pytest.mark.any_server
 def test_N8_a_frozen_server_is_noticed_within_three_and_a_half_seconds(own_server):
     told: list[LinkStatus] = []
     with notify.connect(own_server.url, on_link=told.append):

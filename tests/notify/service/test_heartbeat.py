@@ -18,6 +18,7 @@ from notify.testing import wait_until
 from tests.support.faults import beat, commands_during, everything, server_ms
 
 
+@pytest.mark.any_server
 def test_a_heartbeat_keeps_a_service_for_many_times_its_ttl(bus):
     with bus.service("s", ttl_s=0.4) as service, bus.directory.watch("s") as changes:
         assert changes.get(5) == Available("s", service.incarnation)
@@ -63,6 +64,7 @@ def test_a_killed_process_is_withdrawn_once_between_ttl_and_ttl_and_a_sweep_and_
     assert "storage" not in bus.directory
 
 
+@pytest.mark.any_server
 def test_the_twin_a_killed_process_that_nobody_sweeps_is_offered_for_ever(bus, server, start):
     """What the sweep is for: a deadline alone takes nobody out."""
     process = start("unswept_services", server.url, "storage", 0.3)
@@ -75,6 +77,7 @@ def test_the_twin_a_killed_process_that_nobody_sweeps_is_offered_for_ever(bus, s
     wait_until(lambda: monitor.sweep() is not None and "storage" not in bus.directory)
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize("ahead_s", [3600, -3600])
 def test_a_client_s_clock_that_is_an_hour_wrong_has_no_effect(bus, server, start, ahead_s):
     """Experiment 19: heartbeats, sweeps and withdrawals go by the server's clock."""
@@ -179,6 +182,7 @@ def test_one_service_that_cannot_come_back_does_not_stop_the_heart_of_the_others
         wait_until(lambda: _last_beat_ms(bus, "good") > last_ms)
 
 
+@pytest.mark.any_server
 def test_one_service_that_takes_long_to_come_back_does_not_hold_up_the_heart_of_the_others(bus, monkeypatch):
     slow, coming, may_come = bus.service("slow", ttl_s=0.3), threading.Event(), threading.Event()
     lost = slow._lost

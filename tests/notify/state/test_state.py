@@ -181,6 +181,7 @@ def test_L19_4_processes_that_add_4_times_make_16(server, start, state):
     state.clear()
 
 
+@pytest.mark.any_server
 def test_L19_the_twin_reading_then_writing_loses_updates(server, start, state):
     state["n"] = 0
     _let_all_go_together([start("read_then_write", server.url, 4) for _ in range(4)], 4)

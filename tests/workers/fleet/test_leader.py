@@ -228,6 +228,7 @@ def test_a_leader_that_ends_in_order_is_followed_within_a_second(bus: notify.Bus
     assert time.monotonic() - gone_at < 1.5
 
 
+@pytest.mark.any_server
 def test_a_leader_that_is_killed_is_followed_within_a_lease(bus: notify.Bus, start_workers: StartWorkers) -> None:
     pool = start_workers(2, lease_s=SHORT_S)
     wait_until(lambda: bus.redis.zcard(bus.keys.leases) == 2, timeout_s=15)
@@ -239,6 +240,7 @@ def test_a_leader_that_is_killed_is_followed_within_a_lease(bus: notify.Bus, sta
     assert time.monotonic() - killed_at < SHORT_S + 1.5
 
 
+@pytest.mark.any_server
 def test_a_leader_that_is_frozen_does_not_lead_when_it_wakes(bus: notify.Bus, start_workers: StartWorkers) -> None:
     start_workers(2, lease_s=SHORT_S)
     wait_until(lambda: bus.redis.zcard(bus.keys.leases) == 2, timeout_s=15)

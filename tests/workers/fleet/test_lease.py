@@ -84,6 +84,7 @@ def traces(bus: notify.Bus, worker: str) -> list[bytes]:
     return [*found, *bus.redis.zrange(rq_keys.started("work"), 0, -1), *(name for name in members if worker.encode() in name)]
 
 
+@pytest.mark.any_server
 def test_the_job_of_a_killed_worker_runs_again_on_another_one_in_seconds(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
@@ -108,6 +109,7 @@ def test_the_job_of_a_killed_worker_runs_again_on_another_one_in_seconds(
     assert dead not in leases(bus)
 
 
+@pytest.mark.any_server
 @pytest.mark.usefixtures("bystander")
 def test_the_job_of_a_killed_worker_has_failed_if_it_may_not_be_tried_again(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
@@ -131,6 +133,7 @@ def test_the_job_of_a_killed_worker_has_failed_if_it_may_not_be_tried_again(
     wait_until(lambda: traces(bus, dead) == [], what=f"the end of all traces of {dead}")
 
 
+@pytest.mark.any_server
 @pytest.mark.usefixtures("bystander")
 def test_a_killed_workers_job_that_is_to_be_tried_later_is_scheduled(
     queue: Queue, start_workers: StartWorkers, effects: Effects, bus: notify.Bus
@@ -143,6 +146,7 @@ def test_a_killed_workers_job_that_is_to_be_tried_later_is_scheduled(
     assert (queue.scheduled_job_registry.get_job_ids(), Job.fetch(job.id, connection=bus.redis).retries_left) == ([job.id], 1)
 
 
+@pytest.mark.any_server
 @pytest.mark.usefixtures("bystander")
 def test_a_job_that_lost_its_service_with_its_worker_is_not_tried_again(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
@@ -183,6 +187,7 @@ def test_what_a_frozen_worker_says_when_it_comes_back_is_refused(
     assert found.pid == process.pid
 
 
+@pytest.mark.any_server
 @pytest.mark.usefixtures("bystander")
 def test_a_frozen_worker_that_comes_back_stops_its_run(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
@@ -256,6 +261,7 @@ def test_who_is_silent_is_dead_unless_all_were(bus: notify.Bus, silent_ms: int, 
     assert renew(bus, "one") == (False, found)
 
 
+@pytest.mark.any_server
 def test_nobody_is_dead_because_the_server_was_away(own_server: PrivateServer, capfd: pytest.CaptureFixture[str]) -> None:
     with notify.connect(own_server.url) as bus:
         queue, effects = Queue("work", connection=bus.redis), Effects(bus)
@@ -280,6 +286,7 @@ def test_a_worker_that_ends_in_order_leaves_no_lease(bus: notify.Bus, queue: Que
     assert leases(bus) == set()
 
 
+@pytest.mark.any_server
 @pytest.mark.usefixtures("bystander")
 def test_a_worker_without_a_lease_leaves_its_job_started(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
@@ -311,6 +318,7 @@ def test_a_worker_that_could_not_register_again_tries_that_again(bus: notify.Bus
         lease.close()
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize("lease_s", [0.0, -1.0, float("nan")])
 def test_a_lease_that_is_over_before_it_begins_is_refused(bus: notify.Bus, lease_s: float) -> None:
     with pytest.raises(JobDefinitionError, match="more than 0"):

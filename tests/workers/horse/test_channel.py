@@ -9,6 +9,9 @@ import pytest
 from workers.horse.channel import Channel, Reply, Task
 from workers.scripts.run import Ended, Run
 
+pytestmark = pytest.mark.any_server
+
+
 TASK = Task("j", "f", "work", {b"data": b"\xff" * 2_000_000, b"origin": "wörk".encode()})
 
 

@@ -15,6 +15,8 @@ from tests.workers.conftest import Effects, StartWorkers, children, is_alive, re
 from workers import Queue
 from workers.horse.fork_server import ForkServer
 
+pytestmark = pytest.mark.any_server
+
 
 def test_the_process_of_the_jobs_is_not_forked_by_a_process_with_threads(queue: Queue, start_workers: StartWorkers) -> None:
     (worker,) = start_workers().processes

@@ -9,6 +9,8 @@ from tests.support.sample_jobs import add, fail, fork_away, hold, kill_yourself,
 from tests.workers.conftest import Effects, StartWorkers, is_alive, result
 from workers import Outcome, Queue
 
+pytestmark = pytest.mark.any_server
+
 
 def test_many_jobs_run_in_one_process_in_a_group_of_its_own(queue: Queue, start_workers: StartWorkers) -> None:
     (worker,) = start_workers().processes

@@ -9,6 +9,8 @@ from tests.support.sample_jobs import leave, surroundings, where
 from tests.workers.conftest import Effects, StartWorkers, is_alive, result
 from workers import Queue, RetireAfter
 
+pytestmark = pytest.mark.any_server
+
 
 @pytest.mark.parametrize(("retire", "processes"), [(RetireAfter(jobs=3), 3), (RetireAfter(megabytes=1), 7), (RetireAfter(), 1)])
 def test_a_process_that_has_done_its_share_is_replaced(

@@ -13,6 +13,9 @@ from notify.testing import wait_until
 from tests.workers.conftest import is_alive
 from workers.horse import parent_death as lifeline
 
+pytestmark = pytest.mark.any_server
+
+
 PARENT = """
 import os, signal, sys, threading
 from workers.horse import parent_death as lifeline

@@ -12,6 +12,9 @@ from workers import JobDefinitionError, ModuleLoadError, job
 from workers.jobs.definition import Definition, definition_of, load_jobs
 from workers.jobs.requirements import Requirements
 
+pytestmark = pytest.mark.any_server
+
+
 UNKNOWN: Any = "shrug"
 NOTHING: Any = None
 

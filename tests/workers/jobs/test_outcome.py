@@ -76,6 +76,7 @@ def test_who_asked_is_no_loss(bus: notify.Bus, queue: Queue) -> None:
         assert why(job) == Why("asked")
 
 
+@pytest.mark.any_server
 def test_a_job_that_raised_one_that_took_too_long_and_one_that_died_are_told_apart(queue: Queue, start_workers: StartWorkers) -> None:
     start_workers()
     jobs = [queue.enqueue(fail), queue.enqueue(hold, "x", job_timeout=1), queue.enqueue(kill_yourself)]

@@ -12,6 +12,8 @@ from workers.jobs.definition import definition_of
 from workers.jobs.requirements import Requirements
 from workers.jobs.schedule import CronJob, Schedule, schedule_of
 
+pytestmark = pytest.mark.any_server
+
 
 def ms(text: str) -> int:
     return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)

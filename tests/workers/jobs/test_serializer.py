@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from notify import ContentsError
 from workers.jobs.call import JsonSerializer
 
+pytestmark = pytest.mark.any_server
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

@@ -28,6 +28,7 @@ def stopped(outcome: Outcome | None) -> bool:
     return outcome is not None and outcome.status == "stopped"
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize("function", [heed, put_away, obey_sigterm])
 def test_a_job_that_is_stopped_can_put_things_away(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, function: Any
@@ -45,6 +46,7 @@ def test_a_job_that_is_stopped_can_put_things_away(
     assert (running.id in queue.finished_job_registry, queue.started_job_registry.get_job_ids()) == (False, [])
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize("callback", [{"on_success": rq.Callback(count_success)}, {"on_failure": rq.Callback(count_failure)}])
 @pytest.mark.parametrize("function", [heed, put_away])
 def test_no_callback_of_another_end_is_called(
@@ -69,6 +71,7 @@ def test_a_stopped_job_that_saves_itself_stays_stopped(queue: Queue, start_worke
     assert stopped(running.outcome)
 
 
+@pytest.mark.any_server
 def test_a_job_that_goes_on_climbs_every_step_and_is_killed(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     start_workers()
     running = queue.enqueue(stubborn, "x")
@@ -90,6 +93,7 @@ def test_the_loss_of_a_service_goes_up_the_ladder_too(bus: notify.Bus, queue: Qu
     assert (outcome.status, outcome.need) == ("stopped", "svc")
 
 
+@pytest.mark.any_server
 def test_a_stop_that_is_told_again_and_again_climbs_once(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     start_workers()
     running = queue.enqueue(put_away_slowly, "x")
@@ -105,6 +109,7 @@ def test_a_stop_that_is_told_again_and_again_climbs_once(queue: Queue, start_wor
     assert effects["x:stopped"] == 1
 
 
+@pytest.mark.any_server
 def test_the_next_job_sees_nothing_of_it(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     start_workers()
     first, second = queue.enqueue(heed, "x"), queue.enqueue(heed, "y")
@@ -116,6 +121,7 @@ def test_the_next_job_sees_nothing_of_it(queue: Queue, start_workers: StartWorke
     effects.wait_for("y:put away")
 
 
+@pytest.mark.any_server
 def test_without_a_ladder_a_job_is_killed_at_once(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     start_workers()
     running = queue.enqueue(tick, "x")
@@ -124,6 +130,7 @@ def test_without_a_ladder_a_job_is_killed_at_once(queue: Queue, start_workers: S
     wait_until(lambda: not is_alive(effects["x:pid"]), timeout_s=1)
 
 
+@pytest.mark.any_server
 def test_a_job_that_raises_it_by_itself_has_failed(queue: Queue, start_workers: StartWorkers) -> None:
     start_workers()
     raising = queue.enqueue(raise_job_stopped)

@@ -210,6 +210,7 @@ def test_a_queue_that_a_stranger_spoilt_harms_no_other(bus: notify.Bus, cron: Cr
     assert len(Queue("nightly", connection=bus.redis).job_ids) == 1
 
 
+@pytest.mark.any_server
 def test_a_job_of_a_rhythm_runs_at_each_of_its_times_whoever_leads(bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
     """The leader has not even loaded it; it is killed, and the next one goes on."""
     start_workers(2, queues=("another",), lease_s=SHORT_S)
@@ -233,6 +234,7 @@ def test_a_worker_that_ended_has_loaded_nothing(bus: notify.Bus, start_workers: 
     assert bus.redis.hlen(bus.keys.cron_workers) == 0
 
 
+@pytest.mark.any_server
 def test_a_worker_that_was_taken_for_dead_says_again_what_it_has_loaded(bus: notify.Bus, start_workers: StartWorkers) -> None:
     start_workers(queues=("another",), lease_s=SHORT_S)
     first = settled_leader(bus)

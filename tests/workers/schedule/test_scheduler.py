@@ -252,6 +252,7 @@ def test_a_job_enqueued_for_later_runs_then(queue: Queue, start_workers: StartWo
     assert effects["added"] == 1
 
 
+@pytest.mark.any_server
 def test_a_job_with_repeats_runs_that_often(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     queue.enqueue(add, repeat=Repeat(times=2, interval=1))
     start_workers()
@@ -267,6 +268,7 @@ def test_four_workers_run_two_hundred_due_jobs_once_each(
     assert [effects[f"j{number}"] for number in range(200)] == [1] * 200
 
 
+@pytest.mark.any_server
 def test_the_next_leader_schedules_when_the_first_one_is_killed(
     queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects
 ) -> None:
@@ -279,6 +281,7 @@ def test_the_next_leader_schedules_when_the_first_one_is_killed(
     assert (leader_of(bus) != first, effects["added"]) == (True, 20)
 
 
+@pytest.mark.any_server
 def test_a_frozen_leader_that_wakes_runs_nothing_twice(
     queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects
 ) -> None:
@@ -302,6 +305,7 @@ def test_a_burst_runs_what_is_due_when_it_begins_though_another_worker_leads(
     assert (due.outcome, later.get_status()) == (Outcome("finished"), "scheduled")
 
 
+@pytest.mark.any_server
 def test_a_worker_with_a_scheduler_starts_no_process_for_it(queue: Queue, start_workers: StartWorkers) -> None:
     """All of a pool are asked for one. The one process is that which forks those of the jobs."""
     job = queue.enqueue_in(timedelta(seconds=1), add)

@@ -261,6 +261,7 @@ def test_a_worker_that_is_killed_between_taking_and_starting_a_job_does_not_lose
     assert (job.get_status(), queue.get_job_ids()) == ("queued", [job.id])
 
 
+@pytest.mark.any_server
 def test_plain_rq_loses_a_job_when_a_worker_of_two_queues_is_killed_as_it_takes_it(bus: notify.Bus, server: Any) -> None:
     """Experiment 23, without our claim."""
     plain = rq.Queue("work", connection=bus.redis, serializer="json")

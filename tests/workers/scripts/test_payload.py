@@ -104,6 +104,7 @@ def assert_matches(text: str, start: str) -> None:
         raise ValueError(text)
 
 
+@pytest.mark.any_server
 def test_plain_rq_runs_whatever_a_path_names_and_hears_nothing_after_one_bad_command(bus: notify.Bus, server: PrivateServer) -> None:
     """The twin of experiment 24: the jobs are run, far too large or not, and the thread that takes the commands dies."""
     by_path = rq.Queue("plain", connection=bus.redis, serializer="json").enqueue("os.getcwd")

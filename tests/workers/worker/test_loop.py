@@ -97,6 +97,7 @@ def test_a_worker_at_work_says_so_and_with_which_job(bus: notify.Bus, queue: Que
     assert rq.Worker.all(connection=bus.redis)[0].get_current_job_id() is None
 
 
+@pytest.mark.any_server
 def test_callbacks_are_called_and_one_that_raises_fails_the_job(queue: Queue, server: Any, effects: Effects) -> None:
     finished = queue.enqueue(add, on_success=rq.Callback(count_success))
     failed = queue.enqueue(fail, on_failure=rq.Callback(count_failure))
@@ -175,6 +176,7 @@ def test_the_meta_of_a_job_can_be_read_and_written_while_it_runs(bus: notify.Bus
     assert Job.fetch(job.id, connection=bus.redis).meta == {"given": [1], "seen": [1]}
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize("function", [leave_at_once, exit_politely, kill_yourself])
 def test_a_job_that_leaves_has_failed_and_the_next_one_runs(queue: Queue, server: Any, function: Any) -> None:
     leaving, next_one = queue.enqueue(function), queue.enqueue(add)
@@ -197,6 +199,7 @@ def test_a_users_own_code_around_jobs_is_run(queue: Queue, server: Any, effects:
     assert [job.outcome.status for job in jobs] == ["finished", "failed"]
 
 
+@pytest.mark.any_server
 def test_webhooks_are_called(queue: Queue, server: Any) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -226,6 +229,7 @@ def test_a_worker_ends_after_so_many_jobs_and_records_the_last(queue: Queue, ser
     assert queue.started_job_registry.get_job_ids() == []
 
 
+@pytest.mark.any_server
 def test_a_worker_ends_when_nothing_came_for_so_long(queue: Queue, server: Any) -> None:
     job = queue.enqueue(add)
     began = time.monotonic()

@@ -13,6 +13,7 @@ from tests.workers.conftest import SAMPLE, Effects, StartWorkers
 from workers import Outcome, Pool, Queue, WorkerOptions
 
 
+@pytest.mark.any_server
 def test_a_job_that_ends_while_the_server_is_away_has_finished(own_server: PrivateServer) -> None:
     """The end is recorded when the server is back; RQ's worker would be gone by then."""
     with notify.connect(own_server.url) as bus:
@@ -31,6 +32,7 @@ def test_a_job_that_ends_while_the_server_is_away_has_finished(own_server: Priva
             assert len(sleeping.results()) == 1
 
 
+@pytest.mark.any_server
 def test_a_worker_that_is_told_to_end_while_the_server_is_away_ends(own_server: PrivateServer, capfd: pytest.CaptureFixture[str]) -> None:
     with notify.connect(own_server.url) as bus:
         queue, effects = Queue("work", connection=bus.redis), Effects(bus)
@@ -45,6 +47,7 @@ def test_a_worker_that_is_told_to_end_while_the_server_is_away_ends(own_server: 
             worker.wait(10)
 
 
+@pytest.mark.any_server
 def test_no_job_is_lost_when_workers_are_killed_at_any_moment(bus: notify.Bus, queue: Queue, start_workers: StartWorkers) -> None:
     jobs = queue.enqueue_many([Queue.prepare_data(add, job_id=f"job-{number}") for number in range(400)])
     pool = start_workers(2, queues=("none", "work"))

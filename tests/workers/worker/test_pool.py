@@ -17,6 +17,9 @@ from workers import JobDefinitionError, Outcome, Pool, Queue, WorkerOptions, rq_
 from workers.worker import pool as pool_module
 from workers.worker.pool import RESPAWN_S
 
+pytestmark = pytest.mark.any_server
+
+
 SECRET = "tell-nobody"
 
 

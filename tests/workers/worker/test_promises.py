@@ -88,6 +88,7 @@ def test_no_job_begins_or_ends_after_its_cancel_returned(
     assert bus.redis.zcard(rq_keys.finished("work")) == 2
 
 
+@pytest.mark.any_server
 def test_jobs_of_plain_rq_go_on_after_their_cancel_returned(bus: notify.Bus, effects: Effects) -> None:
     """Experiment 20, the twin."""
     queue = plain_queue(bus)
@@ -115,6 +116,7 @@ def test_a_stop_whose_message_is_lost_counts_within_the_check_interval(
     assert time.monotonic() - stopped < CHECK_S + 1
 
 
+@pytest.mark.any_server
 def test_a_stop_of_plain_rq_whose_message_is_lost_never_counts(bus: notify.Bus, effects: Effects) -> None:
     """Experiment 21, the twin: the connection that would hear it is cut in the same step."""
     with plain_worker(bus):
@@ -169,6 +171,7 @@ def test_of_many_waiting_jobs_that_ignore_the_loss_some_start_after_it(
         wait_until(lambda: max(started_at_ms(bus).values()) > withdrawn_ms, timeout_s=10)
 
 
+@pytest.mark.any_server
 def test_a_job_that_ends_in_an_outage_longer_than_any_command_may_take_has_finished_once(
     own_server: PrivateServer, connect_to: Callable[..., notify.Bus]
 ) -> None:
@@ -188,6 +191,7 @@ def test_a_job_that_ends_in_an_outage_longer_than_any_command_may_take_has_finis
         assert (effects["x:begun"], len(sleeping.results())) == (1, 1)
 
 
+@pytest.mark.any_server
 def test_sigterm_at_any_instant_loses_nothing_and_repeats_nothing(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:

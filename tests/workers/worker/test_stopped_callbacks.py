@@ -53,6 +53,7 @@ def stop(job: Job, effects: Effects) -> Outcome:
     return outcome
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize("rare", [{}, {"on_success": rq.Callback(count_success), "on_failure": rq.Callback(count_failure)}])
 @pytest.mark.parametrize("function", [return_on_flag, fail_on_flag, interrupted])
 def test_a_job_that_leaves_by_itself_when_it_is_stopped_is_called_back_in_its_own_process(
@@ -66,6 +67,7 @@ def test_a_job_that_leaves_by_itself_when_it_is_stopped_is_called_back_in_its_ow
     assert (effects["on_success"], effects["on_failure"], effects["on_stopped"]) == (0, 0, 1)
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize("function", [killed, ended_by_sigterm])
 def test_a_job_whose_process_was_killed_is_called_back_in_a_new_one(queue: Queue, workers: Pool, effects: Effects, function: Any) -> None:
     stop(queue.enqueue(function, "x", on_stopped=rq.Callback(note_where)), effects)
@@ -74,6 +76,7 @@ def test_a_job_whose_process_was_killed_is_called_back_in_a_new_one(queue: Queue
     assert queue.enqueue(add).wait(10) == Outcome("finished")
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize("function", [interrupted, killed])
 @pytest.mark.parametrize("callback", [fail_when_stopped, exit_when_stopped, leave_when_stopped, die_when_stopped])
 def test_whatever_a_callback_does_the_job_ends_as_stopped_and_the_worker_lives_on(
@@ -85,6 +88,7 @@ def test_whatever_a_callback_does_the_job_ends_as_stopped_and_the_worker_lives_o
     assert [process.poll() for process in workers.processes] == [None]
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize(("callback", "overdue"), [(hang_when_stopped, 0), (hang_on_when_stopped, 1)])
 def test_a_callback_that_takes_too_long_is_ended(queue: Queue, workers: Pool, effects: Effects, callback: Any, overdue: int) -> None:
     stop(queue.enqueue(killed, "x", on_stopped=rq.Callback(callback, timeout=1)), effects)
@@ -147,6 +151,7 @@ def test_an_end_that_is_recorded_at_the_second_attempt_calls_back_once(
     worker.teardown()
 
 
+@pytest.mark.any_server
 def test_plain_rq_calls_back_in_the_worker_itself_which_may_not_survive_it(bus: notify.Bus, server: PrivateServer) -> None:
     """The twin: the callback ends the process that it is called in."""
     plain = rq.Queue("plain", connection=bus.redis, serializer="json")

@@ -131,6 +131,7 @@ def test_a_worker_names_the_module_that_it_cannot_load(bus: notify.Bus) -> None:
         Worker(["work"], connection=bus.redis, modules=["nowhere"])
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize(("named", "status"), [(f" {SAMPLE}, workers.storage", "finished"), ("", "failed")])
 def test_rqs_own_command_runs_our_worker_on_the_modules_that_the_environment_names(
     bus: notify.Bus, queue: Queue, effects: Effects, named: str, status: str
@@ -216,6 +217,7 @@ def test_a_worker_lives_on_whatever_a_stranger_writes(bus: notify.Bus, queue: Qu
     assert (effects["added"], effects["good"], pool_process.poll()) == (0, 1, None)
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize(
     ("field", "callback"),
     [("success_callback_name", "os.getcwd"), ("failure_callback_name", "os.getcwd"), ("stopped_callback_name", f"{SAMPLE}.unmarked")],
@@ -237,6 +239,7 @@ def test_a_callback_that_is_not_loaded_is_refused_and_the_worker_lives_on(
     assert queue.enqueue(add).wait(10) == Outcome("finished")
 
 
+@pytest.mark.any_server
 def test_loaded_callbacks_are_called(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     start_workers()
     queue.enqueue(add, on_success=rq.Callback(count_success)).wait(10)
@@ -247,6 +250,7 @@ def test_loaded_callbacks_are_called(queue: Queue, start_workers: StartWorkers, 
     effects.wait_for("on_stopped")
 
 
+@pytest.mark.any_server
 def test_a_callback_that_raises_when_a_job_is_stopped_harms_nothing(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
@@ -261,6 +265,7 @@ def test_a_callback_that_raises_when_a_job_is_stopped_harms_nothing(
     assert stopped.id not in queue.started_job_registry
 
 
+@pytest.mark.any_server
 def test_a_job_whose_process_dies_has_failed_and_the_worker_lives_on(queue: Queue, start_workers: StartWorkers) -> None:
     start_workers()
     died = queue.enqueue(kill_yourself)
@@ -269,6 +274,7 @@ def test_a_job_whose_process_dies_has_failed_and_the_worker_lives_on(queue: Queu
     assert queue.enqueue(add).wait(10) == Outcome("finished")
 
 
+@pytest.mark.any_server
 def test_a_job_that_takes_too_long_has_failed(queue: Queue, start_workers: StartWorkers) -> None:
     start_workers()
     late = queue.enqueue(hold, "x", job_timeout=1)
@@ -326,6 +332,7 @@ def test_a_stop_of_another_job_does_not_hit_the_one_that_runs(
     assert running.wait(10) == Outcome("finished")
 
 
+@pytest.mark.any_server
 def test_rqs_command_to_kill_the_process_of_a_job_is_obeyed(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
@@ -339,6 +346,7 @@ def test_rqs_command_to_kill_the_process_of_a_job_is_obeyed(
     assert queue.enqueue(add).wait(10) == Outcome("finished")
 
 
+@pytest.mark.any_server
 def test_rqs_command_to_shut_down_is_obeyed(bus: notify.Bus, queue: Queue, start_workers: StartWorkers) -> None:
     (process,) = start_workers().processes
     queue.enqueue(add).wait(10)
@@ -347,6 +355,7 @@ def test_rqs_command_to_shut_down_is_obeyed(bus: notify.Bus, queue: Queue, start
     assert process.wait(10) == 0
 
 
+@pytest.mark.any_server
 def test_sigterm_lets_the_job_in_hand_finish_and_starts_no_other(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
@@ -362,6 +371,7 @@ def test_sigterm_lets_the_job_in_hand_finish_and_starts_no_other(
     assert rq.Worker.all(connection=bus.redis) == []
 
 
+@pytest.mark.any_server
 def test_sigterm_between_two_jobs_is_an_orderly_end(queue: Queue, start_workers: StartWorkers, capfd: pytest.CaptureFixture[str]) -> None:
     for _ in range(3):
         (process,) = start_workers().processes
@@ -383,6 +393,7 @@ def test_a_worker_that_is_killed_takes_its_job_with_it(queue: Queue, start_worke
     assert effects["x:begun"] == written
 
 
+@pytest.mark.any_server
 def test_a_stopped_job_takes_the_programs_it_started_with_it(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     start_workers()
     running = queue.enqueue(start_a_program, "x")
@@ -392,6 +403,7 @@ def test_a_stopped_job_takes_the_programs_it_started_with_it(queue: Queue, start
     wait_until(lambda: not is_alive(effects["x:pid"]), what="the end of the program")
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize("worker", ["ToldToEndAsItTakesAJob", "ToldToEndBeforeItStarts"])
 def test_sigterm_between_dequeue_and_start_loses_no_job(queue: Queue, server: Any, worker: str) -> None:
     in_hand, next_one = queue.enqueue(add, "in hand"), queue.enqueue(add, "next")
