@@ -137,7 +137,7 @@ class Bus:
         """Make a topic known before its first event, and return what publishes on it; given a message class, only that class."""
         self._check_open()
         publisher = Publisher(self._scripts, topic, source=self.name)
-        self._scripts.know(publisher.topic)
+        self._scripts.declare_topic(publisher.topic)
         return publisher
 
     def topics(self) -> list[str]:

@@ -70,7 +70,7 @@ class Monitor:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        found = self._scripts.due(count=BATCH, how=_watchfulness())
+        found = self._scripts.sweep(count=BATCH, how=_watchfulness())
         if found.alarm is not None:
             log.error("%d of %d services fell silent at once: their withdrawals are held for one ttl", *found.alarm)
         services = []

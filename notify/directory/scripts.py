@@ -73,7 +73,7 @@ class DirectoryScripts(PublishingScripts):
     """The atomic steps of the directory."""
 
     def __init__(self, client: Client) -> None:
-        super().__init__(client, "notify")
+        super().__init__(client, "notify.directory")
 
     def register(
         self,
@@ -117,11 +117,11 @@ class DirectoryScripts(PublishingScripts):
         args = [*service, "join" if joins else "leave", msgspec.json.encode(groups), *self._announce("joined" if joins else "left")]
         return bool(self.run("regroup", keys, args, action=f"changing the groups of {service.name!r}"))
 
-    def due(self, *, count: int, how: Watchfulness) -> Round:
+    def sweep(self, *, count: int, how: Watchfulness) -> Round:
         """Return what a sweep has to look at, ``count`` members at the most, and when to look again."""
         keys = [self.keys.due, self.keys.sweep, self.keys.suspects, *self.emit_keys(SERVICES_TOPIC)]
         args = [count, *map(str, how), *self._contents(alarm_template())]
-        members, wait_ms, silent, services = self.run("due", keys, args, action="looking for services that are due")
+        members, wait_ms, silent, services = self.run("sweep", keys, args, action="looking for services that are due")
         return Round(members, int(wait_ms), (silent, services) if silent else None)
 
     def states(self, services: Sequence[Incarnation]) -> list[str]:

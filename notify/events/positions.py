@@ -80,7 +80,7 @@ class Positions:
         """Yield what the log holds beyond the position, and a `Gap` for what it should hold and does not."""
         epoch, after = self._positions.setdefault(topic, ("", BEGINNING))
         while True:
-            page = self._scripts.catch_up(topic, after=after, count=PAGE)
+            page = self._scripts.read_log(topic, after=after, count=PAGE)
             if (page.epoch or "") != epoch:
                 if epoch:
                     yield Gap(topic, "epoch", f"{self._positions[topic][1]}@{epoch}", None)

@@ -20,7 +20,7 @@ SENT_MS: Final = 86_400_000
 
 
 def limits_of(settings: Settings) -> tuple[int, int, int]:
-    """The limits of a topic as ``emit.lua`` takes them: length of the log, and the lifetimes of the log and of its head in ms."""
+    """The limits of a topic as ``parts/append.lua`` takes them: length of the log, and the lifetimes of the log and of its head in ms."""
     return settings.log_length, max(1, round(settings.retention_s * 1000)), HEAD_MS
 
 
@@ -65,7 +65,7 @@ class EventScripts(PublishingScripts):
     """The atomic steps of events."""
 
     def __init__(self, client: Client) -> None:
-        super().__init__(client, "notify")
+        super().__init__(client, "notify.events")
 
     def publish(self, topic: str, body: bytes, *, retain_ms: int | None = None, once: str | None = None) -> str:
         """Log and publish one event; ``retain_ms`` as in ``publish.lua``, ``once`` an idempotency key. Returns its id."""
@@ -91,10 +91,10 @@ class EventScripts(PublishingScripts):
         refused = self.run("publish_many", all_keys, args, action=f"publishing {len(items)} events")
         return [(int(index), _text(problem)) for index, problem in refused]
 
-    def catch_up(self, topic: str, *, after: str, count: int) -> Page:
+    def read_log(self, topic: str, *, after: str, count: int) -> Page:
         """Read at most ``count`` entries of a topic's log after the bare id ``after``."""
         epoch, last, rows = self.run(
-            "catch_up", [self.keys.log(topic), self.keys.topic(topic)], [after, count], action=f"reading the log of {topic!r}"
+            "read_log", [self.keys.log(topic), self.keys.topic(topic)], [after, count], action=f"reading the log of {topic!r}"
         )
         entries = []
         for entry_id, fields in rows:
@@ -120,9 +120,9 @@ class EventScripts(PublishingScripts):
                 pipe.hmget(self.keys.topic(topic), "epoch", "last")
             return [(epoch and _text(epoch), last and _text(last)) for epoch, last in pipe.execute()]
 
-    def know(self, topic: str) -> None:
+    def declare_topic(self, topic: str) -> None:
         """Make a topic known before its first event."""
-        self.run("know", [self.keys.topics], [topic, HEAD_MS], action=f"making {topic!r} known")
+        self.run("declare_topic", [self.keys.topics], [topic, HEAD_MS], action=f"making {topic!r} known")
 
     def topics(self) -> list[str]:
         """The known topics, sorted."""

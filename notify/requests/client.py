@@ -100,7 +100,7 @@ class RequestClient:
                 if left_s <= 0:
                     raise RequestTimeoutError(f"{target} could not be asked for {method!r} within {timeout_s:g} s: it comes and goes")
                 with self._expecting(request, offer) as waiting:
-                    asked = self._scripts.ask(offer.service, offer.incarnation, body, timeout_s=left_s)
+                    asked = self._scripts.send(offer.service, offer.incarnation, body, timeout_s=left_s)
                     if asked not in (GONE, FULL):
                         waiting.entry_id = asked
                         return self._await(waiting, request, deadline, timeout_s)

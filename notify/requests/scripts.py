@@ -21,13 +21,13 @@ class RequestScripts(ScriptRunner):
     """The atomic steps of requests."""
 
     def __init__(self, client: Client) -> None:
-        super().__init__(client, "notify")
+        super().__init__(client, "notify.requests")
 
-    def ask(self, service: str, incarnation: int, request: bytes, *, timeout_s: float) -> str:
+    def send(self, service: str, incarnation: int, request: bytes, *, timeout_s: float) -> str:
         """Put a request before a service. Returns the id of its entry, `GONE` or `FULL`."""
         args: list[str | bytes | int] = [incarnation, request, max(1, round(timeout_s * 1000)), MAX_WAITING]
         keys, patience_s = self._keys(service, incarnation), self._patience_s(timeout_s)
-        answer: bytes = self.run("ask", keys, args, action=f"asking {service!r}", timeout_s=patience_s)
+        answer: bytes = self.run("send", keys, args, action=f"asking {service!r}", timeout_s=patience_s)
         return answer.decode()
 
     def take(self, service: str, incarnation: int, entry_id: str, *, deadline_ms: int) -> float:

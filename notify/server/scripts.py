@@ -1,4 +1,4 @@
-"""Loads the ``.lua`` files beside this one, and runs them on the server."""
+"""Loads Lua scripts from the ``lua`` folders of the packages, and runs them on the server."""
 
 import hashlib
 import re
@@ -9,35 +9,66 @@ from typing import Any, Final
 
 import redis
 
+from notify.errors import NotifyError
 from notify.keys import Keys
 from notify.server.client import Client
 
 __all__ = ["ScriptRunner", "load_script"]
 
-_INCLUDE: Final = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
+_INCLUDE: Final = re.compile(r"^-- include: (\S+)\n", re.MULTILINE)
 
 
 @cache
 def load_script(package: str, name: str, prelude: str = "") -> tuple[str, str]:
-    """Return the source of ``<package>/lua/<name>.lua``, after a prelude and the files it includes, and its SHA-1.
+    """Return the text of ``<package>/lua/<name>.lua`` as it runs, and its SHA-1.
 
-    What a first line ``-- include: part`` names lies beside it, or else in ``notify/lua``.
+    A line ``-- include: notify.events.append`` includes the part ``notify/events/lua/parts/append.lua``. Parts stand before the
+    script, each once, and after the parts that they include themselves.
+
+    Args:
+        package: dotted name of the folder whose ``lua`` holds the script.
+        name: name of the file without ``.lua``.
+        prelude: Lua that stands before everything else.
+
+    Raises:
+        NotifyError: an included part is missing, or includes itself.
     """
-    source = (files(package) / "lua" / f"{name}.lua").read_text()
-    for part in reversed(_INCLUDE.findall(source)):
-        beside = files(package) / "lua" / f"{part}.lua"
-        source = (beside if beside.is_file() else files("notify") / "lua" / f"{part}.lua").read_text() + "\n" + source
-    source = prelude + source
+    parts: dict[str, str] = {}
+    script = _include((files(package) / "lua" / f"{name}.lua").read_text(), parts, (f"{package}.{name}",))
+    source = prelude + "\n".join([*parts.values(), script])
     return source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
+def _include(source: str, parts: dict[str, str], path: tuple[str, ...]) -> str:
+    """Add to ``parts`` the text of each part that a source includes, and return the source without its include lines.
+
+    ``path`` names the source, after the script and the parts that led to it.
+    """
+    for part in _INCLUDE.findall(source):
+        if part in path:
+            raise NotifyError(f"Lua parts include each other in a circle: {' -> '.join([*path, part])}; remove one of these includes")
+        if part not in parts:
+            text = _include(_read_part(part, path[-1]), parts, (*path, part))
+            parts[part] = text  # after the parts that it includes
+    return _INCLUDE.sub("", source)
+
+
+def _read_part(part: str, user: str) -> str:
+    folder, _, name = part.rpartition(".")
+    try:
+        return (files(folder) / "lua" / "parts" / f"{name}.lua").read_text()
+    except (ModuleNotFoundError, FileNotFoundError, ValueError) as exc:
+        place = f"{folder.replace('.', '/')}/lua/parts/{name}.lua"
+        raise NotifyError(f"{user} includes the Lua part {part!r}, and there is no file {place}: correct the include line") from exc
+
+
 class ScriptRunner:
-    """Runs the scripts of a package; loads them when the server does not have them, also after a restart.
+    """Runs the scripts of one folder. A script that the server does not know, as after a restart, is sent again.
 
     Args:
-        client: what they run on.
-        package: whose they are.
-        prelude: Lua that stands before each of them.
+        client: the connection to run them on.
+        package: dotted name of the folder whose ``lua`` holds the scripts.
+        prelude: Lua that stands before each script.
     """
 
     def __init__(self, client: Client, package: str, *, prelude: str = "") -> None:

@@ -44,7 +44,7 @@ class NotificationManager:
         """Make a topic known, and return what publishes on it until the manager is closed; any number may share a topic."""
         self._check_open()
         publisher = Publisher(self._scripts, topic, source=self.name)
-        self._scripts.know(topic)
+        self._scripts.declare_topic(topic)
         return publisher
 
     def topics(self) -> list[str]:

@@ -20,31 +20,31 @@ class StateScripts(ScriptRunner):
     """
 
     def __init__(self, client: Client, service: str) -> None:
-        super().__init__(client, "notify")
+        super().__init__(client, "notify.state")
         self._service = service
         self._key = self.keys.state(service)
 
-    def write(self, fields: dict[str, bytes], *, fences: Sequence[Fence]) -> int:
+    def set(self, fields: dict[str, bytes], *, fences: Sequence[Fence]) -> int:
         """Write fields. Returns 1."""
         values = [part for field in fields.items() for part in field]
-        return int(self._step("state_set", fences, values, action=f"writing the state of {self._service!r}"))
+        return int(self._step("set", fences, values, action=f"writing the state of {self._service!r}"))
 
     def swap(self, field: str, old: bytes | None, new: bytes, *, fences: Sequence[Fence]) -> int:
         """Replace ``old`` (``None``: nothing there) by ``new``. Returns 1, or 0 if it was not ``old``."""
-        return int(self._step("state_swap", fences, [field, "0" if old is None else "1", old or b"", new], action=self._changing))
+        return int(self._step("swap", fences, [field, "0" if old is None else "1", old or b"", new], action=self._changing))
 
     def delete(self, fields: Sequence[str], *, fences: Sequence[Fence]) -> int:
         """Remove fields, or with none given the whole hash. Returns how many."""
-        return int(self._step("state_delete", fences, fields, action=f"deleting from the state of {self._service!r}"))
+        return int(self._step("delete", fences, fields, action=f"deleting from the state of {self._service!r}"))
 
     def increment(self, field: str, by: int, *, fences: Sequence[Fence]) -> tuple[int, bytes]:
         """Add to an integer. Returns 1 and the new value; or 0 and what is there, if that cannot be."""
-        done, value = self._step("state_increment", fences, [field, str(by)], action=self._changing)
+        done, value = self._step("increment", fences, [field, str(by)], action=self._changing)
         return int(done), bytes(value)
 
     def append(self, field: str, value: bytes, *, fences: Sequence[Fence]) -> tuple[int, bytes]:
         """Append to a list. Returns 1 and nothing; or 0 and what is there, if that is none."""
-        done, found = self._step("state_append", fences, [field, value], action=self._changing)
+        done, found = self._step("append", fences, [field, value], action=self._changing)
         return int(done), bytes(found)
 
     def _step(self, name: str, fences: Sequence[Fence], args: Sequence[str | bytes], *, action: str) -> Any:

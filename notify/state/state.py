@@ -191,7 +191,7 @@ class State(MutableMapping[str, Json]):
     def _write(self, values: dict[str, Json]) -> None:
         encoded = {_field(field): self._encode(field, value) for field, value in values.items()}
         fences = self._fences()
-        self._checked(self._scripts.write(encoded, fences=fences), fences)
+        self._checked(self._scripts.set(encoded, fences=fences), fences)
 
     def _swap(self, field: str, old: bytes | None, new: bytes) -> int:
         fences = self._fences()

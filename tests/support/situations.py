@@ -116,7 +116,7 @@ class Situation:
     def _dead(self) -> None:
         """The processes of the runs that were not to go on are dead, and their workers say so."""
         for policy, run in list(self._runs.items()):
-            held = self._scripts.hold(run.job_id, fence=run.fence)
+            held = self._scripts.hold_run(run.job_id, fence=run.fence)
             outcome = self.jobs[policy].outcome
             if not held and outcome is not None:
                 publish_outcome(self._bus.redis, self.jobs[policy], outcome, source="w")

@@ -34,8 +34,8 @@ class LossyClaims(ClaimScripts):
 
     loses = False
 
-    def next(self, *args: Any, **kwargs: Any) -> Claim:
-        claim = super().next(*args, **kwargs)
+    def claim(self, *args: Any, **kwargs: Any) -> Claim:
+        claim = super().claim(*args, **kwargs)
         if self.loses:
             self.loses = False
             raise ServerUnreachableError("the answer was lost")
@@ -89,8 +89,8 @@ def lose_an_answer(queue: Queue) -> None:
     entrance = queue._enqueue_scripts
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        del entrance.run_named
-        entrance.run_named(*args, **kwargs)
+        del entrance.run_with_common_args
+        entrance.run_with_common_args(*args, **kwargs)
         raise ServerUnreachableError("the answer was lost")
 
-    entrance.run_named = run  # type: ignore[method-assign]  # until it is called
+    entrance.run_with_common_args = run  # type: ignore[method-assign]  # until it is called

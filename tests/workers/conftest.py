@@ -50,7 +50,7 @@ class Effects:
 def claim_next(bus: notify.Bus, *queues: str, fence: str = "new", ended: Ended | None = None, again: bool = False) -> Claim:
     """Ask for a job as a worker called ``w`` does, by default on the queue ``work``."""
     claims = ClaimScripts(bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500)
-    return claims.next([rq_keys.queue(name) for name in queues or ("work",)], fence=fence, ended=ended, again=again)
+    return claims.claim([rq_keys.queue(name) for name in queues or ("work",)], fence=fence, ended=ended, again=again)
 
 
 def next_mishap(events: notify.Subscriber, timeout_s: float = 15.0) -> Any:

@@ -1,6 +1,6 @@
 """The leader: the one worker, of all on a database and namespace, that does what is to be done once and not by each of them.
 
-The election costs nothing: a worker that renews its lease is told in the same command whether it leads (``renew.lua``). A leader
+The election costs nothing: a worker that renews its lease is told in the same command whether it leads (``renew_lease.lua``). A leader
 that dies is followed by another one when its lease is over, one that ends in order within a second. A frozen leader may wake and
 do one more thing while another one leads: so whatever a duty does is one atomic step, or has an id by which it is done once.
 """

@@ -41,7 +41,7 @@ class Lease:
     ) -> None:
         # A command that takes longer than the lease comes too late.
         self._client = client.clone(name="lease", timeout_s=lease_s)
-        self._scripts = ScriptRunner(self._client, "workers")
+        self._scripts = ScriptRunner(self._client, "workers.scripts")
         self._abandoned = Reaper(self._client)
         self._worker, self._lease_s, self._revive, self._lead = worker, lease_s, revive, lead
         self._renew_s = min(RENEW_S, lease_s / 4)
@@ -69,13 +69,13 @@ class Lease:
         with suppress(ServerError):
             keys = self._scripts.keys
             left = [keys.leases, keys.leader, keys.cron_workers]
-            self._scripts.run("leave", left, [self._worker], action="giving back the lease of a worker")
+            self._scripts.run("release_lease", left, [self._worker], action="giving back the lease of a worker")
         self._client.close()
 
     def _renew(self) -> tuple[bool, str, str]:
         """Returns whether there was no lease any more, and a worker that is dead, for us to see to, with the job it has in hand."""
         asked_at = time.monotonic()  # the server counts from a moment after it: it never elects another one while we think we lead
-        is_new, dead, leads, job = self._scripts.run("renew", self._keys, self._args, action="renewing the lease of a worker")
+        is_new, dead, leads, job = self._scripts.run("renew_lease", self._keys, self._args, action="renewing the lease of a worker")
         self._lead(asked_at + self._lease_s if leads else 0.0)
         return bool(is_new), dead.decode(), job.decode()
 

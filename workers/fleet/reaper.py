@@ -60,7 +60,7 @@ class Reaper:
         raw: Any = self._client.hmget(rq_keys.job(job_id), "stopped", "worker_name")
         stopped, name = raw
         if stopped is not None and name == worker.encode():  # else the process of another run may still be alive
-            self._scripts.hold(job_id, fence=stopped.decode())  # if it was stopped for that
+            self._scripts.hold_run(job_id, fence=stopped.decode())  # if it was stopped for that
 
         def step(pipe: Any) -> _Failed | None:
             return self._settle_run(pipe, worker, job_id)

@@ -23,7 +23,7 @@ __all__ = ["Job", "read_jobs"]
 STOPPED_OR_CANCELED: Final = frozenset({JobStatus.STOPPED, JobStatus.CANCELED})
 ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED}) | STOPPED_OR_CANCELED
 UNDECIDED: Final = frozenset({"ending", "queued", "deferred", "scheduled"})
-"""Answers of `JobScripts.stop` after which a cancel has to try again."""
+"""Answers of `JobScripts.stop_run` after which a cancel has to try again."""
 ENDING_S: Final = 5.0
 """How long a cancel tries while a worker records the end of the job."""
 
@@ -118,7 +118,7 @@ class Job(JobRecord):
         deadline = time.monotonic() + ENDING_S
         # Between the two steps the job can start, end, or be queued again for a retry: then try both again.
         while not scripts.cancel([self.id], reason=reason):
-            if scripts.stop(self.id, reason=reason) not in UNDECIDED or time.monotonic() > deadline:
+            if scripts.stop_run(self.id, reason=reason) not in UNDECIDED or time.monotonic() > deadline:
                 break
             time.sleep(0.002)
         outcome = self.outcome

@@ -36,8 +36,8 @@ class HeldJobs:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        over, pairs = self._scripts.expire(AT_ONCE)
-        moved = [self._scripts.release(queue, need, first=FIRST, most=MOST) for queue, need in pairs]
+        over, pairs = self._scripts.expire_holds(AT_ONCE)
+        moved = [self._scripts.release_held(queue, need, first=FIRST, most=MOST) for queue, need in pairs]
         if over == AT_ONCE or any(one.released for one in moved):
             self._pause_s = SHORTEST_S
         elif any(one.is_under_way for one in moved):

@@ -106,7 +106,7 @@ class LossWatcher:
     def _apply_loss(self, need: str) -> int:
         total, passed, queues = 0, 0, set[str]()
         while True:
-            lost = self._scripts.lose(need, passed=passed, count=AT_ONCE)
+            lost = self._scripts.apply_loss(need, passed=passed, count=AT_ONCE)
             total, passed = total + lost.cancelled + lost.held, passed + lost.waiting
             queues.update(lost.queues)
             if not lost.looked_at:
@@ -114,7 +114,7 @@ class LossWatcher:
             self.check()  # that may take seconds, in which another service may be lost
             self._client.pexpire(self._scripts.keys.losing(need), LOCK_MS)
         for queue in queues:
-            self._scripts.tidy(queue)
+            self._scripts.compact_queue(queue)
         return total
 
     def _keep_watch(self) -> None:

@@ -55,7 +55,7 @@ def cancel_waiting(
             looked_at += len(some)
             if progress is not None:
                 progress(Progress(looked_at, len(ids), cancelled))
-        scripts.tidy(queue)
+        scripts.compact_queue(queue)
     return cancelled
 
 

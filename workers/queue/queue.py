@@ -240,7 +240,7 @@ class Queue(RqQueue):
 
 def _put_encoded(scripts: EnqueueScripts, queue: str, encoded: Sequence[_EncodedJob]) -> list[Job]:
     new_jobs = [each.new_job for each in encoded]
-    put = scripts.put if len(new_jobs) == 1 else scripts.put_many
+    put = scripts.enqueue if len(new_jobs) == 1 else scripts.enqueue_many
     for each, admission in zip(encoded, put(queue, new_jobs), strict=True):
         if each.is_plain:
             each.new_job.fields.update({b"status": RQ_STATUS[admission.status], b"needs": admission.needs})

@@ -76,7 +76,7 @@ class RqQueue(rq.Queue):
 
     def _index(self, job: Job, pipeline: Any) -> None:
         if job.needs:
-            self._enqueue_scripts.index(job.id, pipeline)
+            self._enqueue_scripts.index_needs(job.id, pipeline)
 
     def _create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
         definition = check_function(func, queue=self.name)
@@ -108,9 +108,9 @@ class RqQueue(rq.Queue):
         self._prepare_for_queue(job)
         new_job = new_job_of(job, condition, at_front=at_front)
         if pipeline is not None:
-            self._enqueue_scripts.put_later(pipeline, self.name, new_job)
+            self._enqueue_scripts.enqueue_later(pipeline, self.name, new_job)
             return QUEUED
-        (admission,) = self._enqueue_scripts.put(self.name, [new_job])
+        (admission,) = self._enqueue_scripts.enqueue(self.name, [new_job])
         job.take_up(admission.status, admission.needs)
         return admission
 

@@ -34,7 +34,7 @@ def register_cron(client: Client, worker: str, functions: JobFunctions) -> None:
     specs = _specs(functions)
     if not specs:
         return
-    scripts = ScriptRunner(client, "workers")
+    scripts = ScriptRunner(client, "workers.scripts")
     with client.translating("announcing what is to run again and again"):
         now: Any = client.time()
     args: list[str | bytes | int] = [worker, msgspec.json.encode(list(specs))]
@@ -43,7 +43,7 @@ def register_cron(client: Client, worker: str, functions: JobFunctions) -> None:
         if due_ms is not None:
             args += (name, msgspec.json.encode(spec), due_ms)
     keys = [scripts.keys.cron, scripts.keys.cron_due, scripts.keys.cron_workers]
-    scripts.run("cron_announce", keys, args, action="announcing what is to run again and again")
+    scripts.run("cron_register", keys, args, action="announcing what is to run again and again")
 
 
 class Cron:
@@ -68,7 +68,7 @@ class Cron:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        now, wait_ms, *due = self._scripts.run("cron_look", self._keys, [LONGEST_WAIT_MS], action="looking what is due by its rhythm")
+        now, wait_ms, *due = self._scripts.run("cron_due", self._keys, [LONGEST_WAIT_MS], action="looking what is due by its rhythm")
         for name, due_ms, written in zip(due[::3], due[1::3], due[2::3], strict=True):
             try:
                 self._enqueue(name.decode(), int(due_ms), msgspec.json.decode(written, type=CronJob), now_ms=int(now))
@@ -85,7 +85,7 @@ class Cron:
         ours = self._scripts.keys
         keys = [ours.cron_due, ours.cron_last, rq_keys.QUEUES, rq_keys.queue(spec.queue), rq_keys.job(entry.job_id)]
         args = [name, due_ms, next_ms or "", entry.job_id, spec.queue, entry.needs, *_flat(entry.fields)]
-        self._scripts.run_named("cron_enqueue", keys, args, action=f"enqueueing {name!r}, which is due")
+        self._scripts.run_with_common_args("cron_enqueue", keys, args, action=f"enqueueing {name!r}, which is due")
 
     def _entry_of(self, name: str, spec: CronJob, due_ms: int) -> NewJob:
         queue = Queue(spec.queue, connection=self._client)

@@ -36,5 +36,5 @@ class Scheduler:
             ServerError: the server did not answer, or refused.
         """
         args: list[str | bytes | int] = [self._scripts.keys.leader, LOCK_MS, AT_ONCE, LONGEST_WAIT_MS, DEFAULT_TIMEOUT_S]
-        _, wait_ms = self._scripts.run_named("schedule", [rq_keys.QUEUES], args, action="enqueueing what is due")
+        _, wait_ms = self._scripts.run_with_common_args("enqueue_due", [rq_keys.QUEUES], args, action="enqueueing what is due")
         return int(wait_ms) / 1000

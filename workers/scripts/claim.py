@@ -59,7 +59,7 @@ class ClaimScripts(JobScriptRunner):
         self._result_ttl_s = result_ttl_s
         self._max_bytes = client.settings.max_payload_bytes
 
-    def next(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False) -> Claim:
+    def claim(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False) -> Claim:
         """Record an end, and take the first job of the queues that may start.
 
         Args:
@@ -74,7 +74,7 @@ class ClaimScripts(JobScriptRunner):
         """
         args = [fence, self._worker, "again" if again else "", *self._args, *self._ended(ended), self._max_bytes]
         now, keys = rq_time(datetime.now(UTC)), [*self._keys, *queues]
-        end, answer, queue, job_id, flat, oversized = self.run_named("claim", keys, args, action="asking for a job", now=now)
+        end, answer, queue, job_id, flat, oversized = self.run_with_common_args("claim", keys, args, action="asking for a job", now=now)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         if answer == b"started":
             fields.update({b"status": answer, b"started_at": now.encode(), b"worker_name": self._worker.encode()})

@@ -57,19 +57,19 @@ class Admission(NamedTuple):
 class EnqueueScripts(JobScriptRunner):
     """Puts jobs on queues."""
 
-    def put(self, queue: str, entries: Sequence[NewJob]) -> list[Admission]:
+    def enqueue(self, queue: str, entries: Sequence[NewJob]) -> list[Admission]:
         """Put jobs on a queue, in their order. If the answer is lost it is asked for again; no job is put there twice.
 
         Raises:
             ServerUnreachableError: no answer, twice. They may be there.
             ServerRefusedError: the server answered with an error."""
         try:
-            return self._put(queue, entries, again="")
+            return self._enqueue(queue, entries, again="")
         except ServerUnreachableError:
-            return self._put(queue, entries, again="again")
+            return self._enqueue(queue, entries, again="again")
 
-    def put_many(self, queue: str, entries: Sequence[NewJob]) -> list[Admission]:
-        """Put any number of jobs on a queue, as `put` does, some in one script: the server is at those while the next are packed."""
+    def enqueue_many(self, queue: str, entries: Sequence[NewJob]) -> list[Admission]:
+        """Put any number of jobs on a queue, as `enqueue` does, some in one script: the server is at those while the next are packed."""
         chunks = [entries[start : start + AT_ONCE] for start in range(0, len(entries), AT_ONCE)]
         source = self.source("enqueue")
         taken: list[Admission] = []
@@ -81,31 +81,31 @@ class EnqueueScripts(JobScriptRunner):
         except redis.RedisError as exc:
             raise self.client.translated(exc, f"enqueueing on {queue!r}") from exc
         for start in range(len(taken), len(entries), AT_ONCE):
-            taken += self._put(queue, entries[start : start + AT_ONCE], again="again")
+            taken += self._enqueue(queue, entries[start : start + AT_ONCE], again="again")
         return taken
 
-    def put_later(self, pipeline: Any, queue: str, entry: NewJob) -> None:
+    def enqueue_later(self, pipeline: Any, queue: str, entry: NewJob) -> None:
         """Have a pipeline do so. Nobody is told how it was taken; what is not there is seen to all the same."""
         pipeline.eval(self.source("enqueue"), *self._command(queue, [entry]))  # by its text: a transaction gets no second try
 
-    def index(self, job_id: str, pipeline: Any = None) -> None:
+    def index_needs(self, job_id: str, pipeline: Any = None) -> None:
         """Have a job that waits for its time, or for other jobs, found by what it needs.
 
         Raises:
             ServerError: the server did not answer, or refused.
         """
         if pipeline is None:
-            self.run_named("index", [], [job_id], action=f"noting what job {job_id} needs")
+            self.run_with_common_args("index_needs", [], [job_id], action=f"noting what job {job_id} needs")
         else:
-            pipeline.eval(self.source("index"), 0, *self.named([job_id]))
+            pipeline.eval(self.source("index_needs"), 0, *self.common_args(), job_id)
 
-    def _put(self, queue: str, entries: Sequence[NewJob], *, again: str) -> list[Admission]:
+    def _enqueue(self, queue: str, entries: Sequence[NewJob], *, again: str) -> list[Admission]:
         args = [queue, again, *_flat(entries)]
-        return _taken(self.run_named("enqueue", [rq_keys.QUEUES], args, action=f"enqueueing on {queue!r}"))
+        return _taken(self.run_with_common_args("enqueue", [rq_keys.QUEUES], args, action=f"enqueueing on {queue!r}"))
 
     def _command(self, queue: str, entries: Sequence[NewJob]) -> list[Any]:
         """What follows the script in EVAL."""
-        return [1, rq_keys.QUEUES, *self.named([queue, "", *_flat(entries)])]
+        return [1, rq_keys.QUEUES, *self.common_args(), queue, "", *_flat(entries)]
 
 
 def _flat(entries: Sequence[NewJob]) -> list[Any]:

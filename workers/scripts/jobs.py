@@ -51,53 +51,60 @@ class JobScripts(JobScriptRunner):
             job_ids: which.
             reason: in words.
             queue: only those on this one.
-            from_list: take them out of the list of their queue too, one by one; else `tidy` the queue afterwards.
+            from_list: take them out of the list of their queue too, one by one; else `compact_queue` the queue afterwards.
 
         Returns:
             How many were cancelled.
         """
-        return int(self.run_named("cancel", [], [reason, int(from_list), queue, *job_ids], action=f"cancelling {len(job_ids)} jobs"))
+        return int(
+            self.run_with_common_args("cancel", [], [reason, int(from_list), queue, *job_ids], action=f"cancelling {len(job_ids)} jobs")
+        )
 
-    def lose(self, need: str, *, passed: int, count: int) -> Lost:
-        """Deal with up to ``count`` of the jobs that wait and need something, after the first ``passed``; `tidy` the queues then."""
-        answer = self.run_named("lose", [], [need, passed, count], action=f"dealing with the loss of {need}")
+    def apply_loss(self, need: str, *, passed: int, count: int) -> Lost:
+        """Cancel or hold up to ``count`` of the waiting jobs that need a lost service, after the first ``passed``.
+
+        `compact_queue` the queues afterwards.
+        """
+        answer = self.run_with_common_args("apply_loss", [], [need, passed, count], action=f"dealing with the loss of {need}")
         looked_at, cancelled, held, waiting, queues = answer
         return Lost(looked_at, cancelled, held, waiting, [name.decode() for name in queues])
 
-    def tidy(self, queue: str) -> None:
+    def compact_queue(self, queue: str) -> None:
         """Take out of the list of a queue what waits there no more, a part at a time."""
         stay, more = 0, 1
         while more:
             keys, job = [rq_keys.queue(queue)], rq_keys.job("")
-            stay, more = self.run("tidy", keys, [stay, TIDY_AT_ONCE, job], action=f"tidying the queue {queue!r}")
+            stay, more = self.run("compact_queue", keys, [stay, TIDY_AT_ONCE, job], action=f"tidying the queue {queue!r}")
 
-    def hold(self, job_id: str, *, fence: str) -> str:
+    def hold_run(self, job_id: str, *, fence: str) -> str:
         """Set a job aside whose run was stopped for it. Returns ``held``, ``queued`` (what it needs is back), or "" if that is past."""
-        answer: bytes = self.run_named("hold", [], [job_id, fence], action=f"holding job {job_id}")
+        answer: bytes = self.run_with_common_args("hold_run", [], [job_id, fence], action=f"holding job {job_id}")
         return answer.decode()
 
-    def release(self, queue: str, need: str, *, first: int, most: int) -> Released:
-        """Put some held jobs back: ``first`` at first, then twice as many each time, up to ``most``; see ``release.lua``."""
-        answer = self.run_named("release", [], [queue, need, first, most], action=f"releasing the jobs that wait for {need}")
+    def release_held(self, queue: str, need: str, *, first: int, most: int) -> Released:
+        """Put some held jobs back: ``first`` at first, then twice as many each time, up to ``most``; see ``release_held.lua``."""
+        answer = self.run_with_common_args(
+            "release_held", [], [queue, need, first, most], action=f"releasing the jobs that wait for {need}"
+        )
         return Released(int(answer[0]), int(answer[1]), bool(answer[2]))
 
-    def expire(self, count: int) -> tuple[int, list[tuple[str, str]]]:
+    def expire_holds(self, count: int) -> tuple[int, list[tuple[str, str]]]:
         """Cancel up to ``count`` jobs that have been held for as long as they may be.
 
         Returns:
             How many holds were over, and for which queues and needs jobs are held still.
         """
-        over, pairs = self.run_named("expire", [], [count], action="ending holds")
+        over, pairs = self.run_with_common_args("expire_holds", [], [count], action="ending holds")
         return int(over), [_pair.decode(pair) for pair in pairs]
 
     def check_run(self, job_id: str, *, fence: str) -> RunCheck:
         """Check whether a run may continue; if a service that it needs is lost, the run is marked as stopped in the same step."""
-        answer: bytes = self.run_named("verdict", [], [job_id, fence], action=f"checking the run of job {job_id}")
+        answer: bytes = self.run_with_common_args("check_run", [], [job_id, fence], action=f"checking the run of job {job_id}")
         return RunCheck.read(answer.decode())
 
-    def stop(self, job_id: str, *, reason: str) -> str:
+    def stop_run(self, job_id: str, *, reason: str) -> str:
         """Mark a running job as stopped. Returns ``stopped``, ``ending`` (it comes too late), or the status that it has instead."""
-        answer: bytes = self.run("stop", [rq_keys.job(job_id)], [reason, KEEP_CANCELLED_MS], action=f"stopping job {job_id}")
+        answer: bytes = self.run("stop_run", [rq_keys.job(job_id)], [reason, KEEP_CANCELLED_MS], action=f"stopping job {job_id}")
         return answer.decode()
 
     def is_run_by(self, worker: str, job_id: str) -> bool:
@@ -106,6 +113,6 @@ class JobScripts(JobScriptRunner):
             status, name = self.client.hmget(rq_keys.job(job_id), "status", "worker_name")
         return status in (b"started", b"stopped") and name == worker.encode()
 
-    def seal(self, job_id: str, *, fence: str) -> bool:
+    def seal_run(self, job_id: str, *, fence: str) -> bool:
         """Decide that a run ends by itself. Returns whether it still may."""
-        return bool(self.run("seal", [rq_keys.job(job_id)], [fence], action=f"finishing job {job_id}"))
+        return bool(self.run("seal_run", [rq_keys.job(job_id)], [fence], action=f"finishing job {job_id}"))

@@ -1,4 +1,4 @@
-"""Running the scripts that work on jobs: all are told the same names first, see ``names.lua``."""
+"""Runs the scripts of jobs, with the key prefixes that they build RQ's keys from."""
 
 import string
 import sys
@@ -22,22 +22,26 @@ KEEP_CANCELLED_MS: Final = 86_400_000
 
 
 class JobScriptRunner(PublishingScripts):
-    """Runs scripts of this package that include ``names.lua``."""
+    """Runs the scripts of jobs. The key prefixes stand before each of them; see ``parts/prefixes.lua``."""
 
     def __init__(self, client: Client) -> None:
-        super().__init__(client, "workers", prelude=_prelude(client.settings))
+        super().__init__(client, "workers.scripts", prelude=_prelude(client.settings))
 
-    def run_named(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str, now: str = "") -> Any:
-        """Run a script with what ``names.lua`` expects before its own ARGV; otherwise as `run`.
+    def run_with_common_args(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str, now: str = "") -> Any:
+        """Run a script that includes ``parts/prefixes.lua``: its ARGV begin with the `common_args`. Otherwise as `run`.
 
         Args:
-            now: the present as RQ writes it, for hashes; it decides nothing.
+            name: the file's name without ``.lua``.
+            keys: KEYS.
+            args: ARGV after the common ones.
+            action: what is being done, for errors.
+            now: the current time as `rq_time` writes it, for the hashes of jobs; no decision depends on it.
         """
-        return self.run(name, keys, self.named(args, now=now), action=action)
+        return self.run(name, keys, [*self.common_args(now=now), *args], action=action)
 
-    def named(self, args: Sequence[str | bytes | int], *, now: str = "") -> list[str | bytes | int]:
-        """Return the ARGV for it."""
-        return [now or rq_time(datetime.now(UTC)), _split(self.body(TOPIC, CONTENTS))[1], *args]
+    def common_args(self, *, now: str = "") -> list[str | bytes | int]:
+        """Return the first two ARGV of such a script: the current time, and the middle of an event between its topic and contents."""
+        return [now or rq_time(datetime.now(UTC)), _split(self.body(TOPIC, CONTENTS))[1]]
 
 
 @cache

@@ -59,7 +59,7 @@ class EndingWorker(rq.Worker):
         elif self._stopped_job_id == job.id:
             super().handle_job_failure(job, queue, started_job_registry, self._stop_reason or exc_string)
             self._tell_end(job)
-        elif self._run is None or self._scripts.seal(job.id, fence=self._run.fence):
+        elif self._run is None or self._scripts.seal_run(job.id, fence=self._run.fence):
             super().handle_job_failure(job, queue, started_job_registry, exc_string)
             self._tell_end(job)
         else:
@@ -95,7 +95,7 @@ class EndingWorker(rq.Worker):
 
     def _end_stopped(self, job: Any, queue: Any) -> None:
         """Record that a run was stopped, when its process is dead or has nothing to do with it any more."""
-        if self._run is not None and self._scripts.hold(job.id, fence=self._run.fence):
+        if self._run is not None and self._scripts.hold_run(job.id, fence=self._run.fence):
             return  # it was stopped to wait for what it lost
         self._prepare_end(job, queue)
         if self._run is not None and not self._scripts.check_run(job.id, fence=self._run.fence).was_stopped:
@@ -129,7 +129,7 @@ class EndingWorker(rq.Worker):
     def _end_with_dependents(self, job: Any, queue: Any, ended: Ended) -> None:
         """Record that a job finished for which others wait: RQ releases them."""
         self._prepare_end(job, queue)
-        if not self._scripts.seal(job.id, fence=ended.run.fence):
+        if not self._scripts.seal_run(job.id, fence=ended.run.fence):
             self._end_refused(job, queue)
             return
         job.started_at, job.ended_at = (datetime.fromtimestamp(at_s, UTC) for at_s in (ended.started_s, ended.ended_s))
@@ -154,7 +154,7 @@ class EndingWorker(rq.Worker):
     def _seal_or_leave(self, job: Any) -> None:
         """In the child: decide that the run ends as it did. If it was stopped before, this process has nothing more to say."""
         if self.is_horse and self._run is not None:
-            if not self._scripts.seal(job.id, fence=self._run.fence):
+            if not self._scripts.seal_run(job.id, fence=self._run.fence):
                 self._leave()
             job.is_decided = True
 

@@ -201,7 +201,7 @@ class RunningWorker(PerformingWorker):
             fence, ended = os.urandom(16).hex(), self._ended
             end = None if ended is None else ended[2]
             claim = retry_while_away(
-                lambda again: self._claims.next(queues, fence=fence, ended=end, again=again),  # noqa: B023  # called at once
+                lambda again: self._claims.claim(queues, fence=fence, ended=end, again=again),  # noqa: B023  # called at once
                 name=f"worker {self.name}",
                 leaving=self._leaving,
                 leave_s=LEAVE_S if ended else 0.0,

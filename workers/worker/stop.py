@@ -74,10 +74,10 @@ class StoppingWorker(EndingWorker):
     def _obey_stop(self, job_id: str) -> None:
         run = self._run
         if run is not None and run.job_id == job_id:
-            self._scripts.stop(job_id, reason=STOPPED)  # Job.cancel did so already; RQ's own command did not
+            self._scripts.stop_run(job_id, reason=STOPPED)  # Job.cancel did so already; RQ's own command did not
             self._check_run(run)
         elif self._scripts.is_run_by(self.name, job_id):  # the answer to its claim is on its way to us
-            self._scripts.stop(job_id, reason=STOPPED)
+            self._scripts.stop_run(job_id, reason=STOPPED)
             self._unheard_stop = job_id
             if self._run is not None:
                 self._check_run(self._run)

@@ -229,7 +229,7 @@ class Directory(RuleBasedStateMachine):
             end = self.bus.directory.last_end(name)
             assert (end.incarnation, end.reason) == (incarnation, reason)
         told: Counter[tuple[str, Any]] = Counter()
-        for _, _, _, data in EventScripts(self.bus.redis).catch_up("services", after="0-0", count=10_000).entries:
+        for _, _, _, data in EventScripts(self.bus.redis).read_log("services", after="0-0", count=10_000).entries:
             said: Any = notify.events.event.decode("services", data)[0].contents
             about = (said["silent"], said["of"]) if said["change"] == "alarm" else (said["service"], said["incarnation"])
             told[said["change"], about] += 1

@@ -34,7 +34,7 @@ def _due(bus: notify.Bus) -> list[bytes]:
 
 def _changes(bus: notify.Bus, topic: str = "services") -> list[dict[str, object]]:
     """What was announced on a topic, from its log."""
-    page = EventScripts(bus.redis).catch_up(topic, after="0-0", count=10_000)
+    page = EventScripts(bus.redis).read_log(topic, after="0-0", count=10_000)
     return [notify.events.event.decode(topic, b'{"id":"0-0@e","prev":"0-0",' + data[1:])[0].contents for _, _, _, data in page.entries]
 
 

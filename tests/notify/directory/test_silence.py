@@ -26,7 +26,7 @@ NAMES = ["a", "b", "c", "d", "e"]
 
 def _changes(bus: notify.Bus) -> Counter[str]:
     """What was announced on ``services``, counted."""
-    page = EventScripts(bus.redis).catch_up("services", after="0-0", count=10_000)
+    page = EventScripts(bus.redis).read_log("services", after="0-0", count=10_000)
     return Counter(notify.events.event.decode("services", data)[0].contents["change"] for _, _, _, data in page.entries)
 
 

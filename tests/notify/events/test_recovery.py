@@ -46,15 +46,15 @@ def test_a_connection_that_redis_py_mends_without_an_error_is_repaired_at_once(b
 
 def test_a_repair_that_failed_is_made_up_for_at_once(bus, collect, monkeypatch):
     """The message that showed what is missing is gone by then; no other may ever come."""
-    catch_up = EventScripts.catch_up
+    catch_up = EventScripts.read_log
 
     def fail_once(*_: object, **__: object) -> object:
-        monkeypatch.setattr(EventScripts, "catch_up", catch_up)
+        monkeypatch.setattr(EventScripts, "read_log", catch_up)
         raise notify.ServerUnreachableError("no answer")
 
     with bus.subscribe("t") as events:
         publish_unheard(bus, "t", "lost")
-        monkeypatch.setattr(EventScripts, "catch_up", fail_once)
+        monkeypatch.setattr(EventScripts, "read_log", fail_once)
         bus.publish("t", "heard")
         assert [event.contents for event in collect(events, 2, timeout_s=2)] == ["lost", "heard"]
 

@@ -38,13 +38,13 @@ def _serving(bus: notify.Bus) -> Iterator[Desk]:
 
 def _lose(proxy: Proxy, script: str) -> None:
     """Lose the answer to the next run of a script."""
-    proxy.lose_answers(1, command=load_script("notify", script)[1].encode())
+    proxy.lose_answers(1, command=load_script("notify.requests", script)[1].encode())
 
 
 def test_N13_a_request_whose_sending_was_not_confirmed_runs_once_and_its_caller_is_told_that_it_may(bus, proxy):
     with _serving(bus) as desk, notify.connect(proxy.url) as caller:
         assert caller.call("desk", "note", 1) == 1
-        _lose(proxy, "ask")
+        _lose(proxy, "send")
         with pytest.raises(ServerUnreachableError, match="while asking 'desk'"):
             caller.call("desk", "note", 2)
         wait_until(lambda: desk.ran == [1, 2])

@@ -198,18 +198,18 @@ def test_a_request_begins_once_in_time_and_only_while_who_was_asked_is_registere
     with bus.service("desk") as service:
         asked = ("desk", service.incarnation)
         late = server_ms(bus.redis) + 60_000
-        entry = scripts.ask(*asked, b"{}", timeout_s=60)
+        entry = scripts.send(*asked, b"{}", timeout_s=60)
         assert scripts.take(*asked, entry, deadline_ms=late) > 59
         assert scripts.take(*asked, entry, deadline_ms=late) == 0
         assert not scripts.give_up(*asked, entry)
-        entry = scripts.ask(*asked, b"{}", timeout_s=60)
+        entry = scripts.send(*asked, b"{}", timeout_s=60)
         assert scripts.give_up(*asked, entry)
         assert scripts.take(*asked, entry, deadline_ms=late) == 0
-        entry = scripts.ask(*asked, b"{}", timeout_s=60)
+        entry = scripts.send(*asked, b"{}", timeout_s=60)
         assert scripts.take(*asked, entry, deadline_ms=server_ms(bus.redis) - 1) == 0
-        entry = scripts.ask(*asked, b"{}", timeout_s=60)
+        entry = scripts.send(*asked, b"{}", timeout_s=60)
     assert scripts.take(*asked, entry, deadline_ms=late) == 0
-    assert scripts.ask(*asked, b"{}", timeout_s=60) == GONE
+    assert scripts.send(*asked, b"{}", timeout_s=60) == GONE
 
 
 @pytest.mark.parametrize(("queue_of", "ran"), [("incarnation", []), ("name", ["for the one before"])])
@@ -218,7 +218,7 @@ def test_a_successor_does_not_run_what_its_predecessor_was_asked_and_would_if_a_
         for module in (request_scripts_module, serving_module):
             monkeypatch.setattr(module, "due_member", lambda name, _: name)
     with bus.service("desk") as first:  # it serves nothing, as if it were frozen; and who asks dies before the answer
-        RequestScripts(bus.redis).ask("desk", first.incarnation, _request("note", "for the one before"), timeout_s=60)
+        RequestScripts(bus.redis).send("desk", first.incarnation, _request("note", "for the one before"), timeout_s=60)
     with bus.service("desk", exports=desk):
         bus.call("desk", "note", "for this one")
     assert desk.ran == [*ran, "for this one"]

@@ -2,16 +2,18 @@
 
 import itertools
 import re
-from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
+import notify
 from notify import ServerRefusedError
 from notify.events.scripts import EventScripts, Item
 from notify.server.scripts import load_script
 
-FILES = {file.name.removesuffix(".lua"): file.read_text() for file in (files("notify") / "lua").iterdir() if file.name.endswith(".lua")}
-PARTS = {name for name, source in FILES.items() if re.search("^-- Included by", source, re.MULTILINE)}
+ROOT = Path(notify.__file__).parent
+FILES = {path.relative_to(ROOT).as_posix().removesuffix(".lua"): path.read_text() for path in ROOT.rglob("*.lua")}
+PARTS = {name for name in FILES if "/parts/" in name}
 RUN = set(FILES) - PARTS
 
 
@@ -21,8 +23,8 @@ def _header(name: str) -> str:
 
 
 def test_there_are_scripts_and_parts_of_scripts():
-    assert {"publish", "register", "withdraw", "state_swap"} <= RUN
-    assert {"announce", "deadline", "emit", "fence", "now"} == PARTS
+    assert {"events/lua/publish", "directory/lua/register", "directory/lua/withdraw", "state/lua/swap"} <= RUN
+    assert {name.rpartition("/")[2] for name in PARTS} == {"append", "change", "deadline", "fence", "now"}
 
 
 @pytest.mark.parametrize("name", sorted(RUN))
@@ -59,11 +61,11 @@ def test_no_script_builds_a_key_or_walks_over_all_keys(name):
 
 
 def test_a_script_comes_with_what_it_includes_in_front_of_it():
-    source, digest = load_script("notify", "beat")
+    source, digest = load_script("notify.directory", "beat")
     positions = [source.index(text) for text in ("local function emit", "local function now_ms", "-- The heartbeats of")]
     assert positions == sorted(positions)
     assert len(digest) == 40
-    assert load_script("notify", "beat") is load_script("notify", "beat")
+    assert load_script("notify.directory", "beat") is load_script("notify.directory", "beat")
 
 
 def test_a_script_that_the_server_lost_is_loaded_again(bus):
@@ -83,12 +85,12 @@ def test_a_script_is_loaded_again_after_a_restart(own_server, connect_to):
 
 def test_what_a_script_was_doing_is_told_when_the_server_refuses_it(bus):
     with pytest.raises(ServerRefusedError, match="refused while trying it out: "):
-        EventScripts(bus.redis).run("due", [], [], action="trying it out")
+        EventScripts(bus.redis).run("read_log", [], [], action="trying it out")
 
 
 def test_an_event_s_place_in_its_log_is_the_id_that_it_was_given(bus):
     event_id = bus.publish("t", "é")
-    page = EventScripts(bus.redis).catch_up("t", after="0-0", count=10)
+    page = EventScripts(bus.redis).read_log("t", after="0-0", count=10)
     ((entry_id, prev, epoch, data),) = page.entries
     assert event_id == f"{entry_id}@{epoch}"
     assert (page.last, page.epoch, prev) == (entry_id, epoch, "0-0")
@@ -96,7 +98,7 @@ def test_an_event_s_place_in_its_log_is_the_id_that_it_was_given(bus):
 
 
 def test_a_log_that_is_not_there_has_no_end(bus):
-    page = EventScripts(bus.redis).catch_up("t", after="0-0", count=10)
+    page = EventScripts(bus.redis).read_log("t", after="0-0", count=10)
     assert (page.epoch, page.last, page.entries) == (None, None, [])
 
 

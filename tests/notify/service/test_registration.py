@@ -18,9 +18,9 @@ def far(proxy: Proxy):
         yield connected
 
 
-def _lose(proxy: Proxy, script: str) -> None:
+def _lose(proxy: Proxy, script: str, folder: str = "notify.directory") -> None:
     """Lose the answer to the next run of a script."""
-    proxy.lose_answers(1, command=load_script("notify", script)[1].encode())
+    proxy.lose_answers(1, command=load_script(folder, script)[1].encode())
 
 
 def test_a_service_whose_answer_was_lost_comes_back_under_its_name_and_once(bus, far, proxy):
@@ -108,7 +108,7 @@ def test_a_service_that_is_back_reports_so_once_although_the_answer_was_lost(bus
     with far.service("storage", ttl_s=0.6) as service, bus.subscribe("storage_status") as status:
         service.report("warm")
         first = service.incarnation
-        _lose(proxy, "publish")
+        _lose(proxy, "publish", "notify.events")
         bus.directory.withdraw("storage", first, reason="expired")
         told = [event.contents for event in collect(status, 3, quiet_s=1.5)]
     assert proxy.lost == 1

@@ -62,11 +62,17 @@ class Calls:
 def renew(bus: notify.Bus, worker: str, *, lease_ms: int = 500) -> bool:
     """Renew a lease. Returns whether the worker leads."""
     keys = [bus.keys.leases, bus.keys.renewed, bus.keys.leader]
-    return bool(ScriptRunner(bus.redis, "workers").run("renew", keys, [worker, lease_ms, 1_000, rq_keys.worker("")], action="renewing")[2])
+    return bool(
+        ScriptRunner(bus.redis, "workers.scripts").run(
+            "renew_lease", keys, [worker, lease_ms, 1_000, rq_keys.worker("")], action="renewing"
+        )[2]
+    )
 
 
 def leave(bus: notify.Bus, worker: str) -> None:
-    ScriptRunner(bus.redis, "workers").run("leave", [bus.keys.leases, bus.keys.leader, bus.keys.cron_workers], [worker], action="leaving")
+    ScriptRunner(bus.redis, "workers.scripts").run(
+        "release_lease", [bus.keys.leases, bus.keys.leader, bus.keys.cron_workers], [worker], action="leaving"
+    )
 
 
 def leader_of(bus: notify.Bus) -> str:

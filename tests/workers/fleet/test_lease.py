@@ -42,9 +42,9 @@ def leases(bus: notify.Bus) -> set[str]:
 
 def renew(bus: notify.Bus, worker: str) -> tuple[bool, str]:
     """Renew a lease of half a second. Returns whether it is new, and who was found dead."""
-    scripts = ScriptRunner(bus.redis, "workers")
+    scripts = ScriptRunner(bus.redis, "workers.scripts")
     keys = [bus.keys.leases, bus.keys.renewed, bus.keys.leader]
-    is_new, dead, *_ = scripts.run("renew", keys, [worker, 500, 1_000, rq_keys.worker("")], action="renewing")
+    is_new, dead, *_ = scripts.run("renew_lease", keys, [worker, 500, 1_000, rq_keys.worker("")], action="renewing")
     return bool(is_new), dead.decode()
 
 

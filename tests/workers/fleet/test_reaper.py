@@ -64,7 +64,7 @@ def test_without_that_it_has_failed(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The twin."""
-    monkeypatch.setattr(JobScripts, "hold", lambda *_, **__: "")
+    monkeypatch.setattr(JobScripts, "hold_run", lambda *_, **__: "")
     with killed_between_the_verdict_and_the_hold(bus, queue, start_workers, effects) as (worker, job):
         Reaper(bus.redis).settle(worker, job.id)
         assert job.outcome is not None
@@ -74,7 +74,7 @@ def test_without_that_it_has_failed(
 def test_a_job_that_was_stopped_when_its_worker_died_is_told_and_recorded_once(bus: notify.Bus, queue: Queue) -> None:
     job = queue.enqueue(add, retry=Retry(max=3))
     claim_next(bus)
-    assert JobScripts(bus.redis).stop(job.id, reason="enough") == "stopped"
+    assert JobScripts(bus.redis).stop_run(job.id, reason="enough") == "stopped"
     worker = bus.redis.dump(rq_keys.worker("w"))
     with bus.subscribe(bus.keys.job_topic("work")) as events:
         for _ in range(2):
@@ -93,7 +93,7 @@ def test_a_worker_that_took_another_job_since_it_was_found_dead_lives(bus: notif
     second = claim_next(bus, fence="newer", ended=Ended(first, 1.0, 2.0)).run
     Reaper(bus.redis).settle("w", before.id)
     assert (before.get_status(), after.get_status()) == ("finished", "started")
-    assert JobScripts(bus.redis).seal(after.id, fence=second.fence)
+    assert JobScripts(bus.redis).seal_run(after.id, fence=second.fence)
     Reaper(bus.redis).settle("w", after.id)
     assert (after.get_status(), bus.redis.exists(rq_keys.worker("w"))) == ("failed", 0)
 
@@ -107,4 +107,4 @@ def test_a_job_that_another_worker_is_stopping_is_left_to_that_one(bus: notify.B
     bus.redis.hset(rq_keys.worker("dead"), mapping={"current_job": job.id, "queues": "work"})
     Reaper(bus.redis).settle("dead", job.id)
     assert (job.get_status(), job.held) == ("started", None)
-    assert JobScripts(bus.redis).hold(job.id, fence=run.fence) == "held"
+    assert JobScripts(bus.redis).hold_run(job.id, fence=run.fence) == "held"

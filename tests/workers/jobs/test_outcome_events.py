@@ -38,7 +38,7 @@ def live_through_all(bus: notify.Bus) -> None:
         HeldJobs(bus.redis).look_after()
         run = claim_next(bus).run
     scripts.check_run(run.job_id, fence=run.fence)
-    scripts.hold(run.job_id, fence=run.fence)
+    scripts.hold_run(run.job_id, fence=run.fence)
 
 
 LIFE = ["enqueued", "started", "finished", "cancelled", "held", "released", "started", "held"]

@@ -79,7 +79,7 @@ def test_held_jobs_come_back_in_their_old_order_before_those_that_were_enqueued_
         for number in range(6):
             if number < 3:
                 later += enqueue(queue, 1)
-            scripts.release("work", "svc", first=FIRST, most=MOST)
+            scripts.release_held("work", "svc", first=FIRST, most=MOST)
             taken += take_all(bus)  # a worker is faster than those who look after the holds
         assert taken == [first_of_all, *held, *later]
         urgent = queue.enqueue(add, at_front=True, **PATIENT).id
@@ -121,8 +121,8 @@ def test_they_keep_their_order_over_many_losses(bus: notify.Bus, queue: Queue, h
             holds.look_after()
             assert queue.job_ids[:FIRST] == held[:FIRST]
             held += enqueue(queue, 1)  # it is behind those that came back, before those that are to
-        scripts.lose("svc", passed=0, count=100)
-        scripts.tidy("work")
+        scripts.apply_loss("svc", passed=0, count=100)
+        scripts.compact_queue("work")
         assert queue.job_ids == [], f"at loss {number}"
     with bus.service("svc"):
         assert release_and_take_all(bus, holds, 15) == held
@@ -134,12 +134,12 @@ def test_jobs_come_back_twice_as_many_each_time_and_no_more_while_the_last_one_w
     enqueue(queue, 60)
     released = []
     with bus.service("svc"):
-        while (answer := scripts.release("work", "svc", first=8, most=512)).left:
+        while (answer := scripts.release_held("work", "svc", first=8, most=512)).left:
             released.append(answer.released)
-            assert scripts.release("work", "svc", first=8, most=512) == (0, answer.left, True)
+            assert scripts.release_held("work", "svc", first=8, most=512) == (0, answer.left, True)
             for _ in range(answer.released - 1):
                 start(bus)
-            assert scripts.release("work", "svc", first=8, most=512) == (0, answer.left, True), "the last one waits"
+            assert scripts.release_held("work", "svc", first=8, most=512) == (0, answer.left, True), "the last one waits"
             start(bus)
         released.append(answer.released)
     assert released == [8, 16, 32, 4]
@@ -149,7 +149,7 @@ def test_jobs_that_come_back_all_at_once_overrun_what_they_need(bus: notify.Bus,
     """The twin, without the ramp."""
     enqueue(queue, 60)
     with bus.service("svc"):
-        assert scripts.release("work", "svc", first=1_000, most=1_000).released == 60
+        assert scripts.release_held("work", "svc", first=1_000, most=1_000).released == 60
 
 
 def test_no_more_than_the_most_come_back_at_once(bus: notify.Bus, queue: Queue, scripts: JobScripts) -> None:
@@ -157,7 +157,7 @@ def test_no_more_than_the_most_come_back_at_once(bus: notify.Bus, queue: Queue, 
     released = []
     with bus.service("svc"):
         for _ in range(4):
-            released.append(scripts.release("work", "svc", first=2, most=5).released)
+            released.append(scripts.release_held("work", "svc", first=2, most=5).released)
             take_all(bus)
     assert released == [2, 4, 5, 5]
 
@@ -166,13 +166,13 @@ def test_another_loss_begins_the_ramp_anew(bus: notify.Bus, queue: Queue, script
     """What went down under its load is not met with twice of it."""
     held = enqueue(queue, 40)
     with bus.service("svc"):
-        assert scripts.release("work", "svc", first=8, most=512).released == 8
+        assert scripts.release_held("work", "svc", first=8, most=512).released == 8
         take_all(bus)
-        assert scripts.release("work", "svc", first=8, most=512).released == 16
-    scripts.lose("svc", passed=0, count=100)
-    scripts.tidy("work")
+        assert scripts.release_held("work", "svc", first=8, most=512).released == 16
+    scripts.apply_loss("svc", passed=0, count=100)
+    scripts.compact_queue("work")
     with bus.service("svc"):
-        assert scripts.release("work", "svc", first=8, most=512).released == 8
+        assert scripts.release_held("work", "svc", first=8, most=512).released == 8
         assert take_all(bus) == held[8:16]
 
 
@@ -184,7 +184,7 @@ def test_a_second_loss_while_jobs_come_back_holds_those_that_did_not_start(
         holds.look_after()
         started = start(bus).job_id
     assert claim_next(bus).answer == ""
-    assert scripts.release("work", "svc", first=8, most=512) == (0, 9, False)
+    assert scripts.release_held("work", "svc", first=8, most=512) == (0, 9, False)
     assert [Job.fetch(job_id, connection=bus.redis).held for job_id in held] == [None] + ["svc"] * 9
     with bus.service("svc"):
         assert [started, *release_and_take_all(bus, holds, 9)] == held
@@ -226,11 +226,11 @@ def test_a_job_that_ran_is_held_and_comes_first(bus: notify.Bus, queue: Queue, h
     with bus.service("svc"):
         jobs = enqueue(queue, 3)
         run = start(bus)
-    assert scripts.lose("svc", passed=0, count=10).held == 2
-    scripts.tidy("work")
+    assert scripts.apply_loss("svc", passed=0, count=10).held == 2
+    scripts.compact_queue("work")
     assert scripts.check_run(run.job_id, fence=run.fence).lost == "svc"
-    assert scripts.hold(run.job_id, fence=run.fence) == "held"
-    assert scripts.hold(run.job_id, fence=run.fence) == "", "once"
+    assert scripts.hold_run(run.job_id, fence=run.fence) == "held"
+    assert scripts.hold_run(run.job_id, fence=run.fence) == "", "once"
     assert queue.started_job_registry.get_job_ids() == []
     with bus.service("svc"):
         holds.look_after()
@@ -245,7 +245,7 @@ def test_a_job_that_ran_and_is_held_is_found_by_its_need_and_has_no_run_any_more
         run = start(bus)
         assert bus.redis.zcard(bus.keys.needs("svc")) == 0
     scripts.check_run(run.job_id, fence=run.fence)
-    scripts.hold(run.job_id, fence=run.fence)
+    scripts.hold_run(run.job_id, fence=run.fence)
     assert bus.redis.zrange(bus.keys.needs("svc"), 0, -1) == [run.job_id.encode()]
     runs = (rq_keys.execution(f"{run.job_id}:{run.fence}"), rq_keys.executions(run.job_id), rq_keys.started("work"))
     assert bus.redis.exists(*runs) == 0
@@ -255,7 +255,7 @@ def test_lost_jobs_at_the_front_of_their_queue_leave_its_list_at_once(bus: notif
     with bus.service("svc"):
         enqueue(queue, 3)
         keeper = queue.enqueue(add)
-    assert scripts.lose("svc", passed=0, count=10).queues == []
+    assert scripts.apply_loss("svc", passed=0, count=10).queues == []
     assert queue.job_ids == [keeper.id]
 
 
@@ -271,9 +271,9 @@ def test_a_run_that_nobody_stopped_for_that_is_not_held(bus: notify.Bus, queue: 
     with bus.service("svc"):
         enqueue(queue, 1)
         run = start(bus)
-    assert scripts.hold(run.job_id, fence=run.fence) == ""
+    assert scripts.hold_run(run.job_id, fence=run.fence) == ""
     scripts.check_run(run.job_id, fence=run.fence)
-    assert scripts.hold(run.job_id, fence="another") == ""
+    assert scripts.hold_run(run.job_id, fence="another") == ""
 
 
 def test_a_job_is_cancelled_when_it_was_held_for_as_long_as_it_may_be(bus: notify.Bus, queue: Queue, holds: HeldJobs) -> None:
@@ -303,7 +303,7 @@ def test_a_job_that_waits_for_its_turn_to_come_back_is_not_cancelled_for_its_tim
             bus.redis.zincrby(bus.keys.holds, -101_000, job_id)
         holds.look_after()
         assert [Job.fetch(job_id, connection=bus.redis).held for job_id in held[8:]] == ["svc"] * 12
-    assert scripts.expire(AT_ONCE)[0] == 0
+    assert scripts.expire_holds(AT_ONCE)[0] == 0
     with bus.service("svc"):
         assert sorted(release_and_take_all(bus, holds, 20)) == sorted(held)
 
@@ -330,7 +330,7 @@ def test_a_job_that_is_just_being_stopped_to_be_held_can_be_cancelled(bus: notif
     assert outcome is not None
     assert (outcome.status, outcome.reason) == ("stopped", "enough")
     assert scripts.check_run(job_id, fence=run.fence).was_stopped, "its worker knows it as its own"
-    assert scripts.hold(job_id, fence=run.fence) == ""
+    assert scripts.hold_run(job_id, fence=run.fence) == ""
     assert (job.outcome, job.held) == (outcome, None)
 
 
@@ -410,7 +410,7 @@ def test_an_id_that_was_left_in_the_list_costs_a_held_job_nothing(
     with bus.service("svc"):
         (job_id,) = enqueue(queue, 1)
         keeper = queue.enqueue(add, needs="svc", on_loss="ignore", at_front=True)  # so that the other one is not the first
-    scripts.lose("svc", passed=0, count=10)
+    scripts.apply_loss("svc", passed=0, count=10)
     assert queue.job_ids == [keeper.id, job_id]
     assert claim_next(bus).job_id == keeper.id
     assert claim_next(bus, fence="another").answer == ""

@@ -123,7 +123,7 @@ def test_one_cancels_and_the_others_leave_it_to_that_one(bus: notify.Bus, queue:
 
 def test_the_lock_has_a_lifetime_at_every_step(bus: notify.Bus, queue: Queue, guard: LossWatcher, monkeypatch: pytest.MonkeyPatch) -> None:
     lifetimes: list[Any] = []
-    lose = JobScripts.lose
+    lose = JobScripts.apply_loss
 
     def lose_and_look(*args: Any, **kwargs: Any) -> Lost:
         lifetimes.append(bus.redis.pttl(bus.keys.losing("svc")))
@@ -131,7 +131,7 @@ def test_the_lock_has_a_lifetime_at_every_step(bus: notify.Bus, queue: Queue, gu
 
     with bus.service("svc"):
         queue.enqueue_many([Queue.prepare_data(add_with_svc) for _ in range(250)])
-    monkeypatch.setattr(JobScripts, "lose", lose_and_look)
+    monkeypatch.setattr(JobScripts, "apply_loss", lose_and_look)
     guard.apply_loss("svc")
     assert len(lifetimes) == 3
     assert all(0 < lifetime <= LOCK_MS for lifetime in lifetimes)
@@ -141,7 +141,7 @@ def test_a_run_that_loses_its_service_while_many_losers_of_another_are_dealt_wit
     bus: notify.Bus, queue: Queue, guard: LossWatcher, stops: Stops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped: list[int] = []
-    deal = JobScripts.lose
+    deal = JobScripts.apply_loss
 
     def lose_another(*args: Any, **kwargs: Any) -> Any:
         stopped.append(len(stops))
@@ -152,7 +152,7 @@ def test_a_run_that_loses_its_service_while_many_losers_of_another_are_dealt_wit
         guard.watch(start(bus, queue.enqueue(add, needs="mine")))
         with bus.service("svc"):
             queue.enqueue_many([Queue.prepare_data(add_with_svc) for _ in range(3 * AT_ONCE)])
-        monkeypatch.setattr(JobScripts, "lose", lose_another)
+        monkeypatch.setattr(JobScripts, "apply_loss", lose_another)
         assert guard.apply_loss("svc") == 3 * AT_ONCE
     assert stopped[:2] == [0, 1], "it is told of again until somebody releases it"
 
@@ -183,7 +183,7 @@ def test_a_run_that_lost_its_service_is_stopped(bus: notify.Bus, queue: Queue, g
 def test_a_run_that_was_marked_as_stopped_is_stopped(bus: notify.Bus, queue: Queue, guard: LossWatcher, stops: Stops) -> None:
     run = start(bus, queue.enqueue(add))
     guard.watch(run)
-    JobScripts(bus.redis).stop(run.job_id, reason="why")
+    JobScripts(bus.redis).stop_run(run.job_id, reason="why")
     guard.check()
     assert stops == [(run, RunCheck(may_run=False))]
 

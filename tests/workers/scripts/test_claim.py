@@ -226,7 +226,7 @@ def test_only_the_run_that_has_the_job_finishes_it(bus: notify.Bus, state: str) 
 def test_after_a_refused_end_nothing_is_taken(bus: notify.Bus, queue: Queue) -> None:
     first, second = queue.enqueue(add), queue.enqueue(add)
     end = ended(claim_next(bus))
-    JobScripts(bus.redis).stop(first.id, reason="why")
+    JobScripts(bus.redis).stop_run(first.id, reason="why")
     assert claim_next(bus, ended=end).answer == ""
     assert queue.get_job_ids() == [second.id]
 

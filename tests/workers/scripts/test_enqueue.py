@@ -55,7 +55,7 @@ def test_a_job_that_began_before_it_is_asked_for_again_runs_once_if_told_so(bus:
     """The twin: what a blind second try would do."""
     entrance, begun = EnqueueScripts(bus.redis), 0
     for how in ("", again):
-        entrance._put("work", [entry("j")], again=how)
+        entrance._enqueue("work", [entry("j")], again=how)
         begun += claim_next(bus, fence=f"run {begun}").answer == "started"
     assert begun == runs
 
@@ -115,15 +115,15 @@ def test_a_job_that_is_put_back_is_not_refused_because_it_waits_by_now(proxy: Pr
 def test_what_became_of_it_before_it_was_asked_again_is_left(bus: notify.Bus, queue: Queue, moment: str) -> None:
     """The first answer was lost, and somebody was faster than the second question."""
     entrance = EnqueueScripts(bus.redis)
-    entrance.put("work", [entry("j")])
+    entrance.enqueue("work", [entry("j")])
     if moment == "cancelled":
         JobScripts(bus.redis).cancel(["j"], reason="soon")
     else:
         run = claim_next(bus).run
         if moment == "ended":
-            JobScripts(bus.redis).stop(run.job_id, reason="soon")
+            JobScripts(bus.redis).stop_run(run.job_id, reason="soon")
     before: Any = bus.redis.hgetall(Job.key_for("j"))
-    (taken,) = entrance._put("work", [entry("j")], again="again")
+    (taken,) = entrance._enqueue("work", [entry("j")], again="again")
     assert taken.status == ("cancelled" if moment == "cancelled" else "queued")
     assert (bus.redis.hgetall(Job.key_for("j")), queue.job_ids) == (before, [])
 
@@ -132,16 +132,16 @@ def test_asking_again_enqueues_what_the_first_question_did_not(bus: notify.Bus, 
     """It was lost on the way there; or it is about another job of that id."""
     entrance = EnqueueScripts(bus.redis)
     for enqueued_at in ("now", "later"):
-        (taken,) = entrance._put("work", [entry("j", enqueued_at=enqueued_at)], again="again")
+        (taken,) = entrance._enqueue("work", [entry("j", enqueued_at=enqueued_at)], again="again")
         assert taken.status == "queued"
         assert claim_next(bus, fence=enqueued_at).job_id == "j"
 
 
 def test_jobs_get_turns_that_never_repeat_and_those_at_the_front_are_before_all(bus: notify.Bus, queue: Queue) -> None:
     entrance = EnqueueScripts(bus.redis)
-    entrance.put("work", [entry(f"j{number}") for number in range(50)])
-    entrance.put("work", [entry("first")._replace(at_front=True)])
-    entrance.put("work", [entry("very first")._replace(at_front=True)])
+    entrance.enqueue("work", [entry(f"j{number}") for number in range(50)])
+    entrance.enqueue("work", [entry("first")._replace(at_front=True)])
+    entrance.enqueue("work", [entry("very first")._replace(at_front=True)])
     turns = [int(bus.redis.hget(Job.key_for(job_id), "turn") or 0) for job_id in queue.job_ids]
     assert queue.job_ids[:2] == ["very first", "first"]
     assert turns == sorted(set(turns))

@@ -298,7 +298,7 @@ class Jobs(RuleBasedStateMachine):
     @rule(need=st.sampled_from(NEEDS), count=st.sampled_from([1, 2, 5]))
     def settle_some_losers(self, need: str, count: int) -> None:
         passed = self.passed.get(need, 0)
-        lost = self.scripts.lose(need, passed=passed, count=count)
+        lost = self.scripts.apply_loss(need, passed=passed, count=count)
         assert (lost.looked_at, lost.waiting) == self.model.lose_some(need, passed=passed, count=count)
         self.passed[need] = passed + lost.waiting if lost.looked_at else 0
 
@@ -316,19 +316,19 @@ class Jobs(RuleBasedStateMachine):
     @precondition(lambda self: any(self.model.lists.values()))
     @rule(name=st.sampled_from(["q0", "q1"]))
     def tidy(self, name: str) -> None:
-        self.scripts.tidy(name)
+        self.scripts.compact_queue(name)
         self.model.tidy(name)
 
     @precondition(lambda self: self.model.pairs)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
         name, need = data.draw(st.sampled_from(sorted(self.model.pairs)))
-        assert self.scripts.release(name, need, first=FIRST_BACK, most=MOST) == self.model.release(name, need)
+        assert self.scripts.release_held(name, need, first=FIRST_BACK, most=MOST) == self.model.release(name, need)
 
     @precondition(lambda self: self.model.pairs)
     @rule()
     def look_after_holds(self) -> None:
-        pairs = [tuple(pair) for pair in self.scripts.expire(0)[1]]
+        pairs = [tuple(pair) for pair in self.scripts.expire_holds(0)[1]]
         assert set(pairs) == self.model.pairs
         self.holds.look_after()
         self.model.expire()
@@ -339,7 +339,7 @@ class Jobs(RuleBasedStateMachine):
     @rule(most=st.sampled_from([1, 2, 9]))
     def expire(self, most: int) -> None:
         done = 0
-        while over := self.scripts.expire(most)[0]:
+        while over := self.scripts.expire_holds(most)[0]:
             done += over
         assert done == self.model.expire()
 

@@ -78,8 +78,8 @@ def test_ids_that_are_left_in_the_list_are_tidied_away_and_what_waits_keeps_its_
             pipe.hset(rq_keys.job(job_id), "status", "queued" if job_id.startswith("stay") else "canceled")
         pipe.rpush(rq_keys.queue("work"), *listed)
         pipe.execute()
-    scripts.tidy("nothing")  # loads it
-    commands = commands_during(bus.redis, lambda: scripts.tidy("work"))
+    scripts.compact_queue("nothing")  # loads it
+    commands = commands_during(bus.redis, lambda: scripts.compact_queue("work"))
     assert len(commands) == 3, "three parts, each looked at once"
     left: Any = bus.redis.lrange(rq_keys.queue("work"), 0, -1)
     assert [job_id.decode() for job_id in left] == [job_id for job_id in listed if job_id.startswith("stay")]
@@ -104,7 +104,7 @@ def test_of_those_that_lost_something_only_what_is_queued_is_cancelled_now(
     """What is deferred or scheduled is looked at when its time has come."""
     before = put(bus, state, **(needing(0) if STATES[state] else {}))
     bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
-    lost = scripts.lose("svc", passed=0, count=10)
+    lost = scripts.apply_loss("svc", passed=0, count=10)
     assert (lost.looked_at, lost.cancelled, lost.held, lost.waiting) == (1, cancelled, 0, stays)
     assert (stored(bus) == before) == (not cancelled)
     assert bus.redis.zcard(bus.keys.needs("svc")) == stays
@@ -115,7 +115,7 @@ def test_what_lost_nothing_waits_on(bus: notify.Bus, scripts: JobScripts) -> Non
     with bus.service("svc"):
         before = put(bus, "queued", **needing(0))
         bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
-        lost = scripts.lose("svc", passed=0, count=10)
+        lost = scripts.apply_loss("svc", passed=0, count=10)
         assert (lost.cancelled, lost.held, lost.waiting, lost.queues, stored(bus)) == (0, 0, 1, [], before)
     bus.redis.delete(bus.keys.needs("svc"))
 
@@ -125,7 +125,7 @@ def test_needs_that_cannot_be_read_break_no_script(bus: notify.Bus, scripts: Job
     with bus.service("svc"):
         put(bus, "queued", needs=needs)
         bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
-        scripts.lose("svc", passed=0, count=10)
+        scripts.apply_loss("svc", passed=0, count=10)
         scripts.cancel(["j"], reason="why")
         bus.redis.delete(rq_keys.job("j"), bus.keys.needs("svc"))
         put(bus, "running", needs=needs)
@@ -148,14 +148,14 @@ def test_needs_that_cannot_be_read_break_no_script(bus: notify.Bus, scripts: Job
 )
 def test_only_a_running_job_that_has_not_decided_its_end_is_stopped(bus: notify.Bus, scripts: JobScripts, state: str, answer: str) -> None:
     before = put(bus, state)
-    assert scripts.stop("j", reason="why") == answer
+    assert scripts.stop_run("j", reason="why") == answer
     assert (stored(bus) == before) == ("run" not in state)
 
 
 @pytest.mark.parametrize(("state", "may"), [(state, state in ("running", "sealed")) for state in STATES])
 def test_only_the_run_that_has_the_job_decides_its_end(bus: notify.Bus, scripts: JobScripts, state: str, may: bool) -> None:
     before = put(bus, state)
-    assert scripts.seal("j", fence="mine") == may
+    assert scripts.seal_run("j", fence="mine") == may
     assert may or stored(bus) == before
 
 
@@ -169,12 +169,12 @@ def test_a_worker_has_a_job_until_it_knows_that_it_was_stopped(bus: notify.Bus, 
 
 def test_whoever_is_first_decides_the_end(bus: notify.Bus, scripts: JobScripts) -> None:
     put(bus, "running")
-    assert scripts.seal("j", fence="mine")
-    assert scripts.stop("j", reason="why") == "ending"
+    assert scripts.seal_run("j", fence="mine")
+    assert scripts.stop_run("j", reason="why") == "ending"
     put(bus, "running")
     bus.redis.hdel(rq_keys.job("j"), "sealed")
-    assert scripts.stop("j", reason="why") == "stopped"
-    assert not scripts.seal("j", fence="mine")
+    assert scripts.stop_run("j", reason="why") == "stopped"
+    assert not scripts.seal_run("j", fence="mine")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_run_is_marked_as_stopped_once_and_told_so_again(bus: notify.Bus, scri
     assert scripts.check_run("j", fence="mine").lost == "svc"
     marked = stored(bus)
     assert scripts.check_run("j", fence="mine").was_stopped
-    assert scripts.stop("j", reason="again") == "stopped"
+    assert scripts.stop_run("j", reason="again") == "stopped"
     assert stored(bus) == marked
     assert msgspec.json.decode(marked[b"outcome"])["reason"] == "svc is gone"
 

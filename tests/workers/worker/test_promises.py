@@ -47,7 +47,7 @@ def started_at_ms(bus: notify.Bus) -> dict[str, int]:
     told: list[Any] = []
     last: str | None = "0-0"
     while last is not None:
-        rows = EventScripts(bus.redis).catch_up("job.work", after=last, count=5_000).entries
+        rows = EventScripts(bus.redis).read_log("job.work", after=last, count=5_000).entries
         told += [notify.events.event.decode("job.work", data)[0].contents for _, _, _, data in rows]
         last = rows[-1][0] if rows else None
     return {each["job"]: each["at_ms"] for each in told}

@@ -76,7 +76,7 @@ def test_a_stop_that_no_message_tells_is_found_within_the_check_interval(
     effects.wait_for("x:begun")
     with bus.subscribe("job.work") as events:
         marked = time.monotonic()
-        assert JobScripts(bus.redis).stop(running.id, reason="silently") == "stopped"
+        assert JobScripts(bus.redis).stop_run(running.id, reason="silently") == "stopped"
         assert next_mishap(events) is not None
         assert time.monotonic() - marked < CHECK_S + 1
     assert not is_alive(effects["x:pid"])
@@ -93,7 +93,7 @@ def test_a_job_that_was_stopped_ends_as_stopped_however_it_ends_by_itself(
     running = queue.enqueue(function, "x", retry=rq.Retry(max=3))
     effects.wait_for("x:begun")
     with bus.subscribe("job.work") as events:
-        JobScripts(bus.redis).stop(running.id, reason="first")
+        JobScripts(bus.redis).stop_run(running.id, reason="first")
         effects.let_go("x")
         assert [each["status"] for each in mishaps(events, 1)] == ["stopped"]
     assert queue.enqueue(add).wait(10) == Outcome("finished")

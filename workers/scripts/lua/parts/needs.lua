@@ -1,0 +1,43 @@
+-- include: workers.scripts.prefixes
+-- Included by the scripts that decide about a job, after "names" ("-- include: loss"); it is not run by itself.
+--
+-- is_there(need) -> whether a service of that name is registered, or, for "any <capability>", one that provides it
+-- needs_of(fields) -> the table need -> serial of its last loss when the job was enqueued, or nil
+-- loss_of(fields) -> a need that was lost since the job was enqueued or is not there, and the ms when it was lost if that is known
+--   fields   of rq:job:<id>: needs, a JSON object, and on_loss
+-- up_to_date(needs) -> the same needs as JSON; of those that are there, what was lost before counts no more
+local function is_there(need)
+  local capability = string.match(need, '^any (.+)$')
+  if capability then return redis.call('EXISTS', k.provides .. capability) == 1 end
+  return redis.call('SISMEMBER', k.services, need) == 1
+end
+
+local function needs_of(fields)
+  if not fields.needs then return nil end
+  local readable, needs = pcall(cjson.decode, fields.needs)
+  if readable and type(needs) == 'table' then return needs end
+  return nil -- written by a stranger; no worker will take it
+end
+
+local function serial_of(need)
+  return tonumber(redis.call('HGET', k.losses, need) or '0')
+end
+
+local function loss_of(fields)
+  if not fields.needs or fields.on_loss == 'ignore' then return nil end
+  for need, seen in pairs(needs_of(fields) or {}) do
+    local serial = serial_of(need)
+    if serial > (tonumber(seen) or 0) then return need, serial end
+    if not is_there(need) then return need, nil end
+  end
+  return nil
+end
+
+local function up_to_date(needs)
+  for need in pairs(needs) do
+    if is_there(need) then
+      needs[need] = serial_of(need)
+    end
+  end
+  return cjson.encode(needs)
+end
