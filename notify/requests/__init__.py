@@ -1,7 +1,7 @@
 """Requests: calling a method of a service, and serving such calls.
 
-`Bus.call` is the one side, a service with exports the other.
-It never starts or withdraws a service.
+`Bus.call` uses the client, a service with ``exports`` uses the server.
+This folder never registers or withdraws a service.
 """
 
 from notify.requests.client import RequestClient

@@ -1,4 +1,8 @@
-"""Calling methods of services: each request goes to one incarnation of one service, and each call ends in one of few ways."""
+"""Client side of requests: calls a method of a service and waits for the answer.
+
+A request is sent to one registration (incarnation) of one service. A call returns the result, or raises an error that says
+whether the method had begun.
+"""
 
 import itertools
 import logging
@@ -34,28 +38,32 @@ from notify.settings import MAX_TIMEOUT_S, positive
 __all__ = ["RequestClient"]
 
 TRIM_EVERY: Final = 100
-"""Answers that are read before the server may forget them."""
+"""After this many answers, those that were read are deleted from the stream."""
 
 log = logging.getLogger(__name__)
 
 
-class Waiting:
-    """A call that waits for its answer, or for the end of who was asked."""
+class PendingCall:
+    """A call that waits for its answer, or for the withdrawal of the service it was sent to.
 
-    def __init__(self, offer: Endpoint) -> None:
-        self.offer = offer
+    ``outcome`` gets one of both, or ``None`` when the bus is closed.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
         self.entry_id: str | None = None
         self.outcome: queue.SimpleQueue[Answer | ServiceChange | None] = queue.SimpleQueue()
 
 
 class RequestClient:
-    """Calls methods of services, from any number of threads; one connection and one thread hear for all of them.
+    """Calls methods of services, from any number of threads.
 
-    The thread reads two streams at once: the answers, and what the directory tells of comings and goings.
+    One thread, with one connection, reads for all calls: the stream of answers to this process, and the log of the directory's
+    changes.
 
     Args:
         client: whose server and connections to use.
-        name: what requests say about who asks.
+        name: the name of the caller in its requests.
     """
 
     def __init__(self, client: Client, *, name: str) -> None:
@@ -65,25 +73,25 @@ class RequestClient:
         self._resolver = Resolver(client)
         self._id = uuid.uuid4().hex
         self._numbers = itertools.count(1)
-        self._waiting: dict[str, Waiting] = {}
-        self._changing = threading.Lock()
+        self._pending: dict[str, PendingCall] = {}
+        self._lock = threading.Lock()
         keys = self._scripts.keys
-        self._answers, self._comings = keys.answers(self._id), keys.log(SERVICES_TOPIC)
-        self._positions = {self._answers: "0-0", self._comings: "0-0"}
-        self._read = 0
+        self._answers, self._changes = keys.answers(self._id), keys.log(SERVICES_TOPIC)
+        self._positions = {self._answers: "0-0", self._changes: "0-0"}
+        self._untrimmed = 0
         self._reader = StreamReader(client, name="caller")
         self._thread = threading.Thread(target=self._run, name="notify-caller", daemon=True)
 
     def open(self) -> "RequestClient":
-        """Begin to listen.
+        """Start the reading thread.
 
         Raises:
             ServerError: the server did not answer, or refused.
         """
         with self._client.translating("looking at the directory"):
-            last: Any = self._client.xrevrange(self._comings, count=1)
+            last: Any = self._client.xrevrange(self._changes, count=1)
         if last:
-            self._positions[self._comings] = last[0][0].decode()
+            self._positions[self._changes] = last[0][0].decode()
         self._thread.start()
         return self
 
@@ -91,132 +99,141 @@ class RequestClient:
         """Call a method and return its result; arguments and errors as for `Bus.call`."""
         deadline = time.monotonic() + positive(timeout_s, "timeout_s", at_most=MAX_TIMEOUT_S)
         if not isinstance(method, str):
-            raise UnknownMethodError(f"a method is named by text, not by {method!r}")
+            raise UnknownMethodError(f"the name of a method is text, not {method!r}")
         request = Request(f"{self._id}-{next(self._numbers)}", method, list(args), kwargs, self._id, self._name)
         body = encode_request(request, max_bytes=self._client.settings.max_payload_bytes)
         while True:
-            for offer in self._resolver.of(target, method):
+            for endpoint in self._resolver.resolve(target, method):
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
-                    raise RequestTimeoutError(f"{target} could not be asked for {method!r} within {timeout_s:g} s: it comes and goes")
-                with self._expecting(request, offer) as waiting:
-                    asked = self._scripts.send(offer.service, offer.incarnation, body, timeout_s=left_s)
-                    if asked not in (GONE, FULL):
-                        waiting.entry_id = asked
-                        return self._await(waiting, request, deadline, timeout_s)
-                if asked == GONE:
+                    raise RequestTimeoutError(
+                        f"{method!r} was not sent to {target} within {timeout_s:g} s: each service that was tried was withdrawn or "
+                        "full; call again, or with a longer timeout_s"
+                    )
+                with self._pending_call(request, endpoint) as call:
+                    sent = self._scripts.send(endpoint.service, endpoint.incarnation, body, timeout_s=left_s)
+                    if sent not in (GONE, FULL):
+                        call.entry_id = sent
+                        return self._wait(call, request, deadline, timeout_s)
+                if sent == GONE:
                     self._resolver.forget()
                     break
             else:
-                raise RequestsFullError(f"too many requests wait for {target}: it is slower than it is asked; try {method!r} again later")
+                raise RequestsFullError(
+                    f"too many requests wait for {target}, which is slower than its callers: call {method!r} again later, "
+                    "or run more providers or threads"
+                )
 
     def close(self) -> None:
-        """End every call that waits with `ClosedError`, take back what has not begun, and stop listening."""
-        ended = self._end_calls()
+        """End all pending calls with `ClosedError`, take back the requests that have not begun, and stop the thread."""
+        ended = self._end_pending()
         with suppress(ServerError):
-            for waiting in ended:
-                self._take_back(waiting)
+            for call in ended:
+                self._take_back(call)
         if self._thread.is_alive():
             self._thread.join()
 
     @contextmanager
-    def _expecting(self, request: Request, offer: Endpoint) -> Iterator[Waiting]:
-        """Listen for an answer, from before anybody is asked: it could be faster than we are."""
-        waiting = Waiting(offer)
-        with self._changing:
+    def _pending_call(self, request: Request, endpoint: Endpoint) -> Iterator[PendingCall]:
+        """Register a pending call. This comes before the request is sent: the answer could be faster than this thread."""
+        call = PendingCall(endpoint)
+        with self._lock:
             if self._reader.is_closing:
                 raise _closed(request)
-            self._waiting[request.id] = waiting
+            self._pending[request.id] = call
         try:
-            yield waiting
+            yield call
         except ServerError:
             if self._reader.is_closing:
-                raise _closed(request) from None  # the connections went under our feet
+                raise _closed(request) from None  # `close` disconnected the connections that this call used
             raise
         finally:
-            with self._changing:
-                del self._waiting[request.id]
+            with self._lock:
+                del self._pending[request.id]
 
-    def _await(self, waiting: Waiting, request: Request, deadline: float, timeout_s: float) -> Any:
-        service = waiting.offer.service
+    def _wait(self, call: PendingCall, request: Request, deadline: float, timeout_s: float) -> Any:
+        """Wait for the outcome of a call that was sent; return its result or raise its error."""
+        service = call.endpoint.service
         try:
-            outcome = waiting.outcome.get(timeout=max(0.0, deadline - time.monotonic()))
+            outcome = call.outcome.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
-            begun = self._give_up(waiting)
-            if waiting.outcome.empty():
-                raise RequestTimeoutError(f"{service!r} did not answer {request.method!r} within {timeout_s:g} s: {begun}") from None
-            outcome = waiting.outcome.get()
+            progress = self._give_up(call)
+            if call.outcome.empty():
+                raise RequestTimeoutError(f"{service!r} did not answer {request.method!r} within {timeout_s:g} s: {progress}") from None
+            outcome = call.outcome.get()
         except BaseException:
-            self._give_up(waiting)  # Ctrl-C: what has not begun is not to begin
+            self._give_up(call)  # Ctrl-C: a request that has not begun must not begin
             raise
         if isinstance(outcome, Answer):
             return _result(outcome, service, request)
         if outcome is None:
             raise _closed(request)
-        raise _withdrawn(outcome, request, self._give_up(waiting))
+        raise _withdrawn(outcome, request, self._give_up(call))
 
-    def _give_up(self, waiting: Waiting) -> str:
-        """Take the request back. Returns what that says about it."""
+    def _give_up(self, call: PendingCall) -> str:
+        """Take the request back. Returns how far it had got, for an error message."""
         try:
-            not_begun = self._take_back(waiting)
+            not_begun = self._take_back(call)
         except ServerError:
-            return "nobody knows whether it had begun"
-        return "it had not begun, and will not" if not_begun else "it had begun, and may have been finished"
+            return "whether the method had begun is unknown"
+        return "the method had not begun, and will not" if not_begun else "the method had begun, and may have finished"
 
-    def _take_back(self, waiting: Waiting) -> bool:
-        offer = waiting.offer
-        return waiting.entry_id is not None and self._scripts.give_up(offer.service, offer.incarnation, waiting.entry_id)
+    def _take_back(self, call: PendingCall) -> bool:
+        """Remove the request of a call. Returns whether it was still waiting: then it never begins."""
+        endpoint = call.endpoint
+        return call.entry_id is not None and self._scripts.give_up(endpoint.service, endpoint.incarnation, call.entry_id)
 
-    def _end_calls(self) -> list[Waiting]:
-        with self._changing:
+    def _end_pending(self) -> list[PendingCall]:
+        """Accept no more calls and end the pending ones with `ClosedError`. Returns them."""
+        with self._lock:
             self._reader.interrupt()
-            ended = list(self._waiting.values())
-            for waiting in ended:
-                waiting.outcome.put(None)
+            ended = list(self._pending.values())
+            for call in ended:
+                call.outcome.put(None)
         return ended
 
     def _run(self) -> None:
         try:
             while not self._reader.is_closing:
-                came = self._reader.read(self._positions)
-                self._hear(came.get(self._answers, []), came.get(self._comings, []))
+                read = self._reader.read(self._positions)
+                self._dispatch(read.get(self._answers, []), read.get(self._changes, []))
         finally:
-            self._end_calls()  # also if this thread dies: nobody is to wait for answers that nobody reads
+            self._end_pending()  # also if this thread dies: without it no call would ever be answered
             self._reader.close()
 
-    def _hear(self, answers: Entries, comings: Entries) -> None:
-        # Answers first, all of them: who answered and then went has answered.
+    def _dispatch(self, answers: Entries, changes: Entries) -> None:
+        # All answers come before any change: a service that answered and was withdrawn then has answered.
         for entry_id, fields in answers:
             self._positions[self._answers] = entry_id
-            self._answered(fields.get(b"answer", b""))
+            self._on_answer(fields.get(b"answer", b""))
         if len(answers) < COUNT:
-            for entry_id, fields in comings:
-                self._positions[self._comings] = entry_id
-                self._changed(fields.get(b"data", b""))
-        self._read += len(answers)
-        if self._read >= TRIM_EVERY:
+            for entry_id, fields in changes:
+                self._positions[self._changes] = entry_id
+                self._on_change(fields.get(b"data", b""))
+        self._untrimmed += len(answers)
+        if self._untrimmed >= TRIM_EVERY:
             self._reader.trim(self._answers, self._positions[self._answers])
-            self._read = 0
+            self._untrimmed = 0
 
-    def _answered(self, raw: bytes) -> None:
+    def _on_answer(self, raw: bytes) -> None:
         try:
             answer = msgspec.json.decode(raw, type=Answer)
-        except msgspec.DecodeError:
-            return log.warning("what is in %s is no answer: %r", self._answers, raw[:40])
-        waiting = self._waiting.get(answer.id)
-        if waiting is None:
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return log.warning("an entry of %s is not an answer and is ignored: %r", self._answers, raw[:40])
+        call = self._pending.get(answer.id)
+        if call is None:
             return log.debug("a late answer is dropped: %s", answer.id)
-        return waiting.outcome.put(answer)
+        return call.outcome.put(answer)
 
-    def _changed(self, raw: bytes) -> None:
+    def _on_change(self, raw: bytes) -> None:
         self._resolver.forget()
         change = read_logged_change(raw)
         if change is None or change.change != "withdrawn":
             return
-        with self._changing:
-            for waiting in self._waiting.values():
-                if (waiting.offer.service, waiting.offer.incarnation) == (change.service, change.incarnation):
-                    waiting.outcome.put(change)
+        with self._lock:
+            for call in self._pending.values():
+                if (call.endpoint.service, call.endpoint.incarnation) == (change.service, change.incarnation):
+                    call.outcome.put(change)
 
 
 def _result(answer: Answer, service: str, request: Request) -> Any:
@@ -226,10 +243,10 @@ def _result(answer: Answer, service: str, request: Request) -> Any:
     raise RequestFailedError(message, error_type=answer.error.type, error_message=answer.error.message)
 
 
-def _withdrawn(change: ServiceChange, request: Request, begun: str) -> ServiceWithdrawnError:
+def _withdrawn(change: ServiceChange, request: Request, progress: str) -> ServiceWithdrawnError:
     kind = ServiceKilledError if change.reason == "killed" else ServiceWithdrawnError
     reason = change.reason + (f": {change.why}" if change.why else "")
-    return kind(f"{change.service!r} was withdrawn ({reason}) before it answered {request.method!r}: {begun}")
+    return kind(f"{change.service!r} was withdrawn ({reason}) before it answered {request.method!r}: {progress}")
 
 
 def _closed(request: Request) -> ClosedError:

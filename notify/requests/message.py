@@ -1,4 +1,4 @@
-"""What travels between who calls a service and the service: a request, and its answer."""
+"""Request and answer: the two messages between a caller and a service, and their JSON form."""
 
 from typing import Any, Final
 
@@ -11,7 +11,15 @@ __all__ = ["Answer", "Request", "encode_answer", "encode_failure", "encode_reque
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A request as JSON in ``ns:requests:<member>``; ``source`` is the name of who asks, ``caller`` where the answer goes."""
+    """A request, as JSON in ``ns:requests:<member>``.
+
+    Args:
+        id: unique per caller; the answer carries it.
+        method: the name of the method.
+        args, kwargs: its arguments.
+        caller: the answer goes to ``ns:answers:<caller>``.
+        source: the name of the caller, for the log of the service.
+    """
 
     id: str
     method: str
@@ -36,8 +44,8 @@ def encode_request(request: Request, *, max_bytes: int) -> bytes:
     """Return the JSON form of a request.
 
     Raises:
-        ContentsError: the arguments hold something that JSON cannot; the message names the path within.
-        PayloadTooLargeError: the result is above ``max_bytes``.
+        ContentsError: an argument is not a JSON value; the message names its path.
+        PayloadTooLargeError: the JSON has more than ``max_bytes``.
     """
     what = f"the request for {request.method!r}"
     return _checked(encode_json(msgspec.structs.asdict(request), what=what), what, max_bytes)
@@ -50,7 +58,7 @@ def encode_answer(request: Request, result: object, *, max_bytes: int) -> bytes:
 
 
 def encode_failure(request: Request, error: BaseException, *, max_bytes: int) -> bytes:
-    """Return the JSON form of the answer that carries an error; of a very long message only the beginning."""
+    """Return the JSON form of the answer that carries an error. A very long message is cut."""
     failure = Failure.of(error)
     short = msgspec.structs.replace(failure, message=failure.message[: max_bytes // 8])
     return _ENCODER.encode(Answer(request.id, error=short))

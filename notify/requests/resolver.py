@@ -1,4 +1,4 @@
-"""Who can be called, and for what: looked up once, and again when somebody has come or gone."""
+"""Resolver: which registered services can answer a request; cached until the directory changes."""
 
 import itertools
 import threading
@@ -17,7 +17,7 @@ __all__ = ["Endpoint", "Resolver"]
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """A service that is registered, and the methods that it exports."""
+    """One registration of a service, and the methods that it exports."""
 
     service: str
     incarnation: int
@@ -26,85 +26,87 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Resolver:
-    """Answers from memory until it is told to `forget`."""
+    """Finds the endpoints for a target. It keeps what it found until `forget` is called."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._keys = Keys(client.settings.namespace)
-        self._known: dict[Target, Sequence[Endpoint]] = {}
+        self._cache: dict[Target, Sequence[Endpoint]] = {}
         self._turns: defaultdict[Target, Iterator[int]] = defaultdict(itertools.count)
         self._changes = 0
-        self._changing = threading.Lock()
+        self._lock = threading.Lock()
 
-    def of(self, target: Target, method: str) -> Sequence[Endpoint]:
-        """Return who can be asked, in the order to try: each call begins with the next one; who is suspected comes last.
+    def resolve(self, target: Target, method: str) -> Sequence[Endpoint]:
+        """Return the endpoints that export a method, in the order to try them.
+
+        Providers take turns: each call begins with the next one. Suspected services come last.
 
         Raises:
-            InvalidServiceError: the target is no name and no capability.
-            ServiceNotFoundError: nobody is there.
-            UnknownMethodError: nobody there exports the method.
+            InvalidServiceError: the target is neither a name nor a capability.
+            ServiceNotFoundError: no such service is registered.
+            UnknownMethodError: no such service exports the method.
             ServerError: the server did not answer, or refused.
         """
-        there = self._known.get(target, ()) if isinstance(target, str | Provider) else ()
-        found = [offer for offer in there if method in offer.methods]
-        if not found:  # or it may be that a successor has it, and that the news is on its way
-            there = self._look_up(target)
-            found = [offer for offer in there if method in offer.methods]
+        registered = self._cache.get(target, ()) if isinstance(target, str | Provider) else ()
+        found = [endpoint for endpoint in registered if method in endpoint.methods]
+        if not found:  # a successor may export it, whose announcement is still on its way
+            registered = self._look_up(target)
+            found = [endpoint for endpoint in registered if method in endpoint.methods]
         if not found:
-            raise self._refusal(target, method, there)
-        alive = [offer for offer in found if not offer.is_suspect]
-        suspects = [offer for offer in found if offer.is_suspect]
-        with self._changing:
+            raise self._not_found(target, method, registered)
+        alive = [endpoint for endpoint in found if not endpoint.is_suspect]
+        suspects = [endpoint for endpoint in found if endpoint.is_suspect]
+        with self._lock:
             turn = next(self._turns[target])
         return [*_rotated(alive, turn), *_rotated(suspects, turn)]
 
     def forget(self) -> None:
-        """Ask the server the next time."""
-        with self._changing:
-            self._known.clear()
+        """Clear the cache: the directory has changed."""
+        with self._lock:
+            self._cache.clear()
             self._changes += 1
 
     def _look_up(self, target: Target) -> Sequence[Endpoint]:
         changes = self._changes
-        found = self._ask(target)
-        with self._changing:
-            if changes == self._changes:  # else somebody came or went while we looked
-                self._known[target] = found
+        found = self._fetch(target)
+        with self._lock:
+            if changes == self._changes:  # otherwise the directory changed during the look-up: the result may be old
+                self._cache[target] = found
         return found
 
-    def _ask(self, target: Target) -> Sequence[Endpoint]:
+    def _fetch(self, target: Target) -> Sequence[Endpoint]:
         with self._client.translating(f"looking for {target}"):
             if isinstance(target, Provider):
                 capability = check_name(target.capability, what="a capability")
-                rows: Any = self._client.zrange(self._keys.provides(capability), 0, -1)
-                names = [name.decode() for name in rows]
+                members: Any = self._client.zrange(self._keys.provides(capability), 0, -1)
+                names = [name.decode() for name in members]
             else:
                 capability, names = None, [check_name(target)]
             with self._client.pipeline(transaction=False) as pipe:
                 for name in names:
                     pipe.hmget(self._keys.service(name), ENTRY_FIELDS)
-                described = pipe.execute()
-        read = (_read(name, row, capability) for name, row in zip(names, described, strict=True))
-        return [offer for offer in read if offer is not None]
+                rows = pipe.execute()
+        endpoints = (_endpoint(name, row, capability) for name, row in zip(names, rows, strict=True))
+        return [endpoint for endpoint in endpoints if endpoint is not None]
 
-    def _refusal(self, target: Target, method: str, there: Sequence[Endpoint]) -> ServiceNotFoundError | UnknownMethodError:
+    def _not_found(self, target: Target, method: str, registered: Sequence[Endpoint]) -> ServiceNotFoundError | UnknownMethodError:
         wanted = str(target) if isinstance(target, Provider) else f"a service named {target!r}"
-        if not there:
+        if not registered:
             return ServiceNotFoundError(
-                f"{wanted} is not registered at {self._client.address}: is it running? (notify services lists who is)"
+                f"{wanted} is not registered at {self._client.address}: start it (`notify services` lists those that run)"
             )
-        exported = sorted({name for offer in there for name in offer.methods})
+        exported = sorted({name for endpoint in registered for name in endpoint.methods})
         known = f"it exports {', '.join(exported)}" if exported else "it exports none (bus.service takes exports=)"
         return UnknownMethodError(f"{wanted} exports no method {method!r}: {known}")
 
 
-def _rotated(offers: list[Endpoint], turn: int) -> list[Endpoint]:
-    first = turn % len(offers) if offers else 0
-    return offers[first:] + offers[:first]
+def _rotated(endpoints: list[Endpoint], turn: int) -> list[Endpoint]:
+    first = turn % len(endpoints) if endpoints else 0
+    return endpoints[first:] + endpoints[:first]
 
 
-def _read(name: str, row: list[bytes | None], capability: str | None) -> Endpoint | None:
-    """The offer that a service's description makes; ``None`` if it is not there, or was spoilt by hand."""
+def _endpoint(name: str, row: list[bytes | None], capability: str | None) -> Endpoint | None:
+    """Return the endpoint in the fields of a description; ``None`` if it is not registered, lacks the capability or is spoilt."""
     entry = read_entry(row)
     if entry.incarnation is None or entry.exports is None or (capability is not None and capability not in (entry.provides or ())):
         return None

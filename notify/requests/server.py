@@ -1,4 +1,4 @@
-"""Serving requests: an object's methods, called by other processes, one request at a time in each thread."""
+"""Server side of requests: threads that run the exported methods of a service, each thread one request at a time."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ from notify.server import Client, StreamReader
 __all__ = ["RequestServer"]
 
 DRAIN_S: Final = 5.0
-"""How long the methods that run may go on when the service is closed."""
+"""When the service is closed, running methods get this many seconds to finish."""
 MAX_THREADS: Final = 64
 
 Identity = Callable[[], tuple[str, int]]
@@ -28,45 +28,45 @@ log = logging.getLogger(__name__)
 
 
 class RequestServer:
-    """Threads that take the requests of a service and run them.
+    """Runs the requests of a service in its threads.
 
-    A request waits in Redis until a thread is free for it; then it begins, or never does.
+    A request waits in Redis until a thread is free. It runs once, or never if its caller gave up first.
 
     Args:
-        client: whose server to serve on; each thread has a connection of its own.
+        client: the server to serve on; each thread opens a connection of its own.
         exports: the object whose public methods are called.
-        threads: how many requests may run at once; with one the object needs no locks.
-        identity: gives name and incarnation of the service, as they are now.
-        suspensions: a request in hand holds up the shutdown of the service.
+        threads: how many requests may run at once; with one thread the object needs no locks.
+        identity: returns name and incarnation of the service, as they are at that moment.
+        suspensions: a running request suspends the shutdown of the service.
 
     Raises:
-        InvalidServiceError: there is no method to call, or no such number of threads.
+        InvalidServiceError: the object has no method to call, or the number of threads is out of range.
     """
 
     def __init__(self, client: Client, exports: object, *, threads: int, identity: Identity, suspensions: Suspensions) -> None:
         self.methods = exported_methods(exports)
-        self._servers = [Server(client, self.methods, identity, suspensions) for _ in range(_check_threads(threads))]
+        self._threads = [RequestThread(client, self.methods, identity, suspensions) for _ in range(_check_threads(threads))]
 
     def open(self) -> None:
-        for server in self._servers:
-            server.open()
+        for thread in self._threads:
+            thread.open()
 
     def stop(self) -> None:
-        """Take no more requests; those that run go on."""
-        for server in self._servers:
-            server.stop()
+        """Take no more requests. Running methods go on."""
+        for thread in self._threads:
+            thread.stop()
 
     def close(self) -> None:
-        """Take no more requests, and give those that run a few seconds to end."""
-        for server in self._servers:
-            server.interrupt()
+        """Take no more requests, and wait up to `DRAIN_S` seconds for running methods."""
+        for thread in self._threads:
+            thread.interrupt()
         deadline = time.monotonic() + DRAIN_S
-        for server in self._servers:
-            server.join(max(0.0, deadline - time.monotonic()))
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
-class Server:
-    """One of the threads, with a connection on which it waits, takes and answers."""
+class RequestThread:
+    """One thread of a `RequestServer`. It waits for requests, takes them and answers them on one connection."""
 
     def __init__(self, client: Client, methods: Mapping[str, Callable[..., Any]], identity: Identity, suspensions: Suspensions) -> None:
         self._methods = methods
@@ -94,15 +94,15 @@ class Server:
         while not self._reader.is_stopped:
             service, incarnation = self._identity()
             requests = self._scripts.keys.requests(due_member(service, incarnation))
-            # Always from the beginning: what was taken is there no more, so the first entry is the one whose turn it is.
+            # Always read from the beginning: taking a request deletes it, so the first entry is the oldest that waits.
             for entry_id, fields in self._reader.read({requests: "0-0"}, count=1).get(requests, []):
                 try:
                     left_s = self._take(service, incarnation, entry_id, fields)
                     if left_s > 0:
                         with self._suspensions.take():
                             self._serve(fields.get(b"request", b""), time.monotonic() + left_s)
-                except Exception:  # whatever it is, a thread that ends here would leave a service that never answers
-                    log.exception("a request to %r went wrong", service)
+                except Exception:  # any error: if this thread ended, the service would stay registered and never answer
+                    log.exception("a request to %r failed unexpectedly", service)
         self._reader.close()
 
     def _take(self, service: str, incarnation: int, entry_id: str, fields: Mapping[bytes, bytes]) -> float:
@@ -115,11 +115,12 @@ class Server:
             return 0.0
 
     def _serve(self, raw: bytes, deadline: float) -> None:
+        """Run the method of a request and send the answer, again and again until the deadline if the server is away."""
         try:
             request = msgspec.json.decode(raw, type=Request)
-        except msgspec.DecodeError as exc:
-            return log.warning("what was sent to %r is no request: %s", self._identity()[0], exc)
-        answer = self._answer_to(request)
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            return log.warning("an entry in the requests to %r is not a request and is ignored: %s", self._identity()[0], exc)
+        answer = self._run_method(request)
         while True:
             try:
                 return self._scripts.answer(request.caller, answer, left_s=max(0.0, deadline - time.monotonic()))
@@ -128,13 +129,14 @@ class Server:
                     return log.warning("the answer to %s for %r is lost: %s", request.source, request.method, exc)
                 self._reader.pause(exc)
 
-    def _answer_to(self, request: Request) -> bytes:
+    def _run_method(self, request: Request) -> bytes:
+        """Return the answer with the method's result, or with the error that it raised."""
         try:
             method = self._methods.get(request.method)
             if method is None:
                 raise UnknownMethodError(f"{request.method!r} is not exported: {', '.join(self._methods)} are")
             return encode_answer(request, method(*request.args, **request.kwargs), max_bytes=self._max_bytes)
-        except BaseException as exc:  # sys.exit() included: it ends the method, not the service
+        except BaseException as exc:  # also sys.exit(): it ends the method, not the service
             log.info("%r raised for %s", request.method, request.source, exc_info=True)
             return encode_failure(request, exc, max_bytes=self._max_bytes)
 

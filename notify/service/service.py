@@ -66,12 +66,12 @@ class Service:
         self._fences = fences
         self._directory = Directory(client)
         self._suspensions = Suspensions()
-        self._serving = (
+        self._request_server = (
             None
             if exports is None
             else RequestServer(client, exports, threads=threads, identity=lambda: self._identity, suspensions=self._suspensions)
         )
-        exported = frozenset(self._serving.methods if self._serving else ())
+        exported = frozenset(self._request_server.methods if self._request_server else ())
         self._registration = Registration(
             client,
             name,
@@ -139,14 +139,14 @@ class Service:
             self._registration.register()
             self._opened = True
             self._heartbeats.join(self._registration, self._lost)
-            if self._serving is not None:
-                self._serving.open()
+            if self._request_server is not None:
+                self._request_server.open()
         return self
 
     def close(self) -> None:
         """Take no more requests, withdraw, and stop the heartbeat. Does nothing if it has ended already."""
-        if self._serving is not None:
-            self._serving.close()
+        if self._request_server is not None:
+            self._request_server.close()
         self._finish("withdrawn", "", ServiceWithdrawnError(f"the service {self.name!r} is closed"))
         self._heartbeats.leave(self._registration)
 
@@ -222,8 +222,8 @@ class Service:
 
     def stop_serving(self) -> None:
         """Take no more requests from now on. Those that wait do not begin; who made them is told when it is withdrawn."""
-        if self._serving is not None:
-            self._serving.stop()
+        if self._request_server is not None:
+            self._request_server.stop()
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until nobody holds the shutdown up, at most ``timeout_s`` seconds. Returns whether that is so."""

@@ -64,7 +64,7 @@ def test_a_result_as_json_is_one_object_with_who_gave_it(shell: Shell) -> None:
         (["desk", "nothing"], "exports no method 'nothing': it exports echo, fail, sleep"),
         (["desk", "fail"], "'fail' of 'desk' raised ValueError: two"),
         (["desk", "sleep"], "raised TypeError"),
-        (["desk", "sleep", "1", "--timeout-s", "0.1"], "'desk' did not answer 'sleep' within 0.1 s: it had begun"),
+        (["desk", "sleep", "1", "--timeout-s", "0.1"], "'desk' did not answer 'sleep' within 0.1 s: the method had begun"),
     ],
 )
 @pytest.mark.usefixtures("desk")

@@ -316,7 +316,7 @@ def test_N2_calls_that_wait_when_a_shutdown_is_pending_do_not_begin_and_do_not_h
         dispatcher.shutdown()
         assert first.result(5) == 0
         for other in others:
-            with pytest.raises(notify.ServiceWithdrawnError, match="it had not begun, and will not"):
+            with pytest.raises(notify.ServiceWithdrawnError, match="the method had not begun, and will not"):
                 other.result(5)
     running.join(5)
     assert ran == [0]

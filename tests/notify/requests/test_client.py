@@ -28,20 +28,20 @@ def test_answers_that_were_read_are_forgotten_by_the_server_every_now_and_then(b
 def test_who_went_is_heard_of_only_after_all_that_was_answered_before(bus):
     caller = RequestClient(bus.redis, name="test")
     answers = [(f"{n}-0", {b"answer": b'{"id":"late"}'}) for n in range(COUNT)]
-    caller._hear(answers, [("7-0", {})])
+    caller._dispatch(answers, [("7-0", {})])
     assert sorted(caller._positions.values()) == ["0-0", f"{COUNT - 1}-0"]
-    caller._hear(answers[1:], [("7-0", {})])
+    caller._dispatch(answers[1:], [("7-0", {})])
     assert sorted(caller._positions.values()) == ["7-0", f"{COUNT - 1}-0"]
     caller._reader.close()
 
 
 def test_the_end_of_the_incarnation_before_does_not_end_a_call_to_the_next_one(bus):
     caller, request = RequestClient(bus.redis, name="test"), Request("1", "multiply", [], {}, "caller")
-    with caller._expecting(request, Endpoint("calculator", 2, frozenset(), is_suspect=False)) as waiting:
+    with caller._pending_call(request, Endpoint("calculator", 2, frozenset(), is_suspect=False)) as call:
         for incarnation, is_told in ((1, False), (2, True)):
             change = {"change": "withdrawn", "service": "calculator", "incarnation": incarnation, "reason": "expired"}
-            caller._changed(msgspec.json.encode({"contents": change}))
-            assert waiting.outcome.empty() is not is_told
+            caller._on_change(msgspec.json.encode({"contents": change}))
+            assert call.outcome.empty() is not is_told
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -51,8 +51,8 @@ def test_a_listener_that_dies_ends_the_calls_that_wait_and_lets_none_wait_again(
         assert another_bus.call("calculator", "multiply", 6, 7) == 42
         call = pool.submit(another_bus.call, "calculator", "sleep", 0.5, timeout_s=30)
         caller = another_bus._runtime._caller
-        wait_until(lambda: caller._waiting)
-        monkeypatch.setattr(RequestClient, "_hear", lambda *_: 1 / 0)
+        wait_until(lambda: caller._pending)
+        monkeypatch.setattr(RequestClient, "_dispatch", lambda *_: 1 / 0)
         with pytest.raises(ClosedError):
             call.result(5)
         with pytest.raises(ClosedError):

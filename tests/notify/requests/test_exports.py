@@ -70,7 +70,11 @@ class Later:
 
 @pytest.mark.parametrize(
     ("exports", "message"),
-    [(Silent(), "no public method"), (Silent, "the class Silent: give an object of it, Silent()"), (Later(), "read of .* is asynchronous")],
+    [
+        (Silent(), "no public method"),
+        (Silent, "the class Silent: give an object of it, Silent()"),
+        (Later(), "read of .* is asynchronous, which is not supported"),
+    ],
 )
 def test_what_cannot_be_called_is_refused_with_its_reason(exports, message):
     with pytest.raises(InvalidServiceError, match=message.replace("()", r"\(\)")):

@@ -74,14 +74,16 @@ def test_N13_to_call_a_service_killed_in_mid_call_fails_as_soon_as_it_is_withdra
         assert calculator.told() == {"begun": 30}
         calculator.kill()
         killed = time.monotonic()
-        with pytest.raises(ServiceWithdrawnError, match=r"'calculator' was withdrawn \(expired: no heartbeat\).*'sleep': it had begun"):
+        with pytest.raises(
+            ServiceWithdrawnError, match=r"'calculator' was withdrawn \(expired: no heartbeat\).*'sleep': the method had begun"
+        ):
             call.result(20)
     assert time.monotonic() - killed < TTL_S + INTERVAL_S + 0.5
 
 
 @pytest.mark.any_server
 def test_N13_without_the_watch_a_call_to_a_killed_service_would_wait_until_its_timeout(bus, calculator, monkeypatch):
-    monkeypatch.setattr(RequestClient, "_changed", lambda *_: None)
+    monkeypatch.setattr(RequestClient, "_on_change", lambda *_: None)
     bus.manager().close()
     with ThreadPoolExecutor() as pool, bus.directory.watch("calculator") as changes:
         call = pool.submit(bus.call, "calculator", "sleep", 30, timeout_s=4)
@@ -128,7 +130,9 @@ def test_N13_a_frozen_service_does_not_run_what_its_callers_have_given_up_when_i
     assert calculator.told() == {"begun": [1, 1]}
     calculator.freeze()
     for timeout_s in (0.05, 0.1):
-        with pytest.raises(RequestTimeoutError, match=f"'calculator' did not answer 'multiply' within {timeout_s} s: it had not begun"):
+        with pytest.raises(
+            RequestTimeoutError, match=f"'calculator' did not answer 'multiply' within {timeout_s} s: the method had not begun"
+        ):
             bus.call("calculator", "multiply", 2, 2, timeout_s=timeout_s)
     calculator.thaw()
     assert wait_until(lambda: _multiply(bus, 3, 3)) == 9
@@ -146,7 +150,7 @@ def _multiply(bus: notify.Bus, a: int, b: int) -> object:
 def test_N13_a_call_to_a_frozen_service_ends_when_it_is_withdrawn_and_its_next_incarnation_answers(bus, calculator):
     bus.manager().close()
     calculator.freeze()
-    with pytest.raises(ServiceWithdrawnError, match=r"expired.*it had not begun, and will not"):
+    with pytest.raises(ServiceWithdrawnError, match=r"expired.*the method had not begun, and will not"):
         bus.call("calculator", "multiply", 2, 2, timeout_s=30)
     calculator.thaw()
     assert wait_until(lambda: _multiply(bus, 3, 3)) == 9
@@ -160,7 +164,7 @@ def test_N13_a_thousand_calls_from_many_threads_are_each_run_once_and_answered_o
         results = list(pool.map(lambda n: bus.call("calculator", "multiply", n, 3, timeout_s=30), range(1_000)))
     assert results == [3 * n for n in range(1_000)]
     assert bus._runtime._caller is not None
-    assert not bus._runtime._caller._waiting
+    assert not bus._runtime._caller._pending
     process.end()
     assert Counter(said["begun"][0] for said in process.rest()) == dict.fromkeys(range(1_000), 1)
 
@@ -186,7 +190,7 @@ def test_N13_calls_are_answered_while_others_come_and_go(bus, another_bus):
 
 
 def test_N13_a_late_answer_is_dropped(bus, calculator):
-    with pytest.raises(RequestTimeoutError, match=r"'calculator' did not answer 'sleep' within 0.1 s: it had begun"):
+    with pytest.raises(RequestTimeoutError, match=r"'calculator' did not answer 'sleep' within 0.1 s: the method had begun"):
         bus.call("calculator", "sleep", 0.4, timeout_s=0.1)
     (answers,) = wait_until(lambda: [key.decode() for key in bus.redis.scan_iter("*:answers:*")])
     ((late_id, _),) = bus.redis.xrange(answers)
@@ -203,7 +207,7 @@ def test_N13_a_late_answer_is_dropped(bus, calculator):
         ("calculator", "multiply", ["x" * 70_000], {}, PayloadTooLargeError, "'multiply' has 70.* bytes, the limit is 65536"),
         ("calculator", "divide", [], {}, UnknownMethodError, "'calculator' exports no method 'divide': it exports multiply, sleep"),
         ("calculator", "__init__", [], {}, UnknownMethodError, "'__init__'"),
-        ("calculator", 5, [], {}, UnknownMethodError, "named by text, not by 5"),
+        ("calculator", 5, [], {}, UnknownMethodError, "the name of a method is text, not 5"),
         ("calculator", "multiply", [], {"timeout_s": 0}, SettingsError, "timeout_s is 0"),
         ("calculator", "multiply", [], {"timeout_s": -1.5}, SettingsError, "timeout_s is -1.5"),
         ("calculator", "multiply", [], {"timeout_s": "1"}, SettingsError, "timeout_s is '1'"),

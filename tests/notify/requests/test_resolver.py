@@ -67,7 +67,7 @@ def test_a_provider_under_suspicion_is_asked_only_if_no_other_is_there(bus, anot
 def test_a_provider_that_is_full_is_passed_over(bus, another_bus, trio, monkeypatch):
     monkeypatch.setattr("notify.requests.scripts.MAX_WAITING", 1)
     full = bus.keys.requests(f"a#{trio['a'].incarnation}")
-    trio["a"]._serving.close()  # it takes no more requests, but is registered
+    trio["a"]._request_server.close()  # it takes no more requests, but is registered
     bus.redis.xadd(full, {"request": "x"})
     bus.redis.expire(full, 60)
     assert {another_bus.call(WHO, "who") for _ in range(6)} == {"b", "c"}
@@ -81,7 +81,7 @@ def test_the_directory_is_looked_at_once_until_somebody_comes_or_goes(bus, anoth
     assert looks() == 4
     assert looks() == 0
     with bus.service("unrelated"):
-        wait_until(lambda: another_bus._runtime._caller is not None and not another_bus._runtime._caller._resolver._known)
+        wait_until(lambda: another_bus._runtime._caller is not None and not another_bus._runtime._caller._resolver._cache)
         assert looks() == 4
 
 
@@ -95,7 +95,7 @@ def test_a_method_is_looked_for_among_the_providers_that_export_it(bus, another_
 
 
 def test_a_service_that_came_back_as_another_incarnation_is_called_by_a_caller_that_was_not_told(bus, another_bus, monkeypatch):
-    monkeypatch.setattr("notify.requests.client.RequestClient._changed", lambda *_: None)
+    monkeypatch.setattr("notify.requests.client.RequestClient._on_change", lambda *_: None)
     for answer in ("first", "second"):
         with bus.service("s", exports=Named(answer)):
             assert another_bus.call("s", "who") == answer

@@ -122,10 +122,12 @@ def test_a_service_that_is_closed_answers_what_it_has_begun_and_begins_nothing_m
         waiting = pool.submit(another_bus.call, "desk", "note", 2, timeout_s=20)
         wait_until(lambda: bus.redis.xlen(bus.keys.requests(due_member("desk", service.incarnation))) == 1)
         closing = pool.submit(service.close)
-        wait_until(lambda: all(server._reader.is_closing for server in service._serving._servers))
+        wait_until(lambda: all(thread._reader.is_closing for thread in service._request_server._threads))
         desk.may_go_on.set()
         assert begun.result(5) == "waited"
-        with pytest.raises(ServiceWithdrawnError, match=r"'desk' was withdrawn \(withdrawn\) before it answered 'note': it had not begun"):
+        with pytest.raises(
+            ServiceWithdrawnError, match=r"'desk' was withdrawn \(withdrawn\) before it answered 'note': the method had not begun"
+        ):
             waiting.result(5)
         closing.result(5)
     assert desk.ran == ["wait"]
@@ -150,7 +152,7 @@ def test_a_method_that_does_not_end_does_not_keep_its_service_from_closing(bus, 
         with bus.service("desk", exports=desk):
             call = pool.submit(another_bus.call, "desk", "wait", timeout_s=20)
             wait_until(lambda: desk.ran == ["wait"])
-        with pytest.raises(ServiceWithdrawnError, match="it had begun"):
+        with pytest.raises(ServiceWithdrawnError, match="the method had begun"):
             call.result(5)
         desk.may_go_on.set()
 
