@@ -1,13 +1,14 @@
-"""Read-only views: queues, jobs, progress, cron, and what the loss of a service would do.
+"""Read-only views: queues, jobs, progress, recurring jobs, and a preview of a loss.
 
-The command line and the Python functions of the same names read here.
-It never changes a job or a queue.
+The command line and applications call them; queues read the ids of many jobs here.
+Nothing here changes a job or a queue.
 """
 
 from workers.overview.cron import CronInfo, cron_jobs
 from workers.overview.explanation import explain
 from workers.overview.listing import JobStatus, QueueInfo, find_jobs, queues
 from workers.overview.loss import Stake, count_needing, preview_loss
+from workers.overview.paging import chunked, read_backward
 from workers.overview.progress import WorkerProgress, worker_progress
 
 __all__ = [
@@ -16,11 +17,13 @@ __all__ = [
     "QueueInfo",
     "Stake",
     "WorkerProgress",
+    "chunked",
     "count_needing",
     "cron_jobs",
     "explain",
     "find_jobs",
     "preview_loss",
     "queues",
+    "read_backward",
     "worker_progress",
 ]

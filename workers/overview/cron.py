@@ -1,4 +1,4 @@
-"""What runs again and again: the jobs of a rhythm that workers have announced."""
+"""The recurring jobs that workers have announced."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,15 +14,15 @@ __all__ = ["CronInfo", "cron_jobs"]
 
 
 class CronInfo(msgspec.Struct, frozen=True):
-    """A job that runs again and again.
+    """A recurring job.
 
     Args:
-        function: its dotted path.
-        queue: where it is enqueued.
-        schedule: its cron line, or how often it runs.
-        next: when it is due next; in the past if it waits for a worker that loads it.
-        last: the time for which it was enqueued last, ``None`` if it never was.
-        workers: how many living workers have loaded it; with none it is not enqueued.
+        function: the dotted path of its function.
+        queue: the queue it is enqueued on.
+        schedule: its cron line, or its interval.
+        next: the time at which it is due next; in the past while no worker has loaded it.
+        last: the time for which it was enqueued last; ``None`` if it never was.
+        workers: the number of living workers that have loaded it; with none it is not enqueued.
     """
 
     function: str
@@ -34,14 +34,14 @@ class CronInfo(msgspec.Struct, frozen=True):
 
 
 def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
-    """Describe the jobs that run again and again, those that are due next first.
+    """Return the recurring jobs, the one that is due next first.
 
     Raises:
-        ServerError: the server did not answer, or refused.
+        ServerError: Redis did not answer, or refused.
     """
     client = Client.of(connection)
     keys = Keys(client.settings.namespace)
-    with client.translating("listing what runs again and again"), client.pipeline() as pipe:
+    with client.translating("listing recurring jobs"), client.pipeline() as pipe:
         pipe.zrange(keys.cron_due, 0, -1, withscores=True)
         pipe.hgetall(keys.cron)
         pipe.hgetall(keys.cron_last)
@@ -53,16 +53,16 @@ def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
     names = [name for worker, its in loaded.items() if worker in alive for name in _read(its, list[str], [])]
     found = []
     for name, due_ms in due:
-        spec = _read(written.get(name, b""), CronJob, None)
-        if spec is not None:
+        cron_job = _read(written.get(name, b""), CronJob, None)
+        if cron_job is not None:
             function = name.decode()
             last_at = _time(last[name]) if name in last else None
-            found.append(CronInfo(function, spec.queue, str(spec.schedule), _time(due_ms), last_at, names.count(function)))
+            found.append(CronInfo(function, cron_job.queue, str(cron_job.schedule), _time(due_ms), last_at, names.count(function)))
     return found
 
 
 def _read(written: bytes, kind: Any, default: Any) -> Any:
-    """What a worker wrote; the default if it was somebody else."""
+    """Decode what a worker wrote; return the default if another program wrote it."""
     try:
         return msgspec.json.decode(written, type=kind)
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""Why a job is where it is, in words."""
+"""The function `explain`: the state of a job, and the reason for it, in words."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,14 +14,14 @@ __all__ = ["explain"]
 
 
 def explain(bus: Bus, job: Job) -> str:
-    """Return one paragraph: what the job is, where it stands and why, and what would change that.
+    """Return a paragraph that says what the job calls, its state and the reason for it, and what would change that.
 
     Args:
-        bus: the bus it is on.
-        job: the job; its state is read anew.
+        bus: the bus of the job.
+        job: the job; its state is read again.
 
     Raises:
-        JobNotFoundError: it is gone, its time to live is over.
+        JobNotFoundError: the job no longer exists: its time to live is over.
     """
     outcome = job.outcome
     status = job.get_status()
@@ -47,9 +47,9 @@ def _standing(bus: Bus, job: Job, status: JobStatus | None) -> str:
         return f"It runs on worker {job.worker_name} since {_time(job.started_at)}."
     held = job.held
     if held is not None and _is_there(bus, held):
-        return f"It is held: {held} is there, and those that wait for it come back some at a time, in their old order."
+        return f"It is held: {held} is back, and held jobs return to the queue a few at a time, in their old order."
     if held is not None:
-        return f"It is held: {held} is not there. {_until(bus, job)}"
+        return f"It is held: {held} is not there. {_until(bus, job, held)}"
     if status == JobStatus.DEFERRED:
         return f"It waits for the jobs that it depends on: {', '.join(job._dependency_ids)}."
     if status == JobStatus.SCHEDULED:
@@ -70,10 +70,10 @@ def _needs(bus: Bus, job: Job, *, ended: bool) -> str:
     if ended:
         return f"It needed {listed}."
     rule = {
-        "cancel": "it is cancelled, or stopped, when one of them is withdrawn",
-        "hold": "it is held, or stopped and held, when one of them is withdrawn, and goes on when that is back",
+        "cancel": "it is cancelled, or stopped if it runs, when one of them is withdrawn",
+        "hold": "it is held, or stopped and held if it runs, when one of them is withdrawn, and returns to the queue when that is back",
         "drain": "it is cancelled while it waits when one of them is withdrawn; once it runs it may finish",
-        "ignore": "their loss does nothing to it",
+        "ignore": "their loss has no effect on it",
     }[job.on_loss]
     grace = f", unless it is back within {job.requirements.grace_s:g} s" if job.requirements.grace_s else ""
     return f"It needs {listed}; {rule}{grace}."
@@ -84,16 +84,16 @@ def _is_there(bus: Bus, need: str) -> bool:
     return bool(bus.directory.find_all(provides=target.capability)) if isinstance(target, Provider) else target in bus.directory
 
 
-def _until(bus: Bus, job: Job) -> str:
+def _until(bus: Bus, job: Job, held: str) -> str:
     with bus.redis.translating(f"explaining job {job.id}"):
         until_ms: Any = bus.redis.zscore(bus.keys.holds, job.id)
     if until_ms is None:
-        return "It goes on as soon as that is back."
-    return f"It goes on if that is back by {_time(datetime.fromtimestamp(until_ms / 1000, UTC))}, and is cancelled else."
+        return f"It returns to the queue as soon as {held} is back."
+    return f"It returns to the queue if {held} is back by {_time(datetime.fromtimestamp(until_ms / 1000, UTC))}; else it is cancelled."
 
 
 def _seconds(job: Job) -> str:
-    assert job.started_at is not None and job.ended_at is not None  # noqa: S101  # who calls has looked
+    assert job.started_at is not None and job.ended_at is not None  # noqa: S101  # the caller has checked
     return f"{(job.ended_at - job.started_at).total_seconds():.3g} s"
 
 

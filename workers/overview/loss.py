@@ -1,8 +1,7 @@
-"""What the loss of a service would do, before it happens."""
+"""A preview of a loss: the jobs that would be affected if a service were withdrawn."""
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +12,7 @@ from notify.keys import Keys, any_provider
 from notify.server import Client
 from workers import rq_keys
 from workers.jobs import check_need
+from workers.overview.paging import chunked, ids_needing, running_ids
 
 __all__ = ["Stake", "count_needing", "preview_loss"]
 
@@ -21,13 +21,13 @@ WAITING: Final = frozenset({"queued", "deferred", "scheduled"})
 
 
 class Stake(msgspec.Struct, frozen=True):
-    """Jobs of one queue and one policy that need a service.
+    """The affected jobs of one queue and one policy: they require a service.
 
     Args:
-        queue: their queue.
-        on_loss: what the loss does to them: ``cancel``, ``hold``, ``drain`` or ``ignore``.
-        waiting: how many wait for their turn.
-        running: how many run now.
+        queue: the queue of the jobs.
+        on_loss: the effect of the loss: ``cancel``, ``hold``, ``drain`` or ``ignore``.
+        waiting: the number of waiting jobs.
+        running: the number of running jobs.
     """
 
     queue: str
@@ -37,20 +37,20 @@ class Stake(msgspec.Struct, frozen=True):
 
 
 def preview_loss(connection: redis.Redis, service: str) -> list[Stake]:
-    """Count the jobs that need a service, queue by queue and policy by policy. Nothing is changed.
+    """Count the jobs that require a service, by queue and policy. Nothing is changed.
 
-    Those that need a capability count if nobody but this service has it.
+    A job that requires a capability counts if no other service has that capability.
 
     Args:
-        connection: ``bus.redis``, or any ``redis.Redis``, which is taken to use the default namespace.
-        service: the service's name, or ``any <capability>`` for the last one that has it.
+        connection: ``bus.redis``; any other ``redis.Redis`` stands for the default namespace.
+        service: the service's name, or ``any <capability>`` for the last service that has it.
 
     Returns:
-        Sorted by queue and policy; counted while everything goes on, so a job that starts meanwhile may count twice.
+        The counts, sorted by queue and policy. A job that starts while they are taken may count twice.
 
     Raises:
-        JobDefinitionError: that is no name of a service.
-        ServerError: the server did not answer, or refused.
+        JobDefinitionError: ``service`` is not the name of a service.
+        ServerError: Redis did not answer, or refused.
     """
     service = check_need(service)
     client = Client.of(connection)
@@ -59,10 +59,12 @@ def preview_loss(connection: redis.Redis, service: str) -> list[Stake]:
 
 
 def count_needing(connection: redis.Redis, needs: Target) -> list[Stake]:
-    """Count the jobs that name this need: those that wait are what `Queue.cancel` would cancel. Result as of `preview_loss`.
+    """Count the jobs that require a service or capability by that name; `Queue.cancel` would cancel the waiting ones.
+
+    The result is as for `preview_loss`.
 
     Raises:
-        JobDefinitionError: it names nothing.
+        JobDefinitionError: ``needs`` names no service or capability.
     """
     client = Client.of(connection)
     need = check_need(needs)
@@ -73,11 +75,11 @@ def count_needing(connection: redis.Redis, needs: Target) -> list[Stake]:
 def _stakes(client: Client, needs: frozenset[str]) -> list[Stake]:
     waiting: Counter[tuple[str, str]] = Counter()
     running: Counter[tuple[str, str]] = Counter()
-    ids = dict.fromkeys(job_id for need in needs for job_id in _waiting(client, need))
-    for job_ids in _chunks(iter(ids)):
-        waiting.update((queue, policy) for status, queue, policy, _ in _described(client, job_ids) if status in WAITING)
-    for job_ids in _chunks(_running(client)):
-        found = (row for row in _described(client, job_ids) if row[0] == "started" and needs.intersection(row[3]))
+    ids = dict.fromkeys(job_id for need in needs for job_id in ids_needing(client, need, size=CHUNK))
+    for job_ids in chunked(ids, CHUNK):
+        waiting.update((queue, policy) for status, queue, policy, _ in _read_rows(client, job_ids) if status in WAITING)
+    for job_ids in chunked(running_ids(client), CHUNK):
+        found = (row for row in _read_rows(client, job_ids) if row[0] == "started" and needs.intersection(row[3]))
         running.update((queue, policy) for _, queue, policy, _ in found)
     return [Stake(queue, policy, waiting[queue, policy], running[queue, policy]) for queue, policy in sorted({*waiting, *running})]
 
@@ -95,20 +97,8 @@ def _lost_with(client: Client, service: str) -> frozenset[str]:
     return frozenset([service, *map(any_provider, alone)])
 
 
-def _waiting(client: Client, need: str) -> Iterator[str]:
-    for job_id, _ in client.zscan_iter(Keys(client.settings.namespace).needs(need), count=CHUNK):
-        yield job_id.decode()
-
-
-def _running(client: Client) -> Iterator[str]:
-    queues: Any = client.smembers(rq_keys.QUEUES)
-    for queue in queues:
-        members: Any = client.zrange(rq_keys.started(rq_keys.queue_name(queue.decode())), 0, -1)
-        yield from (member.decode().partition(":")[0] for member in members)
-
-
-def _described(client: Client, job_ids: list[str]) -> Iterator[tuple[str, str, str, Any]]:
-    """Status, queue, policy and needs of each job that is still there."""
+def _read_rows(client: Client, job_ids: list[str]) -> Iterator[tuple[str, str, str, Any]]:
+    """Yield status, queue, policy and needs of each job that still exists."""
     with client.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
             pipe.hmget(rq_keys.job(job_id), "status", "origin", "on_loss", "needs")
@@ -116,8 +106,3 @@ def _described(client: Client, job_ids: list[str]) -> Iterator[tuple[str, str, s
     for status, origin, on_loss, needs in rows:
         if status and origin:
             yield status.decode(), origin.decode(), on_loss.decode() if on_loss else "cancel", msgspec.json.decode(needs) if needs else {}
-
-
-def _chunks(job_ids: Iterator[str]) -> Iterator[list[str]]:
-    while chunk := list(islice(job_ids, CHUNK)):
-        yield chunk

@@ -1,4 +1,4 @@
-"""How far some workers are: what they have done, and what is left for them."""
+"""The progress of some workers: the jobs they have done, and the jobs left for them."""
 
 from collections.abc import Collection
 
@@ -17,9 +17,9 @@ class WorkerProgress(msgspec.Struct, frozen=True):
     """Jobs in numbers.
 
     Args:
-        done: finished by those workers.
-        failed: failed there; one that is tried again counts each time.
-        left: in the queues, and in hand.
+        done: jobs that the workers finished.
+        failed: runs that failed; a job that is retried counts each time.
+        left: jobs in the queues and running jobs.
     """
 
     done: int
@@ -28,15 +28,15 @@ class WorkerProgress(msgspec.Struct, frozen=True):
 
 
 def worker_progress(connection: redis.Redis, *, queues: Collection[str], workers: Collection[str]) -> WorkerProgress:
-    """Count, in one round trip.
+    """Count the jobs of some workers, in one round trip.
 
     Args:
         connection: ``bus.redis``.
-        queues: names of the queues that they work on.
-        workers: their names; RQ keeps their counts for a minute after their end.
+        queues: the names of the queues they work on.
+        workers: the names of the workers; RQ keeps their counts for a minute after their end.
 
     Raises:
-        ServerError: the server did not answer, or refused.
+        ServerError: Redis did not answer, or refused.
     """
     client = Client.of(connection)
     with client.translating("counting jobs"), client.pipeline() as pipe:

@@ -32,23 +32,23 @@ def test_a_job_says_what_it_needs_and_what_a_loss_would_do(bus: notify.Bus, queu
     with bus.service("svc"):
         assert "It needs svc (alive); it is cancelled, or stopped" in explain(bus, queue.enqueue(add, needs="svc"))
         assert "once it runs it may finish" in explain(bus, queue.enqueue(add, needs="svc", on_loss="drain"))
-        assert "does nothing" in explain(bus, queue.enqueue(add, needs="svc", on_loss="ignore"))
+        assert "their loss has no effect on it" in explain(bus, queue.enqueue(add, needs="svc", on_loss="ignore"))
     queue.empty()
 
 
 def test_a_held_job_says_what_it_waits_for_and_until_when(bus: notify.Bus, queue: Queue) -> None:
     told = explain(bus, queue.enqueue(add, needs="svc", on_loss="hold"))
-    assert "It is held: svc is not there. It goes on as soon as that is back." in told
-    assert "It needs svc (gone); it is held, or stopped and held, when one of them is withdrawn" in told
+    assert "It is held: svc is not there. It returns to the queue as soon as svc is back." in told
+    assert "It needs svc (gone); it is held, or stopped and held if it runs, when one of them is withdrawn" in told
     told = explain(bus, queue.enqueue(add, needs=notify.provides("print"), on_loss="hold", max_hold_s=60))
-    assert "It is held: any print is not there. It goes on if that is back by" in told
+    assert "It is held: any print is not there. It returns to the queue if any print is back by" in told
     assert "It needs any print (gone)" in told
 
 
 def test_a_held_job_whose_service_is_back_says_that_its_turn_comes(bus: notify.Bus, queue: Queue) -> None:
     job = queue.enqueue(add, needs="svc", on_loss="hold")
     with bus.service("svc"):
-        assert "It is held: svc is there, and those that wait for it come back some at a time" in explain(bus, job)
+        assert "It is held: svc is back, and held jobs return to the queue a few at a time" in explain(bus, job)
 
 
 def test_a_job_with_a_grace_says_so(bus: notify.Bus, queue: Queue) -> None:

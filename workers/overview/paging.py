@@ -1,0 +1,61 @@
+"""Reading the ids of many jobs from Redis a page at a time, so that no command is long; and the names of the queues."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeAlias
+
+from notify.keys import Keys
+from notify.server import Client
+from workers import rq_keys
+
+__all__ = ["chunked", "ids_needing", "queue_names", "read_backward", "read_forward", "running_ids"]
+
+ReadRange: TypeAlias = Callable[[int, int], Any]
+"""Reads the members from one index to another, both included; LRANGE or ZRANGE of a key."""
+
+
+def queue_names(client: Client) -> list[str]:
+    """Return the names of all queues that jobs were put on, sorted."""
+    keys: Any = client.smembers(rq_keys.QUEUES)
+    return sorted(rq_keys.queue_name(key.decode()) for key in keys)
+
+
+def read_forward(read: ReadRange, *, size: int) -> Iterator[str]:
+    """Yield members from the first to the last, each page read when it is reached."""
+    start = 0
+    while page := read(start, start + size - 1):
+        yield from (member.decode() for member in page)
+        start += size
+
+
+def read_backward(read: ReadRange, *, size: int) -> list[str]:
+    """Return all members in their order, each once, read from the last to the first.
+
+    Members that a worker takes from the front meanwhile do not shift the pages that are still to be read.
+    """
+    found: list[str] = []
+    while page := read(-len(found) - size, -len(found) - 1):
+        found += [member.decode() for member in reversed(page)]
+        if len(page) < size:
+            break
+    return list(dict.fromkeys(reversed(found)))
+
+
+def ids_needing(client: Client, need: str, *, size: int) -> Iterator[str]:
+    """Yield the ids of the waiting jobs that require a need, in no order; one may come twice."""
+    for job_id, _ in client.zscan_iter(Keys(client.settings.namespace).needs(need), count=size):
+        yield job_id.decode()
+
+
+def running_ids(client: Client) -> Iterator[str]:
+    """Yield the ids of the jobs that run, queue by queue."""
+    for name in queue_names(client):
+        members: Any = client.zrange(rq_keys.started(name), 0, -1)
+        yield from (member.decode().partition(":")[0] for member in members)
+
+
+def chunked(ids: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Yield the ids in lists of at most ``size``."""
+    rest = iter(ids)
+    while chunk := list(islice(rest, size)):
+        yield chunk
