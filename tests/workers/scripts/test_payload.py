@@ -42,8 +42,8 @@ STRANGE: dict[str, tuple[bytes | str, str]] = {
     "too-large": (call_of(LIMIT + 1), f"the call of job too-large has {LIMIT + 1} bytes, the limit is {LIMIT}"),
     "far-too-large": (call_of(20 * LIMIT), f"the call of job far-too-large has {20 * LIMIT} bytes, the limit is {LIMIT}"),
     "unpacks": (zlib.compress(call_of(20 * LIMIT)), rf"job unpacks at .* \(its call unpacks into more than the limit of {LIMIT} bytes"),
-    "unknown": (a_call("os.getcwd"), "workers.errors.JobRefusedError: job unknown asks for os.getcwd"),
-    "unmarked": (a_call(f"{SAMPLE}.unmarked"), "workers.errors.JobRefusedError: job unmarked asks for"),
+    "unknown": (a_call("os.getcwd"), "workers.errors.JobRefusedError: job unknown calls os.getcwd"),
+    "unmarked": (a_call(f"{SAMPLE}.unmarked"), "workers.errors.JobRefusedError: job unmarked calls"),
 }
 
 
