@@ -1,7 +1,7 @@
 """The directory: which services are alive, what they provide, and the sweep that withdraws the silent ones.
 
-Services register here; callers, watchers and job queues look here.
-It never runs or calls a service.
+Services register here; the bus, the request client, workers and the command line look services up here.
+This folder never runs or calls a service.
 """
 
 from notify.directory.changes import Alarm, ServiceChange, read_change, read_logged_change

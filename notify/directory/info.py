@@ -35,20 +35,20 @@ _NAMES_DECODER: Final = msgspec.json.Decoder(list[str])
 
 
 class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the directory knows of a service.
+    """The description of a registered service.
 
     Args:
         name: its unique name.
-        incarnation: grows with every registration; tells a service that came back from the one that went.
+        incarnation: the number of its registration; it grows with every registration of any service.
         provides: its capabilities.
         groups: the groups it is in.
         state: ``alive``, or ``suspect`` when heartbeats are missing.
-        flaps: how often it was suspected and came back; many mean that its ttl is too short, or its process too busy.
-        host, pid: where it runs.
-        address: where it can be reached, if it says so.
-        ttl_s: seconds of silence after which it is withdrawn.
-        registered, last_beat: by the server's clock.
-        metadata: what it says of itself.
+        flaps: how often it was suspected and recovered. A high count means that its ttl is too short, or its process too busy.
+        host, pid: the machine and the process that it runs in.
+        address: the address to reach it at, if it gave one.
+        ttl_s: seconds without a heartbeat after which it is withdrawn.
+        registered, last_beat: times by the server's clock; aware, in UTC.
+        metadata: any texts that it gave about itself.
     """
 
     name: str
@@ -67,10 +67,10 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Part of a description, each field decoded by itself: a field that was spoilt by hand does not hide the others.
+    """Part of a description. Each field is decoded by itself: a field that was spoilt by hand does not hide the others.
 
     Args:
-        incarnation: the registration; ``None`` if there is none, or the field is spoilt.
+        incarnation: the number of the registration; ``None`` if there is none, or the field is spoilt.
         state: ``alive`` or ``suspect``.
         provides: its capabilities; ``None`` if the field is spoilt.
         groups: the groups it is in; ``None`` if the field is spoilt.
@@ -87,49 +87,53 @@ class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_name(name: object, *, what: str = "a service's name") -> str:
-    """Return the name if a service, a capability or a group can be called that.
+    """Return the name if it is valid for a service, a capability or a group.
 
     Raises:
-        InvalidServiceError: it is no text, empty, over 256 bytes, or holds a space, a control character or what makes a
-            topic a pattern: nobody could subscribe to its status.
+        InvalidServiceError: the name is not text, is empty, has over 256 bytes, or holds a space, a control character or a
+            wildcard: the topic of its status would be a pattern, to which nobody could subscribe.
     """
     if not isinstance(name, str) or not name:
-        raise InvalidServiceError(f"{what} is text that is not empty, not {name!r}")
+        raise InvalidServiceError(f"{what} must be a text that is not empty, not {name!r}")
     if any(c.isspace() or not c.isprintable() for c in name) or is_pattern(name):
         raise InvalidServiceError(f"{what} cannot hold spaces, control characters, '*', '?' or '[': {name!r}")
     if len(name.encode()) > MAX_NAME_BYTES:
-        raise InvalidServiceError(f"{what} has at most {MAX_NAME_BYTES} bytes, {name[:40]!r}… has {len(name.encode())}")
+        raise InvalidServiceError(
+            f"{what} has at most {MAX_NAME_BYTES} bytes, but {name[:40]!r}… has {len(name.encode())}: choose a shorter one"
+        )
     return name
 
 
 def check_ttl(ttl_s: float) -> float:
-    """Return the ttl if a service can have it, else raise `InvalidServiceError`."""
+    """Return the ttl if it is valid, else raise `InvalidServiceError`."""
     if isinstance(ttl_s, bool) or not isinstance(ttl_s, int | float) or not 0 < ttl_s <= MAX_TTL_S:
         raise InvalidServiceError(f"ttl_s is {ttl_s!r}: give seconds above 0 and at most {MAX_TTL_S:g} (a day)")
     return float(ttl_s)
 
 
 def check_metadata(metadata: object) -> dict[str, str]:
-    """Return a copy of the metadata if a service can say that of itself, else raise `InvalidServiceError`."""
+    """Return a copy of the metadata if it is a dict of texts, else raise `InvalidServiceError`."""
     if not isinstance(metadata, dict) or not all(is_text(part) for pair in metadata.items() for part in pair):
-        raise InvalidServiceError(f"metadata are texts named by texts, not {metadata!r}")
+        raise InvalidServiceError(f"metadata must be a dict with texts as keys and values, not {metadata!r}")
     return dict(metadata)
 
 
 def check_address(address: object) -> str:
-    """Return the address if a service can say that of itself, else raise `InvalidServiceError`."""
+    """Return the address if it is valid, else raise `InvalidServiceError`."""
     if not isinstance(address, str) or not address.isprintable() or len(address.encode()) > MAX_NAME_BYTES:
-        raise InvalidServiceError(f"an address is text of at most {MAX_NAME_BYTES} bytes without control characters, not {address!r}")
+        raise InvalidServiceError(
+            f"an address must be a text of at most {MAX_NAME_BYTES} bytes without control characters, not {address!r}"
+        )
     return address
 
 
 def is_text(value: object) -> bool:
-    """Whether it can be part of a key at all."""
+    """Whether a value is a str that UTF-8 can encode, so that it can be part of a key."""
     return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def read_description(row: dict[bytes, bytes]) -> ServiceInfo | None:
-    """The service that a hash describes; ``None`` if it is none of ours, was spoilt by hand, or is on its way out."""
+    """Return the service that a hash describes; ``None`` if the hash is gone, incomplete, or spoilt by hand."""
     try:
         text = {key.decode(): value.decode() for key, value in row.items()}
         return ServiceInfo(

@@ -1,12 +1,12 @@
-"""The sweep: who misses heartbeats is suspected, who stays silent is withdrawn and announced, once.
+"""The sweep of the directory: a service that misses heartbeats is suspected; if it stays silent it is withdrawn and announced.
 
-Any number of monitors may sweep at once: each step checks again, in the server and by its clock, and only the first one
-through does it. They share the work: one looks in time for the next deadline, the others stand by for its death.
+Any number of monitors may sweep at once. Each step is a script that checks again, by the server's clock, so that only the first
+monitor takes it. They share the work: one monitor wakes at the next deadline, the others stand by in case it dies.
 
-Silence is not always death. When nobody swept for a while the server was away, and no heartbeat could reach it: every service
-gets a *grace*, a full ttl from the first sweep on. When very many are suspected at once the network is rather broken: an alarm
-is raised, and a *brake* holds all withdrawals by silence for a ttl, once until the alarm is over. A service that is suspected
-again and again is counted (``ServiceInfo.flaps``), and told once in ten ttls.
+A missing heartbeat does not always mean a dead service. If nobody swept for a while, the server was away and no heartbeat could
+reach it: every service then gets a *grace*, a full ttl from the first sweep on. If very many services are suspected at once,
+the network is more likely broken: the sweep raises an alarm, and a *brake* holds all withdrawals of silent services for one ttl,
+once per alarm. A service that is suspected again and again is counted (``ServiceInfo.flaps``), and announced once in ten ttls.
 """
 
 import logging
@@ -22,22 +22,22 @@ from notify.server import Backoff, Client
 __all__ = ["Monitor"]
 
 INTERVAL_S: Final = 1.0
-"""Some monitor sweeps at least that often."""
+"""The longest time between two sweeps, by whichever monitor."""
 LATE_S: Final = 2 * INTERVAL_S
-"""When nobody swept for longer than that, the server was away, or everybody who could sweep: a grace is given."""
+"""After this many seconds without a sweep (the server, or every monitor, was away), all services get a grace."""
 SPACING_S: Final = 0.25
 STANDBY_S: Final = 3.0
-"""Monitors that stand by look one after the other, ``SPACING_S`` apart; each of them at least that often."""
+"""The monitors that stand by sweep in turn, `SPACING_S` apart, each at least once in this time."""
 NEVER_TOO_MANY: Final = 10
 BRAKE_SHARE: Final = 0.15
-"""More suspects than these, and more than this part of all services, are rather a broken network than so many deaths."""
+"""More suspects than `NEVER_TOO_MANY`, and than this share of all services, mean that the network is broken, not the services."""
 BATCH: Final = 100
 
 log = logging.getLogger(__name__)
 
 
 class Monitor:
-    """Sweeps in a thread from `open` to `close`; `sweep` can also be called by hand."""
+    """Sweeps in a thread from `open` to `close`; `sweep` can also be called directly."""
 
     def __init__(self, client: Client) -> None:
         self._scripts = DirectoryScripts(client)
@@ -62,17 +62,17 @@ class Monitor:
         self.close()
 
     def sweep(self) -> float:
-        """Suspect and withdraw who is due now.
+        """Suspect and withdraw the services that are due now.
 
         Returns:
-            Seconds until this monitor should sweep again: 0 if it found somebody, for more may be due.
+            Seconds until this monitor should sweep again: 0 if services were due, because more may be.
 
         Raises:
             ServerError: the server did not answer, or refused.
         """
         found = self._scripts.sweep(count=BATCH, how=_watchfulness())
         if found.alarm is not None:
-            log.error("%d of %d services fell silent at once: their withdrawals are held for one ttl", *found.alarm)
+            log.error("%d of %d services fell silent at once: their withdrawals are held for one ttl; check the network", *found.alarm)
         services = []
         for member in found.members:
             service = _service_of(member)
@@ -82,7 +82,7 @@ class Monitor:
                 services.append(service)
         if services:
             self._advance(services)
-        # A moment after the deadline, for Redis counts whole milliseconds.
+        # A moment after the deadline, because Redis counts whole milliseconds.
         return 0.0 if found.members else found.wait_ms / 1000 + 0.002
 
     def _advance(self, services: list[Incarnation]) -> None:
@@ -94,14 +94,14 @@ class Monitor:
         if not silent:
             return
         why = "no heartbeat"
-        for service, told in zip(silent, self._scripts.withdraw(silent, reason="expired", why=why, only_if_due=True), strict=True):
-            if told is not None:
+        for service, event_id in zip(silent, self._scripts.withdraw(silent, reason="expired", why=why, only_if_due=True), strict=True):
+            if event_id is not None:
                 log.warning("service %r (incarnation %d) is withdrawn: %s", *service, why)
 
     def _remove(self, member: bytes) -> None:
-        """Take out what is no service's: it would be due for ever."""
+        """Remove a member that does not name a service: it would stay due for ever."""
         keys = self._scripts.keys
-        log.warning("%r in %s is no service's: it is removed", member, keys.due)
+        log.warning("%r in %s does not name a service and is removed", member, keys.due)
         with self._scripts.client.translating("sweeping the directory"):
             self._scripts.client.zrem(keys.due, member)
 
@@ -116,7 +116,10 @@ class Monitor:
 
 
 def _service_of(member: bytes) -> Incarnation | None:
-    """The service that a member of ``ns:due`` stands for, to the byte; ``None`` if none can: no step would ever take it out."""
+    """Return the service that a member of ``ns:due`` names, or ``None``.
+
+    A member that differs in one byte from what our scripts write counts as none: no script would ever remove it.
+    """
     try:
         name, incarnation = parse_due_member(member.decode())
         is_ours = due_member(check_name(name), incarnation).encode() == member

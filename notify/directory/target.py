@@ -1,4 +1,4 @@
-"""Whom a request or a need is for: the service of a name, or any provider of a capability."""
+"""Target of a call or a need: a service by its name, or any provider of a capability."""
 
 from typing import TypeAlias
 
@@ -17,9 +17,9 @@ class Provider(msgspec.Struct, frozen=True):
 
 
 Target: TypeAlias = str | Provider
-"""Whom a request is for: the service of a name, or any provider of a capability."""
+"""The name of a service, or any provider of a capability."""
 
 
 def provides(capability: str) -> Provider:
-    """Return whom to call where the name does not matter: ``bus.call(notify.provides("multiply"), "multiply", 6, 7)``."""
+    """Return a target for any service with a capability: ``bus.call(notify.provides("multiply"), "multiply", 6, 7)``."""
     return Provider(capability)

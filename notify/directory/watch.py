@@ -1,4 +1,4 @@
-"""Who came and who went: the changes of the directory, in order, each told once."""
+"""Watch: the changes of the directory as an iterator, in order, each change once."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,23 +15,24 @@ __all__ = ["Available", "Change", "Suspect", "Wanted", "Watch", "Withdrawn"]
 
 
 class Available(msgspec.Struct, frozen=True):
-    """A service is there: it came, or it was suspected and is heard again."""
+    """A service is registered and alive: it has come, or it was suspected and sends heartbeats again."""
 
     name: str
     incarnation: int
 
 
 class Suspect(msgspec.Struct, frozen=True):
-    """A service missed its heartbeats; it is withdrawn if it stays silent."""
+    """A service missed heartbeats; it is withdrawn if it stays silent."""
 
     name: str
     incarnation: int
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
-    """A service is gone. ``reason`` is ``withdrawn`` (it went by itself), ``killed`` or ``expired``; ``why`` tells more.
+    """A service is no longer registered.
 
-    Where a group is watched it is also ``left``: the service is there still, and not in the group.
+    ``reason`` is ``withdrawn`` (it ended by itself), ``killed`` or ``expired`` (it stayed silent); ``why`` is an explanation.
+    A watch on a group also gives ``left``: the service is still registered, but not in the group any more.
     """
 
     name: str
@@ -44,13 +45,13 @@ Change: TypeAlias = Available | Suspect | Withdrawn | Alarm
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Whom a watch follows: those named, with that capability, in that group; whatever is empty does not matter."""
+    """Which services a watch follows: by name, capability and group; an empty condition holds for every service."""
 
     names: frozenset[str]
     provides: str | None
     group: str | None
 
-    def everybody(self) -> bool:
+    def everything(self) -> bool:
         return not self.names and self.provides is None and self.group is None
 
     def fits(self, change: ServiceChange) -> bool:
@@ -62,7 +63,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Watch:
-    """Iterate it, or call `get`, for the changes of a directory. Made by `Directory.watch`."""
+    """The changes of a directory, by iteration or by `get`. Made by `Directory.watch`."""
 
     def __init__(self, subscriber: Subscriber, present: Callable[[], dict[str, int]], wanted: Wanted) -> None:
         self._subscriber = subscriber
@@ -72,7 +73,7 @@ class Watch:
         self._ready: list[Change] = []
         self._must_compare = True
         try:
-            # Subscribed first, asked then: nobody slips through between the two, and who is seen twice is told once.
+            # The subscription comes before the first look: a change between the two is seen twice, not missed, and told once.
             self._compare()
         except BaseException:
             subscriber.close()
@@ -82,8 +83,8 @@ class Watch:
         """Return the next change, or ``None`` if none comes within ``timeout_s`` seconds (``None``: wait).
 
         Raises:
-            ClosedError: it was closed before.
-            ServerError: events were lost, and the server did not answer who is there; the next call asks again.
+            ClosedError: the watch is closed.
+            ServerError: events were lost, and the server did not answer which services are registered; the next call asks again.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._ready:
@@ -115,7 +116,7 @@ class Watch:
         self.close()
 
     def _compare(self) -> None:
-        """Compare what is known with what is there: also after a gap, nobody who went stays."""
+        """Make the changes between the known services and those registered now: at the start, and after a gap in the events."""
         present = self._present()
         gone: list[Change] = [
             Withdrawn(name, incarnation, "expired", "missed while out of touch")
@@ -128,7 +129,7 @@ class Watch:
     def _read(self, event: Event) -> list[Change]:
         change = read_change(event.contents)
         if isinstance(change, Alarm):
-            return [change] if self._wanted.everybody() else []
+            return [change] if self._wanted.everything() else []
         if change is None or change.incarnation < self._known.get(change.service, 0):
             return []
         return self._follow(change)

@@ -216,7 +216,7 @@ def test_N13_a_late_answer_is_dropped(bus, calculator):
         ("a b", "multiply", [], {}, InvalidServiceError, "'a b'"),
         (None, "multiply", [], {}, InvalidServiceError, "not None"),
         (["calculator"], "multiply", [], {}, InvalidServiceError, "not \\['calculator'"),
-        (notify.Provider(7), "multiply", [], {}, InvalidServiceError, "a capability is text that is not empty, not 7"),
+        (notify.Provider(7), "multiply", [], {}, InvalidServiceError, "a capability must be a text that is not empty, not 7"),
         ("mute", "multiply", [], {}, UnknownMethodError, "'mute' exports no method 'multiply': it exports none"),
     ],
 )
