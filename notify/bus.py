@@ -18,14 +18,14 @@ from notify.events import (
     EventScripts,
     Gap,
     Json,
-    ListenerFull,
     Message,
     Messages,
     Publisher,
     QueuedListener,
     Subscriber,
     TopicInfo,
-    WhenFull,
+    WhenListenerFull,
+    WhenPublisherFull,
     event_from,
     message_topic,
     publish,
@@ -123,7 +123,7 @@ class Bus:
         """Publish to who listens now, without log, id or repair: for events that come fast and may be lost. Errors as for `publish`."""
         publish_unlogged(self._scripts, self._event(topic, contents))
 
-    def background_publisher(self, *, max_items: int = 10_000, when_full: WhenFull = "raise") -> BackgroundPublisher:
+    def background_publisher(self, *, max_items: int = 10_000, when_full: WhenPublisherFull = "raise") -> BackgroundPublisher:
         """Return a publisher whose `put` does not wait for the server; use it as a context manager.
 
         Args:
@@ -175,7 +175,7 @@ class Bus:
         return Demand(self._client, message_topic(topic) if isinstance(topic, type) else topic)
 
     def listen(
-        self, *topics: str, callback: Callable[[Event | Gap], object], max_items: int = 1_000, when_full: ListenerFull = "block"
+        self, *topics: str, callback: Callable[[Event | Gap], object], max_items: int = 1_000, when_full: WhenListenerFull = "block"
     ) -> QueuedListener:
         """Return a listener that receives in a process of its own and calls back in a thread; open it to start.
 

@@ -10,8 +10,7 @@ import pytest
 import redis
 
 import notify
-from notify.events import pubsub as reception
-from notify.events import subscriber
+from notify.events import pubsub, subscriber
 from notify.testing import PrivateServer, private_server, wait_until
 from tests.support.processes import Process
 from tests.support.proxy import Proxy
@@ -95,8 +94,8 @@ def start() -> Iterator[Callable[..., Process]]:
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Subscribers that ask and repair after moments of silence instead of seconds."""
-    monkeypatch.setattr(reception, "PROBE_AFTER_S", 0.05)
-    monkeypatch.setattr(reception, "PROBE_TIMEOUT_S", 0.25)
+    monkeypatch.setattr(pubsub, "PROBE_AFTER_S", 0.05)
+    monkeypatch.setattr(pubsub, "PROBE_TIMEOUT_S", 0.25)
     monkeypatch.setattr(subscriber, "REPAIR_AFTER_S", 0.1)
 
 

@@ -1,18 +1,18 @@
-"""Events: publishing, subscribing, and repairing what was missed from the log of a topic.
+"""Events: publishing, subscribing, and reading missed events from the log of a topic.
 
-The bus, services and the command line use it; the directory and jobs publish their own events by its scripts.
-It never looks at what an event is about.
+The bus, services and the command line use it; the directory and jobs publish their own events through its scripts.
+It never depends on the contents of an event.
 """
 
-from notify.events.background import BackgroundPublisher, WhenFull
+from notify.events.background import BackgroundPublisher
 from notify.events.demand import Demand, DemandChange, Joined, Left
 from notify.events.event import Event, Failure, Gap, encode
 from notify.events.listener import QueuedListener
-from notify.events.listener import WhenFull as ListenerFull
 from notify.events.message import Message, Messages, message_topic
+from notify.events.overflow import WhenListenerFull, WhenPublisherFull
 from notify.events.publisher import Contents, Publisher, event_from, publish, publish_unlogged
 from notify.events.scripts import EventScripts, PublishingScripts, limits_of
-from notify.events.strict_json import Json, encode_json
+from notify.events.strict_json import Json, check_size, encode_json, size_problem
 from notify.events.subscriber import Subscriber
 from notify.events.topic import Glob, check_topic, check_topic_or_pattern, is_pattern
 from notify.events.topics import TopicInfo, traffic
@@ -30,7 +30,6 @@ __all__ = [
     "Joined",
     "Json",
     "Left",
-    "ListenerFull",
     "Message",
     "Messages",
     "Publisher",
@@ -38,7 +37,9 @@ __all__ = [
     "QueuedListener",
     "Subscriber",
     "TopicInfo",
-    "WhenFull",
+    "WhenListenerFull",
+    "WhenPublisherFull",
+    "check_size",
     "check_topic",
     "check_topic_or_pattern",
     "encode",
@@ -49,5 +50,6 @@ __all__ = [
     "message_topic",
     "publish",
     "publish_unlogged",
+    "size_problem",
     "traffic",
 ]

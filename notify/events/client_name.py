@@ -1,7 +1,7 @@
-"""What a subscriber's connection is called in ``CLIENT LIST``: who it is, and to what it listens.
+"""The name of a subscriber's connection, which says who subscribes to which channels and patterns.
 
-``notify:recorder|notify:event:temperature|notify:event:storage_*``. The server drops the name with the connection, however its
-owner ended: there is no better witness of who listens.
+An example: ``notify:recorder|notify:event:temperature|notify:event:storage_*``. Redis forgets the name when the connection
+closes, so ``CLIENT LIST`` is a reliable list of subscribers, also after kill -9.
 """
 
 from collections.abc import Iterable
@@ -17,26 +17,27 @@ __all__ = ["ListeningClient", "listening_client", "name_with_channels"]
 
 MARK: Final = "|"
 PLAIN: Final = "!\"#$&'()*+,/:;<>?@[\\]^`{}"
-"""What may stand in a name as it is, beside letters, digits and "_.-~"."""
+"""Characters that are not quoted in a name, beside letters, digits and "_.-~"."""
 
 
 class ListeningClient(msgspec.Struct, frozen=True):
-    """A connection that listens: the name of its owner, and the channels and patterns it subscribed to."""
+    """A connection with subscriptions: the name of the subscriber, and the channels and patterns."""
 
     name: str
     channels: tuple[str, ...]
 
     def hears(self, channel: str) -> bool:
+        """Return whether messages on the channel reach this connection."""
         return any(Glob(c).matches(channel) if is_pattern(c) else c == channel for c in self.channels)
 
 
 def name_with_channels(name: str, channels: Iterable[str]) -> str:
-    """Return the name under which a connection that subscribes to ``channels`` is opened."""
+    """Return the name for a connection of ``name`` that will subscribe to ``channels``."""
     return MARK.join(quote(part, safe=PLAIN) for part in (name, *channels))
 
 
 def listening_client(client: dict[str, Any]) -> ListeningClient | None:
-    """Return what a row of ``CLIENT LIST`` tells; ``None`` for connections that are not ours."""
+    """Return the subscriber in a row of ``CLIENT LIST``, or ``None`` if the connection was not opened by Notify to subscribe."""
     name, *channels = str(client["name"]).split(MARK)
     if not channels or not name.startswith(PREFIX):
         return None

@@ -1,4 +1,4 @@
-"""Demand: who listens to a topic, so that a publisher works only while somebody does."""
+"""Demand: the subscribers of a topic, so that a publisher can work only while there are any."""
 
 import threading
 import time
@@ -18,16 +18,16 @@ from notify.server import Client
 __all__ = ["Demand", "DemandChange", "Joined", "Left"]
 
 LOOK_S: Final = 0.5
-"""How old a look may be. Pub/sub tells nobody who subscribes, so the server is asked; a change is told within a second."""
+"""Age at which the list of subscribers is read again. Redis does not announce subscriptions; so a change is seen within a second."""
 
 
 class Joined(msgspec.Struct, frozen=True):
-    """Somebody began to listen.
+    """A subscriber was added to the topic.
 
     Args:
-        topic: to which topic.
-        name: who; empty if he did not subscribe by Notify.
-        listeners: how many listen now; 1 after the first.
+        topic: the topic.
+        name: the name of the subscriber; empty if it did not subscribe through Notify.
+        listeners: the number of subscribers now; 1 after the first one.
     """
 
     topic: str
@@ -36,7 +36,7 @@ class Joined(msgspec.Struct, frozen=True):
 
 
 class Left(msgspec.Struct, frozen=True):
-    """Somebody listens no more, by his own will or not; ``listeners`` is 0 after the last."""
+    """A subscriber is gone: it unsubscribed, or its connection was lost. Fields as in `Joined`; ``listeners`` is 0 after the last one."""
 
     topic: str
     name: str
@@ -47,13 +47,14 @@ DemandChange: TypeAlias = Joined | Left
 
 
 class Demand:
-    """Iterate it, or call `get`, for who comes and goes; `wait` until somebody listens. Made by `Bus.demand`.
+    """The subscribers of a topic: iterate, or call `get`, for changes; `wait` until there is a subscriber. Made by `Bus.demand`.
 
-    It goes by the connections that the server has, so a subscriber that was killed is gone at once. Those by name and by
-    pattern count, also those of other programs; only the patterns of other programs cannot be seen. A machine that fell silent
-    counts until the server notices (``tcp-keepalive``). A connection that is mended between two looks has not gone.
+    Subscribers are read from the connections of the server, so a killed subscriber disappears at once. Subscriptions by name
+    and by pattern count, also those of other programs, except for patterns of other programs, which the server does not show.
+    A subscriber on a machine that lost its network counts until the server closes the connection (``tcp-keepalive``). A
+    subscriber that reconnects between two readings has not left.
 
-    It has no thread and no connection of its own; it is for one thread. Each look lets the server list its subscribers.
+    A demand has no thread and no connection of its own, and is for one thread. Each reading makes the server list its subscribers.
     """
 
     def __init__(self, client: Client, topic: str) -> None:
@@ -66,47 +67,47 @@ class Demand:
         self._closing = threading.Event()
 
     def listeners(self) -> list[str]:
-        """Return the names of those who listen, sorted; one without a name is ``""``. At most half a second old.
+        """Return the names of the subscribers, sorted, at most half a second old; one without a name is ``""``.
 
         Raises:
-            ClosedError: it is closed.
+            ClosedError: the demand is closed.
             ServerError: the server did not answer, or refused.
         """
         self._look_if_due()
         return sorted(self._known.elements())
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until somebody listens, at most ``timeout_s`` seconds (``None``: as long as it takes). Returns whether somebody does.
+        """Wait until there is a subscriber, at most ``timeout_s`` seconds (``None``: without limit). Returns whether there is one.
 
-        While somebody does it costs next to nothing: call it before each piece of work. Errors as for `listeners`.
+        While there is one, the call costs next to nothing: call it before each piece of work. Errors as for `listeners`.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while not self.listeners():
-            if not self._rest_until(deadline):
+            if not self._wait_for_next_look(deadline):
                 return False
         return True
 
     def get(self, timeout_s: float | None = None) -> DemandChange | None:
-        """Return who came or went next, or ``None`` if nobody does within ``timeout_s`` seconds (``None``: wait).
+        """Return the next change, or ``None`` if there is none within ``timeout_s`` seconds (``None``: wait without limit).
 
-        Who listens already is told first. Errors as for `listeners`; the next call asks again.
+        The subscribers that are there already come first, as `Joined`. Errors as for `listeners`; the next call reads again.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._look_if_due()
         while not self._ready:
-            if not self._rest_until(deadline):
+            if not self._wait_for_next_look(deadline):
                 return None
             self._look_if_due()
         return self._ready.popleft()
 
     def __iter__(self) -> Iterator[DemandChange]:
-        """Yield who comes and goes until it is closed."""
+        """Yield changes until the demand is closed."""
         with suppress(ClosedError):
             while (change := self.get()) is not None:
                 yield change
 
     def close(self) -> None:
-        """End it; a `wait` or `get` in another thread ends."""
+        """Close the demand; a `wait` or `get` in another thread ends."""
         self._closing.set()
 
     def __enter__(self) -> "Demand":
@@ -118,32 +119,32 @@ class Demand:
     def __repr__(self) -> str:
         return f"<Demand for {self.topic!r}>"
 
-    def _rest_until(self, deadline: float | None) -> bool:
-        """Wait for the next look. Returns whether there is one before the deadline."""
+    def _wait_for_next_look(self, deadline: float | None) -> bool:
+        """Wait until the list of subscribers is to be read again. Returns whether that is before the deadline."""
         next_look = self._looked_at + LOOK_S
         until = next_look if deadline is None else min(next_look, deadline)
         return not self._closing.wait(max(0.0, until - time.monotonic())) and (deadline is None or time.monotonic() < deadline)
 
     def _look_if_due(self) -> None:
         if self._closing.is_set():
-            raise ClosedError(f"{self!r} is closed: ask the bus for another")
+            raise ClosedError(f"{self!r} is closed: make another one with bus.demand")
         if time.monotonic() - self._looked_at >= LOOK_S:
             now = self._look()
             self._looked_at = time.monotonic()
-            self._tell(now)
+            self._compare(now)
 
     def _look(self) -> Counter[str]:
-        with self._client.translating(f"looking who listens to {self.topic!r}"), self._client.pipeline(transaction=True) as pipe:
+        with self._client.translating(f"listing the subscribers of {self.topic!r}"), self._client.pipeline(transaction=True) as pipe:
             pipe.pubsub_numsub(self._channel)
             pipe.client_list(_type="pubsub")
             answers: Any = pipe.execute()
         ((_, by_name),), clients = answers
-        ours = [interest for client in clients if (interest := listening_client(client)) is not None]
-        found = Counter(interest.name for interest in ours if interest.hears(self._channel))
-        others = by_name - sum(self._channel in interest.channels for interest in ours)
-        return found + Counter({"": others})
+        ours = [found for client in clients if (found := listening_client(client)) is not None]
+        named = Counter(client.name for client in ours if client.hears(self._channel))
+        others = by_name - sum(self._channel in client.channels for client in ours)
+        return named + Counter({"": others})
 
-    def _tell(self, now: Counter[str]) -> None:
+    def _compare(self, now: Counter[str]) -> None:
         count = self._known.total()
         for name in sorted((self._known - now).elements()):
             count -= 1

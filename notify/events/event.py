@@ -1,13 +1,14 @@
-"""What travels: `Event`, its JSON form, and `Gap` for what could not be delivered.
+"""Events: `Event`, its JSON form, and `Gap` for events that are lost to a subscriber.
 
 On the wire an event is one JSON object, readable and publishable with ``redis-cli``::
 
     {"id":"1732172400000-0@5f3a9c01","prev":"1732172399000-0","topic":"temperature","time":"2026-11-21T07:00:00Z",
      "source":"lab-7:4242","contents":{"celsius":21.5}}
 
-``id`` and ``prev`` are stamped by the server as the event enters the topic's log: time and counter, then the epoch
-of the log. A subscriber that holds ``prev`` has missed nothing. Anything else that is published on a topic's channel,
-``PUBLISH notify:event:temperature 21.5`` for instance, is an event too, without a stamp.
+``id`` and ``prev``, the stamp, are added by the server when the event enters the log of its topic. ``id`` is a time, a counter
+and the epoch of the log; ``prev`` is the id of the event before it: a subscriber that received that one has missed nothing.
+Anything else that is published on the channel of a topic, such as ``PUBLISH notify:event:temperature 21.5``, is an event without
+a stamp.
 """
 
 import json
@@ -17,20 +18,20 @@ from typing import Any, Final
 
 import msgspec
 
-from notify.errors import ContentsError, PayloadTooLargeError
+from notify.errors import ContentsError
 from notify.events.message import Message
-from notify.events.strict_json import Json, check_json
+from notify.events.strict_json import Json, check_json, check_size
 
 __all__ = ["Event", "Failure", "Gap", "decode", "encode"]
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error as contents: it travels as its type's name and its message.
+    """An error as the contents of an event: the name of its type and its message.
 
     Args:
         type: name of the error's class.
-        message: what the error says; also what ``str()`` of the failure gives.
-        fatal: whether the service that reports it ends with it.
+        message: the message of the error; ``str()`` of the failure returns it.
+        fatal: whether the service that reports the error ends with it.
     """
 
     type: str
@@ -39,7 +40,8 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, error: BaseException, *, fatal: bool = False) -> "Failure":
-        # Names of files may hold bytes that are no text.
+        """Return the failure for an exception."""
+        # A message may contain surrogates, for example in the name of a file that is not UTF-8.
         return cls(type(error).__name__, _text_of(error).encode(errors="backslashreplace").decode(), fatal)
 
     def __str__(self) -> str:
@@ -49,20 +51,20 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as exc:  # code of others: that an error was raised is to be told all the same
-        return f"(its text could not be had: str() raised {type(exc).__name__})"
+    except Exception as exc:  # a foreign __str__: the error itself is reported in any case
+        return f"(no message: str() of the error raised {type(exc).__name__})"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened.
+    """An event on a topic.
 
     Args:
-        topic: what it is about.
+        topic: the name of the topic.
         contents: any JSON value, or a `Failure`.
-        time: when it happened; aware, in UTC. Defaults to now.
-        source: who says so.
-        id: place in the topic's log, ``<ms>-<counter>@<epoch>``; ``None`` for what was published by hand or is not published yet.
-        received: when it reached this process; aware, in UTC. ``None`` for what did not come in.
+        time: when the event happened; aware, in UTC. Defaults to now.
+        source: the name of the process or service that published it.
+        id: place in the topic's log, ``<ms>-<counter>@<epoch>``; ``None`` if it was published by hand or is not published yet.
+        received: when this process received it; aware, in UTC. ``None`` for an event that was not received.
     """
 
     topic: str
@@ -88,14 +90,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Events of a topic that this subscriber will never see: said aloud, once, at the place where they would have been.
+    """Events of a topic that are lost to a subscriber. It is delivered once, in the place of the events.
 
     Args:
-        topic: whose events are missing.
+        topic: the topic of the events.
         reason: ``trimmed`` (the log no longer holds them), ``epoch`` (the log was deleted and began anew) or
-            ``rollback`` (a failover lost what had been delivered already).
-        first: id before the hole, ``None`` if it is unknown.
-        last: id of the last event in the hole, ``None`` if it is unknown.
+            ``rollback`` (a failover lost events that had been delivered already).
+        first: id of the event before the gap, ``None`` if it is unknown.
+        last: id of the last event in the gap, ``None`` if it is unknown.
     """
 
     topic: str
@@ -105,7 +107,7 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class Wire(msgspec.Struct, omit_defaults=True):
-    """The JSON form of an event. ``prev`` is the bare id of the event before it."""
+    """The JSON form of an event. ``prev`` is the id, without epoch, of the event before it."""
 
     topic: str
     time: datetime
@@ -125,8 +127,8 @@ def encode(event: Event, *, max_bytes: int) -> bytes:
     """Return the JSON form of an event, without a stamp.
 
     Raises:
-        ContentsError: the contents hold something that JSON cannot; the message names the path within.
-        PayloadTooLargeError: the result is above ``max_bytes``.
+        ContentsError: JSON cannot represent the contents; the message names the path to the part.
+        PayloadTooLargeError: the result has more than ``max_bytes`` bytes.
     """
     wire = wire_of(event)
     if wire.error is None:
@@ -135,16 +137,11 @@ def encode(event: Event, *, max_bytes: int) -> bytes:
         body = _WIRE_ENCODER.encode(wire)
     except (UnicodeEncodeError, TypeError, RecursionError) as exc:
         raise ContentsError(f"the event for {event.topic!r} cannot be written as JSON: {exc}") from exc
-    if len(body) > max_bytes:
-        raise PayloadTooLargeError(
-            f"the event for {event.topic!r} has {len(body)} bytes, the limit is {max_bytes}: "
-            "send less (or a reference to it), or raise max_payload_bytes ($NOTIFY_MAX_PAYLOAD_BYTES)"
-        )
-    return body
+    return check_size(body, what=f"the event for {event.topic!r}", max_bytes=max_bytes)
 
 
 def wire_of(event: Event) -> Wire:
-    """Return the JSON form of an event as a struct, with its id."""
+    """Return the JSON form of an event as a struct, with its id and time of reception."""
     failed = isinstance(event.contents, Failure)
     contents = event.contents.checked_contents() if isinstance(event.contents, Message) else event.contents
     return Wire(
@@ -159,18 +156,18 @@ def wire_of(event: Event) -> Wire:
 
 
 def event_of(wire: Wire) -> Event:
-    """Return the event that `wire_of` made this of."""
+    """Return the event whose JSON form this is."""
     contents = wire.contents if wire.error is None else wire.error
     return Event(topic=wire.topic, contents=contents, time=wire.time, source=wire.source, id=wire.id, received=wire.received)
 
 
 def decode(topic: str, payload: bytes) -> tuple[Event, str | None]:
-    """Return the event in a payload, and the bare id of the one before it (``None`` where it carries no stamp).
+    """Return the event in a payload, and the id, without epoch, of the event before it (``None`` if it has no stamp).
 
-    A payload that is no event of ours is an event without a stamp: its contents are its JSON value, or else its text.
+    A payload that is not the JSON form of an event becomes an event without a stamp. Its contents are the JSON value, or else the text.
 
     Raises:
-        ContentsError: it is not even text.
+        ContentsError: the payload is not UTF-8 text.
     """
     try:
         wire = _WIRE_DECODER.decode(payload)
@@ -189,5 +186,5 @@ def _plain(topic: str, payload: bytes) -> Json:
         try:
             return payload.decode()
         except UnicodeDecodeError as exc:
-            raise ContentsError(f"what was published on {topic!r} is no text: {payload[:40]!r}") from exc
+            raise ContentsError(f"a message on the channel of {topic!r} is not UTF-8 text: {payload[:40]!r}") from exc
     return value

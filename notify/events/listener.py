@@ -1,4 +1,4 @@
-"""A listener that receives in a process of its own and calls back in a thread: a slow callback holds up no reception."""
+"""A listener: a process of its own receives events, and a thread calls back, so that a slow callback does not delay reception."""
 
 import logging
 import subprocess
@@ -7,21 +7,20 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final
 
 import msgspec
 
-from notify.errors import ServerUnreachableError, SettingsError
+from notify.errors import ServerUnreachableError
 from notify.events.event import Event, Gap
-from notify.events.relay import ReceiverOptions, Relayed, read_relayed
+from notify.events.overflow import LISTENER_POLICIES, WhenListenerFull, check_overflow
+from notify.events.receiver import ReceivedLine, ReceiverOptions, read_line
 from notify.events.topic import check_topics
 from notify.server import Client
 
-__all__ = ["QueuedListener", "WhenFull"]
+__all__ = ["QueuedListener"]
 
 RESTART_S: Final = 0.5
-
-WhenFull: TypeAlias = Literal["block", "drop_oldest"]
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +28,16 @@ log = logging.getLogger(__name__)
 class QueuedListener:
     """Calls back with every event of its topics, in order. Made by `Bus.listen`; open it, or use it as a context manager.
 
-    It is live when `open` returns. A receiving process that falls is started again where it left off.
+    It is subscribed when `open` returns. If the receiving process dies, another one is started and continues where it stopped.
 
     Args:
-        client: whose server, settings and namespace to use.
+        client: the server, the settings and the namespace to use.
         topics: topic names and glob patterns.
-        callback: takes an `Event`, or a `Gap` where events are missing for good; what it raises is logged.
+        callback: takes an `Event`, or a `Gap` where events are lost for good. Exceptions that it raises are logged.
         max_items: events that may wait for the callback.
-        when_full: ``block`` stops receiving; what comes meanwhile is caught up from the log, or becomes a `Gap`.
-            ``drop_oldest`` forgets the oldest one and counts it in `dropped`.
-        name: who listens, as ``CLIENT LIST`` and a `Demand` tell.
+        when_full: ``block`` stops receiving; later events are read from the log when there is room, or become a `Gap`.
+            ``drop_oldest`` drops the event that waits longest and counts it in `dropped`.
+        name: the name of the subscriber in ``CLIENT LIST`` and in a `Demand`.
     """
 
     def __init__(
@@ -48,13 +47,12 @@ class QueuedListener:
         callback: Callable[[Event | Gap], object],
         *,
         max_items: int = 1_000,
-        when_full: WhenFull = "block",
+        when_full: WhenListenerFull = "block",
         name: str = "receiver",
     ) -> None:
         if not callable(callback):
             raise TypeError(f"the callback of a listener must be callable, not {callback!r}")
-        if max_items < 1 or when_full not in get_args(WhenFull):
-            raise SettingsError(f"max_items is {max_items!r} and when_full {when_full!r}: give a number above 0, and {get_args(WhenFull)}")
+        check_overflow(max_items, when_full, LISTENER_POLICIES)
         self._client = client
         self._name = name
         self._topics = check_topics(topics)
@@ -82,7 +80,7 @@ class QueuedListener:
         return len(self._items)
 
     def open(self) -> bool:
-        """Start receiving. Returns ``True``, or ``False`` if it is open already.
+        """Start receiving. Returns ``True``, or ``False`` if the listener is open already.
 
         Raises:
             ServerUnreachableError: the receiving process could not subscribe; the message says why.
@@ -102,9 +100,9 @@ class QueuedListener:
         return True
 
     def close(self) -> bool:
-        """Stop. What was received and not called back yet is forgotten. Returns ``True``, or ``False`` if it is closed already.
+        """Stop, and drop the events that wait for the callback. Returns ``True``, or ``False`` if the listener is closed already.
 
-        It may be called by the callback, and so may `open` afterwards.
+        The callback may call it, and `open` afterwards.
         """
         with self._changed:
             if not self._is_open:
@@ -128,23 +126,24 @@ class QueuedListener:
 
     def _start_process(self) -> None:
         self._process = process = subprocess.Popen(
-            [sys.executable, "-m", "notify.events.receiver", *self._topics],
+            [sys.executable, "-m", "notify.events", *self._topics],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Ctrl-C in the terminal is for the process that listens: it closes us.
+            # Ctrl-C in the terminal is for the parent process, which closes the listener.
             start_new_session=True,
         )
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101  # they were asked for
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101  # both are pipes
         options = ReceiverOptions(self._client.settings, self._topics, self._positions or None, self._name)
         try:
             process.stdin.write(msgspec.json.encode(options) + b"\n")
             process.stdin.flush()
-            first = read_relayed(process.stdout)
+            first = read_line(process.stdout)
         except (OSError, ValueError):
-            first = None  # it fell before it could read, or was closed
+            first = None  # the process died before it read the options, or the listener was closed
         if first is None or first.problem is not None:
             self._end_process()
-            raise ServerUnreachableError(f"cannot listen to {', '.join(self._topics)}: {first.problem if first else 'the receiver fell'}")
+            problem = first.problem if first else "the receiving process died"
+            raise ServerUnreachableError(f"cannot listen to {', '.join(self._topics)}: {problem}")
         self._positions.update(first.positions)
 
     def _end_process(self) -> None:
@@ -163,15 +162,15 @@ class QueuedListener:
             process = self._process
             assert process is not None and process.stdout is not None  # noqa: S101  # open() started it
             try:
-                while (relayed := read_relayed(process.stdout)) is not None:
-                    self._take(relayed)
+                while (line := read_line(process.stdout)) is not None:
+                    self._queue(line)
             except (OSError, ValueError):
-                log.debug("the receiver was closed while we read")
+                log.debug("the output of the receiving process was closed during a read")
             if self._is_open:
                 self._restart()
 
-    def _take(self, relayed: Relayed) -> None:
-        item = relayed.item
+    def _queue(self, line: ReceivedLine) -> None:
+        item = line.item
         if item is None:
             return
         with self._changed:
@@ -183,11 +182,11 @@ class QueuedListener:
                 self._items.popleft()
                 self.dropped += 1
             self._items.append(item)
-            self._positions.update(relayed.positions)
+            self._positions.update(line.positions)
             self._changed.notify_all()
 
     def _restart(self) -> None:
-        log.error("the receiver of %s fell and is started again", ", ".join(self._topics))
+        log.error("the receiving process of %s died and is started again", ", ".join(self._topics))
         self._end_process()
         try:
             self._start_process()
@@ -198,19 +197,19 @@ class QueuedListener:
                     self._changed.wait(RESTART_S)
             return
         if not self._is_open:
-            self._end_process()  # closed meanwhile, by somebody who could not know of this one
+            self._end_process()  # closed in the meantime: close() did not see this process
 
     def _call_back(self, opened: int) -> None:
-        def is_wanted() -> bool:
+        def is_current() -> bool:
             return self._is_open and self._times_opened == opened
 
-        while is_wanted():
-            # Opened again by its own callback, the thread of that one waits until this one's callback has returned.
+        while is_current():
+            # If a callback closes and opens the listener again, the new thread waits here until that callback has returned.
             with self._calling:
                 with self._changed:
-                    while is_wanted() and not self._items:
+                    while is_current() and not self._items:
                         self._changed.wait()
-                    if not is_wanted():
+                    if not is_current():
                         return
                     item = self._items.popleft()
                     self._changed.notify_all()
@@ -221,6 +220,6 @@ class QueuedListener:
         try:
             self._callback(item)
         except Exception:
-            log.exception("the callback of the listener to %s raised", ", ".join(self._topics))
+            log.exception("the callback of the listener to %s raised an exception", ", ".join(self._topics))
         finally:
             self._called_by = None

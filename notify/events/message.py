@@ -1,4 +1,4 @@
-"""Typed messages: a class for the contents of a topic, and the registry in which a bus knows its classes."""
+"""Typed messages: the base class for the contents of a topic, and the registry of the message classes of a bus."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self, TypeVar
@@ -15,7 +15,7 @@ M = TypeVar("M", bound="Message")
 
 
 class _MessageMeta(msgspec.StructMeta):
-    """Takes the topic along with the options of a struct."""
+    """The metaclass of `Message`: the class statement takes ``topic`` beside the options of a struct."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, topic: str | None = None, **options: Any) -> Any:
         options.setdefault("frozen", True)
@@ -29,7 +29,7 @@ class _MessageMeta(msgspec.StructMeta):
 
 
 class Message(msgspec.Struct, metaclass=_MessageMeta):
-    """The base of typed messages.
+    """The base class of typed messages.
 
     ::
 
@@ -37,21 +37,21 @@ class Message(msgspec.Struct, metaclass=_MessageMeta):
             celsius: float
             sensor: str = "outside"
 
-    Fields without a default are mandatory. What arrives with fields that the class does not know keeps them in `extras`
-    and passes them on. It takes the options of a `msgspec.Struct`, such as ``rename``, except ``array_like``.
+    Fields without a default are required. Received fields that the class does not define are kept in `extras` and sent again
+    with the message. A class takes the options of a `msgspec.Struct`, such as ``rename``, except ``array_like``.
     """
 
     topic: ClassVar[str]
     extras: dict[str, Any] = {}
 
     def to_contents(self) -> dict[str, Json]:
-        """Return the contents of the event that carries this message."""
+        """Return the message as the contents of an event."""
         fields: dict[str, Json] = msgspec.to_builtins(self)
-        extras = fields.pop(_encoded_name(type(self), "extras"), None)  # with omit_defaults it is not there
+        extras = fields.pop(_encoded_name(type(self), "extras"), None)  # a class with omit_defaults leaves it out
         return {**extras, **fields} if isinstance(extras, dict) else fields
 
     def checked_contents(self) -> dict[str, Json]:
-        """Return what `to_contents` returns, after making sure that it reads as this class again.
+        """Return the result of `to_contents` after a check that this class can be read from it.
 
         Raises:
             ContentsError: a field has a value of another type.
@@ -65,34 +65,34 @@ class Message(msgspec.Struct, metaclass=_MessageMeta):
         """Return the message in the contents of an event.
 
         Raises:
-            ContentsError: they do not fit the class; the message says where.
+            ContentsError: the contents do not fit the class; the message says where.
         """
         if not isinstance(contents, dict):
-            raise ContentsError(f"a {cls.__name__} is a JSON object, not {contents!r}")
+            raise ContentsError(f"the contents of a {cls.__name__} are a JSON object, not {contents!r}")
         extras = _encoded_name(cls, "extras")
         names = {*cls.__struct_encode_fields__, cls.__struct_config__.tag_field} - {extras}
         known = {name: value for name, value in contents.items() if name in names}
         try:
             made = msgspec.convert({**known, extras: {name: value for name, value in contents.items() if name not in names}}, cls)
         except msgspec.ValidationError as exc:
-            raise ContentsError(f"this is no {cls.__name__}: {exc}") from exc
+            raise ContentsError(f"the contents are not a {cls.__name__}: {exc}") from exc
         return made
 
 
 def _encoded_name(cls: type[Message], field: str) -> str:
-    """What a field is called in JSON: the ``rename`` of a class may change it."""
+    """The name of a field in JSON, which the ``rename`` of a class may change."""
     return cls.__struct_encode_fields__[cls.__struct_fields__.index(field)]
 
 
 def message_topic(cls: object) -> str:
     """Return the topic of a message class, else raise `ContentsError`."""
     if not (isinstance(cls, type) and issubclass(cls, Message)) or not hasattr(cls, "topic"):
-        raise ContentsError(f"{cls!r} is no message class with a topic: derive it as class Reading(notify.Message, topic='temperature')")
+        raise ContentsError(f"{cls!r} is not a message class with a topic: derive it as class Reading(notify.Message, topic='temperature')")
     return cls.topic
 
 
 def classes_by_topic(classes: Sequence[type[Message]]) -> dict[str, type[Message]]:
-    """Return message classes by their topics, else raise `ContentsError`: one that is none, or two of one topic."""
+    """Return message classes by topic. Raises `ContentsError` if one is not a message class, or two have the same topic."""
     by_topic: dict[str, type[Message]] = {}
     for cls in classes:
         other = by_topic.setdefault(message_topic(cls), cls)
@@ -104,37 +104,37 @@ def classes_by_topic(classes: Sequence[type[Message]]) -> dict[str, type[Message
 
 
 class Messages:
-    """The message classes that a bus knows, by name. Each bus has its own."""
+    """The registry of the message classes of a bus, by name."""
 
     def __init__(self) -> None:
         self._classes: dict[str, type[Message]] = {}
 
     def add(self, cls: type[M]) -> type[M]:
-        """Make a class known; can be used as a decorator.
+        """Add a class and return it; can be used as a decorator.
 
         Raises:
-            DuplicateMessageError: another class of that name is known.
-            ContentsError: it is no message class, or has no topic.
+            DuplicateMessageError: another class with that name is registered.
+            ContentsError: the class is not a message class, or has no topic.
         """
         message_topic(cls)
         if self._classes.get(cls.__name__, cls) is not cls:
-            raise DuplicateMessageError(f"a message class named {cls.__name__!r} is known already: {self._classes[cls.__name__]!r}")
+            raise DuplicateMessageError(f"a message class named {cls.__name__!r} is registered already: {self._classes[cls.__name__]!r}")
         self._classes[cls.__name__] = cls
         return cls
 
     def get(self, name: str) -> type[Message]:
-        """Return the class of that name, else raise `UnknownMessageError`."""
+        """Return the class with that name, or raise `UnknownMessageError`."""
         if name not in self._classes:
-            raise UnknownMessageError(f"no message class named {name!r} is known; known are {', '.join(sorted(self._classes)) or 'none'}")
+            raise UnknownMessageError(f"no message class is named {name!r}; registered are {', '.join(sorted(self._classes)) or 'none'}")
         return self._classes[name]
 
     def remove(self, name: str) -> None:
-        """Forget a class, else raise `UnknownMessageError`."""
+        """Remove a class, or raise `UnknownMessageError`."""
         self.get(name)
         del self._classes[name]
 
     def names(self, *, include: frozenset[str] | None = None, exclude: frozenset[str] = frozenset()) -> list[str]:
-        """Return the known names, sorted: only those to include, if given, and none to exclude."""
+        """Return the names of the classes, sorted: only those in ``include``, if given, and none of those in ``exclude``."""
         return sorted(name for name in self._classes if (include is None or name in include) and name not in exclude)
 
     def __iter__(self) -> Iterator[type[Message]]:

@@ -1,4 +1,4 @@
-"""Publishing events."""
+"""Publishing events, one at a time: with a log, or without one."""
 
 from typing import Final, TypeAlias
 
@@ -12,22 +12,22 @@ from notify.events.strict_json import Json
 from notify.events.topic import check_topic
 from notify.settings import MAX_LIFETIME_S
 
-__all__ = ["FOR_EVER", "Contents", "Publisher", "event_from", "publish", "publish_unlogged", "retain_ms"]
+__all__ = ["FOREVER", "Contents", "Publisher", "event_from", "publish", "publish_unlogged", "retain_ms"]
 
-FOR_EVER: Final = -1.0
-"""A lifetime that does not end."""
+FOREVER: Final = -1.0
+"""The lifetime of a retained event that is kept without limit."""
 
 
 Contents: TypeAlias = Json | Failure | BaseException | msgspec.UnsetType
-"""What can be published on a topic; unset where a message is given in place of a topic."""
+"""The contents that can be published on a topic; unset where a message stands in place of the topic."""
 
 
 def event_from(topic: str | Message, contents: Contents, *, source: str, messages: Messages) -> Event:
-    """Return the event that is meant by a topic and contents, or by a message, whose class is known from now on.
+    """Return the event for a topic and contents, or for a message, whose class is registered with ``messages``.
 
     Raises:
         ContentsError: there are no contents.
-        DuplicateMessageError: another class of that name is known.
+        DuplicateMessageError: another class with that name is registered.
     """
     if isinstance(topic, Message):
         if type(topic) not in messages:
@@ -39,31 +39,31 @@ def event_from(topic: str | Message, contents: Contents, *, source: str, message
 
 
 def publish(scripts: EventScripts, event: Event, *, retain_s: float | None = None, key: str | None = None) -> str:
-    """Publish one event: into the log of its topic, to who listens, and as retained value if asked; one round trip.
+    """Publish one event: append it to the log of its topic, send it to the subscribers, and retain it if asked; one round trip.
 
     Args:
-        scripts: the atomic steps of the server to publish on.
-        event: what happened.
-        retain_s: for how many seconds a new subscriber still gets it at once; ``-1`` for ever, ``0`` drops what is
-            retained, ``None`` leaves that alone.
-        key: idempotency key: a second event on the topic with the same one, within the retention, is not published.
+        scripts: the event scripts of the server to publish on.
+        event: the event.
+        retain_s: seconds for which new subscribers receive the event at once; ``-1`` without limit, ``0`` deletes the retained
+            event, ``None`` leaves it alone.
+        key: idempotency key: a second event on the topic with the same key, within the retention of the log, is not published.
 
     Returns:
-        The event's id; with a key that was used before, the id of the first one.
+        The id of the event; if the key was used before, the id of the first event.
 
     Raises:
         InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was sent.
-        ServerUnreachableError: no answer; it may have been published. With a key it can be tried again.
+        ServerUnreachableError: no answer; the event may have been published. With a key it can be published again safely.
     """
     check_topic(event.topic)
     if key == "":
-        raise SettingsError(f"the idempotency key of an event on {event.topic!r} is empty: give one, or none at all")
+        raise SettingsError(f"the idempotency key of an event on {event.topic!r} is empty: give a key, or None")
     body = encode(event, max_bytes=scripts.client.settings.max_payload_bytes)
     return scripts.publish(event.topic, body, retain_ms=retain_ms(retain_s), once=key)
 
 
 def publish_unlogged(scripts: EventScripts, event: Event) -> None:
-    """Publish to who listens now, and to nobody else: for topics whose events come fast and may be lost. Errors as for `publish`."""
+    """Send an event to the present subscribers only, without log and id: for frequent events that may be lost. Errors as for `publish`."""
     client = scripts.client
     check_topic(event.topic)
     body = encode(event, max_bytes=client.settings.max_payload_bytes)
@@ -72,12 +72,12 @@ def publish_unlogged(scripts: EventScripts, event: Event) -> None:
 
 
 class Publisher:
-    """Publishes on one topic: what `Bus.register_publisher` returns. Call it with an `Event`, with contents or with a message.
+    """Publishes on one topic when called with an `Event`, contents or a message. Made by `Bus.register_publisher`.
 
     Args:
-        scripts: the atomic steps of the server.
+        scripts: the event scripts of the server.
         topic: the topic, or a message class: then only messages of that class can be published.
-        source: named in the events.
+        source: the source of the events.
     """
 
     def __init__(self, scripts: EventScripts, topic: str | type[Message], *, source: str) -> None:
@@ -92,7 +92,7 @@ class Publisher:
         """Publish and return the event's id; arguments and errors as for `publish`.
 
         Raises:
-            ContentsError: it is about another topic, or not of the class that this publisher publishes; a ``TypeError``.
+            ContentsError: the event is on another topic, or is not a message of the class of this publisher; also a ``TypeError``.
         """
         if isinstance(event, BaseException):
             event = Failure.of(event)
@@ -109,11 +109,11 @@ class Publisher:
 
 
 def retain_ms(retain_s: float | None) -> int | None:
-    """Return a lifetime as ``publish.lua`` takes it (``None``: leave the retained value alone), else raise `SettingsError`."""
-    if retain_s is None or retain_s == FOR_EVER:
+    """Return a lifetime in ms as ``publish.lua`` takes it (``None``: leave the retained event alone), or raise `SettingsError`."""
+    if retain_s is None or retain_s == FOREVER:
         return None if retain_s is None else -1
     if isinstance(retain_s, bool) or not isinstance(retain_s, int | float) or not 0 <= retain_s <= MAX_LIFETIME_S:
         raise SettingsError(
-            f"retain_s is {retain_s!r}: give at most {MAX_LIFETIME_S:g} seconds, 0 to drop what is retained, or -1 for ever"
+            f"retain_s is {retain_s!r}: give at most {MAX_LIFETIME_S:g} seconds, 0 to delete the retained event, or -1 to keep it forever"
         )
     return 0 if retain_s == 0 else max(1, round(retain_s * 1000))

@@ -1,23 +1,67 @@
-"""The receiving process of a `notify.events.listener.QueuedListener`: subscribes, and relays what comes line by line on stdout."""
+"""The receiving process of a `QueuedListener`, and the protocol between the two.
+
+The listener writes one line of JSON to the standard input of the process, `ReceiverOptions`. The process subscribes and writes
+one line of JSON per event or gap to its standard output, `ReceivedLine`; the first line says whether it subscribed.
+The process ends when its standard input is closed, which also happens when the listener is killed.
+"""
 
 import os
 import sys
 import threading
+from typing import IO
 
 import msgspec
 
 from notify.errors import NotifyError
-from notify.events.event import Gap, wire_of
-from notify.events.relay import ReceiverOptions, Relayed
+from notify.events.event import Event, Gap, Wire, event_of, wire_of
 from notify.events.subscriber import Subscriber
 from notify.process import set_title
 from notify.server import open_client
+from notify.settings import Settings
 
-__all__ = ["main"]
+__all__ = ["ReceivedLine", "ReceiverOptions", "main", "read_line"]
+
+
+class ReceiverOptions(msgspec.Struct, frozen=True):
+    """The line on standard input.
+
+    Args:
+        settings: the server, the namespace and the limits.
+        topics: topic names and glob patterns.
+        since: topic → id of the event after which to begin; ``None`` begins with new events.
+        name: the name of the subscriber.
+    """
+
+    settings: Settings
+    topics: tuple[str, ...]
+    since: dict[str, str] | None
+    name: str
+
+
+class ReceivedLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line on standard output: an event or a gap, and the positions that changed.
+
+    The first line carries all positions, or the problem because of which the process could not subscribe.
+    """
+
+    event: Wire | None = None
+    gap: Gap | None = None
+    problem: str | None = None
+    positions: dict[str, str] = {}
+
+    @property
+    def item(self) -> Event | Gap | None:
+        return self.gap if self.event is None else event_of(self.event)
+
+
+def read_line(stream: IO[bytes]) -> ReceivedLine | None:
+    """Return the next line of a receiving process, or ``None`` when it has ended."""
+    line = stream.readline()
+    return msgspec.json.decode(line, type=ReceivedLine) if line.endswith(b"\n") else None
 
 
 def main() -> None:
-    """Receive for a `QueuedListener` in the process that started this one, until it goes."""
+    """Receive for the `QueuedListener` in the parent process until that ends."""
     options = msgspec.json.decode(sys.stdin.buffer.readline(), type=ReceiverOptions)
     set_title(f"listener of {', '.join(options.topics)}")
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -25,31 +69,30 @@ def main() -> None:
         client = open_client(options.settings, name="receiver")
         subscriber = Subscriber(client, options.topics, since=options.since, name=options.name)
     except NotifyError as exc:
-        _write(Relayed(problem=str(exc)))
+        _write(ReceivedLine(problem=str(exc)))
         return
     with subscriber:
         try:
-            _relay(subscriber)
+            _receive(subscriber)
         except BrokenPipeError:
-            return  # who listened is gone
+            return  # the parent process has ended
 
 
-def _relay(subscriber: Subscriber) -> None:
-    _write(Relayed(positions=subscriber.positions))
+def _receive(subscriber: Subscriber) -> None:
+    _write(ReceivedLine(positions=subscriber.positions))
     for item in subscriber:
         position = {item.topic: subscriber.positions[item.topic]} if item.topic in subscriber.positions else {}
-        _write(Relayed(gap=item, positions=position) if isinstance(item, Gap) else Relayed(event=wire_of(item), positions=position))
+        if isinstance(item, Gap):
+            _write(ReceivedLine(gap=item, positions=position))
+        else:
+            _write(ReceivedLine(event=wire_of(item), positions=position))
 
 
-def _write(relayed: Relayed) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(relayed) + b"\n")
+def _write(line: ReceivedLine) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
     sys.stdout.buffer.flush()
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()  # the parent never writes again: this returns when it is gone
+    sys.stdin.buffer.read()  # the parent writes nothing more: this returns when the parent has ended
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,30 +1,30 @@
-"""JSON that gives back what was put in, or an error that says where it could not."""
+"""Strict JSON: a value is encoded so that decoding returns an equal value, or an error names the place that cannot be."""
 
 import math
 from typing import Final, TypeAlias
 
 import msgspec
 
-from notify.errors import ContentsError
+from notify.errors import ContentsError, PayloadTooLargeError
 
-__all__ = ["Json", "check_json", "encode_json"]
+__all__ = ["Json", "check_json", "check_size", "encode_json", "size_problem"]
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | tuple["Json", ...] | dict[str, "Json"] | None
-"""What an event's contents and a state's values can be."""
+"""The values that the contents of an event and the fields of a state can have."""
 
 _LEAST_INTEGER: Final = -(2**63)
 _GREATEST_INTEGER: Final = 2**64 - 1
 
 
 def encode_json(value: object, *, what: str) -> bytes:
-    """Return ``value`` as strict JSON: what is decoded equals what was encoded (tuples become lists).
+    """Return ``value`` as JSON from which an equal value can be decoded (tuples become lists).
 
     Args:
         value: the value.
-        what: how an error calls it.
+        what: the name of the value in errors.
 
     Raises:
-        ContentsError: it holds something that JSON cannot; the message names the path within.
+        ContentsError: JSON cannot represent a part of the value; the message names the path to it.
     """
     try:
         check_json(value, what=what)
@@ -34,18 +34,33 @@ def encode_json(value: object, *, what: str) -> bytes:
 
 
 def check_json(value: object, *, what: str) -> None:
-    """Raise `ContentsError`, naming the path, if JSON cannot hold the value and give it back."""
+    """Raise `ContentsError`, with the path, if JSON cannot represent a part of the value. Arguments as for `encode_json`."""
     _check(value, what, "")
 
 
+def size_problem(what: str, size: int, max_bytes: int) -> str:
+    """Return the message of an error about ``size`` bytes where ``max_bytes`` are allowed, with the remedy."""
+    return (
+        f"{what} has {size} bytes, the limit is {max_bytes}: "
+        "send less (or a reference to it), or raise max_payload_bytes ($NOTIFY_MAX_PAYLOAD_BYTES)"
+    )
+
+
+def check_size(body: bytes, *, what: str, max_bytes: int) -> bytes:
+    """Return the encoded body if it has at most ``max_bytes`` bytes, else raise `PayloadTooLargeError`, which calls it ``what``."""
+    if len(body) > max_bytes:
+        raise PayloadTooLargeError(size_problem(what, len(body), max_bytes))
+    return body
+
+
 def _check(value: object, what: str, path: str) -> None:
-    # msgspec would take bytes, dates and sets too, and give something else back: they are refused here.
+    # msgspec also encodes bytes, dates and sets, but they are decoded as something else: they are refused here.
     if value is None or isinstance(value, str | bool):
         return
     if isinstance(value, dict):
         for key, inner in value.items():
             if not isinstance(key, str):
-                raise _refusal(what, path, f"the key {key!r} is no text")
+                raise _refusal(what, path, f"the key {key!r} is not text")
             _check(inner, what, f"{path}.{key}" if path else key)
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
@@ -54,9 +69,9 @@ def _check(value: object, what: str, path: str) -> None:
         if not _LEAST_INTEGER <= value <= _GREATEST_INTEGER:
             raise _refusal(what, path, "the integer has more than 64 bits; send it as text")
     elif not isinstance(value, float):
-        raise _refusal(what, path, f"a {type(value).__name__} is none of null, true, false, number, text, list and object")
+        raise _refusal(what, path, f"a {type(value).__name__} is not null, true, false, a number, text, a list or an object")
     elif not math.isfinite(value):
-        raise _refusal(what, path, f"{value!r} is no JSON number; send null or text")
+        raise _refusal(what, path, f"{value!r} is not a JSON number; send null or text")
 
 
 def _refusal(what: str, path: str, problem: str) -> ContentsError:
@@ -64,7 +79,7 @@ def _refusal(what: str, path: str, problem: str) -> ContentsError:
 
 
 def _as_builtin(value: object) -> str | int | float:
-    """The plain value of a kind of text or number; `_check` lets nothing else through."""
+    """The value of a subclass of str, int or float as that builtin type; `_check` lets no other type through."""
     if isinstance(value, str):
         return str.__str__(value)
     return float(value) if isinstance(value, float) else int(value)  # type: ignore[call-overload]  # see above

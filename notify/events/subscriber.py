@@ -1,8 +1,8 @@
-"""Receiving events: live by pub/sub, complete by the log.
+"""Receiving events: immediately through pub/sub, completely through the log of the topic.
 
-Pub/sub only wakes. Every event names the one before it; where that is not the one delivered last, and after every
-reconnect, and when it was quiet for a while, the subscriber reads what is missing from the topic's log. What the log
-does not hold any more becomes one `Gap`. The idea of position and epoch is that of Centrifugo's recovery.
+Every event carries the id of the event before it. If that is not the event delivered last, and after every reconnect, and from
+time to time in any case, the subscriber compares its position with the log and reads the missing events from there. Events
+that the log no longer holds become one `Gap`. The idea of position and epoch is that of Centrifugo's recovery.
 """
 
 import logging
@@ -16,7 +16,7 @@ import msgspec
 import redis
 
 from notify.errors import ClosedError, ContentsError, ServerError
-from notify.events import pubsub as reception
+from notify.events import pubsub
 from notify.events.client_name import name_with_channels
 from notify.events.event import Event, Gap
 from notify.events.message import Message, classes_by_topic, message_topic
@@ -30,34 +30,34 @@ from notify.server import Client
 __all__ = ["Subscriber"]
 
 WAIT_S: Final = 1.0
-"""How long it listens before it looks after the connection."""
+"""How long `Subscriber.get` waits for a message before it checks the connection."""
 REPAIR_AFTER_S: Final = 5.0
-"""How often the log is compared in any case: pub/sub may have lost the last event of a topic, and no later one would tell."""
+"""How often the position is compared with the log in any case: if pub/sub loses the last event of a topic, no later one shows it."""
 
 log = logging.getLogger(__name__)
 
 
 class Subscriber:
-    """Iterate it, or call `get`: each yields an `Event`, or a `Gap` where events are missing for good.
+    """Receives the events of topics: iterate, or call `get`, for each `Event`, and for a `Gap` where events are lost for good.
 
-    It is live when the constructor returns. Retained events come first. It has no thread: whoever calls `get` does the
-    reading. One that reads slowly is cut off by the server when its buffer is full, and repairs from the log.
-    An outage of the server is ridden out: `get` waits, then goes on with what was missed.
+    It is subscribed when the constructor returns. Retained events come first. A subscriber has no thread: the thread that calls
+    `get` reads from the connection. If it reads too slowly, the server closes the connection when its buffer is full, and the
+    subscriber reads the missed events from the log. During an outage of the server `get` waits, and continues with the missed events.
 
     Args:
-        client: whose server, settings and namespace to use; the subscriber opens a connection of its own.
-        topics: topic names, glob patterns, and message classes: those make the contents of their topic instances.
-        since: where to begin: the id of an event (with one topic), `START` for all that the logs hold, or an id per
-            topic as `positions` gives them. Without it: with what comes.
-        name: what ``CLIENT LIST`` shows, with the topics, and a `Demand` tells.
-        probe_after_s: silence after which the server is asked whether it is still there: by default a second, so that one that
-            hangs is noticed within three. Who looks after it elsewhere can ask more seldom.
+        client: the server, the settings and the namespace to use; the subscriber opens a connection of its own.
+        topics: topic names, glob patterns, and message classes: the contents of their topics become instances of the class.
+        since: where to begin: the id of an event (with one topic), `START` for all events in the logs, or an id for each
+            topic as `positions` returns them. Without it the subscriber begins with new events.
+        name: the name of the subscriber in ``CLIENT LIST`` and in a `Demand`.
+        probe_after_s: silence after which the server is pinged; by default a second, so that a server that hangs is detected
+            within three seconds. A caller that detects this otherwise can choose a longer time.
 
     Raises:
         EmptySubscriptionError: no topic was given.
         InvalidTopicError: a topic cannot be subscribed to.
-        ContentsError: a class is no message class, or has no topic, or another class has the same one.
-        InvalidPositionError: ``since`` is no position, or one id for several topics.
+        ContentsError: a class is not a message class, has no topic, or has the same topic as another class.
+        InvalidPositionError: ``since`` is not a position, or is one id for several topics.
         ServerUnreachableError, ServerRefusedError: the first connection failed.
     """
 
@@ -76,9 +76,9 @@ class Subscriber:
         self._exact = {topic for topic in names if not is_pattern(topic)}
         self._patterns = {topic: Glob(topic) for topic in names if is_pattern(topic)}
         self._keys = Keys(client.settings.namespace)
-        # A server that hangs is to be noticed as soon on this connection, when a log is read, as on that of the reception.
-        patience_s = min(client.settings.command_timeout_s, reception.PROBE_TIMEOUT_S)
-        self._client = client.clone(name=name_with_channels(name, map(self._keys.channel, names)), timeout_s=patience_s)
+        # While a log is read, a server that hangs is detected as soon as on the pub/sub connection.
+        timeout_s = min(client.settings.command_timeout_s, pubsub.PROBE_TIMEOUT_S)
+        self._client = client.clone(name=name_with_channels(name, map(self._keys.channel, names)), timeout_s=timeout_s)
         self._scripts = EventScripts(self._client)
         self._positions = Positions(self._scripts)
         self._taken: dict[str, str] = {}
@@ -89,12 +89,12 @@ class Subscriber:
         self._reading = threading.RLock()
         self._repaired_at = time.monotonic()
         self._must_repair = since is not None
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._topic_names: dict[bytes, str] = {}
         self.skipped = 0
-        """How many messages could not be read and were passed over."""
+        """How many messages were skipped because they could not be decoded."""
         channels = [self._keys.channel(topic) for topic in self._exact]
-        self._reception = PubSubConnection(
+        self._pubsub = PubSubConnection(
             self._client, channels, [self._keys.channel(p) for p in self._patterns], name=repr(self), probe_after_s=probe_after_s
         )
         try:
@@ -108,13 +108,13 @@ class Subscriber:
         """Return the next event or gap.
 
         Args:
-            timeout_s: seconds to wait; ``0`` asks without waiting, ``None`` waits until there is one.
+            timeout_s: seconds to wait; ``0`` returns at once, ``None`` waits without limit.
 
         Returns:
-            ``None`` if none came in time, or the subscriber was closed while waiting.
+            ``None`` if none came in time, or the subscriber was closed in the meantime.
 
         Raises:
-            ClosedError: it was closed before.
+            ClosedError: the subscriber was closed before.
         """
         if self._closing.is_set():
             raise ClosedError("this subscriber is closed: subscribe again")
@@ -127,18 +127,17 @@ class Subscriber:
                     if item is not None:
                         return item
                     continue
-                heard = self._receive(left_s)
-                if not (heard or self._ready or self._missed) and deadline is not None and time.monotonic() >= deadline:
+                has_read = self._receive(left_s)
+                if not (has_read or self._ready or self._missed) and deadline is not None and time.monotonic() >= deadline:
                     return None
             return None
 
     @property
     def positions(self) -> dict[str, str]:
-        """Topic → id of the last event that `get` returned. Stored, and given as ``since`` another time, it goes on from there.
+        """Topic → id of the last event that `get` returned. Stored, and given as ``since`` later, it continues after these events.
 
-        A topic without an event, and a pattern, for the topics that are born while nobody listens, stand at `START`.
-
-        Who stores them after dealing with each event sees every event at least once, also when it falls in between.
+        A topic without an event is at `START`, and so is a pattern, for topics that are created while nothing is subscribed.
+        A program that stores the positions after it has processed an event receives every event at least once, even if it crashes.
         """
         return {**dict.fromkeys(self._patterns, START), **self._taken}
 
@@ -148,16 +147,16 @@ class Subscriber:
             try:
                 item = self.get()
             except ClosedError:
-                return  # just now, by another thread
+                return  # closed by another thread since the check above
             if item is not None:
                 yield item
 
     def close(self) -> None:
-        """End the subscription; a `get` that waits in another thread returns ``None``. May be called again."""
+        """End the subscription. A `get` that waits in another thread returns ``None``. May be called again."""
         self._closing.set()
-        self._reception.interrupt()
+        self._pubsub.interrupt()
         with self._reading:
-            self._reception.close()
+            self._pubsub.close()
             self._client.close()
 
     def __enter__(self) -> "Subscriber":
@@ -170,17 +169,17 @@ class Subscriber:
         return f"<Subscriber to {', '.join([*sorted(self._exact), *self._patterns])}>"
 
     def _start(self, since: Mapping[str, str] | str | None) -> None:
-        early = self._reception.open()
-        # Live from here on. What was published before counts as seen, but for what is retained.
+        early = self._pubsub.open()
+        # Subscribed from here on. Events that were published before count as delivered, except for the retained ones.
         topics = self._topics()
         self._ready.extend(self._positions.start(topics, since=self._since_each(since, topics)))
         self._retained = len(self._ready)
         self._taken = self._positions.ids()
-        for tidings in early:
-            self._accept(tidings)
+        for message in early:
+            self._accept(message)
 
     def _since_each(self, since: Mapping[str, str] | str | None, topics: Sequence[str]) -> Mapping[str, str]:
-        """Where to begin, topic by topic; one that is not named begins where its pattern does."""
+        """The position for each topic. A topic that ``since`` does not name begins where its pattern does."""
         if isinstance(since, str):
             return dict.fromkeys(topics, since)
         named = since or {}
@@ -188,60 +187,60 @@ class Subscriber:
         return {topic: position for topic, position in wanted.items() if position is not None}
 
     def _topics(self) -> list[str]:
-        """The topics subscribed to by name, and the known ones that match a pattern."""
+        """The topics that are subscribed to by name, and the known topics that match a pattern."""
         known = self._scripts.topics() if self._patterns else []
         return sorted({*self._exact, *(topic for topic in known if self._pattern_of(topic))})
 
     def _pattern_of(self, topic: str) -> str | None:
-        """The first pattern that matches: an event that comes through several counts once."""
+        """The first pattern that matches a topic. An event that arrives through several patterns is delivered for this one only."""
         return next((pattern for pattern, glob in self._patterns.items() if glob.matches(topic)), None)
 
     def _receive(self, timeout_s: float) -> bool:
-        """Read at most one message, and repair what is due. Returns whether there was a message."""
+        """Read at most one message, and repair if that is due. Returns whether there was a message."""
         try:
-            tidings = self._reception.receive(0.0 if self._must_repair else timeout_s)
+            message = self._pubsub.receive(0.0 if self._must_repair else timeout_s)
             if self._closing.is_set():
                 return False
-            if tidings is not None:
-                self._accept(tidings)
-            due = time.monotonic() - self._repaired_at >= REPAIR_AFTER_S
-            if due or self._must_repair or self._reception.resumed:
+            if message is not None:
+                self._accept(message)
+            is_due = time.monotonic() - self._repaired_at >= REPAIR_AFTER_S
+            if is_due or self._must_repair or self._pubsub.resumed:
                 self._repair()
-            return tidings is not None
+            return message is not None
         except (redis.RedisError, ServerError, OSError) as exc:
-            self._reception.pause(exc, at_most_s=timeout_s)
+            self._pubsub.pause(exc, at_most_s=timeout_s)
             return False
 
-    def _accept(self, tidings: PubSubMessage) -> None:
-        topic = self._topic_names.get(tidings.channel)
+    def _accept(self, message: PubSubMessage) -> None:
+        topic = self._topic_names.get(message.channel)
         if topic is None:
-            topic = self._topic_names[tidings.channel] = self._keys.topic_of(tidings.channel.decode(errors="replace"))
-        if tidings.pattern is not None and self._comes_otherwise(topic, tidings.pattern):
+            topic = self._topic_names[message.channel] = self._keys.topic_of(message.channel.decode(errors="replace"))
+        if message.pattern is not None and self._is_duplicate(topic, message.pattern):
             return
         try:
-            led_to = self._positions.deliver(topic, tidings.payload)
+            items = self._positions.deliver(topic, message.payload)
         except ContentsError as exc:
             self._skip(topic, exc)
             return
-        if isinstance(led_to, tuple):
-            self._ready.extend(led_to)
+        if isinstance(items, tuple):
+            self._ready.extend(items)
         else:
-            self._missed.append(led_to)
+            self._missed.append(items)
 
-    def _comes_otherwise(self, topic: str, pattern_channel: bytes) -> bool:
-        """Whether the same event comes by name, or through a pattern before this one."""
+    def _is_duplicate(self, topic: str, pattern_channel: bytes) -> bool:
+        """Whether the same event also arrives through the name of its topic, or through an earlier pattern."""
         first = self._pattern_of(topic)
         return topic in self._exact or (first is not None and pattern_channel.decode() != self._keys.channel(first))
 
     def _repair(self) -> None:
-        # Read page by page as it is taken: a long log does not fill the memory.
+        # The iterators read page by page when they are consumed: a long log does not fill the memory.
         self._missed.extend(self._positions.repair(topic) for topic in self._positions.moved(self._topics()))
         self._must_repair, self._repaired_at = False, time.monotonic()
-        self._reception.recovered()
+        self._pubsub.recovered()
 
-    def _take(self, patience_s: float) -> Event | Gap | None:
-        """The next item that is ready, or was missed; ``None`` if there was none after all, or it is one to pass over."""
-        item = self._ready.popleft() if self._ready else self._catch_up(patience_s)
+    def _take(self, timeout_s: float) -> Event | Gap | None:
+        """The next item that is ready or was missed; ``None`` if there is none, or it is skipped."""
+        item = self._ready.popleft() if self._ready else self._catch_up(timeout_s)
         if item is None:
             return None
         if self._retained or isinstance(item, Gap) or item.id is None:
@@ -258,22 +257,22 @@ class Subscriber:
             self._skip(item.topic, exc)
             return None
 
-    def _catch_up(self, patience_s: float) -> Event | Gap | None:
-        """The next item of what was missed, read from the log."""
+    def _catch_up(self, timeout_s: float) -> Event | Gap | None:
+        """The next missed item, read from the log."""
         try:
             item = next(self._missed[0], None)
         except (redis.RedisError, ServerError, OSError) as exc:
             self._missed.clear()
-            self._must_repair = True  # from where it got stuck
-            self._reception.pause(exc, at_most_s=patience_s)
+            self._must_repair = True  # from the position that was reached
+            self._pubsub.pause(exc, at_most_s=timeout_s)
             return None
         if item is None:
             self._missed.popleft()
         return item
 
     def _skip(self, topic: str, problem: ContentsError) -> None:
-        """Pass over what cannot be read: counted each time, told the first time."""
+        """Count an item that cannot be decoded; the first one of a topic is logged."""
         self.skipped += 1
-        if topic not in self._told:
-            self._told.add(topic)
-            log.error("%r passes over what it cannot read: %s", self, problem)
+        if topic not in self._logged:
+            self._logged.add(topic)
+            log.error("%r skips what it cannot decode: %s", self, problem)

@@ -15,47 +15,47 @@ def check_topic(topic: object) -> str:
     """Return the topic if events can be published on it.
 
     Raises:
-        TopicTypeError: it is no text; a ``TypeError``, and an `InvalidTopicError` as well.
-        InvalidTopicError: it is empty, over 512 bytes, or a pattern.
+        TopicTypeError: it is not text; a ``TypeError`` as well as an `InvalidTopicError`.
+        InvalidTopicError: it is empty, longer than 512 bytes, or a pattern.
     """
     name = check_topic_or_pattern(topic)
     if is_pattern(name):
-        raise InvalidTopicError(f"{name!r} is a pattern (it holds '*', '?' or '['): events are published on one topic")
+        raise InvalidTopicError(f"{name!r} is a pattern (it contains '*', '?' or '['): give one topic to publish on")
     return name
 
 
 def check_topic_or_pattern(topic: object) -> str:
-    """Return the topic or glob pattern if it can be subscribed to, else raise `InvalidTopicError`."""
+    """Return the topic or glob pattern if it can be subscribed to, or raise `InvalidTopicError`."""
     if not isinstance(topic, str):
         raise TopicTypeError(f"a topic is text, not {topic!r}")
     if not topic:
-        raise InvalidTopicError("a topic cannot be empty: name what the event is about")
+        raise InvalidTopicError("a topic cannot be empty: give it a name")
     try:
         size = len(topic.encode())
     except UnicodeEncodeError as exc:
-        raise InvalidTopicError(f"the topic {topic!r} cannot be written as UTF-8") from exc
+        raise InvalidTopicError(f"the topic {topic!r} cannot be encoded as UTF-8") from exc
     if size > MAX_TOPIC_BYTES:
-        raise InvalidTopicError(f"a topic of {size} bytes ({topic[:40]!r}…) is too long: the limit is {MAX_TOPIC_BYTES}")
+        raise InvalidTopicError(f"the topic {topic[:40]!r}… has {size} bytes, the limit is {MAX_TOPIC_BYTES}: give it a shorter name")
     return topic
 
 
 def check_topics(topics: Sequence[object]) -> tuple[str, ...]:
-    """Return the topics and patterns of a subscription, else raise `EmptySubscriptionError` or `InvalidTopicError`."""
+    """Return the topics and patterns of a subscription, or raise `EmptySubscriptionError` or `InvalidTopicError`."""
     if not topics:
-        raise EmptySubscriptionError("subscribe to at least one topic; '*' means all of them")
+        raise EmptySubscriptionError("no topic was given: subscribe to at least one; '*' means all of them")
     return tuple(check_topic_or_pattern(topic) for topic in topics)
 
 
 def is_pattern(topic: str) -> bool:
-    """Whether a name is a glob (``*`` any run, ``?`` one character, ``[ab]`` one of them), as in Redis PSUBSCRIBE."""
-    return "*" in topic or "?" in topic or "[" in topic  # any() over them takes five times as long, for every event
+    """Return whether a name is a glob pattern (``*`` any text, ``?`` one byte, ``[ab]`` one of these), as for PSUBSCRIBE in Redis."""
+    return "*" in topic or "?" in topic or "[" in topic  # any() takes five times as long, for every event
 
 
 class Glob:
-    """A glob pattern that matches what it matches in the server: ``*``, ``?``, ``[ab]``, ``[^a]``, ``[a-z]``, ``\\*``.
+    """A glob pattern that matches the same topics as in Redis: ``*``, ``?``, ``[ab]``, ``[^a]``, ``[a-z]``, ``\\*``.
 
-    Like the server it looks at bytes, and takes odd classes as ``stringmatchlen`` in Redis's ``util.c`` does: ``[]`` matches
-    nothing, ``[^]`` anything, ``[z-a]`` is ``[a-z]``, and the end of the pattern closes a class.
+    It works on bytes, and treats unusual classes as ``stringmatchlen`` in Redis's ``util.c`` does: ``[]`` matches nothing,
+    ``[^]`` any byte, ``[z-a]`` is ``[a-z]``, and the end of the pattern closes a class.
     """
 
     def __init__(self, pattern: str) -> None:
@@ -67,7 +67,7 @@ class Glob:
 
 
 def _translate(glob: bytes) -> bytes:
-    runs, at = [b""], 0  # what stands between the stars
+    runs, at = [b""], 0  # the parts between the stars
     while at < len(glob):
         character = glob[at : at + 1]
         at += 1
@@ -86,12 +86,12 @@ def _translate(glob: bytes) -> bytes:
     if len(runs) == 1:
         return runs[0]
     first, *middle, last = runs
-    # Atomic groups: a star that found its run is never tried again, however many there are.
+    # Atomic groups: once a star has matched it is not tried again, so that many stars do not take exponential time.
     return first + b"".join(b"(?>.*?%s)" % run for run in middle if run) + b".*" + last
 
 
 def _members(glob: bytes, at: int) -> tuple[bytes, int]:
-    """The bytes that the class matches whose "[" is before ``at``, and where it ends."""
+    """The bytes that a class matches, and the index after it; ``at`` is the index after its "["."""
     negated = glob[at : at + 1] == b"^"
     at += negated
     members: set[int] = set()

@@ -1,4 +1,4 @@
-"""What goes on, topic by topic: for operators."""
+"""Figures about topics for operators: events, rate, length of the log, subscribers."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,19 +14,19 @@ __all__ = ["TopicInfo", "traffic"]
 
 WINDOW_S: Final = 60
 COUNTED: Final = 10_000
-"""Events of the last minute that are counted at the most."""
+"""Events of the last minute are counted up to this number."""
 
 
 class TopicInfo(msgspec.Struct, frozen=True):
     """A topic at one moment.
 
     Args:
-        topic: its name.
-        events: events logged since its log began; ``None`` where the server does not count them (before Redis 7).
-        per_s: events a second over the last minute.
-        log_length: events that the log holds.
-        subscribers: connections that listen to it, by name or, where they are ours, by pattern.
-        last: when its last event was logged, by the server's clock; ``None`` if there was none yet.
+        topic: the name.
+        events: events logged since the log began; ``None`` if the server does not count them (before Redis 7).
+        per_s: events per second over the last minute.
+        log_length: events in the log.
+        subscribers: connections that are subscribed by name, or, if they were opened by Notify, by pattern.
+        last: when the last event was logged, by the clock of the server; ``None`` if there was none yet.
     """
 
     topic: str
@@ -41,7 +41,7 @@ def traffic(scripts: EventScripts) -> list[TopicInfo]:
     """Describe every known topic, in alphabetical order."""
     topics = scripts.topics()
     keys, client = scripts.keys, scripts.client
-    with client.translating("looking at the topics"):
+    with client.translating("reading the figures of the topics"):
         seconds, _ = _pair(client.time())
         counts: Any = client.pubsub_numsub(*map(keys.channel, topics)) if topics else []
         with client.pipeline(transaction=False) as pipe:
@@ -51,19 +51,19 @@ def traffic(scripts: EventScripts) -> list[TopicInfo]:
                 pipe.hget(keys.topic(topic), "last")
             rows = pipe.execute(raise_on_error=False)
         listening = [listening_client(row) for row in client.client_list(_type="pubsub")]
-    by_pattern = [interest for interest in listening if interest is not None and any(map(is_pattern, interest.channels))]
+    by_pattern = [subscriber for subscriber in listening if subscriber is not None and any(map(is_pattern, subscriber.channels))]
     return [
         _describe(topic, rows[3 * n : 3 * n + 3], counts[n][1] + _count(by_pattern, keys.channel(topic))) for n, topic in enumerate(topics)
     ]
 
 
 def _count(by_pattern: Sequence[ListeningClient], channel: str) -> int:
-    """How many listen to a channel through a pattern alone."""
-    return sum(interest.hears(channel) and channel not in interest.channels for interest in by_pattern)
+    """How many subscribers receive a channel through a pattern only."""
+    return sum(subscriber.hears(channel) and channel not in subscriber.channels for subscriber in by_pattern)
 
 
 def _describe(topic: str, row: Sequence[Any], subscribers: int) -> TopicInfo:
-    # There is no stream before the first event, and none after the last one has expired.
+    # There is no stream before the first event, and none after the log has expired.
     stream = row[0] if isinstance(row[0], dict) else {}
     recent = len(row[1]) if isinstance(row[1], list) else 0
     last = datetime.fromtimestamp(int(row[2].partition(b"-")[0]) / 1000, UTC) if isinstance(row[2], bytes) else None

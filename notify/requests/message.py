@@ -4,8 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from notify.errors import PayloadTooLargeError
-from notify.events import Failure, encode_json
+from notify.events import Failure, check_size, encode_json
 
 __all__ = ["Answer", "Request", "encode_answer", "encode_failure", "encode_request"]
 
@@ -48,13 +47,13 @@ def encode_request(request: Request, *, max_bytes: int) -> bytes:
         PayloadTooLargeError: the JSON has more than ``max_bytes``.
     """
     what = f"the request for {request.method!r}"
-    return _checked(encode_json(msgspec.structs.asdict(request), what=what), what, max_bytes)
+    return check_size(encode_json(msgspec.structs.asdict(request), what=what), what=what, max_bytes=max_bytes)
 
 
 def encode_answer(request: Request, result: object, *, max_bytes: int) -> bytes:
     """Return the JSON form of the answer that carries a method's result; errors as for `encode_request`."""
     what = f"the result of {request.method!r}"
-    return _checked(encode_json({"id": request.id, "result": result}, what=what), what, max_bytes)
+    return check_size(encode_json({"id": request.id, "result": result}, what=what), what=what, max_bytes=max_bytes)
 
 
 def encode_failure(request: Request, error: BaseException, *, max_bytes: int) -> bytes:
@@ -62,12 +61,3 @@ def encode_failure(request: Request, error: BaseException, *, max_bytes: int) ->
     failure = Failure.of(error)
     short = msgspec.structs.replace(failure, message=failure.message[: max_bytes // 8])
     return _ENCODER.encode(Answer(request.id, error=short))
-
-
-def _checked(body: bytes, what: str, max_bytes: int) -> bytes:
-    if len(body) > max_bytes:
-        raise PayloadTooLargeError(
-            f"{what} has {len(body)} bytes, the limit is {max_bytes}: "
-            "send less (or a reference to it), or raise max_payload_bytes ($NOTIFY_MAX_PAYLOAD_BYTES)"
-        )
-    return body

@@ -28,7 +28,7 @@ from notify.service.service import Service
 from tests.support.moments import WAITS, SignalledAt
 
 WAIT_S = 15.0
-_RECEIVER = re.compile("-m notify.receiver|^notify: listener of")
+_RECEIVER = re.compile(r"-m notify\.events |^notify: listener of")
 
 
 class Calculator:

@@ -2,15 +2,14 @@
 
 import zlib
 
+from notify.events import size_problem
+
 __all__ = ["too_large", "unpacked"]
 
 
 def too_large(what: str, size: int, max_bytes: int) -> str:
     """Return what is wrong with a call of that many bytes, and the remedy."""
-    return (
-        f"{what} has {size} bytes, the limit is {max_bytes}: send less (or a reference to it), "
-        "or raise max_payload_bytes ($NOTIFY_MAX_PAYLOAD_BYTES), here and at the workers"
-    )
+    return f"{size_problem(what, size, max_bytes)}, here and at the workers"
 
 
 def unpacked(data: bytes, *, max_bytes: int) -> bytes:

@@ -147,7 +147,7 @@ def test_one_who_waits_for_room_is_told_when_it_is_closed(own_server, connect_to
 
     putting = threading.Thread(target=put)
     putting.start()
-    with pytest.raises(ServerUnreachableError, match="1 events were accepted"):
+    with pytest.raises(ServerUnreachableError, match="1 accepted events could not be sent"):
         publisher.close(timeout_s=0.1)
     putting.join(5)
     assert len(told) == 1
@@ -224,7 +224,7 @@ def test_S15_one_event_that_is_refused_is_reported_and_the_next_are_sent(bus, ca
     publisher.close()
     assert _logged(bus, "good") == [0, 1, 2]
     assert (publisher.counters.sent, publisher.counters.refused) == (3, 3)
-    assert caplog.text.count("an event for 'bad' was refused and is lost: ") == 3
+    assert caplog.text.count("an event on 'bad' was refused and is lost: ") == 3
     assert "WRONGTYPE" in caplog.text
 
 
@@ -237,7 +237,7 @@ def test_S15_events_that_we_have_no_permission_for_are_refused_alone_and_the_oth
     bus.redis.execute_command("ACL", "SETUSER", "default", "resetkeys", *allowed)
     publisher.close()
     assert (publisher.counters.sent, publisher.counters.refused) == (97, 3)
-    assert caplog.text.count("an event for 'secret' was refused and is lost: ") == 3
+    assert caplog.text.count("an event on 'secret' was refused and is lost: ") == 3
     assert "permissions" in caplog.text
     bus.redis.execute_command("ACL", "SETUSER", "default", "~*")
     assert _logged(bus) == [number for number in range(100) if number not in (0, 42, 99)]
@@ -315,7 +315,7 @@ def test_a_close_that_cannot_send_says_how_much_is_lost_and_keeps_to_its_timeout
     for number in range(300):
         publisher.put("t", number)
     before = time.monotonic()
-    with pytest.raises(ServerUnreachableError, match=r"300 events were accepted and could not be sent to unix://.* in 0.2 s"):
+    with pytest.raises(ServerUnreachableError, match=r"300 accepted events could not be sent to unix://.* in 0.2 s"):
         publisher.close(timeout_s=0.2)
     assert time.monotonic() - before < 1.0
     publisher.close()

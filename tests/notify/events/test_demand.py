@@ -203,7 +203,7 @@ def test_an_outage_is_told_and_the_next_call_looks_again(own_server, connect_to)
     with another.subscribe("t") as events, bus.demand("t") as demand:
         assert demand.get(0) == Joined("t", "another", 1)
         own_server.kill()
-        with pytest.raises(ServerUnreachableError, match="while looking who listens to 't'"):
+        with pytest.raises(ServerUnreachableError, match="while listing the subscribers of 't'"):
             wait_until(lambda: demand.get(0))
         own_server.restart()
         wait_until(lambda: events.get(0.1) or demand.listeners() == ["another"])

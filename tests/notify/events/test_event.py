@@ -132,7 +132,7 @@ def test_no_text_whatsoever_is_an_error(payload):
 
 @pytest.mark.parametrize("payload", [b"\xff\x00", b'"\xff"'])
 def test_what_is_no_text_is_refused_with_its_topic(payload):
-    with pytest.raises(ContentsError, match="'t' is no text"):
+    with pytest.raises(ContentsError, match="'t' is not UTF-8 text"):
         decode("t", payload)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import notify
 from notify import ContentsError, Event, Failure, Settings, SettingsError
-from notify.events.publisher import FOR_EVER
+from notify.events.publisher import FOREVER
 from notify.testing import wait_until
 from tests.support.faults import commands_during, everything
 
@@ -89,7 +89,7 @@ def test_M13_a_payload_above_the_limit_is_told_with_the_limit_and_the_ways_out(b
 
 
 @pytest.mark.parametrize(
-    ("retain_s", "lifetime_ms"), [(60, (59_000, 60_000)), (0.5, (1, 500)), (0.0001, (-2, 1)), (FOR_EVER, (-1, -1)), (-1, (-1, -1))]
+    ("retain_s", "lifetime_ms"), [(60, (59_000, 60_000)), (0.5, (1, 500)), (0.0001, (-2, 1)), (FOREVER, (-1, -1)), (-1, (-1, -1))]
 )
 def test_N10_an_event_is_retained_for_as_long_as_it_says(bus, retain_s, lifetime_ms):
     bus.publish("t", 1, retain_s=retain_s)

@@ -12,8 +12,7 @@ import pytest
 
 import notify
 from notify import Gap
-from notify.events import positions, subscriber
-from notify.events import pubsub as reception
+from notify.events import positions, pubsub, subscriber
 from notify.events.scripts import EventScripts
 from notify.testing import wait_until
 from tests.support.faults import Publishing, commands_during, cut, publish_and_cut, publish_unheard, trim
@@ -38,7 +37,7 @@ def test_N6_a_subscriber_cut_off_40_times_gets_all_of_3000_events_once_and_in_or
 
 def test_a_connection_that_redis_py_mends_without_an_error_is_repaired_at_once(bus, collect):
     with bus.subscribe("t", "u*") as events:
-        events._reception._connection.disconnect()
+        events._pubsub._connection.disconnect()
         bus.publish("t", 1)
         bus.publish("u1", 2)
         assert [event.contents for event in collect(events, 2, timeout_s=2)] == [1, 2]
@@ -269,8 +268,8 @@ def test_M10_a_get_with_a_timeout_keeps_to_it_while_the_server_is_away(own_serve
     bus = connect_to(own_server)
     with bus.subscribe("t") as events:
         own_server.kill()
-        wait_until(lambda: events.get(0) is None and events._reception._backoff._began_at is not None)
-        events._reception._backoff._began_at -= 60  # as if it had been away for a minute
+        wait_until(lambda: events.get(0) is None and events._pubsub._backoff._began_at is not None)
+        events._pubsub._backoff._began_at -= 60  # as if it had been away for a minute
         for timeout_s in (0, 0.1, 0.3):
             before = time.monotonic()
             assert events.get(timeout_s) is None
@@ -305,7 +304,7 @@ def test_a_frozen_server_is_noticed_in_time_however_long_one_waits_at_once(own_s
         while "waits for the server" not in caplog.text:
             events.get(step_s)
         own_server.thaw()
-    assert caplog.records[0].created - began < 2 * (reception.PROBE_AFTER_S + reception.PROBE_TIMEOUT_S)
+    assert caplog.records[0].created - began < 2 * (pubsub.PROBE_AFTER_S + pubsub.PROBE_TIMEOUT_S)
 
 
 def test_an_entry_that_was_added_by_hand_to_a_log_is_passed_over(bus, collect):
@@ -322,4 +321,4 @@ def test_a_retained_value_that_is_no_text_keeps_nobody_from_subscribing(bus, col
     with bus.subscribe("t") as events:
         bus.publish("t", 1)
         assert [event.contents for event in collect(events, 1)] == [1]
-    assert "what is retained cannot be read" in caplog.text
+    assert "the retained event of 't' cannot be read" in caplog.text

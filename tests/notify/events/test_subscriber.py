@@ -9,8 +9,7 @@ import pytest
 
 import notify
 from notify import ClosedError, EmptySubscriptionError, InvalidTopicError
-from notify.events import pubsub as reception
-from notify.events import subscriber
+from notify.events import pubsub, subscriber
 from notify.events.positions import Positions
 from notify.testing import wait_until
 from tests.support.faults import commands_during
@@ -76,7 +75,7 @@ def test_S5_python_without_assertions_refuses_it_as_well(server):
     program = f"import notify\nwith notify.connect({server.url!r}) as bus: bus.subscribe()"
     ended = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert "EmptySubscriptionError: subscribe to at least one topic" in ended.stderr
+    assert "EmptySubscriptionError: no topic was given" in ended.stderr
 
 
 @pytest.mark.parametrize("topic", [None, "", "x" * 513, 5, "\ud800"])
@@ -248,14 +247,14 @@ def test_a_subscriber_shows_what_it_is_subscribed_to(bus):
 def test_one_who_asks_seldom_keeps_its_connection(bus):
     """It was silent for long only because nobody listened: that is no outage."""
     with bus.subscribe("t") as events:
-        connection = events._reception._connection
+        connection = events._pubsub._connection
         subscribed_as = [client["id"] for client in bus.redis.client_list(_type="pubsub")]
         for number in range(3):
-            wait_until(lambda: time.monotonic() - events._reception._heard_at > 0.5)
+            wait_until(lambda: time.monotonic() - events._pubsub._heard_at > 0.5)
             assert events.get(0) is None
             bus.publish("t", number)
             assert events.get(5).contents == number
-        assert events._reception._connection is connection
+        assert events._pubsub._connection is connection
         assert [client["id"] for client in bus.redis.client_list(_type="pubsub")] == subscribed_as
 
 
@@ -264,7 +263,7 @@ def test_an_idle_subscriber_costs_the_server_a_few_commands(bus):
     """In as many silences as there are in a second: a question each, and a look into the log now and then."""
     with bus.subscribe("t") as events:
         commands = commands_during(bus.redis, lambda: events.get(1.0))
-    questions = 1.0 / reception.PROBE_AFTER_S
+    questions = 1.0 / pubsub.PROBE_AFTER_S
     looks = 1.0 / subscriber.REPAIR_AFTER_S
     assert 0 < len(commands) <= questions + looks + 1
 

@@ -103,7 +103,7 @@ def test_a_number_of_threads_that_cannot_be_is_refused(bus, desk, threads):
         ("odd", r"raised ContentsError: the result of 'odd' cannot be written as JSON: at result.a, a set"),
         ("large", r"raised PayloadTooLargeError: the result of 'large' has 70.* bytes, the limit is 65536"),
         ("end", "raised SystemExit: 3"),
-        ("mumble", r"raised MumbledError: \(its text could not be had: str\(\) raised LookupError\)"),
+        ("mumble", r"raised MumbledError: \(no message: str\(\) of the error raised LookupError\)"),
     ],
 )
 def test_a_method_that_gives_no_result_fails_for_its_caller_and_the_service_goes_on(bus, another_bus, desk, method, message):
