@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import Final
 
 from notify.errors import ServerError
-from notify.server import Backoff, Client, ScriptRunner
-from workers import rq_keys
+from notify.server import Backoff, Client
 from workers.fleet.reaper import Reaper
+from workers.scripts import LeaseScripts
 
 __all__ = ["LEASE_S", "Lease"]
 
@@ -41,12 +41,10 @@ class Lease:
     ) -> None:
         # A command that takes longer than the lease comes too late.
         self._client = client.clone(name="lease", timeout_s=lease_s)
-        self._scripts = ScriptRunner(self._client, "workers.scripts")
+        self._scripts = LeaseScripts(self._client)
         self._abandoned = Reaper(self._client)
         self._worker, self._lease_s, self._revive, self._lead = worker, lease_s, revive, lead
         self._renew_s = min(RENEW_S, lease_s / 4)
-        self._keys = [self._scripts.keys.leases, self._scripts.keys.renewed, self._scripts.keys.leader]
-        self._args: list[str | bytes | int] = [worker, round(lease_s * 1000), round(2000 * self._renew_s), rq_keys.worker("")]
         self._backoff = Backoff(log, f"the lease of worker {worker}")
         self._is_lost = False
         self._closing = threading.Event()
@@ -67,17 +65,16 @@ class Lease:
         if self._thread.is_alive():
             self._thread.join()
         with suppress(ServerError):
-            keys = self._scripts.keys
-            left = [keys.leases, keys.leader, keys.cron_workers]
-            self._scripts.run("release_lease", left, [self._worker], action="giving back the lease of a worker")
+            self._scripts.release_lease(self._worker)
         self._client.close()
 
     def _renew(self) -> tuple[bool, str, str]:
         """Returns whether there was no lease any more, and a worker that is dead, for us to see to, with the job it has in hand."""
         asked_at = time.monotonic()  # the server counts from a moment after it: it never elects another one while we think we lead
-        is_new, dead, leads, job = self._scripts.run("renew_lease", self._keys, self._args, action="renewing the lease of a worker")
-        self._lead(asked_at + self._lease_s if leads else 0.0)
-        return bool(is_new), dead.decode(), job.decode()
+        lease_ms, away_ms = round(self._lease_s * 1000), round(2000 * self._renew_s)
+        renewal = self._scripts.renew_lease(self._worker, lease_ms=lease_ms, away_ms=away_ms)
+        self._lead(asked_at + self._lease_s if renewal.leads else 0.0)
+        return renewal.is_new, renewal.dead, renewal.job_id
 
     def _run(self) -> None:
         wait_s = self._renew_s

@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 import msgspec
 import redis
 import rq.job
 from rq.exceptions import NoSuchJobError, TimeoutFormatError
-from rq.job import JobStatus
 
 from notify.server import Client
 from workers.errors import JobDefinitionError, JobError, JobNotFoundError, JobRefusedError
@@ -16,11 +15,10 @@ from workers.jobs.call import JsonSerializer
 from workers.jobs.definition import JobFunctions
 from workers.jobs.requirements import Policy, Requirements, read_needs
 from workers.jobs.stop_ladder import StopSign
-from workers.scripts import unpacked
+from workers.scripts import RQ_STATUS, unpacked
 
 __all__ = ["JobRecord"]
 
-TAKEN: Final = {"queued": JobStatus.QUEUED, "held": JobStatus.DEFERRED, "cancelled": JobStatus.CANCELED}
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +51,8 @@ class JobRecord(rq.job.Job):
 
     def take_up(self, status: str, needs: bytes) -> None:
         """Set the status and the needs that an `Admission` to a queue returned."""
-        if status in TAKEN:
-            self._status = TAKEN[status]
+        if status in RQ_STATUS:
+            self._status = JobStatus(RQ_STATUS[status])
         self.needs = read_needs({b"needs": needs})
 
     @property

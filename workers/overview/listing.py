@@ -13,6 +13,7 @@ from workers import rq_keys
 from workers.errors import JobDefinitionError, QueueNotFoundError
 from workers.jobs import Job, check_need, read_jobs
 from workers.overview.paging import chunked, queue_names, read_forward
+from workers.scripts import RQ_STATUS
 
 __all__ = ["JobStatus", "QueueInfo", "find_jobs", "queues"]
 
@@ -20,8 +21,6 @@ CHUNK: Final = 100
 
 JobStatus: TypeAlias = Literal["queued", "started", "held", "deferred", "scheduled", "finished", "failed", "stopped", "canceled"]
 """The status of a job in RQ's words; and ``held``, which RQ calls deferred."""
-
-RQ_STATUS: Final = {"cancelled": "canceled", "held": "deferred"}
 
 HELD_OR_DEFERRED: Final = ("held", "deferred")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import redis
 from rq.job import JobStatus
@@ -15,11 +15,9 @@ from workers.overview import Stake, preview_loss
 from workers.queue.cancel import Progress, cancel_waiting
 from workers.queue.encode import OPTIONS, encode_job
 from workers.queue.rq_queue import RqQueue, check_function, checked_job, new_job_of, translating
-from workers.scripts import EnqueueScripts, NewJob
+from workers.scripts import RQ_STATUS, EnqueueScripts, NewJob
 
 __all__ = ["Queue", "requeue"]
-
-RQ_STATUS: Final = {"queued": b"queued", "held": b"deferred", "cancelled": b"canceled"}
 
 
 class _EncodedJob(NamedTuple):
@@ -243,7 +241,7 @@ def _put_encoded(scripts: EnqueueScripts, queue: str, encoded: Sequence[_Encoded
     put = scripts.enqueue if len(new_jobs) == 1 else scripts.enqueue_many
     for each, admission in zip(encoded, put(queue, new_jobs), strict=True):
         if each.is_plain:
-            each.new_job.fields.update({b"status": RQ_STATUS[admission.status], b"needs": admission.needs})
+            each.new_job.fields.update({b"status": RQ_STATUS[admission.status].encode(), b"needs": admission.needs})
         else:
             each.job.take_up(admission.status, admission.needs)
     return [each.job for each in encoded]

@@ -5,17 +5,15 @@ worker had loaded the job is made up for once, whatever the number of times.
 """
 
 import logging
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from notify.errors import ServerRefusedError
-from notify.server import Client, ScriptRunner
-from workers import rq_keys
+from notify.server import Client
 from workers.jobs import CronJob, JobFunctions, definition_of
 from workers.queue import Queue, new_job_of
-from workers.scripts import JobScriptRunner, NewJob
+from workers.scripts import LoadedJob, NewJob, ScheduleScripts
 
 __all__ = ["Cron", "register_cron"]
 
@@ -34,16 +32,14 @@ def register_cron(client: Client, worker: str, functions: JobFunctions) -> None:
     specs = _specs(functions)
     if not specs:
         return
-    scripts = ScriptRunner(client, "workers.scripts")
     with client.translating("announcing what is to run again and again"):
         now: Any = client.time()
-    args: list[str | bytes | int] = [worker, msgspec.json.encode(list(specs))]
+    loaded = []
     for name, spec in specs.items():
         due_ms = spec.schedule.next_after(now[0] * 1000 + now[1] // 1000)
         if due_ms is not None:
-            args += (name, msgspec.json.encode(spec), due_ms)
-    keys = [scripts.keys.cron, scripts.keys.cron_due, scripts.keys.cron_workers]
-    scripts.run("cron_register", keys, args, action="announcing what is to run again and again")
+            loaded.append(LoadedJob(name, msgspec.json.encode(spec), due_ms))
+    ScheduleScripts(client).cron_register(worker, list(specs), loaded)
 
 
 class Cron:
@@ -55,9 +51,7 @@ class Cron:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._scripts = JobScriptRunner(client)
-        keys = self._scripts.keys
-        self._keys = [keys.cron, keys.cron_due, keys.cron_workers, keys.cron_last, keys.leases]
+        self._scripts = ScheduleScripts(client)
 
     def run(self) -> float:
         """Enqueue what is due.
@@ -68,26 +62,23 @@ class Cron:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        now, wait_ms, *due = self._scripts.run("cron_due", self._keys, [LONGEST_WAIT_MS], action="looking what is due by its rhythm")
-        for name, due_ms, written in zip(due[::3], due[1::3], due[2::3], strict=True):
+        due = self._scripts.cron_due(longest_wait_ms=LONGEST_WAIT_MS)
+        for name, due_ms, written in due.jobs:
             try:
-                self._enqueue(name.decode(), int(due_ms), msgspec.json.decode(written, type=CronJob), now_ms=int(now))
+                self._enqueue(name.decode(), due_ms, msgspec.json.decode(written, type=CronJob), now_ms=due.now_ms)
             except (msgspec.DecodeError, ValueError) as exc:  # somebody else wrote it
                 log.warning("what is to run as %r cannot be read, and is removed: %s", name, exc)
                 self._forget(name)
             except ServerRefusedError as exc:  # as it would at each try, for this one alone
                 log.warning("%r is due and cannot be enqueued: %s", name.decode(), exc)
-        return int(wait_ms) / 1000
+        return due.wait_ms / 1000
 
     def _enqueue(self, name: str, due_ms: int, spec: CronJob, *, now_ms: int) -> None:
         next_ms = spec.schedule.next_after(now_ms)
-        entry = self._entry_of(name, spec, due_ms)
-        ours = self._scripts.keys
-        keys = [ours.cron_due, ours.cron_last, rq_keys.QUEUES, rq_keys.queue(spec.queue), rq_keys.job(entry.job_id)]
-        args = [name, due_ms, next_ms or "", entry.job_id, spec.queue, entry.needs, *_flat(entry.fields)]
-        self._scripts.run_with_common_args("cron_enqueue", keys, args, action=f"enqueueing {name!r}, which is due")
+        new_job = self._new_job_of(name, spec, due_ms)
+        self._scripts.cron_enqueue(name, new_job, queue=spec.queue, due_ms=due_ms, next_ms=next_ms)
 
-    def _entry_of(self, name: str, spec: CronJob, due_ms: int) -> NewJob:
+    def _new_job_of(self, name: str, spec: CronJob, due_ms: int) -> NewJob:
         queue = Queue(spec.queue, connection=self._client)
         job = queue.create_job(name, job_id=_job_id(name, due_ms))
         job.accept(spec.requirements)
@@ -114,12 +105,3 @@ def _specs(functions: JobFunctions) -> dict[str, CronJob]:
 def _job_id(name: str, due_ms: int) -> str:
     """The same for everybody, and no other's: RQ takes ASCII letters, digits, ``_`` and ``-``, and a dotted path has no ``-``."""
     return f"{name.replace('.', '-').encode('punycode').decode().rstrip('-')}-{due_ms}"
-
-
-def _flat(fields: Mapping[str, Any]) -> list[str | bytes | int]:
-    """Fields and values as RQ writes them."""
-    flat: list[str | bytes | int] = []
-    for field, value in fields.items():
-        if value is not None:
-            flat += (field, value if isinstance(value, bytes | str) else str(value))
-    return flat

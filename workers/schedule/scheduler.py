@@ -3,8 +3,7 @@
 from typing import Final
 
 from notify.server import Client
-from workers import rq_keys
-from workers.scripts import AT_ONCE, DEFAULT_TIMEOUT_S, JobScriptRunner
+from workers.scripts import AT_ONCE, DEFAULT_TIMEOUT_S, ScheduleScripts
 
 __all__ = ["Scheduler"]
 
@@ -24,7 +23,7 @@ class Scheduler:
     """
 
     def __init__(self, client: Client) -> None:
-        self._scripts = JobScriptRunner(client)
+        self._scripts = ScheduleScripts(client)
 
     def run(self) -> float:
         """Enqueue what is due, at most a chunk.
@@ -35,6 +34,8 @@ class Scheduler:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        args: list[str | bytes | int] = [self._scripts.keys.leader, LOCK_MS, AT_ONCE, LONGEST_WAIT_MS, DEFAULT_TIMEOUT_S]
-        _, wait_ms = self._scripts.run_with_common_args("enqueue_due", [rq_keys.QUEUES], args, action="enqueueing what is due")
-        return int(wait_ms) / 1000
+        name = self._scripts.keys.leader
+        wait_ms = self._scripts.enqueue_due(
+            name, lock_ms=LOCK_MS, count=AT_ONCE, longest_wait_ms=LONGEST_WAIT_MS, timeout_s=DEFAULT_TIMEOUT_S
+        )
+        return wait_ms / 1000

@@ -5,26 +5,31 @@ Nothing here decides when a transition is due.
 """
 
 from workers.scripts.claim import Claim, ClaimScripts
-from workers.scripts.enqueue import Admission, Condition, EnqueueScripts, NewJob
+from workers.scripts.enqueue import RQ_STATUS, Admission, Condition, EnqueueScripts, NewJob
 from workers.scripts.jobs import AT_ONCE, JobScripts
+from workers.scripts.lease import LeaseScripts
 from workers.scripts.payload import too_large, unpacked
 from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run, RunCheck
-from workers.scripts.runner import JobScriptRunner, rq_time
+from workers.scripts.runner import rq_time
+from workers.scripts.schedule import LoadedJob, ScheduleScripts
 
 __all__ = [
     "AT_ONCE",
     "DEFAULT_TIMEOUT_S",
+    "RQ_STATUS",
     "Admission",
     "Claim",
     "ClaimScripts",
     "Condition",
     "Ended",
     "EnqueueScripts",
-    "JobScriptRunner",
     "JobScripts",
+    "LeaseScripts",
+    "LoadedJob",
     "NewJob",
     "Run",
     "RunCheck",
+    "ScheduleScripts",
     "rq_time",
     "too_large",
     "unpacked",

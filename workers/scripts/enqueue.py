@@ -11,11 +11,14 @@ from notify.errors import ServerUnreachableError
 from workers import rq_keys
 from workers.scripts.runner import JobScriptRunner
 
-__all__ = ["Admission", "Condition", "EnqueueScripts", "NewJob"]
+__all__ = ["RQ_STATUS", "Admission", "Condition", "EnqueueScripts", "NewJob"]
 
 AT_ONCE: Final = 100
 """Jobs enqueued by one script: it holds the server for a millisecond or two."""
 IN_FLIGHT: Final = 2
+
+RQ_STATUS: Final = {"queued": "queued", "held": "deferred", "cancelled": "canceled"}
+"""The status that RQ's hash of a job has after each `Admission` but ``refused``, which leaves the hash as it was."""
 
 Condition: TypeAlias = Literal["", "new", "unique", "ended"]
 """What must be so: nothing; the id was made just now; there is no job of that id; or it failed, or was stopped or cancelled."""

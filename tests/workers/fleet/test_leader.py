@@ -12,7 +12,6 @@ import pytest
 
 import notify
 from notify.errors import ServerUnreachableError
-from notify.server.scripts import ScriptRunner
 from notify.testing import wait_until
 from tests.workers.conftest import StartWorkers
 from tests.workers.fleet.test_lease import frozen
@@ -20,6 +19,7 @@ from workers import rq_keys
 from workers.fleet import leader as leader_module
 from workers.fleet.leader import Duty, Leader
 from workers.fleet.lease import Lease
+from workers.scripts.lease import LeaseScripts
 
 SHORT_S = 2.0
 
@@ -61,18 +61,11 @@ class Calls:
 
 def renew(bus: notify.Bus, worker: str, *, lease_ms: int = 500) -> bool:
     """Renew a lease. Returns whether the worker leads."""
-    keys = [bus.keys.leases, bus.keys.renewed, bus.keys.leader]
-    return bool(
-        ScriptRunner(bus.redis, "workers.scripts").run(
-            "renew_lease", keys, [worker, lease_ms, 1_000, rq_keys.worker("")], action="renewing"
-        )[2]
-    )
+    return LeaseScripts(bus.redis).renew_lease(worker, lease_ms=lease_ms, away_ms=1_000).leads
 
 
 def leave(bus: notify.Bus, worker: str) -> None:
-    ScriptRunner(bus.redis, "workers.scripts").run(
-        "release_lease", [bus.keys.leases, bus.keys.leader, bus.keys.cron_workers], [worker], action="leaving"
-    )
+    LeaseScripts(bus.redis).release_lease(worker)
 
 
 def leader_of(bus: notify.Bus) -> str:

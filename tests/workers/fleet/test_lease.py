@@ -14,7 +14,6 @@ from rq import Retry
 
 import notify
 from notify.errors import ServerUnreachableError
-from notify.server.scripts import ScriptRunner
 from notify.testing import PrivateServer, wait_until
 from tests.support.faults import server_ms
 from tests.support.sample_jobs import add, hold, hold_and_fail
@@ -22,6 +21,7 @@ from tests.workers.conftest import SAMPLE, Effects, StartWorkers, is_alive, mish
 from workers import Job, JobDefinitionError, Outcome, Pool, Queue, Worker, WorkerOptions, rq_keys
 from workers.fleet.lease import LEASE_S, Lease
 from workers.fleet.reaper import Reaper
+from workers.scripts.lease import LeaseScripts
 
 SHORT_S = 2.0
 """A lease for tests that wait for its end."""
@@ -42,10 +42,8 @@ def leases(bus: notify.Bus) -> set[str]:
 
 def renew(bus: notify.Bus, worker: str) -> tuple[bool, str]:
     """Renew a lease of half a second. Returns whether it is new, and who was found dead."""
-    scripts = ScriptRunner(bus.redis, "workers.scripts")
-    keys = [bus.keys.leases, bus.keys.renewed, bus.keys.leader]
-    is_new, dead, *_ = scripts.run("renew_lease", keys, [worker, 500, 1_000, rq_keys.worker("")], action="renewing")
-    return bool(is_new), dead.decode()
+    renewal = LeaseScripts(bus.redis).renew_lease(worker, lease_ms=500, away_ms=1_000)
+    return renewal.is_new, renewal.dead
 
 
 def run_by(job: Job) -> str:

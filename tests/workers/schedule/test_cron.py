@@ -156,7 +156,7 @@ def test_a_leader_that_wakes_after_the_job_is_over_enqueues_nothing(
 ) -> None:
     """Its id alone would not tell: the first one is gone already."""
     make_due(bus)
-    make_entry = cron._entry_of
+    make_entry = cron._new_job_of
 
     def freeze(*arguments: Any) -> NewJob:
         monkeypatch.undo()
@@ -166,7 +166,7 @@ def test_a_leader_that_wakes_after_the_job_is_over_enqueues_nothing(
         assert not Job.exists(job_id, bus.redis)
         return make_entry(*arguments)
 
-    monkeypatch.setattr(cron, "_entry_of", freeze)
+    monkeypatch.setattr(cron, "_new_job_of", freeze)
     cron.run()
     assert queue.job_ids == []
 

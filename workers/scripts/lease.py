@@ -1,0 +1,49 @@
+"""The atomic steps of a worker's lease: renew it, and give it back."""
+
+from typing import NamedTuple
+
+from notify.server import Client, ScriptRunner
+from workers import rq_keys
+
+__all__ = ["LeaseScripts", "Renewal"]
+
+
+class Renewal(NamedTuple):
+    """The answer to a renewal.
+
+    Args:
+        is_new: the worker had no lease: it has just begun, or was taken for dead.
+        dead: a worker whose lease is over, for this one to clean up after; empty if there is none.
+        leads: the worker is the leader for one lease from now on.
+        job_id: the job that the dead worker was running, or empty.
+    """
+
+    is_new: bool
+    dead: str
+    leads: bool
+    job_id: str
+
+
+class LeaseScripts(ScriptRunner):
+    """The atomic steps of leases. Their keys are our own, so they need no key prefixes."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client, "workers.scripts")
+
+    def renew_lease(self, worker: str, *, lease_ms: int, away_ms: int) -> Renewal:
+        """Renew the lease of a worker, and elect the leader.
+
+        Args:
+            worker: the name of the worker.
+            lease_ms: how long the lease lasts.
+            away_ms: if no worker renewed a lease for longer than this, the server was away: then every lease begins anew.
+        """
+        keys = [self.keys.leases, self.keys.renewed, self.keys.leader]
+        args: list[str | bytes | int] = [worker, lease_ms, away_ms, rq_keys.worker("")]
+        is_new, dead, leads, job_id = self.run("renew_lease", keys, args, action="renewing the lease of a worker")
+        return Renewal(bool(is_new), dead.decode(), bool(leads), job_id.decode())
+
+    def release_lease(self, worker: str) -> None:
+        """Give back the lease of a worker, and the lead if it leads."""
+        keys = [self.keys.leases, self.keys.leader, self.keys.cron_workers]
+        self.run("release_lease", keys, [worker], action="giving back the lease of a worker")

@@ -1,0 +1,103 @@
+"""The atomic steps of jobs that wait for their time: jobs of a schedule (cron), and RQ's scheduled jobs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from workers import rq_keys
+from workers.scripts.enqueue import NewJob
+from workers.scripts.runner import JobScriptRunner
+
+__all__ = ["DueJobs", "LoadedJob", "ScheduleScripts"]
+
+
+class LoadedJob(NamedTuple):
+    """A job of a schedule that a worker has loaded: its name, its specification as JSON, and when it is due next."""
+
+    name: str
+    spec: bytes
+    due_ms: int
+
+
+class DueJobs(NamedTuple):
+    """The jobs of a schedule that are due.
+
+    Args:
+        now_ms: the clock of the server, in ms.
+        wait_ms: ms until the next job is due.
+        jobs: name, ms at which it was due, and specification as JSON, of each.
+    """
+
+    now_ms: int
+    wait_ms: int
+    jobs: list[tuple[bytes, int, bytes]]
+
+
+class ScheduleScripts(JobScriptRunner):
+    """The atomic steps of jobs that wait for their time."""
+
+    def cron_register(self, worker: str, names: Sequence[str], loaded: Sequence[LoadedJob]) -> int:
+        """Register the jobs of a schedule that a worker has loaded. A new one, or one with a new schedule, is due at its next time.
+
+        Args:
+            worker: the name of the worker.
+            names: the names of all that it has loaded.
+            loaded: those that will be due.
+
+        Returns:
+            How many are new, or have a new schedule.
+        """
+        keys = [self.keys.cron, self.keys.cron_due, self.keys.cron_workers]
+        args = [worker, msgspec.json.encode(list(names)), *(part for each in loaded for part in each)]
+        return int(self.run("cron_register", keys, args, action="registering the jobs that have a schedule"))
+
+    def cron_due(self, *, longest_wait_ms: int) -> DueJobs:
+        """Return the jobs of a schedule that are due and that a living worker has loaded."""
+        keys = [self.keys.cron, self.keys.cron_due, self.keys.cron_workers, self.keys.cron_last, self.keys.leases]
+        now, wait_ms, *due = self.run("cron_due", keys, [longest_wait_ms], action="looking for jobs that are due by their schedule")
+        jobs = [(name, int(due_ms), spec) for name, due_ms, spec in zip(due[::3], due[1::3], due[2::3], strict=True)]
+        return DueJobs(int(now), int(wait_ms), jobs)
+
+    def cron_enqueue(self, name: str, new_job: NewJob, *, queue: str, due_ms: int, next_ms: int | None) -> bool:
+        """Enqueue a job of a schedule, once for each of its times.
+
+        Args:
+            name: the name under which it is registered.
+            new_job: the job.
+            queue: the name of its queue.
+            due_ms: the time for which it is enqueued.
+            next_ms: when it is due next; ``None`` for never.
+
+        Returns:
+            Whether it was enqueued: ``False`` if another leader was first.
+        """
+        keys = [self.keys.cron_due, self.keys.cron_last, rq_keys.QUEUES, rq_keys.queue(queue), rq_keys.job(new_job.job_id)]
+        args = [name, due_ms, next_ms or "", new_job.job_id, queue, new_job.needs, *_flat(new_job.fields)]
+        return bool(self.run_with_common_args("cron_enqueue", keys, args, action=f"enqueueing {name!r}, which is due"))
+
+    def enqueue_due(self, scheduler: str, *, lock_ms: int, count: int, longest_wait_ms: int, timeout_s: int) -> int:
+        """Put scheduled jobs whose time has come onto their queues.
+
+        Args:
+            scheduler: the value of the lock that RQ's schedulers share; the same for all leaders of a namespace.
+            lock_ms: how long a queue stays locked for other schedulers.
+            count: how many jobs at most.
+            longest_wait_ms: the longest answer.
+            timeout_s: the timeout of a job that has none of its own.
+
+        Returns:
+            Milliseconds until the next one is due; 0 if there are more already.
+        """
+        args: list[str | bytes | int] = [scheduler, lock_ms, count, longest_wait_ms, timeout_s]
+        _, wait_ms = self.run_with_common_args("enqueue_due", [rq_keys.QUEUES], args, action="enqueueing what is due")
+        return int(wait_ms)
+
+
+def _flat(fields: Mapping[str, Any]) -> list[str | bytes | int]:
+    """Fields and values as RQ writes them."""
+    flat: list[str | bytes | int] = []
+    for field, value in fields.items():
+        if value is not None:
+            flat += (field, value if isinstance(value, bytes | str) else str(value))
+    return flat
