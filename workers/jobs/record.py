@@ -8,6 +8,7 @@ import msgspec
 import redis
 import rq.job
 from rq.exceptions import NoSuchJobError, TimeoutFormatError
+from rq.job import JobStatus
 
 from notify.server import Client
 from workers.errors import JobDefinitionError, JobError, JobNotFoundError, JobRefusedError
@@ -18,7 +19,6 @@ from workers.jobs.stop_ladder import StopSign
 from workers.scripts import RQ_STATUS, unpacked
 
 __all__ = ["JobRecord"]
-
 
 log = logging.getLogger(__name__)
 
