@@ -1,7 +1,7 @@
-"""One running service: registration, heartbeat, reports and requests, until it is withdrawn.
+"""One running service: registration, heartbeats, reports and requests, until it is withdrawn.
 
 `Bus.service` makes it; the notification manager is such a service.
-It never looks at other services.
+This folder never looks at other services.
 """
 
 from notify.service.heartbeat import Heartbeats

@@ -1,6 +1,7 @@
-"""The heart of a process: one thread, and one round trip, for the heartbeats of all its services that are due together.
+"""Heartbeats of all services of a process: one thread, and one round trip for all services that are due together.
 
-Services that the directory has lost come back in another thread, for that may take long, and the others must beat meanwhile.
+A service that the directory has lost registers again in another thread, because that may take long and the other services
+must send their heartbeats meanwhile.
 """
 
 import logging
@@ -15,59 +16,66 @@ from notify.directory import Beat, DirectoryScripts
 from notify.errors import ServerError, ServiceNameTakenError
 from notify.server import Backoff, Client
 
-__all__ = ["Beating", "Heartbeats"]
+__all__ = ["HeartbeatSource", "Heartbeats"]
 
 BEATS_PER_TTL: Final = 3
 JITTER: Final = 0.15
 RETRY_S: Final = 0.5
-"""How long a heartbeat that failed waits at the most before it is tried again."""
+"""A heartbeat that failed is sent again after at most this many seconds."""
 NOT_DUE: Final = math.inf
-"""When one is due that is coming back."""
+"""The due time of a service that is registering again: it sends no heartbeats until it is back."""
 
 log = logging.getLogger(__name__)
 
 
-Lost: TypeAlias = Callable[[str], bool]
-"""Is called when the directory does not know a service (any more), with the reason that `DirectoryScripts.beat` gives. It
-returns whether the service lives on and has a heartbeat. If a `ServerError` keeps it from its work, it is called again with the
-next answer, which may be ``alive`` then."""
+OnLost: TypeAlias = Callable[[str], bool]
+"""Called when the directory does not know a service (any more), with the reason that `DirectoryScripts.beat` gives.
+
+It registers the service again, or ends it, and returns whether the service still needs heartbeats. If it raises `ServerError`
+it is called again with the answer to the next heartbeat, which may be ``alive`` then."""
 
 
-class Beating(Protocol):
-    """What has a heartbeat: a `Registration`."""
+class HeartbeatSource(Protocol):
+    """A service that needs heartbeats: a `Registration`."""
 
     @property
     def beat(self) -> Beat:
-        """Its heartbeat, as the directory knows it now."""
+        """The heartbeat to send, for the incarnation that is registered now."""
 
 
 class Heartbeats:
-    """Beats for those who joined, in a thread that runs while there is one.
+    """Sends the heartbeats of the services that joined, in a thread that runs while there is one.
 
-    The beats of services with the same ttl drift together: whatever would be due within the jitter is sent in the same turn.
+    Services with the same ttl drift into one round trip: a service that would be due within the jitter is sent along.
     """
 
     def __init__(self, client: Client) -> None:
         self._scripts = DirectoryScripts(client)
-        self._due: dict[Beating, float] = {}
-        self._lost: dict[Beating, Lost] = {}
-        self._unsettled: set[Beating] = set()
+        self._due: dict[HeartbeatSource, float] = {}
+        self._on_lost: dict[HeartbeatSource, OnLost] = {}
+        self._incomplete: set[HeartbeatSource] = set()  # those whose `OnLost` raised a ServerError
         self._backoff = Backoff(log, "the heartbeat thread")
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def join(self, service: Beating, lost: Lost) -> None:
-        """Beat for a service that has just registered; ``lost`` is called, in a thread of ours, when the directory has lost it."""
+    def join(self, service: HeartbeatSource, on_lost: OnLost) -> None:
+        """Send heartbeats for a service that has just registered.
+
+        ``on_lost`` is called, in a thread of this object, when the directory has lost the service.
+        """
         with self._changed:
-            self._lost[service] = lost
+            self._on_lost[service] = on_lost
             self._due[service] = time.monotonic() + _interval_s(service) * _jitter()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="notify-heartbeats", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
-    def leave(self, service: Beating) -> None:
-        """Beat for it no longer, and wait until it is not coming back either. The thread ends with its last service."""
+    def leave(self, service: HeartbeatSource) -> None:
+        """Send no more heartbeats for a service. If it is registering again, wait until that is over.
+
+        The thread ends with its last service.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._due.get(service) != NOT_DUE)
             self._forget(service)
@@ -77,17 +85,17 @@ class Heartbeats:
                 self._changed.wait_for(lambda: self._due or self._thread is not ending)
 
     def close(self) -> None:
-        """Beat for nobody any longer."""
+        """Send no more heartbeats for any service."""
         for service in list(self._due):
             self.leave(service)
 
-    def turn(self, services: Sequence[Beating]) -> None:
-        """Send the heartbeats of these now, in one round trip, and deal with those that are lost."""
-        self._bring_back(self._send(services))
+    def send(self, services: Sequence[HeartbeatSource]) -> None:
+        """Send the heartbeats of these services now, in one round trip, and register those again that are lost."""
+        self._register_again(self._beat(services))
 
-    def _send(self, services: Sequence[Beating]) -> dict[Beating, str]:
-        """Send the heartbeats of these. Returns those that are lost, with the reason; they are not due until they are back."""
-        factor = _jitter()  # the same for all: who beats together stays together
+    def _beat(self, services: Sequence[HeartbeatSource]) -> dict[HeartbeatSource, str]:
+        """Send heartbeats. Returns the services that are lost, with the reason; they are not due until they are back."""
+        factor = _jitter()  # the same for all, so that services that are due together stay together
         try:
             answers = self._scripts.beat([service.beat for service in services])
         except ServerError as exc:
@@ -95,16 +103,16 @@ class Heartbeats:
             self._schedule({service: min(RETRY_S, _interval_s(service) * factor) for service in services})
             return {}
         self._backoff.over()
-        lost = {s: answer for s, answer in zip(services, answers, strict=True) if answer != "alive" or s in self._unsettled}
+        lost = {s: answer for s, answer in zip(services, answers, strict=True) if answer != "alive" or s in self._incomplete}
         self._schedule({service: NOT_DUE if service in lost else _interval_s(service) * factor for service in services})
         return lost
 
-    def _bring_back(self, lost: Mapping[Beating, str]) -> None:
+    def _register_again(self, lost: Mapping[HeartbeatSource, str]) -> None:
         for service, answer in lost.items():
-            self._schedule({service: self._deal_with(service, answer)})
+            self._schedule({service: self._handle_loss(service, answer)})
 
-    def _schedule(self, pauses_s: Mapping[Beating, float | None]) -> None:
-        """Let the next heartbeats be due in so many seconds; ``None``: it has none any more."""
+    def _schedule(self, pauses_s: Mapping[HeartbeatSource, float | None]) -> None:
+        """Set the seconds until the next heartbeat of each service; ``None``: it needs no more heartbeats."""
         with self._changed:
             now = time.monotonic()
             for service, pause_s in pauses_s.items():
@@ -114,36 +122,36 @@ class Heartbeats:
                     self._due[service] = now + pause_s
             self._changed.notify_all()
 
-    def _deal_with(self, service: Beating, answer: str) -> float | None:
-        """Let a service that is lost come back. Returns seconds until its next heartbeat; ``None`` if it has none any more."""
-        pause_s, lost = _interval_s(service) * _jitter(), self._lost.get(service)
+    def _handle_loss(self, service: HeartbeatSource, answer: str) -> float | None:
+        """Call the `OnLost` of a service. Returns seconds until its next heartbeat; ``None`` if it needs no more."""
+        pause_s, on_lost = _interval_s(service) * _jitter(), self._on_lost.get(service)
         try:
-            lives_on = lost is not None and lost(answer)
-            self._unsettled.discard(service)
+            lives_on = on_lost is not None and on_lost(answer)
+            self._incomplete.discard(service)
             return pause_s if lives_on else None
         except ServiceNameTakenError as exc:
-            log.warning("%r cannot come back yet: %s", service.beat.name, exc)
+            log.warning("%r cannot register again yet: %s", service.beat.name, exc)
         except ServerError as exc:
-            log.warning("%r is not quite back yet: %s", service.beat.name, exc)
-            self._unsettled.add(service)
+            log.warning("registering %r again is not complete yet: %s", service.beat.name, exc)
+            self._incomplete.add(service)
             pause_s = min(RETRY_S, pause_s)
-        except Exception:  # one service must not keep the others from coming back
-            log.exception("%r was %s and failed to deal with it", service.beat.name, answer)
+        except Exception:  # an error of one service must not keep the others from registering again
+            log.exception("%r was %s and could not register again", service.beat.name, answer)
         return pause_s
 
-    def _forget(self, service: Beating) -> None:
+    def _forget(self, service: HeartbeatSource) -> None:
         self._due.pop(service, None)
-        self._lost.pop(service, None)
-        self._unsettled.discard(service)
+        self._on_lost.pop(service, None)
+        self._incomplete.discard(service)
 
     def _run(self) -> None:
-        while services := self._next_turn():
-            lost = self._send(services)
+        while services := self._wait_until_due():
+            lost = self._beat(services)
             if lost:
-                threading.Thread(target=self._bring_back, args=(lost,), name="notify-comeback", daemon=True).start()
+                threading.Thread(target=self._register_again, args=(lost,), name="notify-register-again", daemon=True).start()
 
-    def _next_turn(self) -> list[Beating]:
-        """Wait until somebody is due. Returns all that are or soon would be; nobody, if nobody is left."""
+    def _wait_until_due(self) -> list[HeartbeatSource]:
+        """Wait until a service is due. Returns it with all that will be due within the jitter; an empty list if none is left."""
         with self._changed:
             while self._due:
                 now = time.monotonic()
@@ -156,7 +164,7 @@ class Heartbeats:
             return []
 
 
-def _interval_s(service: Beating) -> float:
+def _interval_s(service: HeartbeatSource) -> float:
     return service.beat.ttl_ms / 1000 / BEATS_PER_TTL
 
 

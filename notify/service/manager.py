@@ -1,4 +1,4 @@
-"""Callbacks: a process's notification manager, which calls named clients back and is a service itself."""
+"""The notification manager of a process: delivers events to the callbacks of named clients, and is a service itself."""
 
 import logging
 import threading
@@ -20,28 +20,28 @@ log = logging.getLogger(__name__)
 
 
 class NotificationManager:
-    """Delivers events to callbacks, each client in a thread of its own: one that is slow or raises holds up nobody.
+    """Delivers events to callbacks. Each client has a thread of its own: a slow or failing callback delays no other client.
 
-    It registers in the directory, so that other services find what they publish through by what it provides:
+    The manager registers in the directory, where other services find it by its capabilities:
     ``directory.find(provides="register_publisher")``. Made by `Bus.manager`; use it as a context manager.
     """
 
     def __init__(self, client: Client, *, name: str, ttl_s: float, heartbeats: Heartbeats | None = None) -> None:
-        # Of its own: when that is closed, its publishers are too.
+        # A client of its own: closing it also closes the publishers of this manager.
         self._client = client.clone(name=name)
         self._scripts = EventScripts(self._client)
         self._service = Service(self._client, name, provides=PROVIDES, ttl_s=ttl_s, heartbeats=heartbeats)
         self._subscriptions: dict[str, list[_Subscription]] = {}
-        self._changing = threading.RLock()
+        self._lock = threading.RLock()
         self._closed = False
 
     @property
     def name(self) -> str:
-        """The unique name under which the directory knows it."""
+        """The unique name under which it is registered."""
         return self._service.name
 
     def register_publisher(self, topic: str) -> Publisher:
-        """Make a topic known, and return what publishes on it until the manager is closed; any number may share a topic."""
+        """Declare a topic and return a publisher for it, usable until the manager is closed. Publishers may share a topic."""
         self._check_open()
         publisher = Publisher(self._scripts, topic, source=self.name)
         self._scripts.declare_topic(topic)
@@ -54,64 +54,64 @@ class NotificationManager:
     def subscribe(
         self, client_name: str, callback: Callable[[Event], object], *topics: str, on_gap: Callable[[Gap], object] | None = None
     ) -> None:
-        """Call ``callback`` with every event of the topics from now on; order is kept per topic.
+        """Call ``callback`` with every event of the topics from now on, in order per topic.
 
         Args:
             client_name: unique per topic within this manager.
-            callback: is called in the client's thread. What it raises is logged and harms nobody.
-            topics: names or patterns, known or not; none at all is no subscription, and no error.
-            on_gap: is called, in its place among the events, where some are missing for good. Without it that is logged.
+            callback: called in the client's thread. An exception that it raises is logged; delivery goes on.
+            topics: names or patterns, known or not. Without a topic nothing is subscribed.
+            on_gap: called in sequence with the events when events are missing for good. Without it the gap is logged.
 
         Raises:
-            DuplicateClientNameError: the name is subscribed to one of the topics; none of them is subscribed then.
-            InvalidTopicError: a topic cannot be subscribed to; none is.
+            DuplicateClientNameError: the name is already subscribed to one of the topics; nothing was subscribed.
+            InvalidTopicError: a topic is not valid; nothing was subscribed.
             ClosedError, ServiceKilledError: the manager is not open, or was killed.
         """
-        for called in (callback, on_gap or callback):
-            if not callable(called):
-                raise TypeError(f"the callback of {client_name!r} must be callable, not {called!r}")
+        for function in (callback, on_gap or callback):
+            if not callable(function):
+                raise TypeError(f"the callback of {client_name!r} must be callable, not {function!r}")
         names = {check_topic_or_pattern(topic) for topic in topics}
         if not names:
             return
-        with self._changing:
+        with self._lock:
             self._check_open()
             taken = names & self._topics_of(client_name)
             if taken:
                 listed = ", ".join(sorted(taken))
-                raise DuplicateClientNameError(f"a client named {client_name!r} is subscribed to {listed} already: unsubscribe it first")
+                raise DuplicateClientNameError(f"a client named {client_name!r} is already subscribed to {listed}: unsubscribe it first")
             subscriber = Subscriber(self._client, sorted(names), name=client_name)
             self._subscriptions.setdefault(client_name, []).append(_Subscription(client_name, subscriber, callback, on_gap, names))
 
     def subscribe_reports(self, client_name: str, callback: Callable[[Report], object], *, service: str = "*", subject: str = "*") -> None:
-        """Call ``callback`` with every `Report` of a service about a subject; retained ones at once.
+        """Call ``callback`` with every `Report` of a service about a subject; with retained reports at once.
 
         Args:
             client_name: unique per pair of service and subject; `unsubscribe` takes it as ``<service>.<subject>``.
             callback: as for `subscribe`.
-            service, subject: names, or patterns: ``system.*`` is every subject that begins like that.
+            service, subject: names, or patterns: ``system.*`` is every subject that begins with ``system.``.
 
         Raises:
-            As `subscribe` does.
+            As `subscribe`.
         """
 
-        def hear(event: Event) -> None:
+        def deliver(event: Event) -> None:
             report = Report.of(event)
             if report is not None:
                 callback(report)
 
-        self.subscribe(client_name, hear, f"{service}.{subject}")
+        self.subscribe(client_name, deliver, f"{service}.{subject}")
 
     def unsubscribe(self, client_name: str, *topics: str) -> None:
-        """Stop calling a client back. May be called inside its callback.
+        """End a client's subscription to some or all of its topics. May be called inside its callback.
 
         Args:
-            client_name: as it was subscribed.
-            topics: as they were subscribed; none means all.
+            client_name: as given to `subscribe`.
+            topics: as given to `subscribe`; none means all.
 
         Raises:
-            NotSubscribedError: it is not subscribed to one of them; nothing is changed then.
+            NotSubscribedError: the client is not subscribed to one of them; nothing was changed.
         """
-        with self._changing:
+        with self._lock:
             subscribed = self._topics_of(client_name)
             wanted = set(topics) or subscribed
             if not subscribed or not wanted <= subscribed:
@@ -138,8 +138,8 @@ class NotificationManager:
         return self
 
     def close(self) -> None:
-        """Unsubscribe everybody and leave the directory. May be called again, also inside a callback."""
-        with self._changing:
+        """Unsubscribe all clients and withdraw the manager. May be called again, also inside a callback."""
+        with self._lock:
             self._closed = True
             ending = [s for subscriptions in self._subscriptions.values() for s in subscriptions]
             self._subscriptions.clear()
@@ -168,7 +168,7 @@ class NotificationManager:
 
 
 class _Subscription:
-    """One call of `subscribe`: a subscriber, and the thread that calls back."""
+    """One call of `subscribe`: a subscriber, and the thread that runs the callback."""
 
     def __init__(
         self,
@@ -187,8 +187,8 @@ class _Subscription:
         self._thread.start()
 
     def limit_to(self, topics: set[str]) -> None:
-        """Call back for these topics only."""
-        # Replaced, never changed: the thread may be looking through them.
+        """Deliver events of these topics only."""
+        # The list is replaced, never changed, because the thread may be iterating over it.
         self._globs = [Glob(topic) for topic in topics if is_pattern(topic)]
         self.topics = topics
 
@@ -202,13 +202,13 @@ class _Subscription:
 
     def _run(self) -> None:
         for item in self._subscriber:
-            if self._wants(item.topic):
-                self._call(item)
+            if self._includes(item.topic):
+                self._deliver(item)
 
-    def _wants(self, topic: str) -> bool:
+    def _includes(self, topic: str) -> bool:
         return topic in self.topics or any(glob.matches(topic) for glob in self._globs)
 
-    def _call(self, item: Event | Gap) -> None:
+    def _deliver(self, item: Event | Gap) -> None:
         try:
             if isinstance(item, Event):
                 self._callback(item)

@@ -1,4 +1,4 @@
-"""A service's entry in the directory: the name it got, which incarnation it is, what it says of itself."""
+"""Registration of a service in the directory: its name, its incarnation, and its description."""
 
 import os
 import secrets
@@ -15,11 +15,11 @@ from notify.server import Client
 __all__ = ["Registration"]
 
 CHUNK: Final = 100
-"""Names with a suffix that are tried at once."""
+"""This many names with a suffix are looked up in one round trip."""
 
 
 class Registration:
-    """Registers a service as often as it takes, each time as a new incarnation with all that it says of itself.
+    """Registers a service, as often as needed: each time as a new incarnation with the same description.
 
     Args and errors as for `Service`.
     """
@@ -53,14 +53,16 @@ class Registration:
 
     @property
     def beat(self) -> Beat:
-        """Its heartbeat."""
+        """The heartbeat of the present incarnation."""
         return Beat(self.name, self.incarnation, self.ttl_ms)
 
     def register(self) -> None:
-        """Register under a free name: the one it had, the wanted one, or one with a suffix. It can be tried again after any error.
+        """Register under a free name: the last one it had, the wanted one, or one with a suffix.
+
+        May be called again after any error.
 
         Raises:
-            ServiceNameTakenError: it wants its name and no other, and that is held.
+            ServiceNameTakenError: the service is exclusive and another service holds its name.
             ServerError: the server did not answer, or refused.
         """
         fields = {"host": socket.gethostname(), "pid": str(os.getpid())}
@@ -71,7 +73,8 @@ class Registration:
         if self._exports:
             fields["exports"] = msgspec.json.encode(self._exports).decode()
         while True:
-            # What was tried without an answer may be done: any other name would leave a ghost there, and a death to be told.
+            # An attempt whose answer was lost may have succeeded. Under any other name, a registration without heartbeats would
+            # stay behind and be announced as withdrawn.
             name = self._unanswered = self._unanswered or (self._wanted_name if self._exclusive else self._free_name())
             incarnation = self._scripts.register(
                 name,
@@ -88,29 +91,29 @@ class Registration:
                 return
             if self._exclusive:
                 raise ServiceNameTakenError(
-                    f"the name {name!r} is held by another service: {self._holder(name)}; stop it, or choose another name"
+                    f"the name {name!r} is held by another service ({self._holder(name)}): stop that service, or choose another name"
                 )
 
     def join(self, group: str) -> None:
-        """Be in a group from now on, also after a loss of the directory."""
+        """Join a group. Later incarnations are in it as well."""
         self._regroup(self.groups | {check_name(group, what="a group")}, group, joins=True)
 
     def leave(self, group: str) -> None:
-        """Be in a group no longer."""
+        """Leave a group."""
         self._regroup(self.groups - {check_name(group, what="a group")}, group, joins=False)
 
     def withdraw(self, reason: str, why: str) -> None:
-        """Leave the directory, every index and every group."""
+        """Remove the present incarnation from the directory, every index and every group."""
         self._directory.withdraw(self.name, self.incarnation, reason=reason, why=why)
 
     def _regroup(self, groups: frozenset[str], group: str, *, joins: bool) -> None:
         if self._unanswered:
-            self.register()  # or it would be in the groups that it was in when it tried
+            self.register()  # the attempt whose answer was lost may have succeeded, with the groups of that time
         self._scripts.regroup(Incarnation(self.name, self.incarnation), group, joins=joins, groups=sorted(groups))
         self.groups = groups
 
     def _free_name(self) -> str:
-        """The name it had, the wanted one, or the first with a suffix that looks free."""
+        """Return the last name it had, the wanted one, or one with a suffix: the first that looks free."""
         first = 1
         while True:
             names = [self._wanted_name if n == 1 else f"{self._wanted_name}-{n}" for n in range(first, first + CHUNK)]
@@ -127,5 +130,5 @@ class Registration:
         try:
             holder = self._directory.lookup(name)
         except ServiceNotFoundError:
-            return "gone by now"
-        return f"process {holder.pid} on {holder.host}, last heard {holder.last_beat:%H:%M:%S} UTC"
+            return "it has been withdrawn meanwhile"
+        return f"process {holder.pid} on {holder.host}, last heartbeat at {holder.last_beat:%H:%M:%S} UTC"

@@ -1,4 +1,4 @@
-"""Reports: what a service tells about a subject, and who it was that told it."""
+"""Reports: events of a service about a subject, with the service and the incarnation that published them."""
 
 from datetime import datetime
 
@@ -13,11 +13,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A report as its receiver sees it.
 
     Args:
-        service: the name of who reports.
-        incarnation: which of the registrations of that name it was.
-        subject: what the report is about, for example ``system.time``.
+        service: the name of the service that reported.
+        incarnation: the number of its registration.
+        subject: the subject of the report, for example ``system.time``.
         contents: any JSON value, or a `Failure`.
-        time: when it was made; aware, in UTC.
+        time: the time when it was made; aware, in UTC.
     """
 
     service: str
@@ -28,7 +28,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, event: Event) -> "Report | None":
-        """Return the report in an event; ``None`` if it is none."""
+        """Return the report in an event; ``None`` if the event is not a report."""
         service, _, incarnation = (event.source or "").rpartition("#")
         if not service or not incarnation.isdecimal() or not event.topic.startswith(f"{service}."):
             return None
@@ -37,14 +37,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def report_topic(service: str, subject: str) -> str:
-    """The topic of a service's reports about a subject; globs may stand for either.
+    """Return the topic of a service's reports about a subject; either may be a pattern.
 
     Raises:
-        InvalidTopicError: the subject is no text, or too long.
+        InvalidTopicError: the subject is not text, or too long.
     """
     return f"{service}.{check_topic(subject)}"
 
 
 def report_source(service: str, incarnation: int) -> str:
-    """How a report names who made it."""
+    """Return the ``source`` of a report: ``<service>#<incarnation>``."""
     return f"{service}#{incarnation}"

@@ -1,4 +1,4 @@
-"""One running service: registered, beating, reporting, until it goes or is killed."""
+"""A running service: it is registered, sends heartbeats and reports, and serves requests, until it is closed or killed."""
 
 import logging
 import threading
@@ -22,27 +22,28 @@ log = logging.getLogger(__name__)
 
 
 class Service:
-    """A service while it runs. Made by `Bus.service`; use it as a context manager.
+    """A service of this process. Made by `Bus.service`; use it as a context manager.
 
-    Entering registers it and starts its heartbeat. Leaving withdraws it. If the process dies instead, the deadline does.
-    If the directory lost it (the server was away too long, say), it registers again as a new incarnation and reports so.
+    Entering the context registers the service and starts its heartbeats. Leaving it withdraws the service. If the process dies
+    instead, the service is withdrawn when its heartbeats are missing. If the directory has lost the service (for example because
+    the server was away for too long), it registers again as a new incarnation and reports that.
 
     Args:
-        client: whose server to use.
-        name: what it wants to be called.
-        provides: its capabilities: names, or an object whose public methods they are.
+        client: the server to use.
+        name: the name to register under.
+        provides: its capabilities: names, or an object whose public methods are the names.
         groups: the groups it is in from the start.
-        ttl_s: seconds of silence after which it counts as dead.
+        ttl_s: seconds without a heartbeat after which it is withdrawn.
         exclusive: refuse to run under any other name; otherwise a suffix makes a taken name unique.
-        metadata: what it says of itself, text by text.
-        address: where it can be reached, if anywhere.
-        exports: an object whose public methods others may call; they are capabilities as well.
-        threads: how many requests may run at once; with one the object needs no locks.
+        metadata: any texts to publish about itself.
+        address: the address to reach it at, if there is one.
+        exports: an object whose public methods others may call; their names are capabilities as well.
+        threads: how many requests may run at once; with one thread the object needs no locks.
         heartbeats: send its heartbeats; by default the service has a thread of its own for them.
-        fences: what every write to its state depends on, besides its registration.
+        fences: further conditions of every write to its state, besides its registration.
 
     Raises:
-        InvalidServiceError: a name, capability, group, ttl, address, metadata, exports or threads cannot be used.
+        InvalidServiceError: a name, capability, group, ttl, address, metadata, exports or threads is not valid.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class Service:
         self._request_server = (
             None
             if exports is None
-            else RequestServer(client, exports, threads=threads, identity=lambda: self._identity, suspensions=self._suspensions)
+            else RequestServer(
+                client, exports, threads=threads, identity=lambda: (self.name, self.incarnation), suspensions=self._suspensions
+            )
         )
         exported = frozenset(self._request_server.methods if self._request_server else ())
         self._registration = Registration(
@@ -85,19 +88,19 @@ class Service:
         )
         self._heartbeats = heartbeats or Heartbeats(client)
         self._opened = False
-        self._untold = ""
-        self._end: ServiceWithdrawnError | None = None
+        self._unreported = ""
+        self._end_error: ServiceWithdrawnError | None = None
         self._ended = threading.Event()
-        self._changing = threading.Lock()
+        self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
-        """The unique name it got."""
+        """The unique name under which it is registered."""
         return self._registration.name
 
     @property
     def incarnation(self) -> int:
-        """Which of the registrations of that name it is."""
+        """The number of its present registration; 0 before the first one."""
         return self._registration.incarnation
 
     @property
@@ -112,58 +115,59 @@ class Service:
 
     @property
     def state(self) -> State:
-        """Its state hash; writes are refused once this incarnation is not registered any more."""
+        """The state hash of the service. Writes are refused once this incarnation is not registered any more."""
         return State(
             self._client, self.name, fences=lambda: (*self._fences, registered(self._scripts.keys, self.name, str(self.incarnation)))
         )
 
     @property
     def info(self) -> ServiceInfo:
-        """How the directory describes it, at this moment.
+        """The description in the directory, as it is now.
 
         Raises:
-            ServiceNotFoundError: it is not registered.
+            ServiceNotFoundError: the service is not registered.
         """
         return self._directory.lookup(self.name)
 
     def open(self) -> "Service":
-        """Register, and start the heartbeat.
+        """Register, and start the heartbeats.
 
         Raises:
-            ServiceNameTakenError: the exclusive name is held by another service.
+            ServiceNameTakenError: the service is exclusive and another service holds its name.
+            ClosedError: it was opened before.
             ServerError: the server did not answer, or refused.
         """
-        with self._changing:  # or a kill meanwhile would find nobody to withdraw
+        with self._lock:  # otherwise a kill at this moment would find no incarnation to withdraw
             if self._opened or self._ended.is_set():
                 raise ClosedError(f"the service {self.name!r} was opened or ended before: make a new one")
             self._registration.register()
             self._opened = True
-            self._heartbeats.join(self._registration, self._lost)
+            self._heartbeats.join(self._registration, self._on_lost)
             if self._request_server is not None:
                 self._request_server.open()
         return self
 
     def close(self) -> None:
-        """Take no more requests, withdraw, and stop the heartbeat. Does nothing if it has ended already."""
+        """Take no more requests, withdraw the service, and stop its heartbeats. Does nothing if it has ended already."""
         if self._request_server is not None:
             self._request_server.close()
         self._finish("withdrawn", "", ServiceWithdrawnError(f"the service {self.name!r} is closed"))
         self._heartbeats.leave(self._registration)
 
     def join(self, group: str) -> None:
-        """Be in a group from now on: also as the incarnation that follows, should the directory lose this one.
+        """Join a group. If the service registers again, its next incarnation is in the group as well.
 
         Raises:
-            InvalidServiceError: no group can be called that.
-            ServiceWithdrawnError, ClosedError: it has ended, or is not open yet.
+            InvalidServiceError: the name of the group is not valid.
+            ServiceWithdrawnError, ClosedError: the service has ended, or is not open yet.
         """
-        with self._changing:
+        with self._lock:
             self.check()
             self._registration.join(group)
 
     def leave(self, group: str) -> None:
-        """Be in a group no longer; nothing happens if it was not in it. Raises as `join`."""
-        with self._changing:
+        """Leave a group; nothing happens if the service is not in it. Raises as `join`."""
+        with self._lock:
             self.check()
             self._registration.leave(group)
 
@@ -171,11 +175,11 @@ class Service:
         """End the service for good, with a fatal status event. A second kill does nothing.
 
         Args:
-            why: told with the event, and with the error of every later call.
-            purge: remove its state as well, unless a successor of the same name has it by now.
+            why: an explanation, for the event and for the error of every later call.
+            purge: remove its state as well, unless a successor of the same name is registered by now.
         """
         first = self._finish("killed", why, self._killed(why))
-        # From here on every fenced write is refused: nothing can come after the purge.
+        # Every fenced write is refused from here on, so that none can follow the purge.
         if first and purge and self.incarnation and self.name not in self._directory:
             State(self._client, self.name, fences=lambda: self._fences).clear()
 
@@ -187,57 +191,58 @@ class Service:
         retain_s: float | None = None,
         key: str | None = None,
     ) -> str:
-        """Publish on the status topic, or, about a subject, as a `Report` on the topic ``<name>.<subject>``.
+        """Publish an event on the status topic, or, with a subject, a `Report` on the topic ``<name>.<subject>``.
 
         Args:
             contents: any JSON value, or an error, which is not fatal: the service goes on.
-            subject: what the report is about, for example ``system.time``.
-            retain_s: for how long a new subscriber still gets it at once, as for `Bus.publish`.
-            key: idempotency key, as for `Bus.publish`: with it a report can be tried again after any error.
+            subject: the subject of a `Report`, for example ``system.time``.
+            retain_s: seconds during which a new subscriber gets it at once, as for `Bus.publish`.
+            key: idempotency key, as for `Bus.publish`: with it the call can be repeated after any error.
 
         Returns:
-            The event's id.
+            The id of the event.
 
         Raises:
             ServiceWithdrawnError: the service has ended (`ServiceKilledError` if it was killed).
-            ClosedError: it is not open yet.
+            ClosedError: the service is not open yet.
             InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was published.
         """
         self.check()
-        told = Failure.of(contents) if isinstance(contents, BaseException) else contents
+        if isinstance(contents, BaseException):
+            contents = Failure.of(contents)
         if subject is None:
-            event = Event(topic=self.status_topic, contents=told, source=self.name)
+            event = Event(topic=self.status_topic, contents=contents, source=self.name)
         else:
-            event = Event(topic=report_topic(self.name, subject), contents=told, source=report_source(self.name, self.incarnation))
+            event = Event(topic=report_topic(self.name, subject), contents=contents, source=report_source(self.name, self.incarnation))
         return publish(self._scripts, event, retain_s=retain_s, key=key)
 
     def suspend(self) -> Suspension:
-        """Hold up a shutdown until `Suspension.resume`, or the end of its ``with`` block: there is work in hand.
+        """Suspend the shutdown until `Suspension.resume`, or the end of its ``with`` block, because work is in progress.
 
         Raises:
-            ServiceWithdrawnError, ClosedError: as for `check`: there is nothing to hold up.
+            ServiceWithdrawnError, ClosedError: as for `check`.
         """
         self.check()
         return self._suspensions.take()
 
     def stop_serving(self) -> None:
-        """Take no more requests from now on. Those that wait do not begin; who made them is told when it is withdrawn."""
+        """Take no more requests. Waiting requests do not begin; their callers get an error when the service is withdrawn."""
         if self._request_server is not None:
             self._request_server.stop()
 
     def drain(self, timeout_s: float) -> bool:
-        """Wait until nobody holds the shutdown up, at most ``timeout_s`` seconds. Returns whether that is so."""
+        """Wait until the shutdown is not suspended any more, at most ``timeout_s`` seconds. Returns whether it is not."""
         return self._suspensions.wait(timeout_s)
 
     def check(self) -> None:
         """Raise `ServiceWithdrawnError`, or `ServiceKilledError`, if the service has ended, `ClosedError` if it is not open yet."""
-        if self._end is not None:
-            raise type(self._end)(*self._end.args)  # a new one: each raise would lengthen the traceback of the old one
+        if self._end_error is not None:
+            raise type(self._end_error)(*self._end_error.args)  # a copy, because each raise lengthens the traceback of an error
         if not self.incarnation:
             raise ClosedError(f"the service {self.name!r} is not open: use it in a with statement, or open it")
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the service ends, by its own hand or another's. Returns whether it has."""
+        """Wait until the service ends, closed or killed by anyone. Returns whether it has ended."""
         return self._ended.wait(timeout_s)
 
     def __enter__(self) -> "Service":
@@ -247,49 +252,48 @@ class Service:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Service {self.name!r} incarnation {self.incarnation}{' (ended)' if self._end else ''}>"
+        return f"<Service {self.name!r} incarnation {self.incarnation}{' (ended)' if self._end_error else ''}>"
 
-    @property
-    def _identity(self) -> tuple[str, int]:
-        return self.name, self.incarnation
+    def _on_lost(self, answer: str) -> bool:
+        """End the service if it was killed from outside; otherwise register it again and report that.
 
-    def _lost(self, answer: str) -> bool:
-        """Called by the heart: end, if it was killed from outside, else register anew and report so. Returns whether it lives on.
+        Called by `Heartbeats`, and called again after a `ServerError`: it then does what is left to do.
 
-        If the server did not answer it is called again, and does what is left to do.
+        Returns:
+            Whether the service lives on.
         """
         if answer == "killed":
             end = self._directory.last_end(self.name)
-            with self._changing:
-                self._end = self._end or self._killed(end.why if end and end.incarnation == self.incarnation else "")
+            with self._lock:
+                self._end_error = self._end_error or self._killed(end.why if end and end.incarnation == self.incarnation else "")
                 self._ended.set()
-        with self._changing:
+        with self._lock:
             if self._ended.is_set():
                 return False
             if answer != "alive":
-                was = self.incarnation
+                previous = self.incarnation
                 self._registration.register()
-                self._untold = f"{self.name} is back: it was {answer}"
-                log.warning("%r was %s and is registered again: incarnation %d follows %d", self.name, answer, self.incarnation, was)
-        if self._untold:
+                self._unreported = f"{self.name} is back: it was {answer}"
+                log.warning("%r was %s and is registered again: incarnation %d follows %d", self.name, answer, self.incarnation, previous)
+        if self._unreported:
             with suppress(ServiceWithdrawnError):  # it may end at any moment
-                self.report(self._untold, key=f"back.{self.incarnation}")
-            self._untold = ""
+                self.report(self._unreported, key=f"back.{self.incarnation}")
+            self._unreported = ""
         return True
 
     def _killed(self, why: str) -> ServiceKilledError:
         return ServiceKilledError(f"{self.name} killed" + (f": {why}" if why else ""))
 
-    def _finish(self, reason: str, why: str, end: ServiceWithdrawnError) -> bool:
-        """End it, unless it has ended. Returns whether this was the end."""
-        with self._changing:  # or a heartbeat could register it again, unseen
+    def _finish(self, reason: str, why: str, error: ServiceWithdrawnError) -> bool:
+        """End the service, unless it has ended; later calls raise ``error``. Returns whether this call ended it."""
+        with self._lock:  # otherwise a lost heartbeat could register it again after this check
             if self._ended.is_set():
                 return False
-            self._end = end
+            self._end_error = error
             self._ended.set()
         if self.incarnation:
             try:
                 self._registration.withdraw(reason, why)
             except ServerError as exc:
-                log.warning("%r could not say that it ends, its deadline will: %s", self.name, exc)
+                log.warning("%r could not be withdrawn, it expires at its deadline instead: %s", self.name, exc)
         return True

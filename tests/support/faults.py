@@ -141,7 +141,7 @@ def commands_during(client: redis.Redis, action: Callable[[], object]) -> list[s
 
 def beat(service: notify.Service) -> None:
     """Send the heartbeat of a service now."""
-    service._heartbeats.turn([service._registration])
+    service._heartbeats.send([service._registration])
 
 
 LET_PASS = """

@@ -130,7 +130,7 @@ def test_P7_all_services_of_a_process_beat_in_one_round_trip_and_by_one_thread(b
         beat(services[0])  # loads the script
         before = [_last_beat_ms(bus, service.name) for service in services]
         wait_until(lambda: server_ms(bus.redis) > max(before))
-        commands = commands_during(bus.redis, lambda: services[0]._heartbeats.turn([service._registration for service in services]))
+        commands = commands_during(bus.redis, lambda: services[0]._heartbeats.send([service._registration for service in services]))
         assert len([command for command in commands if "s49" in command]) == 1
         assert all(_last_beat_ms(bus, service.name) > max(before) for service in services)
         assert len([thread for thread in threading.enumerate() if thread.name == "notify-heartbeats"]) == 1
@@ -168,16 +168,16 @@ def test_one_who_leaves_in_the_middle_of_a_turn_has_no_further_heartbeat(bus, mo
             return answers
 
         monkeypatch.setattr(heartbeats._scripts, "beat", send_and_leave)
-        heartbeats.turn([service._registration])
+        heartbeats.send([service._registration])
         assert not heartbeats._due
 
 
 def test_one_service_that_cannot_come_back_does_not_stop_the_heart_of_the_others(bus, monkeypatch, caplog):
     bad = bus.service("bad", ttl_s=0.3)
-    monkeypatch.setattr(bad, "_lost", lambda answer: 1 / 0)
+    monkeypatch.setattr(bad, "_on_lost", lambda answer: 1 / 0)
     with bus.service("good", ttl_s=0.3), bad:
         bus.directory.withdraw("bad", bad.incarnation, reason="expired")
-        wait_until(lambda: "'bad' was expired and failed to deal with it" in caplog.text)
+        wait_until(lambda: "'bad' was expired and could not register again" in caplog.text)
         last_ms = _last_beat_ms(bus, "good")
         wait_until(lambda: _last_beat_ms(bus, "good") > last_ms)
 
@@ -185,13 +185,13 @@ def test_one_service_that_cannot_come_back_does_not_stop_the_heart_of_the_others
 @pytest.mark.any_server
 def test_one_service_that_takes_long_to_come_back_does_not_hold_up_the_heart_of_the_others(bus, monkeypatch):
     slow, coming, may_come = bus.service("slow", ttl_s=0.3), threading.Event(), threading.Event()
-    lost = slow._lost
+    on_lost = slow._on_lost
 
     def be_lost_slowly(answer: str) -> bool:
         coming.set()
-        return may_come.wait(20) and lost(answer)
+        return may_come.wait(20) and on_lost(answer)
 
-    monkeypatch.setattr(slow, "_lost", be_lost_slowly)
+    monkeypatch.setattr(slow, "_on_lost", be_lost_slowly)
     with bus.service("good", ttl_s=0.3) as good, slow:
         first = slow.incarnation
         bus.directory.withdraw("slow", first, reason="expired")
@@ -225,7 +225,7 @@ def test_a_service_that_closes_while_it_comes_back_leaves_no_thread(bus, monkeyp
     closing.start()
     may_come.set()
     closing.join()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("notify-heartbeats", "notify-comeback"))]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("notify-heartbeats", "notify-register-again"))]
     assert "s" not in bus.directory
 
 
@@ -333,7 +333,7 @@ def test_an_exclusive_service_waits_for_its_name_and_takes_it_when_it_is_free(bu
         first = service.incarnation
         bus.directory.withdraw("s", first, reason="expired")
         with bus.service("s", ttl_s=3600):
-            wait_until(lambda: "'s' cannot come back yet" in caplog.text)
+            wait_until(lambda: "'s' cannot register again yet" in caplog.text)
             assert service.incarnation == first
         wait_until(lambda: service.incarnation > first)
         assert bus.directory.lookup("s").incarnation == service.incarnation

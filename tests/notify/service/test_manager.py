@@ -152,7 +152,7 @@ def test_L4_the_same_client_name_on_other_topics_is_fine_and_unknown_topics_are_
 def test_L4_a_duplicate_client_name_subscribes_to_none_of_the_topics(bus, manager):
     calls, duplicate = Calls(), Calls()
     manager.subscribe("client", calls, "b")
-    with pytest.raises(DuplicateClientNameError, match="a client named 'client' is subscribed to b already"):
+    with pytest.raises(DuplicateClientNameError, match="a client named 'client' is already subscribed to b"):
         manager.subscribe("client", duplicate, "a", "b", "c")
     assert bus.redis.pubsub_channels() == [b"notify:event:b"]
     for topic in ("a", "b", "c"):

@@ -133,4 +133,4 @@ def test_a_service_that_could_not_report_that_it_is_back_does_so_later_and_stays
         back = service.incarnation
         assert [event.contents for event in collect(status, 2, quiet_s=1)][1] == "storage is back: it was expired"
         assert (service.incarnation, len(tries)) == (back, 3)
-    assert "'storage' is not quite back yet: no answer while publishing" in caplog.text
+    assert "registering 'storage' again is not complete yet: no answer while publishing" in caplog.text

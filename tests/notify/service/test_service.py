@@ -311,6 +311,6 @@ def test_the_end_of_a_service_while_the_server_is_away_is_left_to_its_deadline(o
     with bus.service("s", ttl_s=3600) as service:
         own_server.kill()
     assert service.wait(0)
-    assert "'s' could not say that it ends, its deadline will" in caplog.text
+    assert "'s' could not be withdrawn, it expires at its deadline instead" in caplog.text
     own_server.restart()
     assert notify.Directory(bus.redis).lookup("s").incarnation == service.incarnation
