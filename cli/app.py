@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 130 interrupted.
 import io
 import os
 import sys
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +29,7 @@ from notify import (
     NotifyError,
     ServerError,
     SettingsError,
+    __version__,
 )
 from workers import JobArgumentsError, JobDefinitionError, ModuleLoadError
 
@@ -87,7 +87,7 @@ app = typer.Typer(
 
 def _show_version(asked: bool) -> None:
     if asked:
-        sys.stdout.write(f"notify {version('notify-workers')}\n")
+        sys.stdout.write(f"notify {__version__}\n")
         raise typer.Exit
 
 

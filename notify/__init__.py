@@ -69,6 +69,8 @@ from notify.service import NotificationManager, Report, Service
 from notify.settings import Settings
 from notify.state import State
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Alarm",
     "Available",

@@ -5,11 +5,12 @@ import re
 import subprocess
 import sys
 from importlib import import_module
-from importlib.metadata import metadata
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+import notify
 import notify.keys
 from tests.rq_suite.deviations import README, deviations, left_out
 
@@ -64,10 +65,16 @@ def test_what_is_exported_is_sorted_and_there(package: str) -> None:
     assert all(hasattr(module, name) for name in exported)
 
 
-def test_the_version_is_the_one_of_the_changelog() -> None:
+def test_the_version_is_the_one_of_the_changelog_and_of_what_is_installed() -> None:
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None
-    assert metadata("notify-workers")["Version"] == newest[1]
+    assert notify.__version__ == newest[1] == version("notify-workers")
+
+
+def test_the_version_is_written_in_one_place() -> None:
+    written = [path for path in sources() if re.search(r"^(__)?version(__)? = ", path.read_text(), re.MULTILINE)]
+    assert [(path.parent.name, path.name) for path in written] == [("notify", "__init__.py")]
+    assert not re.search(r"^version = ", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
 
 
 def test_every_script_opens_with_its_keys_arguments_and_result() -> None:

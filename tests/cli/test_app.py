@@ -1,11 +1,11 @@
 """What holds for every command: help, usage, errors, exit codes, the environment."""
 
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import notify
 from cli.app import app
 from notify.testing import PrivateServer, wait_until
 from tests.cli.conftest import Shell, SlowServer
@@ -35,7 +35,7 @@ def test_without_a_command_it_shows_what_there_is(shell: Shell) -> None:
 
 
 def test_it_tells_its_version(shell: Shell) -> None:
-    assert shell.run("--version") == (0, f"notify {version('notify-workers')}\n", "")
+    assert shell.run("--version") == (0, f"notify {notify.__version__}\n", "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
