@@ -16,12 +16,12 @@ from tests.rq_suite.deviations import README, deviations, left_out
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("notify", "workers", "cli")
+PACKAGES_BY_NAME = {name: Path(import_module(name).__file__ or "").parent for name in PACKAGES}
 
 
 def sources() -> list[Path]:
     """The files of the packages as they are installed, which need not be those beside the tests."""
-    folders = [Path(import_module(name).__file__ or "").parent for name in PACKAGES]
-    return [path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".lua")]
+    return [path for folder in PACKAGES_BY_NAME.values() for path in folder.rglob("*") if path.suffix in (".py", ".lua")]
 
 
 def test_the_compose_file_keeps_to_the_compose_schema() -> None:
@@ -101,3 +101,49 @@ def test_every_test_of_rq_that_is_listed_has_its_reason_and_stands_there_once() 
     assert sorted(listed) == sorted([*deviations(), *left_out()])
     assert all("::" in name for name in deviations())
     assert all(len(why.split()) > 3 and why.endswith((".", ".)")) for why in [*deviations().values(), *left_out().values()])
+
+
+def test_the_architecture_names_only_what_is_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    quoted = set(re.findall(r"`([^`\n]+)`", page))
+    places = {PACKAGES_BY_NAME[path.split("/")[0]] / path.partition("/")[2] for path in quoted if path.split("/")[0] in PACKAGES}
+    assert len(places) > 40
+    assert [str(place) for place in places if not place.exists()] == []
+    text = "".join(path.read_text() for path in sources())
+    names = {name for name in quoted if re.fullmatch(r"[A-Z]\w+(\.\w+)?", name)}
+    assert len(names) > 10
+    assert [name for name in names if not re.search(rf"(class|def|^)\s*{name.rpartition('.')[2]}\b", text, re.MULTILINE)] == []
+
+
+def test_the_architecture_shows_every_folder() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    picture = page[page.index("```text") : page.index("\n```\n")]
+    for package in ("notify", "workers"):
+        folders = {path.parent.name for path in PACKAGES_BY_NAME[package].glob("*/__init__.py")}
+        assert folders - set(re.findall(r"\w+", picture)) == set()
+
+
+def test_the_workflows_keep_to_their_schema_and_call_what_ci_runs() -> None:
+    workflows = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+    assert [path.stem for path in workflows] == ["ci", "release"]
+    command = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", *workflows]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert all("run: .ci/run" in path.read_text() for path in workflows)
+
+
+def test_before_a_commit_the_same_programs_run_as_make_lint_runs() -> None:
+    import_yaml = import_module("yaml")
+    (repo,) = import_yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    recipe = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    linted = [line.removeprefix("\t@$(BIN)/").removesuffix(" .") for line in recipe.splitlines()[1:]]
+    assert [hook["entry"].removeprefix(".venv/bin/") for hook in repo["hooks"]] == linted
+
+
+def test_make_help_lists_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert targets is not None
+    done = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {line.split()[0] for line in done.stdout.splitlines()} == set(targets[1].split())
+    assert all(len(line.split()) > 2 for line in done.stdout.splitlines())
