@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from unittest import mock
 
 import redis
 import rq
@@ -50,8 +51,8 @@ class Worker(workers.Worker):
     """How many there were: whether a test has to do with our worker at all."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._functions = AnyFunction()
+        with mock.patch("workers.worker.worker.load_jobs", return_value=AnyFunction()):
+            super().__init__(*args, **kwargs)
         Worker.made += 1
 
 

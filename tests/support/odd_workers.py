@@ -1,76 +1,96 @@
-"""Workers to whom something happens at the worst moment: ``python -m tests.support.odd_workers <class> <url> [options]``.
+"""Workers in which something happens at the worst moment: ``python -m tests.support.odd_workers <class> <url> [options]``.
 
-They work until the queues ``work`` and ``more`` are empty, unless the options of ``work``, as JSON, say otherwise.
+They work until the queues ``work`` and ``more`` are empty, unless the options of `Worker.work`, as JSON, say otherwise.
 """
 
 import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import notify
 from notify.testing import wait_until
 from tests.support.sample_jobs import EFFECTS, WAIT_S
 from workers import Job, Worker
+from workers.worker.stop import Stopper
 
 
-class ToldToEndBeforeItStarts(Worker):
-    """SIGTERM comes when a job has been taken and has not begun."""
+class SignalledBeforeTheStart(Worker):
+    """SIGTERM arrives when a job has been claimed and the horse does not have it yet."""
 
-    def _give(self, claim: Any, queue: Any) -> bool:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return super()._give(claim, queue)
-
-
-class ToldToEndAsItTakesAJob(Worker):
-    """SIGTERM comes when the server has just handed over a job."""
-
-    def _begin(self, claim: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return super()._begin(claim)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        before(self._loop, "_give", lambda claim, queue: os.kill(os.getpid(), signal.SIGTERM))
 
 
-class StoppedBeforeItsProcess(Worker):
-    """Each job is cancelled after its claim, before it begins in the horse."""
+class SignalledAtTheClaim(Worker):
+    """SIGTERM arrives when the server has just answered a claim."""
 
-    def _give(self, claim: Any, queue: Any) -> bool:
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        before(self._loop, "_begin", lambda claim: os.kill(os.getpid(), signal.SIGTERM))
+
+
+class StoppedBeforeTheStart(Worker):
+    """Each job is cancelled after its claim, before the horse has it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        before(self._loop, "_give", self.cancel)
+
+    def cancel(self, claim: Any, queue: Any) -> None:
         Job.fetch(claim.job_id, connection=self.connection).cancel("early")
         wait_until(lambda: self._stopped_job_id == claim.job_id)
-        return super()._give(claim, queue)
 
 
-class StoppedBeforeItsAnswer(Worker):
-    """Each job is cancelled after its claim, and the worker told so, before the answer to the claim is there."""
+class StoppedBeforeTheAnswer(Worker):
+    """Each job is cancelled after its claim, and the worker told so, before the answer to the claim arrives."""
 
-    def _next_claim(self, queues: Any) -> Any:
-        claim = super()._next_claim(queues)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._next_claim = self._loop._next_claim
+        self._loop._next_claim = self.claim_and_cancel  # type: ignore[method-assign]  # the moment for it
+
+    def claim_and_cancel(self, queues: Any) -> Any:
+        claim = self._next_claim(queues)
         if claim.answer == "started":
             Job.fetch(claim.job_id, connection=self.connection).cancel("early")
-            wait_until(lambda: self._unheard_stop == claim.job_id, timeout_s=2)
+            wait_until(lambda: self._current_run.early_stop == claim.job_id, timeout_s=2)
         return claim
 
 
 class StoppedTooLate(Worker):
-    """What ends a run is on its way until the next job runs."""
+    """A stop takes until the next job runs."""
 
-    def _stop_run(self, run: Any, verdict: str) -> None:
-        wait_until(lambda: self._run not in (None, run) and self._horse_pid, timeout_s=WAIT_S)
-        super()._stop_run(run, verdict)
-        self.connection.hincrby(EFFECTS, "too late")
+    def __init__(self, *args: Any, **options: Any) -> None:
+        with mock.patch("workers.worker.worker.Stopper", LateStopper):
+            super().__init__(*args, **options)
 
 
-class JudgedOnceMore(Worker):
-    """The guard looks at a stopped job again just before the worker lets go of it."""
+class LateStopper(Stopper):
+    """Stops a run when another one is in hand."""
 
-    def _tell_end(self, job: Any) -> None:
-        super()._tell_end(job)
-        assert self._loss_watcher is not None
-        self._loss_watcher.check()
+    def stop_run(self, run: Any, found: Any) -> None:
+        current = self._current_run
+        wait_until(lambda: current.run not in (None, run) and current.horse_pid, timeout_s=WAIT_S)
+        super().stop_run(run, found)
+        self._scripts.client.hincrby(EFFECTS, "too late")
+
+
+class CheckedOnceMore(Worker):
+    """The loss watcher checks a stopped job again just before the worker releases it."""
+
+    def _publish_end(self, job: Any) -> None:
+        super()._publish_end(job)
+        assert self._background.loss_watcher is not None
+        self._background.loss_watcher.check()
 
 
 class WithHandlers(Worker):
-    """Somebody's own handlers of what goes wrong, as RQ takes them."""
+    """Handlers for exceptions and for the death of the horse, as RQ takes them."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options, exception_handlers=[self.note_error], work_horse_killed_handler=self.note_death)
@@ -83,7 +103,7 @@ class WithHandlers(Worker):
 
 
 class WithAHandlerThatSavesTheJob(Worker):
-    """As in RQ's documentation of exception handlers."""
+    """An exception handler that saves the job, as in RQ's documentation."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options, exception_handlers=[self.save])
@@ -94,11 +114,22 @@ class WithAHandlerThatSavesTheJob(Worker):
 
 
 class WithItsOwnWayToPerform(Worker):
-    """Somebody's own code around each job, as RQ's users write it."""
+    """A subclass with code around each job, as RQ's users write it."""
 
     def perform_job(self, job: Any, queue: Any) -> bool:
         self.connection.hincrby(EFFECTS, "around")
         return super().perform_job(job, queue)
+
+
+def before(target: Any, method: str, act: Callable[..., object]) -> None:
+    """Call something with the same arguments before each call of a method of an object."""
+    original = getattr(target, method)
+
+    def act_and_call(*args: Any) -> Any:
+        act(*args)
+        return original(*args)
+
+    setattr(target, method, act_and_call)
 
 
 if __name__ == "__main__":

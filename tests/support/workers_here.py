@@ -1,6 +1,7 @@
-"""Workers in this process, whose jobs run when they are waited for: each step comes when a test wants it."""
+"""Workers in this process whose jobs run when their end is waited for, so that a test decides when each step happens."""
 
 from typing import Any
+from unittest import mock
 
 import notify
 from notify.errors import ServerUnreachableError
@@ -26,7 +27,7 @@ NAME = f"{__name__}.act"
 
 
 class LeftError(BaseException):
-    """A process of a job ends on the spot."""
+    """Stands for the end of a process."""
 
 
 class LossyClaims(ClaimScripts):
@@ -43,13 +44,17 @@ class LossyClaims(ClaimScripts):
 
 
 class HorseHere:
-    """A horse in this process: what it was given it does when the worker waits for it, in the way it is told to."""
+    """A horse in this process: it performs a task when the worker waits for the end, in the way that a test sets.
+
+    Args:
+        child: the worker whose performer it uses; in real life that is a copy of the worker in another process.
+    """
 
     pid, is_lost = 0, False
 
-    def __init__(self, rider: Worker) -> None:
-        self._rider = rider
-        rider._is_horse = True
+    def __init__(self, child: Worker) -> None:
+        self._child = child
+        child._is_horse = True
         self.end_as = "success"
 
     def give(self, task: Task) -> None:
@@ -58,14 +63,14 @@ class HorseHere:
     def wait(self, _timeout_s: float) -> HorseEnd:
         if self.end_as == "killed":
             return UNKNOWN
-        self._rider._functions = {NAME: fail if self.end_as == "failure" else act}
+        self._child._performer._functions = {NAME: fail if self.end_as == "failure" else act}
         try:
-            return self._rider._perform(self._task)
+            return self._child._performer.perform(self._task)
         except LeftError:
             return UNKNOWN
 
     def close(self) -> None:
-        self._rider._client.close()
+        self._child._client.close()
 
 
 class ModelWorker(Worker):
@@ -77,10 +82,11 @@ class ModelWorker(Worker):
 
 
 def make_worker(bus: notify.Bus, name: str) -> ModelWorker:
-    worker, rider = (ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__]) for _ in range(2))
+    child = ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__])
+    horse = HorseHere(child)
+    with mock.patch.multiple("workers.worker.worker", Horse=lambda _: horse, ClaimScripts=LossyClaims):
+        worker = ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__])
     worker.register_birth()
-    worker._horse = HorseHere(rider)
-    worker._claims = LossyClaims(worker._client, name, heartbeat_s=30, idle_s=480, result_ttl_s=500)
     return worker
 
 

@@ -9,7 +9,6 @@ from workers.horse.fork_server import Death, flush_output
 from workers.horse.horse import UNKNOWN, Horse, HorseEnd
 from workers.horse.loop import INTERRUPT, RetireAfter, run_jobs
 from workers.horse.parent_death import die_with_parent
-from workers.horse.timeout import JobTimeout
 
 __all__ = [
     "INTERRUPT",
@@ -18,7 +17,6 @@ __all__ = [
     "Death",
     "Horse",
     "HorseEnd",
-    "JobTimeout",
     "Reply",
     "RetireAfter",
     "Task",

@@ -1,237 +1,269 @@
-"""Job after job: take one and record how the last one ended in the same step, and have the horse run it."""
+"""The main loop of a worker: one command per job records the end of the last run and claims the next."""
 
 import logging
-import math
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-import redis
+import msgspec
 from rq.exceptions import StopRequested
 
 from notify.errors import ServerError, ServerUnreachableError
 from notify.server import retry_while_away
 from workers.errors import HorseError, JobDefinitionError
-from workers.horse import UNKNOWN, HorseEnd, Reply, Task
-from workers.jobs import lazy_job
-from workers.loss import LossWatcher
+from workers.horse import UNKNOWN, Horse, HorseEnd, Reply, Task
+from workers.jobs import JobFunctions, lazy_job
 from workers.scripts import Claim, ClaimScripts, Ended
-from workers.worker.perform import PerformingWorker
+from workers.worker.background import Background
+from workers.worker.current_run import CurrentRun
+from workers.worker.finish import FinishingWorker
+from workers.worker.record import EndRecorder
+from workers.worker.stop import Stopper
 from workers.worker.waiter import JobWaiter
 
-__all__ = ["RunningWorker"]
+__all__ = ["ClaimLoop"]
 
 LEAVE_S: Final = 5.0
-"""How long a worker that was told to end still tries to record the end of its last job on a server that is away."""
-LOOK_S: Final = 20.0
-"""How long a worker waits for a job before it says that it is there."""
+"""Seconds for which a worker that is to end goes on trying to record the end of its last job, on a server that is away."""
+HEARTBEAT_S: Final = 20.0
+"""An idle worker claims at least this often, which is its heartbeat."""
 OVERDUE_S: Final = 60.0
-"""A job that is so much later than its timeout does not mean to end."""
-CALLBACK_OVERDUE_S: Final = 2.0
-"""The same of a callback."""
+"""A job that runs longer than its timeout by so much ignores its timeout: its process is killed."""
 
 T = TypeVar("T")
+
+_key = attrgetter("key")
 
 log = logging.getLogger(__name__)
 
 
-class RunningWorker(PerformingWorker):
-    """An ``rq.Worker`` that sends one command per job."""
+class Returned(msgspec.Struct):
+    """A run whose function returned, until that is recorded."""
 
-    _claims: ClaimScripts
-    _waiter: JobWaiter | None
-    _loss_watcher: LossWatcher | None
+    job: Any
+    queue: Any
+    ended: Ended
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._ended: tuple[Any, Any, Ended] | None = None
-        """Job, queue and end of the last run, while that is to be recorded."""
+
+class ClaimLoop:
+    """Claims jobs, gives each to the horse, waits for its end, and records that together with the next claim.
+
+    RQ's own loop calls `next_job` and `execute` in turn. All but `leave` is for one thread.
+
+    Args:
+        worker: the worker, for what RQ does once in a while: heartbeats, maintenance, the order of the queues.
+        current_run: the run in hand.
+        claims: claims jobs for this worker.
+        horse: the process that performs.
+        stopper: stops a run whose stop was requested before its claim was answered.
+        recorder: records the ends that the next claim does not.
+        background: has the loss watcher that watches the run in hand.
+        functions: the functions that the worker may run.
+        wait_while_suspended: waits until ``rq resume``; takes whether this is a burst, which ends instead.
+    """
+
+    def __init__(
+        self,
+        worker: FinishingWorker,
+        current_run: CurrentRun,
+        *,
+        claims: ClaimScripts,
+        horse: Horse,
+        stopper: Stopper,
+        recorder: EndRecorder,
+        background: Background,
+        functions: JobFunctions,
+        wait_while_suspended: Callable[[bool], None],
+    ) -> None:
+        self._worker = worker
+        self._current_run = current_run
+        self._claims = claims
+        self._horse = horse
+        self._stopper = stopper
+        self._recorder = recorder
+        self._background = background
+        self._functions = functions
+        self._wait_while_suspended = wait_while_suspended
+        self._returned: Returned | None = None
+        """The last run, as long as its end is to be recorded by the next claim."""
         self._is_given = False
-        """Whether the horse has the job in hand."""
-        self._called_back: Claim | None = None
-        """The last whose ``on_stopped`` was called."""
+        """Whether the horse has the run in hand."""
+        self._waiter: JobWaiter | None = None
         self._leaving = threading.Event()
 
-    def check_for_suspension(self, burst: bool) -> None:
-        """Nothing: a claim finds out, in the same step."""
+    def open(self) -> None:
+        """Prepare to wait for jobs."""
+        self._leaving.clear()  # the worker may have worked before
+        self._open_waiter()
 
-    def run_maintenance_tasks(self) -> None:
-        self._record_end()  # they take their time
-        run = super().run_maintenance_tasks
-        self._retry_while_away(lambda _: run())  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+    def leave(self) -> None:
+        """End the wait for a job, and have the server waited for no longer than a moment. For any thread or signal handler."""
+        self._leaving.set()
+        if self._waiter is not None:
+            self._waiter.wake()
 
-    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        """Send a heartbeat, unless it is the one that RQ's loop sends after each job: the next claim is one."""
-        if timeout is not None or pipeline is not None:
-            super().heartbeat(timeout, pipeline)
+    def close(self) -> None:
+        """Close the connections that waited for jobs."""
+        if self._waiter is not None:
+            self._waiter.close()
+        self._waiter = None
 
-    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
-        """Take the next job and have the horse start it; wait for one, unless in a burst."""
+    def next_job(self, timeout: int | None, max_idle_time: int | None) -> tuple[Any, Any] | None:
+        """Claim the next job and give it to the horse; wait for one if there is none.
+
+        Args:
+            timeout: ``None`` for a burst: then nothing is waited for.
+            max_idle_time: seconds after which to wait no longer; ``None``: no limit.
+
+        Returns:
+            The job and its queue; ``None`` if there is no job.
+
+        Raises:
+            StopRequested: the worker is to end.
+            HorseError: the worker must end, because no process can be forked any more.
+        """
+        worker = self._worker
         idle_since = time.monotonic()
-        while not self._stop_requested:
+        while not worker._stop_requested:
             if self._horse.is_lost:
-                raise HorseError(f"worker {self.name} ends: the process that forks those of its jobs was killed")
+                raise HorseError(f"worker {worker.name} ends: its fork server, which starts the processes of its jobs, was killed")
             try:
-                claim = self._next_claim([queue.key for queue in self._ordered_queues])
-            except ServerUnreachableError as exc:  # it is given up only when we are to end
-                log.warning("worker %s ends without an answer: %s", self.name, exc)
-                self._ended = None  # or it would be tried for as long again when we leave
+                claim = self._next_claim(list(map(_key, worker._ordered_queues)))
+            except ServerUnreachableError as exc:  # raised only when the worker is to end
+                log.warning("worker %s ends without an answer: %s", worker.name, exc)
+                self._returned = None  # or it would be tried for as long again by `record_returned`
                 break
             if claim.answer == "started":
                 return self._begin(claim)
             if claim.answer == "suspended":
-                wait = super().check_for_suspension
-                self._retry_while_away(lambda _: wait(burst=timeout is None))  # noqa: B023  # called at once
+                self.retry_while_away(lambda: self._wait_while_suspended(timeout is None))
             elif not claim.answer:
                 idle_s = time.monotonic() - idle_since
                 if timeout is None or (max_idle_time is not None and idle_s >= max_idle_time):
                     return None
-                self._wait_for_job(LOOK_S if max_idle_time is None else min(LOOK_S, max_idle_time - idle_s))
+                self._wait_for_job(HEARTBEAT_S if max_idle_time is None else min(HEARTBEAT_S, max_idle_time - idle_s))
         raise StopRequested
 
-    def execute_job(self, job: Any, queue: Any) -> None:
-        """Wait for the end of the job that was taken last, and see to it."""
-        claim = self._in_hand
+    def execute(self, job: Any, queue: Any) -> None:
+        """Wait for the end of the job that was claimed last. It is recorded now, or, if its function returned, by the next claim.
+
+        Raises:
+            JobDefinitionError: the job is not the one that was claimed last.
+        """
+        claim = self._current_run.claim
         if claim is None or claim.job_id != job.id:
             raise JobDefinitionError(f"job {job.id} was not taken by this worker: dequeue_job_and_maintain_ttl() does that")
-        end = Reply(problem=claim.problem) if claim.problem else self._end_in_horse(job)
-        if self._loss_watcher is not None:
-            self._loss_watcher.release()
+        end = Reply(problem=claim.problem) if claim.problem else self._wait_for_end(job)
+        if self._background.loss_watcher is not None:
+            self._background.loss_watcher.release()
         if isinstance(end, Reply) and end.ended is not None:
-            self._ended = (job, queue, end.ended)  # recorded together with the next claim
+            self._returned = Returned(job, queue, end.ended)
             return
-        self._retry_while_away(lambda _: self._end(job, queue, end))
-        self._let_go()
+        self.retry_while_away(lambda: self._recorder.record(job, queue, end))
+        self._current_run.release()
+
+    def record_returned(self) -> None:
+        """Record the end of the last run now, if it is still to be recorded, and claim no job."""
+        if self._returned is not None:
+            self._next_claim([])
+
+    def retry_while_away(self, act: Callable[[], T]) -> T:
+        """Call something until the server answers; once the worker is to end, for some seconds only. Returns what it returns.
+
+        Raises:
+            NotifyError, redis.RedisError: the server is still away and the worker is to end, or the server refused for good.
+        """
+        return retry_while_away(lambda _: act(), name=f"worker {self._worker.name}", leaving=self._leaving, leave_s=LEAVE_S)
+
+    def _open_waiter(self) -> JobWaiter:
+        self._waiter = JobWaiter(self._claims.client, name=self._worker.name)
+        return self._waiter
 
     def _begin(self, claim: Claim) -> tuple[Any, Any]:
-        run = self._take_in_hand(claim)
-        if self._loss_watcher is not None:
-            self._loss_watcher.watch(run)
-        queue = self._ordered_queues[claim.queue]
-        self._is_given = not claim.problem and self._give(claim, queue)  # first: the rest, and RQ's loop, takes its time while the job runs
-        job = lazy_job(self.job_class, claim.job_id, claim.fields, connection=self.connection, functions=self._functions)
-        self.reorder_queues(reference_queue=queue)
-        if self.log.isEnabledFor(logging.INFO):
-            what = claim.fields.get(b"description", b"").decode(errors="replace") if self.log_job_description else ""
-            self.log.info("Worker %s: %s: %s (%s)", self.name, queue.name, what, job.id)
+        worker, current = self._worker, self._current_run
+        run = current.take(claim)
+        if current.early_stop == run.job_id:
+            self._stopper.check_run(run)
+        if self._background.loss_watcher is not None:
+            self._background.loss_watcher.watch(run)
+        queue = worker._ordered_queues[claim.queue]
+        self._is_given = not claim.problem and self._give(claim, queue)  # first: the job runs while the rest, and RQ's loop, is done
+        job = lazy_job(worker.job_class, claim.job_id, claim.fields, connection=worker.connection, functions=self._functions)
+        worker.reorder_queues(reference_queue=queue)
+        if worker.log.isEnabledFor(logging.INFO):
+            description = claim.fields.get(b"description", b"").decode(errors="replace") if worker.log_job_description else ""
+            worker.log.info("Worker %s: %s: %s (%s)", worker.name, queue.name, description, job.id)
         return job, queue
 
     def _give(self, claim: Claim, queue: Any) -> bool:
-        """Have the horse do a run. Returns whether it was not stopped before it began."""
-        with self._run_lock:
-            if self._stopped_job_id == claim.job_id:
+        """Give a run to the horse. Returns whether it was given: a run that is stopped before is not."""
+        current = self._current_run
+        with current.lock:  # no stop comes between the look and the start
+            if current.stopped_job_id == claim.job_id:
                 return False
-            self._stop_sign.take_down()
-            self._over.clear()
-            with suppress(HorseError):  # nothing can be forked any more: whoever waits for the end finds that out
+            current.prepare_start()
+            try:
                 self._horse.give(Task(claim.job_id, claim.fence, queue.name, claim.fields))
-                self._horse_pid = self._horse.pid
+                current.started(self._horse.pid)
+            except HorseError as exc:
+                log.debug("%s", exc)  # nothing can be forked any more: the wait for the end finds that out, and ends the worker
         return True
 
-    def _end_in_horse(self, job: Any) -> HorseEnd | None:
-        """Wait for the end of the run. Returns how it ended; ``None`` if it was stopped before it began."""
+    def _wait_for_end(self, job: Any) -> HorseEnd | None:
+        """Wait for the end of the run. Returns how it ended; ``None`` if it was stopped before the horse had it."""
+        worker = self._worker
+        began = time.monotonic()
+        end: HorseEnd | None = None
         try:
-            return self._wait_for_end(job) if self._is_given else None
+            while self._is_given and (end := self._horse.wait(worker.job_monitoring_interval)) is None:
+                working_s = time.monotonic() - began
+                worker.send_run_heartbeat(job, working_s)
+                if job.timeout and 0 < job.timeout < working_s - OVERDUE_S:
+                    worker.kill_horse()
         except HorseError:
             return UNKNOWN
         finally:
-            with self._run_lock:
-                self._horse_pid = 0
-            self._over.set()
-
-    def _wait_for_end(self, job: Any) -> HorseEnd:
-        began = time.monotonic()
-        while (end := self._horse.wait(self.job_monitoring_interval)) is None:
-            working_s = time.monotonic() - began
-            with suppress(redis.RedisError):  # the job goes on while the server is away
-                self._show_signs_of_life(job, working_s)
-            if job.timeout and 0 < job.timeout < working_s - OVERDUE_S:
-                self.kill_horse()
+            self._current_run.ended()
         return end
 
-    def _show_signs_of_life(self, job: Any, working_s: float) -> None:
-        if self.execution is None and self._run is not None:
-            self.execution = self._execution_of(self._run)
-        self.set_current_job_working_time(working_s)
-        self.maintain_heartbeats(job)
-
-    def _call_back(self, job: Any, queue: Any) -> None:
-        """Have ``on_stopped`` called: by the horse that ran the job, if it is still there, else by a new one."""
-        claim = self._in_hand
-        if claim is None or self._called_back is claim:  # the end is tried again: the server was away
-            return
-        self._called_back = claim
-        task = Task(claim.job_id, claim.fence, queue.name, claim.fields, is_stopped=True)
-        if task.calls_back:
-            try:
-                self._horse.give(task)
-                self._wait_for_callback(job)
-            except HorseError as exc:
-                log.error("the on_stopped callback of job %s cannot be called: %s", job.id, exc)
-
-    def _wait_for_callback(self, job: Any) -> None:
-        timeout_s = job.stopped_callback_timeout
-        began, limit_s = time.monotonic(), timeout_s + CALLBACK_OVERDUE_S if timeout_s > 0 else math.inf
-        while (end := self._horse.wait(min(self.job_monitoring_interval, limit_s))) is None:
-            if time.monotonic() - began >= limit_s:
-                self._horse.kill()
-            with suppress(redis.RedisError):
-                self._show_signs_of_life(job, time.monotonic() - began)
-        if not isinstance(end, Reply):
-            log.warning("the process of the on_stopped callback of job %s died: waitpid returned %d", job.id, end.status)
-
-    def _end(self, job: Any, queue: Any, end: HorseEnd | None) -> None:
-        if end is None or (isinstance(end, Reply) and end.stopped):
-            self._end_stopped(job, queue)
-        elif not isinstance(end, Reply):
-            self._end_with_process(job, queue, end)
-        elif end.problem:
-            self._end_unreadable(job, queue, end.problem)
-
-    def _record_end(self) -> None:
-        if self._ended is not None:
-            self._next_claim([])
-
     def _next_claim(self, queues: Sequence[str]) -> Claim:
-        """Record the end of the last run, and take a job of the queues."""
+        """Record the end of the last run, and claim a job of the queues."""
         while True:
-            fence, ended = os.urandom(16).hex(), self._ended
-            end = None if ended is None else ended[2]
+            fence, returned = os.urandom(16).hex(), self._returned
+            ended = None if returned is None else returned.ended
             claim = retry_while_away(
-                lambda again: self._claims.claim(queues, fence=fence, ended=end, again=again),  # noqa: B023  # called at once
-                name=f"worker {self.name}",
+                lambda again: self._claims.claim(queues, fence=fence, ended=ended, again=again),  # noqa: B023  # called at once
+                name=f"worker {self._worker.name}",
                 leaving=self._leaving,
-                leave_s=LEAVE_S if ended else 0.0,
+                leave_s=LEAVE_S if returned else 0.0,
             )
-            if ended is not None:
-                self._ended = None
-                self._conclude(*ended, claim.ended)
+            if returned is not None:
+                self._returned = None
+                self._conclude(returned, claim.ended)
             if claim.ended in ("", "finished"):
                 return claim
 
-    def _conclude(self, job: Any, queue: Any, ended: Ended, taken: str) -> None:
-        if taken == "finished":
-            self.log.info("Worker %s: %s: Job OK (%s)", self.name, queue.name, job.id)
-        elif taken == "dependents":
-            self._retry_while_away(lambda _: self._end_with_dependents(job, queue, ended))
+    def _conclude(self, returned: Returned, answer: str) -> None:
+        """See to what the server answered to the end of a run, and let go of that."""
+        job, queue, ended = returned.job, returned.queue, returned.ended
+        if answer == "finished":
+            self._worker.log.info("Worker %s: %s: Job OK (%s)", self._worker.name, queue.name, job.id)
+        elif answer == "dependents":
+            self.retry_while_away(lambda: self._recorder.finished_with_dependents(job, queue, ended))
         else:
-            self._retry_while_away(lambda _: self._end_refused(job, queue))
-        self._let_go()
+            self.retry_while_away(lambda: self._recorder.refused(job, queue))
+        self._current_run.release()
 
     def _wait_for_job(self, timeout_s: float) -> None:
-        self.procline("Listening on " + ",".join(self.queue_names()))  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-        if self.should_run_maintenance_tasks:
-            self.run_maintenance_tasks()
-        if self._waiter is None:
-            self._waiter = JobWaiter(self._client, name=self.name)
-        bell = self._waiter
+        worker = self._worker
+        worker.procline("Listening on " + ",".join(worker.queue_names()))  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+        if worker.should_run_maintenance_tasks:
+            worker.run_maintenance_tasks()  # type: ignore[no-untyped-call]  # as above
+        waiter = self._waiter or self._open_waiter()
         try:
-            bell.wait([queue.key for queue in self._ordered_queues], timeout_s=timeout_s)
+            waiter.wait(list(map(_key, worker._ordered_queues)), timeout_s=timeout_s)
         except ServerError as exc:
             log.warning("%s; trying again", exc)  # the claim that comes next waits for the server
-
-    def _retry_while_away(self, act: Callable[[bool], T]) -> T:
-        return retry_while_away(act, name=f"worker {self.name}", leaving=self._leaving, leave_s=LEAVE_S)

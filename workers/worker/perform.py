@@ -1,5 +1,6 @@
-"""What a horse does for its worker: call the function of a job, and have RQ's own code see to all that is not plain."""
+"""Performing jobs in the horse: the function of a plain job is called at once, everything else goes through RQ's own code."""
 
+import _signal  # type: ignore[import-not-found]  # the C part of signal, which spends no time on the names of signals
 import asyncio
 import logging
 import os
@@ -16,17 +17,17 @@ import msgspec
 from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from rq.exceptions import DeserializationError
 from rq.job import Retry, _job_stack
-from rq.timeouts import JobTimeoutException
+from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from notify.errors import ContentsError
 from workers.errors import JobError
-from workers.horse import INTERRUPT, Channel, JobTimeout, Reply, RetireAfter, Task, flush_output, run_jobs
+from workers.horse import INTERRUPT, Channel, Reply, RetireAfter, Task, flush_output, run_jobs
 from workers.jobs import DecodedCall, Job, JobFunctions, JobStopped, JsonSerializer, lazy_job, plain_call
-from workers.scripts import Ended, JobScripts, Run
-from workers.worker.finish import EndingWorker
-from workers.worker.stop import StoppingWorker
+from workers.scripts import Ended, Run
+from workers.worker.current_run import CurrentRun
+from workers.worker.finish import FinishingWorker
 
-__all__ = ["PerformingWorker"]
+__all__ = ["JobTimeout", "Performer"]
 
 UNSERIALIZABLE: Final = b64encode(JsonSerializer.dumps(UNSERIALIZABLE_RETURN_VALUE_PAYLOAD))
 
@@ -35,64 +36,105 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class PerformingWorker(StoppingWorker):
-    """An ``rq.Worker`` that performs what its horse is given."""
+class JobTimeout(UnixSignalDeathPenalty):
+    """Raises in the main thread when the timeout of a job is over: as RQ's own does, in less time."""
 
-    death_penalty_class = JobTimeout
-    _functions: JobFunctions
-    _retire: RetireAfter
-    _task: Task
-    _channel: Channel
-    _is_interruptible = False
-    _is_worn = False
+    def setup_death_penalty(self) -> None:
+        _signal.signal(_signal.SIGALRM, self.handle_death_penalty)
+        _signal.alarm(self._timeout)
 
-    def _ride(self, channel: Channel) -> NoReturn:
-        """Be the horse, from its fork to its end."""
-        self.setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-        self._is_horse = True
-        self._client = self.connection = self._client.clone(name=self.name)  # what we inherited is the worker's
-        self._scripts = JobScripts(self._client)
-        os.environ["RQ_WORKER_ID"] = self.name
+    def cancel_death_penalty(self) -> None:
+        _signal.alarm(0)
+        _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
+
+
+class Performer:
+    """Performs the tasks that the worker gives to the horse, one at a time. It works in the process of the horse.
+
+    Args:
+        worker: the worker, of which the horse has a copy; its methods perform what is not plain.
+        current_run: the run in hand.
+        functions: the functions that may be called.
+        retire: when the horse is replaced.
+    """
+
+    def __init__(self, worker: FinishingWorker, current_run: CurrentRun, *, functions: JobFunctions, retire: RetireAfter) -> None:
+        self._worker = worker
+        self._current_run = current_run
+        self._stop_sign = current_run.stop_sign
+        self._functions = functions
+        self._retire = retire
+        self._task: Task
+        self._channel: Channel
+        self._is_interruptible = False
+        self._is_worn = False
+        """Whether this process must end after the task: something was interrupted in it, or a callback failed."""
+
+    def run(self, channel: Channel) -> NoReturn:
+        """Be the horse: perform what comes through the channel, from the fork of the process to its end."""
+        self._worker.become_horse()
+        os.environ["RQ_WORKER_ID"] = self._worker.name
         signal.signal(INTERRUPT, self._interrupt)
-        self.procline("runs jobs")  # type: ignore[no-untyped-call]  # as above
+        self._worker.procline("runs jobs")  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         self._channel = channel
-        run_jobs(channel, self._perform, retire=self._retire)
+        run_jobs(channel, self.perform, retire=self._retire)
 
-    def _perform(self, task: Task) -> Reply:
-        """Do a run, in the horse."""
+    def perform(self, task: Task) -> Reply:
+        """Perform a task. Returns the reply to it. If the job is stopped meanwhile, this does not return."""
         self._task = task
-        reply = self._call_on_stopped(task) if task.is_stopped else self._perform_one(task)
+        reply = self._call_on_stopped(task) if task.is_stopped else self._perform_run(task)
         return msgspec.structs.replace(reply, retires=True) if self._is_worn else reply
 
-    def _perform_one(self, task: Task) -> Reply:
-        self._run, self._stopped_job_id = Run(task.job_id, task.fence), None
+    def leave(self) -> NoReturn:
+        """End the process with nothing recorded. If the job has an ``on_stopped`` and is stopped, call that before."""
+        self._is_worn = True
+        flush_output()
+        if not self._stop_sign.is_up or not self._task.calls_back:
+            os._exit(1)
+        # The caller is RQ's code, which takes whatever is raised for a failure of the job: so this never returns to it.
+        self._channel.send(Reply(stopped=True))
+        run_jobs(self._channel, self.perform, retire=self._retire)
+
+    def _perform_run(self, task: Task) -> Reply:
+        run = Run(task.job_id, task.fence)
+        self._current_run.adopt(run)
         job = self._job_of(task)
-        call = plain_call(task.fields, self._functions) if self._performs_plainly else None
+        call = plain_call(task.fields, self._functions) if self._performs_plainly() else None
         if call is None:
             return self._perform_by_rq(job, task)
         started_s = time.time()
         try:
-            value = self._interruptible(lambda: self._call(job, call))
+            value = self._interruptible(partial(self._call, job, call))
         except BaseException as exc:  # RQ's code takes whatever a job raises
             return self._perform_by_rq(job, task, _Past(started_s, error=exc))
         ended_s = time.time()
         if isinstance(value, Retry):
             return self._perform_by_rq(job, task, _Past(started_s, value=value))
-        return Reply(ended=Ended(self._run, started_s, ended_s, _encode(value)))
+        return Reply(ended=Ended(run, started_s, ended_s, _encode(value)))
 
     def _job_of(self, task: Task) -> Job:
-        known: dict[str, Any] = {"connection": self.connection, "functions": self._functions, "stop_sign": self._stop_sign}
-        return lazy_job(self.job_class, task.job_id, task.fields, fence=task.fence, **known)
+        return lazy_job(
+            self._worker.job_class,
+            task.job_id,
+            task.fields,
+            connection=self._worker.connection,
+            functions=self._functions,
+            stop_sign=self._stop_sign,
+            fence=task.fence,
+        )
 
-    @property
     def _performs_plainly(self) -> bool:
-        """Whether nobody has put something of his own around the performing of jobs: RQ's users do, in subclasses and patches."""
-        own = (self.perform_job, EndingWorker.perform_job), (self.handle_job_success, EndingWorker.handle_job_success)
-        return all(getattr(mine, "__func__", None) is theirs for mine, theirs in own) and self.job_class.perform is Job.perform
+        """Return whether RQ's ways of performing jobs are in place: its users replace them in subclasses and on instances."""
+        worker = self._worker
+        return (
+            getattr(worker.perform_job, "__func__", None) is FinishingWorker.perform_job
+            and getattr(worker.handle_job_success, "__func__", None) is FinishingWorker.handle_job_success
+            and worker.job_class.perform is Job.perform
+        )
 
     def _call(self, job: Job, call: DecodedCall) -> Any:
-        penalty = self.death_penalty_class(call.timeout_s, JobTimeoutException, job_id=job.id)  # type: ignore[no-untyped-call]  # RQ leaves it so
-        with _current(job), penalty:
+        timeout = self._worker.death_penalty_class(call.timeout_s, JobTimeoutException, job_id=job.id)
+        with _current(job), timeout:
             value = call.function(*call.args, **call.kwargs)
             return asyncio.run(value) if asyncio.iscoroutine(value) else value
 
@@ -101,40 +143,30 @@ class PerformingWorker(StoppingWorker):
             raise JobStopped("the job is stopped")
 
     def _interruptible(self, act: Callable[[], T]) -> T:
-        """Do something in which the stop of the job may raise `JobStopped`. If it was stopped, this does not return."""
+        """Call something in which the stop of the job may raise `JobStopped`. If the job was stopped, this does not return."""
         self._is_interruptible = True
         try:
             return act()
         except JobTimeoutException:
-            self._is_worn = True  # who knows what it was in the middle of: nothing else shall run here
+            self._is_worn = True  # nobody knows what the timeout interrupted: no other job must run in this process
             raise
         finally:
             self._is_interruptible = False
-            if self._stop_sign.is_up:  # its end is decided, however it came about
-                self._leave()
-
-    def _leave(self) -> NoReturn:
-        """End, with nothing recorded; but call ``on_stopped`` before, if the worker asks for it."""
-        self._is_worn = True
-        flush_output()
-        if not self._stop_sign.is_up or not self._task.calls_back:
-            os._exit(1)
-        # What called us is RQ's code, which takes whatever is raised for a failure: so it is never returned to.
-        self._channel.send(Reply(stopped=True))
-        run_jobs(self._channel, self._perform, retire=self._retire)
+            if self._stop_sign.is_up:  # the run ends as stopped, whatever the function did
+                self.leave()
 
     def _call_on_stopped(self, task: Task) -> Reply:
         job = self._job_of(task)
         try:
             with _current(job):
-                job.execute_stopped_callback(self.death_penalty_class)
-        except BaseException as exc:  # it is the last that runs for the job, and nobody's business how it ends
+                job.execute_stopped_callback(self._worker.death_penalty_class)
+        except BaseException as exc:  # nothing runs for the job after its callback, and the job ends as stopped in any case
             self._is_worn = True
             log.warning("the on_stopped callback of job %s ended by %s: %s", task.job_id, type(exc).__name__, exc)
         return Reply()
 
     def _perform_by_rq(self, job: Any, task: Task, past: "_Past | None" = None) -> Reply:
-        """Have RQ perform a job, or see to the end of one that was performed."""
+        """Have RQ perform a job, or record the end of one whose function was called."""
         try:
             job.func_name  # noqa: B018  # reads the job, and its call
         except JobError as exc:
@@ -145,17 +177,17 @@ class PerformingWorker(StoppingWorker):
             )
         perform = job.perform if past is None else partial(past.repeat, job)
         job.perform = partial(self._interruptible, perform)
-        assert self._run is not None  # noqa: S101  # _perform set it
-        self.execution = self._execution_of(self._run)
-        queue = self.queue_class(task.queue, connection=self.connection, job_class=self.job_class, serializer=self.serializer)
-        with _current(job):  # its callbacks are its code as well
-            self.perform_job(job, queue)
+        worker = self._worker
+        worker.ensure_execution()
+        queue = worker.queue_class(task.queue, connection=worker.connection, job_class=worker.job_class, serializer=worker.serializer)
+        with _current(job):  # `current_job` is for its callbacks as well
+            worker.perform_job(job, queue)
         return Reply()
 
 
 @contextmanager
 def _current(job: Job) -> Iterator[None]:
-    """Have `current_job` find it."""
+    """Let `current_job` return a job."""
     _job_stack.push(job)  # type: ignore[no-untyped-call]  # RQ leaves it untyped
     try:
         yield
@@ -164,7 +196,7 @@ def _current(job: Job) -> Iterator[None]:
 
 
 def _encode(value: object) -> bytes | None:
-    """A result as RQ stores it."""
+    """Encode a result as RQ stores it."""
     if value is None:
         return None
     try:
@@ -174,12 +206,13 @@ def _encode(value: object) -> bytes | None:
 
 
 class _Past:
-    """What a function did when it was called, for RQ's code to see it happen."""
+    """What the function of a job did when it was called, to happen once more before the eyes of RQ's code."""
 
     def __init__(self, started_s: float, *, value: Any = None, error: BaseException | None = None) -> None:
         self._started_s, self._value, self._error = started_s, value, error
 
     def repeat(self, job: Any) -> Any:
+        """Return or raise what the function did."""
         job.started_at = datetime.fromtimestamp(self._started_s, UTC)
         if self._error is not None:
             raise self._error

@@ -1,133 +1,149 @@
-"""Stopping a run from outside: on a verdict of the guard, or on RQ's commands."""
+"""Stopping the run in hand from outside: on a command, or because a service that its job needs is lost."""
 
 import logging
 import threading
+from collections.abc import Callable
 from signal import SIGKILL, SIGTERM, Signals
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-import rq
 
 from notify.errors import ServerError
 from workers.horse import Horse
-from workers.jobs import JobFunctions, StopLadder, StopSign, definition_of, function_of
-from workers.scripts import Claim, Run, RunCheck
-from workers.worker.finish import STOPPED, EndingWorker
+from workers.jobs import JobFunctions, StopLadder, definition_of, function_of
+from workers.scripts import JobScripts, Run, RunCheck
+from workers.worker.current_run import CurrentRun
 
-__all__ = ["StoppingWorker"]
+__all__ = ["STOPPED", "Stopper"]
+
+STOPPED: Final = "stopped on request"
 
 log = logging.getLogger(__name__)
 
 
-class StoppingWorker(EndingWorker):
-    """An ``rq.Worker`` whose runs can be stopped, and no other run is hit."""
+class Stopper:
+    """Stops the run in hand, and never another one.
 
-    _horse: Horse
-    _functions: JobFunctions
+    Safe from any thread: the worker's command thread, its loss watcher and its main loop call it.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._in_hand: Claim | None = None
-        self._stop_sign = StopSign()
+    Args:
+        current_run: the run in hand.
+        horse: the process that performs it.
+        scripts: on the client of the worker.
+        functions: the functions that the worker may run; their definitions hold the stop ladders.
+        worker: the name of the worker.
+    """
+
+    def __init__(self, current_run: CurrentRun, horse: Horse, *, scripts: JobScripts, functions: JobFunctions, worker: str) -> None:
+        self._current_run = current_run
+        self._horse = horse
+        self._scripts = scripts
+        self._functions = functions
+        self._worker = worker
         self._climbing: Run | None = None
-        """The run that is on the ladder."""
-        self._over = threading.Event()
-        """Set while no run is in the horse."""
-        self._unheard_stop = ""
-        """The job that somebody asked to stop before its claim was known here."""
+        """The run whose stop ladder is being climbed."""
 
-    def kill_horse(self, sig: Signals = SIGKILL) -> None:
-        """End the running job's process and all that it started. Without a running job, nothing is done."""
-        with self._run_lock:
-            if self._horse_pid:
-                self._horse.kill(sig)
+    def kill(self, signum: Signals = SIGKILL) -> None:
+        """Send a signal to the process of the run in hand and to all that it started. Does nothing while the horse has no run."""
+        with self._current_run.lock:
+            if self._current_run.horse_pid:
+                self._horse.kill(signum)
 
-    def handle_payload(self, message: Any) -> None:
-        """Obey a command from ``rq:pubsub:<worker>``; one that cannot be read, or is far too long, is logged and harms nobody."""
-        data, max_bytes = message["data"], self._client.settings.max_payload_bytes
-        if len(data) > max_bytes:
-            log.warning("worker %s passes over a command of %d bytes: the limit is %d", self.name, len(data), max_bytes)
+    def obey(self, command: bytes, *, otherwise: Callable[[dict[str, Any]], None]) -> None:
+        """Obey a command that was published on the worker's channel.
+
+        A command that is too long, or cannot be read or obeyed, is logged: the thread that calls this goes on.
+
+        Args:
+            command: the command, as JSON.
+            otherwise: called with every command but ``stop-job``.
+        """
+        max_bytes = self._scripts.client.settings.max_payload_bytes
+        if len(command) > max_bytes:
+            log.warning("worker %s ignores a command of %d bytes: the limit is %d", self._worker, len(command), max_bytes)
             return
         try:
-            command = msgspec.json.decode(data, type=dict[str, Any])
-            if command.get("command") == "stop-job":
-                self._obey_stop(str(command.get("job_id")))
+            decoded = msgspec.json.decode(command, type=dict[str, Any])
+            if decoded.get("command") == "stop-job":
+                self.obey_stop(str(decoded.get("job_id")))
             else:
-                rq.command.handle_command(self, command)
+                otherwise(decoded)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, ServerError) as exc:
-            log.warning("worker %s passes over a command that it cannot obey: %s", self.name, exc)
+            log.warning("worker %s ignores a command that it cannot obey: %s", self._worker, exc)
 
-    def _take_in_hand(self, claim: Claim) -> Run:
-        """Have a run that can be stopped from here on."""
-        run = claim.run
-        with self._run_lock:
-            self._run, self._in_hand, self._stopped_job_id = run, claim, None
-        if self._unheard_stop == run.job_id:
-            self._check_run(run)
-        return run
+    def obey_stop(self, job_id: str) -> None:
+        """Stop a job, if this worker runs it.
 
-    def _let_go(self) -> None:
-        with self._run_lock:
-            self._run, self._in_hand, self._unheard_stop = None, None, ""
-        self.execution = None
-
-    def _obey_stop(self, job_id: str) -> None:
-        run = self._run
+        Raises:
+            ServerError: the server did not answer, or refused.
+        """
+        run = self._current_run.run
         if run is not None and run.job_id == job_id:
             self._scripts.stop_run(job_id, reason=STOPPED)  # Job.cancel did so already; RQ's own command did not
-            self._check_run(run)
-        elif self._scripts.is_run_by(self.name, job_id):  # the answer to its claim is on its way to us
+            self.check_run(run)
+        elif self._scripts.is_run_by(self._worker, job_id):  # the answer to the claim is on its way to this worker
             self._scripts.stop_run(job_id, reason=STOPPED)
-            self._unheard_stop = job_id
-            if self._run is not None:
-                self._check_run(self._run)
+            # The main loop sets the run and then reads the early stop. Here it is the other way round: whoever comes second sees both.
+            self._current_run.expect_stop(job_id)
+            run = self._current_run.run
+            if run is not None:
+                self.check_run(run)
         else:
-            log.info("worker %s is asked to stop job %s, which it does not run", self.name, job_id)
+            log.info("worker %s is asked to stop job %s, which it does not run", self._worker, job_id)
 
-    def _check_run(self, run: Run) -> None:
+    def check_run(self, run: Run) -> None:
+        """Ask the server whether a run may continue, and stop it if not.
+
+        Raises:
+            ServerError: the server did not answer, or refused.
+        """
         found = self._scripts.check_run(run.job_id, fence=run.fence)
         if not found.may_run:
-            self._stop_run(run, found)
+            self.stop_run(run, found)
 
-    def _stop_run(self, run: Run, found: RunCheck) -> None:
-        """End a run, if it is still this one that runs; see to it in the background if that takes time."""
-        with self._run_lock:
-            if self._run is not run or self._climbing is run:
+    def stop_run(self, run: Run, found: RunCheck) -> None:
+        """Stop a run if it is still the one in hand. A stop ladder, which takes time, is climbed in a thread of its own.
+
+        Args:
+            run: the run.
+            found: the check that says why.
+        """
+        with self._current_run.lock:
+            if not self._current_run.is_current(run) or self._climbing is run:
                 return
             ladder = StopLadder()
             if not found.superseded:
-                self._stopped_job_id = run.job_id
-                self._stop_reason = f"{found.lost} is gone" if found.lost else STOPPED
+                self._current_run.mark_stopped(f"{found.lost} is gone" if found.lost else STOPPED)
                 ladder = self._ladder()
             if ladder == StopLadder():
-                self.kill_horse()
+                self.kill()
                 return
             self._climbing = run
         threading.Thread(target=self._climb, args=(run, ladder), name="notify-stop", daemon=True).start()
 
     def _ladder(self) -> StopLadder:
-        """How the job in hand wants to be stopped."""
-        function = function_of(self._in_hand.fields, self._functions) if self._in_hand is not None else None
-        definition = definition_of(function)
+        """Return the stop ladder of the job in hand."""
+        claim = self._current_run.claim
+        definition = definition_of(function_of(claim.fields, self._functions) if claim is not None else None)
         return StopLadder() if definition is None else definition.stop
 
     def _climb(self, run: Run, ladder: StopLadder) -> None:
         steps = (
-            (ladder.flag_s, self._stop_sign.put_up),
-            (ladder.exception_s, self._interrupt_horse),
-            (ladder.sigterm_s, lambda: self.kill_horse(SIGTERM)),
-            (0.0, self.kill_horse),
+            (ladder.flag_s, self._current_run.stop_sign.put_up),
+            (ladder.exception_s, self._interrupt),
+            (ladder.sigterm_s, lambda: self.kill(SIGTERM)),
+            (0.0, self.kill),
         )
         for time_s, step in steps:
-            with self._run_lock:
-                if self._run is not run:
+            with self._current_run.lock:
+                if not self._current_run.is_current(run):
                     return
-                if time_s or step == self.kill_horse:
+                if time_s or step == self.kill:
                     step()
-            if self._over.wait(time_s):
+            if self._current_run.over.wait(time_s):
                 return
 
-    def _interrupt_horse(self) -> None:
-        self._stop_sign.put_up()
-        if self._horse_pid:
+    def _interrupt(self) -> None:
+        self._current_run.stop_sign.put_up()
+        if self._current_run.horse_pid:
             self._horse.interrupt()

@@ -57,7 +57,7 @@ class JobWaiter:
             self._hang_up()
             raise
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """End the present wait, or the next one; for a signal handler or another thread."""
         with suppress(BlockingIOError, OSError):
             os.write(self._write_end, b"!")

@@ -77,8 +77,8 @@ class Jobs(RuleBasedStateMachine):
         self.in_hand: dict[str, tuple[Any, Any]] = {}
         self.passed: dict[str, int] = {}
         for worker in workers.values():
-            worker._ended = None
-            worker._let_go()
+            worker._loop._returned = None
+            worker._current_run.release()
             worker._register_again(worker._client)
 
     def teardown(self) -> None:
@@ -207,16 +207,16 @@ class Jobs(RuleBasedStateMachine):
     def claim(self, data: st.DataObject, lost: bool) -> None:
         name = data.draw(st.sampled_from(sorted(QUEUES.keys() - self.in_hand.keys())))
         worker = self.workers[name]
-        worker._claims.loses = lost  # type: ignore[attr-defined]  # it is one of ours
+        worker._loop._claims.loses = lost  # type: ignore[attr-defined]  # it is one of ours
         found = worker.dequeue_job_and_maintain_ttl(None)
         if name in self.model.runs:
             self.model.end_run(name)
         expected = self.model.claim(QUEUES[name])
         assert (found and found[0].id) == (expected and expected.id)
         if expected is not None:
-            assert worker._in_hand is not None
+            assert worker._current_run.run is not None
             self.in_hand[name] = found
-            self.model.start(expected, name, worker._in_hand.fence)
+            self.model.start(expected, name, worker._current_run.run.fence)
 
     @precondition(lambda self: self.in_hand)
     @rule(data=st.data(), how=st.sampled_from(["success", "success", "failure", "killed"]))
@@ -228,7 +228,7 @@ class Jobs(RuleBasedStateMachine):
         worker._horse.end_as = how
         job, queue = self.in_hand.pop(name)
         worker.execute_job(job, queue)
-        if worker._ended is not None:
+        if worker._loop._returned is not None:
             run.returned = True
         else:
             self.model.end_run(name, fails=how in ("failure", "killed"))
@@ -240,8 +240,8 @@ class Jobs(RuleBasedStateMachine):
 
     def check(self, name: str) -> None:
         worker, run = self.workers[name], self.model.runs[name]
-        assert worker._run is not None
-        worker._check_run(worker._run)
+        assert worker._current_run.run is not None
+        worker._stopper.check_run(worker._current_run.run)
         self.model.judge_run(run)
         assert (worker._stopped_job_id == run.job_id) is run.told
 

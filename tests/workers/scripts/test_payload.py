@@ -85,7 +85,7 @@ def test_of_all_commands_only_one_that_is_short_and_plain_is_obeyed(bus: notify.
     """What the worker's thread for commands does with each."""
     obeyed: list[str] = []
     worker, job = Worker(["work"], connection=bus.redis, modules=[SAMPLE]), queue.enqueue(add)
-    monkeypatch.setattr(worker, "_obey_stop", obeyed.append)
+    monkeypatch.setattr(worker._stopper, "obey_stop", obeyed.append)
     for command in commands(job):
         worker.handle_payload({"data": command})
     assert set(obeyed) <= {"None", "{}", "nowhere"}  # of the malformed ones

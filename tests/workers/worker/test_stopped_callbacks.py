@@ -128,7 +128,9 @@ def test_an_end_that_is_recorded_at_the_second_attempt_calls_back_once(
 ) -> None:
     """The server is away when the callback has been called, and the end is still to be recorded."""
     job = queue.enqueue(killed, "x", on_stopped=rq.Callback(note_where))
-    worker, horse, failures = Worker(["work"], connection=bus.redis, modules=[JOBS]), Horse(Reply()), []
+    horse, failures = Horse(Reply()), []
+    monkeypatch.setattr("workers.worker.worker.Horse", lambda _: horse)
+    worker = Worker(["work"], connection=bus.redis, modules=[JOBS])
     record = worker.handle_job_failure
 
     def fail_once(*args: Any, **kwargs: Any) -> None:
@@ -137,17 +139,16 @@ def test_an_end_that_is_recorded_at_the_second_attempt_calls_back_once(
             raise ServerUnreachableError("gone for a moment")
         record(*args, **kwargs)
 
-    monkeypatch.setattr(worker, "_horse", horse)
     monkeypatch.setattr(worker, "handle_job_failure", fail_once)
     claim = claim_next(bus)
-    worker._take_in_hand(claim)
+    worker._current_run.take(claim)
     job.cancel("enough")
-    worker._obey_stop(job.id)
-    worker._retry_while_away(lambda _: worker._end_stopped(job, queue))
+    worker._stopper.obey_stop(job.id)
+    worker._loop.retry_while_away(lambda: worker._recorder.stopped(job, queue))
     assert (len(failures), [task.is_stopped for task in horse.given]) == (2, [True])
     assert job.outcome is not None
     assert job.outcome.reason == "enough"
-    worker._let_go()
+    worker._current_run.release()
     worker.teardown()
 
 

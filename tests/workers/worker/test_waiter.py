@@ -91,21 +91,21 @@ def test_it_asks_again_when_the_server_has_answered_that_nothing_came(
 
 
 def test_a_wait_is_ended_from_anywhere_also_before_it_begins(bell: JobWaiter) -> None:
-    bell.ring()
+    bell.wake()
     assert bell.wait(QUEUES, timeout_s=10)
-    thread = in_background(bell.ring)
+    thread = in_background(bell.wake)
     assert bell.wait(QUEUES, timeout_s=10)
     thread.join()
     assert not bell.wait(QUEUES, timeout_s=0.1)
     for _ in range(100_000):
-        bell.ring()  # it is never full
+        bell.wake()  # it is never full
 
 
 def test_nothing_rings_after_the_end(bus: notify.Bus) -> None:
     closed = JobWaiter(bus.redis, name="waiting")
     closed.close()
     mine, other = os.pipe()
-    closed.ring()
+    closed.wake()
     os.set_blocking(mine, False)
     with pytest.raises(BlockingIOError):
         os.read(mine, 1)

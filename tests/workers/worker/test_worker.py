@@ -182,7 +182,7 @@ def test_only_loaded_functions_are_run_and_the_worker_lives_on(bus: notify.Bus, 
     assert queue.enqueue(add).wait(10) == Outcome("finished")
     for job in refused:
         assert job.outcome.status == "failed"
-        assert error_of(job).startswith(f"workers.errors.JobRefusedError: job {job.id} asks for")
+        assert error_of(job).startswith(f"workers.errors.JobRefusedError: job {job.id} calls ")
 
 
 def test_a_path_enqueued_by_plain_rq_is_refused(bus: notify.Bus, start_workers: StartWorkers) -> None:
@@ -404,7 +404,7 @@ def test_a_stopped_job_takes_the_programs_it_started_with_it(queue: Queue, start
 
 
 @pytest.mark.any_server
-@pytest.mark.parametrize("worker", ["ToldToEndAsItTakesAJob", "ToldToEndBeforeItStarts"])
+@pytest.mark.parametrize("worker", ["SignalledAtTheClaim", "SignalledBeforeTheStart"])
 def test_sigterm_between_dequeue_and_start_loses_no_job(queue: Queue, server: Any, worker: str) -> None:
     in_hand, next_one = queue.enqueue(add, "in hand"), queue.enqueue(add, "next")
     run_odd_worker(worker, server.url)
@@ -412,7 +412,7 @@ def test_sigterm_between_dequeue_and_start_loses_no_job(queue: Queue, server: An
     assert queue.get_job_ids() == [next_one.id]
 
 
-@pytest.mark.parametrize("worker", ["StoppedBeforeItsProcess", "StoppedBeforeItsAnswer"])
+@pytest.mark.parametrize("worker", ["StoppedBeforeTheStart", "StoppedBeforeTheAnswer"])
 def test_a_job_stopped_before_its_process_is_there_never_runs(
     bus: notify.Bus, queue: Queue, server: Any, effects: Effects, worker: str
 ) -> None:
@@ -442,7 +442,7 @@ def test_a_stop_that_comes_too_late_does_not_hit_the_next_job(queue: Queue, serv
 def test_a_stop_counts_for_one_run_only(queue: Queue, server: Any, effects: Effects) -> None:
     stopped = queue.enqueue(hold, "x", job_id="the-same")
     queue.enqueue(hold, "y")
-    with subprocess.Popen(odd_worker("JudgedOnceMore", server.url)) as worker:
+    with subprocess.Popen(odd_worker("CheckedOnceMore", server.url)) as worker:
         effects.wait_for("x:begun")
         stopped.cancel()
         effects.wait_for("y:begun")
@@ -482,13 +482,13 @@ def test_a_burst_with_a_scheduler_runs_what_is_due(bus: notify.Bus, server: Any,
 
 def before_it_begins(worker: Worker, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Do something when a job has been taken and the horse has not got it yet."""
-    give = worker._give
+    give = worker._loop._give
 
     def act_and_give(claim: Any, queue: Any) -> bool:
         act()
         return give(claim, queue)
 
-    monkeypatch.setattr(worker, "_give", act_and_give)
+    monkeypatch.setattr(worker._loop, "_give", act_and_give)
 
 
 def test_a_job_cancelled_after_it_was_taken_and_before_it_began_never_runs(
@@ -533,13 +533,13 @@ def test_a_stop_that_comes_before_the_answer_to_the_claim_is_not_lost(
 ) -> None:
     """RQ's own command, which leaves no mark; the claim is made, and the worker does not know yet."""
     queued = queue.enqueue(add)
-    begin = worker._begin
+    begin = worker._loop._begin
 
     def begin_late(claim: Any) -> Any:
         worker.handle_payload({"data": msgspec.json.encode({"command": "stop-job", "job_id": queued.id})})
         return begin(claim)
 
-    monkeypatch.setattr(worker, "_begin", begin_late)
+    monkeypatch.setattr(worker._loop, "_begin", begin_late)
     taken: Any = worker.dequeue_job_and_maintain_ttl(None)
     worker.execute_job(*taken)
     assert queued.outcome is not None
@@ -560,12 +560,12 @@ def test_a_stop_of_a_job_that_does_not_run_here_does_not_hit_it_when_it_does(
 def test_a_service_lost_after_a_job_was_taken_and_before_it_began_keeps_it_from_beginning(
     bus: notify.Bus, queue: Queue, worker: Worker, effects: Effects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    guard, service = LossWatcher(bus.redis, worker._stop_run), bus.service("svc").open()
+    guard, service = LossWatcher(bus.redis, worker._stopper.stop_run), bus.service("svc").open()
 
     def lose() -> None:
         service.close()
-        assert worker._run is not None
-        guard.watch(worker._run)
+        assert worker._current_run.run is not None
+        guard.watch(worker._current_run.run)
         guard.check()
         guard.close()
 

@@ -1,0 +1,69 @@
+"""What a worker does beside its jobs: it watches for losses, sweeps the directory, keeps its lease, and leads if it is elected."""
+
+from collections.abc import Callable
+
+from notify.directory import Monitor
+from notify.server import Client
+from workers.fleet import Leader, Lease
+from workers.loss import HeldJobs, LossWatcher
+from workers.schedule import Cron, Scheduler
+from workers.scripts import Run, RunCheck
+
+__all__ = ["Background"]
+
+
+class Background:
+    """The parts of a worker that have threads of their own, from `open` to `close`. It can be opened again.
+
+    Args:
+        client: each part opens connections of its own like this one.
+        worker: the name of the worker.
+        lease_s: seconds that the worker may be silent before another one takes it for dead.
+        stop: called, in the thread of the loss watcher, with a run that must end and the check that says why.
+        revive: called, in the thread of the lease, when the worker was taken for dead and is not.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        worker: str,
+        *,
+        lease_s: float,
+        stop: Callable[[Run, RunCheck], None],
+        revive: Callable[[Client], None],
+    ) -> None:
+        self._client = client
+        self._worker = worker
+        self._lease_s = lease_s
+        self._stop = stop
+        self._revive = revive
+        self.loss_watcher: LossWatcher | None = None
+        """Watches the run in hand; ``None`` while this is closed."""
+        self._monitor: Monitor | None = None
+        self._leader_client: Client | None = None
+        self._leader: Leader | None = None
+        self._lease: Lease | None = None
+
+    def open(self) -> None:
+        """Start all parts; they are live when this returns.
+
+        Raises:
+            ServerError: the server did not answer, or refused.
+        """
+        client = self._client
+        # RQ has lengthened the timeouts of the worker's client.
+        self._leader_client = chores = client.clone(name="leader", timeout_s=client.settings.command_timeout_s)
+        self._leader = leader = Leader([Scheduler(chores).run, Cron(chores).run, HeldJobs(chores).look_after])
+        self.loss_watcher = LossWatcher(client, self._stop, returned=leader.hurry)
+        self.loss_watcher.open()
+        self._monitor = Monitor(client).open()
+        leader.open()
+        self._lease = Lease(client, self._worker, lease_s=self._lease_s, revive=self._revive, lead=leader.lead_until)
+        self._lease.open()
+
+    def close(self) -> None:
+        """Stop all parts that were started; the lease is given up last."""
+        for part in (self._monitor, self.loss_watcher, self._leader, self._leader_client, self._lease):
+            if part is not None:
+                part.close()
+        self._monitor = self.loss_watcher = self._leader = self._leader_client = self._lease = None

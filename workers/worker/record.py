@@ -1,0 +1,129 @@
+"""Recording, in the worker, of the ends that the horse did not record itself: stopped, killed, unreadable, refused."""
+
+import os
+from base64 import b64decode
+from datetime import UTC, datetime
+from typing import Any
+
+from rq.exceptions import InvalidJobOperation
+from rq.job import JobStatus
+
+from workers.errors import JobError
+from workers.horse import Death, HorseEnd, Reply
+from workers.jobs import JsonSerializer
+from workers.scripts import Ended, JobScripts
+from workers.worker.current_run import CurrentRun
+from workers.worker.finish import FinishingWorker
+from workers.worker.stop import STOPPED
+from workers.worker.stopped_callback import StoppedCallback
+
+__all__ = ["EndRecorder"]
+
+
+class EndRecorder:
+    """Records the end of the run in hand, in the worker, by RQ's own methods.
+
+    Every method may be called again after it failed because the server was away.
+
+    Args:
+        worker: the worker, whose methods record.
+        current_run: the run in hand.
+        scripts: on the client of the worker.
+        stopped_callback: what calls the ``on_stopped`` of a job.
+    """
+
+    def __init__(self, worker: FinishingWorker, current_run: CurrentRun, *, scripts: JobScripts, stopped_callback: StoppedCallback) -> None:
+        self._worker = worker
+        self._current_run = current_run
+        self._scripts = scripts
+        self._stopped_callback = stopped_callback
+
+    def record(self, job: Any, queue: Any, end: HorseEnd | None) -> None:
+        """Record an end, as far as the horse did not.
+
+        Args:
+            job: the job of the run in hand.
+            queue: its queue.
+            end: the reply of the horse, or how it died; ``None`` if the run was stopped before the horse had it.
+        """
+        if end is None or (isinstance(end, Reply) and end.stopped):
+            self.stopped(job, queue)
+        elif not isinstance(end, Reply):
+            self.died(job, queue, end)
+        elif end.problem:
+            self.unreadable(job, queue, end.problem)
+
+    def stopped(self, job: Any, queue: Any) -> None:
+        """Record that the run was stopped. Its process is dead, or has nothing more to do with it."""
+        run = self._current_run.run
+        if run is not None and self._scripts.hold_run(job.id, fence=run.fence):
+            return  # it was stopped to wait for the service that it lost
+        self._prepare(job, queue)
+        if run is not None and not self._scripts.check_run(job.id, fence=run.fence).was_stopped:
+            self._remove_traces(job)  # the job was enqueued again after the stop
+            return
+        self._stopped_callback.call(job, queue)
+        self._worker.handle_job_failure(job, queue, exc_string=STOPPED)
+
+    def died(self, job: Any, queue: Any, death: Death) -> None:
+        """Record the end of a run whose process died with it."""
+        self._prepare(job, queue)
+        if self._current_run.stopped_job_id == job.id:
+            self.stopped(job, queue)
+            return
+        try:
+            if job.get_status() in (JobStatus.FINISHED, JobStatus.FAILED):
+                self._remove_traces(job)  # the process recorded the end before it died, or another run has the job by now
+                return
+        except InvalidJobOperation:
+            return  # it ended, and its time to live is over
+        signalled = f" (signal {os.WTERMSIG(death.status)})" if os.WIFSIGNALED(death.status) else ""
+        reason = f"Work-horse terminated unexpectedly; waitpid returned {death.status}{signalled}; "
+        worker = self._worker
+        worker.log.warning("Worker %s: job %s failed (%s)", worker.name, job.id, reason)
+        worker.handle_work_horse_killed(job, death.pid, death.status, death.rusage)  # type: ignore[no-untyped-call]  # RQ leaves it so
+        worker.handle_job_failure(job, queue, exc_string=reason)
+
+    def unreadable(self, job: Any, queue: Any, problem: str) -> None:
+        """Record that the run could not begin: the fields of the job are no call that can be run."""
+        self._prepare(job, queue)
+        self._worker.handle_job_failure(job, queue, exc_string=problem)
+
+    def refused(self, job: Any, queue: Any) -> None:
+        """Record the end of a run that ended by itself when it no longer might: it was stopped, or another run has the job."""
+        self._prepare(job, queue)
+        run = self._current_run.run
+        if self._current_run.stopped_job_id == job.id:
+            self.stopped(job, queue)
+        elif run is not None and self._scripts.check_run(job.id, fence=run.fence).was_stopped:
+            # The run ended by itself just after it was marked as stopped, before its process could be ended.
+            self._current_run.mark_stopped(STOPPED)
+            self.stopped(job, queue)
+        else:
+            self._remove_traces(job)  # another run has the job
+
+    def finished_with_dependents(self, job: Any, queue: Any, ended: Ended) -> None:
+        """Record that a job finished for which other jobs wait: RQ's code enqueues those."""
+        self._prepare(job, queue)
+        if not self._scripts.seal_run(job.id, fence=ended.run.fence):
+            self.refused(job, queue)
+            return
+        job.started_at, job.ended_at = (datetime.fromtimestamp(at_s, UTC) for at_s in (ended.started_s, ended.ended_s))
+        job._result = None if ended.result is None else JsonSerializer.loads(b64decode(ended.result))
+        job._status = JobStatus.FINISHED
+        self._worker.handle_job_success(job, queue, queue.started_job_registry)
+
+    def _remove_traces(self, job: Any) -> None:
+        """Remove RQ's records of the run: RQ would find them later and take the job for abandoned."""
+        with self._worker.connection.pipeline() as pipeline:
+            self._worker.cleanup_execution(job, pipeline)
+            pipeline.execute()
+
+    def _prepare(self, job: Any, queue: Any) -> None:
+        """Set what RQ's code reads of the job and of the run."""
+        try:
+            job.origin  # noqa: B018  # reads the job
+        except JobError:  # its fields were written by hand and cannot be read; from here on it has nothing but its id
+            job.origin = queue.name
+        job.ended_at = datetime.now(UTC)
+        self._worker.ensure_execution()

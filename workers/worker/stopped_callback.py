@@ -1,0 +1,60 @@
+"""Calling the ``on_stopped`` of a stopped job: in the horse, never in the worker itself."""
+
+import logging
+import math
+import time
+from typing import Any, Final
+
+from workers.errors import HorseError
+from workers.horse import Horse, Reply, Task
+from workers.scripts import Claim
+from workers.worker.current_run import CurrentRun
+from workers.worker.finish import FinishingWorker
+
+__all__ = ["StoppedCallback"]
+
+OVERDUE_S: Final = 2.0
+"""A callback that runs longer than its timeout by so much is killed with its process."""
+
+log = logging.getLogger(__name__)
+
+
+class StoppedCallback:
+    """Has the horse call ``on_stopped`` once for each stopped run: the horse that performed the run, or a new one if that died.
+
+    Args:
+        worker: the worker, which sends heartbeats meanwhile.
+        current_run: the run in hand.
+        horse: the process that calls.
+    """
+
+    def __init__(self, worker: FinishingWorker, current_run: CurrentRun, *, horse: Horse) -> None:
+        self._worker = worker
+        self._current_run = current_run
+        self._horse = horse
+        self._called: Claim | None = None
+        """The last claim whose callback was called."""
+
+    def call(self, job: Any, queue: Any) -> None:
+        """Have the callback of the job in hand called, and wait until it returned. However it ends, nothing is raised."""
+        claim = self._current_run.claim
+        if claim is None or self._called is claim:  # the end is being recorded once more: the server was away
+            return
+        self._called = claim
+        task = Task(claim.job_id, claim.fence, queue.name, claim.fields, is_stopped=True)
+        if task.calls_back:
+            try:
+                self._horse.give(task)
+                self._wait(job)
+            except HorseError as exc:
+                log.error("the on_stopped callback of job %s cannot be called: %s", job.id, exc)
+
+    def _wait(self, job: Any) -> None:
+        timeout_s = job.stopped_callback_timeout
+        began, limit_s = time.monotonic(), timeout_s + OVERDUE_S if timeout_s > 0 else math.inf
+        while (end := self._horse.wait(min(self._worker.job_monitoring_interval, limit_s))) is None:
+            if time.monotonic() - began >= limit_s:
+                self._horse.kill()
+            self._worker.send_run_heartbeat(job, time.monotonic() - began)
+        if not isinstance(end, Reply):
+            log.warning("the process of the on_stopped callback of job %s died: waitpid returned %d", job.id, end.status)
