@@ -1,7 +1,7 @@
 """The state of a service: one Redis hash of JSON values, with atomic steps and fenced writes.
 
-Services and jobs write it; anybody may read it.
-It never decides who may write: it checks the fences that it is given.
+The bus and services make it; services and jobs write it.
+This folder never decides who may write: it checks the fences that it is given.
 """
 
 from notify.state.fence import Fence, registered

@@ -1,4 +1,4 @@
-"""What a write depends on: a field of a hash that still holds a value."""
+"""Fence: a condition of a write, that a field of some hash still holds a value. The script checks it with the write."""
 
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -10,27 +10,27 @@ from notify.keys import Keys
 __all__ = ["ANY", "Fence", "Fences", "registered"]
 
 ANY: Final = "*"
-"""As value: whatever it holds, as long as it is there."""
+"""The value of a fence that stands as long as its field exists."""
 
 
 class Fence(msgspec.Struct, frozen=True):
-    """One of the fences of a write, which is refused once it has fallen.
+    """One condition of a write. When it does not hold any more (the fence has fallen), the write is refused.
 
     Args:
-        key: a hash.
-        field: what must be in it.
-        value: what that must hold; or `ANY`.
-        fallen: why the write is refused otherwise, for its error.
+        key: the key of a hash.
+        field: the field of the hash.
+        value: the value that the field must hold, or `ANY`.
+        refusal: the reason for a refusal, for the error.
     """
 
     key: str
     field: str
     value: str
-    fallen: str
+    refusal: str
 
 
 Fences: TypeAlias = Callable[[], tuple[Fence, ...]]
-"""Gives, at each write, the fences that must stand."""
+"""Called before each write; returns the fences that must stand."""
 
 
 def registered(keys: Keys, service: str, incarnation: str = ANY) -> Fence:

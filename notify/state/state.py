@@ -1,4 +1,4 @@
-"""A Redis hash as a mapping, its values as JSON, with atomic steps on a field and writes that can be fenced."""
+"""The state of a service as a mapping: a Redis hash of JSON values, with atomic steps on a field and fenced writes."""
 
 import random
 import time
@@ -19,16 +19,16 @@ MODIFY_TIMEOUT_S: Final = 10.0
 LEAST_INTEGER: Final = -(2**63)
 GREATEST_INTEGER: Final = 2**63 - 1
 SHOWN: Final = 100
-"""How much of a value an error shows."""
+"""An error shows at most this many characters of a value."""
 
 
 class State(MutableMapping[str, Json]):
-    """The state of a service, ``ns:state:<service>``: each field one JSON value, safe across processes.
+    """The state of a service, the hash ``ns:state:<service>``. Each field holds one JSON value; processes may share it.
 
     Args:
-        client: whose server it lives on.
-        service: whose state.
-        fences: what a write depends on.
+        client: the server that holds it.
+        service: the name of the service.
+        fences: the conditions of every write.
 
     Reading is never fenced. Every method raises `ServerError` when the server does not answer or refuses.
     """
@@ -76,17 +76,17 @@ class State(MutableMapping[str, Json]):
             rows: Any = self._client.hgetall(self._key)
         return {field.decode(): _decode(raw) for field, raw in rows.items()}
 
-    def update(  # type: ignore[override]  # the one of the mapping takes keys of any type
+    def update(  # type: ignore[override]  # MutableMapping.update takes keys of any type
         self, other: Mapping[str, Json] | Iterable[tuple[str, Json]] = (), /, **fields: Json
     ) -> None:
-        """Write several fields in one step: others see all of them or none.
+        """Write several fields in one step: a reader sees all of the new values or none.
 
         Args:
             other: a mapping, or pairs of field and value.
-            fields: more of them.
+            fields: further fields.
 
         Raises:
-            ContentsError: a value is none that JSON can hold; nothing was written.
+            ContentsError: a value is not a JSON value; nothing was written.
             FencedError: a fence has fallen; nothing was written.
         """
         values = dict(other, **fields)
@@ -99,61 +99,61 @@ class State(MutableMapping[str, Json]):
         self._checked(self._scripts.delete([], fences=fences), fences)
 
     def add(self, field: str, value: Json) -> bool:
-        """Write a field only if it is not there. Returns whether it was written.
+        """Write a field only if it does not exist. Returns whether it was written.
 
         Raises:
-            ContentsError: the value is none that JSON can hold.
+            ContentsError: the value is not a JSON value.
             FencedError: a fence has fallen; nothing was written.
         """
         return bool(self._swap(field, None, self._encode(field, value)))
 
     def increment(self, field: str, by: int = 1) -> int:
-        """Add to an integer in one step, whoever else does so; a field that is not there counts as 0.
+        """Add to an integer in one atomic step; a field that does not exist counts as 0.
 
         Args:
             field: the field.
-            by: what to add, an integer of 64 bits with its sign.
+            by: the signed integer to add, at most 64 bits.
 
         Returns:
             The new value.
 
         Raises:
-            FieldValueError: the field holds no integer, or the sum has more than 64 bits; the field is as it was.
-            ContentsError: ``by`` is no integer of 64 bits.
-            FencedError: a fence has fallen; the field is as it was.
+            FieldValueError: the field does not hold an integer, or the sum has more than 64 bits; nothing was changed.
+            ContentsError: ``by`` is not an integer of at most 64 bits.
+            FencedError: a fence has fallen; nothing was changed.
         """
         amount = self._amount(field, by)
         fences = self._fences()
         done, value = self._scripts.increment(_field(field), amount, fences=fences)
         if not self._checked(done, fences):
-            raise self._unfit(field, value, needs=f"adding {amount} needs an integer and a sum of 64 bits")
+            raise self._wrong_value(field, value, needs=f"adding {amount} needs an integer and a sum of 64 bits")
         return int(value)
 
     def decrement(self, field: str, by: int = 1) -> int:
-        """Take from an integer in one step; otherwise as `increment`."""
+        """Subtract from an integer; otherwise as `increment`."""
         return self.increment(field, -self._amount(field, by))
 
     def append(self, field: str, value: Json) -> None:
-        """Append to a list in one step, whoever else does so; a field that is not there counts as an empty list.
+        """Append to a list in one atomic step; a field that does not exist counts as an empty list.
 
         Args:
             field: the field.
-            value: what to append.
+            value: the new element.
 
         Raises:
-            FieldValueError: the field holds no list; it is as it was.
-            ContentsError: the value is none that JSON can hold.
-            FencedError: a fence has fallen; the field is as it was.
+            FieldValueError: the field does not hold a list; nothing was changed.
+            ContentsError: the value is not a JSON value.
+            FencedError: a fence has fallen; nothing was changed.
         """
         fences = self._fences()
         done, found = self._scripts.append(_field(field), self._encode(field, value), fences=fences)
         if not self._checked(done, fences):
-            raise self._unfit(field, found, needs="appending needs a list")
+            raise self._wrong_value(field, found, needs="appending needs a list")
 
     def modify(self, field: str, change: Callable[[Any], Json]) -> Json:
-        """Read a field, apply ``change``, write the result, as if nobody else were there.
+        """Replace the value of a field by ``change(value)``, atomically.
 
-        ``change`` is called again when somebody else was faster, so it should do nothing but compute.
+        ``change`` is called again when another process changed the field meanwhile, so it should have no side effects.
 
         Args:
             field: the field.
@@ -163,10 +163,10 @@ class State(MutableMapping[str, Json]):
             The new value.
 
         Raises:
-            MissingKeyError: there is no such field; nothing is created.
-            ContentsError: the new value is none that JSON can hold; the field is as it was.
-            FencedError: a fence has fallen; the field is as it was.
-            ContendedError: others were faster for ten seconds.
+            MissingKeyError: the field does not exist; it was not created.
+            ContentsError: the new value is not a JSON value; nothing was changed.
+            FencedError: a fence has fallen; nothing was changed.
+            ContendedError: other processes changed the field at every attempt, for ten seconds.
         """
         deadline = time.monotonic() + MODIFY_TIMEOUT_S
         while True:
@@ -177,7 +177,7 @@ class State(MutableMapping[str, Json]):
             if self._swap(field, old, self._encode(field, value)):
                 return value
             if time.monotonic() > deadline:
-                raise ContendedError(f"{field!r} in the state of {self._service!r} is changed by others all the time: try again later")
+                raise ContendedError(f"{field!r} in the state of {self._service!r} was changed by others at every attempt: try again later")
             time.sleep(random.uniform(0, 0.005))
 
     def __repr__(self) -> str:
@@ -197,14 +197,14 @@ class State(MutableMapping[str, Json]):
         fences = self._fences()
         return self._checked(self._scripts.swap(_field(field), old, new, fences=fences), fences)
 
-    def _unfit(self, field: str, value: bytes, *, needs: str) -> FieldValueError:
+    def _wrong_value(self, field: str, value: bytes, *, needs: str) -> FieldValueError:
         found = value.decode(errors="replace")
         shown = found[:SHOWN] + "…" * (len(found) > SHOWN)
         return FieldValueError(f"{field!r} in the state of {self._service!r} holds {shown}: {needs}")
 
     def _amount(self, field: str, by: object) -> int:
         if isinstance(by, bool) or not isinstance(by, int) or not LEAST_INTEGER <= by <= GREATEST_INTEGER:
-            raise ContentsError(f"{field!r} in the state of {self._service!r} is changed by {by!r}: give an integer of at most 64 bits")
+            raise ContentsError(f"{field!r} in the state of {self._service!r} cannot change by {by!r}: give an integer of at most 64 bits")
         return int(by)
 
     def _encode(self, field: str, value: Json) -> bytes:
@@ -213,13 +213,13 @@ class State(MutableMapping[str, Json]):
     def _checked(self, result: int, fences: Sequence[Fence]) -> int:
         if result < 0:
             fence = fences[-result - 1]
-            raise FencedError(f"the state of {self._service!r} refused the write: {fence.fallen}", key=fence.key)
+            raise FencedError(f"the state of {self._service!r} refused the write: {fence.refusal}", key=fence.key)
         return result
 
 
 def _field(field: object) -> str:
     if not isinstance(field, str) or any("\ud800" <= character <= "\udfff" for character in field):
-        raise ContentsError(f"a field of a state is text, not {field!r}")
+        raise ContentsError(f"the name of a field of a state must be text, not {field!r}")
     return field
 
 
