@@ -1,4 +1,4 @@
-"""One worker process of a `workers.worker.pool.Pool`, told what to do on its standard input."""
+"""The worker process of a `workers.worker.pool.Pool`; it reads the process id of the pool and its options from standard input."""
 
 import logging
 import signal
@@ -14,7 +14,11 @@ from workers.worker import Worker, WorkerOptions
 
 
 def main() -> int:
-    """Run until told to stop. Returns the exit code: 0 after an orderly end, 1 after an error that is on stderr."""
+    """Work until SIGTERM, or until the queues are empty in a burst.
+
+    Returns:
+        The exit code: 0 after an orderly end, 1 after an error, which is written to stderr.
+    """
     die_with_parent(signal.SIGTERM, parent=int(sys.stdin.buffer.readline()))
     options = msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerOptions)
     set_title(f"worker of {', '.join(options.queues)}")

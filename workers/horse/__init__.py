@@ -1,7 +1,7 @@
-"""The work horse: the child process that runs jobs, and the fork server that starts it.
+"""The work horse: the child process that runs jobs, the fork server that starts it, and the channel to it.
 
-The worker hands it one job at a time.
-It never talks to the server about queues.
+The worker gives the horse one task at a time and waits for the reply.
+Nothing here talks to Redis, or knows what a job is: the worker says what the horse does with a task.
 """
 
 from workers.horse.channel import Channel, Reply, Task

@@ -1,4 +1,4 @@
-"""Messages between a worker and its horse: through a socket, one whole message after another."""
+"""Messages between a worker and its horse, through a pair of sockets: a task to the horse, and its reply."""
 
 import socket
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 
 class Task(msgspec.Struct, frozen=True, array_like=True):
-    """A run that the horse shall do.
+    """A run for the horse to perform.
 
     Args:
         job_id, fence: the run.
-        queue: the name of its queue.
-        fields: the job's hash as it was claimed.
-        is_stopped: the run is over, and all that shall be done is to call its ``on_stopped``.
+        queue: the name of the queue of the job.
+        fields: the hash of the job, as it was claimed.
+        is_stopped: the run is over, and only the ``on_stopped`` callback of the job is to be called.
     """
 
     job_id: str
@@ -33,20 +33,18 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def calls_back(self) -> bool:
-        """Whether there is an ``on_stopped`` to call."""
+        """True if the job has an ``on_stopped`` callback."""
         return bool(self.fields.get(b"stopped_callback_name"))
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
-    """How a run went.
+    """The answer of the horse to a task. With neither ``ended`` nor ``problem`` nor ``stopped``, the horse recorded the end itself.
 
     Args:
-        ended: the function returned, and the end is to be recorded.
-        problem: why the job could not even be read.
-        stopped: the run ended because it was stopped.
-        retires: the horse ends now: it has done its share, or the job left something behind.
-
-    With none of them, the horse has recorded the end itself.
+        ended: the end of a run whose function returned; the worker is to record it.
+        problem: why the job cannot be read, or empty.
+        stopped: the run ended because it was stopped; the worker is to record that.
+        retires: the horse ends now, because it has done its share or because the job left something behind.
     """
 
     ended: Ended | None = None
@@ -56,7 +54,11 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Channel:
-    """One end of a pair of sockets. There is never more than one message on its way: a task, or the reply to it."""
+    """One end of the pair of sockets. There is never more than one message on its way: a task, or the reply to it.
+
+    Args:
+        end: the socket; the channel owns it from now on.
+    """
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
@@ -73,16 +75,19 @@ class Channel:
         """Send a message.
 
         Raises:
-            OSError: nobody is at the other end.
+            OSError: the other end is closed.
         """
         encoded = self._encoder.encode(message)
         self._end.sendall(len(encoded).to_bytes(4, "big") + encoded)
 
     def take(self, kind: type[T]) -> T | None:
-        """Read what is there; wait if that is nothing.
+        """Read from the socket once; this blocks while there is nothing to read.
+
+        Args:
+            kind: the type of the message.
 
         Returns:
-            A message, or ``None`` while it is incomplete: then more of it comes.
+            The message; ``None`` while it is incomplete: call this again.
 
         Raises:
             EOFError: the other end is closed.

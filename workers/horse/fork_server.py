@@ -1,4 +1,7 @@
-"""The process that forks the horses: it has a single thread, which a worker has not, so that nothing is copied half done."""
+"""The fork server: a process with a single thread that forks the horses.
+
+A worker has several threads. A child that it forked itself would copy whatever they were in the middle of, such as locks that are held.
+"""
 
 import gc
 import os
@@ -24,14 +27,14 @@ DEAD: Final = b"d"
 REAP: Final = b"r"
 PID_BYTES: Final = 4
 LENGTH_BYTES: Final = 2
-HELD_BACK: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""A signal for the worker that comes while it forks must not run its handler in the child."""
+BLOCKED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Blocked during a fork: a signal for the worker must not run the handler of the worker in the child."""
 
-Ride: TypeAlias = Callable[[socket.socket], NoReturn]
+HorseMain: TypeAlias = Callable[[socket.socket], NoReturn]
 
 
 class Death(msgspec.Struct, frozen=True, array_like=True):
-    """How a horse died: its process id, status and use of resources, as from ``os.wait4``."""
+    """The end of a horse: its process id, exit status and use of resources, as ``os.wait4`` returns them."""
 
     pid: int
     status: int
@@ -43,31 +46,31 @@ class Death(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ForkServer:
-    """Forks one horse at a time. It and its horse end with this process, however that ends.
+    """Starts the fork server, and asks it to fork one horse at a time. Both end with this process, also if it is killed.
 
     Args:
-        ride: what a horse does with its end of a pair of sockets; it never returns.
+        run_jobs: the main function of a horse. It takes the horse's end of a pair of sockets and never returns.
     """
 
-    def __init__(self, run_jobs: Ride) -> None:
-        self._ride = run_jobs
+    def __init__(self, run_jobs: HorseMain) -> None:
+        self._run_jobs = run_jobs
         self._control: socket.socket | None = None
         self._pid = 0
         self.is_gone = False
-        """Whether it was killed; with it nothing can be forked any more."""
+        """True once the fork server was killed: no horse can be forked any more."""
 
     @property
     def is_open(self) -> bool:
         return self._control is not None
 
     def open(self) -> None:
-        """Fork the zygote. Call it while this process has a single thread."""
+        """Fork the fork server. Call it while this process has a single thread."""
         parent = os.getpid()
         ours, theirs = socket.socketpair()
         pid = _fork()
         if pid == 0:
             ours.close()
-            _never_return(lambda: _serve(theirs, self._ride, parent))
+            _never_return(lambda: _serve(theirs, self._run_jobs, parent))
         theirs.close()
         self._control, self._pid = ours, pid
 
@@ -75,40 +78,44 @@ class ForkServer:
         """Fork a horse; the one before must have been reaped.
 
         Returns:
-            Its process id, which is that of its process group too, and the other end of its socket.
+            Its process id, which is also that of its process group, and the worker's end of the pair of sockets.
 
         Raises:
-            HorseError: there is no zygote any more.
+            HorseError: the fork server is gone.
         """
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                self._tell(FORK, theirs.fileno())
+                self._send(FORK, theirs.fileno())
             return int.from_bytes(self._receive(PID_BYTES), "big"), ours
         except BaseException:
             ours.close()
             raise
 
     def fileno(self) -> int:
-        """What becomes readable when the horse is dead."""
+        """Return the file number that becomes readable when the horse is dead."""
         return self._control_end.fileno()
 
     def wait(self) -> None:
-        """Wait until the horse is dead; its process id stays its own until it is reaped.
+        """Wait until the horse is dead. Until `reap`, no other process can get its process id.
 
         Raises:
-            HorseError: there is no zygote any more.
+            HorseError: the fork server is gone.
         """
         self._receive(len(DEAD))
 
     def reap(self) -> Death:
-        """Let go of the process id of a horse that is dead. Errors as for `wait`."""
-        self._tell(REAP)
+        """Reap a horse that is dead, after `wait`: from then on another process may get its process id.
+
+        Raises:
+            HorseError: the fork server is gone.
+        """
+        self._send(REAP)
         length = int.from_bytes(self._receive(LENGTH_BYTES), "big")
         return msgspec.msgpack.decode(self._receive(length), type=Death)
 
     def close(self) -> None:
-        """End the zygote, and its horse."""
+        """End the fork server, and the horse with it."""
         if self._control is None:
             return
         self._control.close()
@@ -124,7 +131,7 @@ class ForkServer:
             raise self._gone()
         return self._control
 
-    def _tell(self, request: bytes, *ends: int) -> None:
+    def _send(self, request: bytes, *ends: int) -> None:
         try:
             socket.send_fds(self._control_end, [request], ends)
         except OSError as exc:
@@ -141,16 +148,16 @@ class ForkServer:
 
     def _gone(self) -> HorseError:
         self.is_gone = True
-        return HorseError(f"the process {self._pid} that forks those of the jobs is gone: this worker ends, start another one")
+        return HorseError(f"the fork server {self._pid}, which starts the processes of the jobs, is gone: this worker ends; start another")
 
 
-def _serve(control: socket.socket, run_jobs: Ride, parent: int) -> None:
-    """Fork a horse when told to, say that it is dead, reap it when told to; until the worker is gone."""
-    for signum in HELD_BACK:
+def _serve(control: socket.socket, run_jobs: HorseMain, parent: int) -> None:
+    """Main loop of the fork server: fork a horse, report its death, reap it, each when the worker asks, until the worker is gone."""
+    for signum in BLOCKED:
         signal.signal(signum, signal.SIG_IGN)
     die_with_parent(parent=parent)
     gc.freeze()
-    me = os.getpid()
+    own_pid = os.getpid()
     while True:
         request, ends, *_ = socket.recv_fds(control, 1, 1)
         if request != FORK:
@@ -159,9 +166,9 @@ def _serve(control: socket.socket, run_jobs: Ride, parent: int) -> None:
         pid = _fork()
         if pid == 0:
             control.close()
-            _never_return(partial(_become_horse, end, run_jobs, me))
+            _never_return(partial(_become_horse, end, run_jobs, own_pid))
         os.close(end)
-        with suppress(OSError):  # it does the same; whoever is first, no signal for it hits us
+        with suppress(OSError):  # the horse does the same; whichever comes first, no signal for its group hits this one
             os.setpgid(pid, pid)
         control.sendall(pid.to_bytes(PID_BYTES, "big"))
         waited = None if _wait_unreaped(pid) else os.wait4(pid, 0)
@@ -174,26 +181,30 @@ def _serve(control: socket.socket, run_jobs: Ride, parent: int) -> None:
 
 
 def _wait_unreaped(pid: int) -> bool:
-    """Wait until a child is dead, where that is possible: until the worker knows, its process id must not go to a stranger."""
+    """Wait until a child is dead, without reaping it; until the worker knows, no other process may get its process id.
+
+    Returns:
+        Whether the platform can do that.
+    """
     if not hasattr(os, "waitid"):  # macOS has it from Python 3.13 on
         return False
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     return True
 
 
-def _become_horse(end: int, run_jobs: Ride, parent: int) -> None:
+def _become_horse(end: int, run_jobs: HorseMain, parent: int) -> None:
     os.setpgid(0, 0)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     die_with_parent(parent=parent)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
     run_jobs(socket.socket(fileno=end))
 
 
 def _fork() -> int:
-    """Fork; in the child the signals stay held back until it is ready for them."""
-    flush_output()  # or the child would write it once more
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    """Fork. In the child the signals stay blocked until it has its own handlers."""
+    flush_output()  # or the child would write the same once more
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
     pid = -1
     try:
         pid = os.fork()
@@ -204,7 +215,7 @@ def _fork() -> int:
 
 
 def _never_return(act: Callable[[], None]) -> NoReturn:
-    """Do the one thing that this process is for: what called us belongs to its parent."""
+    """Run the main function of a child process and exit: the caller's code is for the parent."""
     status = 1
     try:
         act()
@@ -218,7 +229,7 @@ def _never_return(act: Callable[[], None]) -> NoReturn:
 
 
 def flush_output() -> None:
-    """Write what was printed; a process that leaves by ``os._exit`` forgets it."""
+    """Flush stdout and stderr: ``os._exit`` does not."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # nobody reads it any more
+        with suppress(OSError, ValueError):  # it is closed, or its reader is gone
             stream.flush()

@@ -1,4 +1,4 @@
-"""The horse of a worker: one process that runs job after job, and that can be killed at any moment."""
+"""The worker's handle on its horse: one process that runs job after job, and can be killed at any moment."""
 
 import logging
 import math
@@ -19,41 +19,41 @@ __all__ = ["UNKNOWN", "Horse", "HorseEnd"]
 HorseEnd: TypeAlias = Reply | Death
 
 UNKNOWN: Final = Death(0, signal.SIGKILL, (0,) * 16)
-"""How it died when what forked it was killed: with it."""
+"""The end to report when the fork server was killed, and took the horse with it."""
 
 log = logging.getLogger(__name__)
 
 
 class Horse:
-    """A child process, forked when it is needed first, and again after it was killed, crashed or retired.
+    """The horse, which is forked when the first task is given, and again after it was killed, crashed or retired.
 
-    All but `kill` and `interrupt` is for one thread.
+    `kill` and `interrupt` are safe from any thread; all else is for one thread.
 
     Args:
-        ride: what it does with its end of the channel; it never returns.
+        run_jobs: the main function of the process. It takes its end of the channel and never returns.
     """
 
     def __init__(self, run_jobs: Callable[[Channel], NoReturn]) -> None:
         self._fork_server = ForkServer(lambda end: run_jobs(Channel(end)))
         self._channel: Channel | None = None
         self._poll = select.poll()
-        # A signal handler may kill it while its own thread holds the lock.
+        # Reentrant: a signal handler may kill the horse while the thread that it interrupts holds the lock.
         self._lock = threading.RLock()
         self.pid = 0
-        """Its process id, and that of its process group; 0 if there is none."""
+        """The id of the process and of its process group; 0 if there is none."""
 
     @property
     def is_lost(self) -> bool:
-        """Whether there can be no other one: what forks it is gone."""
+        """True if no process can be forked any more: the fork server is gone."""
         return self._fork_server.is_gone
 
     def open(self) -> None:
-        """Prepare to fork, while this process has a single thread."""
+        """Start the fork server. Call it while this process has a single thread."""
         self._fork_server.open()
         self._poll.register(self._fork_server, select.POLLIN)
 
     def close(self) -> None:
-        """End it, whatever it does. It can be opened again."""
+        """Kill the process, whatever it does, and end the fork server. The horse can be opened again."""
         self.kill()
         if self._fork_server.is_open:
             self._poll.unregister(self._fork_server)
@@ -61,33 +61,33 @@ class Horse:
         self._forget()
 
     def give(self, task: Task) -> None:
-        """Let it do a run; it must have nothing else to do.
+        """Send a task to the horse; the one before must have ended. A process is forked if there is none.
 
         Raises:
-            HorseError: no process can be had.
+            HorseError: no process can be forked.
         """
         while True:
             channel = self._ready()
             try:
                 return channel.send(task)
-            except OSError:  # it died just now; what it has got of the message is not enough to start
+            except OSError:  # it died just now, and had too little of the message to begin
                 self._reap()
 
     def wait(self, timeout_s: float) -> HorseEnd | None:
-        """Wait for the end of the run.
+        """Wait for the end of the task.
 
         Args:
-            timeout_s: for how long.
+            timeout_s: seconds to wait at most.
 
         Returns:
-            Its reply, or how it died without one; ``None`` if it is still at it.
+            The reply, or how the process died without one; ``None`` if the time is over.
         """
         while True:
             ready = {fd for fd, _ in self._poll.poll(math.ceil(timeout_s * 1000))}
             if not ready:
                 return None
             if self._channel is None or self._channel.fileno() not in ready:
-                return self._reap()  # what it started may hold its socket open
+                return self._reap()  # not by the socket alone: a program that the job started may hold that open
             try:
                 reply = self._channel.take(Reply)
             except EOFError:
@@ -98,23 +98,23 @@ class Horse:
                 return reply
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to it and to all that it started. Safe from any thread, at any moment."""
+        """Send a signal to the process and to all that it started. Safe from any thread, at any moment."""
         self._signal(os.killpg, signum)
 
     def interrupt(self) -> None:
-        """Raise `JobStopped` in its job. Safe as `kill` is."""
+        """Raise `JobStopped` in the job. Safe from any thread, at any moment."""
         self._signal(os.kill, INTERRUPT)
 
     def _signal(self, send: Callable[[int, int], None], signum: signal.Signals) -> None:
-        with self._lock:  # under which it is reaped: until then its process id is its own
+        with self._lock:  # the process is reaped under it, and until then no other one can get its id
             if self.pid:
                 try:
                     send(self.pid, signum)
                 except (ProcessLookupError, PermissionError):
-                    log.debug("the horse %d is gone already", self.pid)
+                    log.debug("the horse %d has ended already", self.pid)
 
     def _ready(self) -> Channel:
-        """Its channel, with a living horse at the other end."""
+        """Return a channel with a living process at the other end."""
         if self._channel is not None and self._poll.poll(0):
             self._reap()
         if self._channel is None:

@@ -1,4 +1,4 @@
-"""What runs in a horse: one job after another, and none of them meets what the one before it left behind."""
+"""Main loop of the horse: runs jobs in turn, and restores signal handlers and working directory after each."""
 
 import os
 import random
@@ -18,19 +18,19 @@ from workers.horse.fork_server import flush_output
 __all__ = ["INTERRUPT", "RetireAfter", "run_jobs"]
 
 INTERRUPT: Final = signal.SIGUSR1
-"""What raises `JobStopped` in a job."""
+"""The signal that raises `JobStopped` in a job."""
 
 
 class RetireAfter(msgspec.Struct, frozen=True):
-    """When the process that runs the jobs has done its share, and is replaced.
+    """When the process that runs the jobs is replaced by a new one.
 
-    Signal handlers and the working directory are put back after each job, and one that leaves a thread or a program behind
-    gets the process replaced. Modules, globals and the environment are the next job's too: with ``jobs=1`` each job has a
-    process of its own, as with RQ.
+    Signal handlers and the working directory are restored after each job. A job that leaves a thread or a program behind
+    gets the process replaced. Modules, globals and the environment are shared with the next job; with ``jobs=1`` each job has
+    a process of its own, as with RQ.
 
     Args:
-        jobs: how many.
-        megabytes: of memory it may hold; ``None``: whatever it takes.
+        jobs: the number of jobs that a process runs.
+        megabytes: the memory that a process may hold; ``None``: no limit.
     """
 
     jobs: int = 10_000
@@ -38,9 +38,15 @@ class RetireAfter(msgspec.Struct, frozen=True):
 
 
 def run_jobs(channel: Channel, perform: Callable[[Task], Reply], *, retire: RetireAfter) -> NoReturn:
-    """Do what comes through the channel, until it is closed or the share is done. What ``perform`` raises ends the process."""
+    """Perform the tasks that come through the channel, until it is closed or the process retires.
+
+    Args:
+        channel: the horse's end.
+        perform: performs a task and returns the reply to it. An exception that it raises ends the process.
+        retire: when the process retires.
+    """
     random.seed()
-    surroundings = _Surroundings()
+    state = _ProcessState()
     done = 0
     while True:
         try:
@@ -53,14 +59,14 @@ def run_jobs(channel: Channel, perform: Callable[[Task], Reply], *, retire: Reti
         reply = perform(task)
         done += 1
         flush_output()
-        retires = not surroundings.restore() or reply.retires or done >= retire.jobs or _is_above(retire.megabytes)
+        retires = not state.restore() or reply.retires or done >= retire.jobs or _is_above(retire.megabytes)
         channel.send(msgspec.structs.replace(reply, retires=True) if retires else reply)
         if retires:
             os._exit(0)
 
 
-class _Surroundings:
-    """What a job finds: signal handlers, folder, no other threads, no children."""
+class _ProcessState:
+    """The state of the process that each job starts with: signal handlers, working directory, no other threads, no children."""
 
     def __init__(self) -> None:
         self._folder = os.getcwd()
@@ -69,7 +75,7 @@ class _Surroundings:
         self._threads = threading.active_count()
 
     def restore(self) -> bool:
-        """Put back what a job changed. Returns whether that was possible."""
+        """Restore what a job changed. Returns whether that was possible; if not, the process must be replaced."""
         for signum, handler in self._handlers:
             if getsignal(signum) != handler and handler is not None:
                 signal.signal(signum, handler)
@@ -78,12 +84,12 @@ class _Surroundings:
                 os.chdir(self._folder)
         except OSError:
             return False
-        # Whoever still runs for a job that is over would run into the next one, or be killed with it.
+        # A thread or program of this job would go on during the next one, or be killed with it.
         return threading.active_count() == self._threads and not _has_children()
 
 
 def _has_children() -> bool:
-    """Whether a program that a job started is still there; one that has ended is seen off."""
+    """Return whether a program that a job started is still running; those that have ended are reaped."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             continue

@@ -1,4 +1,4 @@
-"""A child that does not outlive its parent, however that ends."""
+"""Ending a child process with its parent, also when the parent is killed."""
 
 import ctypes
 import os
@@ -16,24 +16,25 @@ POLL_S: Final = 0.5
 
 
 def die_with_parent(signum: signal.Signals = signal.SIGKILL, *, parent: int | None = None) -> None:
-    """Have this process get ``signum`` when its parent ends, also by SIGKILL. Call it once, early in the child.
+    """Send this process a signal when its parent ends, also by SIGKILL. Call it once, early in the child.
 
-    On Linux the kernel sees to it. Elsewhere a thread looks twice a second whether the parent is still there.
+    On Linux the kernel sends the signal. Elsewhere a thread checks twice a second whether the parent is alive, and sends it.
 
     Args:
-        signum: which signal.
-        parent: its process id as the parent itself tells it. Without that, one that has ended by now goes unnoticed.
+        signum: the signal.
+        parent: the process id of the parent, as the parent passed it to the child. Without it, a parent that has ended before
+            this call goes unnoticed.
     """
     parent = os.getppid() if parent is None else parent
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signum))
-        if os.getppid() != parent:  # it ended before that
+        if os.getppid() != parent:  # the parent ended before the kernel was asked
             os.kill(os.getpid(), signum)
         return
 
-    def look() -> None:
+    def watch_parent() -> None:
         while os.getppid() == parent:
             time.sleep(POLL_S)
         os.kill(os.getpid(), signum)
 
-    threading.Thread(target=look, name="notify-lifeline", daemon=True).start()
+    threading.Thread(target=watch_parent, name="notify-parent-watch", daemon=True).start()

@@ -1,7 +1,7 @@
-"""The guard of a worker: hears who is withdrawn, stops the running job that needed it, deals with the waiting ones.
+"""The loss watcher of a worker: stops the running job when a service that it needs is withdrawn, and cancels or holds waiting jobs.
 
-Events only wake it. What counts is what Redis says when it then asks; it also asks after every reconnect, and now and
-then, so that a lost event only costs time.
+Events on the topic ``services`` only wake the watcher. The state in Redis decides, and it is read after every event, after every
+reconnect and at intervals: a lost event costs time and nothing else.
 """
 
 import logging
@@ -21,25 +21,26 @@ from workers.scripts import AT_ONCE, JobScripts, Run, RunCheck
 __all__ = ["LossWatcher"]
 
 CHECK_S: Final = 1.0
-"""How long a running job goes unjudged at the most."""
+"""A running job is checked at least this often."""
 RECONCILE_S: Final = 30.0
-"""How long waiting losers stay unnoticed at the most, should every event about them be lost."""
+"""Waiting jobs are checked at least this often, should every event about their services be lost."""
 PROBE_S: Final = 5.0
-"""How often an idle worker asks for its subscription: its lease is renewed every second, and a running job judged."""
+"""An idle subscription is probed this often. That is enough: the lease is renewed, and a running job checked, every second."""
 LOCK_MS: Final = 5_000
-LOOKED_AT: Final = 1_000
-"""Losses that are looked at in one round trip: while it looks, the guard hears nothing."""
+"""Lifetime of the lock of the one worker that applies a loss; it is renewed after each script."""
+NEEDS_PER_TRIP: Final = 1_000
+"""Lost needs that are looked up in one round trip. Meanwhile no event is received."""
 
 log = logging.getLogger(__name__)
 
 
 class LossWatcher:
-    """Watches over one worker's running job, and over all waiting ones, in a thread from `open` to `close`.
+    """Watches the running job of one worker, and all waiting jobs, in a thread from `open` to `close`.
 
     Args:
-        client: the guard opens connections of its own like this one.
-        stop: called, in the guard's thread, with the run that must end and the check that says why.
-        returned: called, in the guard's thread, when a service came: jobs that are held may go on.
+        client: the watcher opens connections of its own like this one.
+        stop: called, in the watcher's thread, with a run that must end and the check that says why.
+        returned: called, in the watcher's thread, when a service becomes available: jobs that are held for it may be released.
     """
 
     def __init__(self, client: Client, stop: Callable[[Run, RunCheck], None], *, returned: Callable[[], None] = lambda: None) -> None:
@@ -49,10 +50,10 @@ class LossWatcher:
         self._run: Run | None = None
         self._closing = threading.Event()
         self._subscriber: Subscriber | None = None
-        self._thread = threading.Thread(target=self._keep_watch, name="notify-guard", daemon=True)
+        self._thread = threading.Thread(target=self._run_thread, name="notify-loss-watcher", daemon=True)
 
     def open(self) -> None:
-        """Start watching; it is live when this returns.
+        """Start to watch. The subscription is live when this returns.
 
         Raises:
             ServerError: the server did not answer, or refused.
@@ -69,14 +70,14 @@ class LossWatcher:
         self._client.close()
 
     def watch(self, run: Run) -> None:
-        """Watch over a run from now on, until `release`."""
+        """Watch a run from now on, until `release`."""
         self._run = run
 
     def release(self) -> None:
         self._run = None
 
     def check(self) -> float:
-        """Stop the present run if it may not go on. Returns in how many seconds to judge again at the latest."""
+        """Stop the watched run if it may not continue. Returns the seconds after which to check again."""
         run = self._run
         if run is None:
             return CHECK_S
@@ -86,16 +87,16 @@ class LossWatcher:
         return CHECK_S if found.grace_ms is None else min(CHECK_S, found.grace_ms / 1000)
 
     def apply_loss(self, need: str) -> int:
-        """Cancel or hold the waiting jobs that lost something; one worker does it, the others leave it to that one.
+        """Cancel or hold the waiting jobs that a loss affects. A lock has one worker do it while the others do nothing.
 
         Args:
-            need: the name of a service, or ``any <capability>``.
+            need: the need that was lost: the name of a service, or ``any <capability>``.
 
         Returns:
-            How many this call cancelled or held.
+            The number of jobs that this call cancelled or held.
         """
         key = self._scripts.keys.losing(need)
-        with self._client.translating(f"dealing with the jobs that need {need!r}"):
+        with self._client.translating(f"applying the loss of {need!r} to waiting jobs"):
             if not self._client.set(key, self._thread.name, nx=True, px=LOCK_MS):
                 return 0
             try:
@@ -111,13 +112,13 @@ class LossWatcher:
             queues.update(lost.queues)
             if not lost.looked_at:
                 break
-            self.check()  # that may take seconds, in which another service may be lost
+            self.check()  # the loop may take seconds, in which the running job may lose its service
             self._client.pexpire(self._scripts.keys.losing(need), LOCK_MS)
         for queue in queues:
             self._scripts.compact_queue(queue)
         return total
 
-    def _keep_watch(self) -> None:
+    def _run_thread(self) -> None:
         assert self._subscriber is not None  # noqa: S101  # open() set it
         reconciled_at, wait_s = -math.inf, CHECK_S
         while not self._closing.is_set():
@@ -130,15 +131,15 @@ class LossWatcher:
                 if isinstance(item, Gap):
                     reconciled_at = -math.inf
                 elif item is not None:
-                    self._hear(item)
+                    self._react_to(item)
             except ClosedError:
                 return
             except ServerError as exc:
                 if not self._closing.is_set():
-                    log.warning("the guard waits for the server: %s", exc)
+                    log.warning("the loss watcher waits for the server: %s", exc)
                     self._closing.wait(CHECK_S)
 
-    def _hear(self, event: Event) -> None:
+    def _react_to(self, event: Event) -> None:
         change = read_change(event.contents)
         if not isinstance(change, ServiceChange):
             return
@@ -148,21 +149,21 @@ class LossWatcher:
             for need in _needs_met_by(change):
                 count = self.apply_loss(need)
                 if count:
-                    log.warning("%d waiting jobs are cancelled or held: %s is gone", count, need)
+                    log.warning("%d waiting jobs were cancelled or held: %s is gone", count, need)
 
     def _reconcile(self) -> None:
-        for needs in self._losses():
+        for needs in self._lost_needs():
             for need in needs:
                 self.apply_loss(need)
 
-    def _losses(self) -> Iterator[list[str]]:
-        """What was lost and jobs wait for, some at a time. Of what was lost within a month nearly nothing is needed."""
+    def _lost_needs(self) -> Iterator[list[str]]:
+        """Yield the lost needs that waiting jobs have, a part at a time. The record of losses goes back a month; few are needed."""
         keys = self._scripts.keys
-        with self._client.translating("looking for losses"):
+        with self._client.translating("looking for lost needs"):
             names: Any = self._client.hkeys(keys.losses)
             lost = [name.decode() for name in names]
-            for start in range(0, len(lost), LOOKED_AT):
-                some = lost[start : start + LOOKED_AT]
+            for start in range(0, len(lost), NEEDS_PER_TRIP):
+                some = lost[start : start + NEEDS_PER_TRIP]
                 with self._client.pipeline(transaction=False) as pipe:
                     for need in some:
                         pipe.exists(keys.needs(need))

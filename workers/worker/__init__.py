@@ -1,7 +1,7 @@
-"""The worker process: claims jobs, gives them to the horse, stops them, and records how they ended.
+"""The worker process: claims jobs, gives them to the horse, stops them, and records their end.
 
-`notify worker`, `Pool` and ``rq worker`` run it.
-It decides nothing about services: it asks the server at each claim and stop.
+``notify worker``, `Pool` and ``rq worker`` run it.
+Nothing here decides whether a service is alive: the scripts do, at each claim and check.
 """
 
 from workers.worker.pool import Pool, WorkerOptions

@@ -1,4 +1,4 @@
-"""Many workers on this machine: one process each, started again when one falls, stopped together."""
+"""A pool of worker processes on this machine: a process that ends is started again, and all are stopped together."""
 
 import logging
 import os
@@ -20,24 +20,24 @@ from workers.horse import RetireAfter
 __all__ = ["Pool", "WorkerOptions"]
 
 RESPAWN_S: Final = 1.0
-"""A worker that fell right after its start is started again no sooner than this."""
+"""A worker that ended right after its start is started again no sooner than this."""
 POLL_S: Final = 0.05
 
 log = logging.getLogger(__name__)
 
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker process is told; it travels through a pipe, so that no password stands in a list of processes.
+    """The options of a worker process. They are passed through a pipe, so that no password shows in the list of processes.
 
     Args:
-        settings: where the server is; its ``url`` must be set.
-        queues: in the order of their priority.
-        modules: modules whose jobs may run.
-        burst: end when the queues are empty.
-        retire: when the process of its jobs is replaced by a new one.
-        lease_s: how long a worker may be silent before another one takes it for dead.
-        log_level: from which level on it logs, on stderr; at ``INFO`` every job.
-        name: how it is known; a `Pool` gives each its own.
+        settings: the settings of the connection; ``url`` must be set.
+        queues: the names of the queues, in the order of their priority.
+        modules: the modules whose jobs may run.
+        burst: whether to end when the queues are empty.
+        retire: when the process of the jobs is replaced by a new one.
+        lease_s: seconds that the worker may be silent before another one takes it for dead.
+        log_level: the level from which on it logs, on stderr; at ``INFO`` every job.
+        name: the name of the worker; a `Pool` gives each worker its own.
     """
 
     settings: Settings
@@ -54,10 +54,10 @@ class Pool:
     """Runs worker processes while it is open; use it as a context manager.
 
     Args:
-        options: what each worker is told.
-        size: how many; by default one per core.
-        stdout: where their output goes, as for ``subprocess.Popen``; by default where ours goes.
-        environ: their environment; by default ours.
+        options: the options of each worker.
+        size: the number of workers; by default one per core.
+        stdout: the stdout of the workers, as for ``subprocess.Popen``; by default that of this process.
+        environ: the environment of the workers; by default that of this process.
 
     Raises:
         JobDefinitionError: the size is not above 0, or there is no queue.
@@ -68,9 +68,9 @@ class Pool:
     ) -> None:
         self.size = (os.cpu_count() or 1) if size is None else size
         if self.size < 1:
-            raise JobDefinitionError(f"a pool of {self.size} workers does nothing: give at least 1")
+            raise JobDefinitionError(f"a worker pool has at least 1 worker, not {self.size}: give a larger size")
         if not options.queues:
-            raise JobDefinitionError("workers need at least one queue: name it")
+            raise JobDefinitionError("a worker pool needs at least one queue: name it")
         self._options = options
         self._stdout = stdout
         self._environ = dict(os.environ if environ is None else environ)
@@ -81,12 +81,12 @@ class Pool:
 
     @property
     def processes(self) -> Sequence[subprocess.Popen[bytes]]:
-        """The worker processes that were started last."""
+        """The present worker processes, the ones that were started last."""
         return self._processes
 
     @property
     def names(self) -> Sequence[str]:
-        """Their names, by which RQ knows them."""
+        """The names of the workers, as RQ lists them."""
         return [self._names[process.pid] for process in self._processes]
 
     def open(self) -> None:
@@ -95,10 +95,10 @@ class Pool:
             self._processes.append(self._spawn())
 
     def check(self) -> int:
-        """Start again what has fallen (not in burst mode, and not while stopping).
+        """Start the workers again that have ended (not in burst mode, and not while stopping).
 
         Returns:
-            How many run.
+            The number of workers that run.
         """
         for index, process in enumerate(self._processes):
             code = process.poll()
@@ -109,14 +109,14 @@ class Pool:
         return sum(process.poll() is None for process in self._processes)
 
     def stop(self) -> None:
-        """Ask all workers to finish the job in hand and end (SIGTERM). Does not wait."""
+        """Tell all workers to finish the job in hand and end (SIGTERM). This does not wait for it."""
         self._stopping = True
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
 
     def close(self, *, grace_s: float = 10.0) -> None:
-        """Stop all workers and wait; those that are still busy after ``grace_s`` seconds are killed with their jobs."""
+        """Stop all workers and wait for them; those that still run after ``grace_s`` seconds are killed with their jobs."""
         self.stop()
         deadline = time.monotonic() + grace_s
         for process in self._processes:
@@ -141,10 +141,10 @@ class Pool:
             stdin=subprocess.PIPE,
             stdout=self._stdout,
             env=self._environ,
-            # Ctrl-C in the terminal is for whoever runs the pool: he decides when we stop.
+            # Ctrl-C in the terminal is for the program that runs the pool: it decides when the workers stop.
             start_new_session=True,
         )
-        assert process.stdin is not None  # noqa: S101  # it was asked for
+        assert process.stdin is not None  # noqa: S101  # stdin is a pipe
         process.stdin.write(b"%d\n" % os.getpid() + msgspec.json.encode(options))
         process.stdin.close()
         self._started_at[process.pid] = time.monotonic()

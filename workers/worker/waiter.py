@@ -1,4 +1,4 @@
-"""What an idle worker waits at: it rings when a job is pushed onto one of its queues, by whomever."""
+"""Blocks an idle worker until one of its queues is not empty (BLMOVE of the list onto itself, so nothing is popped)."""
 
 import math
 import os
@@ -13,20 +13,21 @@ from notify.server import Client, RawConnection, file_number, release_raw, take_
 __all__ = ["JobWaiter"]
 
 BLOCK_S: Final = 20
-"""After so long the server answers that nothing came; so a connection on which nothing comes is found out."""
+"""Seconds for which a command blocks in the server. Its answer after that shows that the connection still works."""
 GRACE_S: Final = 10.0
+"""Seconds that the answer may be late before the connection is taken for dead."""
 
 
 class JobWaiter:
-    """One connection for each queue, blocked in the server until there is something in the list.
+    """Waits on one connection for each queue, with a command that blocks in the server while the list is empty.
 
-    The blocking command moves the first entry of the list to where it is (``BLMOVE queue queue LEFT LEFT``): it takes
-    nothing, so nothing is lost with a worker that dies. Any number of workers can wait at one queue: all of them hear a job,
-    and the first to ask gets it.
+    The command moves the first entry of the list onto its own place (``BLMOVE queue queue LEFT LEFT``): it takes nothing, so
+    nothing is lost with a worker that dies. Any number of workers can wait for one queue: a job wakes all of them, and the
+    first to claim gets it.
 
     Args:
-        client: opens connections of its own like this one.
-        name: what they are called in ``CLIENT LIST``.
+        client: the waiter opens connections of its own like this one.
+        name: the name of those connections in ``CLIENT LIST``.
     """
 
     def __init__(self, client: Client, *, name: str) -> None:
@@ -38,17 +39,17 @@ class JobWaiter:
         os.set_blocking(self._read_end, False)
 
     def wait(self, queues: Sequence[str], *, timeout_s: float) -> bool:
-        """Wait until there is a job in one of the queues, or `ring` is called.
+        """Wait until there is a job in one of the queues, or `wake` is called.
 
         Args:
-            queues: their keys.
-            timeout_s: for how long.
+            queues: the keys of the queues.
+            timeout_s: seconds to wait at most.
 
         Returns:
-            Whether it rang; maybe for a job that another worker has got meanwhile.
+            Whether it was woken. Another worker may have claimed the job meanwhile.
 
         Raises:
-            ServerError: a connection cannot be had, or was lost; the next call opens another.
+            ServerError: a connection cannot be opened, or was lost; the next call opens another.
         """
         try:
             with self._client.translating("waiting for a job"):
@@ -58,7 +59,7 @@ class JobWaiter:
             raise
 
     def wake(self) -> None:
-        """End the present wait, or the next one; for a signal handler or another thread."""
+        """End the present wait, or the next one. Safe in a signal handler and from any thread."""
         with suppress(BlockingIOError, OSError):
             os.write(self._write_end, b"!")
 
@@ -66,13 +67,13 @@ class JobWaiter:
         self._hang_up()
         self._client.close()
         ends = self._read_end, self._write_end
-        self._read_end = self._write_end = -1  # first: a late `ring` must not write into what gets the number next
+        self._read_end = self._write_end = -1  # first: a late `wake` must not write into the file that gets the number next
         for end in ends:
             os.close(end)
 
     def _wait(self, queues: Sequence[str], timeout_s: float) -> bool:
         for queue in queues:
-            self._answered(queue)  # to a wait of before; what it told is known by now
+            self._answered(queue)  # reads the answer to an earlier wait: the claim since then has seen that job
             self._ask(queue)
         files = {file_number(self._connections[queue]): queue for queue in queues}
         poll = select.poll()
@@ -96,7 +97,7 @@ class JobWaiter:
         self._waits_since[queue] = time.monotonic()
 
     def _answered(self, queue: str) -> bool:
-        """Whether there is something in a queue, as far as the server has said so."""
+        """Return whether the server has answered that a queue is not empty."""
         if queue not in self._waits_since or not self._connections[queue].can_read(0):
             return False
         answer = self._connections[queue].read_response()
