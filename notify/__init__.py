@@ -1,6 +1,6 @@
-"""Notify: services that talk through events on Redis, and work that knows which service it needs.
+"""Notify: services that communicate through events on Redis, with a directory, requests and shared state.
 
-Start with `connect`. The ``workers`` package adds jobs.
+Start with `connect`. The ``workers`` package adds jobs that require services.
 """
 
 from notify.bus import Bus

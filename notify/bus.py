@@ -1,4 +1,4 @@
-"""The bus: events, directory, services and state behind one thin face."""
+"""The bus: one object for events, directory, services, requests and state."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -42,13 +42,14 @@ from notify.state import Fence, State, registered
 __all__ = ["ONE_ATTEMPT", "Bus"]
 
 ONE_ATTEMPT: Final = -1.0
-"""As ``retry_s``: try once, and raise."""
+"""The value of ``retry_s`` for a single attempt."""
 
 
 class Bus:
     """Events, directory, services and state of one namespace on one server. Made by `connect`.
 
-    It is safe to share between threads, not across a fork. It closes what was opened through it and nothing else.
+    It may be shared between threads, but not across a fork. `close` closes its connections and background threads; services,
+    subscribers and other objects made by it are closed by their users.
     """
 
     def __init__(self, client: Client, *, name: str, embedded: EmbeddedServer | None = None, fences: tuple[Fence, ...] = ()) -> None:
@@ -59,11 +60,11 @@ class Bus:
         self._embedded = embedded
         self._runtime = Runtime(client, name=name)
         self.messages = Messages()
-        """The message classes that this bus knows."""
+        """The registry of message classes."""
         self._closed = False
 
     def open(self, *, retry_s: float = ONE_ATTEMPT, on_link: LinkHandler | None = None) -> None:
-        """Make sure that the server answers; `connect` does this. Arguments and errors as there."""
+        """Check that the server answers. Called by `connect`; arguments and errors as there."""
         if on_link is not None:
             self._runtime.watch_link(on_link)
         while True:
@@ -76,7 +77,7 @@ class Bus:
 
     @property
     def redis(self) -> Client:
-        """The ``redis.Redis`` underneath, for RQ and for commands of your own."""
+        """The ``redis.Redis`` of the bus, for RQ and for commands of the application."""
         return self._client
 
     @property
@@ -85,12 +86,12 @@ class Bus:
 
     @property
     def keys(self) -> Keys:
-        """The names of our keys and channels."""
+        """The keys and channels of the namespace."""
         return self._scripts.keys
 
     @property
     def socket_path(self) -> Path | None:
-        """Where the private server listens; ``None`` on a server that was named."""
+        """The socket of the private server; ``None`` if the bus uses another server."""
         return self._embedded.socket_path if self._embedded else None
 
     def publish(
@@ -104,23 +105,23 @@ class Bus:
         """Publish one event; one round trip.
 
         Args:
-            topic: what it is about; at most 512 bytes, no pattern. Or a message, which knows its topic and is the contents.
-            contents: any JSON value, or an error, which travels as type and message.
-            retain_s: for how many seconds a new subscriber still gets it at once; ``-1`` for ever, ``0`` drops what is
-                retained, ``None`` leaves that alone.
-            key: idempotency key: a second event on the topic with the same one, within the retention, is not published.
+            topic: the name of the topic, at most 512 bytes, no pattern; or a message, which has a topic and is the contents.
+            contents: any JSON value, or an error, of which the type and the message are sent.
+            retain_s: seconds for which new subscribers receive the event at once; ``-1`` without limit, ``0`` deletes the
+                retained event, ``None`` leaves it alone.
+            key: idempotency key: a second event on the topic with the same key, within the retention of the log, is not published.
 
         Returns:
-            The event's id; with a key that was used before, the id of the first one.
+            The id of the event; if the key was used before, the id of the first event.
 
         Raises:
             InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was sent.
-            ServerUnreachableError: no answer; it may have been published. With a key it can be tried again.
+            ServerUnreachableError: no answer; the event may have been published. With a key it can be published again safely.
         """
         return publish(self._scripts, self._event(topic, contents), retain_s=retain_s, key=key)
 
     def publish_unlogged(self, topic: str | Message, contents: Contents = msgspec.UNSET) -> None:
-        """Publish to who listens now, without log, id or repair: for events that come fast and may be lost. Errors as for `publish`."""
+        """Send an event to the present subscribers, without log and id: for frequent events that may be lost. Errors as for `publish`."""
         publish_unlogged(self._scripts, self._event(topic, contents))
 
     def background_publisher(self, *, max_items: int = 10_000, when_full: WhenPublisherFull = "raise") -> BackgroundPublisher:
@@ -128,13 +129,14 @@ class Bus:
 
         Args:
             max_items: events that may wait to be sent.
-            when_full: what `put` does then: ``raise`` `PublisherFullError`, ``block`` until there is room, or ``drop_oldest``.
+            when_full: what `put` does when so many wait: ``raise`` `PublisherFullError`, ``block`` until there is room, or
+                ``drop_oldest``.
         """
         self._check_open()
         return BackgroundPublisher(self._client, source=self.name, max_items=max_items, when_full=when_full)
 
     def register_publisher(self, topic: str | type[Message]) -> Publisher:
-        """Make a topic known before its first event, and return what publishes on it; given a message class, only that class."""
+        """Add a topic to the known topics, and return a publisher for it; for a message class, one that accepts only that class."""
         self._check_open()
         publisher = Publisher(self._scripts, topic, source=self.name)
         self._scripts.declare_topic(publisher.topic)
@@ -146,30 +148,30 @@ class Bus:
         return self._scripts.topics()
 
     def traffic(self) -> list[TopicInfo]:
-        """Describe every known topic: events, rate, length of its log, subscribers."""
+        """Return figures about every known topic: events, rate, length of the log, subscribers."""
         self._check_open()
         return traffic(self._scripts)
 
     def subscribe(self, *topics: str | type[Message], since: Mapping[str, str] | str | None = None) -> Subscriber:
-        """Subscribe. It is live when this returns.
+        """Return a subscriber, which receives every event published from now on.
 
         Args:
-            topics: names, glob patterns (``"*"`` is all), and message classes, whose events then carry instances.
-            since: an id, ``"start"``, or the `Subscriber.positions` of another time: what came after it is delivered first.
+            topics: names, glob patterns (``"*"`` is all topics), and message classes, whose instances become the contents.
+            since: an id, ``"start"``, or earlier `Subscriber.positions`: the events after that are delivered first.
 
         Raises:
             EmptySubscriptionError: no topic was given.
             InvalidTopicError: a topic cannot be subscribed to.
-            InvalidPositionError: ``since`` is no position.
+            InvalidPositionError: ``since`` is not a position.
         """
         self._check_open()
         return Subscriber(self._client, topics, since=since, name=self.name)
 
     def demand(self, topic: str | type[Message]) -> Demand:
-        """Return who listens to a topic, so that you publish only while somebody does; use it as a context manager.
+        """Return the demand for a topic, to publish only while it has subscribers; use it as a context manager.
 
         Raises:
-            InvalidTopicError: it is no topic that can be published on.
+            InvalidTopicError: the topic cannot be published on.
         """
         self._check_open()
         return Demand(self._client, message_topic(topic) if isinstance(topic, type) else topic)
@@ -181,7 +183,7 @@ class Bus:
 
         Args:
             topics: names and glob patterns.
-            callback: takes an `Event`, or a `Gap`.
+            callback: takes an `Event` or a `Gap`.
             max_items: events that may wait for the callback.
             when_full: ``block`` or ``drop_oldest``.
         """
@@ -189,7 +191,7 @@ class Bus:
         return QueuedListener(self._client, topics, callback, max_items=max_items, when_full=when_full, name=self.name)
 
     def manager(self, name: str = "notification-manager") -> NotificationManager:
-        """Return a notification manager for callbacks; it is a service of that name while it is open."""
+        """Return a notification manager, which calls back with events. While it is open it is a service with that name."""
         self._check_open()
         return NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heartbeats=self._runtime.heartbeats())
 
@@ -209,18 +211,18 @@ class Bus:
         """Return a service to run as a context manager.
 
         Args:
-            name: what it wants to be called; a suffix makes a taken name unique.
-            provides: its capabilities: names, or an object whose public methods they are.
-            groups: the groups it is in; `Service.join` and `Service.leave` change them.
-            ttl_s: seconds of silence after which it is withdrawn; by default that of the settings.
-            exclusive: refuse to run under any other name.
-            metadata: what it says of itself, text by text.
-            address: where it can be reached, if anywhere.
-            exports: an object whose public methods others may `call`; they are capabilities as well.
-            threads: how many requests may run at once; with one the object needs no locks.
+            name: the name; if it is taken, a suffix makes it unique.
+            provides: the capabilities: names, or an object whose public methods are the names.
+            groups: the groups of the service; `Service.join` and `Service.leave` change them.
+            ttl_s: seconds without a heartbeat after which the service is withdrawn; by default ``ttl_s`` of the settings.
+            exclusive: raise an error if the name is taken.
+            metadata: text by name, shown in the directory.
+            address: an address at which the service can be reached in another way, if it has one.
+            exports: an object whose public methods others may `call`; their names are capabilities as well.
+            threads: how many requests may run at once; with one thread the object needs no locks.
 
         Raises:
-            InvalidServiceError: a name, capability, group, ttl, address or metadata cannot be used, or there is nothing to export.
+            InvalidServiceError: a name, capability, group, ttl, address or metadata cannot be used, or the object has no methods.
         """
         self._check_open()
         ttl_s = self.settings.ttl_s if ttl_s is None else ttl_s
@@ -243,46 +245,48 @@ class Bus:
         """Call a method that a service exports, and return its result.
 
         Args:
-            service: its name, or what `provides` gives: then the providers of a capability take turns, one under suspicion last.
-            method: one of the methods it exports.
-            args, kwargs: any JSON values, for the method; its parameter ``timeout_s``, if it has one, can be given by place only.
-            timeout_s: seconds to wait for the answer. A request that has not begun by then never begins.
+            service: the name of a service, or the result of `provides`: then the providers of the capability take turns; a suspect
+                one is called only if there is no other.
+            method: a method that the service exports.
+            args, kwargs: any JSON values, the arguments of the method. A parameter ``timeout_s`` of the method can be given by
+                position only.
+            timeout_s: seconds to wait for the answer. A request that has not begun by then is never run.
 
         Returns:
-            What the method returned, as JSON gives it back.
+            The result of the method, encoded as JSON and decoded again.
 
         Raises:
-            ServiceNotFoundError: nobody of that name, or with that capability, is there.
-            UnknownMethodError: it exports no such method; the message lists those it exports.
+            ServiceNotFoundError: no service with that name or capability is registered.
+            UnknownMethodError: the service exports no such method; the message lists its methods.
             RequestFailedError: the method raised an error; the message names its type.
             RequestTimeoutError: no answer in time.
-            ServiceWithdrawnError: it was withdrawn before it answered (`ServiceKilledError`: it was killed).
-            RequestsFullError: a thousand requests wait for it already.
-            InvalidServiceError, ContentsError, PayloadTooLargeError, SettingsError: nothing was asked.
+            ServiceWithdrawnError: the service was withdrawn before it answered (`ServiceKilledError`: it was killed).
+            RequestsFullError: a thousand requests wait for the service already.
+            InvalidServiceError, ContentsError, PayloadTooLargeError, SettingsError: no request was sent.
             ServerUnreachableError: no answer from the server; the method may be called.
-            ClosedError: the bus is closed, or was while this waited.
+            ClosedError: the bus is closed, or was closed during the call.
         """
         return self._runtime.caller().call(service, method, args, kwargs, timeout_s=timeout_s)
 
     @property
     def directory(self) -> Directory:
-        """Who is there."""
+        """The directory of the registered services."""
         self._check_open()
         return Directory(self._client)
 
     def state(self, service: str, *, fenced: bool = False) -> State:
-        """Return the state hash of a service, for whoever looks in from outside.
+        """Return the state hash of a service, for other processes than the service itself.
 
         Args:
-            service: its name.
-            fenced: refuse every write while no such service is registered, as a job that needs it should.
+            service: the name of the service.
+            fenced: refuse every write while the service is not registered; for jobs that require the service.
         """
         self._check_open()
         fences = (*self._fences, registered(self.keys, check_name(service))) if fenced else self._fences
         return State(self._client, check_name(service), fences=lambda: fences)
 
     def close(self) -> None:
-        """Close the connections; the private server stops with its last user. May be called again."""
+        """Close the connections and background threads. The private server stops with its last user. May be called again."""
         if self._closed:
             return
         self._closed = True

@@ -1,4 +1,4 @@
-"""The way in: `connect`, from a URL, the environment or nothing at all to a `Bus`."""
+"""`connect`: opens a `Bus` from a URL, from the environment, or on the private server of the user."""
 
 import os
 from collections.abc import Mapping
@@ -21,25 +21,25 @@ def connect(
     retry_s: float = ONE_ATTEMPT,
     on_link: LinkHandler | None = None,
 ) -> Bus:
-    """Connect to a Redis server, or to the private one of this user.
+    """Connect to a Redis server, or to the private server of this user.
 
     Args:
-        url: ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``. Without one, and without
-            ``$NOTIFY_URL`` and ``$REDIS_URL``, a private server is found or started; it ends with its last user.
-        settings: everything else that can be set; by default read from ``environ``.
-        environ: instead of ``os.environ``.
-        name: what this process calls itself, as source of events and in ``CLIENT LIST``; by default ``host:pid``.
-        retry_s: seconds between attempts, for as long as it takes; by default there is one attempt.
-        on_link: is called when we are connected, when the connection is lost, and when the first attempt fails, in order.
+        url: ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``. Without it, and without ``$NOTIFY_URL`` and
+            ``$REDIS_URL``, the private server is used, and started if it does not run; it ends with its last user.
+        settings: all other settings; by default read from ``environ``.
+        environ: the environment; by default ``os.environ``.
+        name: the name of this process, as source of events and in ``CLIENT LIST``; by default ``host:pid``.
+        retry_s: seconds between attempts, which are repeated until one succeeds; by default there is one attempt.
+        on_link: called with the result of the first attempt, and when the connection is lost or made again.
 
     Returns:
         A bus; close it, or use it as a context manager.
 
     Raises:
         SettingsError: the URL or a setting cannot be used.
-        ServerUnreachableError: nobody answers at the address.
-        ServerRefusedError: the server wants another password, or is older than Redis 6.2.
-        EmbeddedServerError: the private server would not start.
+        ServerUnreachableError: no server answers at the address.
+        ServerRefusedError: the server refuses the password, or is older than Redis 6.2.
+        EmbeddedServerError: the private server could not be started.
     """
     environ = os.environ if environ is None else environ
     settings = settings or Settings.from_env(environ)

@@ -1,33 +1,33 @@
-"""Every error that ``notify`` raises, under one base.
+"""The errors of ``notify``, all derived from `NotifyError`.
 
 ::
 
     NotifyError
-    ├── SettingsError                a setting, a URL, an interval or a ttl that cannot be
+    ├── SettingsError                a setting, URL, interval or ttl cannot be used
     ├── ServerError
-    │   ├── ServerUnreachableError   nobody answers at the address, or stopped answering
-    │   ├── ServerRefusedError       the server answered, with an error of its own
-    │   └── EmbeddedServerError      the private server would not start
-    │       └── NoServerBinaryError  there is none to start
-    ├── ClosedError                  used after close
+    │   ├── ServerUnreachableError   no server answers at the address, or it stopped answering
+    │   ├── ServerRefusedError       the server answered with an error
+    │   └── EmbeddedServerError      the private server cannot be started
+    │       └── NoServerBinaryError  no server program is installed
+    ├── ClosedError                  an object was used after it was closed
     ├── EventError
     │   ├── InvalidTopicError
-    │   │   └── TopicTypeError       a topic that is no text
-    │   ├── ContentsError            contents that JSON cannot hold
+    │   │   └── TopicTypeError       a topic is not text
+    │   ├── ContentsError            JSON cannot represent the contents
     │   ├── PayloadTooLargeError
-    │   ├── PublisherFullError       a background publisher has no room for more
-    │   ├── DuplicateMessageError    two message classes of one name
+    │   ├── PublisherFullError       the queue of a background publisher is full
+    │   ├── DuplicateMessageError    two message classes have one name
     │   └── UnknownMessageError
     ├── SubscriptionError
     │   ├── EmptySubscriptionError
-    │   ├── InvalidPositionError     a position from which nothing can be resumed
+    │   ├── InvalidPositionError     a subscription cannot begin at the position
     │   ├── DuplicateClientNameError
     │   └── NotSubscribedError
     ├── DirectoryError
-    │   ├── InvalidServiceError      a name, capability or ttl that cannot be registered
+    │   ├── InvalidServiceError      a name, capability or ttl cannot be registered
     │   ├── ServiceNameTakenError
     │   ├── ServiceNotFoundError
-    │   └── ServiceWithdrawnError    a service used after its end
+    │   └── ServiceWithdrawnError    the service is not registered any more
     │       └── ServiceKilledError
     ├── RequestError
     │   ├── UnknownMethodError       the service exports no such method
@@ -35,13 +35,13 @@
     │   ├── RequestTimeoutError
     │   └── RequestsFullError        too many requests wait for the service
     └── StateError
-        ├── MissingKeyError          a field that is not there
-        ├── FieldValueError          a field whose value a step cannot be applied to
-        ├── FencedError              a write of somebody whose service, or whose job, is gone
-        └── ContendedError           an update that never met a quiet moment
+        ├── MissingKeyError          the field does not exist
+        ├── FieldValueError          the value of a field has the wrong type for an operation
+        ├── FencedError              the service or the job run that a write depends on has ended
+        └── ContendedError           other writes interfered with every attempt of an update
 
-``workers.errors`` continues the tree. Errors of redis-py and RQ never leave a public call raw: they are the
-``__cause__`` of one of these. Those that also are a built-in error (``ValueError``, ``LookupError``) can be caught as that.
+``workers.errors`` continues the tree. Public calls never raise the errors of redis-py and RQ: these are the ``__cause__`` of one of
+the errors here. Some are a built-in error as well (``ValueError``, ``LookupError``) and can be caught as that.
 """
 
 __all__ = [
@@ -86,7 +86,7 @@ __all__ = [
 
 
 class NotifyError(Exception):
-    """The base of every error of Notify."""
+    """The base class of all errors of Notify."""
 
 
 class SettingsError(NotifyError, ValueError):
@@ -94,7 +94,7 @@ class SettingsError(NotifyError, ValueError):
 
 
 class ServerError(NotifyError):
-    """Something is wrong between us and the Redis server."""
+    """The Redis server cannot be used."""
 
 
 class ServerUnreachableError(ServerError, ConnectionError):
@@ -110,7 +110,7 @@ class EmbeddedServerError(ServerError):
 
 
 class NoServerBinaryError(EmbeddedServerError):
-    """No Redis or Valkey server was found on this machine."""
+    """No Redis or Valkey server is installed on this machine."""
 
 
 class ClosedError(NotifyError):
@@ -118,27 +118,27 @@ class ClosedError(NotifyError):
 
 
 class EventError(NotifyError):
-    """An event cannot be published as it is."""
+    """An event cannot be published."""
 
 
 class InvalidTopicError(EventError, ValueError):
-    """A topic's name is empty, too long, or a pattern where one topic is needed."""
+    """A topic is empty, too long, or a pattern where one topic is needed."""
 
 
 class TopicTypeError(InvalidTopicError, TypeError):
-    """A topic is no text."""
+    """A topic is not text."""
 
 
 class ContentsError(EventError, TypeError):
-    """The contents hold something that JSON cannot."""
+    """JSON cannot represent the contents."""
 
 
 class PayloadTooLargeError(EventError, ValueError):
-    """The encoded event is above the payload limit."""
+    """The encoded event or request is larger than ``max_payload_bytes``."""
 
 
 class PublisherFullError(EventError):
-    """Too many events wait to be sent."""
+    """The queue of a background publisher is full."""
 
 
 class DuplicateMessageError(EventError):
@@ -150,7 +150,7 @@ class UnknownMessageError(EventError, LookupError):
 
 
 class SubscriptionError(NotifyError):
-    """A subscription cannot be made or ended as asked."""
+    """A subscription cannot be made or ended."""
 
 
 class EmptySubscriptionError(SubscriptionError, ValueError):
@@ -158,11 +158,11 @@ class EmptySubscriptionError(SubscriptionError, ValueError):
 
 
 class InvalidPositionError(SubscriptionError, ValueError):
-    """A position to resume from is no id of an event."""
+    """A position is not the id of an event, or does not fit the topics."""
 
 
 class DuplicateClientNameError(SubscriptionError):
-    """A client of that name is subscribed to the topic already."""
+    """A client with that name is subscribed to the topic already."""
 
 
 class NotSubscribedError(SubscriptionError, LookupError):
@@ -170,7 +170,7 @@ class NotSubscribedError(SubscriptionError, LookupError):
 
 
 class DirectoryError(NotifyError):
-    """A service cannot be registered, found or withdrawn as asked."""
+    """A service cannot be registered, found or withdrawn."""
 
 
 class InvalidServiceError(DirectoryError, ValueError):
@@ -182,7 +182,7 @@ class ServiceNameTakenError(DirectoryError):
 
 
 class ServiceNotFoundError(DirectoryError, LookupError):
-    """No service in the directory answers to that."""
+    """No service with that name or capability is in the directory."""
 
 
 class ServiceWithdrawnError(DirectoryError):
@@ -194,7 +194,7 @@ class ServiceKilledError(ServiceWithdrawnError):
 
 
 class RequestError(NotifyError):
-    """A method of a service cannot be called as asked, or gave no result."""
+    """A method of a service cannot be called, or returned no result."""
 
 
 class UnknownMethodError(RequestError, LookupError):
@@ -202,7 +202,7 @@ class UnknownMethodError(RequestError, LookupError):
 
 
 class RequestFailedError(RequestError):
-    """The method raised an error; ``error_type`` and ``error_message`` are that error's."""
+    """The method raised an error, with the type ``error_type`` and the message ``error_message``."""
 
     def __init__(self, message: str, *, error_type: str = "", error_message: str = "") -> None:
         super().__init__(message)
@@ -219,7 +219,7 @@ class RequestsFullError(RequestError):
 
 
 class StateError(NotifyError):
-    """A state hash cannot be read or written as asked."""
+    """A state hash cannot be read or written."""
 
 
 class MissingKeyError(StateError, KeyError):
@@ -230,11 +230,11 @@ class MissingKeyError(StateError, KeyError):
 
 
 class FieldValueError(StateError, ValueError):
-    """A field of a state holds a value that the step cannot be applied to."""
+    """The value of a field has the wrong type for the operation."""
 
 
 class FencedError(StateError):
-    """The write was refused: what it depends on is gone. That is a service, or the run of a job; ``key`` is the hash that tells."""
+    """The write was refused: the service, or the run of the job, that it depends on has ended. ``key`` is the hash of that."""
 
     def __init__(self, message: str, *, key: str = "") -> None:
         super().__init__(message)
@@ -242,4 +242,4 @@ class FencedError(StateError):
 
 
 class ContendedError(StateError):
-    """An update was overtaken by others each time it was tried."""
+    """Other writes interfered with every attempt of an update."""

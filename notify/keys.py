@@ -1,54 +1,54 @@
-"""Every key and channel of Notify in Redis: the data model, for us and for operators with ``redis-cli``.
+"""The data model: every key and channel of Notify in Redis, for developers and for operators with ``redis-cli``.
 
-``ns`` is the namespace, ``notify`` unless set otherwise. Every value is plain text or JSON. A need is the name of a service, or
-``any <capability>``; a turn the microsecond when a job was enqueued. Where both stand in a key, ``%`` and ``:`` of the queue are
-written ``%25`` and ``%3A``.
+``ns`` is the namespace, by default ``notify``. Every value is plain text or JSON. A need is the name of a service, or
+``any <capability>``. A turn is the time, in microseconds, at which a job was enqueued. In a key with a queue and a need, ``%`` and
+``:`` in the name of the queue are written as ``%25`` and ``%3A``.
 
 ======================== ====== =========================================================== ==================================
 key                      type   content                                                     lives
 ======================== ====== =========================================================== ==================================
-ns:topics                zset   known topics, scored with the ms they were last stamped     30 days after the last event
+ns:topics                zset   known topics, score: ms of their last event                 30 days after the last event
 ns:topic:<topic>         hash   epoch, last (id of the last event), touched (ms)            30 days after the last event
 ns:log:<topic>           stream the events: prev (id before), epoch, data (JSON)            retention_s after the last event
 ns:retained:<topic>      string the retained event (JSON)                                   the lifetime it was published with
-ns:once:<topic>:<key>    string id of the event that was published under the key            retention_s
+ns:once:<topic>:<key>    string id of the event published with an idempotency key           retention_s
 ns:sent:<publisher>      string number of the last batch of a background publisher          a day
-ns:services              set    names of the services that are registered                   while there is one
-ns:due                   zset   <name>#<incarnation>, scored with the ms the sweep acts     while there is a service
+ns:services              set    names of the registered services                            while there is one
+ns:due                   zset   <name>#<incarnation>, score: ms when the sweep checks it    while there is a service
 ns:service:<name>        hash   the description of a service                                an hour after its last heartbeat
-ns:provides:<capability> zset   names that provide it, scored with the incarnation          while there is one
-ns:group:<group>         zset   names that are in it, scored with the incarnation           while there is one
-ns:suspects              set    <name>#<incarnation> of those whose heartbeats are missing  while there is one
+ns:provides:<capability> zset   names of its providers, score: incarnation                  while there is one
+ns:group:<group>         zset   names of its members, score: incarnation                    while there is one
+ns:suspects              set    <name>#<incarnation> of services whose heartbeats are late  while there is one
 ns:sweep                 hash   sweep: at_ms, duty_ms, slot_ms, grace_ms, held_ms, alarm    a day after the last sweep
-ns:incarnation           string the last incarnation given out                              30 days after the last one
+ns:incarnation           string the last incarnation that was assigned                      30 days after the last one
 ns:losses                hash   need → serial of its last loss, which is about the ms       30 days after the last one
 ns:tombstone:<need>      hash   last loss: service, incarnation, reason, why, at_ms, event  a day
-ns:state:<service>       hash   the service's state, field → JSON                           for ever, or until purged
+ns:state:<service>       hash   the state of a service, field → JSON                        forever, or until purged
 ns:requests:<member>     stream requests to <name>#<incarnation>: request, deadline_ms      a minute after the last deadline
 ns:answers:<caller>      stream answers to one process: answer (JSON)                       a minute after the last deadline
-ns:needs:<need>          zset   ids of waiting jobs that need it, scored with their turns   30 days after the last one
-ns:losing:<need>         string lock of the worker that deals with the losers               5 s
-ns:held                  set    [queue, need], as JSON, for which jobs are held             30 days after the last one
-ns:held:<queue>:<need>   zset   ids of held jobs, scored with their turns                   30 days after the last one
-ns:holds                 zset   ids of held jobs, scored with the ms when that is over      30 days after the last one
-ns:ramp:<queue>:<need>   hash   how they come back: batch (the next), last (job), serial    a minute after the last batch
-ns:leases                zset   names of workers, scored with the ms their leases are over  a day after the last renewal
-ns:renewed               string when any worker's lease was renewed last, in ms             a day after the last renewal
-ns:leader                string name of the worker that does the common chores              a lease after its last renewal
-ns:cron                  hash   name of a job of a rhythm → its specification (JSON)        7 days after the last leader
-ns:cron_due              zset   their names, scored with the ms they are due next           7 days after the last leader
-ns:cron_last             hash   name → ms of the time for which it was enqueued last        7 days after the last leader
-ns:cron_workers          hash   name of a worker → the names it has loaded (JSON)           7 days after the last leader
+ns:needs:<need>          zset   ids of waiting jobs with this need, score: turn             30 days after the last one
+ns:losing:<need>         string lock of the worker that applies the loss of the need        5 s
+ns:held                  set    [queue, need], as JSON, with held jobs                      30 days after the last one
+ns:held:<queue>:<need>   zset   ids of held jobs, score: turn                               30 days after the last one
+ns:holds                 zset   ids of held jobs, score: ms when the hold expires           30 days after the last one
+ns:ramp:<queue>:<need>   hash   release of held jobs: batch (the next), last (job), serial  a minute after the last batch
+ns:leases                zset   names of workers, score: ms when their lease expires        a day after the last renewal
+ns:renewed               string ms when the lease of any worker was last renewed            a day after the last renewal
+ns:leader                string name of the worker that runs the shared duties              a lease after its last renewal
+ns:cron                  hash   name of a scheduled job → its specification (JSON)          7 days after the last leader
+ns:cron_due              zset   names of scheduled jobs, score: ms when they are due next   7 days after the last leader
+ns:cron_last             hash   name → ms of the time for which it was last enqueued        7 days after the last leader
+ns:cron_workers          hash   name of a worker → the scheduled jobs it has loaded (JSON)  7 days after the last leader
 ======================== ====== =========================================================== ==================================
 
 ================== ====================================================================================
 channel            messages
 ================== ====================================================================================
-ns:event:<topic>   the events of a topic, as JSON; what is published there by hand is an event as well
+ns:event:<topic>   the events of a topic, as JSON; any other message on it is an event as well
 ================== ====================================================================================
 
-Topics of our own: ``services`` (who came, is suspected, joined, left, went), ``<service>_status`` (what a service reports, and
-its end), ``job.<queue>`` (what becomes of its jobs).
+Topics on which Notify itself publishes: ``services`` (services become available or suspect, join or leave a group, are withdrawn),
+``<service>_status`` (reports of a service, and its end), ``job.<queue>`` (transitions of jobs).
 """
 
 from typing import Final
@@ -58,7 +58,7 @@ import msgspec
 __all__ = ["SERVICES_TOPIC", "Keys", "any_provider", "due_member", "parse_due_member"]
 
 SERVICES_TOPIC: Final = "services"
-"""The topic on which the directory tells who came and who went."""
+"""The topic on which the directory publishes its changes."""
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -141,7 +141,7 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.namespace}:event:{topic}"
 
     def topic_of(self, channel: str) -> str:
-        """The topic of a channel that `channel` built."""
+        """Return the topic of a channel that `channel` returned."""
         return channel.removeprefix(f"{self.namespace}:event:")
 
     def service(self, name: str) -> str:
@@ -193,21 +193,21 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 def any_provider(capability: str) -> str:
-    """What is lost with the last service that has a capability; no service can be called that, for the space in it."""
+    """Return the need for any provider of a capability. It contains a space, so it cannot be the name of a service."""
     return f"any {capability}"
 
 
 def due_member(name: str, incarnation: int) -> str:
-    """The member of ``ns:due`` for one incarnation of a service: an old one can never be taken for a new one."""
+    """Return the member of ``ns:due`` for one incarnation of a service, which differs from those of earlier incarnations."""
     return f"{name}#{incarnation}"
 
 
 def parse_due_member(member: str) -> tuple[str, int]:
-    """The name and the incarnation in a member of ``ns:due``."""
+    """Return the name and the incarnation in a member of ``ns:due``."""
     name, _, incarnation = member.rpartition("#")
     return name, int(incarnation)
 
 
 def _pair(queue: str, need: str) -> str:
-    """Both may have colons: without those of the queue it is told where that ends."""
+    """Join queue and need. Both may contain colons: those of the queue are quoted, so that its end can be found."""
     return f"{queue.replace('%', '%25').replace(':', '%3A')}:{need}"

@@ -1,4 +1,4 @@
-"""What works behind a bus: each part starts when it is first needed, and ends with the bus."""
+"""The background parts of a bus. Each is started when it is first needed, and closed with the bus."""
 
 import threading
 
@@ -12,11 +12,11 @@ __all__ = ["Runtime"]
 
 
 class Runtime:
-    """The heartbeats of the services of a process, its sweep of the directory, its calls, and its eye on the connection.
+    """The heartbeats of the services of a process, the sweep of the directory, the client for requests and the connection monitor.
 
     Args:
-        client: whose server they work on.
-        name: what calls say about who asks.
+        client: the server to work on.
+        name: the source of requests.
     """
 
     def __init__(self, client: Client, *, name: str) -> None:
@@ -30,7 +30,7 @@ class Runtime:
         self._closed = False
 
     def watch_link(self, handler: LinkHandler) -> None:
-        """Tell ``handler`` from now on when the connection comes and goes."""
+        """Call ``handler`` from now on when the server becomes reachable or unreachable."""
         self._link = ConnectionMonitor(self._client, handler).open()
 
     def heartbeats(self) -> Heartbeats:
@@ -42,7 +42,7 @@ class Runtime:
             return self._heartbeats
 
     def caller(self) -> RequestClient:
-        """What calls methods of services.
+        """Return the client for requests.
 
         Raises:
             ServerError: the server did not answer, or refused.

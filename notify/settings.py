@@ -1,4 +1,4 @@
-"""One frozen object with everything that can be set, and the only reading of the environment."""
+"""The settings, one frozen object, and the only place that reads them from the environment."""
 
 import re
 from collections.abc import Mapping
@@ -12,24 +12,24 @@ from notify.errors import SettingsError
 __all__ = ["JOB_EVENTS", "MAX_LIFETIME_S", "MAX_TIMEOUT_S", "MAX_TTL_S", "Settings", "positive", "redact"]
 
 MAX_TTL_S: Final = 86_400.0
-"""A service that may be silent for more than a day is not watched at all."""
+"""The longest ttl of a service: with a longer one its death would practically not be detected."""
 
 MAX_LIFETIME_S: Final = 100 * 365 * 86_400.0
-"""A hundred years: Redis refuses lifetimes that are much longer, and does so in the middle of a script."""
+"""A hundred years. Redis refuses much longer lifetimes, and would do so in the middle of a script."""
 
 MAX_TIMEOUT_S: Final = 86_400.0
 
 JOB_EVENTS: Final = ("enqueued", "started", "finished", "failed", "stopped", "cancelled", "held", "released")
-"""What becomes of a job."""
+"""The transitions of a job that can be published."""
 
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach the server and within which limits to work.
+    """The address of the server, timeouts and limits.
 
     Args:
-        url: ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``; ``None`` means the private server.
+        url: ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``; ``None`` is the private server of the user.
         namespace: the first part of every key and channel. On Redis Cluster write it as a hash tag, ``{notify}``.
         ttl_s: seconds without a heartbeat after which a service is withdrawn.
         retention_s: seconds for which the log of a topic is kept after its last event.
@@ -37,11 +37,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         max_payload_bytes: the largest encoded event, request or call of a job, in bytes.
         connect_timeout_s: seconds to wait for a connection.
         command_timeout_s: seconds to wait for the answer to a command.
-        job_events: what of a job's life is told on ``job.<queue>``: ``all``, ``none``, or some of enqueued, started, finished,
-            failed, stopped, cancelled, held, released, with commas between.
+        job_events: the transitions of jobs that are published on ``job.<queue>``: ``all``, ``none``, or a comma-separated list
+            of enqueued, started, finished, failed, stopped, cancelled, held, released.
 
     Raises:
-        SettingsError: a value cannot be used; the message says which and why.
+        SettingsError: a value cannot be used; the message says which one and why.
     """
 
     url: str | None = None
@@ -62,9 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             or not self.namespace
             or any(c.isspace() or not c.isprintable() or c in "*?[\\" for c in self.namespace)
         ):
-            raise SettingsError(
-                f"namespace {self.namespace!r} cannot be used: it must not be empty and hold no space, '*', '?', '[' or '\\'"
-            )
+            raise SettingsError(f"namespace {self.namespace!r} cannot be used: give a name without spaces, '*', '?', '[' and '\\'")
         positive(self.ttl_s, "ttl_s", at_most=MAX_TTL_S)
         positive(self.retention_s, "retention_s", at_most=MAX_LIFETIME_S)
         positive(self.connect_timeout_s, "connect_timeout_s", at_most=MAX_TIMEOUT_S)
@@ -82,19 +80,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({fields})"
 
     def tells(self, status: str) -> bool:
-        """Whether what becomes of a job is told, one of `JOB_EVENTS`."""
+        """Return whether a transition of jobs, one of `JOB_EVENTS`, is published."""
         return self.job_events == "all" or status in self.job_events.split(",")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read the settings of a process from its environment.
+        """Return the settings in an environment.
 
         Args:
-            environ: usually ``os.environ``. ``NOTIFY_URL`` (else ``REDIS_URL``) and ``NOTIFY_<SETTING>`` count, for
-                example ``NOTIFY_TTL_S=2.5``; an empty value counts as unset.
+            environ: usually ``os.environ``. Read are ``NOTIFY_URL``, else ``REDIS_URL``, and ``NOTIFY_<SETTING>``, for example
+                ``NOTIFY_TTL_S=2.5``. An empty variable counts as unset.
 
         Raises:
-            SettingsError: a variable holds a value that cannot be used; the message names the variable.
+            SettingsError: a variable has a value that cannot be used; the message names the variable.
         """
         found: dict[str, str] = {}
         for field in cls.__struct_fields__:
@@ -107,52 +105,52 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def positive(value: float, name: str, *, at_most: float = MAX_LIFETIME_S) -> float:
-    """Return ``value`` if it is a number of seconds above 0 and ``at_most``, else raise `SettingsError` naming ``name``."""
+    """Return ``value`` if it is a number of seconds above 0 and not above ``at_most``, or raise `SettingsError` about ``name``."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= at_most:
         raise SettingsError(f"{name} is {value!r}: give a number of seconds above 0 and at most {at_most:g}")
     return value
 
 
 def redact(url: str) -> str:
-    """Return the URL with its password, and a query that may hold one, hidden: fit for logs and errors."""
+    """Return the URL for logs and errors, without its password, and without a query that may contain one."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         return "***" if "@" in url or "pass" in url.lower() else url
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
     path, mark, query = rest.removeprefix(authority).partition("?")
     if authority and "@" in path + query:
-        return f"{scheme}://***"  # a password that is not quoted: nobody can tell where it ends
+        return f"{scheme}://***"  # an unquoted password, the end of which cannot be found
     secret = "***@" if "@" in authority else ""
     return f"{scheme}://{secret}{authority.rpartition('@')[2]}{path}{mark}{'***' if 'pass' in query.lower() else query}"
 
 
 def _try_alone(variable: str, field: str, value: str) -> None:
-    """Raise the error that names the variable: one of them all together could not."""
+    """Convert one setting alone, so that the error can name its variable."""
     try:
         msgspec.convert({field: value}, Settings, strict=False)
     except msgspec.ValidationError as exc:
-        problem = exc.__cause__ if isinstance(exc.__cause__, SettingsError) else f"{value!r} is no number"
+        problem = exc.__cause__ if isinstance(exc.__cause__, SettingsError) else f"{value!r} is not a number"
         raise SettingsError(f"${variable} cannot be used: {problem}") from None
 
 
 def _check_job_events(value: object) -> None:
     if value in ("all", "none") or (isinstance(value, str) and value and set(value.split(",")) <= set(JOB_EVENTS)):
         return
-    raise SettingsError(f"job_events is {value!r}: write all, none, or some of {', '.join(JOB_EVENTS)} with commas between")
+    raise SettingsError(f"job_events is {value!r}: give all, none, or a comma-separated list of {', '.join(JOB_EVENTS)}")
 
 
 def _check_url(url: object) -> None:
     if not isinstance(url, str) or not _is_plausible(url):
         raise SettingsError(
-            f"{redact(str(url))!r} is no URL of a Redis server: write redis://host:6379/0, rediss://…, unix:///path/to/socket "
-            "or redis+sentinel://host:26379/name; quote what is special in a password (%40 for @, %2F for /)"
+            f"{redact(str(url))!r} is not the URL of a Redis server: give redis://host:6379/0, rediss://…, unix:///path/to/socket "
+            "or redis+sentinel://host:26379/name; quote special characters in a password (%40 for @, %2F for /)"
         )
 
 
 def _is_plausible(url: str) -> bool:
     scheme, _, rest = url.partition("://")
     if scheme == "redis+sentinel":
-        return bool(rest.strip("/"))  # several hosts, of which urlsplit may refuse those in brackets
+        return bool(rest.strip("/"))  # urlsplit may refuse several hosts with brackets
     try:
         parts = urlsplit(url)
         return parts.scheme in SCHEMES and (parts.port is None or parts.port > 0) and bool(parts.netloc or parts.path.strip("/"))

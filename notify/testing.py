@@ -1,4 +1,4 @@
-"""What the tests of services need: a private server, a bus without a server, and waiting without sleeping.
+"""Tools for the tests of services: a private server, a bus without a server, and waiting without sleeping.
 
 As a pytest fixture::
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class PrivateServer:
-    """A real server for one test or one session of tests. Made by `private_server`."""
+    """A real server for one test or for a session of tests. Made by `private_server`."""
 
     def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
         self.directory = directory
@@ -46,40 +46,40 @@ class PrivateServer:
 
     @property
     def pid(self) -> int:
-        """Its process id.
+        """The process id of the server.
 
         Raises:
-            EmbeddedServerError: it does not run.
+            EmbeddedServerError: the server does not run.
         """
         pid = self._server.pid
         if pid is None:
-            raise EmbeddedServerError(f"the private server in {self.directory} does not run")
+            raise EmbeddedServerError(f"the private server in {self.directory} does not run: restart it")
         return pid
 
     def freeze(self) -> None:
-        """Let it hang (SIGSTOP): connections stay open, nobody answers."""
+        """Stop the process (SIGSTOP): connections stay open, and commands are not answered."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on after `freeze`."""
+        """Continue the process after `freeze` (SIGCONT)."""
         os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """Kill it as a crash would (SIGKILL), as soon as what it acknowledged is in its append-only file.
+        """Kill the process (SIGKILL), as in a crash, after all acknowledged writes are in its append-only file.
 
-        The server may answer up to two seconds before it writes, while the disk is busy with what came before.
+        The server may acknowledge a write up to two seconds before it is in the file, while the disk is busy.
         """
         with redis.Redis.from_url(self.url, socket_timeout=1.0) as client, suppress(redis.RedisError, TimeoutError):
             wait_until(lambda: _is_written(client), what="the append-only file")
         os.kill(self.pid, signal.SIGKILL)
 
     def restart(self) -> None:
-        """Stop it, if it still runs, and start it again with its data."""
+        """Stop the server, if it runs, and start it again with its data."""
         self.close()
         self._server = EmbeddedServer(self.directory, self._environ)
 
     def close(self) -> None:
-        """Stop it, frozen or not."""
+        """Stop the server, frozen or not."""
         with suppress(EmbeddedServerError, ProcessLookupError):
             self.thaw()
         self._server.close()
@@ -87,16 +87,16 @@ class PrivateServer:
 
 @contextmanager
 def private_server(environ: Mapping[str, str] | None = None) -> Iterator[PrivateServer]:
-    """Run a server of your own, apart from everybody's; stop it and delete its data at the end.
+    """Run a server for this block only; at the end it is stopped and its data are deleted.
 
     Args:
-        environ: where to look for the binary (``NOTIFY_SERVER``, ``PATH``); by default ``os.environ``.
+        environ: the environment with ``NOTIFY_SERVER`` and ``PATH``; by default ``os.environ``.
 
     Raises:
-        NoServerBinaryError: there is none on this machine.
+        NoServerBinaryError: no server program is installed.
     """
-    # Not below $TMPDIR: it can be too long for the path of a socket.
-    directory = Path(tempfile.mkdtemp(prefix="notify-", dir="/tmp"))  # mkdtemp makes it ours alone
+    # Not in $TMPDIR, which can be too long for the path of a socket.
+    directory = Path(tempfile.mkdtemp(prefix="notify-", dir="/tmp"))  # mkdtemp gives it mode 0700
     server: PrivateServer | None = None
     try:
         server = PrivateServer(directory, os.environ if environ is None else environ)
@@ -110,7 +110,7 @@ def private_server(environ: Mapping[str, str] | None = None) -> Iterator[Private
 def fake_bus(settings: Settings | None = None) -> Bus:
     """Return a bus without a server, for fast tests of code that publishes, subscribes and keeps state in one process.
 
-    It needs ``fakeredis[lua]``. Use `private_server` for whatever depends on outages, restarts or several processes.
+    It needs ``fakeredis[lua]``. Use `private_server` for tests that depend on outages, restarts or several processes.
     """
     fakeredis = import_module("fakeredis")
     settings = msgspec.structs.replace(settings or Settings(), url="redis://fake")
@@ -124,15 +124,15 @@ def _is_written(client: redis.Redis) -> bool:
 
 
 def wait_until(condition: Callable[[], T], *, timeout_s: float = 5.0, what: str = "the condition") -> T:
-    """Return what ``condition`` gives as soon as it is truthy.
+    """Call ``condition`` until it returns a true value, and return that.
 
     Args:
-        condition: asked again and again.
-        timeout_s: for how long.
-        what: how the error calls it.
+        condition: called every few milliseconds.
+        timeout_s: seconds to wait.
+        what: the name of the condition in the error.
 
     Raises:
-        TimeoutError: it never was.
+        TimeoutError: the value was false for the whole time.
     """
     deadline = time.monotonic() + timeout_s
     while not (result := condition()):

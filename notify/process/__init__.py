@@ -1,6 +1,6 @@
-"""What concerns this operating-system process: signals, holds on its shutdown, and its title.
+"""The operating-system process: an event for signal handlers, holds on the shutdown, and the process title.
 
-Programs, workers and the command line use it.
+Programs, services, workers and the command line use it.
 It never talks to a server.
 """
 

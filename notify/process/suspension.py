@@ -1,4 +1,4 @@
-"""Holding up a shutdown until work in hand is finished."""
+"""Suspensions: holds that delay a shutdown until work in progress is finished."""
 
 import threading
 import time
@@ -7,14 +7,14 @@ __all__ = ["Suspension", "Suspensions"]
 
 
 class Suspension:
-    """One reason to wait with the shutdown, until `resume`; as a context manager, until the end of the block."""
+    """A hold on the shutdown until `resume`; as a context manager, until the end of the block."""
 
     def __init__(self, owner: "Suspensions") -> None:
         self._owner = owner
         self._resumed = threading.Lock()
 
     def resume(self) -> None:
-        """Hold up nothing any more. May be called again, from any thread."""
+        """Release the hold. May be called again, from any thread."""
         if self._resumed.acquire(blocking=False):
             self._owner.release()
 
@@ -26,25 +26,26 @@ class Suspension:
 
 
 class Suspensions:
-    """Counts who holds a shutdown up."""
+    """Counts the holds on the shutdown."""
 
     def __init__(self) -> None:
         self._count = 0
         self._changed = threading.Condition()
 
     def take(self) -> Suspension:
+        """Return a new hold."""
         with self._changed:
             self._count += 1
         return Suspension(self)
 
     def release(self) -> None:
-        """Called by a `Suspension`, once."""
+        """Called once by each `Suspension`."""
         with self._changed:
             self._count -= 1
             self._changed.notify_all()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until nobody holds it up, at most ``timeout_s`` seconds. Returns whether that is so."""
+        """Wait until there is no hold, at most ``timeout_s`` seconds. Returns whether there is none."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while self._count:

@@ -1,14 +1,14 @@
-"""What a process is called in lists of processes, where `setproctitle` is installed (the ``titles`` extra)."""
+"""The process title, as shown by ``ps``; set only where `setproctitle` is installed (the ``titles`` extra)."""
 
 try:
     from setproctitle import setproctitle
 except ImportError:
-    setproctitle = None  # type: ignore[assignment]  # as it is where it is not installed
+    setproctitle = None  # type: ignore[assignment]  # set_title then does nothing
 
 __all__ = ["set_title"]
 
 
 def set_title(what: str) -> None:
-    """Call this process ``notify: <what>``, in place of its command line. Everybody can read it: never put an address in it."""
+    """Set the title of this process to ``notify: <what>``. All users can read it: never put an address or a password in it."""
     if setproctitle is not None:
         setproctitle(f"notify: {what}")

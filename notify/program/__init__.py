@@ -1,7 +1,7 @@
-"""A program that runs services: the dispatcher, its timers, and an orderly shutdown on signals.
+"""Programs that run services: the base class, the dispatcher with an orderly shutdown on signals, and timers.
 
-Applications with a main loop use it, the thermometer among them.
-It stands on the bus and talks to no server itself.
+Applications with a main loop use it, such as the thermometer.
+It uses the bus and never talks to the server itself.
 """
 
 from notify.program.dispatcher import Dispatcher

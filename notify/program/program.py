@@ -1,4 +1,4 @@
-"""The base of a service that runs for long."""
+"""The base class of a long-running program with a service."""
 
 import threading
 from collections.abc import Collection
@@ -10,11 +10,11 @@ from notify.service import Service
 __all__ = ["Program"]
 
 LOOK_S = 0.5
-"""How long a program whose service was killed goes on waiting at the most."""
+"""The longest time after which a waiting program notices that its service was killed."""
 
 
 class Program:
-    """Derive from it, name it, and write `run`; then run it with a `Dispatcher`, alone or with others.
+    """A program with a service: derive a class, set ``name`` and write `run`, then run it with a `Dispatcher`.
 
     ::
 
@@ -26,18 +26,18 @@ class Program:
                 while self.waits(1.0):
                     self.service.report(time.time(), subject="system.time")
 
-    It is registered while it is entered as a context manager. A shutdown comes in two phases: `pending`, when it is to
-    take no more work and may finish what it has, held up by ``service.suspend()``; and `arrived`, just before it leaves the
-    directory.
+    The service is registered while the program is entered as a context manager. A shutdown has two phases: in `pending` the
+    program takes no more work and may finish its work in progress, with the help of ``service.suspend()``; `arrived` comes just
+    before the service leaves the directory.
 
     Args:
         bus: the bus to serve on.
-        name: another name than that of the class.
-        ttl_s: seconds of silence after which it is withdrawn; by default that of the settings.
-        exports: an object whose public methods others may call, as for `Bus.service`; calls in hand hold a shutdown up.
+        name: a name for the service, instead of the ``name`` of the class.
+        ttl_s: seconds without a heartbeat after which the service is withdrawn; by default ``ttl_s`` of the settings.
+        exports: an object whose public methods others may call, as for `Bus.service`; calls in progress delay a shutdown.
 
-    ``bus`` and ``service`` are its attributes, and ``stopping``, an event that is set from the moment a shutdown is pending.
-    What `run` raises ends it, and with it its dispatcher: that an outage of the server does too, unless it is caught.
+    Attributes are ``bus``, ``service`` and ``stopping``, an event that is set when a shutdown is pending.
+    An exception in `run` shuts the dispatcher down. An outage of the server raises one too, unless `run` catches it.
     """
 
     name: ClassVar[str] = ""
@@ -49,24 +49,24 @@ class Program:
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Do what it is there for, until `stopping`. By default: be there."""
+        """Do the work of the program until `stopping` is set. By default there is none: the service is only registered."""
         while self.waits(LOOK_S):
             continue
 
     def waits(self, timeout_s: float) -> bool:
-        """Wait, at most ``timeout_s`` seconds. Returns whether it is to go on: not if it is told to stop, or its service ended."""
+        """Wait ``timeout_s`` seconds. Returns ``True``, or, at once, ``False`` if a shutdown is pending or the service has ended."""
         return not self.stopping.wait(timeout_s) and not self.service.wait(0)
 
     def pending(self) -> None:
-        """A shutdown begins: no call by others does any more. Called once, in the thread of the dispatcher.
+        """Start the shutdown: set `stopping`, and accept no more requests. Called once, in the thread of the dispatcher.
 
-        What is derived calls this one too.
+        An override must call this method.
         """
         self.stopping.set()
         self.service.stop_serving()
 
     def arrived(self) -> None:
-        """The shutdown is here: it leaves the directory next. Called once; nothing to do by default."""
+        """Called once, just before the service leaves the directory. Does nothing by default."""
 
     def __enter__(self) -> Self:
         self.service.open()

@@ -1,4 +1,4 @@
-"""Calls at a later time: once or again and again, by priority, cancellable."""
+"""Timers: calls at a later time, once or repeatedly, by priority, cancellable."""
 
 import heapq
 import logging
@@ -15,15 +15,15 @@ from notify.settings import positive
 __all__ = ["Priority", "Timer", "Timers"]
 
 IDLE_AFTER_S: Final = 0.05
-"""How long nothing else may be due before what is idle gets its turn."""
+"""An idle call waits while another call is due within this time."""
 CLOSE_S: Final = 10.0
-"""How long a call in hand may go on when timers are closed."""
+"""How long a call that runs may go on when the timers are closed."""
 
 log = logging.getLogger(__name__)
 
 
 class Priority(IntEnum):
-    """Which of several calls that are due comes first. What is idle waits until nothing else is about to be."""
+    """The order of calls that are due. An idle call also waits while another one is about to be due."""
 
     URGENT = 0
     STANDARD = 1
@@ -31,7 +31,7 @@ class Priority(IntEnum):
 
 
 class Timer:
-    """One call that was asked for."""
+    """A scheduled call. Made by `Timers.after` and `Timers.every`."""
 
     def __init__(self, callback: Callable[[], object], *, at: float, priority: Priority, every_s: float | None) -> None:
         self.callback = callback
@@ -45,14 +45,14 @@ class Timer:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Call it no more; a call that has begun goes on. May be called again, also within the call."""
+        """Make no more calls; a call that runs continues. May be called again, also within the call."""
         self._cancelled.set()
 
 
 class Timers:
-    """Calls back in one thread, one call at a time, from `open` to `close`; use it as a context manager.
+    """Makes scheduled calls in one thread, one at a time, from `open` to `close`; use it as a context manager.
 
-    What a call raises is logged and harms nobody. What is not due yet at the end is not called.
+    Exceptions in a call are logged. Calls that are not due before `close` are not made.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Timers:
         self._thread = threading.Thread(target=self._run, name="notify-timers", daemon=True)
 
     def after(self, delay_s: float, callback: Callable[[], object], *, priority: Priority = Priority.STANDARD) -> Timer:
-        """Call once, in ``delay_s`` seconds or as soon as its priority lets it.
+        """Call ``callback`` once, in ``delay_s`` seconds or, depending on its priority, later.
 
         Raises:
             SettingsError: the delay is not above 0.
@@ -73,7 +73,7 @@ class Timers:
         return self._add(Timer(callback, at=at, priority=priority, every_s=None))
 
     def every(self, interval_s: float, callback: Callable[[], object], *, priority: Priority = Priority.STANDARD) -> Timer:
-        """Call every ``interval_s`` seconds; turns that a slow call missed are left out. Errors as for `after`."""
+        """Call ``callback`` every ``interval_s`` seconds; times that a slow call missed are skipped. Errors as for `after`."""
         at = time.monotonic() + positive(interval_s, "interval_s")
         return self._add(Timer(callback, at=at, priority=priority, every_s=interval_s))
 
@@ -82,10 +82,10 @@ class Timers:
         return self
 
     def close(self, *, timeout_s: float = CLOSE_S) -> bool:
-        """Call nothing more, and wait for the call in hand, at most ``timeout_s`` seconds. May be called again, also in a call.
+        """Make no more calls, and wait at most ``timeout_s`` seconds for the one that runs. May be called again, also in a call.
 
         Returns:
-            Whether that call has ended.
+            Whether no call runs any more.
         """
         with self._changed:
             self._closing = True
@@ -99,7 +99,7 @@ class Timers:
 
     def __exit__(self, *_: object) -> None:
         if not self.close():
-            log.warning("a timer's call is cut short: it was not done in %g s", CLOSE_S)
+            log.warning("the call of a timer is cut short: it did not end within %g s", CLOSE_S)
 
     def _add(self, timer: Timer) -> Timer:
         with self._changed:
@@ -111,15 +111,15 @@ class Timers:
         while (timer := self._next()) is not None:
             try:
                 timer.callback()
-            except BaseException:  # sys.exit() included: it ends the call, not those that are to come
-                log.exception("a timer's call failed")
+            except BaseException:  # sys.exit() included: it ends this call only
+                log.exception("the call of a timer raised an exception")
             if timer.every_s is not None and not timer.cancelled:
                 turns = max(1, math.ceil((time.monotonic() - timer.at) / timer.every_s))
                 timer.at += turns * timer.every_s
                 self._add(timer)
 
     def _next(self) -> Timer | None:
-        """Wait for the call whose turn it is; ``None`` at the end."""
+        """Wait for the next call to make; ``None`` after `close`."""
         with self._changed:
             while not self._closing:
                 now = time.monotonic()
@@ -135,6 +135,6 @@ class Timers:
             return None
 
     def _must_wait(self, now: float) -> bool:
-        """Whether all that is due is idle, and something else is about to come."""
+        """Return whether all due calls are idle and another call is about to be due."""
         soon = (timer for at, _, timer in self._waiting if at - now < IDLE_AFTER_S)
         return self._due[0][0] is Priority.IDLE and any(timer.priority is not Priority.IDLE for timer in soon)

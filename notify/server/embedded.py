@@ -1,12 +1,12 @@
-"""The private server: found if it runs, started if it does not, stopped by the last one who uses it.
+"""The private server of a user: the first process that needs it starts it, and the last one stops it.
 
-It listens on a unix socket in a directory of the user's own (mode 0700, no TCP port) and keeps its data in an
-append-only file there. Files beside the socket make it safe for any number of processes:
+It listens on a unix socket in a directory of the user (mode 0700, no TCP port) and keeps its data there in an append-only file.
+Three lock files beside the socket make this safe for any number of processes:
 
-* ``starting.lock`` is held while somebody looks, starts or stops: two processes that start at once get one server;
-* ``users.lock`` is held, shared, by every process that uses the server: the last one out stops it. The kernel drops
-  the lock of a process that was killed, so nobody is waited for in vain;
-* ``server.lock`` is held by the server itself, from its start to its end: ``server.pid`` is believed only while it is.
+* ``starting.lock`` is held while a process looks for, starts or stops the server: two processes that start at once get one server;
+* ``users.lock`` is held, shared, by every process that uses the server; the process that releases it last stops the server. The
+  kernel releases the lock of a killed process, so no process counts as a user for longer than it runs;
+* ``server.lock`` is held by the server from its start to its end: ``server.pid`` is valid only while it is held.
 """
 
 import fcntl
@@ -32,13 +32,13 @@ __all__ = ["EmbeddedServer", "default_directory"]
 START_TIMEOUT_S: Final = 10.0
 STOP_TIMEOUT_S: Final = 10.0
 HUNG_AFTER_S: Final = 4.0
-"""A server that is there and silent for that long does not work any more: it is ended, and started again with its data."""
+"""A server that runs and does not answer for so long hangs: it is killed and started again with its data."""
 MAX_SOCKET_PATH_BYTES: Final = 100
-"""sun_path holds 104 bytes on macOS and 108 on Linux."""
+"""The path of a socket may have 104 bytes on macOS and 108 on Linux."""
 
 
 def default_directory(environ: Mapping[str, str]) -> Path:
-    """Where the private server of this user lives: ``$NOTIFY_HOME``, else ``$XDG_STATE_HOME/notify``, else ``~/.local/state/notify``."""
+    """Return the directory of the private server: ``$NOTIFY_HOME``, else ``$XDG_STATE_HOME/notify``, else ``~/.local/state/notify``."""
     if environ.get("NOTIFY_HOME"):
         return Path(environ["NOTIFY_HOME"])
     home = environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
@@ -46,15 +46,15 @@ def default_directory(environ: Mapping[str, str]) -> Path:
 
 
 class EmbeddedServer:
-    """A use of the private server in ``directory``; `close` ends the use, and the server with the last one.
+    """A use of the private server in ``directory``. `close` ends the use; the end of the last use stops the server.
 
     Args:
-        directory: where it lives; made if missing.
-        environ: where to look for a binary; usually ``os.environ``.
+        directory: the directory of the server; created if missing.
+        environ: the environment in which to look for a server program; usually ``os.environ``.
 
     Raises:
-        NoServerBinaryError: no server runs, and there is none to start.
-        EmbeddedServerError: it would not start; the message says why and names its log.
+        NoServerBinaryError: no server runs, and no server program is installed.
+        EmbeddedServerError: the server could not be started; the message says why and names its log.
     """
 
     def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
@@ -62,7 +62,7 @@ class EmbeddedServer:
         self.socket_path = self.directory / "redis.sock"
         self._environ = environ
         if len(os.fsencode(self.socket_path)) > MAX_SOCKET_PATH_BYTES:
-            raise EmbeddedServerError(f"{self.socket_path} is too long for a socket: set $NOTIFY_HOME to a directory with a shorter name")
+            raise EmbeddedServerError(f"{self.socket_path} is too long for a socket: set $NOTIFY_HOME to a directory with a shorter path")
         self._make_directory()
         self._users = os.open(self.directory / "users.lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
@@ -77,19 +77,19 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """The URL of the server, for ``redis-cli -u`` as well."""
+        """The URL of the server; also for ``redis-cli -u``."""
         return f"unix://{self.socket_path}?db=0"
 
     @property
     def pid(self) -> int | None:
-        """The server's process id."""
+        """The process id of the server; ``None`` if it has none."""
         try:
             return int((self.directory / "server.pid").read_text())
         except (OSError, ValueError):
             return None
 
     def close(self) -> None:
-        """End this use. The last user stops the server; its data stay. May be called again."""
+        """End this use. The last user stops the server; its data are kept. May be called again."""
         if self._users < 0:
             return
         users, self._users = self._users, -1
@@ -98,7 +98,7 @@ class EmbeddedServer:
                 try:
                     fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    return  # somebody else still uses it
+                    return  # another process uses the server
                 self._stop()
         finally:
             os.close(users)
@@ -113,10 +113,12 @@ class EmbeddedServer:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             if self.directory.stat().st_uid != os.getuid():
-                raise EmbeddedServerError(f"{self.directory} belongs to somebody else: set $NOTIFY_HOME to a directory of your own")
+                raise EmbeddedServerError(f"{self.directory} belongs to another user: set $NOTIFY_HOME to a directory of your own")
             self.directory.chmod(0o700)
         except OSError as exc:
-            raise EmbeddedServerError(f"cannot use {self.directory} for the private server ({exc}): set $NOTIFY_HOME to another") from exc
+            raise EmbeddedServerError(
+                f"cannot use {self.directory} for the private server ({exc}): set $NOTIFY_HOME to another directory"
+            ) from exc
 
     @contextmanager
     def _starting(self) -> Iterator[None]:
@@ -128,7 +130,7 @@ class EmbeddedServer:
             os.close(lock)
 
     def _answers(self) -> bool:
-        """Whether a server answers on the socket; one that is busy, or still loads its data, is waited for."""
+        """Return whether a server answers on the socket. A busy server, or one that loads its data, is waited for."""
         started_at = time.monotonic()
         client = redis.Redis(unix_socket_path=str(self.socket_path), socket_timeout=1.0, retry=Retry(NoBackoff(), 0))
         try:
@@ -138,7 +140,7 @@ class EmbeddedServer:
                 except redis.BusyLoadingError:
                     if time.monotonic() - started_at > START_TIMEOUT_S:
                         raise EmbeddedServerError(
-                            f"the private server in {self.directory} takes over {START_TIMEOUT_S:g} s to load its data"
+                            f"the private server in {self.directory} has not loaded its data after {START_TIMEOUT_S:g} s: try again later"
                         ) from None
                     time.sleep(0.05)
                 except redis.TimeoutError:
@@ -150,7 +152,7 @@ class EmbeddedServer:
             client.close()
 
     def _clear_away(self) -> None:
-        """Remove what a killed server left behind, and end one that runs but answers nobody."""
+        """Remove the files of a killed server, and kill a server that runs and does not answer."""
         self._end_process(signal.SIGKILL)
         self.socket_path.unlink(missing_ok=True)
 
@@ -162,11 +164,10 @@ class EmbeddedServer:
         command = [
             str(binary), "--port", "0", "--unixsocket", str(self.socket_path), "--unixsocketperm", "700",
             "--dir", str(self.directory), "--logfile", str(log_path), "--pidfile", str(self.directory / "server.pid"),
-            # In the background and, from its start, in a session of its own: Ctrl-C in the terminal must not reach it
-            # before its users are done.
+            # In the background and in a session of its own: Ctrl-C in the terminal must not stop it before its users.
             "--daemonize", "yes",
             "--save", "", "--appendonly", "yes", "--appendfsync", "everysec",
-            # Plain commands in the append-only file: Redis and Valkey of any version read each other's.
+            # The append-only file holds plain commands, which Redis and Valkey of any version can load.
             "--aof-use-rdb-preamble", "no",
         ]
         # fmt: on
@@ -182,9 +183,11 @@ class EmbeddedServer:
         while not self._answers():
             if not self._holds_lock() or time.monotonic() > deadline:
                 self._end_process(signal.SIGKILL)
-                said = (log_path.read_text(errors="replace") if log_path.exists() else started.stdout + started.stderr).strip().splitlines()
+                lines = (
+                    (log_path.read_text(errors="replace") if log_path.exists() else started.stdout + started.stderr).strip().splitlines()
+                )
                 raise EmbeddedServerError(
-                    f"{binary} did not start in {self.directory}; the last it said ({log_path}): {said[-1] if said else 'nothing'}"
+                    f"{binary} did not start in {self.directory}; the last line of its log ({log_path}): {lines[-1] if lines else 'none'}"
                 )
             time.sleep(0.01)
 
@@ -193,7 +196,7 @@ class EmbeddedServer:
         self.socket_path.unlink(missing_ok=True)
 
     def _holds_lock(self) -> bool:
-        """Whether a server process lives."""
+        """Return whether a server process runs: it holds the lock."""
         lock = os.open(self.directory / "server.lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -210,6 +213,6 @@ class EmbeddedServer:
             os.kill(pid, signum)
         while self._holds_lock():
             if time.monotonic() > deadline:
-                raise EmbeddedServerError(f"the private server in {self.directory} (process {pid}) does not end")
+                raise EmbeddedServerError(f"the private server in {self.directory} (process {pid}) does not end: kill it")
             time.sleep(0.01)
         (self.directory / "server.pid").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Telling when the connection to the server comes and goes."""
+"""Connection health: a monitor that reports when the server becomes reachable or unreachable."""
 
 import logging
 import random
@@ -16,23 +16,25 @@ __all__ = ["ConnectionMonitor", "LinkHandler", "LinkState", "LinkStatus"]
 
 PROBE_S: Final = 1.0
 PROBE_TIMEOUT_S: Final = 2.0
-"""A server that hangs is found out within the sum of these two."""
+"""A server that hangs is detected within the sum of these two times."""
 
 log = logging.getLogger(__name__)
 
 
 class LinkState(StrEnum):
+    """Whether the server answers."""
+
     ACTIVE = "ACTIVE"
     INACTIVE = "INACTIVE"
 
 
 class LinkStatus(msgspec.Struct, frozen=True):
-    """What a handler is told.
+    """The health of the connection, as passed to a handler.
 
     Args:
-        state: whether we are connected.
-        process: who is at the other end, for example ``redis 7.0.15 pid 4242``; as it was last, when it is lost.
-        address: where that is.
+        state: whether the server answers.
+        process: the server, for example ``redis 7.0.15 pid 4242``; when the connection is lost, the one that answered last.
+        address: the address of the server, without a password.
     """
 
     state: LinkState
@@ -47,13 +49,13 @@ LinkHandler: TypeAlias = Callable[[LinkStatus], object]
 
 
 class ConnectionMonitor:
-    """Probes the server once a second on a connection of its own, and calls a handler at each change, in order.
+    """Probes the server once a second on a connection of its own, and calls a handler with each change, in order.
 
-    The first call comes at once, whatever the first probe says. What the handler raises is logged and harms nobody.
+    The handler is also called with the result of the first probe. Exceptions that it raises are logged.
 
     Args:
-        client: whose server to probe.
-        handler: is called in the link's thread.
+        client: the server to probe.
+        handler: called in the thread of the monitor.
     """
 
     def __init__(self, client: Client, handler: LinkHandler) -> None:
@@ -69,17 +71,17 @@ class ConnectionMonitor:
         return self
 
     def close(self) -> None:
-        """Stop probing. The handler is told once more, if it last heard that we are connected."""
+        """Stop probing. If the state is ``ACTIVE``, the handler is called once more, with ``INACTIVE``."""
         self._closing.set()
         self._thread.join()
         self._client.close()
 
     def _run(self) -> None:
-        self._tell(self._probe())  # also when we are closed at once, because connecting failed
+        self._report(self._probe())  # also if the monitor is closed at once because connecting failed
         while not self._closing.wait(PROBE_S * random.uniform(0.8, 1.0)):
-            self._tell(self._probe())
+            self._report(self._probe())
         if self._state is LinkState.ACTIVE:
-            self._tell(LinkState.INACTIVE)
+            self._report(LinkState.INACTIVE)
 
     def _probe(self) -> LinkState:
         try:
@@ -92,14 +94,14 @@ class ConnectionMonitor:
             return LinkState.INACTIVE
         return LinkState.ACTIVE
 
-    def _tell(self, state: LinkState) -> None:
+    def _report(self, state: LinkState) -> None:
         if state is self._state:
             return
         self._state = state
         try:
             self._handler(LinkStatus(state, self._process, self._client.address))
         except Exception:
-            log.exception("the handler for the connection to %s raised", self._client.address)
+            log.exception("the handler of the connection to %s raised an exception", self._client.address)
 
 
 def _describe(info: Any) -> str:

@@ -154,7 +154,7 @@ def test_a_program_that_fails_ends_the_others_loudly(bus, caplog):
     with pytest.raises(ValueError, match="no luck"):
         notify.Dispatcher(idle, Failing(bus)).run()
     assert idle.stopping.is_set()
-    assert "'failing' ended with an error" in caplog.text
+    assert "program 'failing' raised an exception" in caplog.text
     assert list(bus.directory) == []
 
 
@@ -190,7 +190,7 @@ def test_a_program_that_fails_when_it_is_told_of_a_shutdown_leaves_no_other_unto
         dispatcher.run()
     assert told == ["pending", "drained", "arrived"]
     assert failing.stopping.is_set()
-    assert "the shutdown goes on" in caplog.text
+    assert "the shutdown continues" in caplog.text
     assert "cut short" not in caplog.text
     assert list(bus.directory) == []
 

@@ -188,7 +188,7 @@ def test_no_server_to_be_found_is_an_error_that_names_both_ways_out(home, monkey
 
 
 def test_a_named_server_that_is_no_program_is_an_error_that_names_it(home):
-    with pytest.raises(NoServerBinaryError, match=r"\$NOTIFY_SERVER names '/nowhere/redis-server'"):
+    with pytest.raises(NoServerBinaryError, match=r"\$NOTIFY_SERVER is '/nowhere/redis-server'"):
         EmbeddedServer(home, {"NOTIFY_SERVER": "/nowhere/redis-server"})
 
 
@@ -226,7 +226,7 @@ def test_when_no_server_can_read_the_data_that_is_an_error_that_says_what_to_set
     (tmp_path / "appendonlydir").mkdir()
     _versions(tmp_path, ("mine", "6.2.14"), ("silent", ""))
     for name in ("mine", "silent"):
-        with pytest.raises(EmbeddedServerError, match=rf"{name} is too old .* let \$NOTIFY_SERVER"):
+        with pytest.raises(EmbeddedServerError, match=rf"{name} is too old .* set \$NOTIFY_SERVER"):
             find_server_binary({"PATH": "", "NOTIFY_SERVER": str(tmp_path / name)}, data=tmp_path)
 
 
@@ -244,7 +244,7 @@ def test_a_directory_that_cannot_be_made_is_an_error_that_says_what_to_set(tmp_p
 def test_a_directory_of_somebody_else_is_refused(home, monkeypatch):
     home.mkdir()
     monkeypatch.setattr(os, "getuid", lambda: home.stat().st_uid + 1)
-    with pytest.raises(EmbeddedServerError, match=r"belongs to somebody else: set \$NOTIFY_HOME"):
+    with pytest.raises(EmbeddedServerError, match=r"belongs to another user: set \$NOTIFY_HOME"):
         _use(home)
 
 

@@ -84,7 +84,7 @@ def test_a_script_is_loaded_again_after_a_restart(own_server, connect_to):
 
 
 def test_what_a_script_was_doing_is_told_when_the_server_refuses_it(bus):
-    with pytest.raises(ServerRefusedError, match="refused while trying it out: "):
+    with pytest.raises(ServerRefusedError, match="refused a command while trying it out: "):
         EventScripts(bus.redis).run("read_log", [], [], action="trying it out")
 
 

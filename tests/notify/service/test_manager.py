@@ -298,7 +298,7 @@ def test_a_publisher_of_a_closed_manager_publishes_nothing(bus):
     with bus.manager() as manager:
         publish = manager.register_publisher("t")
         publish(1)
-    with pytest.raises(ClosedError, match="was closed: connect again"):
+    with pytest.raises(ClosedError, match="is closed: connect again"):
         publish(2)
     assert bus.redis.xlen(bus.keys.log("t")) == 1
 
