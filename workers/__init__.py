@@ -1,6 +1,6 @@
-"""Jobs on RQ that name the services they need, and end the moment one of those is withdrawn.
+"""Jobs on RQ that require services, and stop the moment one of these is withdrawn.
 
-Mark functions with `job`, enqueue them on a `Queue`, run them by a `Worker`.
+Mark functions with `job`, enqueue calls of them on a `Queue`, and run a `Worker`.
 """
 
 from workers.errors import (

@@ -4,14 +4,14 @@
 
     WorkersError
     ├── JobError
-    │   ├── JobDefinitionError      a function, policy, need or option that no job can have
-    │   ├── JobArgumentsError       arguments that JSON cannot hold
+    │   ├── JobDefinitionError      an invalid function, policy, need or option of a job
+    │   ├── JobArgumentsError       arguments that the function does not accept, or that JSON cannot hold
     │   ├── JobTooLargeError        a call above the payload limit (also a notify.PayloadTooLargeError)
-    │   ├── DuplicateJobError       a job that was to be the only one of its id
-    │   ├── JobRefusedError         a worker was asked to run what it was not told to load
+    │   ├── DuplicateJobError       a unique job whose id is taken
+    │   ├── JobRefusedError         a function that the worker has not loaded, or a job that cannot be enqueued again
     │   ├── JobNotFoundError
     │   └── QueueNotFoundError
-    ├── HorseError                  a worker cannot get a process for its jobs
+    ├── HorseError                  a worker cannot start a process for its jobs
     ├── ModuleLoadError             a module with jobs cannot be imported
     └── StorageError
         ├── DuplicateKeyError
@@ -41,19 +41,19 @@ __all__ = [
 
 
 class WorkersError(NotifyError):
-    """The base of every error of the workers."""
+    """The base class of every error of this package."""
 
 
 class JobError(WorkersError):
-    """A job cannot be made, found or run as asked."""
+    """A job cannot be created, found or run as requested."""
 
 
 class JobDefinitionError(JobError, ValueError):
-    """No job can be made of that."""
+    """A function, a policy, a need or an option of a job is invalid."""
 
 
 class JobArgumentsError(JobError, TypeError):
-    """The arguments of a job hold something that JSON cannot."""
+    """The function of a job does not accept its arguments, or JSON cannot hold them."""
 
 
 class JobTooLargeError(JobError, PayloadTooLargeError):
@@ -61,23 +61,23 @@ class JobTooLargeError(JobError, PayloadTooLargeError):
 
 
 class DuplicateJobError(JobError):
-    """There is a job of that id already."""
+    """A job with this id exists already."""
 
 
 class JobRefusedError(JobError):
-    """The function is none that this worker was told to run."""
+    """The worker has not loaded the function of a job, or the job cannot be enqueued again."""
 
 
 class JobNotFoundError(JobError, LookupError):
-    """There is no job of that id; its time to live may be over."""
+    """There is no job with this id; its time to live may be over."""
 
 
 class QueueNotFoundError(JobError, LookupError):
-    """No job was ever put on a queue of that name."""
+    """No job was ever put on a queue with this name."""
 
 
 class HorseError(WorkersError):
-    """A worker cannot get a process for its jobs."""
+    """A worker cannot start a process for its jobs."""
 
 
 class ModuleLoadError(WorkersError):
@@ -85,11 +85,11 @@ class ModuleLoadError(WorkersError):
 
 
 class StorageError(WorkersError):
-    """The storage service cannot do that."""
+    """The storage service is not available, or refuses an operation."""
 
 
 class DuplicateKeyError(StorageError):
-    """The key holds a value already."""
+    """The key already holds a value."""
 
 
 class UnknownKeyError(StorageError, LookupError):

@@ -1,4 +1,4 @@
-"""The recorder: the client that has every reading of the thermometer logged by a job, until the storage is gone."""
+"""The recorder: a client that enqueues a job for every reading of the thermometer, until the storage service ends."""
 
 import threading
 from typing import Final
@@ -15,15 +15,15 @@ CLIENT: Final = "client"
 
 
 class Recorder:
-    """Subscribes to readings and to the storage's status; use it as a context manager.
+    """Subscribes to readings and to the status of the storage; use it as a context manager.
 
-    Each reading becomes a job, so that a slow storage holds up nobody. A fatal status event of the storage ends it: it
-    unsubscribes, and the waiting jobs are cancelled. An event about one key does not.
+    Each reading becomes a job, so that a slow storage does not delay the receiver. A fatal status event of the storage ends the
+    recorder: it unsubscribes, and cancels the waiting jobs. An error about one key does not end it.
 
     Args:
-        bus: the bus; its directory must know a notification manager and the storage.
-        queue: name of the queue for the jobs.
-        delay_s: handed to the jobs.
+        bus: the bus; a notification manager and the storage must be registered.
+        queue: the name of the queue for the jobs.
+        delay_s: the argument ``delay_s`` of the jobs.
     """
 
     def __init__(self, bus: Bus, *, queue: str = QUEUE, delay_s: float = 0.0) -> None:
@@ -39,22 +39,22 @@ class Recorder:
         return self._manager
 
     def wait(self, timeout_s: float | None = None) -> Event | None:
-        """Wait for the end of the storage. Returns the event that told it, ``None`` if it did not come in time."""
+        """Wait for the end of the storage. Return the event that announced it; ``None`` if it did not end in time."""
         return self._end if self._ended.wait(timeout_s) else None
 
     def __enter__(self) -> "Recorder":
-        """Find manager and storage, start the log, subscribe.
+        """Find the manager and the storage, create the log, and subscribe.
 
         Raises:
-            ServiceNotFoundError: there is no storage.
+            ServiceNotFoundError: the manager or the storage is not registered.
         """
         self._manager.__enter__()
         try:
             self._bus.directory.find(provides="register_publisher")
             self._bus.directory.find(lambda service: "store" in service.provides)
             Store(self._bus).store(LOG_KEY, {})
-            self._manager.subscribe(CLIENT, self._hear, TOPIC, self._bus.keys.status_topic(NAME))
-            self._bus.directory.find(lambda service: "store" in service.provides)  # an end just before that would go unheard
+            self._manager.subscribe(CLIENT, self._receive, TOPIC, self._bus.keys.status_topic(NAME))
+            self._bus.directory.find(lambda service: "store" in service.provides)  # an end just before the subscription would be missed
         except BaseException:
             self._manager.close()
             raise
@@ -63,7 +63,7 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self._manager.close()
 
-    def _hear(self, event: Event) -> None:
+    def _receive(self, event: Event) -> None:
         if event.topic == TOPIC:
             reading = reading_of(event)
             if reading is not None:
@@ -75,7 +75,7 @@ class Recorder:
         try:
             self._manager.unsubscribe(CLIENT)
         except NotSubscribedError:
-            return  # it has ended already
+            return  # it has already ended
         self._end = event
         try:
             self._queue.cancel(needs=NAME, reason=str(event.contents))

@@ -1,4 +1,4 @@
-"""RQ's own keys, as RQ builds them: its jobs, queues and registries stay readable for its tools."""
+"""RQ's keys, built as RQ builds them, so that RQ's tools read our jobs, queues and registries."""
 
 from typing import Final
 
@@ -42,92 +42,97 @@ __all__ = [
 ]
 
 QUEUES: Final = RqQueue.redis_queues_keys
-"""The set of the keys of all queues."""
+"""Set: the keys of all queues."""
 WORKERS: Final = RqWorker.redis_workers_keys
-"""The set of the keys of all workers."""
+"""Set: the keys of all workers."""
 
 
 def job(job_id: str) -> str:
-    """The hash of a job. Ours adds: needs (JSON), on_loss, max_hold_ms, grace_ms, turn, held (the need), fence and sealed of the run,
+    """Hash: a job. Our fields: needs (JSON), on_loss, max_hold_ms, grace_ms, turn, held (the need), fence and sealed of the run,
     stopped (its fence), outcome (JSON)."""
     return RqJob.key_for(job_id)
 
 
 def dependents(job_id: str) -> str:
-    """The set of jobs that wait for a job."""
+    """Set: the ids of the jobs that depend on a job."""
     return RqJob.dependents_key_for(job_id)
 
 
 def dependencies(job_id: str) -> str:
-    """The set of jobs that a job waits for."""
+    """Set: the ids of the jobs that a job depends on."""
     return f"{RqJob.redis_job_namespace_prefix}:{job_id}:dependencies"
 
 
 def execution(job_and_run: str) -> str:
-    """The hash of one run of a job, named ``<job id>:<fence>``."""
+    """Hash: one run of a job, named ``<job id>:<fence>``."""
     return f"rq:execution:{job_and_run}"
 
 
 def executions(job_id: str) -> str:
-    """The runs of a job."""
+    """Sorted set: the fences of the runs of a job."""
     return ExecutionRegistry.key_template.format(job_id)
 
 
 def results(job_id: str) -> str:
-    """The stream of how its runs ended."""
+    """Stream: the results of the runs of a job."""
     return f"rq:results:{job_id}"
 
 
 def queue(name: str) -> str:
-    """The list of the ids that wait."""
+    """List: the ids of the queued jobs."""
     return f"{RqQueue.redis_queue_namespace_prefix}{name}"
 
 
 def queue_name(key: str) -> str:
-    """The name of the queue whose key `queue` built."""
+    """Return the name of a queue from its key, see `queue`."""
     return key.removeprefix(RqQueue.redis_queue_namespace_prefix)
 
 
 def started(name: str) -> str:
-    """The executions of a queue's jobs that run, as ``<job>:<execution>``."""
+    """Sorted set: the running jobs of a queue, as ``<job>:<execution>``."""
     return StartedJobRegistry.key_template.format(name)
 
 
 def finished(name: str) -> str:
+    """Sorted set: the finished jobs of a queue."""
     return FinishedJobRegistry.key_template.format(name)
 
 
 def canceled(name: str) -> str:
+    """Sorted set: the cancelled jobs of a queue."""
     return CanceledJobRegistry.key_template.format(name)
 
 
 def deferred(name: str) -> str:
+    """Sorted set: the held jobs of a queue, and those that depend on other jobs."""
     return DeferredJobRegistry.key_template.format(name)
 
 
 def scheduled(name: str) -> str:
+    """Sorted set: the scheduled jobs of a queue, by the second they are due."""
     return ScheduledJobRegistry.key_template.format(name)
 
 
 def scheduler_lock(name: str) -> str:
-    """Who enqueues what is scheduled on a queue: there is one scheduler for each."""
+    """String: the scheduler that has the schedule of a queue; there is one at a time."""
     return SCHEDULER_LOCKING_KEY_TEMPLATE % name
 
 
 def failed(name: str) -> str:
+    """Sorted set: the failed and the stopped jobs of a queue."""
     return FailedJobRegistry.key_template.format(name)
 
 
 def workers(name: str) -> str:
-    """The set of the workers that listen to a queue."""
+    """Set: the keys of the workers that listen to a queue."""
     return WORKERS_BY_QUEUE_KEY % name
 
 
 def worker(name: str) -> str:
-    """The hash of a worker."""
+    """Hash: a worker."""
     return f"{RqWorker.redis_worker_namespace_prefix}{name}"
 
 
 def suspended() -> str:
-    """Exists while no worker may take a job."""
+    """String: exists while no worker may take a job."""
     return WORKERS_SUSPENDED

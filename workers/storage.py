@@ -1,11 +1,12 @@
-"""The storage service: keeps values for others, one JSON value per key, and tells on ``storage_status`` how it goes.
+"""The storage service: stores one JSON value per key, and reports errors on ``storage_status``.
 
-`StorageService` is the one that runs; `Store` is the hand that anybody can reach in with, from any process, as long as
-the service is registered; `StorageDesk` does so for JSON alone: the service answers calls with it, and `store`, `retrieve`
-and `modify` are jobs that use it.
+`StorageService` is the running service. `Store` reads and writes the values from any process while the service is registered.
+`StorageDesk` is a `Store` whose arguments and results are JSON: the service exports its methods, and the jobs `store`, `retrieve`
+and `modify` call it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from notify import Bus, FencedError, MissingKeyError, Service, ServiceKilledError
@@ -19,7 +20,7 @@ NAME: Final = "storage"
 
 
 class _Missing:
-    """What `Store.retrieve` gives where nothing is stored: not a stored null."""
+    """Type of `MISSING`: the result of `Store.retrieve` for a key without a value, as distinct from a stored null."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -32,13 +33,13 @@ MISSING: Final = _Missing()
 
 
 class Store:
-    """Store, retrieve and modify values while the storage service is registered.
+    """Stores, retrieves and modifies values while the storage service is registered.
 
-    A mistake about one key raises nothing: it is an event on ``storage_status``, and the answer tells. A storage that
-    is not there raises.
+    An error about one key (it exists already, it is unknown) is returned and reported on ``storage_status``, not raised. An error
+    is raised if the service is not registered.
 
     Args:
-        bus: the bus it is on.
+        bus: the bus of the service.
         name: the name of the storage service.
     """
 
@@ -48,17 +49,17 @@ class Store:
         self._state = bus.state(name, fenced=True)
 
     def store(self, key: str, value: Json) -> bool:
-        """Store a value under a new key; an existing one keeps its value.
+        """Store a value under a new key; an existing key keeps its value.
 
         Returns:
-            Whether it was stored.
+            True if the value was stored, False if the key exists already.
 
         Raises:
             StorageKilledError: the service was killed.
-            StorageError: it is not registered.
-            notify.FencedError: the job that does this was stopped, or another run has it.
+            StorageError: the service is not registered.
+            notify.FencedError: the running job was stopped or cancelled, or another run has it.
         """
-        with _Told(self._bus, self._name):
+        with self._translating_fence():
             if self._state.add(key, value):
                 return True
         self._report(DuplicateKeyError(f"{key!r} holds a value already"))
@@ -66,7 +67,7 @@ class Store:
 
     def retrieve(self, key: str) -> Json | _Missing:
         """Return the value under a key, or `MISSING`. Errors as for `store`."""
-        with _Told(self._bus, self._name):
+        with self._translating_fence():
             self._check_registered()
             try:
                 return self._state[key]
@@ -76,11 +77,11 @@ class Store:
         return MISSING
 
     def modify(self, key: str, change: Callable[[Any], Json]) -> Json | _Missing:
-        """Change the value under a key as if nobody else were there.
+        """Change the value under a key atomically: a concurrent change is never overwritten.
 
         Args:
-            key: the key; if nothing is stored there, nothing is created.
-            change: takes the value and returns the new one; may be called more than once. What it raises is raised.
+            key: the key; a key without a value is not created.
+            change: takes the value and returns the new value; may be called more than once. Its exceptions propagate.
 
         Returns:
             The new value, or `MISSING`. Errors as for `store`.
@@ -94,18 +95,33 @@ class Store:
             changing = False
             return new
 
-        with _Told(self._bus, self._name):
+        with self._translating_fence():
             self._check_registered()
             try:
                 return self._state.modify(key, changed)
             except MissingKeyError:
                 if changing:
-                    raise  # out of ``change``, not about our key
+                    raise  # raised by ``change``, not about our key
         self._report(UnknownKeyError(f"nothing is stored under {key!r}"))
         return MISSING
 
+    @contextmanager
+    def _translating_fence(self) -> Iterator[None]:
+        """Translate the refusal of a write because the service is gone into a `StorageError` that says whether it was killed."""
+        try:
+            yield
+        except FencedError as exc:
+            if exc.key != self._bus.keys.service(self._name):
+                raise
+            end = self._bus.directory.last_end(self._name)
+            if end is not None and end.reason == "killed":
+                raise StorageKilledError(f"{self._name} killed" + (f": {end.why}" if end.why else "")) from exc
+            raise StorageError(
+                f"the service {self._name!r} is not registered at {self._bus.redis.address}: start it (notify serve storage)"
+            ) from exc
+
     def _check_registered(self) -> None:
-        """Reading is not fenced, and where nothing is stored nothing is written."""
+        """Raise `FencedError` unless the service is registered. Needed where nothing is written, because only writes are fenced."""
         if self._name not in self._bus.directory:
             raise FencedError(f"{self._name!r} is not registered", key=self._bus.keys.service(self._name))
 
@@ -113,36 +129,15 @@ class Store:
         self._bus.publish(self._bus.keys.status_topic(self._name), Failure.of(error))
 
 
-class _Told:
-    """Tells why the service fenced off a write: it was killed, or is simply not there."""
-
-    def __init__(self, bus: Bus, name: str) -> None:
-        self._bus = bus
-        self._name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, FencedError) or error.key != self._bus.keys.service(self._name):
-            return
-        end = self._bus.directory.last_end(self._name)
-        if end is not None and end.reason == "killed":
-            raise StorageKilledError(f"{self._name} killed" + (f": {end.why}" if end.why else "")) from error
-        raise StorageError(
-            f"the service {self._name!r} is not registered at {self._bus.redis.address}: start it (notify serve storage)"
-        ) from error
-
-
 class StorageService:
-    """The storage service while it runs; use it as a context manager.
+    """The running storage service; use it as a context manager.
 
     Args:
         bus: the bus to serve on.
-        ttl_s: seconds of silence after which it is withdrawn; by default that of the settings.
+        ttl_s: seconds of silence after which the service is withdrawn; by default that of the settings.
 
     Raises:
-        ServiceNameTakenError: (on entering) there is a storage already.
+        ServiceNameTakenError: (on entering) another storage service is registered.
     """
 
     def __init__(self, bus: Bus, *, ttl_s: float | None = None) -> None:
@@ -168,25 +163,25 @@ class StorageService:
         return self._store.modify(key, change)
 
     def kill(self, why: str = "", *, purge: bool = False) -> None:
-        """End the service with one fatal event, ``StorageKilledError: storage killed``; a second kill does nothing.
+        """End the service with one fatal event, ``StorageKilledError: storage killed``. A second kill has no effect.
 
         Args:
-            why: told with the event.
-            purge: remove what is stored as well; otherwise it survives.
+            why: the reason, part of the event.
+            purge: also delete the stored values; by default they are kept.
         """
         self.service.kill(why, purge=purge)
 
     def open(self) -> None:
-        """Register, and report that it is ready.
+        """Register the service, and report that it is ready.
 
         Raises:
-            ServiceNameTakenError: there is a storage already.
+            ServiceNameTakenError: another storage service is registered.
         """
         self.service.open()
         self.service.report("ready")
 
     def close(self) -> None:
-        """Withdraw; what is stored stays."""
+        """Withdraw the service; the stored values are kept."""
         self.service.close()
 
     def __enter__(self) -> "StorageService":
@@ -208,17 +203,17 @@ OPERATIONS: Final[dict[str, Callable[[Any, Any], Json]]] = {
     "append": lambda value, item: [*value, item],
     "update": lambda value, fields: {**value, **fields},
 }
-"""What the job `modify` can do to a value: functions do not travel as JSON."""
+"""The operations of the job `modify`, by name: a function cannot be sent as JSON."""
 
 
 class StorageDesk:
-    """Store, retrieve and modify for those who can send nothing but JSON: as jobs, or as calls (``notify call storage ...``)."""
+    """A `Store` whose arguments and results are JSON, for jobs and for calls (``notify call storage ...``)."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def store(self, key: str, value: Json) -> bool:
-        """Store a value under a new key. Returns whether it was stored."""
+        """Store a value under a new key. Return whether it was stored."""
         return self._store.store(key, value)
 
     def retrieve(self, key: str) -> dict[str, Json]:
@@ -229,7 +224,7 @@ class StorageDesk:
         """Change a value by one of `OPERATIONS`. Returns as `retrieve` does.
 
         Raises:
-            JobDefinitionError: there is no such operation.
+            JobDefinitionError: no operation has that name.
         """
         change = _operation(operation)
         return _found(self._store.modify(key, lambda old: change(old, operand)))
@@ -260,5 +255,5 @@ def retrieve(key: str) -> dict[str, Json]:
 @job("storage", needs=NAME)
 def modify(key: str, operation: str, operand: Json) -> dict[str, Json]:
     """As `StorageDesk.modify`."""
-    _operation(operation)  # before anybody is asked
+    _operation(operation)  # refuses an unknown operation before Redis is asked
     return StorageDesk(Store(current_bus())).modify(key, operation, operand)

@@ -1,4 +1,4 @@
-"""The thermometer service, and the job that logs what it reads."""
+"""The thermometer service, and the job that logs its readings."""
 
 import math
 import random
@@ -23,22 +23,22 @@ __all__ = ["LOG_KEY", "QUEUE", "TOPIC", "Thermometer", "log_temperature", "numbe
 TOPIC: Final = "temperature"
 QUEUE: Final = "temperature"
 LOG_KEY: Final = "temperatures"
-"""The key in the storage under which readings are logged, time → text."""
+"""The key in the storage for the log of readings, time → text."""
 THRESHOLD: Final = 5.0
-LOOK_S: Final = 0.5
-"""How long a killed thermometer goes on waiting for its next reading at the most."""
+LONGEST_WAIT_S: Final = 0.5
+"""Longest time for which a killed thermometer still waits for its next reading."""
 
 Against: TypeAlias = Literal["published", "previous"]
 
 
 def simulated() -> Iterator[float]:
-    """Yield whole numbers of degrees from -50 to 49, for ever."""
+    """Yield random whole numbers of degrees from -50 to 49, without end."""
     while True:
         yield random.randint(-50, 49)
 
 
 def numbers_in(lines: Iterable[str]) -> Iterator[float]:
-    """Yield the number in each line, of a file, a serial line or a command's output; lines without one are passed over."""
+    """Yield the number in each line of a file, a serial line or a command's output; other lines are skipped."""
     for line in lines:
         try:
             number = float(line)
@@ -49,20 +49,20 @@ def numbers_in(lines: Iterable[str]) -> Iterator[float]:
 
 
 class Thermometer(Program):
-    """The thermometer service: reads at an interval and publishes on ``temperature`` what has changed enough.
+    """The thermometer service: takes a reading at an interval, and publishes it on ``temperature`` if it has changed enough.
 
     Args:
-        bus: the bus to serve on. Somebody in its directory must offer ``register_publisher``.
-        source: where readings come from, in degrees Celsius; the service ends when it does.
+        bus: the bus to serve on. A service in its directory must offer ``register_publisher``.
+        source: the readings, in degrees Celsius; the service ends with its source.
         interval_s: seconds between two readings.
-        threshold: a reading is published if it differs by more than this, in degrees.
-        threshold_against: from the last reading that was ``published``, or from the ``previous`` one, published or not:
-            then a slow drift goes unreported.
+        threshold: a reading is published if it differs by more than this many degrees.
+        threshold_against: the reading it is compared with: the last one that was ``published``, or the ``previous`` one, published or
+            not. With ``previous`` a slow drift is never reported.
         ttl_s: seconds of silence after which the service is withdrawn; by default that of the settings.
 
     Raises:
         SettingsError: the interval is not above 0.
-        WorkersError: ``threshold_against`` is neither.
+        WorkersError: ``threshold_against`` is neither of the two.
     """
 
     name = "thermometer"
@@ -89,39 +89,39 @@ class Thermometer(Program):
         self._publisher: Publisher | None = None
 
     def read(self) -> bool:
-        """Take one reading, and publish it if it says something new.
+        """Take one reading, and publish it if it has changed enough.
 
         Returns:
-            Whether there was one; ``False`` when the source has ended.
+            ``False`` when the source has ended.
         """
         celsius = next(self._source, None)
         if celsius is None:
             return False
-        news = self._reference is None or abs(celsius - self._reference) > self._threshold
-        if news or self._against == "previous":
+        has_changed = self._reference is None or abs(celsius - self._reference) > self._threshold
+        if has_changed or self._against == "previous":
             self._reference = celsius
-        if news and self._publisher is not None:
+        if has_changed and self._publisher is not None:
             self._publisher({"celsius": celsius, "text": f"the temperature is {celsius:g}°C"})
         return True
 
     def run(self) -> None:
-        """Read until the source ends, the service is killed, or `stop` is called."""
+        """Take readings until the source ends, the service is killed, or `stop` is called."""
         next_s = monotonic()
-        while self.waits(min(LOOK_S, max(0.0, next_s - monotonic()))):
+        while self.waits(min(LONGEST_WAIT_S, max(0.0, next_s - monotonic()))):
             if monotonic() >= next_s:
                 if not self.read():
                     return
                 next_s = monotonic() + self._interval_s
 
     def stop(self) -> None:
-        """End `run`; safe to call in a signal handler or another thread."""
+        """End `run`. May be called in a signal handler or another thread."""
         self.stopping.set()
 
     def __enter__(self) -> Self:
-        """Find who takes publishers, and register.
+        """Find the service that registers publishers, and register this one.
 
         Raises:
-            ServiceNotFoundError: nobody offers ``register_publisher``.
+            ServiceNotFoundError: no service offers ``register_publisher``.
         """
         self.bus.directory.find(provides="register_publisher")
         self._publisher = self.bus.register_publisher(TOPIC)
@@ -133,12 +133,12 @@ def log_temperature(time: str, text: str, delay_s: float = 0.0) -> int:
     """Add a reading to the log in the storage, and print the log as one line of JSON.
 
     Args:
-        time: when it was read, as ISO 8601; two readings never share one.
-        text: what it says.
-        delay_s: seconds to hold it back first: a slow disk, or a demonstration of one.
+        time: the time of the reading, as ISO 8601; unique.
+        text: the text of the reading.
+        delay_s: seconds to wait first, to simulate a slow storage.
 
     Returns:
-        How many readings are logged now; 0 if there is no log.
+        The number of readings in the log; 0 if there is no log.
     """
     threading.Event().wait(delay_s)
     log: Any = Store(current_bus()).modify(LOG_KEY, lambda logged: {**logged, time: text})
@@ -150,7 +150,7 @@ def log_temperature(time: str, text: str, delay_s: float = 0.0) -> int:
 
 
 def reading_of(event: Event) -> tuple[str, str] | None:
-    """Return the time and the text of a reading, ``None`` if the event is none."""
-    told = event.contents
-    text = told.get("text") if isinstance(told, dict) else None
+    """Return the time and the text of a reading; ``None`` if the event is not a reading."""
+    contents = event.contents
+    text = contents.get("text") if isinstance(contents, dict) else None
     return (event.time.astimezone(UTC).isoformat(), text) if isinstance(text, str) else None

@@ -8,7 +8,7 @@ from typing import Any
 HOUR_MS = 3_600_000
 SERVICES = {"a": {"work"}, "b": {"work", "more"}}
 NEEDS = ["a", "b", "any work", "any more"]
-FIRST, MOST = 1, 4
+FIRST_BATCH, LARGEST_BATCH = 1, 4
 
 
 @dataclass
@@ -263,10 +263,10 @@ class Model:
         if not self.is_there(need):
             return 0, len(held), False
         serial = self.serials.get(need, 0)
-        batch, last, since = self.ramps.get((queue, need), (FIRST, "", serial))
+        batch, last, since = self.ramps.get((queue, need), (FIRST_BATCH, "", serial))
         if last and self.jobs[last].status == "queued":
             return 0, len(held), True
-        batch = batch if since == serial else FIRST
+        batch = batch if since == serial else FIRST_BATCH
         released: list[str] = []
         for job in (self.jobs[job_id] for job_id in held[:batch]):
             until_ms = job.until_ms
@@ -281,7 +281,7 @@ class Model:
                 released.append(job.id)
         self.lists[queue][:0] = released
         if released:
-            self.ramps[queue, need] = (min(2 * batch, MOST), released[-1], serial)
+            self.ramps[queue, need] = (min(2 * batch, LARGEST_BATCH), released[-1], serial)
         return len(released), len(self.held(queue, need)), True
 
     def expire(self) -> int:

@@ -125,7 +125,7 @@ class Situation:
 
     def _look(self) -> None:
         """Somebody looks after the holds."""
-        self._holds.look_after()
+        self._holds.run()
 
     def _late(self) -> None:
         """A minute passes: what is lost was lost so much earlier, and what is held has been held for so long."""

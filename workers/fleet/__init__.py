@@ -1,7 +1,7 @@
-"""What workers do together: leases that show who is alive, one elected leader, and reaping after a death.
+"""Cooperation of workers: a lease per worker, one elected leader, and the reaper of dead workers.
 
-Every worker keeps its lease here and stands for election.
-It never takes a job from a queue.
+Every worker renews its lease here and thereby stands for election.
+Nothing here takes a job from a queue.
 """
 
 from workers.fleet.leader import Leader

@@ -1,8 +1,8 @@
-"""The leader: the one worker, of all on a database and namespace, that does what is to be done once and not by each of them.
+"""Leader election: the one worker per namespace that runs the shared duties (scheduler, cron, held jobs).
 
-The election costs nothing: a worker that renews its lease is told in the same command whether it leads (``renew_lease.lua``). A leader
-that dies is followed by another one when its lease is over, one that ends in order within a second. A frozen leader may wake and
-do one more thing while another one leads: so whatever a duty does is one atomic step, or has an id by which it is done once.
+The election needs no command of its own: the renewal of a lease returns whether the worker leads (``renew_lease.lua``). When a leader
+dies, another worker leads after its lease is over; when it closes, within a second. A frozen leader may wake up and finish one step
+while another worker leads: so each step of a duty is one atomic script, or has an id that makes it happen once.
 """
 
 import logging
@@ -16,22 +16,23 @@ from notify.server import Backoff
 
 __all__ = ["Duty", "Leader"]
 
-RHYTHM_S: Final = 1.0
-"""A duty that says nothing else is called so often."""
-FAILED_S: Final = 10.0
-"""One that raised is called again after so long: what it raises is to be read, and not to fill the log."""
+DEFAULT_WAIT_S: Final = 1.0
+"""Seconds until the next call of a duty that returns ``None``."""
+ERROR_WAIT_S: Final = 10.0
+"""Seconds until the next call of a duty that raised; long, so that its tracebacks do not fill the log."""
 
 Duty: TypeAlias = Callable[[], float | None]
-"""Does what is to be done now, and returns in how many seconds it wants to be called again; ``None`` for a second."""
+"""Does the work that is due, and returns the seconds until its next call; ``None`` for a second."""
 
 log = logging.getLogger(__name__)
 
 
 class Leader:
-    """Calls its duties while this worker leads, in a thread from `open` to `close`: one after the other, the renewals go on meanwhile.
+    """Calls duties one after the other while this worker leads, in a thread from `open` to `close`. The lease has a thread of its own.
 
     Args:
-        duties: what a leader does. What one raises is logged and harms no other; a `ServerError` is an outage, and tried again.
+        duties: the duties of a leader. An error of one is logged and does not stop the others; after a `ServerError` it is retried
+            with a backoff.
     """
 
     def __init__(self, duties: Sequence[Duty]) -> None:
@@ -43,33 +44,33 @@ class Leader:
 
     @property
     def leads(self) -> bool:
-        """Whether this worker leads; it does not any more when its lease is over, though nobody could tell it so."""
+        """Whether this worker leads. False as soon as its lease is over, also if no answer of Redis said so."""
         return time.monotonic() < self._leads_until and not self._closing
 
     def open(self) -> None:
         self._thread.start()
 
     def close(self) -> None:
-        """Do nothing any more; wait for the duty in hand."""
+        """Stop calling duties; wait for the one that runs."""
         self._closing = True
         self._changed.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def lead_until(self, end: float) -> None:
-        """Lead until then by ``time.monotonic()``; 0 for not at all. Returns at once."""
+        """Lead until a moment of ``time.monotonic()``; 0 for not at all. Returns at once."""
         self._leads_until = end
-        self._changed.set()  # each time: the thread may be finding out just now that the time before is over
+        self._changed.set()  # always: the thread may just have found that the last moment has passed
 
     def hurry(self) -> None:
-        """Call all duties now, whenever they wanted to be; for any thread."""
+        """Call all duties now, whether due or not. May be called in any thread."""
         self._is_hurried = True
         self._changed.set()
 
     def _run(self) -> None:
         while True:
             self._changed.clear()
-            if self._closing:  # looked at after that, or it could go unheard
+            if self._closing:  # read after clear(), or a close in between would be missed
                 return
             hurried, self._is_hurried = self._is_hurried, False
             for task in self._tasks:
@@ -77,7 +78,7 @@ class Leader:
                     task.do()
             leads = self.leads
             for task in self._tasks if not leads else ():
-                task.forget_outage()  # its end, while another one leads, is nothing to tell
+                task.forget_outage()  # while another worker leads, the end of the outage is not logged here
             self._changed.wait(self._pause_s() if leads else None)
 
     def _pause_s(self) -> float:
@@ -86,7 +87,7 @@ class Leader:
 
 
 class _Task:
-    """A duty, and when its turn is."""
+    """A duty, and the moment of its next call."""
 
     def __init__(self, duty: Duty) -> None:
         self._duty = duty
@@ -102,14 +103,14 @@ class _Task:
         self._backoff = Backoff(log, self._name)
 
     def do(self) -> None:
-        """Call the duty; whatever it meets, say when it is due again."""
+        """Call the duty, and set the moment of its next call whether it succeeds or raises."""
         wait_s: float | None
         try:
             wait_s = self._duty()
             self._backoff.over()
         except ServerError as exc:
             wait_s = self._backoff.failed(exc)
-        except Exception:  # whatever one duty meets must not keep the leader from the others
-            log.exception("%s went wrong, and is tried again in %g s", self._name, FAILED_S)
-            wait_s = FAILED_S
-        self.due_at = time.monotonic() + (RHYTHM_S if wait_s is None else wait_s)
+        except Exception:  # an error of one duty must not stop the others
+            log.exception("%s failed; it is called again in %g s", self._name, ERROR_WAIT_S)
+            wait_s = ERROR_WAIT_S
+        self.due_at = time.monotonic() + (DEFAULT_WAIT_S if wait_s is None else wait_s)

@@ -1,4 +1,4 @@
-"""The lease of a worker: while it is renewed the worker lives. Whoever renews one also looks for those that are over, and may lead."""
+"""The lease of a worker: a worker that stops renewing it is dead. A renewal also finds leases that are over, and elects the leader."""
 
 import logging
 import threading
@@ -15,34 +15,35 @@ from workers.scripts import LeaseScripts
 __all__ = ["LEASE_S", "Lease"]
 
 LEASE_S: Final = 5.0
-"""A worker that is silent for so long is taken for dead."""
+"""Seconds of silence after which a worker counts as dead."""
 RENEW_S: Final = 1.0
-"""It is renewed at least that often, and four times before it is over. When nobody did so twice, the server was away."""
+"""Most seconds between two renewals. A lease is renewed at least four times before it is over. If no worker renewed for twice this
+time, the server was down."""
 
 log = logging.getLogger(__name__)
 
 
 class Lease:
-    """Keeps the lease of one worker in a thread from `open` to `close`, and sees to what dead workers left.
+    """Renews the lease of one worker in a thread from `open` to `close`, and reaps dead workers.
 
-    The thread is its own: nothing else that a worker does may hold up a renewal.
+    The thread does nothing else, so that no other work of the worker delays a renewal.
 
     Args:
-        client: it opens connections of its own like this one.
+        client: the lease opens a connection of its own like this one.
         worker: the name of the worker.
-        lease_s: how long the worker may be silent.
-        revive: called, in the thread, when the worker had been taken for dead and is not: its entries in RQ's registries are gone.
-        lead: called, in the thread, after each renewal, with the moment of ``time.monotonic()`` until which the worker leads, or 0.
+        lease_s: seconds for which the worker may be silent.
+        revive: called in the thread when the worker had been taken for dead: its entries in RQ's registries are gone.
+        lead: called in the thread after each renewal, with the moment of ``time.monotonic()`` until which the worker leads, or 0.
             It must return at once.
     """
 
     def __init__(
         self, client: Client, worker: str, *, lease_s: float, revive: Callable[[Client], None], lead: Callable[[float], None]
     ) -> None:
-        # A command that takes longer than the lease comes too late.
+        # A renewal that takes longer than the lease is useless.
         self._client = client.clone(name="lease", timeout_s=lease_s)
         self._scripts = LeaseScripts(self._client)
-        self._abandoned = Reaper(self._client)
+        self._reaper = Reaper(self._client)
         self._worker, self._lease_s, self._revive, self._lead = worker, lease_s, revive, lead
         self._renew_s = min(RENEW_S, lease_s / 4)
         self._backoff = Backoff(log, f"the lease of worker {worker}")
@@ -51,16 +52,16 @@ class Lease:
         self._thread = threading.Thread(target=self._run, name="notify-lease", daemon=True)
 
     def open(self) -> None:
-        """Take the lease, and keep it from here on.
+        """Take the lease, and renew it until `close`.
 
         Raises:
-            ServerError: the server did not answer, or refused.
+            ServerError: Redis did not answer, or refused.
         """
         self._renew()
         self._thread.start()
 
     def close(self) -> None:
-        """Give the lease back, and the lead, if it is ours: another worker has that within a second."""
+        """Give back the lease, and the lead if this worker has it: another worker leads within a second."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -69,8 +70,8 @@ class Lease:
         self._client.close()
 
     def _renew(self) -> tuple[bool, str, str]:
-        """Returns whether there was no lease any more, and a worker that is dead, for us to see to, with the job it has in hand."""
-        asked_at = time.monotonic()  # the server counts from a moment after it: it never elects another one while we think we lead
+        """Return whether the lease had been lost; and the name of a dead worker for this one to reap, with the job it was running."""
+        asked_at = time.monotonic()  # the lease begins later than this, so no other worker is elected while this one believes to lead
         lease_ms, away_ms = round(self._lease_s * 1000), round(2000 * self._renew_s)
         renewal = self._scripts.renew_lease(self._worker, lease_ms=lease_ms, away_ms=away_ms)
         self._lead(asked_at + self._lease_s if renewal.leads else 0.0)
@@ -84,22 +85,22 @@ class Lease:
                 is_new, dead, job = self._renew()
                 self._backoff.over()
                 if is_new:
-                    log.warning("worker %s had lost its lease: it was silent for too long, and taken for dead", self._worker)
+                    log.warning("worker %s had lost its lease: it was silent for too long and counted as dead", self._worker)
                     self._is_lost = True
                 if self._is_lost:
                     with self._client.translating("registering a worker again"):
                         self._revive(self._client)
                     self._is_lost = False
                 if dead:
-                    self._settle(dead, job)
-                    wait_s = 0.0  # there may be more of them
+                    self._reap(dead, job)
+                    wait_s = 0.0  # there may be more dead workers
             except ServerError as exc:
                 wait_s = min(self._renew_s, self._backoff.failed(exc))
 
-    def _settle(self, dead: str, job: str) -> None:
+    def _reap(self, dead: str, job: str) -> None:
         try:
-            self._abandoned.settle(dead, job)
+            self._reaper.reap(dead, job)
         except ServerError:
             raise
-        except Exception:  # whatever a dead worker left must not cost a living one its lease
-            log.exception("what worker %s left cannot be settled; somebody tries again when a lease is over", dead)
+        except Exception:  # an odd job of a dead worker must not cost this one its lease
+            log.exception("the dead worker %s cannot be reaped; the next worker tries again after a lease", dead)

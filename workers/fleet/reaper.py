@@ -1,4 +1,4 @@
-"""What becomes of the job of a worker that died: it is tried again if it may be, and else it has failed."""
+"""The reaper: retries or fails the job of a dead worker, and removes the worker from RQ's registries."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -23,57 +23,57 @@ log = logging.getLogger(__name__)
 
 
 class Reaper:
-    """Puts away what dead workers left. Any number may do so at once: a run is settled once.
+    """Reaps dead workers. Several reapers may reap one worker at once: its run is ended once.
 
     Args:
-        client: for the thread that settles.
+        client: the client of the calling thread.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._scripts = JobScripts(client)
 
-    def settle(self, worker: str, job_id: str) -> None:
-        """Settle the job of a worker that is dead, and remove the worker; its lease goes last.
+    def reap(self, worker: str, job_id: str) -> None:
+        """End the run of a dead worker, and remove the worker; its lease last, so that another reaper continues if this one dies.
 
         Args:
-            worker: its name.
-            job_id: what it had in hand when it was found dead, or empty. If that is another one by now it lives, and is left alone.
+            worker: the name of the dead worker.
+            job_id: the job it was running when it was found dead, or empty. If it runs another job by now, it is alive and left alone.
 
         Raises:
-            ServerError: the server did not answer, or refused; settle it again.
+            ServerError: Redis did not answer, or refused; call again.
         """
-        with self._client.translating(f"settling what worker {worker} left"):
+        with self._client.translating(f"reaping worker {worker}"):
             raw: Any = self._client.hmget(rq_keys.worker(worker), "current_job", "queues")
             current, queues = (value.decode() if value else "" for value in raw)
-            if current != job_id:  # it was frozen, and woke just then; its own next renewal is on its way
-                log.warning("worker %s was silent for too long and is back", worker)
+            if current != job_id:  # it was frozen and has just woken up; it will renew its lease itself
+                log.warning("worker %s is alive again after it was silent for too long", worker)
                 return
-            log.warning("worker %s is dead%s", worker, f" and left job {current}" if current else "")
+            log.warning("worker %s is dead%s", worker, f" and was running job {current}" if current else "")
             names = queues.split(",")
             if current:
-                self._settle_job(worker, current)
+                self._reap_job(worker, current)
                 self._remove_runs(worker, current, names)
             self._remove(worker, names)
 
-    def _settle_job(self, worker: str, job_id: str) -> None:
+    def _reap_job(self, worker: str, job_id: str) -> None:
         raw: Any = self._client.hmget(rq_keys.job(job_id), "stopped", "worker_name")
         stopped, name = raw
         if stopped is not None and name == worker.encode():  # else the process of another run may still be alive
-            self._scripts.hold_run(job_id, fence=stopped.decode())  # if it was stopped for that
+            self._scripts.hold_run(job_id, fence=stopped.decode())  # if the run was stopped to be held
 
         def step(pipe: Any) -> _Failed | None:
-            return self._settle_run(pipe, worker, job_id)
+            return self._end_run(pipe, worker, job_id)
 
-        # What the transaction read is still so when it writes, or it begins anew: a worker that was only frozen may go on now.
+        # WATCH: if the worker was only frozen and writes the job meanwhile, the transaction starts again.
         transact: Any = self._client.transaction
         failed: _Failed | None = transact(step, rq_keys.job(job_id), value_from_callable=True)
         if failed is not None:
             publish_outcome(self._client, failed.job, failed.outcome, source=worker)
             failed.queue.enqueue_dependents(failed.job)
 
-    def _settle_run(self, pipe: Any, worker: str, job_id: str) -> "_Failed | None":
-        """In a transaction: end the run that the worker had. Returns the job if that ended with it."""
+    def _end_run(self, pipe: Any, worker: str, job_id: str) -> "_Failed | None":
+        """End the run of the worker, in a transaction. Return the job if it ended too; else ``None``."""
         fields: dict[bytes, bytes] = pipe.hgetall(rq_keys.job(job_id))
         if fields.get(b"worker_name") != worker.encode():
             return None
@@ -85,18 +85,18 @@ class Reaper:
             _remove_run(pipe, run, origin)
             return None
         job, queue = self._read(job_id, fields, origin), Queue(origin, connection=self._client)
-        tries_again = job.should_retry and not is_stopped
+        is_retried = job.should_retry and not is_stopped
         seconds, microseconds = pipe.time()
         now = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
         pipe.multi()
-        if tries_again:
+        if is_retried:
             failed = None
-            _try_again(pipe, job, queue, now)
+            _retry(pipe, job, queue, now)
         else:
             died = worker_died(worker, at_ms=round(now.timestamp() * 1000))
             failed = _Failed(job, queue, msgspec.json.decode(fields[b"outcome"], type=Outcome) if is_stopped else died)
             _fail(pipe, failed, run, worker, now)
-        pipe.hdel(job.key, "fence")  # whatever the run still does, it has no job any more
+        pipe.hdel(job.key, "fence")  # a run that still goes on has lost the job
         _remove_run(pipe, run, origin)
         return failed
 
@@ -104,12 +104,12 @@ class Reaper:
         job = lazy_job(Job, job_id, fields, connection=self._client, functions={})
         try:
             job.origin  # noqa: B018  # reads the job
-        except JobError:  # a stranger wrote it; from here on it has nothing but its id
+        except JobError:  # another program wrote it: go on with its id and queue only
             job.origin = origin
         return job
 
     def _remove_runs(self, worker: str, job_id: str, queues: list[str]) -> None:
-        """Remove what is left of its runs of a job that has been enqueued anew since: RQ would take the new one for abandoned."""
+        """Remove the worker's other runs of a job that was enqueued again since: they would make RQ take the job for abandoned."""
         fences: Any = self._client.zrange(rq_keys.executions(job_id), 0, -1)
         for run in (Run(job_id, fence.decode()) for fence in fences):
             if self._client.hget(rq_keys.execution(f"{job_id}:{run.fence}"), "worker_name") == worker.encode():
@@ -135,12 +135,12 @@ class _Failed(NamedTuple):
     outcome: Outcome
 
 
-def _try_again(pipe: Any, job: Job, queue: Queue, now: datetime) -> None:
+def _retry(pipe: Any, job: Job, queue: Queue, now: datetime) -> None:
     interval_s = job.get_retry_interval()
     if not interval_s:
         job.retry(queue, pipe)
         return
-    # As RQ's retry, which writes the status outside of the transaction.
+    # As RQ's retry; but that writes the status outside the transaction.
     job.retries_left = (job.retries_left or 1) - 1
     job.set_status(JobStatus.SCHEDULED, pipeline=pipe)
     queue.schedule_job(job, now + timedelta(seconds=interval_s), pipeline=pipe)
@@ -155,7 +155,7 @@ def _fail(pipe: Any, failed: _Failed, run: Run, worker: str, now: datetime) -> N
 
 
 def _is_open(pipe: Any, run: Run, origin: str) -> bool:
-    """Whether nobody has recorded the end of a run yet."""
+    """Return whether the end of a run is not recorded yet."""
     return pipe.zscore(rq_keys.started(origin), f"{run.job_id}:{run.fence}") is not None
 
 

@@ -1,7 +1,7 @@
-"""The loss of a service: watching for it, and applying it to the jobs that need the service.
+"""The loss of a service: watching for losses, and applying them to the jobs that require the service.
 
-Every worker watches for its own job; one worker at a time deals with the waiting ones.
-It never decides whether a service is alive: the directory does.
+Every worker watches for its own job; one worker at a time applies a loss to the waiting jobs, and releases held jobs.
+Nothing here decides whether a service is alive: the directory does.
 """
 
 from workers.loss.held import HeldJobs

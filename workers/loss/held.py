@@ -1,4 +1,4 @@
-"""What becomes of held jobs: they come back when what they need is there, some at a time, or are cancelled after their time."""
+"""Held jobs: returns them to their queue in growing batches when their service is back, or cancels them after ``max_hold_s``."""
 
 from typing import Final
 
@@ -7,41 +7,41 @@ from workers.scripts import AT_ONCE, JobScripts
 
 __all__ = ["HeldJobs"]
 
-FIRST: Final = 8
-"""Jobs of a queue that come back first; then twice as many each time, as soon as the last of those before has started."""
-MOST: Final = 512
-SHORTEST_S: Final = 0.02
-LONGEST_S: Final = 1.0
-IDLE_S: Final = 2.0
-"""While nothing is held. What is held from then on, and has a shorter time, is cancelled so much late, once."""
+FIRST_BATCH: Final = 8
+"""Jobs of a queue in the first batch. Each batch follows when the last job of the one before has started, and has twice its size."""
+LARGEST_BATCH: Final = 512
+MIN_PAUSE_S: Final = 0.02
+MAX_PAUSE_S: Final = 1.0
+IDLE_PAUSE_S: Final = 2.0
+"""The pause while no job is held. A job that is held meanwhile for a shorter time is cancelled that much late, once."""
 
 
 class HeldJobs:
-    """Looks after all held jobs. Any number may do so at once; one is enough.
+    """A duty of the leader: releases or cancels held jobs. Several may run at once; one is enough.
 
     Args:
-        client: for the thread that does it.
+        client: the client of the thread that calls `run`.
     """
 
     def __init__(self, client: Client) -> None:
         self._scripts = JobScripts(client)
-        self._pause_s = LONGEST_S
+        self._pause_s = MAX_PAUSE_S
 
-    def look_after(self) -> float:
-        """Put back those whose time has come, and cancel those whose time is over.
+    def run(self) -> float:
+        """Release a batch of the jobs whose service is back, and cancel the jobs that were held for too long.
 
         Returns:
-            In how many seconds to look again.
+            Seconds until the next call.
 
         Raises:
-            ServerError: the server did not answer, or refused.
+            ServerError: Redis did not answer, or refused.
         """
-        over, pairs = self._scripts.expire_holds(AT_ONCE)
-        moved = [self._scripts.release_held(queue, need, first=FIRST, most=MOST) for queue, need in pairs]
-        if over == AT_ONCE or any(one.released for one in moved):
-            self._pause_s = SHORTEST_S
-        elif any(one.is_under_way for one in moved):
-            self._pause_s = min(LONGEST_S, 2 * self._pause_s)  # those before are still to start
+        expired, pairs = self._scripts.expire_holds(AT_ONCE)
+        batches = [self._scripts.release_held(queue, need, first=FIRST_BATCH, most=LARGEST_BATCH) for queue, need in pairs]
+        if expired == AT_ONCE or any(batch.released for batch in batches):
+            self._pause_s = MIN_PAUSE_S
+        elif any(batch.is_under_way for batch in batches):
+            self._pause_s = min(MAX_PAUSE_S, 2 * self._pause_s)  # the last batch has not started yet
         else:
-            self._pause_s = LONGEST_S if pairs else IDLE_S
+            self._pause_s = MAX_PAUSE_S if pairs else IDLE_PAUSE_S
         return self._pause_s

@@ -1,7 +1,7 @@
-"""Jobs that are due later or again and again: the scheduler and cron.
+"""Scheduled and recurring jobs: the scheduler and cron enqueue them when they are due.
 
-The leader of the workers runs both.
-It never runs a job: it enqueues.
+The leader of the workers runs both; each worker registers the recurring jobs it has loaded.
+Nothing here runs a job.
 """
 
 from workers.schedule.cron import Cron, register_cron

@@ -1,7 +1,7 @@
-"""Jobs of a rhythm: workers say which ones they have loaded, and the leader enqueues them when they are due, once for each time.
+"""Recurring jobs: workers register the ones they have loaded, and the leader enqueues each once per due time.
 
-The decision and the job are one step (``cron_enqueue.lua``), so it is once whoever falls over it. A time that went by while no
-worker had loaded the job is made up for once, whatever the number of times.
+The decision and the enqueueing are one script (``cron_enqueue.lua``), so a crash in between cannot lose or repeat a job. Times that
+pass while no worker has loaded a job are made up for by one run, however many they are.
 """
 
 import logging
@@ -18,35 +18,35 @@ from workers.scripts import LoadedJob, NewJob, ScheduleScripts
 __all__ = ["Cron", "register_cron"]
 
 LONGEST_WAIT_MS: Final = 5_000
-"""What was announced meanwhile may be so much late, its first time; looking costs a command."""
+"""Longest pause between two looks. The first run of a job that was registered meanwhile may be that late."""
 
 log = logging.getLogger(__name__)
 
 
 def register_cron(client: Client, worker: str, functions: JobFunctions) -> None:
-    """Say which jobs of a rhythm a worker has loaded; they are due while it has its lease.
+    """Register the recurring jobs that a worker has loaded. They are enqueued while the worker has its lease.
 
     Raises:
-        ServerError: the server did not answer, or refused.
+        ServerError: Redis did not answer, or refused.
     """
-    specs = _specs(functions)
-    if not specs:
+    cron_jobs = _cron_jobs(functions)
+    if not cron_jobs:
         return
-    with client.translating("announcing what is to run again and again"):
+    with client.translating("registering recurring jobs"):
         now: Any = client.time()
     loaded = []
-    for name, spec in specs.items():
-        due_ms = spec.schedule.next_after(now[0] * 1000 + now[1] // 1000)
+    for name, cron_job in cron_jobs.items():
+        due_ms = cron_job.schedule.next_after(now[0] * 1000 + now[1] // 1000)
         if due_ms is not None:
-            loaded.append(LoadedJob(name, msgspec.json.encode(spec), due_ms))
-    ScheduleScripts(client).cron_register(worker, list(specs), loaded)
+            loaded.append(LoadedJob(name, msgspec.json.encode(cron_job), due_ms))
+    ScheduleScripts(client).cron_register(worker, list(cron_jobs), loaded)
 
 
 class Cron:
-    """A duty of the leader; any number of them may run at once, a job is enqueued once for each time.
+    """A duty of the leader. Several may run at once: a job is enqueued once per due time.
 
     Args:
-        client: for whoever calls `run`.
+        client: the client of the thread that calls `run`.
     """
 
     def __init__(self, client: Client) -> None:
@@ -54,46 +54,46 @@ class Cron:
         self._scripts = ScheduleScripts(client)
 
     def run(self) -> float:
-        """Enqueue what is due.
+        """Enqueue the recurring jobs that are due.
 
         Returns:
-            Seconds until there is more, 5 at the most.
+            Seconds until the next job is due, 5 at the most.
 
         Raises:
-            ServerError: the server did not answer, or refused.
+            ServerError: Redis did not answer, or refused.
         """
         due = self._scripts.cron_due(longest_wait_ms=LONGEST_WAIT_MS)
         for name, due_ms, written in due.jobs:
             try:
                 self._enqueue(name.decode(), due_ms, msgspec.json.decode(written, type=CronJob), now_ms=due.now_ms)
-            except (msgspec.DecodeError, ValueError) as exc:  # somebody else wrote it
-                log.warning("what is to run as %r cannot be read, and is removed: %s", name, exc)
+            except (msgspec.DecodeError, ValueError) as exc:  # another program wrote it
+                log.warning("the recurring job %r cannot be read and is removed: %s", name, exc)
                 self._forget(name)
-            except ServerRefusedError as exc:  # as it would at each try, for this one alone
-                log.warning("%r is due and cannot be enqueued: %s", name.decode(), exc)
+            except ServerRefusedError as exc:  # it would refuse this job at each try; the others go on
+                log.warning("the recurring job %r is due, but Redis refused to enqueue it: %s", name.decode(), exc)
         return due.wait_ms / 1000
 
-    def _enqueue(self, name: str, due_ms: int, spec: CronJob, *, now_ms: int) -> None:
-        next_ms = spec.schedule.next_after(now_ms)
-        new_job = self._new_job_of(name, spec, due_ms)
-        self._scripts.cron_enqueue(name, new_job, queue=spec.queue, due_ms=due_ms, next_ms=next_ms)
+    def _enqueue(self, name: str, due_ms: int, cron_job: CronJob, *, now_ms: int) -> None:
+        next_ms = cron_job.schedule.next_after(now_ms)
+        new_job = self._new_job_of(name, cron_job, due_ms)
+        self._scripts.cron_enqueue(name, new_job, queue=cron_job.queue, due_ms=due_ms, next_ms=next_ms)
 
-    def _new_job_of(self, name: str, spec: CronJob, due_ms: int) -> NewJob:
-        queue = Queue(spec.queue, connection=self._client)
+    def _new_job_of(self, name: str, cron_job: CronJob, due_ms: int) -> NewJob:
+        queue = Queue(cron_job.queue, connection=self._client)
         job = queue.create_job(name, job_id=_job_id(name, due_ms))
-        job.accept(spec.requirements)
+        job.accept(cron_job.requirements)
         queue._prepare_for_queue(job)
         return new_job_of(job)
 
     def _forget(self, name: bytes) -> None:
         keys = self._scripts.keys
-        with self._client.translating(f"removing {name!r}"), self._client.pipeline() as pipe:
+        with self._client.translating(f"removing the recurring job {name!r}"), self._client.pipeline() as pipe:
             pipe.zrem(keys.cron_due, name)
             pipe.hdel(keys.cron, name)
             pipe.execute()
 
 
-def _specs(functions: JobFunctions) -> dict[str, CronJob]:
+def _cron_jobs(functions: JobFunctions) -> dict[str, CronJob]:
     found = {}
     for name, function in functions.items():
         definition = definition_of(function)
@@ -103,5 +103,5 @@ def _specs(functions: JobFunctions) -> dict[str, CronJob]:
 
 
 def _job_id(name: str, due_ms: int) -> str:
-    """The same for everybody, and no other's: RQ takes ASCII letters, digits, ``_`` and ``-``, and a dotted path has no ``-``."""
+    """Return an id that is the same in every process and unique: RQ allows ASCII letters, digits, ``_`` and ``-``; a path has no ``-``."""
     return f"{name.replace('.', '-').encode('punycode').decode().rstrip('-')}-{due_ms}"

@@ -1,4 +1,4 @@
-"""The scheduler: puts jobs on their queues when their time has come (``enqueue_in``, ``enqueue_at``, a retry with an interval)."""
+"""The scheduler: enqueues scheduled jobs when they are due (``enqueue_in``, ``enqueue_at``, a retry with an interval)."""
 
 from typing import Final
 
@@ -8,31 +8,31 @@ from workers.scripts import AT_ONCE, DEFAULT_TIMEOUT_S, ScheduleScripts
 __all__ = ["Scheduler"]
 
 LOCK_MS: Final = 5_000
-"""When we do not come back for so long, a scheduler of RQ may look after a queue."""
+"""Lifetime of the lock on a queue's schedule: after it, a scheduler of RQ may take over the queue."""
 LONGEST_WAIT_MS: Final = 1_000
 
 
 class Scheduler:
-    """A duty of the leader; any number of them may run at once, a job is enqueued once.
+    """A duty of the leader. Several may run at once: a job is enqueued once.
 
-    It looks after all queues that no scheduler of RQ's looks after, and none of RQ's joins in while it does: both take the same
-    lock. All of a namespace take it in one name, so that the next leader goes on at once.
+    The scheduler serves every queue that no scheduler of RQ serves: both take the same lock per queue. All leaders of a namespace
+    take it under one name, so that the next leader continues at once.
 
     Args:
-        client: for whoever calls `run`.
+        client: the client of the thread that calls `run`.
     """
 
     def __init__(self, client: Client) -> None:
         self._scripts = ScheduleScripts(client)
 
     def run(self) -> float:
-        """Enqueue what is due, at most a chunk.
+        """Enqueue jobs that are due, at most one chunk.
 
         Returns:
-            Seconds until there is more: 0 if there is already, 1 at the most.
+            Seconds until the next job is due: 0 if one is due already, 1 at the most.
 
         Raises:
-            ServerError: the server did not answer, or refused.
+            ServerError: Redis did not answer, or refused.
         """
         name = self._scripts.keys.leader
         wait_ms = self._scripts.enqueue_due(

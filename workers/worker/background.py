@@ -53,7 +53,7 @@ class Background:
         client = self._client
         # RQ has lengthened the timeouts of the worker's client.
         self._leader_client = chores = client.clone(name="leader", timeout_s=client.settings.command_timeout_s)
-        self._leader = leader = Leader([Scheduler(chores).run, Cron(chores).run, HeldJobs(chores).look_after])
+        self._leader = leader = Leader([Scheduler(chores).run, Cron(chores).run, HeldJobs(chores).run])
         self.loss_watcher = LossWatcher(client, self._stop, returned=leader.hurry)
         self.loss_watcher.open()
         self._monitor = Monitor(client).open()

@@ -122,7 +122,7 @@ def test_each_namespace_has_a_leader_of_its_own(bus: notify.Bus, connect_to: Cal
 
 
 def test_a_duty_is_called_as_often_as_it_asks_for(lead: Lead, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leader_module, "RHYTHM_S", 0.2)
+    monkeypatch.setattr(leader_module, "DEFAULT_WAIT_S", 0.2)
     fast, slow, plain = Calls(0.01), Calls(60.0), Calls(None)
     lead(fast, slow, plain)
     plain.wait_for(3)
@@ -159,7 +159,7 @@ def test_who_is_told_nothing_leads_no_longer_than_its_lease(lead: Lead) -> None:
 
 
 def test_a_duty_that_raises_harms_no_other(lead: Lead, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leader_module, "FAILED_S", 0.01)
+    monkeypatch.setattr(leader_module, "ERROR_WAIT_S", 0.01)
     bad, good = Calls(error=RuntimeError("it went wrong")), Calls()
     with caplog.at_level(logging.WARNING, logger="workers.fleet.leader"):
         lead(bad, good)

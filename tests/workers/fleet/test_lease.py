@@ -219,7 +219,7 @@ def test_a_dead_worker_is_settled_once_although_many_are_at_it(
         retry(*args)
 
     monkeypatch.setattr(Job, "retry", retry_together)
-    threads = [threading.Thread(target=Reaper(bus.redis).settle, args=(dead, job.id)) for _ in range(all_have_read.parties)]
+    threads = [threading.Thread(target=Reaper(bus.redis).reap, args=(dead, job.id)) for _ in range(all_have_read.parties)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -50,10 +50,10 @@ def test_a_job_whose_worker_is_killed_before_it_could_hold_it_is_held(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
     with killed_between_the_verdict_and_the_hold(bus, queue, start_workers, effects) as (worker, job):
-        Reaper(bus.redis).settle(worker, job.id)
+        Reaper(bus.redis).reap(worker, job.id)
         assert (job.outcome, job.held, queue.started_job_registry.get_job_ids()) == (None, "svc", [])
     with bus.service("svc"):
-        HeldJobs(bus.redis).look_after()
+        HeldJobs(bus.redis).run()
         start_workers()
         effects.let_go("x")
         assert job.wait(10) == Outcome("finished")
@@ -66,7 +66,7 @@ def test_without_that_it_has_failed(
     """The twin."""
     monkeypatch.setattr(JobScripts, "hold_run", lambda *_, **__: "")
     with killed_between_the_verdict_and_the_hold(bus, queue, start_workers, effects) as (worker, job):
-        Reaper(bus.redis).settle(worker, job.id)
+        Reaper(bus.redis).reap(worker, job.id)
         assert job.outcome is not None
         assert job.outcome.status == "failed"
 
@@ -78,7 +78,7 @@ def test_a_job_that_was_stopped_when_its_worker_died_is_told_and_recorded_once(b
     worker = bus.redis.dump(rq_keys.worker("w"))
     with bus.subscribe(bus.keys.job_topic("work")) as events:
         for _ in range(2):
-            Reaper(bus.redis).settle("w", job.id)
+            Reaper(bus.redis).reap("w", job.id)
             bus.redis.restore(rq_keys.worker("w"), 0, worker, replace=True)
         (told,) = mishaps(events, 1)
     assert (told["job"], told["status"], told["reason"]) == (job.id, "stopped", "enough")
@@ -91,10 +91,10 @@ def test_a_worker_that_took_another_job_since_it_was_found_dead_lives(bus: notif
     before, after = queue.enqueue(add), queue.enqueue(add)
     first = claim_next(bus).run
     second = claim_next(bus, fence="newer", ended=Ended(first, 1.0, 2.0)).run
-    Reaper(bus.redis).settle("w", before.id)
+    Reaper(bus.redis).reap("w", before.id)
     assert (before.get_status(), after.get_status()) == ("finished", "started")
     assert JobScripts(bus.redis).seal_run(after.id, fence=second.fence)
-    Reaper(bus.redis).settle("w", after.id)
+    Reaper(bus.redis).reap("w", after.id)
     assert (after.get_status(), bus.redis.exists(rq_keys.worker("w"))) == ("failed", 0)
 
 
@@ -105,6 +105,6 @@ def test_a_job_that_another_worker_is_stopping_is_left_to_that_one(bus: notify.B
         run = claim_next(bus).run
     assert JobScripts(bus.redis).check_run(job.id, fence=run.fence).lost == "svc"
     bus.redis.hset(rq_keys.worker("dead"), mapping={"current_job": job.id, "queues": "work"})
-    Reaper(bus.redis).settle("dead", job.id)
+    Reaper(bus.redis).reap("dead", job.id)
     assert (job.get_status(), job.held) == ("started", None)
     assert JobScripts(bus.redis).hold_run(job.id, fence=run.fence) == "held"

@@ -35,7 +35,7 @@ def live_through_all(bus: notify.Bus) -> None:
     queue.enqueue(add_with_svc)
     queue.enqueue(add_with_svc, on_loss="hold")
     with bus.service("svc"):
-        HeldJobs(bus.redis).look_after()
+        HeldJobs(bus.redis).run()
         run = claim_next(bus).run
     scripts.check_run(run.job_id, fence=run.fence)
     scripts.hold_run(run.job_id, fence=run.fence)

@@ -13,7 +13,7 @@ from tests.support.sample_jobs import add, add_when_svc_is_there, hold, hold_and
 from tests.workers.conftest import Effects, StartWorkers, claim_next
 from tests.workers.queue.test_queue import run_scheduler
 from workers import Job, JobRefusedError, Outcome, Queue, explain, requeue, rq_keys
-from workers.loss.held import FIRST, IDLE_S, LONGEST_S, MOST, SHORTEST_S, HeldJobs
+from workers.loss.held import FIRST_BATCH, IDLE_PAUSE_S, LARGEST_BATCH, MAX_PAUSE_S, MIN_PAUSE_S, HeldJobs
 from workers.scripts.jobs import AT_ONCE, JobScripts
 from workers.scripts.run import Run
 
@@ -54,7 +54,7 @@ def release_and_take_all(bus: notify.Bus, holds: HeldJobs, count: int) -> list[s
     taken: list[str] = []
 
     def go_on() -> bool:
-        holds.look_after()
+        holds.run()
         taken.extend(take_all(bus))
         return len(taken) >= count
 
@@ -79,7 +79,7 @@ def test_held_jobs_come_back_in_their_old_order_before_those_that_were_enqueued_
         for number in range(6):
             if number < 3:
                 later += enqueue(queue, 1)
-            scripts.release_held("work", "svc", first=FIRST, most=MOST)
+            scripts.release_held("work", "svc", first=FIRST_BATCH, most=LARGEST_BATCH)
             taken += take_all(bus)  # a worker is faster than those who look after the holds
         assert taken == [first_of_all, *held, *later]
         urgent = queue.enqueue(add, at_front=True, **PATIENT).id
@@ -93,7 +93,7 @@ def test_jobs_are_not_mixed_up_whose_queues_and_services_look_the_same_when_writ
     assert [bus.redis.zrange(bus.keys.held(*pair), 0, -1) for pair in pairs] == [[job.id.encode()] for job in jobs]
     for _, need in pairs:
         with bus.service(need):
-            holds.look_after()
+            holds.run()
     assert [(job.get_status(), job.held) for job in jobs] == [("queued", None)] * len(jobs)
     assert not bus.redis.exists(bus.keys.held_pairs)
 
@@ -118,8 +118,8 @@ def test_they_keep_their_order_over_many_losses(bus: notify.Bus, queue: Queue, h
     held = enqueue(queue, 12)
     for number in range(3):
         with bus.service("svc"):
-            holds.look_after()
-            assert queue.job_ids[:FIRST] == held[:FIRST]
+            holds.run()
+            assert queue.job_ids[:FIRST_BATCH] == held[:FIRST_BATCH]
             held += enqueue(queue, 1)  # it is behind those that came back, before those that are to
         scripts.apply_loss("svc", passed=0, count=100)
         scripts.compact_queue("work")
@@ -181,7 +181,7 @@ def test_a_second_loss_while_jobs_come_back_holds_those_that_did_not_start(
 ) -> None:
     held = enqueue(queue, 10)
     with bus.service("svc"):
-        holds.look_after()
+        holds.run()
         started = start(bus).job_id
     assert claim_next(bus).answer == ""
     assert scripts.release_held("work", "svc", first=8, most=512) == (0, 9, False)
@@ -199,11 +199,11 @@ def test_a_job_that_needs_two_services_comes_back_when_both_are_there(
     before: Any = bus.redis.zscore(bus.keys.holds, job.id)
     first, second = order
     with bus.service(first):
-        holds.look_after()
+        holds.run()
         assert (job.held, claim_next(bus).answer) == (second, "")
         assert bus.redis.zscore(bus.keys.holds, job.id) == before, "its time goes on"
         with bus.service(second):
-            wait_until(lambda: holds.look_after() and claim_next(bus).job_id == job.id)
+            wait_until(lambda: holds.run() and claim_next(bus).job_id == job.id)
     assert not bus.redis.exists(bus.keys.held_pairs, bus.keys.holds)
 
 
@@ -212,13 +212,13 @@ def test_a_job_whose_first_service_goes_while_the_second_comes_is_held_for_the_f
 ) -> None:
     job = queue.enqueue(add, needs=["one", "two"], on_loss="hold")
     with bus.service("one"):
-        holds.look_after()
+        holds.run()
     with bus.service("two"):
-        holds.look_after()
-        holds.look_after()
+        holds.run()
+        holds.run()
         assert (job.held, claim_next(bus).answer) == ("one", "")
         with bus.service("one"):
-            holds.look_after()
+            holds.run()
             assert claim_next(bus).job_id == job.id
 
 
@@ -233,7 +233,7 @@ def test_a_job_that_ran_is_held_and_comes_first(bus: notify.Bus, queue: Queue, h
     assert scripts.hold_run(run.job_id, fence=run.fence) == "", "once"
     assert queue.started_job_registry.get_job_ids() == []
     with bus.service("svc"):
-        holds.look_after()
+        holds.run()
         assert take_all(bus) == jobs
 
 
@@ -263,7 +263,7 @@ def test_when_the_last_held_job_is_gone_nobody_looks_for_it_any_more(bus: notify
     (job_id,) = enqueue(queue, 1)
     bus.redis.delete(Job.key_for(job_id))
     with bus.service("svc"):
-        holds.look_after()
+        holds.run()
     assert bus.redis.exists(bus.keys.held_pairs, bus.keys.held("work", "svc")) == 0
 
 
@@ -281,7 +281,7 @@ def test_a_job_is_cancelled_when_it_was_held_for_as_long_as_it_may_be(bus: notif
         incarnation = service.incarnation
     job = queue.enqueue(add, max_hold_s=0.05, **PATIENT)
     patient = queue.enqueue(add, max_hold_s=100, **PATIENT)
-    wait_until(lambda: holds.look_after() and job.outcome is not None)
+    wait_until(lambda: holds.run() and job.outcome is not None)
     outcome = job.outcome
     assert outcome is not None
     assert outcome.why is not None
@@ -298,10 +298,10 @@ def test_a_job_that_waits_for_its_turn_to_come_back_is_not_cancelled_for_its_tim
     """What it needs is there. If that is lost again, its time begins anew."""
     held = enqueue(queue, 20, max_hold_s=100)
     with bus.service("svc"):
-        holds.look_after()
+        holds.run()
         for job_id in held:
             bus.redis.zincrby(bus.keys.holds, -101_000, job_id)
-        holds.look_after()
+        holds.run()
         assert [Job.fetch(job_id, connection=bus.redis).held for job_id in held[8:]] == ["svc"] * 12
     assert scripts.expire_holds(AT_ONCE)[0] == 0
     with bus.service("svc"):
@@ -315,7 +315,7 @@ def test_a_held_job_can_be_cancelled(bus: notify.Bus, queue: Queue, holds: HeldJ
     assert (outcome.status, outcome.reason, job.held) == ("cancelled", "enough", None)
     assert is_clean(bus, queue)
     with bus.service("svc"):
-        holds.look_after()
+        holds.run()
         assert (claim_next(bus).answer, job.outcome) == ("", outcome)
 
 
@@ -338,9 +338,9 @@ def test_a_held_job_that_is_gone_is_passed_over(bus: notify.Bus, queue: Queue, h
     gone, stays = enqueue(queue, 2, max_hold_s=100)
     bus.redis.delete(Job.key_for(gone))
     bus.redis.zincrby(bus.keys.holds, -101_000, gone)
-    holds.look_after()
+    holds.run()
     with bus.service("svc"):
-        holds.look_after()
+        holds.run()
         assert take_all(bus) == [stays]
     assert not bus.redis.exists(bus.keys.held_pairs, bus.keys.held("work", "svc"), bus.keys.holds)
 
@@ -351,7 +351,7 @@ def test_a_held_job_that_is_enqueued_again_under_its_id_is_there_once(bus: notif
     assert is_clean(bus, queue)
     assert not bus.redis.exists(bus.keys.needs("svc"))
     with bus.service("svc"):
-        holds.look_after()
+        holds.run()
         assert take_all(bus) == ["one"]
     assert Job.fetch("one", connection=bus.redis).needs == {}
 
@@ -362,7 +362,7 @@ def test_a_held_job_that_is_enqueued_again_is_held_anew(bus: notify.Bus, queue: 
     again = queue.enqueue(add, job_id="one", **PATIENT)
     assert (again.held, bus.redis.exists(bus.keys.holds)) == ("svc", 0)
     with bus.service("svc"):
-        holds.look_after()
+        holds.run()
         assert take_all(bus) == [between, "one"]
 
 
@@ -372,19 +372,19 @@ def test_a_held_job_is_not_to_be_tried_again_it_has_not_ended(bus: notify.Bus, q
         with pytest.raises(JobRefusedError, match="has not ended"):
             requeue(bus.redis, job.id)
         assert (job.held, queue.job_ids) == ("svc", [])
-        holds.look_after()
+        holds.run()
         assert take_all(bus) == [job.id]
 
 
 def test_a_job_whose_hold_was_over_can_be_tried_again_and_is_held_again(bus: notify.Bus, queue: Queue, holds: HeldJobs) -> None:
     job = queue.enqueue(add, max_hold_s=100, **PATIENT)
     bus.redis.zincrby(bus.keys.holds, -101_000, job.id)
-    holds.look_after()
+    holds.run()
     assert job.outcome is not None
     assert requeue(bus.redis, job.id).held == "svc"
     assert (job.outcome, len(queue.canceled_job_registry)) == (None, 0)
     with bus.service("svc"):
-        holds.look_after()
+        holds.run()
         assert take_all(bus) == [job.id]
 
 
@@ -394,11 +394,11 @@ def test_what_rqs_own_tools_put_back_is_not_held_any_more(bus: notify.Bus, queue
     job.set_status(job.get_status().QUEUED)
     queue.push_job_id(job.id)
     bus.redis.zincrby(bus.keys.holds, -101_000, job.id)
-    holds.look_after()
+    holds.run()
     assert job.get_status() == "queued"
     with bus.service("svc"):
         assert claim_next(bus).job_id == job.id
-        holds.look_after()
+        holds.run()
         assert (job.get_status(), job.held) == ("started", None)
     assert is_clean(bus, queue)
 
@@ -416,7 +416,7 @@ def test_an_id_that_was_left_in_the_list_costs_a_held_job_nothing(
     assert claim_next(bus, fence="another").answer == ""
     assert bus.redis.zrange(bus.keys.needs("svc"), 0, -1) == [job_id.encode()]
     with bus.service("svc"):
-        holds.look_after()
+        holds.run()
         assert queue.job_ids == [job_id]
 
 
@@ -424,28 +424,28 @@ def test_held_jobs_of_several_queues_come_back_each_on_its_own(bus: notify.Bus, 
     queues = [Queue(name, connection=bus.redis) for name in ("one", "a:b", "ü")]
     jobs = [queue.enqueue(add, **PATIENT) for queue in queues]
     with bus.service("svc"):
-        holds.look_after()
+        holds.run()
         assert [queue.job_ids for queue in queues] == [[job.id] for job in jobs]
     assert not bus.redis.exists(bus.keys.held_pairs)
 
 
 def test_it_is_told_when_to_look_again(bus: notify.Bus, queue: Queue, holds: HeldJobs) -> None:
-    assert holds.look_after() == IDLE_S
+    assert holds.run() == IDLE_PAUSE_S
     enqueue(queue, 20)
-    assert holds.look_after() == LONGEST_S
+    assert holds.run() == MAX_PAUSE_S
     with bus.service("svc"):
-        assert holds.look_after() == SHORTEST_S
-        pauses = [holds.look_after() for _ in range(10)]
+        assert holds.run() == MIN_PAUSE_S
+        pauses = [holds.run() for _ in range(10)]
         assert pauses == sorted(pauses)
-        assert (pauses[0], pauses[-1]) == (2 * SHORTEST_S, LONGEST_S)
+        assert (pauses[0], pauses[-1]) == (2 * MIN_PAUSE_S, MAX_PAUSE_S)
         take_all(bus)
-        assert holds.look_after() == SHORTEST_S
+        assert holds.run() == MIN_PAUSE_S
 
 
 def test_many_who_look_after_holds_release_each_job_once(bus: notify.Bus, queue: Queue) -> None:
-    held = enqueue(queue, FIRST)
+    held = enqueue(queue, FIRST_BATCH)
     with bus.service("svc"):
-        threads = [threading.Thread(target=HeldJobs(bus.redis).look_after) for _ in range(8)]
+        threads = [threading.Thread(target=HeldJobs(bus.redis).run) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -454,7 +454,7 @@ def test_many_who_look_after_holds_release_each_job_once(bus: notify.Bus, queue:
 
 
 def test_no_more_than_some_hundred_jobs_come_back_in_one_step() -> None:
-    assert FIRST < MOST <= 1_000
+    assert FIRST_BATCH < LARGEST_BATCH <= 1_000
 
 
 def test_what_comes_onto_the_queue_through_rqs_own_code_is_held_as_well(
@@ -476,7 +476,7 @@ def test_what_comes_onto_the_queue_through_rqs_own_code_is_held_as_well(
     wait_until(lambda: all(job.held == "svc" for job in jobs), timeout_s=10)
     assert (effects["added"], effects["x:begun"]) == (1, 1)
     with bus.service("svc"):
-        holds.look_after()
+        holds.run()
         effects.let_go("x")
         for job in jobs:
             assert job.wait(10) is not None
@@ -489,11 +489,11 @@ def test_N7_work_can_wait_for_a_service(
     start_workers()
     with bus.subscribe("job.work") as events:
         job = queue.enqueue(add, **PATIENT)
-        assert "It is held: svc is not there. It goes on as soon as that is back." in explain(bus, job)
+        assert "It is held: svc is not there. It returns to the queue as soon as svc is back." in explain(bus, job)
         assert queue.enqueue(add, "other").wait(10) == Outcome("finished")
         assert (job.outcome, effects["added"]) == (None, 0)
         with bus.service("svc"):
-            holds.look_after()
+            holds.run()
             assert job.wait(10) == Outcome("finished")
         told: list[Any] = []
         while len(told) < 4:
@@ -512,7 +512,7 @@ def test_a_worker_takes_held_jobs_in_their_old_order_and_what_came_later_after_t
     with bus.subscribe("job.work") as events, bus.service("svc"):
         later, order = [queue.enqueue(add, **PATIENT).id for _ in range(40)], list[str]()
         while len(order) < 80:
-            holds.look_after()
+            holds.run()
             event: Any = events.get(0.05)
             order += [event.contents["job"]] if event is not None and event.contents["status"] == "started" else []
     assert order == [*held, *later]
@@ -530,7 +530,7 @@ def test_a_running_job_is_killed_held_and_run_again_when_its_service_is_back(
     assert queue.enqueue(add).wait(10) == Outcome("finished")
     assert (running.outcome, effects["x:done"]) == (None, 0)
     with bus.service("svc"):
-        holds.look_after()
+        holds.run()
         effects.let_go("y")
         assert (running.wait(10), waiting.wait(10)) == (Outcome("finished"), Outcome("finished"))
     assert [effects[name] for name in ("x:begun", "x:done", "y:begun", "y:done")] == [2, 1, 1, 1]

@@ -56,13 +56,13 @@ def test_a_loss_does_what_the_policy_says(
         running, waiting = (queue.enqueue(hold, name, needs=need, **cell.requirements) for name in "xy")
         effects.wait_for("x:begun")
         pid = effects["x:pid"]
-    wait_until(lambda: holds.look_after() and (state(running), state(waiting)) == (cell.running, cell.waiting), timeout_s=10)
+    wait_until(lambda: holds.run() and (state(running), state(waiting)) == (cell.running, cell.waiting), timeout_s=10)
     if cell.running != "goes on":
         wait_until(lambda: not is_alive(pid), what="the end of the job's process")
     with bus.service("svc", provides={"print"}):
         effects.let_go("x", cell.runs)
         effects.let_go("y")
-        wait_until(lambda: holds.look_after() and running.outcome and waiting.outcome, timeout_s=10)
+        wait_until(lambda: holds.run() and running.outcome and waiting.outcome, timeout_s=10)
     ends = [running.outcome, waiting.outcome]
     expected = ["finished" if each in ("held", "goes on") else each for each in (cell.running, cell.waiting)]
     assert [end.status for end in ends if end] == expected
@@ -80,7 +80,7 @@ def test_what_is_back_in_time_is_forgiven(
         effects.wait_for("x:begun")
     wait_until(lambda: waiting.held, what="the waiting one to be held")
     with bus.service("svc", provides={"print"}):
-        HeldJobs(bus.redis).look_after()
+        HeldJobs(bus.redis).run()
         effects.let_go("x")
         effects.let_go("y")
         assert (running.wait(10), waiting.wait(10)) == (Outcome("finished"), Outcome("finished"))
@@ -136,7 +136,7 @@ def test_a_job_that_ends_by_itself_while_it_is_being_held_is_held(
     wait_until(lambda: running.held == "svc", timeout_s=10)
     assert (running.outcome, running.id in queue.finished_job_registry) == (None, False)
     with bus.service("svc"):
-        HeldJobs(bus.redis).look_after()
+        HeldJobs(bus.redis).run()
         effects.let_go("x")
         assert running.wait(10) == Outcome("finished")
     assert effects["x:begun"] == 2

@@ -16,8 +16,7 @@ from notify.directory.scripts import DirectoryScripts
 from notify.directory.target import Target
 from notify.server import backoff
 from tests.support.faults import server_ms
-from tests.support.job_model import FIRST as FIRST_BACK
-from tests.support.job_model import HOUR_MS, MOST, NEEDS, SERVICES, Model, ModelJob
+from tests.support.job_model import FIRST_BATCH, HOUR_MS, LARGEST_BATCH, NEEDS, SERVICES, Model, ModelJob
 from tests.support.workers_here import QUEUES, LeftError, ModelWorker, act, lose_an_answer, make_worker
 from workers import DuplicateJobError, Job, JobRefusedError, Queue, requeue, rq_keys
 from workers.fleet.reaper import Reaper
@@ -70,7 +69,7 @@ class Jobs(RuleBasedStateMachine):
         bus.redis.flushall()
         self.bus, self.client, self.workers = bus, bus.redis, workers
         self.scripts, self.directory = JobScripts(bus.redis), DirectoryScripts(bus.redis)
-        self.guard, self.holds, self.abandoned = LossWatcher(bus.redis, lambda *_: None), HeldJobs(bus.redis), Reaper(bus.redis)
+        self.guard, self.holds, self.reaper = LossWatcher(bus.redis, lambda *_: None), HeldJobs(bus.redis), Reaper(bus.redis)
         self.queues = {name: Queue(name, connection=bus.redis) for name in ("q0", "q1")}
         self.model = Model(self.peek, self.peek_fence, lambda: server_ms(bus.redis))
         self.incarnations: dict[str, int] = {}
@@ -323,14 +322,14 @@ class Jobs(RuleBasedStateMachine):
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
         name, need = data.draw(st.sampled_from(sorted(self.model.pairs)))
-        assert self.scripts.release_held(name, need, first=FIRST_BACK, most=MOST) == self.model.release(name, need)
+        assert self.scripts.release_held(name, need, first=FIRST_BATCH, most=LARGEST_BATCH) == self.model.release(name, need)
 
     @precondition(lambda self: self.model.pairs)
     @rule()
     def look_after_holds(self) -> None:
         pairs = [tuple(pair) for pair in self.scripts.expire_holds(0)[1]]
         assert set(pairs) == self.model.pairs
-        self.holds.look_after()
+        self.holds.run()
         self.model.expire()
         for queue, need in pairs:
             self.model.release(queue, need)
@@ -355,7 +354,7 @@ class Jobs(RuleBasedStateMachine):
     def take_a_worker_for_dead(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.model.runs)))
         current: Any = self.client.hget(rq_keys.worker(name), "current_job")
-        self.abandoned.settle(name, current.decode() if current else "")
+        self.reaper.reap(name, current.decode() if current else "")
         self.model.abandon(name)
         self.workers[name]._register_again(self.workers[name]._client)  # it was only silent
 
@@ -421,8 +420,8 @@ def test_jobs_do_what_their_model_says(bus: notify.Bus, workers: dict[str, Model
 
     monkeypatch.setattr(os, "_exit", leave)
     monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.0001)
-    monkeypatch.setattr(holds, "FIRST", FIRST_BACK)
-    monkeypatch.setattr(holds, "MOST", MOST)
+    monkeypatch.setattr(holds, "FIRST_BATCH", FIRST_BATCH)
+    monkeypatch.setattr(holds, "LARGEST_BATCH", LARGEST_BATCH)
     thorough = hypothesis.settings(stateful_step_count=40, max_examples=150, deadline=None)
     run_state_machine_as_test(lambda: Jobs(bus, workers), settings=thorough)
     bus.redis.flushall()
