@@ -1,4 +1,4 @@
-"""The directory: who is found, in which order, and that what cannot be registered leaves no trace."""
+"""The directory: lookup and search, their order, waiting and killing; invalid services leave no trace."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ from notify.testing import wait_until
 from tests.support.faults import commands_during, everything, server_ms
 
 
-def test_L10_lookup_tells_all_that_is_known_of_a_service(bus):
+def test_L10_lookup_returns_the_whole_description_of_a_service(bus):
     before = datetime.now(UTC) - timedelta(seconds=1)
     with bus.service(
         "storage", provides={"store", "retrieve"}, ttl_s=2.5, metadata={"disk": "/dev/sda"}, groups={"attic"}, address="tcp://lab-7:1500"
@@ -33,13 +33,13 @@ def test_L10_lookup_tells_all_that_is_known_of_a_service(bus):
     assert before < found.registered <= found.last_beat < before + timedelta(seconds=10)
 
 
-def test_L10_a_lookup_that_misses_names_what_was_looked_for_and_where(bus):
+def test_L10_the_error_of_a_lookup_has_the_name_and_the_address(bus):
     with pytest.raises(ServiceNotFoundError, match="no service named 'storage' is registered at unix://"):
         bus.directory.lookup("storage")
 
 
 @pytest.mark.parametrize("name", [None, 5, "", "\ud800", b"storage"])
-def test_L10_what_can_be_nobody_s_name_is_not_found_either(bus, name):
+def test_L10_a_value_that_is_no_valid_name_is_not_found(bus, name):
     with pytest.raises(ServiceNotFoundError):
         bus.directory.lookup(name)
     with pytest.raises(ServiceNotFoundError):
@@ -83,7 +83,8 @@ def test_L11_services_are_found_by_capability_in_the_order_of_registration(bus):
 
 
 @pytest.mark.parametrize("others", [0, 50])
-def test_L11_a_look_by_capability_asks_for_those_who_have_it_and_for_nobody_else(bus, others):
+def test_L11_a_search_by_capability_reads_only_its_providers(bus, others):
+    """The number of commands does not depend on the number of other services."""
     for number in range(others):
         _register_silent(bus, f"other-{number}")
     with bus.service("s", provides={"store"}):
@@ -113,7 +114,7 @@ def _register_silent(
     return incarnation
 
 
-def test_a_name_that_was_put_in_by_hand_and_is_no_text_hides_nobody(bus):
+def test_a_name_in_an_index_that_is_not_utf_8_hides_no_service(bus):
     with bus.service("s", provides={"work"}):
         bus.redis.sadd(bus.keys.services, b"\xff")
         bus.redis.zadd(bus.keys.provides("work"), {b"\xff": 1})
@@ -122,7 +123,7 @@ def test_a_name_that_was_put_in_by_hand_and_is_no_text_hides_nobody(bus):
         bus.redis.zrem(bus.keys.provides("work"), b"\xff")
 
 
-def test_L9_incarnations_only_grow_even_when_the_server_lost_its_data(bus):
+def test_L9_incarnations_grow_even_after_the_server_lost_its_data(bus):
     seen = []
     for _ in range(5):
         with bus.service("s") as service:
@@ -135,7 +136,7 @@ def test_L9_incarnations_only_grow_even_when_the_server_lost_its_data(bus):
     assert seen[0] > server_ms(bus.redis) - 60_000
 
 
-def test_a_killed_service_is_not_offered_any_more_and_its_end_is_told_and_kept(bus, collect):
+def test_a_kill_removes_a_service_and_publishes_and_keeps_its_end(bus, collect):
     with bus.service("storage", provides={"store"}) as service, bus.subscribe("storage_status") as status:
         event_id = bus.directory.kill("storage", why="out of disk")
         (event,) = collect(status, 1)
@@ -149,11 +150,12 @@ def test_a_killed_service_is_not_offered_any_more_and_its_end_is_told_and_kept(b
             bus.directory.kill("storage")
 
 
-def test_nobody_who_never_was_has_an_end(bus):
+def test_a_service_that_never_existed_has_no_last_end(bus):
     assert bus.directory.last_end("storage") is None
 
 
-def test_killing_one_who_goes_at_that_moment_is_a_miss(bus, monkeypatch):
+def test_killing_a_service_that_is_withdrawn_meanwhile_raises(bus, monkeypatch):
+    """The race: the service is withdrawn between the lookup and the kill."""
     with bus.service("s") as service:
         found = service.info
         service.close()
@@ -166,13 +168,14 @@ BAD_NAMES = [None, 5, "", "a b", "a\tb", "a\n", "\x00", "x" * 257, "é" * 129, "
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_a_name_that_no_service_can_have_is_refused(name):
+def test_an_invalid_name_is_refused(name):
     with pytest.raises(InvalidServiceError, match="a service's name"):
         check_name(name)
 
 
 @pytest.mark.parametrize("name", ["s", "lab-7.storage", "größe", "a#1", "a:b", "{a}", "x" * 256])
-def test_any_other_name_can_be_registered_found_reported_on_and_killed(bus, collect, name):
+def test_a_valid_name_works_for_every_operation(bus, collect, name):
+    """Register, find, report, kill."""
     with bus.service(name, provides={name}) as service, bus.subscribe(service.status_topic) as status:
         assert bus.directory.find(provides=name).name == bus.directory.lookup(name).name == name
         service.report("ready")
@@ -181,7 +184,7 @@ def test_any_other_name_can_be_registered_found_reported_on_and_killed(bus, coll
 
 
 @pytest.mark.parametrize("ttl_s", [0, -1, 86_401, float("nan"), float("inf"), None, "5", True])
-def test_a_ttl_that_cannot_be_is_refused(ttl_s):
+def test_an_invalid_ttl_is_refused(ttl_s):
     with pytest.raises(InvalidServiceError, match="ttl_s"):
         check_ttl(ttl_s)
 
@@ -209,7 +212,7 @@ BAD_SERVICES = {
 @pytest.mark.parametrize(
     "call", [call for call in BAD_SERVICES.values() if call], ids=[name for name, call in BAD_SERVICES.items() if call]
 )
-def test_what_cannot_be_registered_raises_and_leaves_redis_as_it_was(bus, call):
+def test_an_invalid_service_is_refused_and_leaves_redis_unchanged(bus, call):
     with bus.service("present", provides={"store"}, ttl_s=3600):
         before = everything(bus.redis)
         with pytest.raises(InvalidServiceError):
@@ -218,8 +221,8 @@ def test_what_cannot_be_registered_raises_and_leaves_redis_as_it_was(bus, call):
         assert [service.name for service in bus.directory] == ["present"]
 
 
-def test_the_names_of_a_capability_s_former_owner_are_not_offered_for_it(bus):
-    """Somebody deleted the description, so the sweep could not know what to take out of the index."""
+def test_a_stale_name_in_a_capability_index_is_not_found(bus):
+    """Somebody deleted the description, so that the sweep could not remove the name from the index."""
     _register_silent(bus, "s", ttl_ms=1, provides=("store",))
     bus.redis.delete(bus.keys.service("s"))
     monitor = Monitor(bus.redis)
@@ -233,7 +236,7 @@ SPOILT = [{"field": "value"}, {"incarnation": "5"}, {"incarnation": "x"}, {"prov
 
 
 @pytest.mark.parametrize("fields", SPOILT)
-def test_a_description_that_nobody_can_read_is_nobody_s(bus, fields):
+def test_an_unreadable_description_is_no_service(bus, fields):
     described = fields if "incarnation" in fields or "field" in fields else {"name": "ghost", "incarnation": "5", **fields}
     bus.redis.sadd(bus.keys.services, "ghost")
     bus.redis.hset(bus.keys.service("ghost"), mapping=described)
@@ -244,7 +247,7 @@ def test_a_description_that_nobody_can_read_is_nobody_s(bus, fields):
     bus.redis.delete(bus.keys.services, bus.keys.service("ghost"))
 
 
-def test_N7_who_waits_for_a_service_has_it_as_soon_as_it_is_there(bus, another_bus):
+def test_N7_wait_for_returns_as_soon_as_the_service_is_registered(bus, another_bus):
     wanted, found = threading.Event(), threading.Event()
 
     def come() -> None:
@@ -261,12 +264,13 @@ def test_N7_who_waits_for_a_service_has_it_as_soon_as_it_is_there(bus, another_b
     coming.join()
 
 
-def test_N7_who_waits_in_vain_is_told_so_in_time(bus):
+def test_N7_wait_for_raises_when_the_time_is_over(bus):
     with bus.service("other"), pytest.raises(notify.ServiceNotFoundError, match=r"'late' was registered .* within 0\.05 s"):
         bus.directory.wait_for("late", timeout_s=0.05)
 
 
-def test_several_needs_are_met_when_all_are_there_in_the_order_in_which_they_are_asked_for(bus, another_bus):
+def test_several_needs_are_returned_in_the_order_of_the_arguments(bus, another_bus):
+    """`wait_for` returns as soon as all are registered."""
     with bus.service("storage"), bus.service("other", provides={"divide"}):
         desk = another_bus.service("desk", provides={"multiply"})
         opening = threading.Timer(0.1, desk.open)
@@ -280,8 +284,8 @@ def test_several_needs_are_met_when_all_are_there_in_the_order_in_which_they_are
         assert bus.directory.wait_for(name="storage", timeout_s=0).name == "storage"
 
 
-def test_needs_are_not_met_by_one_that_went_before_the_last_one_came(bus, monkeypatch):
-    """The race: the first is found, then it goes, and then the second comes."""
+def test_needs_are_not_met_by_a_service_that_has_gone_meanwhile(bus, monkeypatch):
+    """The race: the first service is found, then it is withdrawn, and then the second one registers."""
     early, late, again = (bus.service(name) for name in ("early", "late", "early"))
     wait_for_one = waiting.wait_for_one
 
@@ -301,7 +305,7 @@ def test_needs_are_not_met_by_one_that_went_before_the_last_one_came(bus, monkey
         service.close()
 
 
-def test_needs_that_are_not_met_in_time_are_named_and_the_others_are_not(bus):
+def test_the_error_of_several_needs_names_only_the_missing_ones(bus):
     with bus.service("storage"):
         wanted = r"^not registered at unix://.* within 0\.05 s: 'desk', a provider of 'multiply'"
         with pytest.raises(ServiceNotFoundError, match=wanted):
@@ -309,13 +313,13 @@ def test_needs_that_are_not_met_in_time_are_named_and_the_others_are_not(bus):
 
 
 @pytest.mark.parametrize("needs", [("a", None), (5,), (None, "a"), (b"a", "b")])
-def test_what_is_no_need_is_refused(bus, needs):
+def test_an_invalid_need_is_refused(bus, needs):
     with pytest.raises(InvalidServiceError, match=r"a need is the name of a service or notify\.provides"):
         bus.directory.wait_for(*needs, timeout_s=0)
 
 
 @pytest.mark.parametrize("how", [{"provides": "work"}, {"group": "one"}])
-def test_what_restricts_one_service_is_refused_with_several_needs(bus, how):
+def test_provides_and_group_are_refused_with_several_needs(bus, how):
     with pytest.raises(InvalidServiceError, match="among several needs"):
         bus.directory.wait_for("a", "b", timeout_s=0, **how)
     with pytest.raises(InvalidServiceError, match="among several needs"):

@@ -1,4 +1,4 @@
-"""The directory against a model of it: whatever comes in whatever order, the server holds and tells what the model says."""
+"""The directory against a model of it: after any sequence of steps, the server holds and announces what the model predicts."""
 
 import math
 from collections import Counter
@@ -23,17 +23,17 @@ LATE_S, NEVER_TOO_MANY, SHARE = 10.0, 2, 0.4
 
 
 class Service:
-    """What the model knows of a registered service; times in seconds of the model's clock."""
+    """A registered service in the model; times in seconds of the model's clock."""
 
     def __init__(self, incarnation: int, now: float) -> None:
         self.incarnation, self.state, self.flaps = incarnation, "alive", 0
         self.beat, self.due = now, now + SUSPECT_S
-        self.told, self.quiet = -math.inf, False
+        self.announced, self.quiet = -math.inf, False
         self.groups: set[str] = set()
 
 
 class Directory(RuleBasedStateMachine):
-    """The server at the left, the model at the right of each comparison."""
+    """Runs each step on the server and on the model. Comparisons have the server on the left and the model on the right."""
 
     def __init__(self, bus: notify.Bus) -> None:
         super().__init__()
@@ -43,10 +43,10 @@ class Directory(RuleBasedStateMachine):
         self.services: dict[str, Service] = {}
         self.ended: dict[str, tuple[int, str]] = {}
         self.lasts: dict[str, int] = {}
-        self.told: Counter[tuple[str, Any]] = Counter()
+        self.announced: Counter[tuple[str, Any]] = Counter()
 
     @initialize()
-    def begin_with_most_of_them(self) -> None:
+    def begin_with_most_services(self) -> None:
         for name in NAMES[1:]:
             self.register(name=name, groups={"one"})
 
@@ -59,22 +59,22 @@ class Directory(RuleBasedStateMachine):
             self.services[name] = Service(incarnation, self.now)
             self.services[name].groups = set(groups)
             self.lasts[name] = incarnation
-            self._tell("available", name)
+            self._announce("available", name)
 
     @rule(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=8))
     def beat(self, names: list[str]) -> None:
-        """Several at once, as `Heartbeats` does; some are withdrawn, or never were, and know nothing of it yet."""
+        """Several heartbeats at once, as `Heartbeats` sends them; also of services that are withdrawn or were never registered."""
         answers = self.scripts.beat([Beat(name, self.lasts.get(name, 1), TTL_S * 1000) for name in names])
-        assert answers == [self._beaten(name) for name in names]
+        assert answers == [self._expected_answer(name) for name in names]
 
-    def _beaten(self, name: str) -> str:
+    def _expected_answer(self, name: str) -> str:
         service = self.services.get(name)
         if service is None:
             return self.ended[name][1] if name in self.ended else "gone"
         if service.state == "suspect":
             service.flaps += 1
             if not service.quiet:
-                self._tell("recovered", name)
+                self._announce("recovered", name)
         service.state, service.quiet, service.beat, service.due = "alive", False, self.now, self.now + SUSPECT_S
         return "alive"
 
@@ -101,11 +101,11 @@ class Directory(RuleBasedStateMachine):
     def sweep(self) -> None:
         while self.monitor.sweep() == 0.0:
             pass
-        while self._swept():
+        while self._sweep_model():
             pass
 
-    def _swept(self) -> bool:
-        """One round of the sweep. Returns whether it found somebody."""
+    def _sweep_model(self) -> bool:
+        """Do one round of the sweep in the model. Returns whether a service was due."""
         if self.now - self.swept > LATE_S:
             self.grace = self.now
         self.swept = self.now
@@ -113,7 +113,7 @@ class Directory(RuleBasedStateMachine):
         too_many = silent > NEVER_TOO_MANY and silent > SHARE * len(self.services)
         if too_many and not self.alarm:
             self.held = self.now
-            self.told["alarm", (silent, len(self.services))] += 1
+            self.announced["alarm", (silent, len(self.services))] += 1
         self.alarm = too_many
         due = [name for name, service in self.services.items() if service.due <= self.now]
         for name in due:
@@ -126,10 +126,10 @@ class Directory(RuleBasedStateMachine):
             service.due = self.grace + SUSPECT_S
             return
         service.state, service.due = "suspect", max(service.beat, self.grace) + TTL_S
-        service.quiet = self.now - service.told < QUIET_S
+        service.quiet = self.now - service.announced < QUIET_S
         if not service.quiet:
-            service.told = self.now
-            self._tell("suspect", name)
+            service.announced = self.now
+            self._announce("suspect", name)
 
     def _expire(self, name: str) -> None:
         service = self.services[name]
@@ -154,7 +154,7 @@ class Directory(RuleBasedStateMachine):
         assert not self.scripts.regroup(other, "one", joins=True, groups=["one"])
 
     @rule(name=st.sampled_from(NAMES))
-    def act_for_one_that_is_gone(self, name: str) -> None:
+    def act_for_a_withdrawn_service(self, name: str) -> None:
         if name not in self.services:
             gone = Incarnation(name, self.lasts.get(name, 1))
             assert self.bus.directory.withdraw(*gone, reason="killed") is None
@@ -162,7 +162,7 @@ class Directory(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES))
     def withdraw_too_early(self, name: str) -> None:
-        """A sweeper whose look is long ago: the deadline has moved since, or a grace holds it."""
+        """A sweeper that looked long ago: the deadline has moved since, or a grace holds it."""
         service = self.services.get(name)
         ended = self.bus.directory.withdraw(name, self.lasts.get(name, 1), reason="expired", only_if_due=True)
         if service is not None and service.due <= self.now:
@@ -190,23 +190,23 @@ class Directory(RuleBasedStateMachine):
         assert changed is (groups != service.groups)
         service.groups = groups
         if changed:
-            self._tell("joined" if joins else "left", name)
+            self._announce("joined" if joins else "left", name)
 
     def _end(self, name: str, reason: str) -> None:
         self.ended[name] = (self.services[name].incarnation, reason)
-        self._tell("withdrawn", name)
+        self._announce("withdrawn", name)
         del self.services[name]
 
-    def _tell(self, change: str, name: str) -> None:
-        self.told[change, (name, self.services[name].incarnation)] += 1
+    def _announce(self, change: str, name: str) -> None:
+        self.announced[change, (name, self.services[name].incarnation)] += 1
 
     @invariant()
-    def the_directory_lists_who_is_there(self) -> None:
+    def the_directory_lists_the_registered_services(self) -> None:
         found = {s.name: (s.incarnation, s.state, s.flaps, s.groups) for s in self.bus.directory}
         assert found == {name: (s.incarnation, s.state, s.flaps, s.groups) for name, s in self.services.items()}
 
     @invariant()
-    def every_index_holds_who_is_there_and_nobody_else(self) -> None:
+    def every_index_holds_exactly_the_registered_services(self) -> None:
         client, keys = self.bus.redis, self.bus.keys
         in_order = sorted(self.services, key=lambda name: self.services[name].incarnation)
         assert _texts(client.zrange(keys.provides("work"), 0, -1)) == in_order
@@ -217,23 +217,23 @@ class Directory(RuleBasedStateMachine):
         assert set(_texts(client.smembers(keys.services))) == set(self.services)
 
     @invariant()
-    def every_deadline_is_where_it_should_be(self) -> None:
+    def every_deadline_is_as_the_model_predicts(self) -> None:
         rows: Any = self.bus.redis.zrange(self.bus.keys.due, 0, -1, withscores=True)
         left_s = {member.decode(): (score - server_ms(self.bus.redis)) / 1000 for member, score in rows}
         expected = {f"{name}#{s.incarnation}": s.due - self.now for name, s in self.services.items()}
         assert left_s == pytest.approx(expected, abs=6)
 
     @invariant()
-    def every_end_is_kept_and_each_change_was_told_once(self) -> None:
+    def every_end_is_kept_and_every_change_announced_once(self) -> None:
         for name, (incarnation, reason) in self.ended.items():
             end = self.bus.directory.last_end(name)
             assert (end.incarnation, end.reason) == (incarnation, reason)
-        told: Counter[tuple[str, Any]] = Counter()
+        announced: Counter[tuple[str, Any]] = Counter()
         for _, _, _, data in EventScripts(self.bus.redis).read_log("services", after="0-0", count=10_000).entries:
-            said: Any = notify.events.event.decode("services", data)[0].contents
-            about = (said["silent"], said["of"]) if said["change"] == "alarm" else (said["service"], said["incarnation"])
-            told[said["change"], about] += 1
-        assert told == self.told
+            change: Any = notify.events.event.decode("services", data)[0].contents
+            about = (change["silent"], change["of"]) if change["change"] == "alarm" else (change["service"], change["incarnation"])
+            announced[change["change"], about] += 1
+        assert announced == self.announced
 
 
 def _texts(values: Any) -> list[str]:
@@ -241,7 +241,7 @@ def _texts(values: Any) -> list[str]:
 
 
 @pytest.mark.timeout(180)
-def test_the_directory_does_what_its_model_says(bus, monkeypatch):
+def test_the_directory_behaves_like_its_model(bus, monkeypatch):
     monkeypatch.setattr(monitor, "LATE_S", LATE_S)
     monkeypatch.setattr(monitor, "NEVER_TOO_MANY", NEVER_TOO_MANY)
     monkeypatch.setattr(monitor, "BRAKE_SHARE", SHARE)

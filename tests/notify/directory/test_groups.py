@@ -1,4 +1,4 @@
-"""Groups: services join and leave them, are found and watched by them, and leave all of them with the directory."""
+"""Groups: services join and leave them, and are found and watched by them; a withdrawal leaves all of them."""
 
 import threading
 
@@ -16,7 +16,8 @@ def _members(bus: notify.Bus, group: str) -> list[str]:
     return [service.name for service in bus.directory.find_all(group=group)]
 
 
-def test_N9_services_join_and_leave_groups_and_are_found_by_them_in_the_order_of_registration(bus):
+def test_N9_services_are_found_by_their_groups(bus):
+    """In the order of registration, also after joining and leaving."""
     with bus.service("b", groups={"sensors", "attic"}) as b, bus.service("a") as a, bus.service("c", groups="sensors"):
         assert (b.groups, b.info.groups, a.groups) == ({"sensors", "attic"}, {"sensors", "attic"}, frozenset())
         a.join("sensors")
@@ -31,7 +32,7 @@ def test_N9_services_join_and_leave_groups_and_are_found_by_them_in_the_order_of
             bus.directory.find(group="cellar")
 
 
-def test_N9_a_capability_and_a_group_can_be_asked_for_together(bus):
+def test_N9_a_search_can_combine_a_capability_and_a_group(bus):
     with bus.service("a", provides="read", groups="attic"), bus.service("b", provides="read"), bus.service("c", groups="attic"):
         assert [s.name for s in bus.directory.find_all(provides="read", group="attic")] == ["a"]
         with pytest.raises(ServiceNotFoundError, match="that provides 'write' and is in the group 'attic'"):
@@ -39,7 +40,7 @@ def test_N9_a_capability_and_a_group_can_be_asked_for_together(bus):
 
 
 @pytest.mark.parametrize("way", ["close", "kill", "directory", "sweep"])
-def test_N9_a_withdrawal_leaves_all_groups(bus, way):
+def test_N9_a_withdrawal_removes_the_service_from_all_groups(bus, way):
     with bus.service("s", groups={"one", "two"}, ttl_s=3600) as service:
         service.join("three")
         if way == "directory":
@@ -54,7 +55,7 @@ def test_N9_a_withdrawal_leaves_all_groups(bus, way):
         service.kill()
 
 
-def test_N9_a_service_that_registers_again_is_in_the_groups_it_had_joined(bus):
+def test_N9_a_service_that_registers_again_keeps_its_groups(bus):
     with bus.service("s", groups={"one"}, ttl_s=3600) as service:
         service.join("two")
         service.leave("one")
@@ -66,8 +67,8 @@ def test_N9_a_service_that_registers_again_is_in_the_groups_it_had_joined(bus):
         assert service.info.groups == {"two", "three"}
 
 
-def test_N9_a_group_that_is_joined_in_the_middle_of_a_withdrawal_is_left_as_well(bus, monkeypatch):
-    """The race: what is to be taken out of the indexes has been read, and then it joins another one."""
+def test_N9_a_group_joined_during_a_withdrawal_is_left_as_well(bus, monkeypatch):
+    """The race: the withdrawal has read the groups to leave, and then the service joins another one."""
     with bus.service("s", groups={"one"}, ttl_s=3600) as service:
         describe = DirectoryScripts._describe
 
@@ -84,7 +85,7 @@ def test_N9_a_group_that_is_joined_in_the_middle_of_a_withdrawal_is_left_as_well
 
 
 @pytest.mark.parametrize("group", [None, 5, "", "a b", "a\n", "x" * 257, "a*"])
-def test_N9_a_group_that_cannot_be_is_refused_and_changes_nothing(bus, group):
+def test_N9_an_invalid_group_is_refused_and_changes_nothing(bus, group):
     with bus.service("s", groups={"one"}) as service:
         for change in (service.join, service.leave):
             with pytest.raises(InvalidServiceError, match="a group"):
@@ -93,7 +94,7 @@ def test_N9_a_group_that_cannot_be_is_refused_and_changes_nothing(bus, group):
         assert bus.directory.find_all(group=group) in ([], [service.info])
 
 
-def test_N9_only_a_running_service_joins_and_leaves(bus):
+def test_N9_only_a_running_service_can_join_and_leave(bus):
     service = bus.service("s")
     with pytest.raises(ClosedError, match="not open"):
         service.join("one")
@@ -105,7 +106,7 @@ def test_N9_only_a_running_service_joins_and_leaves(bus):
     assert not bus.redis.exists(bus.keys.group("one"))
 
 
-def test_N9_fifty_who_join_and_leave_at_once_leave_the_index_exact(bus):
+def test_N9_fifty_concurrent_changes_of_groups_leave_exact_indexes(bus):
     with bus.service("s", ttl_s=3600) as service:
 
         def come_and_go(number: int) -> None:
@@ -124,7 +125,8 @@ def test_N9_fifty_who_join_and_leave_at_once_leave_the_index_exact(bus):
         assert {group for group in [*(f"g{n}" for n in range(50)), "all"] if bus.redis.exists(bus.keys.group(group))} == expected
 
 
-def test_N4_a_group_is_watched_those_in_it_first_then_who_joins_comes_leaves_and_goes(bus):
+def test_N4_a_watch_of_a_group_yields_members_and_then_changes(bus):
+    """Members first; then services that join, register, leave and are withdrawn."""
     with bus.service("a", groups={"sensors"}) as a, bus.service("b") as b, bus.directory.watch(group="sensors") as changes:
         b.join("sensors")
         b.join("sensors")
@@ -147,7 +149,7 @@ def test_N4_a_group_is_watched_those_in_it_first_then_who_joins_comes_leaves_and
     ]
 
 
-def test_N4_a_capability_is_watched_whoever_provides_it(bus):
+def test_N4_a_watch_of_a_capability_follows_all_its_providers(bus):
     with bus.service("a", provides="store") as a, bus.directory.watch(provides="store") as changes:
         with bus.service("b", provides={"store", "retrieve"}) as b, bus.service("c", provides={"retrieve"}) as c:
             c.join("store")
@@ -156,7 +158,7 @@ def test_N4_a_capability_is_watched_whoever_provides_it(bus):
     assert told == [Available("a", a.incarnation), Available("b", b.incarnation), Withdrawn("b", b.incarnation, "withdrawn")]
 
 
-def test_N4_names_capability_and_group_together_narrow_a_watch(bus):
+def test_N4_a_watch_can_combine_names_capability_and_group(bus):
     with (
         bus.directory.watch("a", "b", provides="store", group="attic") as changes,
         bus.service("a", provides="store", groups="attic") as a,
@@ -168,7 +170,7 @@ def test_N4_names_capability_and_group_together_narrow_a_watch(bus):
         assert changes.get(0.05) is None
 
 
-def test_N4_suspicion_and_recovery_are_told_to_who_watches_the_group(bus):
+def test_N4_a_watch_of_a_group_yields_suspicion_and_recovery(bus):
     with bus.service("a", ttl_s=3600, groups="g") as a, bus.service("b", ttl_s=3600), bus.directory.watch(group="g") as changes:
         let_pass(bus, 2_400)
         Monitor(bus.redis).sweep()
@@ -179,7 +181,7 @@ def test_N4_suspicion_and_recovery_are_told_to_who_watches_the_group(bus):
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_N6_a_change_of_groups_while_the_connection_was_cut_is_told(bus, another_bus):
+def test_N6_a_change_of_groups_during_a_lost_connection_is_yielded(bus, another_bus):
     with bus.service("s") as service, another_bus.directory.watch(group="g") as changes:
         cut(bus.redis, "watch")
         service.join("g")
@@ -189,7 +191,7 @@ def test_N6_a_change_of_groups_while_the_connection_was_cut_is_told(bus, another
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_N4_a_group_is_compared_anew_after_a_loss_that_no_log_can_mend(bus):
+def test_N4_a_watch_of_a_group_compares_again_when_the_log_is_lost(bus):
     with (
         bus.service("stays", groups="g") as stays,
         bus.service("left", groups="g") as left,
@@ -208,7 +210,7 @@ def test_N4_a_group_is_compared_anew_after_a_loss_that_no_log_can_mend(bus):
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "größe", "@service@", "@groups@", "{a}"])
-def test_N4_an_announcement_holds_any_name_capability_and_group_as_it_is(bus, collect, name):
+def test_N4_an_announcement_holds_names_with_special_characters(bus, collect, name):
     with bus.subscribe("services") as events, bus.service(name, provides={name}, groups={name}) as service:
         service.kill(name)
         came, went = collect(events, 2)

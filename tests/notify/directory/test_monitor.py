@@ -1,4 +1,4 @@
-"""The sweep: whoever misses heartbeats is suspected, then withdrawn; once, however many sweepers there are."""
+"""The sweep: a silent service is suspected and then withdrawn, once, however many monitors sweep."""
 
 import math
 import threading
@@ -33,7 +33,7 @@ def _due(bus: notify.Bus) -> list[bytes]:
 
 
 def _changes(bus: notify.Bus, topic: str = "services") -> list[dict[str, object]]:
-    """What was announced on a topic, from its log."""
+    """Return the contents of all events in the log of a topic."""
     page = EventScripts(bus.redis).read_log(topic, after="0-0", count=10_000)
     return [notify.events.event.decode(topic, b'{"id":"0-0@e","prev":"0-0",' + data[1:])[0].contents for _, _, _, data in page.entries]
 
@@ -52,7 +52,7 @@ def _in_threads(*targets: Callable[[], object]) -> None:
         thread.join()
 
 
-def test_200_services_that_are_due_and_4_sweepers_make_200_withdrawals(bus, server, start):
+def test_4_sweepers_withdraw_each_of_200_due_services_once(bus, server, start):
     """Experiment 15. So many at once are held for a ttl, with one alarm; after that nothing holds them."""
     names = [f"s{number}" for number in range(DUE)]
     incarnations = {name: _register_silent(bus, name, ttl_ms=3_600_000) for name in names}
@@ -65,7 +65,7 @@ def test_200_services_that_are_due_and_4_sweepers_make_200_withdrawals(bus, serv
     let_pass(bus, 2_400)
     sweepers = [start("sweeper", server.url) for _ in range(4)]
     assert [sweeper.told() for sweeper in sweepers] == ["ready"] * 4
-    let_pass(bus, 0)  # or their start would pass for an outage
+    let_pass(bus, 0)  # otherwise the time of their start would count as an outage
     for sweeper in sweepers:
         sweeper.go()
     assert sum(sweeper.told() for sweeper in sweepers) >= DUE / BATCH
@@ -79,8 +79,8 @@ def test_200_services_that_are_due_and_4_sweepers_make_200_withdrawals(bus, serv
     assert not bus.redis.exists(bus.keys.services, bus.keys.provides("work"), bus.keys.group("all"), bus.keys.suspects)
 
 
-def test_the_twin_a_sweeper_that_does_not_check_again_withdraws_more_often(bus):
-    """What `withdraw` in one script is for: between the look and the step, others did it too."""
+def test_the_twin_a_sweeper_that_does_not_check_again_repeats_itself(bus):
+    """Why `withdraw` checks inside the script: between the look and the step, others did it too."""
     names = [f"s{number}" for number in range(DUE)]
     for name in names:
         _register_silent(bus, name)
@@ -99,8 +99,8 @@ def test_the_twin_a_sweeper_that_does_not_check_again_withdraws_more_often(bus):
     bus.redis.flushall()
 
 
-def test_the_twin_a_heartbeat_and_a_withdrawal_that_look_first_and_act_then_both_do_it(bus):
-    """What one script for each is for: the member is in the directory, and told to be withdrawn."""
+def test_the_twin_check_then_act_lets_a_heartbeat_and_a_withdrawal_win(bus):
+    """Why each is one script: otherwise the member is registered, and announced as withdrawn."""
     bus.redis.zadd("naive", {"s": 1})
     looked, ends = threading.Barrier(2), []
 
@@ -120,8 +120,8 @@ def test_the_twin_a_heartbeat_and_a_withdrawal_that_look_first_and_act_then_both
     bus.redis.delete("naive")
 
 
-def test_a_heartbeat_at_the_very_expiry_leaves_a_service_either_alive_or_withdrawn(bus):
-    """Experiment 16."""
+def test_a_heartbeat_at_the_deadline_keeps_a_service_or_comes_too_late(bus):
+    """Experiment 16: a heartbeat and a withdrawal at the same moment leave the service either alive or withdrawn."""
     outcomes = Counter()
     for number in range(1_000):
         name = f"s{number}"
@@ -155,7 +155,7 @@ def test_P8_a_sweep_that_finds_nothing_costs_one_command(bus):
         assert sum("due" in command for command in commands_during(bus.redis, monitor.sweep)) == 1
 
 
-def test_a_service_that_misses_beats_is_suspected_then_withdrawn_each_told_once(bus):
+def test_a_silent_service_is_suspected_once_and_then_withdrawn_once(bus):
     monitor = Monitor(bus.redis)
     with bus.directory.watch("s") as changes:
         incarnation = _register_silent(bus, "s", ttl_ms=200)
@@ -169,7 +169,7 @@ def test_a_service_that_misses_beats_is_suspected_then_withdrawn_each_told_once(
         assert changes.get(0.05) is None
 
 
-def test_a_suspect_that_is_heard_again_is_told_to_be_there_and_stays(bus):
+def test_a_suspect_that_sends_heartbeats_again_is_announced_and_stays(bus):
     monitor = Monitor(bus.redis)
     with bus.service("s", ttl_s=3600) as service, bus.directory.watch("s") as changes:
         let_pass(bus, 2400)
@@ -194,7 +194,7 @@ def test_more_than_a_batch_is_swept_without_a_pause(bus):
     bus.redis.flushall()
 
 
-def test_one_monitor_looks_in_time_and_the_others_stand_by_one_after_the_other(bus):
+def test_one_monitor_sweeps_in_time_and_the_others_stand_by_in_turn(bus):
     monitors = [Monitor(bus.redis) for _ in range(40)]
     waits_s = [monitor.sweep() for monitor in monitors]
     assert waits_s[0] == pytest.approx(INTERVAL_S, abs=0.1)
@@ -203,7 +203,7 @@ def test_one_monitor_looks_in_time_and_the_others_stand_by_one_after_the_other(b
 
 
 def _sweeps(bus: notify.Bus, monitors: int, *, seconds: float, dies_at: float = math.inf) -> list[float]:
-    """When so many monitors sweep, in seconds of a clock of our own; whoever swept last before ``dies_at`` never does again."""
+    """Return the times of all sweeps of several monitors, on a simulated clock; at ``dies_at`` the next one to sweep dies."""
     waiting = [(number / 100, Monitor(bus.redis)) for number in range(monitors)]
     times: list[float] = []
     while (earliest := min(waiting, key=itemgetter(0)))[0] < seconds:
@@ -228,13 +228,13 @@ def test_P8_many_monitors_share_the_sweep(bus, monitors, most_per_s):
 
 @pytest.mark.parametrize("monitors", [2, 3, 4, 10])
 @pytest.mark.parametrize("dies_at", [10.1, 10.4, 10.7])
-def test_one_monitor_of_several_that_dies_is_not_missed(bus, monitors, dies_at):
-    """Also if it was the next to sweep: those who stand by look in time for the bound of experiment 14."""
+def test_the_others_sweep_in_time_when_one_monitor_dies(bus, monitors, dies_at):
+    """Also if it was the next to sweep: the others keep the bound of experiment 14."""
     times = _sweeps(bus, monitors, seconds=20, dies_at=dies_at)
     assert max(after - before for before, after in pairwise(times)) <= INTERVAL_S + 0.4
 
 
-def test_a_monitor_looks_as_soon_as_somebody_may_be_due_unless_another_one_does(bus):
+def test_a_monitor_sweeps_at_the_next_deadline_unless_another_does(bus):
     for name, ttl_ms in (("s", 3_600_000), ("t", 900)):
         _register_silent(bus, name, ttl_ms=ttl_ms)
     assert Monitor(bus.redis).sweep() <= 0.61
@@ -260,7 +260,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
-def test_a_member_that_was_put_in_by_hand_does_not_stop_the_sweep(bus, garbage):
+def test_an_invalid_member_of_the_due_set_does_not_stop_the_sweep(bus, garbage):
     bus.redis.zadd(bus.keys.due, {garbage: 0})
     _register_silent(bus, "s")
     monitor = Monitor(bus.redis)
@@ -282,7 +282,7 @@ SPOILS = {
 
 
 @pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS)
-def test_a_description_that_was_spoilt_by_hand_does_not_stop_the_sweep(bus, spoil):
+def test_a_spoilt_description_does_not_stop_the_sweep(bus, spoil):
     _register_silent(bus, "spoilt")
     spoil(bus, bus.keys.service("spoilt"))
     _register_silent(bus, "s")
@@ -291,7 +291,8 @@ def test_a_description_that_was_spoilt_by_hand_does_not_stop_the_sweep(bus, spoi
     bus.redis.delete(bus.keys.provides("work"), bus.keys.group("all"))
 
 
-def test_the_monitor_of_a_bus_sweeps_while_the_bus_is_open_and_goes_on_after_an_outage(own_server, connect_to, caplog):
+def test_the_monitor_of_a_bus_goes_on_after_an_outage(own_server, connect_to, caplog):
+    """It sweeps as long as the bus is open."""
     bus = connect_to(own_server)
     bus.service("never-opened")
     own_server.kill()

@@ -1,4 +1,4 @@
-"""Silence that is not death: a server that was away, a network that broke, a service that flaps."""
+"""Missing heartbeats of services that live: the server was away, the network broke, or the service flaps."""
 
 import logging
 import os
@@ -25,30 +25,30 @@ NAMES = ["a", "b", "c", "d", "e"]
 
 
 def _changes(bus: notify.Bus) -> Counter[str]:
-    """What was announced on ``services``, counted."""
+    """Count the changes in the log of the topic ``services``."""
     page = EventScripts(bus.redis).read_log("services", after="0-0", count=10_000)
     return Counter(notify.events.event.decode("services", data)[0].contents["change"] for _, _, _, data in page.entries)
 
 
 def _sweep_for(bus: notify.Bus, seconds: float) -> None:
-    """Sweep by hand, as often as monitors do and more."""
+    """Sweep directly, at least as often as monitors do."""
     sweeping, end = Monitor(bus.redis), time.monotonic() + seconds
     wait_until(lambda: sweeping.sweep() is not None and time.monotonic() > end, timeout_s=seconds + 20)
 
 
 def _freeze(server: PrivateServer) -> None:
     server.freeze()
-    _let_be(AWAY_S)
+    _wait(AWAY_S)
     server.thaw()
 
 
 def _kill_and_restart(server: PrivateServer) -> None:
     server.kill()
-    _let_be(AWAY_S)
+    _wait(AWAY_S)
     server.restart()
 
 
-def _let_be(seconds: float) -> None:
+def _wait(seconds: float) -> None:
     end = time.monotonic() + seconds
     wait_until(lambda: time.monotonic() > end, timeout_s=seconds + 5)
 
@@ -58,8 +58,8 @@ OUTAGES = {"frozen": (_freeze, True), "killed": (_kill_and_restart, True), "froz
 
 @pytest.mark.any_server
 @pytest.mark.parametrize(("strike", "grace"), OUTAGES.values(), ids=OUTAGES)
-def test_a_server_that_was_away_for_three_ttls_costs_nobody_his_place(own_server, connect_to, start, monkeypatch, strike, grace):
-    """Experiment 17: the services are there all the time; when the server is back, the sweep reaches it before they do."""
+def test_no_service_is_withdrawn_because_the_server_was_away(own_server, connect_to, start, monkeypatch, strike, grace):
+    """Experiment 17: the services live all the time; when the server is back after three ttls, the sweep reaches it before they do."""
     if not grace:
         monkeypatch.setattr(monitor, "LATE_S", 3600.0)
     bus = connect_to(own_server)
@@ -86,7 +86,8 @@ def _answers(bus: notify.Bus) -> bool:
         return False
 
 
-def test_who_died_while_the_server_was_away_is_withdrawn_a_ttl_after_its_return(bus):
+def test_a_service_that_died_during_an_outage_is_withdrawn_a_ttl_later(bus):
+    """The ttl begins with the return of the server."""
     _register(bus, 3)
     sweeping = Monitor(bus.redis)
     let_pass(bus, 180)
@@ -101,7 +102,7 @@ def test_who_died_while_the_server_was_away_is_withdrawn_a_ttl_after_its_return(
 
 
 @pytest.mark.parametrize("late_s", [LATE_S - 0.5, LATE_S + 0.5])
-def test_a_grace_is_given_when_nobody_swept_for_more_than_two_intervals(bus, late_s):
+def test_a_grace_is_given_after_two_intervals_without_a_sweep(bus, late_s):
     _register(bus, 1)
     let_pass(bus, 40.5)
     bus.redis.hincrby(bus.keys.sweep, "at_ms", -round(late_s * 1000))
@@ -115,12 +116,12 @@ def _register(bus: notify.Bus, count: int, *, ttl_ms: int = 60_000) -> list[Beat
     scripts = DirectoryScripts(bus.redis)
     names = [f"s{number}" for number in range(count)]
     found = [scripts.register(name, ttl_ms=ttl_ms, provides=["work"], groups=[], fields={}) for name in names]
-    let_pass(bus, 0)  # somebody has swept just now
+    let_pass(bus, 0)  # as if a monitor had swept just now
     return [Beat(name, incarnation, ttl_ms) for name, incarnation in zip(names, found, strict=True)]
 
 
 def _advance(bus: notify.Bus, seconds: float) -> list[ServiceInfo]:
-    """Let time pass, and sweep until nobody is due. Returns who is still there."""
+    """Let time pass, and sweep until no service is due. Returns the services that are still registered."""
     let_pass(bus, seconds)
     sweeping = Monitor(bus.redis)
     wait_until(lambda: sweeping.sweep() > 0)
@@ -129,7 +130,7 @@ def _advance(bus: notify.Bus, seconds: float) -> list[ServiceInfo]:
 
 @pytest.mark.any_server
 @pytest.mark.parametrize("brake", [True, False], ids=["with brake", "the twin without"])
-def test_half_of_the_services_paused_and_back_costs_nobody_his_place(bus, server, start, monkeypatch, caplog, brake):
+def test_no_service_is_withdrawn_because_half_of_them_paused(bus, server, start, monkeypatch, caplog, brake):
     """Experiment 18."""
     if not brake:
         monkeypatch.setattr(monitor, "BRAKE_SHARE", 1.0)
@@ -141,7 +142,7 @@ def test_half_of_the_services_paused_and_back_costs_nobody_his_place(bus, server
         _sweep_for(bus, ttl_s + 0.15)
         os.kill(halves[1].pid, signal.SIGCONT)
         _sweep_for(bus, ttl_s)
-        told = _told(changes)
+        told = _count_changes(changes)
     assert (told[Withdrawn] > 0, told[Alarm]) == ((False, 1) if brake else (True, 0))
     assert ("of 24 services fell silent at once" in caplog.text) is brake
     assert len(list(bus.directory)) == 24
@@ -156,12 +157,12 @@ def _start_twelve(start: Callable[..., Process], server: PrivateServer, half: st
     return process
 
 
-def _told(changes: notify.Watch) -> Counter[type]:
-    """The changes that are told until it is quiet, counted by their kind."""
+def _count_changes(changes: notify.Watch) -> Counter[type]:
+    """Read the changes until none comes any more, and count them by type."""
     return Counter(map(type, iter(lambda: changes.get(0.1), None)))
 
 
-def test_the_brake_holds_for_one_ttl_and_those_still_silent_are_withdrawn_then(bus, caplog):
+def test_the_brake_holds_for_one_ttl_and_then_silence_counts(bus, caplog):
     beats = _register(bus, 40)
     silent, scripts = beats[:20], DirectoryScripts(bus.redis)
     with bus.directory.watch() as changes:
@@ -176,7 +177,7 @@ def test_the_brake_holds_for_one_ttl_and_those_still_silent_are_withdrawn_then(b
             assert len(_advance(bus, seconds)) == 40
         scripts.beat(beats[20:])
         assert {service.name for service in _advance(bus, 4)} == {beat.name for beat in beats[20:]}
-        assert _told(changes) == {Withdrawn: 20}
+        assert _count_changes(changes) == {Withdrawn: 20}
     assert [record.levelno for record in caplog.records if "fell silent at once" in record.message] == [logging.ERROR]
     assert bus.redis.hget(bus.keys.sweep, "alarm") is None
     bus.redis.flushall()
@@ -185,7 +186,7 @@ def test_the_brake_holds_for_one_ttl_and_those_still_silent_are_withdrawn_then(b
 @pytest.mark.parametrize(
     ("silent", "services", "alarms"), [(10, 12, 0), (11, 12, 1), (15, 100, 0), (16, 100, 1)], ids=lambda number: str(number)
 )
-def test_the_brake_needs_more_than_ten_and_more_than_15_percent(bus, silent, services, alarms):
+def test_the_brake_needs_more_than_ten_suspects_and_15_percent(bus, silent, services, alarms):
     beats = _register(bus, services)
     let_pass(bus, 30)
     DirectoryScripts(bus.redis).beat(beats[silent:])
@@ -196,7 +197,7 @@ def test_the_brake_needs_more_than_ten_and_more_than_15_percent(bus, silent, ser
     bus.redis.flushall()
 
 
-def test_a_kill_and_a_farewell_are_never_held(bus):
+def test_the_brake_holds_neither_a_kill_nor_a_close(bus):
     beats = _register(bus, 20)
     with bus.service("leaves", ttl_s=3600):
         _advance(bus, 41)
@@ -208,8 +209,8 @@ def test_a_kill_and_a_farewell_are_never_held(bus):
     bus.redis.flushall()
 
 
-def test_the_brake_holds_nobody_for_ever_however_long_the_alarm_lasts(bus):
-    """Others fall silent while it holds: they have their own deadlines, and no alarm holds them anew."""
+def test_the_brake_holds_no_service_for_ever_during_a_long_alarm(bus):
+    """Others fall silent while it holds: they have their own deadlines, and the alarm does not hold them again."""
     beats, scripts = _register(bus, 60), DirectoryScripts(bus.redis)
     let_pass(bus, 30)
     scripts.beat(beats[20:])
@@ -231,17 +232,17 @@ def test_the_brake_works_again_once_an_alarm_is_over(bus):
     bus.redis.flushall()
 
 
-def test_an_alarm_is_told_to_who_follows_all_and_to_nobody_who_follows_some(bus):
+def test_only_a_watch_on_all_services_yields_an_alarm(bus):
     _register(bus, 20)
     with bus.directory.watch() as everybody, bus.directory.watch("s3") as one, bus.directory.watch(provides="work") as some:
         _advance(bus, 41)
-        told = [_told(watch) for watch in (everybody, one, some)]
+        told = [_count_changes(watch) for watch in (everybody, one, some)]
     assert [counts[Alarm] for counts in told] == [1, 0, 0]
     assert [counts[Suspect] for counts in told] == [20, 1, 20]
     bus.redis.flushall()
 
 
-def test_a_service_that_flaps_is_counted_and_told_once_in_ten_ttls(bus):
+def test_a_flapping_service_is_counted_and_announced_once_in_ten_ttls(bus):
     with bus.service("s", ttl_s=3600) as service, bus.directory.watch("s") as changes:
         assert changes.get(5) == Available("s", service.incarnation)
         for flaps in range(1, 16):
@@ -250,7 +251,7 @@ def test_a_service_that_flaps_is_counted_and_told_once_in_ten_ttls(bus):
             beat(service)
             assert (service.info.state, service.info.flaps) == ("alive", flaps)
             assert not bus.redis.exists(bus.keys.suspects)
-        # 15 times 40 minutes are ten hours: it was told at the first flip, and then not again
+        # 15 times 40 minutes are ten hours: the first suspicion was announced, and then none
         told = list(iter(lambda: changes.get(0.05), None))
         assert told == [Suspect("s", service.incarnation), Available("s", service.incarnation)]
         _advance(bus, 2_400)
@@ -259,7 +260,7 @@ def test_a_service_that_flaps_is_counted_and_told_once_in_ten_ttls(bus):
         assert told == [Suspect("s", service.incarnation), Available("s", service.incarnation)]
 
 
-def test_the_end_of_a_service_that_flapped_unheard_is_told_all_the_same(bus):
+def test_the_end_of_a_flapping_service_is_always_announced(bus):
     (heartbeat,) = _register(bus, 1)
     for _ in range(2):
         assert len(_advance(bus, 41)) == 1
@@ -269,7 +270,7 @@ def test_the_end_of_a_service_that_flapped_unheard_is_told_all_the_same(bus):
     assert _changes(bus) == {"available": 1, "suspect": 1, "recovered": 1, "withdrawn": 1}
 
 
-def test_a_service_that_registers_anew_has_not_flapped(bus):
+def test_a_new_incarnation_has_no_flaps(bus):
     with bus.service("s", ttl_s=3600) as service:
         _advance(bus, 2_400)
         beat(service)
@@ -279,7 +280,7 @@ def test_a_service_that_registers_anew_has_not_flapped(bus):
         assert service.info.flaps == 0
 
 
-def test_the_server_s_clock_set_back_an_hour_makes_nobody_sweep_less_often(bus):
+def test_a_clock_set_back_an_hour_makes_no_monitor_sweep_less_often(bus):
     _register(bus, 1)
     for field in ("at_ms", "duty_ms", "slot_ms"):
         bus.redis.hset(bus.keys.sweep, field, server_ms(bus.redis) + 3_600_000)

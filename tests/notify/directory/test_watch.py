@@ -1,4 +1,4 @@
-"""Watching the directory: who came and who went, each told once and in order."""
+"""Watching the directory: every change is yielded once and in order."""
 
 import threading
 from collections.abc import Callable
@@ -17,13 +17,13 @@ def _register(bus: notify.Bus, name: str) -> notify.Service:
     return bus.service(name, ttl_s=3600).open()
 
 
-def test_N4_who_watches_late_is_told_of_those_who_are_there(bus):
+def test_N4_a_watch_begins_with_the_services_already_registered(bus):
     with bus.service("b") as first, bus.service("a") as second, bus.directory.watch() as changes:
         assert [changes.get(0), changes.get(0)] == [Available("b", first.incarnation), Available("a", second.incarnation)]
         assert changes.get(0) is None
 
 
-def test_N4_coming_and_going_is_told_in_order(bus):
+def test_N4_a_watch_yields_changes_in_order(bus):
     with bus.directory.watch() as changes:
         with bus.service("a") as a, bus.service("b") as b:
             b.kill("why")
@@ -37,14 +37,14 @@ def test_N4_coming_and_going_is_told_in_order(bus):
     ]
 
 
-def test_N4_only_those_who_are_named_are_told(bus):
+def test_N4_a_watch_of_names_yields_only_those_services(bus):
     with bus.service("a") as a, bus.service("b"), bus.directory.watch("a", "c") as changes, bus.service("c") as c, bus.service("d"):
         assert [changes.get(5), changes.get(5)] == [Available("a", a.incarnation), Available("c", c.incarnation)]
         assert changes.get(0.05) is None
 
 
 @pytest.mark.parametrize("others", [0, 50])
-def test_N4_a_watch_of_a_few_reads_these_and_nobody_else(bus, others):
+def test_N4_a_watch_of_a_few_reads_only_their_descriptions(bus, others):
     with ExitStack() as stack:
         for number in range(others):
             stack.enter_context(bus.service(f"other-{number}", ttl_s=3600))
@@ -60,12 +60,12 @@ def test_N4_a_watch_of_a_few_reads_these_and_nobody_else(bus, others):
         assert (commands.count("HGETALL"), commands.count("SMEMBERS")) == (3, 0)
 
 
-def test_N4_a_name_that_nobody_can_have_is_watched_in_vain(bus):
+def test_N4_a_watch_of_an_invalid_name_yields_nothing(bus):
     with bus.directory.watch("\ud800") as changes, bus.service("s"):
         assert changes.get(0.05) is None
 
 
-def test_N7_a_service_that_returns_is_another_incarnation_and_told_as_such(bus):
+def test_N7_a_service_that_returns_is_yielded_as_a_new_incarnation(bus):
     with bus.directory.watch("s") as changes:
         with bus.service("s") as first:
             pass
@@ -78,8 +78,8 @@ def test_N7_a_service_that_returns_is_another_incarnation_and_told_as_such(bus):
     ]
 
 
-def test_one_who_comes_while_the_watch_begins_is_told_once(bus, monkeypatch):
-    """The race: it registers after the subscription and before the question who is there."""
+def test_a_service_that_registers_as_the_watch_begins_is_yielded_once(bus, monkeypatch):
+    """The race: the service registers after the subscription and before the first look."""
     started = []
     ask = Directory._search
 
@@ -96,7 +96,7 @@ def test_one_who_comes_while_the_watch_begins_is_told_once(bus, monkeypatch):
         assert isinstance(changes.get(5), Withdrawn)
 
 
-def test_a_watch_that_cannot_ask_who_is_there_leaves_no_connection(bus, monkeypatch):
+def test_a_watch_whose_first_look_fails_leaves_no_connection(bus, monkeypatch):
     def refuse(*_: object, **__: object) -> object:
         raise notify.ServerUnreachableError("no answer")
 
@@ -104,16 +104,16 @@ def test_a_watch_that_cannot_ask_who_is_there_leaves_no_connection(bus, monkeypa
     with pytest.raises(notify.ServerUnreachableError) as kept:
         bus.directory.watch()
     assert kept
-    wait_until(lambda: not bus.redis.client_list(_type="pubsub"), what="the server's noticing")
+    wait_until(lambda: not bus.redis.client_list(_type="pubsub"), what="the end of the connection")
 
 
-def test_zero_seconds_asks_without_waiting_and_a_timeout_ends_it(bus):
+def test_get_returns_none_after_its_timeout_or_at_once_with_zero(bus):
     with bus.directory.watch() as changes:
         assert changes.get(0) is None
         assert changes.get(0.05) is None
 
 
-def test_a_timeout_is_kept_while_others_come_and_go(bus, another_bus):
+def test_a_timeout_holds_while_other_services_come_and_go(bus, another_bus):
     stop = threading.Event()
 
     def keep_busy() -> None:
@@ -153,7 +153,7 @@ def test_iterating_ends_when_the_watch_is_closed(bus, way):
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_N6_what_was_missed_while_the_connection_was_cut_is_told(bus, another_bus):
+def test_N6_changes_during_a_lost_connection_are_yielded_later(bus, another_bus):
     with another_bus.directory.watch() as changes:
         cut(bus.redis, "watch")
         with bus.service("s") as service:
@@ -163,7 +163,8 @@ def test_N6_what_was_missed_while_the_connection_was_cut_is_told(bus, another_bu
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_after_a_loss_that_no_log_can_mend_nobody_who_went_stays_and_nobody_who_came_is_missing(bus):
+def test_a_watch_compares_again_when_the_log_is_lost(bus):
+    """After all data are lost, each service that went is withdrawn and each that is registered again is available."""
     stays, goes = _register(bus, "stays"), _register(bus, "goes")
     with bus.directory.watch() as changes:
         assert [changes.get(5).name for _ in range(2)] == ["stays", "goes"]
@@ -179,8 +180,8 @@ def test_after_a_loss_that_no_log_can_mend_nobody_who_went_stays_and_nobody_who_
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_a_comparison_that_failed_is_made_up_for(bus, monkeypatch):
-    """The server answered the subscription again, and went away before it was asked who is there."""
+def test_a_comparison_that_failed_is_repeated(bus, monkeypatch):
+    """The server answered the subscription again, and was away again before the comparison."""
     service = _register(bus, "s")
     ask: Callable[..., object] = Directory._search
 
@@ -201,7 +202,7 @@ def test_a_comparison_that_failed_is_made_up_for(bus, monkeypatch):
 ODD = ["text", 5, None, {}, {"change": "withdrawn"}, {"change": "withdrawn", "service": "s", "incarnation": "x"}, {"change": 1}]
 
 
-def test_what_is_published_by_hand_about_services_misleads_nobody(bus):
+def test_events_published_by_hand_do_not_mislead_a_watch(bus):
     with bus.service("s") as service, bus.directory.watch() as changes:
         assert changes.get(5) == Available("s", service.incarnation)
         for contents in ODD:
@@ -215,7 +216,7 @@ def test_what_is_published_by_hand_about_services_misleads_nobody(bus):
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_a_change_whose_live_message_was_lost_is_told_after_a_silence(bus):
+def test_a_change_whose_message_was_lost_is_yielded_after_a_silence(bus):
     with bus.directory.watch() as changes:
         publish_unheard(bus, "services", {"change": "available", "service": "s", "incarnation": 7})
         assert changes.get(5) == Available("s", 7)

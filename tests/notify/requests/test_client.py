@@ -1,4 +1,4 @@
-"""The thread that hears answers for all calls of a bus."""
+"""The client side of requests: one thread reads the answers for all calls of a bus."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from notify.testing import wait_until
 from tests.support.processes import Calculator
 
 
-def test_answers_that_were_read_are_forgotten_by_the_server_every_now_and_then(bus, another_bus, monkeypatch):
+def test_answers_that_were_read_are_trimmed_from_the_stream(bus, another_bus, monkeypatch):
     monkeypatch.setattr("notify.requests.client.TRIM_EVERY", 10)
     monkeypatch.setattr("tests.support.processes.say", lambda _: None)
     with bus.service("calculator", exports=Calculator()):
@@ -25,7 +25,7 @@ def test_answers_that_were_read_are_forgotten_by_the_server_every_now_and_then(b
         wait_until(lambda: bus.redis.xlen(answers) < 10)
 
 
-def test_who_went_is_heard_of_only_after_all_that_was_answered_before(bus):
+def test_all_answers_are_processed_before_any_withdrawal(bus):
     caller = RequestClient(bus.redis, name="test")
     answers = [(f"{n}-0", {b"answer": b'{"id":"late"}'}) for n in range(COUNT)]
     caller._dispatch(answers, [("7-0", {})])
@@ -35,7 +35,7 @@ def test_who_went_is_heard_of_only_after_all_that_was_answered_before(bus):
     caller._reader.close()
 
 
-def test_the_end_of_the_incarnation_before_does_not_end_a_call_to_the_next_one(bus):
+def test_the_end_of_an_earlier_incarnation_does_not_end_a_call(bus):
     caller, request = RequestClient(bus.redis, name="test"), Request("1", "multiply", [], {}, "caller")
     with caller._pending_call(request, Endpoint("calculator", 2, frozenset(), is_suspect=False)) as call:
         for incarnation, is_told in ((1, False), (2, True)):
@@ -45,7 +45,7 @@ def test_the_end_of_the_incarnation_before_does_not_end_a_call_to_the_next_one(b
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_listener_that_dies_ends_the_calls_that_wait_and_lets_none_wait_again(bus, another_bus, monkeypatch):
+def test_a_reading_thread_that_dies_ends_all_calls_and_refuses_new_ones(bus, another_bus, monkeypatch):
     monkeypatch.setattr("tests.support.processes.say", lambda _: None)
     with bus.service("calculator", exports=Calculator()), ThreadPoolExecutor() as pool:
         assert another_bus.call("calculator", "multiply", 6, 7) == 42

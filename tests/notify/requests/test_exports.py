@@ -1,4 +1,4 @@
-"""Which methods others may call."""
+"""The methods that an object exports."""
 
 from functools import cache
 
@@ -27,14 +27,14 @@ class Desk(Base):
         self.name = "desk"
 
     def __call__(self) -> None:
-        raise AssertionError("nobody may call this")
+        raise AssertionError("not exported")
 
     def _private(self) -> None:
-        raise AssertionError("nobody may call this")
+        raise AssertionError("not exported")
 
     @property
     def secret(self) -> str:
-        raise AssertionError("nobody may ask for this")
+        raise AssertionError("a property must not be read")
 
     def write(self, text: str) -> str:
         return f"{self.name}: {text}"
@@ -52,7 +52,7 @@ class Desk(Base):
         return a + b
 
 
-def test_N13_the_public_methods_of_an_object_are_exported_and_nothing_else():
+def test_N13_only_the_public_methods_of_an_object_are_exported():
     methods = exported_methods(Desk())
     assert sorted(methods) == ["add", "inherited", "made", "remembered", "write"]
     assert methods["write"]("hello") == "desk: hello"
@@ -76,6 +76,6 @@ class Later:
         (Later(), "read of .* is asynchronous, which is not supported"),
     ],
 )
-def test_what_cannot_be_called_is_refused_with_its_reason(exports, message):
+def test_an_object_that_cannot_be_exported_is_refused_with_the_reason(exports, message):
     with pytest.raises(InvalidServiceError, match=message.replace("()", r"\(\)")):
         exported_methods(exports)

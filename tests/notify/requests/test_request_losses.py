@@ -1,4 +1,4 @@
-"""A call when an answer of the server is lost: nothing runs twice, and nobody waits for ever."""
+"""Calls when an answer of the server is lost: nothing runs twice, and no call waits for ever."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ from tests.support.proxy import Proxy
 
 
 class Desk:
-    """What is called here: it notes what it ran."""
+    """The object that is called here; it records the calls."""
 
     def __init__(self) -> None:
         self.ran: list[object] = []
@@ -41,7 +41,8 @@ def _lose(proxy: Proxy, script: str) -> None:
     proxy.lose_answers(1, command=load_script("notify.requests", script)[1].encode())
 
 
-def test_N13_a_request_whose_sending_was_not_confirmed_runs_once_and_its_caller_is_told_that_it_may(bus, proxy):
+def test_N13_a_request_whose_sending_was_not_confirmed_runs_once(bus, proxy):
+    """Its caller gets an error of the server, which says that the method may run."""
     with _serving(bus) as desk, notify.connect(proxy.url) as caller:
         assert caller.call("desk", "note", 1) == 1
         _lose(proxy, "send")
@@ -52,7 +53,8 @@ def test_N13_a_request_whose_sending_was_not_confirmed_runs_once_and_its_caller_
         assert desk.ran == [1, 2, 3]
 
 
-def test_N13_an_answer_whose_sending_was_not_confirmed_is_sent_again_and_taken_once(bus, proxy):
+def test_N13_an_answer_whose_sending_was_not_confirmed_is_sent_again(bus, proxy):
+    """The caller takes it once."""
     with notify.connect(proxy.url) as server, _serving(server) as desk:
         assert bus.call("desk", "note", 1) == 1
         _lose(proxy, "answer")
@@ -63,7 +65,8 @@ def test_N13_an_answer_whose_sending_was_not_confirmed_is_sent_again_and_taken_o
         assert bus.redis.xlen(answers) == 4
 
 
-def test_N13_a_request_whose_taking_was_not_confirmed_does_not_run_and_its_caller_is_told_that_it_could_have(bus, proxy):
+def test_N13_a_request_whose_taking_was_not_confirmed_does_not_run(bus, proxy):
+    """Its caller gets a timeout, which says that the method may have finished."""
     with notify.connect(proxy.url) as server, _serving(server) as desk:
         assert bus.call("desk", "note", 1) == 1
         _lose(proxy, "take")
@@ -82,8 +85,8 @@ def test_a_service_can_be_called_on_a_bus_without_a_server():
 
 @pytest.mark.any_server
 @pytest.mark.parametrize("times", [1, 2])
-def test_N13_a_call_to_a_server_that_hangs_ends_about_when_its_caller_wants(own_server, connect_to, times):
-    """The second time there is no connection: a server that hangs would be waited for while connecting."""
+def test_N13_a_call_to_a_server_that_hangs_ends_near_its_timeout(own_server, connect_to, times):
+    """The second time there is no connection: a connection to a server that hangs could take long."""
     serving, bus = connect_to(own_server), connect_to(own_server)
     with _serving(serving):
         assert bus.call("desk", "note", 1) == 1
@@ -97,7 +100,8 @@ def test_N13_a_call_to_a_server_that_hangs_ends_about_when_its_caller_wants(own_
 
 
 @pytest.mark.any_server
-def test_N13_a_call_whose_server_hangs_once_it_was_asked_ends_about_when_its_caller_wants(own_server, connect_to):
+def test_N13_a_call_whose_server_hangs_later_ends_near_its_timeout(own_server, connect_to):
+    """The server hangs after the request was sent."""
     serving, bus = connect_to(own_server), connect_to(own_server)
     with _serving(serving) as desk, ThreadPoolExecutor() as pool:
         assert bus.call("desk", "note", 1) == 1

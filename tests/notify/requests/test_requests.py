@@ -1,4 +1,4 @@
-"""Calls from one process to another: answered once, or ended by an error that says what happened."""
+"""Calls between processes: each is answered once, or ends with an error that says what happened."""
 
 import json
 import threading
@@ -43,14 +43,15 @@ def calculator(server: PrivateServer, bus: notify.Bus, start: Callable[..., Proc
 
 
 @pytest.mark.usefixtures("calculator")
-def test_N13_a_call_returns_what_the_method_returned_in_another_process(bus):
+def test_N13_a_call_returns_the_result_of_a_method_in_another_process(bus):
     assert bus.call("calculator", "multiply", 6, 7, timeout_s=5) == 42
     assert bus.call("calculator", "multiply", 6, b=7) == 42
     assert bus.call("calculator", "multiply", a=[1]) == [1]
 
 
 @pytest.mark.usefixtures("calculator")
-def test_N13_an_error_of_the_method_is_raised_at_the_caller_with_its_type_and_message(bus):
+def test_N13_an_error_of_the_method_is_raised_at_the_caller(bus):
+    """With its type and its message."""
     with pytest.raises(RequestFailedError, match="'multiply' of 'calculator' raised TypeError: can't multiply") as caught:
         bus.call("calculator", "multiply", "a", "b")
     assert (caught.value.error_type, caught.value.error_message) == ("TypeError", "can't multiply sequence by non-int of type 'str'")
@@ -59,7 +60,7 @@ def test_N13_an_error_of_the_method_is_raised_at_the_caller_with_its_type_and_me
     assert bus.call("calculator", "multiply", 6, 7) == 42
 
 
-def test_N13_to_call_a_service_that_is_missing_fails_at_once(bus):
+def test_N13_a_call_to_a_missing_service_fails_at_once(bus):
     for target in ("calculator", notify.provides("multiply")):
         began = time.monotonic()
         with pytest.raises(ServiceNotFoundError, match=r"(calculator|multiply)'.* is not registered"):
@@ -67,8 +68,9 @@ def test_N13_to_call_a_service_that_is_missing_fails_at_once(bus):
         assert time.monotonic() - began < 1
 
 
-def test_N13_to_call_a_service_killed_in_mid_call_fails_as_soon_as_it_is_withdrawn_and_not_at_the_timeout(bus, calculator):
-    bus.manager().close()  # somebody sweeps
+def test_N13_a_call_fails_when_its_service_is_withdrawn_not_at_its_timeout(bus, calculator):
+    """The process of the service is killed in the middle of the call."""
+    bus.manager().close()  # its monitor goes on to sweep
     with ThreadPoolExecutor() as pool:
         call = pool.submit(bus.call, "calculator", "sleep", 30, timeout_s=30)
         assert calculator.told() == {"begun": 30}
@@ -82,7 +84,8 @@ def test_N13_to_call_a_service_killed_in_mid_call_fails_as_soon_as_it_is_withdra
 
 
 @pytest.mark.any_server
-def test_N13_without_the_watch_a_call_to_a_killed_service_would_wait_until_its_timeout(bus, calculator, monkeypatch):
+def test_N13_the_twin_without_the_changes_waits_until_its_timeout(bus, calculator, monkeypatch):
+    """The process of the service is killed, and the client does not hear of the withdrawal."""
     monkeypatch.setattr(RequestClient, "_on_change", lambda *_: None)
     bus.manager().close()
     with ThreadPoolExecutor() as pool, bus.directory.watch("calculator") as changes:
@@ -104,7 +107,7 @@ def test_N13_without_the_watch_a_call_to_a_killed_service_would_wait_until_its_t
         ),
     ],
 )
-def test_N13_a_call_ends_at_once_when_the_service_is_withdrawn_before_it_answered(bus, another_bus, end, error):
+def test_N13_a_call_ends_at_once_when_its_service_is_withdrawn(bus, another_bus, end, error):
     with bus.service("calculator", exports=Calculator(), ttl_s=3600), ThreadPoolExecutor() as pool:
         call = pool.submit(another_bus.call, "calculator", "sleep", 0.5, timeout_s=30)
         wait_until(lambda: _is_taken(bus, another_bus))
@@ -125,7 +128,7 @@ def _is_taken(bus: notify.Bus, caller: notify.Bus) -> bool:
     return caller._runtime._caller is not None and bool(bus.redis.exists(requests)) and not bus.redis.xlen(requests)
 
 
-def test_N13_a_frozen_service_does_not_run_what_its_callers_have_given_up_when_it_goes_on(bus, calculator):
+def test_N13_a_thawed_service_does_not_run_requests_given_up_meanwhile(bus, calculator):
     assert bus.call("calculator", "multiply", 1, 1) == 1
     assert calculator.told() == {"begun": [1, 1]}
     calculator.freeze()
@@ -140,14 +143,15 @@ def test_N13_a_frozen_service_does_not_run_what_its_callers_have_given_up_when_i
 
 
 def _multiply(bus: notify.Bus, a: int, b: int) -> object:
-    """The product, once the service is back."""
+    """Return the product; ``None`` while the service is not back."""
     try:
         return bus.call("calculator", "multiply", a, b)
     except (ServiceNotFoundError, ServiceWithdrawnError):
         return None
 
 
-def test_N13_a_call_to_a_frozen_service_ends_when_it_is_withdrawn_and_its_next_incarnation_answers(bus, calculator):
+def test_N13_a_frozen_service_is_withdrawn_and_answers_once_it_is_back(bus, calculator):
+    """The call ends with the withdrawal; the next incarnation answers the next call."""
     bus.manager().close()
     calculator.freeze()
     with pytest.raises(ServiceWithdrawnError, match=r"expired.*the method had not begun, and will not"):
@@ -157,7 +161,7 @@ def test_N13_a_call_to_a_frozen_service_ends_when_it_is_withdrawn_and_its_next_i
     assert calculator.told() == {"begun": [3, 3]}
 
 
-def test_N13_a_thousand_calls_from_many_threads_are_each_run_once_and_answered_once(server, bus, start):
+def test_N13_each_of_a_thousand_calls_from_many_threads_runs_once(server, bus, start):
     process = start("calculator", server.url, "calculator", 30, 4)
     process.told()
     with ThreadPoolExecutor(8) as pool:
@@ -170,7 +174,7 @@ def test_N13_a_thousand_calls_from_many_threads_are_each_run_once_and_answered_o
 
 
 @pytest.mark.usefixtures("calculator")
-def test_N13_calls_are_answered_while_others_come_and_go(bus, another_bus):
+def test_N13_calls_are_answered_while_other_services_come_and_go(bus, another_bus):
     done = threading.Event()
 
     def come_and_go() -> None:
@@ -220,21 +224,22 @@ def test_N13_a_late_answer_is_dropped(bus, calculator):
         ("mute", "multiply", [], {}, UnknownMethodError, "'mute' exports no method 'multiply': it exports none"),
     ],
 )
-def test_bad_input_is_refused_with_its_reason_and_nothing_is_asked(bus, target, method, args, options, error, message):
+def test_bad_input_is_refused_with_the_reason_and_nothing_is_sent(bus, target, method, args, options, error, message):
     with bus.service("calculator", exports=Calculator()), bus.service("mute", provides={"multiply"}):
         with pytest.raises(error, match=message):
             bus.call(target, method, *args, **options)
         assert not list(bus.redis.scan_iter("*:requests:*"))
 
 
-def test_a_bus_that_is_closed_calls_nobody(server, bus):
+def test_a_closed_bus_refuses_calls(server, bus):
     with notify.connect(server.url) as other:
         pass
     with pytest.raises(ClosedError):
         other.call("calculator", "multiply")
 
 
-def test_closing_the_bus_ends_the_calls_that_wait_and_takes_back_what_has_not_begun(server, bus, calculator):
+def test_closing_the_bus_ends_pending_calls_and_takes_back_requests(server, bus, calculator):
+    """Requests that have not begun never begin."""
     with ThreadPoolExecutor() as pool:
         with notify.connect(server.url) as other:
             calls = [pool.submit(other.call, "calculator", "sleep", 2, timeout_s=30) for _ in range(3)]
@@ -249,7 +254,7 @@ def test_closing_the_bus_ends_the_calls_that_wait_and_takes_back_what_has_not_be
 
 
 @pytest.mark.usefixtures("calculator")
-def test_a_call_outlives_the_cutting_of_every_connection(bus, another_bus):
+def test_a_call_survives_the_loss_of_every_connection(bus, another_bus):
     with ThreadPoolExecutor() as pool:
         assert bus.call("calculator", "multiply", 1, 1) == 1
         call = pool.submit(bus.call, "calculator", "sleep", 0.3, timeout_s=10)
@@ -259,7 +264,7 @@ def test_a_call_outlives_the_cutting_of_every_connection(bus, another_bus):
 
 
 @pytest.mark.usefixtures("calculator")
-def test_many_callers_in_a_process_share_one_thread_and_one_connection(bus, another_bus):
+def test_all_calls_of_a_process_share_one_thread_and_one_connection(bus, another_bus):
     bus.call("calculator", "multiply", 1, 1)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: bus.call("calculator", "multiply", n, n), range(50)))

@@ -1,4 +1,4 @@
-"""Who is called: by name or by capability, in turns, with few looks at the directory."""
+"""The resolver: endpoints by name or by capability, in turns, with few reads of the directory."""
 
 from collections import Counter
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from tests.support.faults import commands_during
 
 
 class Named:
-    """Says which of the services it is."""
+    """Returns the name of its service."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -44,7 +44,7 @@ def test_N13_providers_of_a_capability_take_turns(another_bus):
     assert {another_bus.call("b", "who") for _ in range(3)} == {"b"}
 
 
-def test_who_comes_takes_its_turn_and_who_goes_is_asked_no_more(bus, another_bus, trio):
+def test_new_providers_take_turns_and_withdrawn_ones_are_not_called(bus, another_bus, trio):
     def heard(count: int) -> set[object]:
         return {another_bus.call(WHO, "who") for _ in range(count)}
 
@@ -54,7 +54,7 @@ def test_who_comes_takes_its_turn_and_who_goes_is_asked_no_more(bus, another_bus
     assert heard(12) == {"a", "c"}
 
 
-def test_a_provider_under_suspicion_is_asked_only_if_no_other_is_there(bus, another_bus, trio):
+def test_a_suspected_provider_is_called_only_if_there_is_no_other(bus, another_bus, trio):
     for name in "ab":
         bus.redis.hset(bus.keys.service(name), "state", "suspect")
     assert {another_bus.call(WHO, "who") for _ in range(6)} == {"c"}
@@ -64,7 +64,7 @@ def test_a_provider_under_suspicion_is_asked_only_if_no_other_is_there(bus, anot
         bus.redis.hset(bus.keys.service(name), "state", "alive")
 
 
-def test_a_provider_that_is_full_is_passed_over(bus, another_bus, trio, monkeypatch):
+def test_a_full_provider_is_passed_over(bus, another_bus, trio, monkeypatch):
     monkeypatch.setattr("notify.requests.scripts.MAX_WAITING", 1)
     full = bus.keys.requests(f"a#{trio['a'].incarnation}")
     trio["a"]._request_server.close()  # it takes no more requests, but is registered
@@ -74,7 +74,7 @@ def test_a_provider_that_is_full_is_passed_over(bus, another_bus, trio, monkeypa
 
 
 @pytest.mark.usefixtures("trio")
-def test_the_directory_is_looked_at_once_until_somebody_comes_or_goes(bus, another_bus):
+def test_the_directory_is_read_once_until_it_changes(bus, another_bus):
     def looks() -> int:
         return sum(command.startswith(("HMGET", "ZRANGE")) for command in commands_during(bus.redis, lambda: another_bus.call(WHO, "who")))
 
@@ -85,7 +85,7 @@ def test_the_directory_is_looked_at_once_until_somebody_comes_or_goes(bus, anoth
         assert looks() == 4
 
 
-def test_a_method_is_looked_for_among_the_providers_that_export_it(bus, another_bus):
+def test_a_call_goes_only_to_providers_that_export_the_method(bus, another_bus):
     with bus.service("declares", provides={"who"}), bus.service("other", exports=Other(), provides={"who"}):
         with pytest.raises(UnknownMethodError, match="a provider of 'who' exports no method 'who': it exports what"):
             another_bus.call(WHO, "who")
@@ -94,7 +94,8 @@ def test_a_method_is_looked_for_among_the_providers_that_export_it(bus, another_
         assert another_bus.call(WHO, "what") == "other"
 
 
-def test_a_service_that_came_back_as_another_incarnation_is_called_by_a_caller_that_was_not_told(bus, another_bus, monkeypatch):
+def test_a_stale_cache_does_not_keep_a_new_incarnation_from_being_called(bus, another_bus, monkeypatch):
+    """The client does not hear of the change."""
     monkeypatch.setattr("notify.requests.client.RequestClient._on_change", lambda *_: None)
     for answer in ("first", "second"):
         with bus.service("s", exports=Named(answer)):
@@ -103,7 +104,7 @@ def test_a_service_that_came_back_as_another_incarnation_is_called_by_a_caller_t
         another_bus.call("s", "who")
 
 
-def test_a_description_that_was_spoilt_by_hand_is_nobody(bus, another_bus):
+def test_a_service_with_a_spoilt_description_is_not_found(bus, another_bus):
     with bus.service("s", exports=Named("s")) as service:
         bus.redis.hset(bus.keys.service("s"), "exports", "{")
         with pytest.raises(ServiceNotFoundError):

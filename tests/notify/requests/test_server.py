@@ -1,4 +1,4 @@
-"""The side that is called: what runs, when, and how often."""
+"""The server side of requests: which methods run, when, and how often."""
 
 import threading
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ from tests.support.faults import server_ms
 
 
 class MumbledError(Exception):
-    """Nobody can say what it says."""
+    """An error whose text cannot be read."""
 
     def __str__(self) -> str:
         raise LookupError
 
 
 class Desk:
-    """What is called here: it notes what it ran."""
+    """The object that is called here; it records the calls."""
 
     def __init__(self) -> None:
         self.ran: list[object] = []
@@ -67,7 +67,7 @@ def _request(method: str, *args: object) -> bytes:
     return encode_request(Request("nobody-1", method, list(args), {}, "nobody"), max_bytes=1_000)
 
 
-def test_L12_exported_methods_are_capabilities_beside_those_that_are_declared(bus, desk):
+def test_L12_exported_methods_are_capabilities_beside_declared_ones(bus, desk):
     with bus.service("desk", exports=desk, provides={"furniture"}) as service:
         assert service.info.provides == {"furniture", "end", "large", "meet", "mumble", "note", "odd", "wait"}
         assert bus.directory.find(provides="note").name == "desk"
@@ -92,7 +92,7 @@ def test_a_service_of_two_threads_runs_two_requests_at_once(bus, another_bus, de
 
 
 @pytest.mark.parametrize("threads", [0, -1, 65, 1.5, True, "2"])
-def test_a_number_of_threads_that_cannot_be_is_refused(bus, desk, threads):
+def test_an_invalid_number_of_threads_is_refused(bus, desk, threads):
     with pytest.raises(InvalidServiceError, match=f"threads is {threads!r}"):
         bus.service("desk", exports=desk, threads=threads)
 
@@ -106,7 +106,7 @@ def test_a_number_of_threads_that_cannot_be_is_refused(bus, desk, threads):
         ("mumble", r"raised MumbledError: \(no message: str\(\) of the error raised LookupError\)"),
     ],
 )
-def test_a_method_that_gives_no_result_fails_for_its_caller_and_the_service_goes_on(bus, another_bus, desk, method, message):
+def test_a_method_without_a_valid_result_fails_and_the_service_goes_on(bus, another_bus, desk, method, message):
     with bus.service("desk", exports=desk):
         with pytest.raises(RequestFailedError, match=message):
             another_bus.call("desk", method, timeout_s=5)
@@ -114,7 +114,7 @@ def test_a_method_that_gives_no_result_fails_for_its_caller_and_the_service_goes
     assert desk.ran == [1]
 
 
-def test_a_service_that_is_closed_answers_what_it_has_begun_and_begins_nothing_more(bus, another_bus, desk):
+def test_a_closing_service_answers_begun_requests_and_begins_no_more(bus, another_bus, desk):
     service = bus.service("desk", exports=desk).open()
     with ThreadPoolExecutor() as pool:
         begun = pool.submit(another_bus.call, "desk", "wait", timeout_s=20)
@@ -133,7 +133,8 @@ def test_a_service_that_is_closed_answers_what_it_has_begun_and_begins_nothing_m
     assert desk.ran == ["wait"]
 
 
-def test_a_service_that_takes_no_more_requests_answers_what_it_has_begun_also_over_a_connection_that_was_cut(bus, another_bus, desk):
+def test_a_stopped_service_answers_over_a_new_connection(bus, another_bus, desk):
+    """It takes no more requests, and answers the one that had begun although its connection was cut."""
     with bus.service("desk", exports=desk) as service, ThreadPoolExecutor() as pool:
         begun = pool.submit(another_bus.call, "desk", "wait", timeout_s=20)
         wait_until(lambda: desk.ran == ["wait"])
@@ -146,7 +147,7 @@ def test_a_service_that_takes_no_more_requests_answers_what_it_has_begun_also_ov
         assert "desk" in bus.directory
 
 
-def test_a_method_that_does_not_end_does_not_keep_its_service_from_closing(bus, another_bus, desk, monkeypatch):
+def test_a_method_that_does_not_end_does_not_block_closing(bus, another_bus, desk, monkeypatch):
     monkeypatch.setattr(serving_module, "DRAIN_S", 0.05)
     with ThreadPoolExecutor() as pool:
         with bus.service("desk", exports=desk):
@@ -163,12 +164,12 @@ def test_a_method_can_end_its_own_service(bus, another_bus):
             service.close()
 
     service = bus.service("clerk", exports=Clerk()).open()
-    with suppress(ServiceWithdrawnError):  # unless its answer is heard of together with its end
+    with suppress(ServiceWithdrawnError):  # unless the answer and the withdrawal are read together
         assert another_bus.call("clerk", "resign") is None
     assert "clerk" not in bus.directory
 
 
-def test_what_somebody_wrote_by_hand_is_passed_over(bus, another_bus, desk):
+def test_entries_written_by_hand_are_passed_over(bus, another_bus, desk):
     with bus.service("desk", exports=desk) as service:
         requests = bus.keys.requests(due_member("desk", service.incarnation))
         late = server_ms(bus.redis) + 60_000
@@ -180,7 +181,7 @@ def test_what_somebody_wrote_by_hand_is_passed_over(bus, another_bus, desk):
         assert not bus.redis.xlen(requests)
 
 
-def test_one_request_too_many_is_refused_and_not_queued(bus, another_bus, desk, monkeypatch):
+def test_a_request_above_the_limit_is_refused_and_not_queued(bus, another_bus, desk, monkeypatch):
     monkeypatch.setattr(request_scripts_module, "MAX_WAITING", 2)
     with bus.service("desk", exports=desk), ThreadPoolExecutor() as pool:
         calls = [pool.submit(another_bus.call, "desk", "wait")]
@@ -195,7 +196,8 @@ def test_one_request_too_many_is_refused_and_not_queued(bus, another_bus, desk, 
     assert 1 not in desk.ran
 
 
-def test_a_request_begins_once_in_time_and_only_while_who_was_asked_is_registered(bus):
+def test_a_request_begins_once_in_time_and_for_its_incarnation(bus):
+    """It never begins after it was given up, after its deadline, or after its service was withdrawn."""
     scripts = RequestScripts(bus.redis)
     with bus.service("desk") as service:
         asked = ("desk", service.incarnation)
@@ -215,18 +217,19 @@ def test_a_request_begins_once_in_time_and_only_while_who_was_asked_is_registere
 
 
 @pytest.mark.parametrize(("queue_of", "ran"), [("incarnation", []), ("name", ["for the one before"])])
-def test_a_successor_does_not_run_what_its_predecessor_was_asked_and_would_if_a_queue_went_by_name(bus, desk, monkeypatch, queue_of, ran):
+def test_a_successor_does_not_run_requests_to_its_predecessor(bus, desk, monkeypatch, queue_of, ran):
+    """The twin: it would if the stream were named by the service and not by the incarnation."""
     if queue_of == "name":
         for module in (request_scripts_module, serving_module):
             monkeypatch.setattr(module, "due_member", lambda name, _: name)
-    with bus.service("desk") as first:  # it serves nothing, as if it were frozen; and who asks dies before the answer
+    with bus.service("desk") as first:  # it serves nothing, as if frozen; and its caller dies before the answer
         RequestScripts(bus.redis).send("desk", first.incarnation, _request("note", "for the one before"), timeout_s=60)
     with bus.service("desk", exports=desk):
         bus.call("desk", "note", "for this one")
     assert desk.ran == [*ran, "for this one"]
 
 
-def test_a_request_that_waits_outlives_a_restart_of_the_server(own_server, connect_to, desk):
+def test_a_waiting_request_survives_a_restart_of_the_server(own_server, connect_to, desk):
     bus, caller = connect_to(own_server), connect_to(own_server)
     with bus.service("desk", exports=desk, ttl_s=60), ThreadPoolExecutor() as pool:
         begun = pool.submit(caller.call, "desk", "wait", timeout_s=20)

@@ -1,4 +1,4 @@
-"""Heartbeats: who sends them stays, who stops is withdrawn once, who returns is another incarnation."""
+"""Heartbeats keep a service registered; without them it is withdrawn once, and returns as a new incarnation."""
 
 import os
 import signal
@@ -38,8 +38,8 @@ def _last_beat_ms(bus: notify.Bus, name: str) -> int | None:
     return beat and int(beat)
 
 
-def test_a_killed_process_is_withdrawn_once_between_ttl_and_ttl_and_a_sweep_and_half_a_second(bus, server, start, collect):
-    """Experiment 14. Several monitors look out for it: that of its bus went with it, those of others do it, and only one is first."""
+def test_a_killed_process_is_withdrawn_once_and_in_time(bus, server, start, collect):
+    """Experiment 14: after a ttl, and before a ttl plus one sweep plus half a second. Of several monitors only one withdraws it."""
     ttl_s = 0.6
     process = start("service", server.url, "storage", ttl_s)
     incarnation = process.told()["incarnation"]
@@ -65,8 +65,8 @@ def test_a_killed_process_is_withdrawn_once_between_ttl_and_ttl_and_a_sweep_and_
 
 
 @pytest.mark.any_server
-def test_the_twin_a_killed_process_that_nobody_sweeps_is_offered_for_ever(bus, server, start):
-    """What the sweep is for: a deadline alone takes nobody out."""
+def test_the_twin_without_a_sweep_a_killed_process_stays_registered(bus, server, start):
+    """Why there is a sweep: a deadline alone withdraws no service."""
     process = start("unswept_services", server.url, "storage", 0.3)
     process.told()
     process.kill()
@@ -79,7 +79,7 @@ def test_the_twin_a_killed_process_that_nobody_sweeps_is_offered_for_ever(bus, s
 
 @pytest.mark.any_server
 @pytest.mark.parametrize("ahead_s", [3600, -3600])
-def test_a_client_s_clock_that_is_an_hour_wrong_has_no_effect(bus, server, start, ahead_s):
+def test_a_client_clock_that_is_an_hour_wrong_has_no_effect(bus, server, start, ahead_s):
     """Experiment 19: heartbeats, sweeps and withdrawals go by the server's clock."""
     ttl_s = 1.2
     with bus.service("right", ttl_s=ttl_s) as right, bus.directory.watch() as changes:
@@ -101,7 +101,7 @@ def test_a_client_s_clock_that_is_an_hour_wrong_has_no_effect(bus, server, start
 
 
 @pytest.mark.parametrize("ahead_s", [3600, -3600])
-def test_the_twin_a_directory_that_goes_by_the_clocks_of_clients_loses_the_living_or_keeps_the_dead(bus, ahead_s):
+def test_the_twin_with_client_clocks_loses_the_living_or_keeps_the_dead(bus, ahead_s):
     def beat(name: str, clock_s: float) -> None:
         bus.redis.zadd("naive", {name: clock_s})
 
@@ -115,7 +115,7 @@ def test_the_twin_a_directory_that_goes_by_the_clocks_of_clients_loses_the_livin
     bus.redis.delete("naive")
 
 
-def test_a_beat_in_somebody_else_s_name_is_refused_and_changes_nothing(bus):
+def test_a_heartbeat_of_another_incarnation_changes_nothing(bus):
     with bus.service("s", ttl_s=3600) as service:
         before = everything(bus.redis)
         wrong = [service.incarnation - 1, service.incarnation + 1, 0]
@@ -123,7 +123,7 @@ def test_a_beat_in_somebody_else_s_name_is_refused_and_changes_nothing(bus):
         assert everything(bus.redis) == before
 
 
-def test_P7_all_services_of_a_process_beat_in_one_round_trip_and_by_one_thread(bus):
+def test_P7_all_services_of_a_process_share_one_round_trip_and_thread(bus):
     with ExitStack() as stack:
         services = [stack.enter_context(bus.service(f"s{number}", ttl_s=3600)) for number in range(50)]
         manager = stack.enter_context(bus.manager())
@@ -139,13 +139,13 @@ def test_P7_all_services_of_a_process_beat_in_one_round_trip_and_by_one_thread(b
 
 
 def test_services_of_one_process_drift_into_one_heartbeat(bus):
-    """Each begins at a time of its own; whoever would be due within the jitter goes along."""
+    """Each service begins at another time; a service that would be due within the jitter is sent along."""
     with ExitStack() as stack:
         services = [stack.enter_context(bus.service(f"s{number}", ttl_s=0.9)) for number in range(20)]
         wait_until(lambda: len({_last_beat_ms(bus, service.name) for service in services}) == 1, timeout_s=20)
 
 
-def test_who_leaves_and_who_stays_in_a_heart_does_not_disturb_the_others(bus):
+def test_services_that_come_and_go_do_not_disturb_other_heartbeats(bus):
     with bus.service("stays", ttl_s=0.3) as stays:
         for number in range(20):
             with bus.service(f"s{number}", ttl_s=0.3) as service:
@@ -157,7 +157,7 @@ def test_who_leaves_and_who_stays_in_a_heart_does_not_disturb_the_others(bus):
         assert stays.incarnation == bus.directory.lookup("stays").incarnation
 
 
-def test_one_who_leaves_in_the_middle_of_a_turn_has_no_further_heartbeat(bus, monkeypatch):
+def test_a_service_that_leaves_during_a_round_trip_is_not_due_again(bus, monkeypatch):
     with bus.service("s", ttl_s=3600) as service:
         heartbeats = service._heartbeats
         send = heartbeats._scripts.beat
@@ -172,7 +172,7 @@ def test_one_who_leaves_in_the_middle_of_a_turn_has_no_further_heartbeat(bus, mo
         assert not heartbeats._due
 
 
-def test_one_service_that_cannot_come_back_does_not_stop_the_heart_of_the_others(bus, monkeypatch, caplog):
+def test_a_service_that_fails_to_register_again_stops_no_other(bus, monkeypatch, caplog):
     bad = bus.service("bad", ttl_s=0.3)
     monkeypatch.setattr(bad, "_on_lost", lambda answer: 1 / 0)
     with bus.service("good", ttl_s=0.3), bad:
@@ -183,7 +183,7 @@ def test_one_service_that_cannot_come_back_does_not_stop_the_heart_of_the_others
 
 
 @pytest.mark.any_server
-def test_one_service_that_takes_long_to_come_back_does_not_hold_up_the_heart_of_the_others(bus, monkeypatch):
+def test_a_slow_registration_delays_no_other_heartbeat(bus, monkeypatch):
     slow, coming, may_come = bus.service("slow", ttl_s=0.3), threading.Event(), threading.Event()
     on_lost = slow._on_lost
 
@@ -207,7 +207,7 @@ def test_one_service_that_takes_long_to_come_back_does_not_hold_up_the_heart_of_
         wait_until(lambda: _last_beat_ms(bus, "slow") > back_ms)
 
 
-def test_a_service_that_closes_while_it_comes_back_leaves_no_thread(bus, monkeypatch):
+def test_a_service_that_closes_while_it_registers_again_leaves_no_thread(bus, monkeypatch):
     service, coming, may_come = bus.service("s", ttl_s=0.3), threading.Event(), threading.Event()
     register = service._registration.register
 
@@ -229,7 +229,7 @@ def test_a_service_that_closes_while_it_comes_back_leaves_no_thread(bus, monkeyp
     assert "s" not in bus.directory
 
 
-def test_a_bus_that_is_closed_stops_the_hearts_of_services_that_were_left_open(server, bus, start):
+def test_closing_a_bus_stops_the_heartbeats_of_open_services(server, bus, start):
     with notify.connect(server.url) as other:
         left = other.service("left", ttl_s=0.2).open()
     assert not [thread for thread in threading.enumerate() if thread.name == "notify-heartbeats"]
@@ -238,7 +238,7 @@ def test_a_bus_that_is_closed_stops_the_hearts_of_services_that_were_left_open(s
     assert not left.wait(0)
 
 
-def test_N5_a_service_that_was_only_unreachable_comes_back_as_a_higher_incarnation_with_its_state(bus, server, start, collect):
+def test_N5_a_frozen_service_returns_as_a_new_incarnation_with_its_state(bus, server, start, collect):
     process = start("service", server.url, "storage", 0.4)
     first = process.told()["incarnation"]
     bus.state("storage")["kept"] = 1
@@ -284,7 +284,7 @@ def test_a_heartbeat_of_the_old_incarnation_does_not_revive_it(bus):
         assert bus.directory.lookup("s").incarnation == later
 
 
-def test_a_service_that_was_killed_from_outside_notices_and_tells_why(bus, another_bus, collect):
+def test_a_service_killed_from_outside_ends_with_the_reason(bus, another_bus, collect):
     with bus.service("storage", ttl_s=0.3) as service, bus.subscribe("storage_status") as status:
         another_bus.directory.kill("storage", why="maintenance")
         assert service.wait(5)
@@ -306,8 +306,8 @@ LOSSES: dict[str, Callable[[notify.Bus, Service], object]] = {
 
 @pytest.mark.parametrize("name", ["s", "s-2"])
 @pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES)
-def test_a_service_that_the_directory_lost_registers_again_under_its_name(bus, lose, name):
-    """Also one with a suffix keeps the name that others know it by."""
+def test_a_service_that_the_directory_lost_registers_again_as_before(bus, lose, name):
+    """Also a name with a suffix is kept, because others know the service by it."""
     with bus.service("s", ttl_s=3600) as namesake, bus.service("s", ttl_s=3600, provides={"work"}) as second:
         service = second if name == "s-2" else namesake
         first = service.incarnation
@@ -320,7 +320,7 @@ def test_a_service_that_the_directory_lost_registers_again_under_its_name(bus, l
     assert bus.redis.smembers(bus.keys.services) == set()
 
 
-def test_a_service_whose_name_was_taken_while_it_was_away_gets_another(bus):
+def test_a_service_whose_name_was_taken_meanwhile_gets_another(bus):
     with bus.service("s", ttl_s=3600) as service:
         bus.directory.withdraw("s", service.incarnation, reason="expired")
         with bus.service("s", ttl_s=3600) as usurper:
@@ -328,7 +328,7 @@ def test_a_service_whose_name_was_taken_while_it_was_away_gets_another(bus):
             assert (service.name, usurper.name) == ("s-2", "s")
 
 
-def test_an_exclusive_service_waits_for_its_name_and_takes_it_when_it_is_free(bus, caplog):
+def test_an_exclusive_service_waits_until_its_name_is_free_again(bus, caplog):
     with bus.service("s", ttl_s=0.15, exclusive=True) as service:
         first = service.incarnation
         bus.directory.withdraw("s", first, reason="expired")
@@ -339,8 +339,8 @@ def test_an_exclusive_service_waits_for_its_name_and_takes_it_when_it_is_free(bu
         assert bus.directory.lookup("s").incarnation == service.incarnation
 
 
-def test_a_kill_that_falls_into_a_comeback_ends_the_service_for_good(bus, monkeypatch, collect):
-    """The race: the heartbeat has registered it again and is about to report so."""
+def test_a_kill_during_a_new_registration_ends_the_service_for_good(bus, monkeypatch, collect):
+    """The race: the service has registered again and is about to report that."""
     service = bus.service("s", ttl_s=3600).open()
     bus.directory.withdraw("s", service.incarnation, reason="expired")
     report, killing = Service.report, threading.Thread(target=service.kill, args=("now",))
@@ -369,7 +369,7 @@ def test_a_service_outlives_its_server(own_server, connect_to, caplog):
         service.report("still here")
 
 
-def test_a_heartbeat_extends_the_life_of_the_description(bus):
+def test_a_heartbeat_extends_the_expiry_of_the_description(bus):
     with bus.service("s", ttl_s=3600) as service:
         bus.redis.expire(bus.keys.service("s"), 10)
         beat(service)

@@ -1,4 +1,4 @@
-"""The notification manager: callbacks by name, each on its own, and a service that others find."""
+"""The notification manager: callbacks of named clients, independent of each other; a service that others find."""
 
 import threading
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def manager(bus: notify.Bus) -> Iterator[NotificationManager]:
 
 
 class Calls(list[object]):
-    """A callback that remembers what it was called with."""
+    """A callback that records the contents of its events."""
 
     def __call__(self, event: notify.Event) -> None:
         self.append(event.contents)
@@ -33,7 +33,7 @@ def _wait_for_end_of(client: str) -> None:
     wait_until(lambda: f"notify-client-{client}" not in {thread.name for thread in threading.enumerate()}, what=f"the end of {client}")
 
 
-def test_L1_a_manager_is_a_service_that_is_found_by_what_it_provides(bus):
+def test_L1_a_manager_is_a_service_found_by_its_capabilities(bus):
     with bus.manager() as first, bus.manager() as second:
         assert (first.name, second.name) == ("notification-manager", "notification-manager-2")
         assert bus.directory.find(provides="register_publisher").name == first.name
@@ -41,7 +41,8 @@ def test_L1_a_manager_is_a_service_that_is_found_by_what_it_provides(bus):
     assert not list(bus.directory)
 
 
-def test_L2_a_topic_is_known_once_it_is_registered_and_its_publisher_is_callable(bus, manager):
+def test_L2_a_topic_is_known_once_a_publisher_is_registered(bus, manager):
+    """The publisher is callable."""
     publish = manager.register_publisher("temperature")
     assert manager.topics() == ["services", "temperature"]
     calls = Calls()
@@ -61,11 +62,12 @@ def test_L3_every_client_gets_every_event_in_order(bus, manager):
     assert all(calls.become(list(range(100))) for calls in clients)
 
 
-def test_L3_publishing_to_nobody_is_a_no_op(bus, manager):
+def test_L3_publishing_without_a_subscriber_does_nothing(bus, manager):
     manager.register_publisher("t")(1)
 
 
-def test_L3_a_callback_that_blocks_or_raises_holds_up_nobody_and_the_publisher_sees_nothing(bus, manager, caplog):
+def test_L3_a_callback_that_blocks_or_raises_delays_no_other_client(bus, manager, caplog):
+    """The publisher gets no error."""
     blocked, calls, more = threading.Event(), Calls(), Calls()
 
     def block(event: notify.Event) -> None:
@@ -87,7 +89,7 @@ def test_L3_a_callback_that_blocks_or_raises_holds_up_nobody_and_the_publisher_s
     assert more.become([0, 1, 2])
 
 
-def test_L3_publishing_subscribing_and_unsubscribing_inside_a_callback_do_not_deadlock(bus, manager):
+def test_L3_a_callback_can_publish_subscribe_and_unsubscribe(bus, manager):
     calls, inner = Calls(), Calls()
 
     def do_everything(event: notify.Event) -> None:
@@ -108,7 +110,7 @@ def test_L3_publishing_subscribing_and_unsubscribing_inside_a_callback_do_not_de
         manager.unsubscribe("client")
 
 
-def test_M12_unsubscribing_itself_inside_a_callback_ends_it_with_that_event(bus, manager):
+def test_M12_a_callback_that_unsubscribes_itself_gets_no_further_event(bus, manager):
     calls = Calls()
 
     def once(event: notify.Event) -> None:
@@ -138,7 +140,8 @@ def test_closing_a_manager_inside_a_callback_does_not_deadlock(bus):
     assert not list(bus.directory)
 
 
-def test_L4_the_same_client_name_on_other_topics_is_fine_and_unknown_topics_are_allowed(bus, manager):
+def test_L4_a_client_name_can_be_used_again_on_other_topics(bus, manager):
+    """Unknown topics are allowed."""
     calls = Calls()
     manager.subscribe("client", calls, "t", "never-heard-of")
     manager.subscribe("client", calls, "u")
@@ -163,7 +166,7 @@ def test_L4_a_duplicate_client_name_subscribes_to_none_of_the_topics(bus, manage
     assert duplicate.become(["again"])
 
 
-def test_L4_no_topics_are_no_subscription_and_no_error(bus, manager):
+def test_L4_subscribing_to_no_topics_does_nothing(bus, manager):
     manager.subscribe("client", Calls())
     assert bus.redis.pubsub_numpat() == 0
     assert bus.redis.pubsub_channels() == []
@@ -172,14 +175,14 @@ def test_L4_no_topics_are_no_subscription_and_no_error(bus, manager):
 
 
 @pytest.mark.parametrize("topic", ["", None, "x" * 513])
-def test_L4_one_bad_topic_subscribes_to_none(bus, manager, topic):
+def test_L4_one_invalid_topic_subscribes_to_none(bus, manager, topic):
     with pytest.raises(InvalidTopicError):
         manager.subscribe("client", Calls(), "t", topic)
     assert bus.redis.pubsub_channels() == []
     manager.subscribe("client", Calls(), "t")
 
 
-def test_M12_a_callback_that_cannot_be_called_is_refused(manager):
+def test_M12_a_callback_that_is_not_callable_is_refused(manager):
     with pytest.raises(TypeError, match="the callback of 'client' must be callable"):
         manager.subscribe("client", "not callable", "t")
     with pytest.raises(TypeError, match="must be callable, not 'not callable'"):
@@ -188,8 +191,8 @@ def test_M12_a_callback_that_cannot_be_called_is_refused(manager):
         manager.unsubscribe("client")
 
 
-def test_M12_subscribing_twice_and_unsubscribing_twice_are_told_as_such(bus, manager):
-    """Clients have names here: what the source told with False is told with an error, and changes nothing."""
+def test_M12_subscribing_or_unsubscribing_twice_raises(bus, manager):
+    """Clients have names here: where the source returned False, an error is raised, and nothing is changed."""
     calls = Calls()
     manager.subscribe("client", calls, "t")
     with pytest.raises(DuplicateClientNameError):
@@ -201,7 +204,7 @@ def test_M12_subscribing_twice_and_unsubscribing_twice_are_told_as_such(bus, man
         manager.unsubscribe("client", "t")
 
 
-def test_L4_two_who_subscribe_under_one_name_at_once_are_one(manager):
+def test_L4_concurrent_subscriptions_of_one_name_make_one(manager):
     together, refused = threading.Barrier(8), []
 
     def subscribe() -> None:
@@ -227,7 +230,7 @@ def test_N11_a_client_can_subscribe_to_patterns(bus, manager):
     assert calls.become(["lab.door", "exact"])
 
 
-def test_L5_unsubscribing_ends_the_calls_and_resubscribing_starts_them_again(bus, manager):
+def test_L5_calls_end_with_unsubscribing_and_resume_with_subscribing(bus, manager):
     calls = Calls()
     manager.subscribe("client", calls, "t")
     bus.publish("t", 1)
@@ -269,8 +272,8 @@ def test_L5_one_unknown_topic_or_client_raises_and_changes_nothing(bus, manager,
     assert calls.become([1, 2])
 
 
-def test_unsubscribing_while_events_pour_in_harms_nobody(bus, manager):
-    """The set of topics is looked through by one thread while another takes topics away."""
+def test_unsubscribing_while_events_arrive_loses_no_other_events(bus, manager):
+    """One thread iterates over the set of topics while another removes topics."""
     calls, topics = Calls(), [f"p{number}*" for number in range(100)]
     manager.subscribe("client", calls, *topics, "t")
     for number in range(100):
@@ -280,7 +283,7 @@ def test_unsubscribing_while_events_pour_in_harms_nobody(bus, manager):
     wait_until(lambda: calls and calls[-1] == "still there")
 
 
-def test_a_closed_manager_calls_nobody_leaves_no_thread_and_refuses(bus):
+def test_a_closed_manager_leaves_no_thread_and_refuses_every_call(bus):
     calls = Calls()
     with bus.manager() as manager:
         manager.subscribe("client", calls, "t")
@@ -303,7 +306,7 @@ def test_a_publisher_of_a_closed_manager_publishes_nothing(bus):
     assert bus.redis.xlen(bus.keys.log("t")) == 1
 
 
-def test_a_client_that_missed_events_for_good_is_told_in_the_log_and_goes_on(bus, manager, caplog, monkeypatch):
+def test_events_missed_for_good_are_logged_and_delivery_goes_on(bus, manager, caplog, monkeypatch):
     monkeypatch.setattr(subscriber, "REPAIR_AFTER_S", 3600.0)
     calls = Calls()
     manager.subscribe("client", calls, "t")
@@ -316,7 +319,7 @@ def test_a_client_that_missed_events_for_good_is_told_in_the_log_and_goes_on(bus
     assert "client 'client' missed events for good: Gap(topic='t', reason='trimmed'" in caplog.text
 
 
-def test_a_client_that_wants_to_know_is_told_what_it_missed_for_good_in_its_place(bus, manager, monkeypatch, caplog):
+def test_on_gap_is_called_in_sequence_for_events_missed_for_good(bus, manager, monkeypatch, caplog):
     monkeypatch.setattr(subscriber, "REPAIR_AFTER_S", 3600.0)
     items: list[notify.Event | notify.Gap] = []
     manager.subscribe("client", items.append, "t", on_gap=items.append)
@@ -331,7 +334,7 @@ def test_a_client_that_wants_to_know_is_told_what_it_missed_for_good_in_its_plac
     assert "missed events" not in caplog.text
 
 
-def test_a_manager_that_was_killed_from_outside_refuses_what_is_new(bus, manager):
+def test_a_manager_killed_from_outside_refuses_new_subscriptions(bus, manager):
     bus.directory.kill(manager.name)
     beat(manager._service)
     for call in (lambda: manager.subscribe("client", Calls(), "t"), lambda: manager.register_publisher("t")):

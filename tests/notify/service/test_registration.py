@@ -1,4 +1,4 @@
-"""Registering again and again: with lost answers, and with names that others hold."""
+"""Repeated registration: with lost answers, and with names that other services hold."""
 
 import pytest
 
@@ -23,7 +23,8 @@ def _lose(proxy: Proxy, script: str, folder: str = "notify.directory") -> None:
     proxy.lose_answers(1, command=load_script(folder, script)[1].encode())
 
 
-def test_a_service_whose_answer_was_lost_comes_back_under_its_name_and_once(bus, far, proxy):
+def test_a_lost_answer_does_not_register_a_service_twice(bus, far, proxy):
+    """It registers again under its name and as one incarnation."""
     with bus.directory.watch() as changes, far.service("storage", ttl_s=0.6, provides={"store"}) as service:
         first = service.incarnation
         assert changes.get(5) == Available("storage", first)
@@ -33,12 +34,13 @@ def test_a_service_whose_answer_was_lost_comes_back_under_its_name_and_once(bus,
         wait_until(lambda: service.incarnation > first)
         assert (proxy.lost, service.name) == (1, "storage")
         assert changes.get(5) == Available("storage", service.incarnation)
-        assert changes.get(2) is None  # more than a ttl: a ghost would have died
+        assert changes.get(2) is None  # more than a ttl: a second registration, without heartbeats, would have been withdrawn
         assert bus.redis.zrange(bus.keys.provides("store"), 0, -1) == [b"storage"]
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
-def test_an_opening_whose_answer_was_lost_is_tried_again_and_does_not_meet_itself(bus, far, proxy, exclusive):
+def test_open_can_be_repeated_after_a_lost_answer(bus, far, proxy, exclusive):
+    """The second attempt does not take the first one for another service."""
     with far.service("warm"):
         pass  # the script is loaded
     with bus.directory.watch() as changes:
@@ -53,7 +55,7 @@ def test_an_opening_whose_answer_was_lost_is_tried_again_and_does_not_meet_itsel
             assert changes.get(0.05) is None
 
 
-def test_who_opens_again_gets_another_name_if_the_one_without_an_answer_is_somebody_else_s_by_now(bus, far, proxy):
+def test_open_takes_another_name_if_the_unconfirmed_one_is_taken_by_now(bus, far, proxy):
     with far.service("warm"):
         pass
     service = far.service("storage", ttl_s=3600)
@@ -65,7 +67,7 @@ def test_who_opens_again_gets_another_name_if_the_one_without_an_answer_is_someb
         assert (other.name, service.name) == ("storage", "storage-2")
 
 
-def test_to_register_again_counts_as_a_heartbeat(bus, far, proxy):
+def test_a_repeated_registration_counts_as_a_heartbeat(bus, far, proxy):
     with far.service("warm"):
         pass
     service = far.service("storage", ttl_s=3600)
@@ -80,7 +82,7 @@ def test_to_register_again_counts_as_a_heartbeat(bus, far, proxy):
         assert bus.redis.hget(bus.keys.service("storage"), "beat_ms") != b"1"
 
 
-def test_a_group_that_is_joined_before_the_answer_came_is_joined_in_the_directory_as_well(bus, far, proxy):
+def test_a_group_joined_after_a_lost_answer_is_joined_in_the_directory(bus, far, proxy):
     with far.service("storage", ttl_s=3600) as service:
         bus.directory.withdraw("storage", service.incarnation, reason="expired")
         _lose(proxy, "register")
@@ -91,7 +93,7 @@ def test_a_group_that_is_joined_before_the_answer_came_is_joined_in_the_director
         assert bus.directory.find(group="attic").incarnation == service.incarnation
 
 
-def test_an_exclusive_name_that_is_taken_is_refused_without_reading_the_directory(bus):
+def test_a_taken_exclusive_name_is_refused_without_a_search(bus):
     with bus.service("storage", ttl_s=3600), bus.service("other", ttl_s=3600):
         refused = bus.service("storage", exclusive=True)
 
@@ -104,7 +106,7 @@ def test_an_exclusive_name_that_is_taken_is_refused_without_reading_the_director
         assert [command.split()[0] for command in commands] == ["EVALSHA", "HGETALL"]
 
 
-def test_a_service_that_is_back_reports_so_once_although_the_answer_was_lost(bus, far, proxy, collect, caplog):
+def test_a_service_reports_its_return_once_despite_a_lost_answer(bus, far, proxy, collect, caplog):
     with far.service("storage", ttl_s=0.6) as service, bus.subscribe("storage_status") as status:
         service.report("warm")
         first = service.incarnation
@@ -116,7 +118,8 @@ def test_a_service_that_is_back_reports_so_once_although_the_answer_was_lost(bus
     assert "register again yet" not in caplog.text
 
 
-def test_a_service_that_could_not_report_that_it_is_back_does_so_later_and_stays_as_it_is(bus, monkeypatch, collect, caplog):
+def test_a_report_of_a_return_that_failed_is_repeated(bus, monkeypatch, collect, caplog):
+    """The service stays the same incarnation."""
     tries = []
 
     def publish_at_the_third_try(*args: object, **how: object) -> str:

@@ -1,4 +1,4 @@
-"""A service's life: its name, its capabilities, its reports, its state, and an end that is told once."""
+"""A service: its name, its capabilities, its reports, its state, and an end that is published once."""
 
 import threading
 import traceback
@@ -23,7 +23,8 @@ from notify.state.state import State
 from tests.support.faults import beat, commands_during, everything
 
 
-def test_L9_the_first_keeps_the_bare_name_and_a_later_one_gets_a_suffix_and_both_are_found(bus, another_bus):
+def test_L9_a_taken_name_gets_a_suffix(bus, another_bus):
+    """The first service keeps the bare name; all of them are found."""
     with bus.service("storage") as first, another_bus.service("storage") as second, bus.service("storage") as third:
         assert [first.name, second.name, third.name] == ["storage", "storage-2", "storage-3"]
         assert bus.directory.lookup("storage-2") == second.info
@@ -34,7 +35,7 @@ def test_L9_the_first_keeps_the_bare_name_and_a_later_one_gets_a_suffix_and_both
         assert again.name == "storage"
 
 
-def test_L9_twenty_who_want_one_name_at_once_get_twenty_names(bus, another_bus):
+def test_L9_twenty_concurrent_services_of_one_name_get_twenty_names(bus, another_bus):
     together, services = threading.Barrier(20), [(bus, another_bus)[n % 2].service("s", ttl_s=60) for n in range(20)]
 
     def register(service: Service) -> None:
@@ -53,7 +54,8 @@ def test_L9_twenty_who_want_one_name_at_once_get_twenty_names(bus, another_bus):
         service.close()
 
 
-def test_an_exclusive_name_is_refused_with_its_holder_and_given_when_it_is_free(bus):
+def test_a_taken_exclusive_name_is_refused_with_its_holder(bus):
+    """It can be registered when it is free."""
     with bus.service("storage") as holder:
         with pytest.raises(ServiceNameTakenError, match=rf"'storage' is held.*process {holder.info.pid} on {holder.info.host}"):
             bus.service("storage", exclusive=True).open()
@@ -66,13 +68,13 @@ def test_P7_registering_and_a_heartbeat_take_a_round_trip_each(bus):
     with bus.service("s", ttl_s=3600) as service:
         beat(service)  # loads the scripts
     again = bus.service("s", ttl_s=3600)
-    assert len(commands_during(bus.redis, again.open)) == 2  # which names are free, and the registration
+    assert len(commands_during(bus.redis, again.open)) == 2  # one for the free names, one for the registration
     assert len(commands_during(bus.redis, lambda: beat(again))) == 1
     again.close()
 
 
 class Store:
-    """What a service offers."""
+    """An object whose public methods are capabilities."""
 
     version = 1
 
@@ -109,12 +111,12 @@ def test_L12_a_service_is_found_by_the_methods_of_its_object(bus):
 
 
 @pytest.mark.parametrize("provides", [{5}, ["a b"], ""])
-def test_L12_a_capability_that_is_no_name_is_refused(bus, provides):
+def test_L12_an_invalid_capability_is_refused(bus, provides):
     with pytest.raises(InvalidServiceError, match="a capability"):
         bus.service("s", provides=provides)
 
 
-def test_reports_and_errors_of_a_service_come_on_its_status_topic(bus, collect):
+def test_reports_and_errors_of_a_service_are_on_its_status_topic(bus, collect):
     with bus.service("storage") as service, bus.subscribe("storage_status") as status:
         assert service.status_topic == "storage_status"
         ids = [service.report({"free": 5}), service.report(KeyError("k")), service.report(Failure("E", "m"))]
@@ -123,7 +125,7 @@ def test_reports_and_errors_of_a_service_come_on_its_status_topic(bus, collect):
     assert [(event.source, event.id) for event in events] == [("storage", event_id) for event_id in ids]
 
 
-def test_L20_a_kill_is_told_once_and_every_later_call_gets_that_error(bus, collect):
+def test_L20_a_kill_is_published_once_and_every_later_call_raises_it(bus, collect):
     with bus.service("storage", provides={"store"}) as service, bus.subscribe("storage_status") as status:
         service.state["kept"] = 1
         service.kill("out of disk")
@@ -141,14 +143,14 @@ def test_L20_a_kill_is_told_once_and_every_later_call_gets_that_error(bus, colle
         assert bus.state("storage").snapshot() == {"kept": 1}
 
 
-def test_L20_the_text_of_a_kill_without_a_reason_is_that_of_the_source(bus, collect):
+def test_L20_a_kill_without_a_reason_has_the_message_of_the_source(bus, collect):
     with bus.service("storage") as service, bus.subscribe("storage_status") as status:
         service.kill()
         (event,) = collect(status, 1)
     assert (event.contents.type, event.contents.message) == ("StorageKilledError", "storage killed")
 
 
-def test_L20_stored_data_go_only_when_they_are_purged(bus):
+def test_L20_state_is_removed_only_by_a_purge(bus):
     with bus.service("storage") as service:
         service.state["gone"] = 1
         service.kill(purge=True)
@@ -156,8 +158,8 @@ def test_L20_stored_data_go_only_when_they_are_purged(bus):
 
 
 @pytest.mark.parametrize("end", [Service.kill, Service.close])
-def test_a_service_that_is_ended_while_it_opens_ends(bus, monkeypatch, end):
-    """The race: it is registered by the server, and does not know it yet."""
+def test_a_service_can_be_ended_while_it_opens(bus, monkeypatch, end):
+    """The race: the server has registered the service, and its process does not know it yet."""
     service = bus.service("s", ttl_s=0.3, exports=Store())
     register, ending = service._registration._scripts.register, threading.Thread(target=end, args=(service,))
 
@@ -178,7 +180,7 @@ def test_a_service_that_is_ended_while_it_opens_ends(bus, monkeypatch, end):
     service.close()
 
 
-def test_a_kill_that_purges_ends_also_a_service_that_the_directory_lost(bus):
+def test_a_purging_kill_ends_a_service_that_the_directory_lost(bus):
     with bus.service("s", ttl_s=3600) as service:
         service.state["f"] = 1
         bus.directory.withdraw("s", service.incarnation, reason="expired")
@@ -187,7 +189,7 @@ def test_a_kill_that_purges_ends_also_a_service_that_the_directory_lost(bus):
         assert bus.state("s").snapshot() == {}
 
 
-def test_a_kill_that_purges_does_not_touch_what_a_successor_keeps(bus):
+def test_a_purging_kill_does_not_touch_the_state_of_a_successor(bus):
     with bus.service("s", ttl_s=3600) as old:
         bus.directory.withdraw("s", old.incarnation, reason="expired")
         with bus.service("s", ttl_s=3600) as successor:
@@ -198,7 +200,7 @@ def test_a_kill_that_purges_does_not_touch_what_a_successor_keeps(bus):
     bus.state("s").clear()
 
 
-def test_a_service_that_closes_is_withdrawn_by_itself_and_says_so_later(bus):
+def test_a_closed_service_is_withdrawn_and_later_calls_raise(bus):
     with bus.directory.watch() as changes:
         with bus.service("s") as service:
             pass
@@ -211,7 +213,8 @@ def test_a_service_that_closes_is_withdrawn_by_itself_and_says_so_later(bus):
     assert service.wait(0)
 
 
-def test_an_error_that_is_raised_again_and_again_does_not_grow(bus):
+def test_an_error_raised_repeatedly_does_not_grow(bus):
+    """Its traceback keeps its length."""
     service = bus.service("s").open()
     service.kill("why")
     lengths = []
@@ -231,7 +234,7 @@ def test_a_service_runs_once(bus):
         service.open()
 
 
-def test_a_service_that_was_ended_before_it_was_opened_is_not_registered(bus):
+def test_a_service_closed_before_it_opens_is_never_registered(bus):
     service = bus.service("s")
     service.close()
     with pytest.raises(ClosedError, match="make a new one"):
@@ -239,7 +242,7 @@ def test_a_service_that_was_ended_before_it_was_opened_is_not_registered(bus):
     assert "s" not in bus.directory
 
 
-def test_a_service_that_was_not_opened_can_neither_report_nor_write(bus):
+def test_a_service_that_is_not_open_can_neither_report_nor_write(bus):
     before = everything(bus.redis)
     service = bus.service("s")
     with pytest.raises(ClosedError, match="not open"):
@@ -250,7 +253,7 @@ def test_a_service_that_was_not_opened_can_neither_report_nor_write(bus):
     assert everything(bus.redis) == before
 
 
-def test_a_failed_opening_leaves_no_thread_and_no_trace(bus):
+def test_a_failed_open_leaves_no_thread_and_no_key(bus):
     with bus.service("s", ttl_s=3600):
         before, threads = everything(bus.redis), threading.active_count()
         with pytest.raises(ServiceNameTakenError):
@@ -259,7 +262,8 @@ def test_a_failed_opening_leaves_no_thread_and_no_trace(bus):
         assert threading.active_count() == threads
 
 
-def test_writes_of_a_service_that_ended_are_refused_and_the_unfenced_twin_s_go_through(bus):
+def test_writes_of_an_ended_service_are_refused(bus):
+    """The twin: an unfenced state takes them."""
     with bus.service("s") as service:
         mine, unfenced = service.state, State(bus.redis, "s")
         mine["f"] = 1
@@ -281,7 +285,7 @@ WRITES = {
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_every_write_of_a_superseded_incarnation_is_refused_and_changes_nothing(bus, write):
+def test_every_write_of_a_superseded_incarnation_is_refused(bus, write):
     with bus.service("s", ttl_s=3600) as old:
         stale = old.state
         stale["f"] = 1
@@ -295,18 +299,18 @@ def test_every_write_of_a_superseded_incarnation_is_refused_and_changes_nothing(
     bus.state("s").clear()
 
 
-def test_a_service_called_like_a_placeholder_is_announced_by_its_name(bus):
+def test_a_service_named_like_a_placeholder_is_announced_by_its_name(bus):
     with bus.directory.watch() as changes, bus.service("@incarnation@") as service:
         assert changes.get(5) == Available("@incarnation@", service.incarnation)
 
 
-def test_a_service_shows_its_name_its_incarnation_and_whether_it_ended(bus):
+def test_repr_shows_name_incarnation_and_whether_it_has_ended(bus):
     with bus.service("s") as service:
         assert repr(service) == f"<Service 's' incarnation {service.incarnation}>"
     assert repr(service) == f"<Service 's' incarnation {service.incarnation} (ended)>"
 
 
-def test_the_end_of_a_service_while_the_server_is_away_is_left_to_its_deadline(own_server, connect_to, caplog):
+def test_a_service_that_ends_during_an_outage_is_left_to_its_deadline(own_server, connect_to, caplog):
     bus = connect_to(own_server)
     with bus.service("s", ttl_s=3600) as service:
         own_server.kill()

@@ -1,4 +1,4 @@
-"""State: a mapping in Redis, safe across processes, whose values people can read."""
+"""The state of a service as a mapping: shared by processes, with values that people can read."""
 
 import json
 import threading
@@ -23,7 +23,7 @@ def state(bus: notify.Bus) -> State:
     return bus.state("counter")
 
 
-def test_a_state_is_a_mapping_with_a_copy_of_its_own(state):
+def test_a_state_is_a_mutable_mapping_with_a_snapshot(state):
     assert isinstance(state, MutableMapping)
     state.update(a=1, b=[None, {"x": "é"}])
     assert (state["b"], state.get("c", "default"), len(state)) == ([None, {"x": "é"}], "default", 2)
@@ -45,7 +45,7 @@ def test_a_value_comes_back_as_it_was_stored(bus, field, value):
     del state[field]
 
 
-def test_it_does_what_a_dict_does(bus):
+def test_a_state_behaves_like_a_dict(bus):
     class LikeADict(RuleBasedStateMachine):
         def __init__(self) -> None:
             super().__init__()
@@ -84,14 +84,14 @@ def test_it_does_what_a_dict_does(bus):
 @pytest.mark.parametrize(
     "call", [lambda s: s["missing"], lambda s: s.__delitem__("missing"), lambda s: s.modify("missing", lambda value: value)]
 )
-def test_L18_a_miss_names_field_and_service_and_creates_nothing(bus, state, call):
+def test_L18_a_missing_field_raises_and_is_not_created(bus, state, call):
     before = everything(bus.redis)
     with pytest.raises(MissingKeyError, match=r"^the state of 'counter' has no 'missing'$"):
         call(state)
     assert everything(bus.redis) == before
 
 
-def test_L18_a_stored_null_is_no_miss(state):
+def test_L18_a_stored_null_is_not_missing(state):
     state["nothing"] = None
     assert state["nothing"] is None
     assert "nothing" in state
@@ -100,14 +100,14 @@ def test_L18_a_stored_null_is_no_miss(state):
     state.clear()
 
 
-def test_L17_adding_to_a_field_that_is_there_keeps_its_value(state):
+def test_L17_add_keeps_the_value_of_an_existing_field(state):
     assert state.add("f", 1)
     assert not state.add("f", 2)
     assert state["f"] == 1
     state.clear()
 
 
-def test_what_is_stored_is_json_that_people_can_read_and_write(bus, state):
+def test_values_are_json_that_people_can_read_and_write(bus, state):
     state["temperatures"] = {"13:08": "21°C"}
     raw = bus.redis.hget("notify:state:counter", "temperatures")
     assert json.loads(raw) == {"13:08": "21°C"}
@@ -132,7 +132,7 @@ BAD_WRITES: dict[str, Callable[[State], object]] = {
 
 
 @pytest.mark.parametrize("write", BAD_WRITES.values(), ids=BAD_WRITES)
-def test_what_json_cannot_hold_is_refused_and_changes_nothing(bus, state, write):
+def test_a_value_that_is_not_json_is_refused_and_changes_nothing(bus, state, write):
     state["f"] = 1
     before = everything(bus.redis)
     with pytest.raises(ContentsError):
@@ -142,18 +142,19 @@ def test_what_json_cannot_hold_is_refused_and_changes_nothing(bus, state, write)
 
 
 @pytest.mark.parametrize("field", [None, 5, b"f", "\ud800"])
-def test_what_can_be_no_field_is_not_in_a_state(state, field):
+def test_an_invalid_field_name_is_not_in_a_state(state, field):
     assert field not in state
 
 
-def test_L19_modify_gives_back_the_new_value_and_leaves_other_fields_alone(state):
+def test_L19_modify_returns_the_new_value_and_keeps_other_fields(state):
     state.update(a=1, b=5)
     assert state.modify("a", lambda value: value + 1) == 2
     assert state.snapshot() == {"a": 2, "b": 5}
     state.clear()
 
 
-def test_L19_an_error_inside_the_change_comes_out_as_it_is_and_changes_nothing(state):
+def test_L19_an_error_of_the_change_function_is_raised_unchanged(state):
+    """The field keeps its value."""
     state["f"] = {"a": 1}
     with pytest.raises(KeyError) as caught:
         state.modify("f", lambda value: value["missing"])
@@ -165,7 +166,7 @@ def test_L19_an_error_inside_the_change_comes_out_as_it_is_and_changes_nothing(s
 
 
 def _let_all_go_together(processes: list[Process], times: int) -> None:
-    """Each time, nobody writes before everybody has read."""
+    """Let the processes write together: in each round, no process writes before all have read."""
     for _ in range(times):
         for process in processes:
             assert process.told() == "read"
@@ -189,7 +190,7 @@ def test_L19_the_twin_reading_then_writing_loses_updates(server, start, state):
     state.clear()
 
 
-def test_L19_a_field_that_goes_while_it_is_modified_is_a_miss_and_not_created_again(bus, state):
+def test_L19_a_field_deleted_during_modify_is_not_created_again(bus, state):
     state["f"] = 1
 
     def change(value: int) -> int:
@@ -201,7 +202,7 @@ def test_L19_a_field_that_goes_while_it_is_modified_is_a_miss_and_not_created_ag
     assert not state
 
 
-def test_an_update_that_is_always_overtaken_gives_up_in_the_end(bus, state, monkeypatch):
+def test_modify_gives_up_when_it_is_always_overtaken(bus, state, monkeypatch):
     monkeypatch.setattr(state_module, "MODIFY_TIMEOUT_S", 0.1)
     state["f"] = 0
     other = bus.state("counter")
@@ -216,7 +217,7 @@ def test_an_update_that_is_always_overtaken_gives_up_in_the_end(bus, state, monk
     state.clear()
 
 
-def test_S17_a_hundred_threads_that_add_at_once_lose_nothing(bus, state):
+def test_S17_a_hundred_concurrent_modifications_lose_nothing(bus, state):
     state["n"] = 0
     together = threading.Barrier(20)
 
@@ -234,7 +235,7 @@ def test_S17_a_hundred_threads_that_add_at_once_lose_nothing(bus, state):
     state.clear()
 
 
-def test_a_fence_on_any_incarnation_stands_while_the_service_is_registered(bus):
+def test_a_fence_on_any_incarnation_stands_during_a_registration(bus):
     fenced = State(bus.redis, "data", fences=lambda: (registered(bus.keys, "s"),))
     with pytest.raises(FencedError, match="the state of 'data' refused the write: 's' is not registered"):
         fenced["f"] = 1
@@ -247,7 +248,7 @@ def test_a_fence_on_any_incarnation_stands_while_the_service_is_registered(bus):
     bus.state("data").clear()
 
 
-def test_a_fenced_state_takes_writes_only_while_its_service_is_registered(bus):
+def test_a_fenced_state_is_writable_only_while_its_service_is_there(bus):
     outside, fenced = bus.state("storage"), bus.state("storage", fenced=True)
     with bus.service("storage"):
         fenced["count"] = 1

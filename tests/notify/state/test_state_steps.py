@@ -1,4 +1,4 @@
-"""Steps on one field of a state: done in the server, so that nobody comes in between."""
+"""Atomic steps on one field of a state, each a script, so that no other write comes in between."""
 
 import threading
 
@@ -24,7 +24,7 @@ def _no_state_left(bus: notify.Bus):
     bus.state("counter").clear()
 
 
-def test_S17_a_store_remembers_recalls_and_forgets(state):
+def test_S17_a_field_can_be_set_read_and_deleted(state):
     state["door"] = "open"
     assert (state["door"], state.get("door"), state.get("window", "unknown")) == ("open", "open", "unknown")
     del state["door"]
@@ -32,7 +32,7 @@ def test_S17_a_store_remembers_recalls_and_forgets(state):
         state["door"]
 
 
-def test_S17_4_processes_that_add_and_append_at_once_lose_nothing(bus, server, start, state):
+def test_S17_concurrent_adds_and_appends_of_4_processes_lose_nothing(bus, server, start, state):
     processes = [start("add_up", server.url, 50) for _ in range(4)]
     assert {process.told() for process in processes} == {"ready"}
     for process in processes:
@@ -44,7 +44,7 @@ def test_S17_4_processes_that_add_and_append_at_once_lose_nothing(bus, server, s
         assert [number for pid, number in state["list"] if pid == process.pid] == list(range(50))
 
 
-def test_S17_the_twin_reading_then_appending_loses(bus, another_bus, state):
+def test_S17_the_twin_reading_then_appending_loses_a_value(bus, another_bus, state):
     state["list"] = []
     both_have_read = threading.Barrier(2)
 
@@ -63,7 +63,7 @@ def test_S17_the_twin_reading_then_appending_loses(bus, another_bus, state):
 
 
 @pytest.mark.parametrize("kind", ["real", "fake"])
-def test_S17_a_field_that_is_not_there_counts_as_nothing(bus, kind):
+def test_S17_a_missing_field_counts_as_0_or_an_empty_list(bus, kind):
     with fake_bus() as fake:
         state = (bus if kind == "real" else fake).state("counter")
         assert (state.increment("n"), state.increment("n", 41), state.decrement("n", 2), state.decrement("m")) == (1, 42, 40, -1)
@@ -87,7 +87,7 @@ def test_S17_integers_are_exact_up_to_64_bits(state, there, by, result):
 
 
 @pytest.mark.parametrize("there", [GREATEST, 2**64 - 1, 1.5, 1e3, True, None, "5", [], {"n": 1}])
-def test_S17_what_cannot_be_added_to_is_told_with_what_is_there_and_left_alone(bus, state, there):
+def test_S17_incrementing_a_wrong_value_raises_and_keeps_it(bus, state, there):
     state["n"] = there
     before = everything(bus.redis)
     raw = bus.redis.hget(bus.keys.state("counter"), "n").decode()
@@ -98,7 +98,7 @@ def test_S17_what_cannot_be_added_to_is_told_with_what_is_there_and_left_alone(b
 
 
 @pytest.mark.parametrize("there", [0, None, "[]", {"list": []}, "x" * 1000])
-def test_S17_what_cannot_be_appended_to_is_told_with_what_is_there_and_left_alone(bus, state, there):
+def test_S17_appending_to_a_wrong_value_raises_and_keeps_it(bus, state, there):
     state["list"] = there
     before = everything(bus.redis)
     with pytest.raises(FieldValueError, match=r"^'list' in the state of 'counter' holds .{1,101}: appending needs a list$"):
@@ -121,14 +121,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("call", BAD.values(), ids=BAD)
-def test_S17_what_no_step_can_take_changes_nothing(bus, state, call):
+def test_S17_an_invalid_argument_of_a_step_changes_nothing(bus, state, call):
     before = everything(bus.redis)
     with pytest.raises(ContentsError):
         call(state)
     assert everything(bus.redis) == before
 
 
-def test_S17_an_update_is_seen_whole_or_not_at_all(bus, another_bus, state):
+def test_S17_an_update_is_atomic_for_readers(bus, another_bus, state):
     seen: list[dict[str, object]] = []
     done = threading.Event()
 
@@ -167,7 +167,7 @@ def test_S17_a_step_is_refused_when_its_fence_has_fallen(bus):
     assert fenced.snapshot() == {"n": 1}
 
 
-def test_S17_a_list_that_people_wrote_can_be_appended_to(bus, state):
+def test_S17_a_list_written_by_hand_can_be_appended_to(bus, state):
     bus.redis.hset(bus.keys.state("counter"), "list", " [ ]\n")
     state.append("list", 1)
     bus.redis.hset(bus.keys.state("counter"), "other", "[ 1,\n 2 ] ")
@@ -188,7 +188,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
-def test_a_write_depends_on_all_of_its_fences_and_is_told_which_has_fallen(bus, step):
+def test_a_write_needs_all_its_fences_and_names_the_fallen_one(bus, step):
     bus.state("counter")["there"] = 1
     held = [Fence(f"rq:test:hash-{number}", "field", value, f"fence {number} fell") for number, value in enumerate(("mine", ANY))]
     behind = State(bus.redis, "counter", fences=lambda: tuple(held))
