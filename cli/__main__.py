@@ -1,4 +1,4 @@
-"""``python -m cli`` is ``notify``: from its first line on Ctrl-C ends it without a traceback, also while it is being imported."""
+"""The entry point of ``notify`` and ``python -m cli``. Ctrl-C ends the process without a traceback, also during the imports."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line."""
-    # Nothing is open yet that would have to be closed.
+    # Nothing is open yet, so there is nothing to close.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     import_module("cli.app").main()
 

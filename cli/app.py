@@ -1,4 +1,4 @@
-"""The ``notify`` command: assembly, and what an error comes to.
+"""The ``notify`` command: assembles the commands, and turns errors into exit codes.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 130 interrupted.
 """
@@ -48,7 +48,7 @@ USAGE_ERRORS = (
 
 
 class _Group(TyperGroup):
-    """Turns errors into one line on stderr and an exit code."""
+    """The group of all commands. It turns an error into one line on stderr and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -62,7 +62,7 @@ class _Group(TyperGroup):
         except UnicodeError as exc:
             raise _failed(f"an argument or a setting is not UTF-8: {exc}", 2) from exc
         except OSError as exc:
-            raise _failed(f"the system refused: {exc}", 1) from exc
+            raise _failed(f"the operating system refused: {exc}", 1) from exc
 
 
 def _failed(message: str, code: int) -> typer.Exit:
@@ -99,7 +99,7 @@ def notify(
     as_json: AsJson = False,
     _version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
 ) -> None:
-    """Services that talk through events on Redis, and work that stops the moment a service it needs dies."""
+    """Services that exchange events through Redis, and jobs that stop when a service they need dies."""
     context.obj = Options(url, namespace, as_json)
 
 
@@ -128,12 +128,12 @@ app.command("spy")(events.spy)
 def main() -> None:
     """Run the command line."""
     unwind_on_signals()
-    # Where a shell closed one of them, Python has none.
-    nowhere = open(os.devnull, "r+")  # noqa: SIM115  # for as long as the process lives
+    # Python sets a stream to None if the shell closed it.
+    nowhere = open(os.devnull, "r+")  # noqa: SIM115  # stays open until the process ends
     sys.stdin, sys.stdout, sys.stderr = sys.stdin or nowhere, sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to fail
+            stream.reconfigure(errors="backslashreplace")  # a character that the terminal cannot show must not end the command
     try:
         app(prog_name="notify")
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""``notify call``."""
+"""``notify call``: calls a method of a service."""
 
 from typing import Annotated
 
@@ -14,9 +14,9 @@ __all__ = ["call"]
 def call(
     context: typer.Context,
     service: Annotated[str, typer.Argument(help="The service's name, as `notify services` shows it.")],
-    method: Annotated[str, typer.Argument(help="A method that it exports.")],
+    method: Annotated[str, typer.Argument(help="A method that the service exports.")],
     arguments: Annotated[
-        list[str] | None, typer.Argument(help="JSON, or else text; after -- if one begins with a dash.", show_default=False)
+        list[str] | None, typer.Argument(help="JSON, or else text; write -- before one that begins with a dash.", show_default=False)
     ] = None,
     timeout_s: Annotated[float, typer.Option("--timeout-s", help="Seconds to wait for the answer.")] = 5.0,
     url: Url = None,

@@ -1,4 +1,4 @@
-"""``notify cron``."""
+"""``notify cron``: lists the recurring jobs."""
 
 from datetime import datetime
 
@@ -14,10 +14,12 @@ COLUMNS = CronInfo.__struct_fields__
 
 
 def cron(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """List the jobs that run again and again, those that are due next first."""
+    """List the recurring jobs, the one that is due next first."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-cron") as bus:
-        chosen.output.table(COLUMNS, [_row_of(job) for job in cron_jobs(bus.redis)], empty="no worker has announced a job with a rhythm")
+        chosen.output.table(
+            COLUMNS, [_row_of(job) for job in cron_jobs(bus.redis)], empty="no worker has loaded a job with cron= or every_s="
+        )
 
 
 def _row_of(job: CronInfo) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""``notify demo``: the lab end to end, every part a process of its own, until the storage is killed."""
+"""``notify demo``: runs the lab end to end, each part as a process of its own, until it kills the storage."""
 
 import secrets
 import subprocess
@@ -27,7 +27,7 @@ __all__ = ["demo"]
 
 INTERVAL_S: Final = 0.2
 JOB_S: Final = 0.8
-"""Longer than the interval, per worker, so that at the end some jobs run and some wait."""
+"""Longer than the interval per worker, so that some jobs run and others wait when the storage is killed."""
 READY_S: Final = 30.0
 ENDED_S: Final = 10.0
 
@@ -41,15 +41,15 @@ class _Summary(msgspec.Struct):
 
 def demo(
     context: typer.Context,
-    seconds: Annotated[float, typer.Option("--seconds", min=1, max=86_400, help="When to kill the storage.")] = 5.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, max=86_400, help="Seconds after which to kill the storage.")] = 5.0,
     size: Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")] = 2,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Log a temperature through jobs in worker processes, kill the storage, and see the jobs stop.
+    """Log a temperature by jobs in worker processes, kill the storage, and show how the jobs stop.
 
-    Without a server of your choice it runs on one of its own, which ends with it.
+    Unless a server is named, the demo starts one of its own and stops it at the end.
     """
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with ExitStack() as stack:
@@ -80,7 +80,7 @@ class _Demo:
                 with HeldSignals():
                     return running.enter_context(Child(arguments, environ=environ, capture=capture, quiet=True))
 
-            # Stopped in the opposite order.
+            # They stop in the opposite order.
             serve("storage")
             pool = running.enter_context(working(Pool(asked, size=self._size, stdout=subprocess.PIPE, environ=environ)))
             for process in pool.processes:
@@ -89,32 +89,32 @@ class _Demo:
                 lambda: NAME in bus.directory and Worker.count(queue=self._queue) == self._size, "storage and workers did not start"
             )
             recorder = serve("recorder", "--once", "--queue", self._queue.name, "--delay", f"{JOB_S:g}", capture=True)
-            told: list[str] = []
-            self._follow(readers, recorder.stdout, told.append)
+            printed: list[str] = []
+            self._follow(readers, recorder.stdout, printed.append)
             self._until(lambda: LOG_KEY in bus.state(NAME), "the recorder did not start")
             serve("thermometer", "--interval", f"{INTERVAL_S:g}")
             self._until(lambda: self._logs.count > 0, "no reading was logged")
-            killed_at = time.monotonic() + seconds - JOB_S  # the first log took that long
-            self._until(lambda: time.monotonic() >= killed_at, "the time did not come", timeout_s=seconds)
+            killed_at = time.monotonic() + seconds - JOB_S  # the first log took this long
+            self._until(lambda: time.monotonic() >= killed_at, "the time to kill the storage did not come", timeout_s=seconds)
             bus.directory.kill(NAME)
-            self._until(lambda: recorder.ended is not None, "the recorder did not hear of the end of the storage")
+            self._until(lambda: recorder.ended is not None, "the recorder did not notice the end of the storage")
             summary = self._sum_up(events)
         self._logs.flush()
         summary.logged = self._logs.count
-        self._tell("".join(told).rstrip("\n"), summary)
+        self._print("".join(printed).rstrip("\n"), summary)
 
     def _follow(self, readers: ExitStack, stream: IO[Any] | None, take: Callable[[str], object]) -> None:
-        """Hand each line to ``take`` until the process ends; ``readers`` waits for that."""
-        assert stream is not None  # noqa: S101  # it was captured
+        """Pass each line to ``take`` in a thread until the process ends; ``readers`` waits for that."""
+        assert stream is not None  # noqa: S101  # capture was given
 
         def read() -> None:
             with stream:
                 for line in stream:
                     if self._failure is not None:
-                        continue  # whoever writes must not be held up, or fail
+                        continue  # keep reading: a full pipe would block the process that writes
                     try:
                         take(line.decode() if isinstance(line, bytes) else line)
-                    except Exception as exc:  # raised again in the main thread
+                    except Exception as exc:  # the main thread raises it again
                         self._failure = exc
 
         thread = threading.Thread(target=read, daemon=True)
@@ -131,7 +131,7 @@ class _Demo:
             time.sleep(0.02)
 
     def _sum_up(self, events: Subscriber) -> _Summary:
-        """Wait until no job runs or waits, and count how they ended."""
+        """Wait until no job runs or waits, and count the jobs by how they ended."""
         summary = _Summary()
         registry = self._queue.started_job_registry
         self._until(lambda: not self._queue.count and not registry.count, "jobs are still there", timeout_s=ENDED_S)
@@ -151,7 +151,7 @@ class _Demo:
             summary.ms_from_kill_to_last_stop = last_ms - killed_ms
         return summary
 
-    def _tell(self, end: str, summary: _Summary) -> None:
+    def _print(self, end: str, summary: _Summary) -> None:
         record = msgspec.structs.asdict(summary)
         if self._output.as_json:
             self._output.record({"event": end}, end)
@@ -164,7 +164,7 @@ class _Demo:
 
 
 class _OrderedLogs:
-    """Prints each log once the one before it was printed: workers print at the same time."""
+    """Prints the logs in order, although several workers print at the same time."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -185,7 +185,7 @@ class _OrderedLogs:
                 self._output.line(self._waiting.pop(self.count))
 
     def flush(self) -> None:
-        """Print what still waits: a job was stopped between logging and printing."""
+        """Print the remaining logs, after a job that was stopped between logging and printing."""
         for size in sorted(self._waiting):
             self.count += 1
             self._output.line(self._waiting[size])
@@ -193,20 +193,20 @@ class _OrderedLogs:
 
 @contextmanager
 def _connect(chosen: Options) -> Iterator[Bus]:
-    """The server that was named, in a namespace of the demo's own, or else a server of the demo's own."""
+    """Connect to the named server in a namespace of the demo, or else to a server of the demo."""
     with ExitStack() as stack:
         if chosen.settings.url is None:
             chosen = msgspec.structs.replace(chosen, url=stack.enter_context(shielded(private_server)).url)
         else:
-            # Whatever namespace was named, somebody may live there.
+            # Other services may use the namespace that was named.
             namespace = f"{chosen.settings.namespace}-demo-{secrets.token_hex(3)}"
             chosen = msgspec.structs.replace(chosen, namespace=namespace)
         yield stack.enter_context(chosen.connect(name="notify-demo"))
 
 
 def _clean_up(bus: Bus, queue_name: str) -> None:
-    """Remove what would outlive the demo: the log in the storage, and the jobs and their results, which RQ keeps for long."""
-    with suppress(ServerError), bus.redis.translating("cleaning up"):  # the demo itself told of a server that is gone
+    """Remove the log in the storage, and the jobs and their results, which RQ would keep for long."""
+    with suppress(ServerError), bus.redis.translating("cleaning up"):  # the demo has already reported that the server is gone
         bus.state(NAME).clear()
         queue = Queue(queue_name, connection=bus.redis)
         for registry in (queue.finished_job_registry, queue.failed_job_registry, queue.canceled_job_registry, queue.started_job_registry):

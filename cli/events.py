@@ -1,4 +1,4 @@
-"""``notify publish``, ``listen``, ``topics`` and ``spy``."""
+"""``notify publish``, ``listen``, ``topics`` and ``spy``: events in both directions."""
 
 import sys
 import time
@@ -16,12 +16,14 @@ __all__ = ["listen", "publish", "spy", "topics"]
 
 def publish(
     context: typer.Context,
-    topic: Annotated[str, typer.Argument(help="What it is about.")],
-    contents: Annotated[str | None, typer.Argument(help="JSON, or else text; without it, each line of stdin.", show_default=False)] = None,
-    retain_s: Annotated[
-        float | None, typer.Option("--retain", help="Seconds for which later subscribers get it at once; -1 for ever.")
+    topic: Annotated[str, typer.Argument(help="Topic of the event.")],
+    contents: Annotated[
+        str | None, typer.Argument(help="JSON, or else text; by default each line of stdin is an event.", show_default=False)
     ] = None,
-    key: Annotated[str | None, typer.Option("--key", help="Idempotency key: the same one again publishes nothing.")] = None,
+    retain_s: Annotated[
+        float | None, typer.Option("--retain", help="Seconds for which new subscribers receive it at once; -1 for ever.")
+    ] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Idempotency key: a second event with the same key is not published.")] = None,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
@@ -29,9 +31,9 @@ def publish(
     """Publish an event, and print its id."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     if contents is None and sys.stdin.isatty():
-        raise typer.BadParameter("give the contents, or pipe them in line by line")
+        raise typer.BadParameter("there are no contents: give them as an argument, or pipe them in line by line")
     if contents is None and key is not None:
-        raise typer.BadParameter("--key is for one event: give its contents")
+        raise typer.BadParameter("--key is for a single event: give its contents as an argument")
     lines = [contents] if contents is not None else _lines_of_stdin()
     output = chosen.output
     with chosen.connect(name="notify-publish") as bus:
@@ -42,12 +44,10 @@ def publish(
 
 def listen(
     context: typer.Context,
-    topics: Annotated[
-        list[str] | None, typer.Argument(help="Topics and glob patterns; all of them without any.", show_default=False)
-    ] = None,
-    count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after so many events.")] = None,
-    since: Annotated[str | None, typer.Option("--since", help="Begin after the event of this id, or at the 'start' of the logs.")] = None,
-    seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="End after so many seconds.")] = None,
+    topics: Annotated[list[str] | None, typer.Argument(help="Topics and glob patterns; by default all topics.", show_default=False)] = None,
+    count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after this number of events.")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="Begin after the event with this id, or at the 'start' of the logs.")] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="End after this number of seconds.")] = None,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
@@ -67,7 +67,7 @@ def listen(
 
 
 def topics(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """List the known topics: events so far, rate over the last minute, length of the log, subscribers."""
+    """List the known topics: number of events, rate over the last minute, length of the log, subscribers."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-topics") as bus:
         rows = [
@@ -75,17 +75,17 @@ def topics(context: typer.Context, url: Url = None, namespace: Namespace = None,
             for topic in bus.traffic()
         ]
         columns = ("topic", "events", "per_s", "log_length", "subscribers", "last")
-        chosen.output.table(columns, rows, empty=f"nothing was published on {bus.redis.address} yet")
+        chosen.output.table(columns, rows, empty=f"no event was published on {bus.redis.address} yet")
 
 
 def spy(
     context: typer.Context,
-    count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after so many events.")] = None,
+    count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after this number of events.")] = None,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print all traffic with source and id, what is published by hand included, until Ctrl-C."""
+    """Print all events with source and id, also those published by hand with redis-cli, until Ctrl-C."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-spy") as bus, bus.subscribe("*") as subscriber:
         chosen.output.talk(f"spying on {bus.redis.address}")
@@ -98,9 +98,9 @@ def spy(
 
 
 def _lines_of_stdin() -> Iterator[str]:
-    """Yield each line as soon as it is there."""
+    """Yield each line as soon as it arrives."""
     for number, line in enumerate(sys.stdin.buffer, 1):
         try:
             yield line.decode().rstrip("\r\n")
         except UnicodeDecodeError as exc:
-            raise typer.BadParameter(f"line {number} of stdin is not UTF-8") from exc
+            raise typer.BadParameter(f"line {number} of stdin is not UTF-8: convert the input, with iconv for one") from exc

@@ -11,7 +11,7 @@ from cli.output import Output
 from notify import Json, ServerUnreachableError
 from workers import Job, JobNotFoundError, Outcome, explain, requeue
 
-__all__ = ["job", "row_of", "say_end", "wait_for"]
+__all__ = ["job", "print_end", "row_of", "wait_for"]
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as `notify jobs` shows it.", show_default=False)]
 
@@ -22,13 +22,13 @@ job = typer.Typer(no_args_is_help=True)
 
 @job.callback()
 def one_job(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Look at one job, or decide about it."""
+    """Show, explain, cancel, retry or await one job."""
     context.obj = options(context, url=url, namespace=namespace, as_json=as_json)
 
 
 @job.command("show")
 def show(context: typer.Context, job_id: JobId, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Show all that is known of a job."""
+    """Show everything known about a job."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-job") as bus:
         found = Job.fetch(job_id, connection=bus.redis)
@@ -38,43 +38,43 @@ def show(context: typer.Context, job_id: JobId, url: Url = None, namespace: Name
 
 @job.command("explain")
 def explain_job(context: typer.Context, job_id: JobId, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Tell in one paragraph why a job is where it is."""
+    """Explain in one paragraph why a job has its status."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-job") as bus:
-        told = explain(bus, Job.fetch(job_id, connection=bus.redis))
-        chosen.output.record({"job": job_id, "explanation": told}, told)
+        explanation = explain(bus, Job.fetch(job_id, connection=bus.redis))
+        chosen.output.record({"job": job_id, "explanation": explanation}, explanation)
 
 
 @job.command("cancel")
 def cancel_job(
     context: typer.Context,
     job_id: JobId,
-    reason: Annotated[str, typer.Option("--reason", help="Kept with its outcome.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Stored in the outcome of the job.")] = "",
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel a job: a waiting one never starts, a running one is stopped. Fails if it ended by itself before."""
+    """Cancel a job: a waiting job never starts, a running job is stopped. Fails if the job has already ended by itself."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-job") as bus:
         found = Job.fetch(job_id, connection=bus.redis)
         outcome = found.cancel(reason)
         if outcome is None:
-            raise JobNotFoundError(f"job {job_id} is being ended by its worker, or its worker died over it: look again in a minute")
-        say_end(chosen.output, found, outcome)
+            raise JobNotFoundError(f"job {job_id} is just ending, or its worker died while it ended: look again in a minute")
+        print_end(chosen.output, found, outcome)
         if outcome.status not in ("cancelled", "stopped"):
             raise typer.Exit(1)
 
 
 @job.command("retry")
 def retry(context: typer.Context, job_id: JobId, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Enqueue a job that failed, was stopped or cancelled once more."""
+    """Enqueue a job again that failed, was stopped or was cancelled."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-job") as bus:
         again = requeue(bus.redis, job_id)
         outcome = again.outcome
         if outcome is not None:
-            say_end(chosen.output, again, outcome)
+            print_end(chosen.output, again, outcome)
             raise typer.Exit(1)
         held = again.held
         text = f"{job_id} is held: {held} is not there" if held is not None else f"{job_id} waits on {again.origin} again"
@@ -85,19 +85,23 @@ def retry(context: typer.Context, job_id: JobId, url: Url = None, namespace: Nam
 def wait(
     context: typer.Context,
     job_id: JobId,
-    timeout_s: Annotated[float | None, typer.Option("--timeout", min=0, help="Seconds; by default as long as it takes.")] = None,
+    timeout_s: Annotated[float | None, typer.Option("--timeout", min=0, help="Seconds to wait; by default without limit.")] = None,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Wait for the end of a job. Fails unless it finished."""
+    """Wait for the end of a job. Fails unless the job finished."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-job") as bus:
         wait_for(chosen.output, Job.fetch(job_id, connection=bus.redis), timeout_s)
 
 
 def wait_for(output: Output, waited: Job, timeout_s: float | None) -> None:
-    """Wait for the end of a job and tell it; unless it finished, the command fails. An outage is ridden out."""
+    """Wait for the end of a job and print it. An outage of the server does not end the wait.
+
+    Raises:
+        typer.Exit: the job did not finish, or not in time; exit code 1.
+    """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     outcome, in_outage = None, False
     while outcome is None:
@@ -112,22 +116,22 @@ def wait_for(output: Output, waited: Job, timeout_s: float | None) -> None:
         if outcome is None and deadline is not None and time.monotonic() >= deadline:
             output.talk(f"job {waited.id} has not ended in {timeout_s:g} s")
             raise typer.Exit(1)
-    say_end(output, waited, outcome)
+    print_end(output, waited, outcome)
     if outcome.status != "finished":
         raise typer.Exit(1)
 
 
-def say_end(output: Output, ended: Job, outcome: Outcome) -> None:
-    """Tell how a job ended, with its result if it has one."""
-    told: dict[str, Json] = {"job": ended.id, **msgspec.structs.asdict(outcome)}
+def print_end(output: Output, ended: Job, outcome: Outcome) -> None:
+    """Print the outcome of a job, with the result if it has one."""
+    record: dict[str, Json] = {"job": ended.id, **msgspec.structs.asdict(outcome)}
     if outcome.status == "finished":
-        told["result"] = ended.return_value()
+        record["result"] = ended.return_value()
     text = f"{outcome.status}{f': {outcome.reason}' if outcome.reason not in ('', outcome.status) else ''}"
-    output.record(told, f"{text}\t{_text(told['result'])}" if "result" in told else text)
+    output.record(record, f"{text}\t{_text(record['result'])}" if "result" in record else text)
 
 
 def row_of(found: Job) -> dict[str, Json]:
-    """A job in a line."""
+    """Return the row of a job in a table."""
     outcome = found.outcome
     return {
         "id": found.id,

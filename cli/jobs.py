@@ -1,4 +1,4 @@
-"""``notify jobs``, ``queues``, ``enqueue`` and ``cancel``."""
+"""``notify jobs``, ``queues``, ``enqueue`` and ``cancel``: many jobs, and new ones."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args
 import msgspec
 import typer
 
-from cli.job import row_of, say_end, wait_for
+from cli.job import print_end, row_of, wait_for
 from cli.options import AsJson, Namespace, Url, json_or_text, options
 from cli.worker import add_working_folder
 from workers import JobStatus, Policy, Queue, QueueInfo, find_jobs
@@ -23,12 +23,12 @@ LOSS_COLUMNS = ("queue", "on_loss", "waiting", "running")
 
 A_NEED = "the name of a service, or 'any CAPABILITY'"
 
-Status = Annotated[str | None, typer.Option("--status", help=f"Only what is {', '.join(get_args(JobStatus))}.")]
-QueueName = Annotated[str | None, typer.Option("--queue", help="Only this queue.")]
+Status = Annotated[str | None, typer.Option("--status", help=f"Only jobs with this status: {', '.join(get_args(JobStatus))}.")]
+QueueName = Annotated[str | None, typer.Option("--queue", help="Only jobs on this queue.")]
 
 
 def queues(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """List the queues: jobs by where they are, and workers that listen."""
+    """List the queues: number of jobs by status, and workers."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-queues") as bus:
         rows = [msgspec.structs.asdict(queue) for queue in all_queues(bus.redis)]
@@ -39,43 +39,51 @@ def jobs(
     context: typer.Context,
     queue: QueueName = None,
     status: Status = None,
-    needs: Annotated[str | None, typer.Option("--needs", help="Only what needs this, and waits or runs.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At the most.")] = 100,
+    needs: Annotated[str | None, typer.Option("--needs", help="Only waiting and running jobs that need this.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Largest number of jobs to show.")] = 100,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """List jobs, those that wait first, in the order of their turn."""
+    """List jobs. Waiting jobs come first, in their order on the queue."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-jobs") as bus:
         found = find_jobs(bus.redis, queue=queue, status=status, needs=needs)
-        chosen.output.table(JOB_COLUMNS, [row_of(one) for one in islice(found, limit)], empty="there is no such job")
+        chosen.output.table(JOB_COLUMNS, [row_of(one) for one in islice(found, limit)], empty="no job matches")
         if next(found, None) is not None:
-            chosen.output.talk(f"and more: --limit shows more than {limit}")
+            chosen.output.talk(f"there are more than {limit} jobs: raise --limit to see them")
 
 
 def enqueue(
     context: typer.Context,
-    function: Annotated[str, typer.Argument(help="Dotted path of a function that @job marks.")],
-    arguments: Annotated[list[str] | None, typer.Argument(help="Its arguments: JSON, or else text.", show_default=False)] = None,
-    queue: Annotated[str | None, typer.Option("--queue", help="Another queue than that of its definition.")] = None,
-    needs: Annotated[list[str] | None, typer.Option("--needs", help=f"What it needs, instead of its definition: {A_NEED}.")] = None,
-    on_loss: Annotated[str | None, typer.Option("--on-loss", help=f"What a loss of that does: {', '.join(get_args(Policy))}.")] = None,
-    max_hold_s: Annotated[float | None, typer.Option("--max-hold", help="Seconds it may be held (--on-loss hold).")] = None,
-    grace_s: Annotated[float | None, typer.Option("--grace", help="Seconds in which what was lost may come back.")] = None,
-    job_id: Annotated[str | None, typer.Option("--id", help="Its id, by default a random one; a job that has it is replaced.")] = None,
-    wait_s: Annotated[float | None, typer.Option("--wait", min=0, help="Wait for its end, so many seconds at most.")] = None,
+    function: Annotated[str, typer.Argument(help="Dotted path of a function marked with @job.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="Arguments of the function: JSON, or else text.", show_default=False)
+    ] = None,
+    queue: Annotated[str | None, typer.Option("--queue", help="Queue, instead of that in its definition.")] = None,
+    needs: Annotated[list[str] | None, typer.Option("--needs", help=f"What the job needs, instead of its definition: {A_NEED}.")] = None,
+    on_loss: Annotated[str | None, typer.Option("--on-loss", help=f"Effect of a loss of that: {', '.join(get_args(Policy))}.")] = None,
+    max_hold_s: Annotated[
+        float | None, typer.Option("--max-hold", help="Seconds for which the job may be held (with --on-loss hold).")
+    ] = None,
+    grace_s: Annotated[float | None, typer.Option("--grace", help="Seconds within which a service may return without being lost.")] = None,
+    job_id: Annotated[
+        str | None, typer.Option("--id", help="Id of the job, by default a random one; an existing job with that id is replaced.")
+    ] = None,
+    wait_s: Annotated[
+        float | None, typer.Option("--wait", min=0, help="Wait for the end of the job, at most this number of seconds.")
+    ] = None,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Enqueue a call, and print the job's id."""
+    """Enqueue a call of a function, and print the id of the job."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     marked = _function(function)
     definition = definition_of(marked)
     if queue == "":
-        raise typer.BadParameter("the name of a queue cannot be empty")
-    assert definition is not None  # noqa: S101  # load_jobs finds no other
+        raise typer.BadParameter("the name of a queue cannot be empty: leave --queue out for the queue of the definition")
+    assert definition is not None  # noqa: S101  # load_jobs returns marked functions only
     given: dict[str, Any] = {"needs": needs, "on_loss": on_loss, "max_hold_s": max_hold_s, "grace_s": grace_s, "job_id": job_id}
     with chosen.connect(name="notify-enqueue") as bus:
         made = Queue(definition.queue if queue is None else queue, connection=bus.redis).enqueue(
@@ -84,19 +92,19 @@ def enqueue(
         chosen.output.record({"job": made.id, "queue": made.origin}, made.id)
         outcome, held = made.outcome, made.held
         if held is not None:
-            chosen.output.talk(f"it is held: {held} is not there")
+            chosen.output.talk(f"the job is held: {held} is not there")
         if outcome is not None and wait_s is None:
-            say_end(chosen.output, made, outcome)
+            print_end(chosen.output, made, outcome)
         if wait_s is not None:
             wait_for(chosen.output, made, wait_s)
 
 
 def cancel(
     context: typer.Context,
-    needs: Annotated[str, typer.Option("--needs", help=f"What they need: {A_NEED}.")],
+    needs: Annotated[str, typer.Option("--needs", help=f"What the jobs need: {A_NEED}.")],
     queue: QueueName = None,
-    reason: Annotated[str, typer.Option("--reason", help="Kept with their outcomes.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Cancel nothing: count them, by queue and policy.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Stored in the outcomes of the jobs.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Cancel nothing: count the jobs, by queue and policy.")] = False,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
@@ -117,10 +125,10 @@ def cancel(
 
 
 def _function(path: str) -> Callable[..., Any]:
-    """The function that a path names, out of what its module marks."""
+    """Import the module of a dotted path, and return the marked function that it names."""
     module, _, name = path.rpartition(".")
     if not module:
-        raise typer.BadParameter(f"{path!r} is no dotted path: write module.function")
+        raise typer.BadParameter(f"{path!r} is not a dotted path: write module.function")
     add_working_folder()
     marked = load_jobs([module])
     if path not in marked:

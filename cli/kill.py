@@ -1,4 +1,4 @@
-"""``notify kill``."""
+"""``notify kill``: ends a service."""
 
 from typing import Annotated
 
@@ -16,13 +16,15 @@ COLUMNS = ("queue", "on_loss", "waiting", "running")
 def kill(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The service's name, as `notify services` shows it.")],
-    reason: Annotated[str, typer.Option("--reason", help="Told with its end.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Kill nothing: show the jobs that need it, by queue and policy.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Announced with the end of the service.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Kill nothing: count the jobs that need the service, by queue and policy.")
+    ] = False,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """End a service: it is withdrawn at once, jobs that need it are cancelled, its process is told."""
+    """End a service: withdraw it at once, apply the loss to the jobs that need it, and tell its process."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-kill") as bus:
         if dry_run:

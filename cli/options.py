@@ -1,4 +1,4 @@
-"""The options that every command knows, and what they come to together with the environment."""
+"""The options of every command, merged with the environment."""
 
 import os
 from contextlib import AbstractContextManager
@@ -14,14 +14,14 @@ from notify import Bus, Json, Settings, connect
 __all__ = ["AsJson", "Namespace", "Options", "Url", "json_or_text", "options"]
 
 Url = Annotated[
-    str | None, typer.Option("--url", help="Redis server; else $NOTIFY_URL, $REDIS_URL, or the private one.", show_default=False)
+    str | None, typer.Option("--url", help="Redis server; else $NOTIFY_URL, $REDIS_URL, or the private server.", show_default=False)
 ]
 Namespace = Annotated[str | None, typer.Option("--namespace", help="First part of every key; else $NOTIFY_NAMESPACE.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print data as one JSON object a line.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What was asked for before and after the command's name."""
+    """The common options, as given before or after the name of the command."""
 
     url: str | None = None
     namespace: str | None = None
@@ -29,7 +29,7 @@ class Options(msgspec.Struct, frozen=True):
 
     @property
     def settings(self) -> Settings:
-        """The settings of the environment, changed by the options."""
+        """The settings from the environment, overridden by the options."""
         asked = {"url": self.url, "namespace": self.namespace}
         return msgspec.structs.replace(Settings.from_env(os.environ), **{name: value for name, value in asked.items() if value is not None})
 
@@ -38,11 +38,11 @@ class Options(msgspec.Struct, frozen=True):
         return Output(as_json=self.as_json)
 
     def connect(self, *, name: str) -> AbstractContextManager[Bus]:
-        """Connect as asked, for the length of a ``with`` block."""
+        """Connect with these settings, for the length of a ``with`` block."""
         settings = self.settings
         if settings.url is not None:
             return connect(settings=settings, name=name)
-        # A private server that Ctrl-C meets while it starts, or stops, would stay behind.
+        # If Ctrl-C came while a private server starts or stops, the server would be left behind.
         return shielded(lambda: connect(settings=settings, name=name))
 
 
@@ -53,7 +53,7 @@ def options(context: typer.Context, *, url: str | None, namespace: str | None, a
 
 
 def json_or_text(argument: str) -> Json:
-    """Return the value of an argument that is JSON, or else the argument: ``21.5`` is a number, ``21 °C`` is text."""
+    """Decode an argument as JSON, or return it as text: ``21.5`` is a number, ``21 °C`` is text."""
     try:
         value: Json = msgspec.json.decode(argument)
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""Our own services and workers as child processes: started with their address out of sight, ended in order, never left behind."""
+"""Built-in services and workers as child processes. They end in order and with their parent, and no command line shows an address."""
 
 import os
 import signal
@@ -17,17 +17,17 @@ __all__ = ["Child", "environ_of", "working"]
 
 GRACE_S: Final = 5.0
 HURRY_S: Final = 2.0
-"""How long a child may take to end after Ctrl-C was pressed once more."""
+"""How long a child may take to end after the second Ctrl-C."""
 
 
 class Child:
-    """``notify serve ...`` as a process of its own; use it as a context manager. It ends with us, whatever happens to us.
+    """``notify serve ...`` as a child process; use it as a context manager. It ends with its parent, also when that is killed.
 
     Args:
-        arguments: what follows ``notify serve``; the first one is its name here.
-        environ: from `environ_of`.
-        capture: read its stdout through `stdout`; otherwise what it prints there is dropped.
-        quiet: drop what it says on stderr, too.
+        arguments: the arguments of ``notify serve``; the first one names the child.
+        environ: the environment, from `environ_of`.
+        capture: make the output of the child available as `stdout`; otherwise it is dropped.
+        quiet: drop its stderr as well.
     """
 
     def __init__(self, arguments: Sequence[str], *, environ: Mapping[str, str], capture: bool = False, quiet: bool = False) -> None:
@@ -40,7 +40,7 @@ class Child:
             text=True,
             encoding="utf-8",
             env=dict(environ),
-            # Ctrl-C in the terminal is for us: we stop our children in order.
+            # Ctrl-C in the terminal must reach the parent only, which stops its children in order.
             start_new_session=True,
         )
 
@@ -50,17 +50,17 @@ class Child:
 
     @property
     def stdout(self) -> IO[str]:
-        """What it prints, if captured."""
-        assert self._process.stdout is not None  # noqa: S101  # only asked for when captured
+        """The output of the child; only with ``capture``."""
+        assert self._process.stdout is not None  # noqa: S101  # capture was given
         return self._process.stdout
 
     @property
     def ended(self) -> int | None:
-        """Its exit code, ``None`` while it runs."""
+        """The exit code; ``None`` while the child runs."""
         return self._process.poll()
 
     def stop(self, *, grace_s: float = GRACE_S) -> None:
-        """Ask it to end (SIGTERM) and wait; kill it if it does not, or when we are interrupted."""
+        """Send SIGTERM and wait; kill the child if it does not end in time, or if this process is interrupted."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -84,7 +84,7 @@ class Child:
 
 @contextmanager
 def working(pool: Pool) -> Iterator[Pool]:
-    """Run a pool within the block. Its workers finish the jobs in hand, unless we are interrupted, before or meanwhile."""
+    """Run a pool within the block. At the end its workers finish their jobs, unless Ctrl-C interrupts this process."""
     try:
         with HeldSignals():
             pool.open()
@@ -99,5 +99,8 @@ def working(pool: Pool) -> Iterator[Pool]:
 
 
 def environ_of(settings: Settings) -> dict[str, str]:
-    """Our environment, with the server and namespace of ``settings`` in it: an address can hold a password, and argv is public."""
+    """Return the environment for a child, with the server and namespace of ``settings``.
+
+    They do not go on the command line, which is public: an address can hold a password.
+    """
     return {**os.environ, "NOTIFY_URL": settings.url or "", "NOTIFY_NAMESPACE": settings.namespace}

@@ -1,4 +1,4 @@
-"""How far a burst is: a bar for a person at a terminal, and one line at the end for everybody."""
+"""Shows the progress of a burst: a bar on a terminal, and one line at the end everywhere."""
 
 import time
 from types import TracebackType
@@ -16,35 +16,40 @@ __all__ = ["BurstProgress"]
 
 
 class BurstProgress:
-    """Shows what the workers of a pool have done and have left; use it as a context manager, and call `show` now and then.
+    """Shows how many jobs a pool has done and has left. Use it as a context manager, and call `show` now and then.
 
     Args:
-        output: a bar is shown on its stderr if that is a terminal, unless it prints JSON.
+        output: the bar goes to its stderr if that is a terminal, unless the output is JSON.
         connection: ``bus.redis``.
-        pool: it is open.
-        queues: those it works on.
+        pool: the open pool.
+        queues: the queues that the pool works on.
     """
 
     def __init__(self, output: Output, connection: redis.Redis, pool: Pool, queues: tuple[str, ...]) -> None:
         self._output, self._connection, self._pool, self._queues = output, connection, pool, queues
         self._began_at = time.monotonic()
-        self._tally = WorkerProgress(0, 0, 0)
+        self._progress = WorkerProgress(0, 0, 0)
         console = output.display
         self._bar = None if console is None else _bar(console)
         self._task = None if self._bar is None else self._bar.add_task("jobs", total=None, summary="")
 
     def show(self) -> None:
-        """Look, and show what is new."""
+        """Ask the server for the numbers, and update the bar."""
         if self._bar is not None and self._task is not None and self._look():
-            done = self._tally.done + self._tally.failed
-            self._bar.update(self._task, completed=done, total=done + self._tally.left, summary=self._summary(), refresh=True)
+            done = self._progress.done + self._progress.failed
+            self._bar.update(self._task, completed=done, total=done + self._progress.left, summary=self._summary(), refresh=True)
 
     def close(self) -> None:
-        """Say what was done."""
+        """Print the final numbers."""
         if self._bar is not None:
             self._bar.stop()
         self._look()
-        record = {"done": self._tally.done, "failed": self._tally.failed, "left": self._tally.left, "seconds": round(self._seconds, 3)}
+        record = {
+            "done": self._progress.done,
+            "failed": self._progress.failed,
+            "left": self._progress.left,
+            "seconds": round(self._seconds, 3),
+        }
         if self._output.as_json:
             self._output.record(record, "")
         else:
@@ -62,9 +67,9 @@ class BurstProgress:
             self._bar.stop()
 
     def _look(self) -> bool:
-        """Whether the server answered; what it said last counts until it does again."""
+        """Update the numbers. Returns whether the server answered; until it does, the last numbers stay."""
         try:
-            self._tally = worker_progress(self._connection, queues=self._queues, workers=self._pool.names)
+            self._progress = worker_progress(self._connection, queues=self._queues, workers=self._pool.names)
         except ServerError:
             return False
         return True
@@ -74,8 +79,8 @@ class BurstProgress:
         return time.monotonic() - self._began_at
 
     def _summary(self) -> str:
-        rate = (self._tally.done + self._tally.failed) / max(self._seconds, 0.001)
-        return f"{self._tally.done} done, {self._tally.failed} failed, {self._tally.left} left, {rate:.0f}/s"
+        rate = (self._progress.done + self._progress.failed) / max(self._seconds, 0.001)
+        return f"{self._progress.done} done, {self._progress.failed} failed, {self._progress.left} left, {rate:.0f}/s"
 
 
 def _bar(console: Console) -> Progress:

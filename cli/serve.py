@@ -1,4 +1,4 @@
-"""``notify serve``: one of the built-in services in the foreground."""
+"""``notify serve``: runs a built-in service in the foreground."""
 
 import os
 import sys
@@ -27,24 +27,26 @@ __all__ = ["serve"]
 
 serve = typer.Typer(no_args_is_help=True)
 
-Ttl = Annotated[float | None, typer.Option("--ttl", help="Seconds of silence after which it counts as dead.", show_default="5")]
-Parent = Annotated[int | None, typer.Option("--with-parent", hidden=True, help="End with the process that started it: this one.")]
+Ttl = Annotated[
+    float | None, typer.Option("--ttl", help="Seconds without a heartbeat after which the service counts as dead.", show_default="5")
+]
+Parent = Annotated[int | None, typer.Option("--with-parent", hidden=True, help="End with this process, which is the parent.")]
 
 TAKE_OVER_S = 2.0
-"""How long beyond the ttl of a dead predecessor its name is waited for."""
+"""How long beyond the ttl of a dead predecessor to wait for its name."""
 MAX_WAIT_S = 86_400.0
 RETRY_S = 1.0
 
 
 class Against(StrEnum):
-    """What a reading is compared with."""
+    """The reading that a new one is compared with."""
 
     PUBLISHED = "published"
     PREVIOUS = "previous"
 
 
 class _Run(msgspec.Struct, frozen=True):
-    """What a service runs with."""
+    """The surroundings of a running service."""
 
     name: str
     bus: Bus
@@ -52,7 +54,7 @@ class _Run(msgspec.Struct, frozen=True):
     output: Output
     is_child: bool
 
-    def tell_ready(self) -> None:
+    def print_ready(self) -> None:
         if not self.is_child:
             self.output.talk(f"serving {self.name} at namespace {self.bus.settings.namespace!r} on {self.bus.redis.address}")
 
@@ -72,13 +74,13 @@ def storage(
     as_json: AsJson = False,
     parent: Parent = None,
 ) -> None:
-    """Keep values for others."""
+    """Run the storage, which keeps values for other services and jobs."""
     with _running("storage", options(context, url=url, namespace=namespace, as_json=as_json), parent) as run:
         service = StorageService(run.bus, ttl_s=ttl_s)
         if not _open(service, run):
             return
         try:
-            run.tell_ready()
+            run.print_ready()
             while not run.stop.asked and not service.service.wait(0.1):
                 continue
         finally:
@@ -89,10 +91,10 @@ def storage(
 def thermometer(
     context: typer.Context,
     interval_s: Annotated[float, typer.Option("--interval", help="Seconds between two readings.")] = 1.0,
-    threshold: Annotated[float, typer.Option("--threshold", min=0, help="Degrees of change that are worth an event.")] = THRESHOLD,
-    against: Annotated[Against, typer.Option("--threshold-against", help="Change since the last one of these.")] = Against.PUBLISHED,
+    threshold: Annotated[float, typer.Option("--threshold", min=0, help="Smallest change, in degrees, that is published.")] = THRESHOLD,
+    against: Annotated[Against, typer.Option("--threshold-against", help="Reading that a new one is compared with.")] = Against.PUBLISHED,
     source: Annotated[
-        Path | None, typer.Option("--source", help="File or device with one number a line; - is stdin.", show_default="simulated")
+        Path | None, typer.Option("--source", help="File or device with one number per line; - is stdin.", show_default="simulated")
     ] = None,
     ttl_s: Ttl = None,
     url: Url = None,
@@ -100,7 +102,7 @@ def thermometer(
     as_json: AsJson = False,
     parent: Parent = None,
 ) -> None:
-    """Read a temperature and publish what has changed."""
+    """Run the thermometer, which publishes each change of a temperature."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with _lines(source) as lines, _running("thermometer", chosen, parent) as run, run.bus.manager():
         arguments: dict[str, Any] = {
@@ -110,9 +112,9 @@ def thermometer(
             "ttl_s": ttl_s,
         }
         with Thermometer(run.bus, None if lines is None else numbers_in(lines), **arguments) as service:
-            run.tell_ready()
+            run.print_ready()
             while not run.stop.asked and not service.service.wait(0):
-                with run.stop.interrupting():  # a source may keep us waiting
+                with run.stop.interrupting():  # reading the source may block
                     if not _read(service, run) or run.stop.wait(interval_s):
                         break
 
@@ -121,16 +123,16 @@ def thermometer(
 def recorder(
     context: typer.Context,
     queue: Annotated[str, typer.Option("--queue", help="Queue of the logging jobs.")] = QUEUE,
-    delay_s: Annotated[float, typer.Option("--delay", min=0, max=MAX_WAIT_S, help="Seconds that each job takes before it logs.")] = 0.0,
-    once: Annotated[bool, typer.Option("--once", help="End with the storage, instead of waiting for the next one.")] = False,
+    delay_s: Annotated[float, typer.Option("--delay", min=0, max=MAX_WAIT_S, help="Seconds that each job waits before it logs.")] = 0.0,
+    once: Annotated[bool, typer.Option("--once", help="End with the storage, instead of waiting for another one.")] = False,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
     parent: Parent = None,
 ) -> None:
-    """Have every reading logged in the storage by a job."""
+    """Run the recorder, which enqueues a job for each reading; the job logs it in the storage."""
     with _running("recorder", options(context, url=url, namespace=namespace, as_json=as_json), parent) as run:
-        run.tell_ready()
+        run.print_ready()
         while _await_storage(run):
             try:
                 with Recorder(run.bus, queue=queue, delay_s=delay_s) as running:
@@ -139,7 +141,7 @@ def recorder(
             except (ServiceNotFoundError, StorageError, ServerUnreachableError):
                 if once:
                     raise
-                continue  # it went just when we came
+                continue  # the storage ended just now
             if end is not None:
                 run.output.record({"event": str(end)}, str(end))
             if once or run.stop.asked:
@@ -152,14 +154,14 @@ def _running(name: str, chosen: Options, parent: int | None) -> Iterator[_Run]:
         if parent is not None:
             die_with_parent()
             if os.getppid() != parent:
-                raise typer.Exit(1)  # it ended before we came so far
+                raise typer.Exit(1)  # the parent has already ended
         set_title(name)
         with chosen.connect(name=name) as bus:
             yield _Run(name, bus, stop, chosen.output, is_child=parent is not None)
 
 
 def _open(service: StorageService, run: _Run) -> bool:
-    """Open the service; a predecessor that died without a word is waited for until it is withdrawn. Returns ``False`` if told to stop."""
+    """Open the service; while a dead predecessor holds the name, wait until it is withdrawn. Returns ``False`` on a signal."""
     deadline: float | None = None
     while True:
         try:
@@ -167,9 +169,9 @@ def _open(service: StorageService, run: _Run) -> bool:
         except ServiceNameTakenError as exc:
             if deadline is None:
                 holders = run.bus.directory.find_all(lambda found: found.name == NAME)
-                patience_s = max([holder.ttl_s for holder in holders], default=0.0) + TAKE_OVER_S
-                deadline = time.monotonic() + patience_s
-                run.output.talk(f"waiting {patience_s:g} s: {exc}")
+                wait_s = max([holder.ttl_s for holder in holders], default=0.0) + TAKE_OVER_S
+                deadline = time.monotonic() + wait_s
+                run.output.talk(f"waiting {wait_s:g} s: {exc}")
             if time.monotonic() > deadline:
                 raise
             if run.stop.wait(0.2):
@@ -179,7 +181,7 @@ def _open(service: StorageService, run: _Run) -> bool:
 
 
 def _read(thermometer: Thermometer, run: _Run) -> bool:
-    """Take one reading; while the server is away, readings are lost, not the thermometer."""
+    """Take one reading. While the server is unreachable, readings are lost and the thermometer goes on."""
     try:
         return thermometer.read()
     except ServerUnreachableError as exc:
@@ -188,7 +190,7 @@ def _read(thermometer: Thermometer, run: _Run) -> bool:
 
 
 def _await_storage(run: _Run) -> bool:
-    """Wait until there is a storage, and a server. Returns ``False`` if told to stop before."""
+    """Wait until a storage is registered; outages of the server do not end the wait. Returns ``False`` on a signal."""
     while not run.stop.asked:
         try:
             with run.bus.directory.watch(NAME) as changes:

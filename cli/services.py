@@ -1,4 +1,4 @@
-"""``notify services``, ``service show``, ``watch`` and ``monitor``: who is there, and who comes and goes."""
+"""``notify services``, ``service show``, ``watch`` and ``monitor``: the directory of services and its changes."""
 
 import time
 from datetime import UTC, datetime
@@ -18,11 +18,13 @@ __all__ = ["monitor", "service", "services", "watch"]
 COLUMNS = ("name", "state", "age_s", "last_beat_s", "provides", "groups", "flaps", "incarnation", "host", "pid")
 REFRESH_S = 1.0
 
-Provides = Annotated[str | None, typer.Option("--provides", help="Only who provides this.")]
-Group = Annotated[str | None, typer.Option("--group", help="Only who is in this group.")]
+Provides = Annotated[str | None, typer.Option("--provides", help="Only services with this capability.")]
+Group = Annotated[str | None, typer.Option("--group", help="Only services in this group.")]
 
 
 class _Which(TypedDict):
+    """Which services to show."""
+
     provides: str | None
     group: str | None
 
@@ -32,20 +34,20 @@ service = typer.Typer(no_args_is_help=True)
 
 @service.callback()
 def one_service(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Look at one service."""
+    """Show one service."""
     context.obj = options(context, url=url, namespace=namespace, as_json=as_json)
 
 
 def services(
     context: typer.Context,
-    live: Annotated[bool, typer.Option("--watch", "-w", help="Go on, and show every change, until Ctrl-C.")] = False,
+    live: Annotated[bool, typer.Option("--watch", "-w", help="Keep showing every change, until Ctrl-C.")] = False,
     provides: Provides = None,
     group: Group = None,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the services that are registered."""
+    """List the registered services."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-services") as bus:
         which = _Which(provides=provides, group=group)
@@ -63,7 +65,7 @@ def show(
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show all that is known of a service: its description, its state, and how the last one of that name ended."""
+    """Show everything known about a service: its description, its state, and how the last service of that name ended."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-service") as bus:
         known: dict[str, Json] = {}
@@ -83,33 +85,33 @@ def show(
 
 def watch(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(help="Services to follow; all of them without any.", show_default=False)] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Services to follow; by default all.", show_default=False)] = None,
     provides: Provides = None,
     group: Group = None,
-    count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after so many changes.")] = None,
+    count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after this number of changes.")] = None,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print who comes, is suspected and goes, until Ctrl-C; who is there already comes first."""
+    """Print each service that registers, is suspected or is withdrawn, until Ctrl-C; begins with the registered services."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-watch") as bus, bus.directory.watch(*(names or []), provides=provides, group=group) as changes:
         chosen.output.talk(f"watching {', '.join(names or ['all services'])} on {bus.redis.address}")
-        for told, change in enumerate(changes, 1):
-            _tell(chosen.output, change)
-            if told == count:
+        for number, change in enumerate(changes, 1):
+            _print_change(chosen.output, change)
+            if number == count:
                 return
 
 
 def monitor(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Sweep the directory from a process of its own, until Ctrl-C: for when all services may die at once."""
+    """Sweep the directory from a process of its own, until Ctrl-C. Dead services are then found even if all die at once."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with Stop() as stop, chosen.connect(name="notify-monitor") as bus, Monitor(bus.redis), bus.directory.watch() as changes:
         chosen.output.talk(f"sweeping the directory at namespace {bus.settings.namespace!r} on {bus.redis.address}")
         while not stop.asked:
             change = changes.get(0.2)
             if change is not None:
-                _tell(chosen.output, change)
+                _print_change(chosen.output, change)
 
 
 def _show_live(bus: Bus, chosen: Options, which: _Which) -> None:
@@ -119,7 +121,7 @@ def _show_live(bus: Bus, chosen: Options, which: _Which) -> None:
             while not stop.asked:
                 change = changes.get(0.2)
                 if change is not None:
-                    _tell(output, change)
+                    _print_change(output, change)
             return
         with Live(auto_refresh=False, screen=True) as screen:
             while not stop.asked:
@@ -133,13 +135,13 @@ def _show_live(bus: Bus, chosen: Options, which: _Which) -> None:
                     stop.wait(REFRESH_S)
 
 
-def _tell(output: Output, change: Change) -> None:
+def _print_change(output: Output, change: Change) -> None:
     kind = type(change).__name__.lower()
     now = datetime.now(UTC)
-    told: dict[str, Json] = {"time": now.isoformat(timespec="milliseconds"), "change": kind, **msgspec.to_builtins(change)}
-    rest = [str(value) for name, value in told.items() if name not in ("time", "change") and value != ""]
+    record: dict[str, Json] = {"time": now.isoformat(timespec="milliseconds"), "change": kind, **msgspec.to_builtins(change)}
+    rest = [str(value) for name, value in record.items() if name not in ("time", "change") and value != ""]
     style = "green" if isinstance(change, Available) else "yellow" if isinstance(change, Suspect) else "bold red"
-    output.record(told, "\t".join([f"{now:%H:%M:%S}Z", kind, *rest]), style=style)
+    output.record(record, "\t".join([f"{now:%H:%M:%S}Z", kind, *rest]), style=style)
 
 
 def _rows(bus: Bus, which: _Which) -> list[dict[str, Json]]:

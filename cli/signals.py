@@ -1,4 +1,4 @@
-"""Stopping in order: a signal unwinds the command, or asks it to stop first; what closes on the way is not cut short."""
+"""Signals of a command: a signal unwinds the command, or asks it to stop. A second signal does not cut short the closing."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -15,30 +15,30 @@ __all__ = ["INTERRUPTED", "SIGNALS", "HeldSignals", "Stop", "ignore_signals", "s
 T = TypeVar("T")
 
 INTERRUPTED: Final = 130
-"""The exit code of a command that Ctrl-C ended."""
+"""Exit code of a command that Ctrl-C ended."""
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def unwind_on_signals() -> None:
-    """Have a signal raise ``KeyboardInterrupt``, once: SIGTERM too must stop a private server and end child processes."""
+    """Let the next signal raise ``KeyboardInterrupt``, once. SIGTERM too must stop a private server and end child processes."""
     _on_signals(_unwind)
 
 
 def ignore_signals() -> None:
-    """Let the end go on undisturbed; everything that waits in it has a timeout."""
+    """Ignore all signals while the command ends. Every wait in that phase has a timeout."""
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
     for signum in SIGNALS:
-        # Under nohup SIGHUP is ignored, and stays so. SIGINT is ignored for what a script starts with ``&``: we hear it.
+        # nohup ignores SIGHUP, which stays so. A shell ignores SIGINT for a command started with ``&``; it is handled here all the same.
         if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, handler)
 
 
 class _InterruptedError(KeyboardInterrupt):
-    """Not the bare one: if that meets code run by ``exec``, Python kills itself at its end instead of giving our exit code."""
+    """A subclass, because after a plain ``KeyboardInterrupt`` in code run by ``exec`` Python kills itself and loses the exit code."""
 
 
 def _unwind(_signum: int, _frame: FrameType | None) -> None:
@@ -48,9 +48,9 @@ def _unwind(_signum: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def shielded(opener: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
-    """Open, use and close what ``opener`` gives; signals that come while it opens or closes wait until it is open, or closed."""
+    """Enter the context manager that ``opener`` returns. Signals that arrive while it opens or closes wait until that is done."""
     with HeldSignals() as held, ExitStack() as stack:
-        # A child has a moment between its fork and its session in which Ctrl-C would kill it; blocked signals stay so in it.
+        # Between fork and setsid Ctrl-C would kill a child. A blocked signal stays blocked in the child.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             opened = stack.enter_context(opener())
@@ -64,24 +64,24 @@ def shielded(opener: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
 
 
 class HeldSignals:
-    """Within the block signals wait: what is half open could not be closed."""
+    """Delays signals within the block, because something half open cannot be closed."""
 
     def __init__(self) -> None:
         self._before: dict[signal.Signals, Any] = {}
-        self._came: int | None = None
+        self._pending: int | None = None
 
     def hold(self) -> None:
         self._before = {signum: signal.getsignal(signum) for signum in SIGNALS}
-        _on_signals(self._hear)
+        _on_signals(self._note)
 
     def release(self) -> None:
-        """Handle signals as before, and now the one that came meanwhile."""
+        """Restore the handlers, and deliver the last signal that arrived meanwhile."""
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
         self._before = {}
-        if self._came is not None:
-            came, self._came = self._came, None
-            signal.raise_signal(came)
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            signal.raise_signal(pending)
 
     def __enter__(self) -> "HeldSignals":
         self.hold()
@@ -90,18 +90,18 @@ class HeldSignals:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.release()
 
-    def _hear(self, signum: int, _frame: FrameType | None) -> None:
-        self._came = signum
+    def _note(self, signum: int, _frame: FrameType | None) -> None:
+        self._pending = signum
 
 
 class _AskedError(BaseException):
-    """A signal came within `Stop.interrupting`."""
+    """A signal arrived within `Stop.interrupting`."""
 
 
 class Stop:
-    """Within the block, SIGINT, SIGTERM and SIGHUP set a flag instead of ending the command; a second one unwinds it.
+    """Within the block SIGINT, SIGTERM and SIGHUP set a flag instead of ending the command; a second signal unwinds the command.
 
-    Use it as a context manager in the main thread. On leaving after Ctrl-C the command ends with exit code 130.
+    Use it as a context manager in the main thread. After Ctrl-C the command ends with exit code 130 when the block is left.
     """
 
     def __init__(self) -> None:
@@ -114,11 +114,11 @@ class Stop:
         return self._asked.is_set
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until asked to stop, at most ``timeout_s`` seconds. Returns whether it was."""
+        """Wait for a signal, at most ``timeout_s`` seconds. Returns whether one has arrived."""
         return self._asked.wait(timeout_s)
 
     def __enter__(self) -> "Stop":
-        _on_signals(self._hear)
+        _on_signals(self._note)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -131,7 +131,7 @@ class Stop:
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
-        """Within the block, which may wait for somebody else, the first signal leaves the block at once."""
+        """Let the first signal leave this block at once. For blocks that wait for another process."""
         try:
             self._interrupts = True
             try:
@@ -141,7 +141,7 @@ class Stop:
         except _AskedError:
             return
 
-    def _hear(self, signum: int, frame: FrameType | None) -> None:
+    def _note(self, signum: int, frame: FrameType | None) -> None:
         if self._asked.is_set:
             _unwind(signum, frame)
         self._signal = signum

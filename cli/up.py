@@ -1,4 +1,4 @@
-"""``notify up``: everything of the lab on this machine, in the foreground."""
+"""``notify up``: runs all parts of the lab on this machine, in the foreground."""
 
 from contextlib import ExitStack
 from typing import Annotated
@@ -18,13 +18,15 @@ __all__ = ["up"]
 def up(
     context: typer.Context,
     size: Annotated[int | None, typer.Option("--number", "-n", min=1, help="Worker processes.", show_default="one per core")] = None,
-    modules: Annotated[list[str] | None, typer.Option("--import", help="Module whose jobs may run, beside the built-in ones.")] = None,
+    modules: Annotated[
+        list[str] | None, typer.Option("--import", help="Module whose jobs may run, in addition to the built-in ones.")
+    ] = None,
     interval_s: Annotated[float, typer.Option("--interval", min=0.001, help="Seconds between two readings.")] = 1.0,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run server, storage, thermometer, recorder and workers, and print what happens; Ctrl-C stops them in order."""
+    """Run a server, the storage, thermometer and recorder, and workers, and print all events; Ctrl-C stops them in order."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     output = chosen.output
     names = modules_to_load(modules)
@@ -32,7 +34,7 @@ def up(
     with Stop() as stop, chosen.connect(name="notify-up") as bus, bus.subscribe("*") as events, ExitStack() as running:
         environ = environ_of(bus.settings)
         asked = WorkerOptions(settings=bus.settings, queues=BUILT_IN_QUEUES, modules=names)
-        # They are stopped in the opposite order: intake first, then the workers finish, then the storage withdraws.
+        # They stop in the opposite order: the sources of jobs first, then the workers, which finish theirs, then the storage.
         children = [running.enter_context(Child(["storage"], environ=environ))]
         pool = running.enter_context(working(Pool(asked, size=size)))
         for arguments in (["recorder"], ["thermometer", "--interval", f"{interval_s:g}"]):
@@ -48,4 +50,4 @@ def up(
             for child in [child for child in children if child.ended is not None]:
                 children.remove(child)
                 output.talk(f"{child.name} (process {child.pid}) ended with {child.ended}", style="red")
-        output.talk("stopping: intake, workers, storage")
+        output.talk("stopping: thermometer and recorder, workers, storage")

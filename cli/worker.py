@@ -1,4 +1,4 @@
-"""``notify worker``."""
+"""``notify worker``: runs worker processes."""
 
 import os
 import sys
@@ -24,17 +24,19 @@ def worker(
     context: typer.Context,
     queues: Annotated[list[str] | None, typer.Argument(help="Queues, the most urgent first.", show_default="temperature storage")] = None,
     size: Annotated[int | None, typer.Option("--number", "-n", min=1, help="Worker processes.", show_default="one per core")] = None,
-    modules: Annotated[list[str] | None, typer.Option("--import", help="Module whose jobs may run, beside the built-in ones.")] = None,
+    modules: Annotated[
+        list[str] | None, typer.Option("--import", help="Module whose jobs may run, in addition to the built-in ones.")
+    ] = None,
     burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every job.")] = False,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run worker processes until Ctrl-C; the jobs in hand are finished first, a second Ctrl-C ends them."""
+    """Run worker processes until Ctrl-C. Running jobs finish first; a second Ctrl-C ends them."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     if not all(queues or BUILT_IN_QUEUES):
-        raise typer.BadParameter("the name of a queue cannot be empty")
+        raise typer.BadParameter("the name of a queue cannot be empty: leave it out for the built-in queues")
     names = modules_to_load(modules)
     with Stop() as stop, chosen.connect(name="notify-worker") as bus:
         asked = WorkerOptions(
@@ -54,27 +56,27 @@ def worker(
 
 
 def _watch(pool: Pool, stop: Stop, look: Callable[[], None]) -> None:
-    """Keep the pool going until we are asked to stop, or nothing of it runs any more."""
+    """Keep the workers running until a signal asks to stop, or all of them have ended. Calls ``look`` now and then."""
     while pool.check() and not stop.wait(0.2):
         look()
 
 
 def count_of(pool: Pool) -> str:
-    """How many workers, in words."""
+    """Return the number of workers in words."""
     return f"{pool.size} worker{'' if pool.size == 1 else 's'}"
 
 
 def add_working_folder() -> None:
-    """Let modules of the working folder be imported, as ``python -m`` does, in the worker processes too."""
+    """Make the modules of the working directory importable, as ``python -m`` does, also in the worker processes."""
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
 
 
 def modules_to_load(asked: list[str] | None) -> tuple[str, ...]:
-    """Return the built-in modules and those asked for, after importing them once: a mistake is told here and now.
+    """Return the built-in modules and the given ones. They are imported here once, so that a mistake is reported at once.
 
     Raises:
-        ModuleLoadError: one cannot be imported, or defines no job.
+        ModuleLoadError: a module cannot be imported, or defines no job.
     """
     add_working_folder()
     names = (*BUILT_IN_MODULES, *(asked or ()))

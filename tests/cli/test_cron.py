@@ -34,4 +34,4 @@ def test_it_lists_what_the_workers_have_loaded(shell: Shell, bus: notify.Bus) ->
 def test_there_may_be_nothing(shell: Shell) -> None:
     code, shown = shell.show("cron")
     assert code == 0
-    assert "no worker has announced a job with a rhythm" in shown
+    assert "no worker has loaded a job with cron= or every_s=" in shown

@@ -92,7 +92,7 @@ def test_S16_a_key_publishes_once_and_prints_the_same_id_twice(bus, run):
 
 
 def test_S16_a_key_without_contents_is_refused(bus, run):
-    assert "--key is for one event" in run("publish", "t", "--key", "k", status=2, stdin="1\n2\n")
+    assert "--key is for a single event" in run("publish", "t", "--key", "k", status=2, stdin="1\n2\n")
     assert bus.topics() == []
 
 

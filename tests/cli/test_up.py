@@ -72,7 +72,7 @@ def test_ctrl_c_stops_in_order_and_leaves_neither_process_nor_server(alone: Shel
         gone = [json.loads(message["data"])["contents"] for message in _messages(services) if message["type"] == "message"]
     assert done.code == 130
     assert "Traceback" not in done.err
-    assert done.err.splitlines()[-1] == "stopping: intake, workers, storage"
+    assert done.err.splitlines()[-1] == "stopping: thermometer and recorder, workers, storage"
     assert not alone.processes
     assert not seen.socket.exists()
     ends = [change["service"] for change in gone if change["change"] == "withdrawn"]
