@@ -57,7 +57,7 @@ def _read(path: Path) -> bytes:
         return b""  # the process went meanwhile
 
 
-def test_L24_maps_grow_by_one_reading_then_the_storage_is_killed_then_it_is_summed_up(alone: Shell) -> None:
+def test_L24_maps_grow_by_one_reading_until_the_storage_is_killed_and_a_sum_follows(alone: Shell) -> None:
     done = alone.run("demo", "--seconds", "2")
     assert done.code == 0
     logged, event, summary = re.split(r"\n(?=New event)|\n\n", done.out)
