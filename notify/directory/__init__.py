@@ -6,7 +6,7 @@ This folder never runs or calls a service.
 
 from notify.directory.changes import Alarm, ServiceChange, read_change, read_logged_change
 from notify.directory.directory import Directory, ServiceInfo
-from notify.directory.info import ENTRY_FIELDS, check_address, check_metadata, check_name, check_ttl, read_entry
+from notify.directory.info import ENTRY_FIELDS, check_address, check_metadata, check_name, check_ttl, own_fields, read_entry
 from notify.directory.monitor import Monitor
 from notify.directory.scripts import Beat, DirectoryScripts, Incarnation
 from notify.directory.target import Provider, Target, provides
@@ -33,6 +33,7 @@ __all__ = [
     "check_metadata",
     "check_name",
     "check_ttl",
+    "own_fields",
     "provides",
     "read_change",
     "read_entry",

@@ -1,9 +1,12 @@
-"""The description of a service, the hash ``ns:service:<name>``: the checks of its values, and its only reader.
+"""The description of a service, the hash ``ns:service:<name>``: the checks of its values, its fields, and its only reader.
 
-`read_description` reads the whole hash, `read_entry` the few fields that calls, sweeps and withdrawals need.
+`own_fields` makes the fields that a service gives at its registration; the script adds the others. `read_description` reads
+the whole hash, `read_entry` the few fields that calls, sweeps and withdrawals need.
 """
 
-from collections.abc import Sequence
+import os
+import socket
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -22,6 +25,7 @@ __all__ = [
     "check_name",
     "check_ttl",
     "is_text",
+    "own_fields",
     "read_description",
     "read_entry",
 ]
@@ -130,6 +134,18 @@ def check_address(address: object) -> str:
 def is_text(value: object) -> bool:
     """Whether a value is a str that UTF-8 can encode, so that it can be part of a key."""
     return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
+
+
+def own_fields(*, address: str, metadata: dict[str, str], exports: Collection[str]) -> dict[str, str]:
+    """Return the fields of the description that a service of this process gives at its registration; empty ones are left out."""
+    fields = {"host": socket.gethostname(), "pid": str(os.getpid())}
+    if address:
+        fields["address"] = address
+    if metadata:
+        fields["metadata"] = msgspec.json.encode(metadata).decode()
+    if exports:
+        fields["exports"] = msgspec.json.encode(sorted(exports)).decode()
+    return fields
 
 
 def read_description(row: dict[bytes, bytes]) -> ServiceInfo | None:

@@ -73,7 +73,7 @@ class Watch:
         self._ready: list[Change] = []
         self._must_compare = True
         try:
-            # The subscription comes before the first look: a change between the two is seen twice, not missed, and told once.
+            # The subscription comes before the first look: a change between the two is seen twice, not missed, and yielded once.
             self._compare()
         except BaseException:
             subscriber.close()

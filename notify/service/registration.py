@@ -1,14 +1,20 @@
 """Registration of a service in the directory: its name, its incarnation, and its description."""
 
-import os
 import secrets
-import socket
 from collections.abc import Collection
 from typing import Any, Final
 
-import msgspec
-
-from notify.directory import Beat, Directory, DirectoryScripts, Incarnation, check_address, check_metadata, check_name, check_ttl
+from notify.directory import (
+    Beat,
+    Directory,
+    DirectoryScripts,
+    Incarnation,
+    check_address,
+    check_metadata,
+    check_name,
+    check_ttl,
+    own_fields,
+)
 from notify.errors import ServiceNameTakenError, ServiceNotFoundError
 from notify.server import Client
 
@@ -43,7 +49,7 @@ class Registration:
         self._exclusive = exclusive
         self._metadata = check_metadata({} if metadata is None else metadata)
         self._address = check_address(address)
-        self._exports = sorted(exports)
+        self._exports = exports
         self.ttl_ms = max(1, round(check_ttl(ttl_s) * 1000))
         self.provides = frozenset(check_name(c, what="a capability") for c in provides)
         self.groups = frozenset(check_name(g, what="a group") for g in ({groups} if isinstance(groups, str) else groups))
@@ -65,13 +71,7 @@ class Registration:
             ServiceNameTakenError: the service is exclusive and another service holds its name.
             ServerError: the server did not answer, or refused.
         """
-        fields = {"host": socket.gethostname(), "pid": str(os.getpid())}
-        if self._address:
-            fields["address"] = self._address
-        if self._metadata:
-            fields["metadata"] = msgspec.json.encode(self._metadata).decode()
-        if self._exports:
-            fields["exports"] = msgspec.json.encode(self._exports).decode()
+        fields = own_fields(address=self._address, metadata=self._metadata, exports=self._exports)
         while True:
             # An attempt whose answer was lost may have succeeded. Under any other name, a registration without heartbeats would
             # stay behind and be announced as withdrawn.

@@ -137,9 +137,9 @@ def test_N4_a_watch_of_a_group_yields_members_and_then_changes(bus):
             c.join("another")
             c.leave("another")
         a.join("sensors")
-        told = [changes.get(5) for _ in range(6)]
+        yielded = [changes.get(5) for _ in range(6)]
         assert changes.get(0.05) is None
-    assert told == [
+    assert yielded == [
         Available("a", a.incarnation),
         Available("b", b.incarnation),
         Available("c", c.incarnation),
@@ -153,9 +153,9 @@ def test_N4_a_watch_of_a_capability_follows_all_its_providers(bus):
     with bus.service("a", provides="store") as a, bus.directory.watch(provides="store") as changes:
         with bus.service("b", provides={"store", "retrieve"}) as b, bus.service("c", provides={"retrieve"}) as c:
             c.join("store")
-        told = [changes.get(5) for _ in range(3)]
+        yielded = [changes.get(5) for _ in range(3)]
         assert changes.get(0.05) is None
-    assert told == [Available("a", a.incarnation), Available("b", b.incarnation), Withdrawn("b", b.incarnation, "withdrawn")]
+    assert yielded == [Available("a", a.incarnation), Available("b", b.incarnation), Withdrawn("b", b.incarnation, "withdrawn")]
 
 
 def test_N4_a_watch_can_combine_names_capability_and_group(bus):
@@ -175,9 +175,9 @@ def test_N4_a_watch_of_a_group_yields_suspicion_and_recovery(bus):
         let_pass(bus, 2_400)
         Monitor(bus.redis).sweep()
         beat(a)
-        told = [changes.get(5) for _ in range(3)]
+        yielded = [changes.get(5) for _ in range(3)]
         assert changes.get(0.05) is None
-    assert told == [Available("a", a.incarnation), Suspect("a", a.incarnation), Available("a", a.incarnation)]
+    assert yielded == [Available("a", a.incarnation), Suspect("a", a.incarnation), Available("a", a.incarnation)]
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -186,8 +186,8 @@ def test_N6_a_change_of_groups_during_a_lost_connection_is_yielded(bus, another_
         cut(bus.redis, "watch")
         service.join("g")
         service.leave("g")
-        told = [changes.get(5), changes.get(5)]
-    assert told == [Available("s", service.incarnation), Withdrawn("s", service.incarnation, "left")]
+        yielded = [changes.get(5), changes.get(5)]
+    assert yielded == [Available("s", service.incarnation), Withdrawn("s", service.incarnation, "left")]
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -203,10 +203,10 @@ def test_N4_a_watch_of_a_group_compares_again_when_the_log_is_lost(bus):
         joins.join("g")
         bus.redis.delete(bus.keys.log("services"), bus.keys.topic("services"))
         bus.publish("services", "a new log")
-        told = {changes.get(5), changes.get(5)}
+        yielded = {changes.get(5), changes.get(5)}
         assert changes.get(0.2) is None
         assert stays.info.groups == {"g"}
-    assert {(type(change), change.name) for change in told} == {(Withdrawn, "left"), (Available, "joins")}
+    assert {(type(change), change.name) for change in yielded} == {(Withdrawn, "left"), (Available, "joins")}
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "größe", "@service@", "@groups@", "{a}"])

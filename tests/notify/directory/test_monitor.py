@@ -69,11 +69,11 @@ def test_4_sweepers_withdraw_each_of_200_due_services_once(bus, server, start):
     for sweeper in sweepers:
         sweeper.go()
     assert sum(sweeper.told() for sweeper in sweepers) >= DUE / BATCH
-    told = Counter((change["change"], change.get("service"), change.get("incarnation")) for change in _changes(bus))
+    announced = Counter((change["change"], change.get("service"), change.get("incarnation")) for change in _changes(bus))
     expected = [
         (change, name, incarnation) for name, incarnation in incarnations.items() for change in ("available", "suspect", "withdrawn")
     ]
-    assert told == Counter([*expected, ("alarm", None, None)])
+    assert announced == Counter([*expected, ("alarm", None, None)])
     assert all(len(_changes(bus, f"{name}_status")) == 1 for name in names)
     assert not list(bus.directory)
     assert not bus.redis.exists(bus.keys.services, bus.keys.provides("work"), bus.keys.group("all"), bus.keys.suspects)
@@ -178,8 +178,8 @@ def test_a_suspect_that_sends_heartbeats_again_is_announced_and_stays(bus):
         beat(service)
         assert bus.directory.lookup("s").state == "alive"
         monitor.sweep()
-        told = [changes.get(5) for _ in range(3)]
-        assert told == [Available("s", service.incarnation), Suspect("s", service.incarnation), Available("s", service.incarnation)]
+        yielded = [changes.get(5) for _ in range(3)]
+        assert yielded == [Available("s", service.incarnation), Suspect("s", service.incarnation), Available("s", service.incarnation)]
         assert changes.get(0.05) is None
 
 

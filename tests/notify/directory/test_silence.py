@@ -142,8 +142,8 @@ def test_no_service_is_withdrawn_because_half_of_them_paused(bus, server, start,
         _sweep_for(bus, ttl_s + 0.15)
         os.kill(halves[1].pid, signal.SIGCONT)
         _sweep_for(bus, ttl_s)
-        told = _count_changes(changes)
-    assert (told[Withdrawn] > 0, told[Alarm]) == ((False, 1) if brake else (True, 0))
+        yielded = _count_changes(changes)
+    assert (yielded[Withdrawn] > 0, yielded[Alarm]) == ((False, 1) if brake else (True, 0))
     assert ("of 24 services fell silent at once" in caplog.text) is brake
     assert len(list(bus.directory)) == 24
     assert [half.end() for half in halves] == [0, 0]
@@ -236,9 +236,9 @@ def test_only_a_watch_on_all_services_yields_an_alarm(bus):
     _register(bus, 20)
     with bus.directory.watch() as everybody, bus.directory.watch("s3") as one, bus.directory.watch(provides="work") as some:
         _advance(bus, 41)
-        told = [_count_changes(watch) for watch in (everybody, one, some)]
-    assert [counts[Alarm] for counts in told] == [1, 0, 0]
-    assert [counts[Suspect] for counts in told] == [20, 1, 20]
+        yielded = [_count_changes(watch) for watch in (everybody, one, some)]
+    assert [counts[Alarm] for counts in yielded] == [1, 0, 0]
+    assert [counts[Suspect] for counts in yielded] == [20, 1, 20]
     bus.redis.flushall()
 
 
@@ -252,12 +252,12 @@ def test_a_flapping_service_is_counted_and_announced_once_in_ten_ttls(bus):
             assert (service.info.state, service.info.flaps) == ("alive", flaps)
             assert not bus.redis.exists(bus.keys.suspects)
         # 15 times 40 minutes are ten hours: the first suspicion was announced, and then none
-        told = list(iter(lambda: changes.get(0.05), None))
-        assert told == [Suspect("s", service.incarnation), Available("s", service.incarnation)]
+        yielded = list(iter(lambda: changes.get(0.05), None))
+        assert yielded == [Suspect("s", service.incarnation), Available("s", service.incarnation)]
         _advance(bus, 2_400)
         beat(service)
-        told = list(iter(lambda: changes.get(0.05), None))
-        assert told == [Suspect("s", service.incarnation), Available("s", service.incarnation)]
+        yielded = list(iter(lambda: changes.get(0.05), None))
+        assert yielded == [Suspect("s", service.incarnation), Available("s", service.incarnation)]
 
 
 def test_the_end_of_a_flapping_service_is_always_announced(bus):

@@ -27,9 +27,9 @@ def test_N4_a_watch_yields_changes_in_order(bus):
     with bus.directory.watch() as changes:
         with bus.service("a") as a, bus.service("b") as b:
             b.kill("why")
-        told = [changes.get(5) for _ in range(4)]
+        yielded = [changes.get(5) for _ in range(4)]
         assert changes.get(0.05) is None
-    assert told == [
+    assert yielded == [
         Available("a", a.incarnation),
         Available("b", b.incarnation),
         Withdrawn("b", b.incarnation, "killed", "why"),
@@ -49,14 +49,14 @@ def test_N4_a_watch_of_a_few_reads_only_their_descriptions(bus, others):
         for number in range(others):
             stack.enter_context(bus.service(f"other-{number}", ttl_s=3600))
         b, a = (stack.enter_context(bus.service(name, ttl_s=3600)) for name in ("b", "a"))
-        told: list[notify.Change | None] = []
+        yielded: list[notify.Change | None] = []
 
         def look() -> None:
             with bus.directory.watch("a", "b", "c") as changes:
-                told.extend(changes.get(0) for _ in range(3))
+                yielded.extend(changes.get(0) for _ in range(3))
 
         commands = [command.split()[0] for command in commands_during(bus.redis, look)]
-        assert told == [Available("b", b.incarnation), Available("a", a.incarnation), None]
+        assert yielded == [Available("b", b.incarnation), Available("a", a.incarnation), None]
         assert (commands.count("HGETALL"), commands.count("SMEMBERS")) == (3, 0)
 
 
@@ -70,8 +70,8 @@ def test_N7_a_service_that_returns_is_yielded_as_a_new_incarnation(bus):
         with bus.service("s") as first:
             pass
         with bus.service("s") as second:
-            told = [changes.get(5) for _ in range(3)]
-    assert told == [
+            yielded = [changes.get(5) for _ in range(3)]
+    assert yielded == [
         Available("s", first.incarnation),
         Withdrawn("s", first.incarnation, "withdrawn"),
         Available("s", second.incarnation),
@@ -138,18 +138,18 @@ def test_a_timeout_holds_while_other_services_come_and_go(bus, another_bus):
 @pytest.mark.parametrize("way", ["in the loop", "from another thread"])
 def test_iterating_ends_when_the_watch_is_closed(bus, way):
     with bus.service("a"), bus.service("b"):
-        changes, told = bus.directory.watch(), []
+        changes, yielded = bus.directory.watch(), []
         closing: list[threading.Thread] = []
         for change in changes:
-            told.append(change.name)
+            yielded.append(change.name)
             if way == "in the loop":
                 changes.close()
-            elif len(told) == 2:
+            elif len(yielded) == 2:
                 closing.append(threading.Thread(target=changes.close))
                 closing[0].start()
         for thread in closing:
             thread.join()
-        assert told == ["a", "b"]
+        assert yielded == ["a", "b"]
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -170,13 +170,13 @@ def test_a_watch_compares_again_when_the_log_is_lost(bus):
         assert [changes.get(5).name for _ in range(2)] == ["stays", "goes"]
         bus.redis.flushall()
         beat(stays)
-        told = {changes.get(5) for _ in range(3)}
+        yielded = {changes.get(5) for _ in range(3)}
         assert changes.get(0.3) is None
     goes.kill()
     stays.close()
-    withdrawn = {change for change in told if isinstance(change, Withdrawn)}
+    withdrawn = {change for change in yielded if isinstance(change, Withdrawn)}
     assert {(change.name, change.reason) for change in withdrawn} == {("stays", "expired"), ("goes", "expired")}
-    assert told - withdrawn == {Available("stays", stays.incarnation)}
+    assert yielded - withdrawn == {Available("stays", stays.incarnation)}
 
 
 @pytest.mark.usefixtures("_impatient")

@@ -38,10 +38,10 @@ def test_all_answers_are_processed_before_any_withdrawal(bus):
 def test_the_end_of_an_earlier_incarnation_does_not_end_a_call(bus):
     caller, request = RequestClient(bus.redis, name="test"), Request("1", "multiply", [], {}, "caller")
     with caller._pending_call(request, Endpoint("calculator", 2, frozenset(), is_suspect=False)) as call:
-        for incarnation, is_told in ((1, False), (2, True)):
+        for incarnation, is_ended in ((1, False), (2, True)):
             change = {"change": "withdrawn", "service": "calculator", "incarnation": incarnation, "reason": "expired"}
             caller._on_change(msgspec.json.encode({"contents": change}))
-            assert call.outcome.empty() is not is_told
+            assert call.outcome.empty() is not is_ended
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -112,9 +112,9 @@ def test_a_service_reports_its_return_once_despite_a_lost_answer(bus, far, proxy
         first = service.incarnation
         _lose(proxy, "publish", "notify.events")
         bus.directory.withdraw("storage", first, reason="expired")
-        told = [event.contents for event in collect(status, 3, quiet_s=1.5)]
+        contents = [event.contents for event in collect(status, 3, quiet_s=1.5)]
     assert proxy.lost == 1
-    assert (told[0], str(told[1]), told[2]) == ("warm", "storage expired", "storage is back: it was expired")
+    assert (contents[0], str(contents[1]), contents[2]) == ("warm", "storage expired", "storage is back: it was expired")
     assert "register again yet" not in caplog.text
 
 
