@@ -1,4 +1,4 @@
-"""The bus: where it connects to, what it refuses once it is closed, and its whole with and without a server."""
+"""The bus: the server it connects to, its errors once it is closed, and one scenario with and without a server."""
 
 import os
 import threading
@@ -62,7 +62,7 @@ def test_a_connection_that_fails_does_not_keep_the_private_server(tmp_path, monk
     assert not (tmp_path / "redis.sock").exists()
 
 
-def test_settings_that_are_given_count_instead_of_the_environment(server):
+def test_given_settings_replace_the_environment(server):
     settings = Settings(url=server.url, namespace="given")
     with notify.connect(settings=settings, environ={"NOTIFY_NAMESPACE": "not this", "NOTIFY_TTL_S": "bad"}) as bus:
         assert bus.settings == settings
@@ -70,14 +70,14 @@ def test_settings_that_are_given_count_instead_of_the_environment(server):
 
 
 @pytest.mark.parametrize("call", AFTER_CLOSE.values(), ids=AFTER_CLOSE)
-def test_a_closed_bus_can_do_nothing_and_says_so(server, call):
+def test_a_closed_bus_raises_for_every_call(server, call):
     bus = notify.connect(server.url)
     bus.close()
     with pytest.raises(ClosedError, match=r"\(closed\).*connect again"):
         call(bus)
 
 
-def test_closing_twice_is_closing_once(server):
+def test_a_bus_can_be_closed_twice(server):
     with notify.connect(server.url) as bus:
         bus.service("s")
         bus.close()
@@ -178,14 +178,14 @@ def _killed(why: str) -> notify.Failure:
     return notify.Failure("StorageKilledError", f"storage killed: {why}", fatal=True)
 
 
-def test_a_fake_bus_knows_nothing_of_another():
+def test_fake_buses_are_independent():
     with fake_bus() as one, fake_bus() as other:
         one.publish("t", 1)
         assert one.topics() == ["t"]
         assert other.topics() == []
 
 
-def test_a_bus_shows_where_it_is_connected_and_no_password(server):
+def test_the_repr_of_a_bus_shows_its_address_without_a_password(server):
     url = server.url.replace("unix://", "unix://default:hush@")
     with notify.connect(settings=msgspec.structs.replace(Settings(), url=url)) as bus:
         assert repr(bus) == f"<Bus {server.url.replace('unix://', 'unix://***@')} namespace 'notify'>"

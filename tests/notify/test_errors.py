@@ -1,4 +1,4 @@
-"""The errors: one tree, drawn as it is, and no error of a layer below gets out."""
+"""The errors: the tree in the docstring is that of the classes, and no error of redis-py leaves a public call."""
 
 import inspect
 import re
@@ -66,7 +66,7 @@ WRITES = {
 
 
 def _tree() -> dict[str, str | None]:
-    """The name of each error in the docstring's drawing, with that of its parent."""
+    """Yield the name of each error in the tree of the docstring, with the name of its parent."""
     parents: dict[str, str | None] = {}
     path: list[str] = []
     for line in errors.__doc__.splitlines():
@@ -88,7 +88,7 @@ def test_the_tree_in_the_docstring_is_that_of_the_classes():
     assert _tree() == parents
 
 
-def test_every_error_is_a_notify_error_that_says_what_it_means_and_is_exported():
+def test_every_error_is_a_notify_error_with_a_docstring_and_is_exported():
     for name, kind in _classes().items():
         assert issubclass(kind, notify.NotifyError)
         assert kind.__doc__
@@ -114,7 +114,7 @@ def test_every_error_is_a_notify_error_that_says_what_it_means_and_is_exported()
         (notify.FieldValueError, ValueError),
     ],
 )
-def test_an_error_that_python_has_a_name_for_can_be_caught_by_that_name(ours, builtin):
+def test_errors_can_be_caught_as_their_builtin_error(ours, builtin):
     with pytest.raises(builtin) as caught:
         raise ours("what happened")
     assert str(caught.value) == "what happened"
@@ -163,7 +163,7 @@ OUTAGES = {
 
 @pytest.fixture(scope="module")
 def broken() -> Iterator[dict[str, notify.Bus]]:
-    """For each outage a bus whose server it has struck. The password in its URL must not show; the server takes any."""
+    """For each fault a bus on a server with that fault. The URL has a password, which must not show; the server accepts any."""
     with ExitStack() as stack:
         buses = {}
         for name, (strike, _) in OUTAGES.items():
@@ -182,7 +182,8 @@ def broken() -> Iterator[dict[str, notify.Bus]]:
 
 @pytest.mark.parametrize("outage", OUTAGES)
 @pytest.mark.parametrize("name", CALLS)
-def test_what_is_wrong_with_the_server_is_told_by_one_error_of_ours_with_its_address(broken, outage, name):
+def test_every_fault_of_the_server_raises_an_error_of_ours_with_the_address(broken, outage, name):
+    """One error for each fault, whatever the call."""
     bus = broken[outage]
     error = _error_of(CALLS[name], bus)
     if (outage == "read only" and name not in WRITES) or (outage == "spoilt" and name in ("connect", "state, clear")):
@@ -204,7 +205,7 @@ def _error_of(call: Callable[[notify.Bus], object], bus: notify.Bus) -> BaseExce
 @pytest.mark.parametrize(
     "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\x15\x03\x01\x00\x02\x02", b"*1\r\n$-5\r\n", b"$20\r\nhalf an ans"]
 )
-def test_somebody_else_at_the_address_is_told_by_an_error_of_ours(answer):
+def test_a_server_of_another_kind_at_the_address_raises_an_error_of_ours(answer):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         answering = threading.Thread(target=_answer_once, args=(listening, answer))
         answering.start()

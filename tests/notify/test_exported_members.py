@@ -1,4 +1,4 @@
-"""What is exported can be imported, is listed in order, and is all that a user needs to name."""
+"""The exported names: they exist, are sorted, and include every class that a user needs to name."""
 
 import importlib
 import pkgutil
@@ -23,6 +23,6 @@ def test_all_is_sorted_and_everything_in_it_is_there(name):
     assert all(hasattr(module, member) for member in module.__all__)
 
 
-def test_whatever_the_public_face_returns_can_be_imported_from_it():
+def test_everything_the_public_face_returns_can_be_imported_from_it():
     public = {notify.Bus, notify.Event, notify.Gap, notify.Subscriber, notify.Service, notify.ServiceInfo, notify.State, notify.Watch}
     assert all(getattr(notify, kind.__name__) is kind for kind in public)

@@ -1,4 +1,4 @@
-"""The data model: the table in the docstring, the builders of keys, and what is really there are the same."""
+"""The data model: the table in the docstring, the key builders and the keys in a real server agree."""
 
 import inspect
 import re
@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
 
 def _table(rule: str) -> list[list[str]]:
-    """The rows between the second and the third line that looks like ``rule``, cut into its columns."""
+    """Return the rows between the second and the third line equal to ``rule``, split into columns."""
     lines = keys_module.__doc__.splitlines()
     rules = [number for number, line in enumerate(lines) if line == rule]
     columns = [match.span() for match in re.finditer("=+", rule)]
@@ -39,7 +39,7 @@ ROWS = [Row(*row) for row in _table(_rules()[0])]
 
 
 def _built_by(name: str) -> str:
-    """What a builder gives in the namespace ``ns`` for an argument that is called like its parameter."""
+    """Return the key in the namespace ``ns`` when each argument is the name of its parameter."""
     built = getattr(Keys("ns"), name)
     return built if isinstance(built, str) else built(*(f"<{parameter}>" for parameter in inspect.signature(built).parameters))
 
@@ -49,7 +49,7 @@ def test_the_table_lists_exactly_the_keys_that_are_built():
     assert sorted(row.key for row in ROWS) == sorted(map(_built_by, builders))
 
 
-def test_no_row_of_the_tables_runs_out_of_its_columns():
+def test_no_cell_of_the_tables_is_wider_than_its_column():
     lines = keys_module.__doc__.splitlines()
     for rule in _rules():
         ends = [match.end() for match in re.finditer("=+", rule)]
@@ -57,7 +57,7 @@ def test_no_row_of_the_tables_runs_out_of_its_columns():
         assert not [line for line in lines[first:last] for end in ends if line[end : end + 1].strip() or len(line) > len(rule)]
 
 
-def test_the_table_of_channels_lists_the_one_that_is_built():
+def test_the_table_of_channels_lists_the_channel_that_is_built():
     ((channel, _),) = _table(_rules()[1])
     assert channel == _built_by("channel")
 
@@ -69,13 +69,13 @@ def test_the_topic_of_a_channel_is_the_one_it_was_built_for(topic, namespace):
 
 
 @given(st.text(), st.integers(0, 2**53))
-def test_a_due_member_tells_its_name_and_incarnation_whatever_the_name_holds(name, incarnation):
+def test_a_due_member_is_parsed_to_its_name_and_incarnation(name, incarnation):
     assert parse_due_member(due_member(name, incarnation)) == (name, incarnation)
 
 
 @pytest.fixture
 def _busy(bus):
-    """One of everything."""
+    """Use every feature once."""
     with bus.manager() as manager, bus.service("storage", provides={"store"}) as service, bus.subscribe("*"):
         manager.register_publisher("t")(1, retain_s=60)
         service.state["field"] = 1
@@ -127,14 +127,14 @@ def test_every_key_lives_as_long_as_the_table_says(bus, key, seconds):
     assert lifetime == -1 if seconds == -1 else seconds - 30 <= lifetime <= seconds
 
 
-def test_nothing_is_left_of_the_directory_when_the_last_service_went(bus):
+def test_nothing_is_left_of_the_directory_after_the_last_service(bus):
     with bus.service("one", provides={"work"}), bus.service("two", provides={"work"}):
         pass
     left = {key.decode().removeprefix("notify:") for key in bus.redis.scan_iter()}
     assert not {key for key in left if key.startswith(("services", "due", "service:", "provides:"))}
 
 
-def test_two_namespaces_on_one_server_do_not_meet(server, bus, collect):
+def test_two_namespaces_on_one_server_are_separate(server, bus, collect):
     with notify.connect(settings=notify.Settings(url=server.url, namespace="other")) as other:
         with bus.subscribe("*") as events, bus.service("storage"):
             other.publish("t", 1)

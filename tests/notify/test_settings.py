@@ -1,4 +1,4 @@
-"""Settings: what can be set, from where, and that no password shows."""
+"""Settings: valid values, the environment, and hidden passwords."""
 
 import dataclasses
 import math
@@ -42,13 +42,13 @@ def test_the_defaults_can_be_used_and_mean_the_private_server():
 
 
 @pytest.mark.parametrize(("name", "value"), BAD_VALUES)
-def test_a_value_that_cannot_be_used_is_refused_by_its_name(name, value):
+def test_an_invalid_value_is_refused_with_the_name_of_the_setting(name, value):
     with pytest.raises(SettingsError, match=name):
         Settings(**{name: value})
 
 
 @pytest.mark.parametrize("url", BAD_URLS)
-def test_a_url_that_cannot_be_used_is_refused_with_an_example_of_one_that_can(url):
+def test_an_invalid_url_is_refused_with_an_example_of_a_valid_one(url):
     with pytest.raises(SettingsError, match="redis://host:6379/0"):
         Settings(url=url)
 
@@ -57,7 +57,7 @@ def test_a_url_that_cannot_be_used_is_refused_with_an_example_of_one_that_can(ur
     "url",
     ["redis://h", "redis://h:6379/3", "rediss://u:p@h", "unix:///s.sock?db=0", "redis+sentinel://a:1,b:2/main/0", "redis://[::1]:7/0"],
 )
-def test_a_url_of_a_server_is_taken_as_it_is(url):
+def test_a_valid_url_is_kept_unchanged(url):
     assert Settings(url=url).url == url
 
 
@@ -108,7 +108,8 @@ def test_every_setting_can_come_from_the_environment():
         ({"NOTIFY_URL": "redis://ours", "REDIS_URL": "not looked at"}, "redis://ours"),
     ],
 )
-def test_S2_the_url_comes_from_our_variable_before_the_general_one_and_an_empty_one_counts_as_unset(environ, url):
+def test_S2_notify_url_comes_before_redis_url_and_an_empty_one_is_unset(environ, url):
+    """``NOTIFY_URL`` is used if it is set and not empty, else ``REDIS_URL``."""
     assert Settings.from_env(environ).url == url
 
 
@@ -116,7 +117,7 @@ def test_S2_the_url_comes_from_our_variable_before_the_general_one_and_an_empty_
     ("variable", "value"),
     [("NOTIFY_TTL_S", "soon"), ("NOTIFY_TTL_S", "-1"), ("NOTIFY_LOG_LENGTH", "1.5"), ("NOTIFY_URL", "nowhere"), ("REDIS_URL", "nowhere")],
 )
-def test_a_bad_variable_is_named_beside_good_ones(variable, value):
+def test_an_invalid_variable_is_named_among_valid_ones(variable, value):
     with pytest.raises(SettingsError, match=rf"\${variable}\b"):
         Settings.from_env({"NOTIFY_RETENTION_S": "5", "NOTIFY_NAMESPACE": "lab", variable: value})
 
@@ -136,18 +137,18 @@ url_forms = st.sampled_from(
 
 
 @given(url_forms, passwords)
-def test_no_password_shows_whatever_it_holds_and_whether_it_is_quoted_or_not(form, password):
+def test_no_password_shows_whatever_its_characters_and_quoting(form, password):
     url = form.format(password)
     assert "hush" not in redact(url)
     assert "hush" not in _shown_for(url)
 
 
-def test_what_is_no_secret_still_shows():
+def test_the_rest_of_a_redacted_url_still_shows():
     assert redact("redis://user:secret@host:6379/2?db=1") == "redis://***@host:6379/2?db=1"
     assert redact("unix:///run/user@1/redis.sock?db=0") == "unix:///run/user@1/redis.sock?db=0"
 
 
-def test_a_bad_url_from_the_environment_does_not_show_its_password():
+def test_an_invalid_url_from_the_environment_hides_its_password():
     with pytest.raises(SettingsError, match="NOTIFY_URL") as caught:
         Settings.from_env({"NOTIFY_URL": "redis://:se/cret@host"})
     assert "se/" not in str(caught.value)

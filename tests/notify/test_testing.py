@@ -1,4 +1,4 @@
-"""What the tests of others stand on: private servers, and waiting without sleeping."""
+"""The tools for tests: private servers, and waiting without sleeping."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from notify import EmbeddedServerError
 from notify.testing import private_server, wait_until
 
 
-def test_a_private_server_is_nobody_else_s_and_leaves_nothing():
+def test_a_private_server_is_separate_and_leaves_nothing_behind():
     with private_server() as one, private_server() as other:
         assert one.pid != other.pid
         directory = one.directory
@@ -19,7 +19,7 @@ def test_a_private_server_is_nobody_else_s_and_leaves_nothing():
         assert one.pid
 
 
-def test_a_private_server_is_ended_when_the_test_fails():
+def test_a_private_server_is_stopped_when_the_test_fails():
     def fail() -> None:
         with private_server() as server:
             directories.append(server.directory)
@@ -34,7 +34,7 @@ def test_a_private_server_is_ended_when_the_test_fails():
         bus.topics()
 
 
-def test_a_private_server_that_hangs_is_ended_all_the_same():
+def test_a_private_server_that_hangs_is_stopped_as_well():
     with private_server() as server:
         server.freeze()
     assert not server.directory.exists()
@@ -61,11 +61,11 @@ def test_a_restarted_server_is_another_process_with_the_same_data(own_server, co
     assert bus.topics() == ["t"]
 
 
-def test_waiting_gives_what_the_condition_gave():
+def test_wait_until_returns_the_value_of_the_condition():
     answers = iter([None, 0, [], "yes"])
     assert wait_until(lambda: next(answers)) == "yes"
 
 
-def test_waiting_ends_with_an_error_that_says_for_what():
+def test_wait_until_raises_an_error_that_names_the_condition():
     with pytest.raises(TimeoutError, match=r"the moon did not come true within 0\.01 s"):
         wait_until(lambda: False, timeout_s=0.01, what="the moon")

@@ -1,4 +1,4 @@
-"""Publishing without waiting: the order, the limits, and what becomes of it while the server is away."""
+"""Background publishing: the order of events, the limits of the queue, and outages of the server."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from notify.testing import fake_bus, wait_until
 
 
 def _logged(bus: notify.Bus, topic: str = "t") -> list[object]:
-    """The contents of all events in the log of a topic."""
+    """Return the contents of all events in the log of a topic."""
     with bus.subscribe(topic, since="start") as events:
         return [event.contents for event in iter(lambda: events.get(0.1), None)]
 
@@ -30,7 +30,7 @@ def test_S10_put_never_waits_for_the_server_and_the_order_is_kept(own_server, co
     assert _logged(bus) == list(range(-1, 1000))
 
 
-def test_S10_what_is_put_before_the_start_is_sent_first(bus):
+def test_S10_events_put_before_the_start_are_sent_first(bus):
     publisher = bus.background_publisher()
     for number in range(3):
         publisher.put("t", number)
@@ -41,7 +41,7 @@ def test_S10_what_is_put_before_the_start_is_sent_first(bus):
     assert _logged(bus) == [0, 1, 2, 3]
 
 
-def test_S14_what_was_put_is_sent_even_if_it_is_closed_without_a_start(bus):
+def test_S14_events_are_sent_by_close_even_without_a_start(bus):
     publisher = bus.background_publisher()
     publisher.put("t", 1)
     publisher.close()
@@ -83,7 +83,7 @@ def test_S1_one_topic_or_several_are_accepted(bus, topics):
     assert all(_logged(bus, topic) == [{"n": [1, None]}] for topic in topics)
 
 
-def test_S10_the_counters_tell_what_was_accepted_and_what_was_sent(bus):
+def test_S10_the_counters_show_accepted_and_sent_events(bus):
     publisher = bus.background_publisher()
     for _ in range(5):
         publisher.put(["a", "b"], 1)
@@ -100,7 +100,7 @@ def test_the_source_of_the_events_is_the_name_of_the_bus(bus, collect):
     assert (event.source, event.contents) == ("test", Failure("ValueError", "bad"))
 
 
-def test_one_who_is_full_and_raises_accepts_nothing(bus):
+def test_a_full_publisher_that_raises_accepts_nothing(bus):
     publisher = bus.background_publisher(max_items=2)
     publisher.put("t", 1)
     for topics in (["t", "u"], ["t", "u", "v"]):
@@ -111,7 +111,7 @@ def test_one_who_is_full_and_raises_accepts_nothing(bus):
     assert (_logged(bus, "t"), _logged(bus, "u")) == ([1, 2], [])
 
 
-def test_one_who_is_full_and_drops_the_oldest_counts_them(bus):
+def test_a_full_publisher_that_drops_the_oldest_events_counts_them(bus):
     publisher = bus.background_publisher(max_items=3, when_full="drop_oldest")
     for number in range(5):
         publisher.put("t", number)
@@ -120,7 +120,7 @@ def test_one_who_is_full_and_drops_the_oldest_counts_them(bus):
     assert _logged(bus) == [2, 3, 4]
 
 
-def test_one_who_is_full_and_blocks_waits_until_there_is_room(bus):
+def test_a_full_publisher_that_blocks_waits_until_there_is_room(bus):
     publisher = bus.background_publisher(max_items=1, when_full="block")
     publisher.put("t", 1)
     putting = threading.Thread(target=publisher.put, args=("t", 2))
@@ -132,7 +132,7 @@ def test_one_who_is_full_and_blocks_waits_until_there_is_room(bus):
     assert _logged(bus) == [1, 2]
 
 
-def test_one_who_waits_for_room_is_told_when_it_is_closed(own_server, connect_to):
+def test_a_put_that_waits_for_room_raises_when_the_publisher_is_closed(own_server, connect_to):
     bus = connect_to(own_server)
     own_server.kill()
     publisher = bus.background_publisher(max_items=1, when_full="block")
@@ -154,7 +154,7 @@ def test_one_who_waits_for_room_is_told_when_it_is_closed(own_server, connect_to
 
 
 @pytest.mark.parametrize("wrong", [{"max_items": 0}, {"when_full": "panic"}])
-def test_limits_that_make_no_sense_are_refused(bus, wrong):
+def test_invalid_limits_are_refused(bus, wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         bus.background_publisher(**wrong)
 
@@ -171,7 +171,7 @@ def test_S14_a_clean_close_sends_all_and_nothing_is_accepted_afterwards(bus):
     assert _logged(bus) == list(range(1000))
 
 
-def test_an_outage_is_ridden_out_and_nothing_is_lost_or_published_twice(own_server, connect_to, caplog):
+def test_an_outage_loses_no_event_and_publishes_none_twice(own_server, connect_to, caplog):
     bus = connect_to(own_server)
     with bus.background_publisher() as publisher:
         for number in range(300):
@@ -228,7 +228,8 @@ def test_S15_one_event_that_is_refused_is_reported_and_the_next_are_sent(bus, ca
     assert "WRONGTYPE" in caplog.text
 
 
-def test_S15_events_that_we_have_no_permission_for_are_refused_alone_and_the_others_are_sent(own_server, connect_to, caplog):
+def test_S15_only_the_events_without_permission_are_refused(own_server, connect_to, caplog):
+    """The other events of the batch are sent."""
     bus = connect_to(own_server)
     publisher = bus.background_publisher()
     for number in range(100):
@@ -243,7 +244,7 @@ def test_S15_events_that_we_have_no_permission_for_are_refused_alone_and_the_oth
     assert _logged(bus) == [number for number in range(100) if number not in (0, 42, 99)]
 
 
-def test_a_server_that_refuses_everybody_for_a_while_is_ridden_out_and_told_once(own_server, connect_to, caplog):
+def test_a_server_without_memory_is_waited_for_and_logged_once(own_server, connect_to, caplog):
     bus = connect_to(own_server)
     bus.redis.config_set("maxmemory", 1)
     with bus.background_publisher() as publisher:
@@ -258,7 +259,7 @@ def test_a_server_that_refuses_everybody_for_a_while_is_ridden_out_and_told_once
 
 
 @pytest.mark.parametrize("contents", [0, False, {}, [], "", None])
-def test_S11_what_is_false_or_empty_can_be_put(bus, contents):
+def test_S11_false_and_empty_values_can_be_put(bus, contents):
     with bus.background_publisher() as publisher:
         publisher.put("t", contents)
     assert repr(_logged(bus)) == repr([contents])
@@ -275,7 +276,7 @@ def test_S11_what_is_false_or_empty_can_be_put(bus, contents):
         ("t", "x" * 70_000, notify.PayloadTooLargeError),
     ],
 )
-def test_S11_what_cannot_be_published_is_refused_by_put(bus, topics, contents, error):
+def test_S11_an_invalid_event_is_refused_by_put(bus, topics, contents, error):
     with bus.background_publisher() as publisher:
         with pytest.raises(error):
             publisher.put(topics, contents)
@@ -287,7 +288,7 @@ def test_S11_what_cannot_be_published_is_refused_by_put(bus, topics, contents, e
     assert bus.topics() == []
 
 
-def test_what_is_changed_after_put_changes_nothing(bus):
+def test_changing_a_value_after_put_does_not_change_the_event(bus):
     contents = {"n": [1]}
     publisher = bus.background_publisher()
     publisher.put("t", contents)
@@ -305,7 +306,7 @@ def test_N10_an_event_can_be_retained(bus, collect):
 
 
 @pytest.mark.parametrize("how", ["freeze", "kill"])
-def test_a_close_that_cannot_send_says_how_much_is_lost_and_keeps_to_its_timeout(own_server, connect_to, how):
+def test_a_close_that_cannot_send_keeps_to_its_timeout_and_counts_the_lost(own_server, connect_to, how):
     bus = connect_to(own_server)
     publisher = bus.background_publisher()
     publisher.start()
@@ -321,7 +322,7 @@ def test_a_close_that_cannot_send_says_how_much_is_lost_and_keeps_to_its_timeout
     publisher.close()
 
 
-def test_M3_it_works_on_a_fake_server_too():
+def test_M3_a_background_publisher_works_on_a_fake_server_too():
     with fake_bus() as bus:
         with bus.background_publisher() as publisher:
             for number in range(300):

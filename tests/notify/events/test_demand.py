@@ -1,4 +1,4 @@
-"""Demand: who listens to a topic, told from what the server knows of its connections."""
+"""Demand: the subscribers of a topic, read from the connections of the server."""
 
 import threading
 import time
@@ -19,14 +19,14 @@ from tests.support.faults import cut
 
 @pytest.fixture
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look every few milliseconds."""
+    """Read the subscribers every few milliseconds."""
     monkeypatch.setattr(demand_module, "LOOK_S", 0.01)
 
 
 pytestmark = pytest.mark.usefixtures("_often")
 
 
-def test_N12_a_publisher_is_told_who_subscribes_and_who_leaves_with_how_many_listen(bus, another_bus):
+def test_N12_changes_name_the_subscriber_and_the_number_of_subscribers(bus, another_bus):
     with bus.demand("t") as demand:
         assert demand.get(0) is None
         with bus.subscribe("t"):
@@ -40,12 +40,12 @@ def test_N12_a_publisher_is_told_who_subscribes_and_who_leaves_with_how_many_lis
         assert demand.listeners() == []
 
 
-def test_N12_who_listens_already_is_told_first(bus, another_bus):
+def test_N12_present_subscribers_are_reported_first(bus, another_bus):
     with bus.subscribe("t"), another_bus.subscribe("t"), another_bus.subscribe("u"), bus.demand("t") as demand:
         assert [demand.get(0), demand.get(0), demand.get(0)] == [Joined("t", "another", 1), Joined("t", "test", 2), None]
 
 
-def test_N12_a_publisher_works_only_while_somebody_listens(bus, another_bus):
+def test_N12_a_publisher_works_only_while_there_are_subscribers(bus, another_bus):
     published: list[str] = []
 
     def work() -> None:
@@ -72,13 +72,13 @@ def _exceeds(published: list[str], count: int) -> bool:
 
 
 def _rests(published: list[str]) -> bool:
-    """Whether nothing is published during several looks."""
+    """Return whether nothing is published during several readings."""
     before = len(published)
     threading.Event().wait(0.1)
     return len(published) == before
 
 
-def test_N12_a_subscriber_that_is_killed_has_left_though_it_could_not_say_so(server, bus, start, tmp_path):
+def test_N12_a_killed_subscriber_is_reported_as_left(server, bus, start, tmp_path):
     reader = start("reader", server.url, tmp_path / "position", "t")
     assert reader.told() == "ready"
     with bus.demand("t") as demand, bus.subscribe("[^t]*") as said:
@@ -90,7 +90,7 @@ def test_N12_a_subscriber_that_is_killed_has_left_though_it_could_not_say_so(ser
         assert said.get(0) is None
 
 
-def test_N12_a_change_is_told_within_a_second(bus, another_bus, monkeypatch):
+def test_N12_a_change_is_reported_within_a_second(bus, another_bus, monkeypatch):
     monkeypatch.undo()  # as it is without a test
     with bus.demand("t") as demand:
         assert demand.listeners() == []
@@ -112,19 +112,20 @@ def test_N12_a_report_can_be_sent_to_one_subscriber(bus, another_bus, collect):
 
 
 @pytest.mark.parametrize("pattern", ["*", "temp*", "t[a-e]mperature", "????????ur?"])
-def test_who_listens_by_a_pattern_counts_though_the_server_s_own_count_leaves_him_out(bus, another_bus, pattern):
+def test_a_subscriber_by_pattern_counts(bus, another_bus, pattern):
+    """The count of the server (PUBSUB NUMSUB) leaves it out."""
     with another_bus.subscribe(pattern), bus.demand("temperature") as demand:
         assert bus.redis.pubsub_numsub(bus.keys.channel("temperature")) == [(b"notify:event:temperature", 0)]
         assert demand.get(0) == Joined("temperature", "another", 1)
 
 
 @pytest.mark.parametrize("pattern", ["humid*", "[^t]*", "temperatur"])
-def test_who_listens_to_something_else_does_not_count(bus, another_bus, pattern):
+def test_a_subscriber_of_another_topic_does_not_count(bus, another_bus, pattern):
     with another_bus.subscribe(pattern), bus.demand("temperature") as demand:
         assert demand.listeners() == []
 
 
-def test_callbacks_listen_under_the_names_of_who_asked_for_them(bus, another_bus):
+def test_callbacks_of_a_manager_count_under_the_names_of_their_clients(bus, another_bus):
     with bus.demand("t") as demand, another_bus.listen("t", callback=print), another_bus.manager() as manager:
         manager.subscribe("client", print, "t")
         wait_until(lambda: demand.listeners() == ["another", "client"])
@@ -146,7 +147,7 @@ def test_a_subscriber_of_another_namespace_does_not_count(server, bus):
         assert demand.listeners() == []
 
 
-def test_who_is_cut_off_and_comes_back_between_two_looks_has_not_left(bus, another_bus):
+def test_a_subscriber_that_reconnects_between_two_readings_has_not_left(bus, another_bus):
     with another_bus.subscribe("t") as events, bus.demand("t") as demand:
         assert demand.get(0) == Joined("t", "another", 1)
         assert cut(bus.redis, "another") == 1
@@ -161,7 +162,7 @@ def test_who_is_cut_off_and_comes_back_between_two_looks_has_not_left(bus, anoth
     ("name", "channels"),
     [("recorder", ["notify:event:t"]), ("lab 7|x", ["a|b", "{lab}:event:°C *?[a-z]", "50%=x"]), ("", ["c"]), ("host:42", ["x" * 500] * 9)],
 )
-def test_a_name_in_client_list_gives_back_what_it_was_made_of(server, name: str, channels: list[str]) -> None:
+def test_a_connection_name_is_decoded_to_the_same_name_and_channels(server, name: str, channels: list[str]) -> None:
     with redis.Redis.from_url(server.url) as client:
         client.client_setname("notify:" + name_with_channels(name, channels))
         rows: Any = client.client_list(client_id=[client.client_id()])
@@ -171,7 +172,7 @@ def test_a_name_in_client_list_gives_back_what_it_was_made_of(server, name: str,
 
 
 @pytest.mark.parametrize("name", ["", "notify:bus", "their|own", "rq"])
-def test_a_connection_that_is_no_subscriber_of_ours_shows_no_interest(name):
+def test_a_foreign_connection_is_not_a_subscriber(name):
     assert listening_client({"name": name}) is None
 
 
@@ -179,7 +180,7 @@ class Reading(notify.Message, topic="t"):
     celsius: float
 
 
-def test_the_topic_of_a_message_class_can_be_asked_for_and_a_pattern_cannot(bus):
+def test_a_demand_takes_a_message_class_and_no_pattern(bus):
     with bus.demand(Reading) as demand, bus.subscribe(Reading):
         assert demand.get(5) == Joined("t", "test", 1)
     for wrong in ("t*", "", 5):
@@ -187,7 +188,7 @@ def test_the_topic_of_a_message_class_can_be_asked_for_and_a_pattern_cannot(bus)
             bus.demand(wrong)
 
 
-def test_a_demand_that_is_closed_ends_who_waits_and_is_no_more(bus):
+def test_closing_a_demand_ends_its_waits_and_further_use_raises(bus):
     demand = bus.demand("t")
     closing = threading.Timer(0.05, demand.close)
     closing.start()
@@ -198,7 +199,7 @@ def test_a_demand_that_is_closed_ends_who_waits_and_is_no_more(bus):
             call()
 
 
-def test_an_outage_is_told_and_the_next_call_looks_again(own_server, connect_to):
+def test_an_outage_is_raised_and_the_next_call_reads_again(own_server, connect_to):
     bus, another = connect_to(own_server), connect_to(own_server, name="another")
     with another.subscribe("t") as events, bus.demand("t") as demand:
         assert demand.get(0) == Joined("t", "another", 1)

@@ -1,4 +1,4 @@
-"""Events: their text, their JSON, and what else can be published on a channel."""
+"""Events: their text, their JSON form, and other messages on the channel of a topic."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -47,14 +47,14 @@ def test_L7_an_error_travels_as_its_type_and_its_message(fatal):
     assert str(arrived.contents) == "'temperatures'"
 
 
-def test_an_error_whose_message_is_no_clean_text_travels_all_the_same():
+def test_an_error_whose_message_is_not_utf_8_can_be_published():
     failure = Failure.of(FileNotFoundError("name \udcff"))
     arrived, _ = decode("t", encode(Event(topic="t", contents=failure), max_bytes=1000))
     assert arrived.contents == Failure("FileNotFoundError", r"name \udcff")
 
 
 @pytest.mark.parametrize("event", [Event(topic="t", contents=1, source="\ud800"), Event(topic="t", contents=Failure("E", "\ud800"))])
-def test_no_part_of_an_event_can_hold_what_is_no_utf_8(event):
+def test_no_part_of_an_event_can_contain_lone_surrogates(event):
     with pytest.raises(ContentsError, match="'t'"):
         encode(event, max_bytes=1000)
 
@@ -74,7 +74,7 @@ def test_L8_the_text_of_an_event_is_exactly_that_of_the_source(contents, written
     assert str(event) == f"New event\nTopic: storage_status\nTime: Tue Nov  7 13:08:21 2017\n{written}"
 
 
-def test_L8_the_time_is_told_in_utc_wherever_it_comes_from():
+def test_L8_the_text_shows_the_time_in_utc():
     there = NOON.astimezone(timezone(timedelta(hours=9)))
     assert "\nTime: Tue Nov  7 13:08:21 2017\n" in str(Event(topic="t", contents=1, time=there))
 
@@ -84,20 +84,20 @@ def test_an_event_on_the_wire_is_one_json_object_that_people_can_read():
     assert json.loads(body) == {"topic": "t", "time": "2017-11-07T13:08:21Z", "source": "me", "contents": {"n": 1}}
 
 
-def test_a_stamped_event_tells_its_id_and_the_one_before_it():
+def test_a_stamped_event_has_its_id_and_that_of_the_event_before():
     body = encode(Event(topic="t", contents=1, time=NOON), max_bytes=1000)
     event, prev = decode("t", b'{"id":"5-0@e","prev":"4-0",' + body[1:])
     assert (event.id, prev) == ("5-0@e", "4-0")
 
 
-def test_an_event_above_the_limit_is_refused_with_the_ways_out():
+def test_an_event_above_the_limit_is_refused_with_the_remedies():
     event = Event(topic="t", contents="x" * 1000)
     assert len(encode(event, max_bytes=2000)) > 1000
     with pytest.raises(PayloadTooLargeError, match="NOTIFY_MAX_PAYLOAD_BYTES"):
         encode(event, max_bytes=1000)
 
 
-def test_contents_that_json_cannot_hold_are_refused_with_topic_and_place():
+def test_contents_that_json_cannot_represent_are_refused_with_their_path():
     with pytest.raises(ContentsError, match=r"'t'.*readings\[1\]"):
         encode(Event(topic="t", contents={"readings": [1, {2}]}), max_bytes=1000)
 
@@ -131,7 +131,7 @@ def test_no_text_whatsoever_is_an_error(payload):
 
 
 @pytest.mark.parametrize("payload", [b"\xff\x00", b'"\xff"'])
-def test_what_is_no_text_is_refused_with_its_topic(payload):
+def test_a_payload_that_is_not_text_is_refused_with_its_topic(payload):
     with pytest.raises(ContentsError, match="'t' is not UTF-8 text"):
         decode("t", payload)
 

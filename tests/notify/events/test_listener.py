@@ -1,4 +1,4 @@
-"""A listener with a receiving process of its own: what arrives, what does not stop it, and that nothing is left of it."""
+"""A listener with a receiving process: which events arrive, which faults it survives, and that no process is left behind."""
 
 import os
 import re
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.any_server
 
 
 class Calls(list):
-    """What a callback was given. While it is held, the callback waits."""
+    """A callback that records its arguments, and waits while it is held."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def test_M6_200_events_back_to_back_with_a_slow_callback_all_arrive_in_order(bus
     assert received == list(range(200))
 
 
-def test_M6_it_receives_in_a_process_of_its_own_that_shows_no_password(server, calls):
+def test_M6_the_receiving_process_shows_no_password(server, calls):
     with (
         notify.connect(server.url.replace("unix://", "unix://default:hush@")) as bus,
         bus.listen("t", callback=calls),
@@ -85,7 +85,8 @@ def test_M6_the_first_event_right_after_open_is_not_lost(bus, calls, topic):
     assert calls.contents == [1]
 
 
-def test_M2_it_listens_to_several_topics_and_patterns_and_is_told_the_topic_and_the_contents(bus, calls):
+def test_M2_a_listener_receives_several_topics_and_patterns(bus, calls):
+    """The callback gets the topic and the contents of each event."""
     with bus.listen("a", "lab.*", callback=calls):
         for topic in ("a", "b", "lab.door"):
             bus.publish(topic, {"on": topic})
@@ -104,7 +105,7 @@ def test_an_event_arrives_as_a_subscriber_would_get_it(bus, calls, collect):
     assert calls[0].time == direct[0].time
 
 
-def test_M6_a_callback_that_raises_is_logged_and_does_not_stop_it(bus, caplog):
+def test_M6_an_exception_of_the_callback_is_logged_and_the_listener_continues(bus, caplog):
     received = []
 
     def broken(event: notify.Event) -> None:
@@ -119,7 +120,8 @@ def test_M6_a_callback_that_raises_is_logged_and_does_not_stop_it(bus, caplog):
 
 
 @pytest.mark.parametrize("log_length", [10_000, 100], ids=["the log holds all", "the log is short"])
-def test_M6_what_waits_is_bounded_and_then_everything_arrives_in_order_or_a_gap_tells(own_server, connect_to, calls, log_length):
+def test_M6_a_full_queue_delays_reception_and_loses_nothing_without_a_gap(own_server, connect_to, calls, log_length):
+    """The number of waiting events is bounded. All events arrive in order, or a gap takes the place of the lost ones."""
     bus = connect_to(own_server, log_length=log_length)
     bus.redis.config_set("client-output-buffer-limit", "pubsub 200kb 0 0")
     calls.go_on.clear()
@@ -140,7 +142,7 @@ def test_M6_what_waits_is_bounded_and_then_everything_arrives_in_order_or_a_gap_
     assert [number for number in numbers if number >= 0] == sorted({number for number in numbers if number >= 0})
 
 
-def test_one_who_drops_the_oldest_counts_them(bus, calls):
+def test_a_listener_that_drops_the_oldest_events_counts_them(bus, calls):
     calls.go_on.clear()
     with bus.listen("t", callback=calls, max_items=3, when_full="drop_oldest") as listener:
         bus.publish("t", "in hand")
@@ -169,7 +171,7 @@ def test_M7_an_event_is_stamped_when_it_is_received_and_the_stamp_has_a_time_zon
         assert before <= event.time <= event.received <= released
 
 
-def test_M9_open_and_close_tell_whether_they_did_anything_and_it_can_be_opened_again(bus, calls):
+def test_M9_open_and_close_return_whether_they_had_an_effect(bus, calls):
     listener = bus.listen("t", callback=calls)
     assert not listener.is_open
     assert (listener.open(), listener.open(), listener.is_open) == (True, False, True)
@@ -184,7 +186,7 @@ def test_M9_open_and_close_tell_whether_they_did_anything_and_it_can_be_opened_a
     assert calls.contents == ["open", "open again"]
 
 
-def test_M9_what_waited_when_it_was_closed_does_not_come_when_it_is_opened_again(bus, calls):
+def test_M9_events_that_waited_at_the_close_are_not_delivered_after_a_reopen(bus, calls):
     calls.go_on.clear()
     listener = bus.listen("t", callback=calls, max_items=1)
     listener.open()
@@ -203,7 +205,7 @@ def test_M9_what_waited_when_it_was_closed_does_not_come_when_it_is_opened_again
     assert calls.contents == [*already, "new"]
 
 
-def test_it_can_be_closed_by_its_own_callback(bus):
+def test_a_listener_can_be_closed_by_its_own_callback(bus):
     closed = []
     listener = bus.listen("t", callback=lambda _: closed.append(listener.close()))
     listener.open()
@@ -214,7 +216,7 @@ def test_it_can_be_closed_by_its_own_callback(bus):
 
 
 @pytest.mark.parametrize("then", ["stays open", "is closed again"])
-def test_it_can_be_opened_again_by_its_own_callback_and_nobody_is_called_twice_at_once(bus, then):
+def test_a_callback_can_reopen_its_listener_and_is_never_called_twice_at_once(bus, then):
     begun, ended = [], []
 
     def reopen(event: notify.Event) -> None:
@@ -258,7 +260,7 @@ def test_a_receiver_that_is_killed_is_started_again_and_nothing_is_lost(bus, cal
     assert caplog.text.count("died and is started again") == 1
 
 
-def test_a_receiver_that_is_killed_again_and_again_while_events_come_loses_none(bus, calls):
+def test_a_receiver_killed_repeatedly_while_events_arrive_loses_none(bus, calls):
     stop = threading.Event()
     published = []
 
@@ -284,7 +286,7 @@ def test_a_receiver_that_is_killed_again_and_again_while_events_come_loses_none(
     assert calls.contents == published
 
 
-def test_an_outage_in_which_the_receiver_falls_too_is_ridden_out(own_server, connect_to, calls, caplog):
+def test_a_listener_survives_an_outage_in_which_its_receiver_dies_too(own_server, connect_to, calls, caplog):
     bus = connect_to(own_server)
     with bus.listen("t", callback=calls):
         bus.publish("t", 1)
@@ -298,7 +300,7 @@ def test_an_outage_in_which_the_receiver_falls_too_is_ridden_out(own_server, con
     assert calls.contents == [1, 2]
 
 
-def test_closing_while_the_server_is_away_leaves_nothing(own_server, connect_to, calls, caplog):
+def test_closing_during_an_outage_leaves_no_process_behind(own_server, connect_to, calls, caplog):
     listener = connect_to(own_server).listen("t", callback=calls)
     listener.open()
     own_server.kill()
@@ -316,7 +318,7 @@ def test_the_receiver_ends_with_the_process_that_started_it(bus, server, start):
     wait_until(lambda: bus.redis.client_list(_type="pubsub") == [])
 
 
-def test_M10_an_address_where_nobody_answers_is_named_by_open(own_server, connect_to, calls):
+def test_M10_open_names_an_address_at_which_no_server_answers(own_server, connect_to, calls):
     listener = connect_to(own_server).listen("t", callback=calls)
     own_server.kill()
     before = time.monotonic()
@@ -337,7 +339,7 @@ def test_M10_an_address_where_nobody_answers_is_named_by_open(own_server, connec
         (("t", ""), {}, notify.InvalidTopicError),
     ],
 )
-def test_M12_what_cannot_be_listened_to_or_called_is_refused_before_anything_starts(bus, calls, topics, options, error):
+def test_M12_invalid_arguments_are_refused_before_a_process_is_started(bus, calls, topics, options, error):
     with pytest.raises(error):
         bus.listen(*topics, **{"callback": calls, **options})
 

@@ -1,4 +1,4 @@
-"""Typed messages: what a class demands, what it keeps, and the registry of a bus."""
+"""Typed messages: required fields, extras, and the registry of a bus."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +22,7 @@ class Window(notify.Message, topic="window"):
     is_open: bool
 
 
-def test_M4_mandatory_fields_must_be_given_and_optional_ones_have_their_default():
+def test_M4_required_fields_must_be_given_and_optional_ones_have_a_default():
     assert Reading(celsius=21.5).sensor == "outside"
     with pytest.raises(TypeError, match="celsius"):
         Reading()
@@ -43,7 +43,7 @@ def test_M4_a_class_needs_a_topic_that_can_be_published_on(topic):
         type("Bad", (notify.Message,), {}, topic=topic)
 
 
-def test_M4_extras_are_kept_and_passed_on():
+def test_M4_extras_are_kept_and_sent_again():
     contents = {"celsius": 21.5, "sensor": "roof", "taken": None, "unit": "C", "extras": {"n": 1}}
     reading = Reading.from_contents(contents)
     assert reading.extras == {"unit": "C", "extras": {"n": 1}}
@@ -146,7 +146,7 @@ def test_M4_the_registry_adds_gets_and_removes():
 
 
 @pytest.mark.parametrize("call", ["get", "remove"])
-def test_M4_what_the_registry_does_not_know_is_named(call):
+def test_M4_the_error_about_an_unknown_class_names_it(call):
     messages = Messages()
     with pytest.raises(UnknownMessageError, match="no message class is named 'Reading'; registered are none"):
         getattr(messages, call)("Reading")
@@ -172,7 +172,8 @@ def test_M4_names_are_listed_sorted_included_and_excluded(chosen, names):
     assert messages.names(**chosen) == names
 
 
-def test_M4_another_class_of_a_known_name_is_refused_in_the_registry_and_when_it_is_published(bus):
+def test_M4_a_second_class_with_the_same_name_is_refused(bus):
+    """Both by the registry and when a message of the class is published."""
     bus.messages.add(Reading)
     other = type("Reading", (notify.Message,), {"__annotations__": {"n": int}}, topic="other")
     with pytest.raises(DuplicateMessageError, match="'Reading' is registered already"):
@@ -189,12 +190,12 @@ def test_M4_each_bus_has_its_own_registry_and_knows_what_it_published(bus, anoth
 
 
 @pytest.mark.parametrize("cls", [notify.Message, dict, None, Reading(celsius=1)])
-def test_M4_what_is_no_message_class_with_a_topic_is_refused(cls):
+def test_M4_a_class_without_a_topic_is_refused(cls):
     with pytest.raises(ContentsError, match=r"derive it as class Reading\(notify.Message"):
         Messages().add(cls)
 
 
-def test_two_classes_of_one_topic_cannot_be_asked_for_at_once(bus):
+def test_two_classes_of_one_topic_cannot_be_subscribed_to_together(bus):
     class Warm(notify.Message, topic="temperature"):
         celsius: float
 

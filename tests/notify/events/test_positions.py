@@ -1,4 +1,4 @@
-"""Positions: what an event that comes, or a look into the log, means for one who stands at a certain place."""
+"""Positions: what is delivered for a live event, or after a comparison with the log, at a given position."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def positions(bus: notify.Bus) -> Positions:
 
 @pytest.fixture
 def live(bus: notify.Bus) -> Callable[[str], bytes]:
-    """Publish, and return the message as a subscriber gets it."""
+    """Publish, and return the message as a subscriber receives it."""
 
     def publish(contents: str) -> bytes:
         with bus.redis.pubsub() as pubsub:
@@ -39,7 +39,7 @@ def _told(items: Items) -> list[object]:
     return [item.contents if isinstance(item, Event) else item.reason for item in items]
 
 
-def test_the_next_event_is_delivered_without_a_look_into_the_log(bus, positions, live):
+def test_the_next_event_is_delivered_without_reading_the_log(bus, positions, live):
     message = live("next")
     bus.redis.delete(bus.keys.log("t"), bus.keys.topic("t"))
     assert _told(positions.deliver("t", message)) == ["next"]
@@ -53,12 +53,12 @@ def test_an_event_that_was_delivered_is_not_delivered_again(positions, live):
     assert _told(positions.deliver("t", second)) == []
 
 
-def test_an_event_that_does_not_follow_brings_what_is_missing_in_order(bus, positions, live):
+def test_an_event_out_of_order_repairs_the_missing_ones_in_order(bus, positions, live):
     publish_unheard(bus, "t", "lost")
     assert _told(positions.deliver("t", live("heard"))) == ["lost", "heard"]
 
 
-def test_what_is_repaired_carries_the_same_id_as_what_is_heard(bus, positions):
+def test_a_repaired_event_has_the_same_id_as_a_live_one(bus, positions):
     event_id = bus.publish("t", 1)
     (event,) = positions.repair("t")
     assert (event.id, event.topic, event.source) == (event_id, "t", "test")
@@ -95,7 +95,7 @@ def test_a_log_that_was_trimmed_to_nothing_is_one_gap_to_its_end(bus, positions,
     assert _told(positions.deliver("t", live("next"))) == ["next"]
 
 
-def test_a_hole_in_the_middle_of_the_log_is_a_gap_at_its_place(bus, positions):
+def test_deleted_entries_in_the_middle_of_the_log_are_a_gap_at_their_place(bus, positions):
     ids = [bus.publish("t", number) for number in range(5)]
     bus.redis.xdel(bus.keys.log("t"), *[event_id.partition("@")[0] for event_id in ids[1:3]])
     items = list(positions.repair("t"))
@@ -112,14 +112,14 @@ def test_a_log_that_began_anew_is_one_gap_and_then_its_events(bus, positions):
     assert _told(positions.repair("t")) == []
 
 
-def test_a_log_that_is_gone_is_one_gap_however_often_one_looks(bus, positions):
+def test_a_deleted_log_is_one_gap_however_often_it_is_read(bus, positions):
     bus.redis.flushall()
     assert _told(positions.repair("t")) == ["epoch"]
     assert _told(positions.repair("t")) == []
 
 
-def test_a_new_epoch_over_a_long_old_log_does_not_hold_anybody_up(bus, positions):
-    """The head was deleted, or evicted, and the log was not: its entries are of another time."""
+def test_a_new_epoch_over_a_long_old_log_is_read_quickly(bus, positions):
+    """The head was deleted or evicted and the log was not: its entries are of an earlier epoch."""
     for number in range(PAGE + 10):
         bus.publish("t", number)
     bus.redis.delete(bus.keys.topic("t"))
@@ -128,7 +128,7 @@ def test_a_new_epoch_over_a_long_old_log_does_not_hold_anybody_up(bus, positions
 
 
 def _fail_over(bus: notify.Bus, *, losing: list[str]) -> None:
-    """As if a replica had been promoted that had not got the last events."""
+    """As if a replica without the last events had been promoted."""
     bus.redis.xdel(bus.keys.log("t"), *[event_id.partition("@")[0] for event_id in losing])
     (last_kept,) = [entry_id for entry_id, _ in bus.redis.xrevrange(bus.keys.log("t"), count=1)]
     bus.redis.hset(bus.keys.topic("t"), "last", last_kept)
@@ -146,7 +146,7 @@ def test_a_failover_that_lost_what_was_delivered_is_a_rollback(bus, positions, l
     assert _told(positions.repair("t")) == []
 
 
-def test_what_is_published_by_hand_moves_no_position(positions, live):
+def test_a_message_published_by_hand_moves_no_position(positions, live):
     assert _told(positions.deliver("t", b"21.5")) == [21.5]
     assert _told(positions.deliver("t", live("next"))) == ["next"]
 
@@ -159,7 +159,7 @@ ODD_STAMPS = [
 
 
 @pytest.mark.parametrize("message", ODD_STAMPS)
-def test_a_stamp_that_was_made_up_by_hand_harms_nobody(bus, positions, live, message):
+def test_a_forged_stamp_does_no_harm(bus, positions, live, message):
     epoch = bus.redis.hget(bus.keys.topic("t"), "epoch")
     list(positions.deliver("t", message.replace(b"%s", epoch)))
     assert _told(positions.deliver("t", live("next"))) == ["next"]

@@ -1,4 +1,4 @@
-"""Publishing: what is kept and for how long, what is refused, and that a refusal leaves no trace."""
+"""Publishing: which data are stored and for how long, what is refused, and that a refusal leaves no trace."""
 
 import math
 
@@ -36,7 +36,7 @@ def test_publishing_is_one_round_trip(bus):
 
 
 @pytest.mark.parametrize("contents", [0, False, {}, [], "", None])
-def test_S11_what_is_false_or_empty_is_a_message_like_any_other(bus, collect, contents):
+def test_S11_false_and_empty_values_are_published_like_any_other(bus, collect, contents):
     with bus.subscribe("t") as events:
         bus.publish("t", contents)
         (event,) = collect(events, 1)
@@ -74,7 +74,7 @@ def test_M13_a_payload_of_a_megabyte_arrives_whole_and_once(server, bus, collect
 
 
 @pytest.mark.parametrize("way", ["publish", "publisher", "unlogged", "background"])
-def test_M13_a_payload_above_the_limit_is_told_with_the_limit_and_the_ways_out(bus, way):
+def test_M13_a_payload_above_the_limit_is_refused_with_the_remedies(bus, way):
     unsent = bus.background_publisher()
     publish = {
         "publish": lambda contents: bus.publish("t", contents),
@@ -91,14 +91,14 @@ def test_M13_a_payload_above_the_limit_is_told_with_the_limit_and_the_ways_out(b
 @pytest.mark.parametrize(
     ("retain_s", "lifetime_ms"), [(60, (59_000, 60_000)), (0.5, (1, 500)), (0.0001, (-2, 1)), (FOREVER, (-1, -1)), (-1, (-1, -1))]
 )
-def test_N10_an_event_is_retained_for_as_long_as_it_says(bus, retain_s, lifetime_ms):
+def test_N10_an_event_is_retained_for_the_given_time(bus, retain_s, lifetime_ms):
     bus.publish("t", 1, retain_s=retain_s)
     shortest, longest = lifetime_ms
     assert shortest <= bus.redis.pttl(bus.keys.retained("t")) <= longest
     bus.publish("t", 2, retain_s=0)
 
 
-def test_N10_zero_drops_what_is_retained_and_none_leaves_it_alone(bus):
+def test_N10_zero_deletes_the_retained_event_and_none_leaves_it_alone(bus):
     key = bus.keys.retained("t")
     bus.publish("t", 1, retain_s=60)
     bus.publish("t", 2)
@@ -116,7 +116,7 @@ def test_the_log_keeps_as_many_events_as_it_should_and_not_many_more(server, bus
     assert 100 <= bus.redis.xlen(bus.keys.log("t")) < 300
 
 
-def test_a_log_is_forgotten_when_its_retention_is_over(server, bus):
+def test_a_log_expires_after_its_retention(server, bus):
     with notify.connect(settings=Settings(url=server.url, retention_s=30)) as brief:
         brief.publish("t", 1)
     assert 0 < bus.redis.ttl(bus.keys.log("t")) <= 30
@@ -148,7 +148,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("call", BAD.values(), ids=BAD)
-def test_what_cannot_be_published_raises_and_leaves_redis_as_it_was(bus, call):
+def test_an_invalid_event_is_refused_and_leaves_redis_unchanged(bus, call):
     bus.publish("t", 1, retain_s=60)
     before = everything(bus.redis)
     with bus.subscribe("*") as events:
@@ -160,7 +160,7 @@ def test_what_cannot_be_published_raises_and_leaves_redis_as_it_was(bus, call):
     assert bus.topics() == ["t"]
 
 
-def test_a_key_publishes_once_and_gives_the_id_of_the_first(bus, another_bus, collect):
+def test_a_second_event_with_a_key_is_not_published_and_returns_the_first_id(bus, another_bus, collect):
     publish = bus.register_publisher("t")
     with bus.subscribe("t", "u") as events:
         first = bus.publish("t", 1, key="k")
@@ -171,22 +171,22 @@ def test_a_key_publishes_once_and_gives_the_id_of_the_first(bus, another_bus, co
 
 
 def test_a_key_belongs_to_its_topic(bus, collect):
-    """The number of an order may be the key of its invoice as well: neither goes missing in silence."""
+    """The number of an order may also be the key of its invoice: both events are published."""
     with bus.subscribe("orders", "invoices") as events:
         bus.publish("orders", 1, key="4711")
         bus.publish("invoices", 2, key="4711")
         assert [event.contents for event in collect(events, 2)] == [1, 2]
 
 
-def test_an_empty_key_is_a_variable_that_was_not_set_and_refused(bus):
+def test_an_empty_key_is_refused(bus):
     with pytest.raises(SettingsError, match="the idempotency key of an event on 't' is empty"):
         bus.publish("t", 1, key="")
     assert bus.topics() == []
 
 
 @pytest.mark.parametrize(("key", "published"), [("k", 1), (None, 3)], ids=["with a key", "the twin without one"])
-def test_one_who_publishes_again_because_the_answer_was_lost_publishes_once_only_with_a_key(bus, proxy, collect, key, published):
-    """Experiment 8."""
+def test_publishing_again_after_a_lost_answer_is_safe_only_with_a_key(bus, proxy, collect, key, published):
+    """Experiment 8: an event whose answer was lost is published again, with and without an idempotency key."""
     with notify.connect(proxy.url) as shaky, bus.subscribe("t") as events:
         proxy.lose_answers(2)
         for _ in range(2):
@@ -240,7 +240,7 @@ def test_M1_contents_of_a_wrong_type_are_a_type_error(bus, contents):
         bus.publish("t")
 
 
-def test_what_is_published_unlogged_reaches_who_listens_now_and_leaves_no_trace(bus, collect):
+def test_an_unlogged_event_reaches_present_subscribers_and_leaves_no_trace(bus, collect):
     before = everything(bus.redis)
     with bus.subscribe("t") as events:
         bus.publish_unlogged("t", {"n": 1})
@@ -258,15 +258,15 @@ def test_what_is_published_unlogged_reaches_who_listens_now_and_leaves_no_trace(
         ("t", "x" * 70_000, notify.EventError),
     ],
 )
-def test_what_cannot_be_published_cannot_be_published_unlogged_either(bus, topic, contents, error):
+def test_an_invalid_event_cannot_be_published_unlogged_either(bus, topic, contents, error):
     with bus.subscribe("*") as events:
         with pytest.raises(error):
             bus.publish_unlogged(topic, contents)
         assert events.get(0.05) is None
 
 
-def test_what_nobody_may_be_told_is_not_logged_either(own_server, connect_to, collect):
-    """Without permission for the channel the event does not exist: the next one follows the one before."""
+def test_an_event_that_may_not_be_sent_is_not_logged_either(own_server, connect_to, collect):
+    """Without permission for the channel the event is not logged: the next event follows the one before it."""
     bus = connect_to(own_server)
     with bus.subscribe("t") as events:
         bus.publish("t", "before")

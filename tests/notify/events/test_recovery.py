@@ -1,6 +1,6 @@
-"""Receiving while things break: nothing is lost, nothing comes twice, and what is gone for good is said aloud.
+"""Receiving during faults: no event is lost or delivered twice, and events that are gone for good become a gap.
 
-Each fault has a bound. What plain pub/sub makes of the same faults is shown in test_recovery_twins.
+Each recovery has a time limit. test_recovery_twins shows the same faults with plain pub/sub.
 """
 
 import logging
@@ -27,7 +27,7 @@ def _in_thread(target: Callable[..., None], *args: object) -> threading.Thread:
 
 
 def test_N6_a_subscriber_cut_off_40_times_gets_all_of_3000_events_once_and_in_order(bus, another_bus, collect):
-    """Experiment 1."""
+    """Experiment 1: the connection is cut 40 times while events are published."""
     with another_bus.subscribe("t") as events:
         publishing = _in_thread(lambda: publish_and_cut(bus, "another", events=EVENTS, cuts=CUTS))
         received = collect(events, EVENTS, timeout_s=10)
@@ -35,7 +35,7 @@ def test_N6_a_subscriber_cut_off_40_times_gets_all_of_3000_events_once_and_in_or
     assert [event.contents for event in received] == list(range(EVENTS))
 
 
-def test_a_connection_that_redis_py_mends_without_an_error_is_repaired_at_once(bus, collect):
+def test_a_silent_reconnect_of_redis_py_is_repaired_at_once(bus, collect):
     with bus.subscribe("t", "u*") as events:
         events._pubsub._connection.disconnect()
         bus.publish("t", 1)
@@ -43,8 +43,8 @@ def test_a_connection_that_redis_py_mends_without_an_error_is_repaired_at_once(b
         assert [event.contents for event in collect(events, 2, timeout_s=2)] == [1, 2]
 
 
-def test_a_repair_that_failed_is_made_up_for_at_once(bus, collect, monkeypatch):
-    """The message that showed what is missing is gone by then; no other may ever come."""
+def test_a_failed_repair_is_repeated_at_once(bus, collect, monkeypatch):
+    """The message that revealed the missing events is consumed by then, and there may never be another one."""
     catch_up = EventScripts.read_log
 
     def fail_once(*_: object, **__: object) -> object:
@@ -58,8 +58,8 @@ def test_a_repair_that_failed_is_made_up_for_at_once(bus, collect, monkeypatch):
         assert [event.contents for event in collect(events, 2, timeout_s=2)] == ["lost", "heard"]
 
 
-def test_one_who_reads_slower_than_the_server_s_buffer_allows_still_gets_everything(own_server, connect_to, collect):
-    """Experiment 5: a handler so slow that it is cut off; what waits for it waits in the log."""
+def test_a_subscriber_too_slow_for_the_server_s_buffer_gets_every_event(own_server, connect_to, collect):
+    """Experiment 5: the server closes the connection of a slow reader, which then reads from the log."""
     bus = connect_to(own_server)
     bus.redis.config_set("client-output-buffer-limit", "pubsub 200kb 0 0")
     with bus.subscribe("t") as events:
@@ -69,8 +69,8 @@ def test_one_who_reads_slower_than_the_server_s_buffer_allows_still_gets_everyth
         assert [event.contents[0] for event in collect(events, 3000)] == list(range(3000))
 
 
-def test_a_long_log_is_read_page_by_page_as_it_is_taken(bus, collect):
-    """Experiment 5: what waits, waits in the log, and not in the memory of who is late."""
+def test_a_long_log_is_read_page_by_page_on_demand(bus, collect):
+    """Experiment 5: waiting events stay in the log, not in the memory of a slow subscriber."""
     with bus.background_publisher() as publisher:
         for number in range(3 * positions.PAGE):
             publisher.put("t", number)
@@ -82,7 +82,7 @@ def test_a_long_log_is_read_page_by_page_as_it_is_taken(bus, collect):
         assert [event.contents for event in collect(events, 2 * positions.PAGE)] == list(range(positions.PAGE, 3 * positions.PAGE))
 
 
-def test_what_comes_while_a_long_log_is_read_keeps_its_place(bus, collect):
+def test_events_that_arrive_while_a_long_log_is_read_stay_in_order(bus, collect):
     for number in range(positions.PAGE + 10):
         bus.publish("t", number)
     with bus.subscribe("t", since="start") as events:
@@ -94,8 +94,8 @@ def test_what_comes_while_a_long_log_is_read_keeps_its_place(bus, collect):
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_a_last_event_that_was_lost_comes_after_a_silence(bus, collect):
-    """Experiment 3."""
+def test_a_lost_last_event_is_delivered_after_a_silence(bus, collect):
+    """Experiment 3: the last event of a topic is lost by pub/sub, and no later one reveals it."""
     with bus.subscribe("t") as events:
         bus.publish("t", "heard")
         publish_unheard(bus, "t", "unheard")
@@ -103,7 +103,7 @@ def test_a_last_event_that_was_lost_comes_after_a_silence(bus, collect):
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_a_last_event_that_was_lost_comes_also_while_another_topic_is_busy(bus, another_bus):
+def test_a_lost_last_event_is_delivered_while_another_topic_is_busy(bus, another_bus):
     with bus.subscribe("quiet", "busy") as events:
         publish_unheard(bus, "quiet", "unheard")
         stop = threading.Event()
@@ -121,7 +121,7 @@ def test_a_last_event_that_was_lost_comes_also_while_another_topic_is_busy(bus, 
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_a_topic_that_was_born_while_a_pattern_was_cut_off_is_repaired_as_well(bus, collect):
+def test_a_topic_created_while_a_pattern_was_disconnected_is_repaired(bus, collect):
     with bus.subscribe("lab.*") as events:
         publish_unheard(bus, "lab.new", 1)
         publish_unheard(bus, "elsewhere", 2)
@@ -130,8 +130,8 @@ def test_a_topic_that_was_born_while_a_pattern_was_cut_off_is_repaired_as_well(b
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_a_repair_brings_only_what_the_subscription_is_for(bus, collect):
-    """For the server "é" is two characters: what a pattern does not bring live, a repair must not bring either."""
+def test_a_repair_delivers_only_topics_of_the_subscription(bus, collect):
+    """For the server "é" is two bytes: a topic that a pattern does not match live must not be repaired either."""
     with bus.subscribe("?") as events:
         bus.publish("é", "not matched")
         bus.publish("e", "matched")
@@ -141,8 +141,8 @@ def test_a_repair_brings_only_what_the_subscription_is_for(bus, collect):
         assert [event.topic for event in collect(events, 1, quiet_s=0.5)] == ["é"]
 
 
-def test_away_for_longer_than_the_log_reaches_is_exactly_one_gap_with_the_right_range(bus, collect):
-    """Experiment 6."""
+def test_an_absence_longer_than_the_log_is_one_gap_with_the_right_range(bus, collect):
+    """Experiment 6: the log was trimmed beyond the position of the subscriber."""
     with bus.subscribe("t") as events:
         seen = bus.publish("t", "seen")
         assert collect(events, 1)[0].id == seen
@@ -157,8 +157,8 @@ def test_away_for_longer_than_the_log_reaches_is_exactly_one_gap_with_the_right_
 
 @pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("noticed", ["by the next event", "after a silence"])
-def test_a_server_that_lost_its_data_is_one_gap_and_then_all_is_live_again(bus, collect, noticed):
-    """Experiment 7."""
+def test_a_server_that_lost_its_data_is_one_gap_and_then_events_continue(bus, collect, noticed):
+    """Experiment 7: the server restarts without its data."""
     with bus.subscribe("t") as events:
         seen = bus.publish("t", "seen")
         collect(events, 1)
@@ -180,8 +180,8 @@ def test_a_server_that_lost_its_data_is_one_gap_and_then_all_is_live_again(bus, 
 
 
 @pytest.mark.slow
-def test_a_server_that_is_frozen_for_6_seconds_is_noticed_within_three_and_then_nothing_is_lost(own_server, connect_to, collect, caplog):
-    """Experiment 4, with the patience that everybody has; the three seconds count from the last word of the server."""
+def test_a_server_frozen_for_6_s_is_detected_within_3_s_and_nothing_is_lost(own_server, connect_to, collect, caplog):
+    """Experiment 4, with the default times; the three seconds count from the last answer of the server."""
     bus = connect_to(own_server, command_timeout_s=0.5)
     with bus.subscribe("t") as events:
         bus.publish("t", 1)
@@ -200,8 +200,8 @@ def test_a_server_that_is_frozen_for_6_seconds_is_noticed_within_three_and_then_
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_a_frozen_server_is_noticed_and_nothing_is_lost_when_it_goes_on(own_server, connect_to, collect, caplog, monkeypatch):
-    """Experiment 4, in fewer seconds."""
+def test_a_frozen_server_is_detected_and_nothing_is_lost_when_it_continues(own_server, connect_to, collect, caplog, monkeypatch):
+    """Experiment 4, with shorter times."""
     monkeypatch.setattr(subscriber, "REPAIR_AFTER_S", 3600.0)
     bus = connect_to(own_server, command_timeout_s=0.2)
     with bus.subscribe("t") as events:
@@ -217,7 +217,7 @@ def test_a_frozen_server_is_noticed_and_nothing_is_lost_when_it_goes_on(own_serv
         assert [event.contents for event in collect(events, 1)] == [2]
 
 
-def test_N6_a_server_that_was_killed_and_restarted_goes_on_where_it_was(own_server, connect_to, collect):
+def test_N6_after_a_server_was_killed_and_restarted_events_continue(own_server, connect_to, collect):
     bus = connect_to(own_server)
     with bus.subscribe("t", "u*") as events:
         bus.publish("t", 1)
@@ -233,8 +233,8 @@ def test_N6_a_server_that_was_killed_and_restarted_goes_on_where_it_was(own_serv
     assert sorted((event.topic, event.contents) for event in received) == [("t", 2), ("u1", 2), ("u2", 1)]
 
 
-def test_N6_a_server_that_is_killed_while_events_come_loses_none_that_was_acknowledged(own_server, connect_to):
-    """Experiment 10: it is restarted from its append-only file, and has forgotten the scripts."""
+def test_N6_a_server_killed_under_load_loses_no_acknowledged_event(own_server, connect_to):
+    """Experiment 10: the server is restarted from its append-only file, without the loaded scripts."""
     received: list[int] = []
     with connect_to(own_server).subscribe("t") as events, Publishing(own_server.url) as publishing:
         publishing.go_on_for(50, timeout_s=10)
@@ -294,8 +294,8 @@ def test_a_subscriber_of_many_topics_repairs_each_once_after_a_cut(bus, another_
 @pytest.mark.any_server
 @pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("step_s", [0.04, 0.19, 1.0])
-def test_a_frozen_server_is_noticed_in_time_however_long_one_waits_at_once(own_server, connect_to, caplog, step_s):
-    """Experiment 4: a wait is never longer than until the next look at the silence."""
+def test_a_frozen_server_is_detected_in_time_also_during_a_long_wait(own_server, connect_to, caplog, step_s):
+    """Experiment 4: a wait ends when the next ping, or the answer to it, is due."""
     bus = connect_to(own_server)
     with bus.subscribe("t") as events:
         events.get(0)
@@ -307,7 +307,7 @@ def test_a_frozen_server_is_noticed_in_time_however_long_one_waits_at_once(own_s
     assert caplog.records[0].created - began < 2 * (pubsub.PROBE_AFTER_S + pubsub.PROBE_TIMEOUT_S)
 
 
-def test_an_entry_that_was_added_by_hand_to_a_log_is_passed_over(bus, collect):
+def test_an_entry_added_to_a_log_by_hand_is_skipped(bus, collect):
     with bus.subscribe("t", since="start") as events:
         bus.publish("t", 1)
         bus.redis.xadd(bus.keys.log("t"), {"what": "ever"})
@@ -316,7 +316,7 @@ def test_an_entry_that_was_added_by_hand_to_a_log_is_passed_over(bus, collect):
         assert [event.contents for event in collect(events, 3)] == [1, 2, 3]
 
 
-def test_a_retained_value_that_is_no_text_keeps_nobody_from_subscribing(bus, collect, caplog):
+def test_a_retained_value_that_is_not_text_does_not_prevent_subscribing(bus, collect, caplog):
     bus.redis.set(bus.keys.retained("t"), b"\xff", ex=60)
     with bus.subscribe("t") as events:
         bus.publish("t", 1)

@@ -1,4 +1,4 @@
-"""Receiving while things break in any order: what comes is whole, or a gap tells."""
+"""Receiving during random sequences of faults: the events are complete, or a gap covers the missing ones."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ STEPS = st.lists(
 
 @settings(max_examples=60)
 @given(STEPS, st.booleans())
-def test_whatever_happens_the_sequence_is_whole_or_a_gap_covers_exactly_what_is_missing(bus, another_bus, steps, had_events):
+def test_after_any_faults_the_sequence_is_whole_or_gaps_cover_the_missing(bus, another_bus, steps, had_events):
     bus.redis.flushall()
     if had_events:
         bus.publish("t", "before")

@@ -1,6 +1,6 @@
-"""The twins of test_recovery: what plain redis-py makes of the same faults. It loses events, and nobody is told.
+"""The twins of test_recovery: the same faults with plain redis-py, which loses events without an error.
 
-Should one of these fail, the protection that it is the twin of may not be needed any more.
+If one of these tests fails, redis-py has changed, and the protection that it is the twin of may not be needed any more.
 """
 
 import threading
@@ -25,7 +25,7 @@ def plain(bus, server: PrivateServer) -> Iterator[Plain]:
 
 
 def test_N6_the_twin_of_the_40_cuts_loses_events(bus, plain):
-    """Experiment 2."""
+    """Experiment 2, the twin: 40 cuts of the connection lose events."""
     received = []
     publishing = threading.Thread(target=lambda: publish_and_cut(bus, "plain", events=EVENTS, cuts=CUTS))
     publishing.start()
@@ -36,7 +36,7 @@ def test_N6_the_twin_of_the_40_cuts_loses_events(bus, plain):
 
 
 def test_N6_the_twin_of_the_last_event_that_was_lost_never_gets_it(bus, plain):
-    """Experiment 3, the twin: the cut is mended without a word, and what was published meanwhile is gone."""
+    """Experiment 3, the twin: redis-py reconnects silently, and events that were published in between are lost."""
     bus.publish("t", "heard")
     assert plain.rest() == ["heard"]
     cut(bus.redis, "plain")
@@ -45,8 +45,8 @@ def test_N6_the_twin_of_the_last_event_that_was_lost_never_gets_it(bus, plain):
     assert bus.redis.pubsub_numsub("notify:event:t")[0][1] == 1
 
 
-def test_N6_the_twin_of_the_frozen_server_notices_nothing(own_server, connect_to):
-    """Experiment 4, the twin: redis-py's health check asks, and never minds that there is no answer."""
+def test_N6_the_twin_of_the_frozen_server_detects_nothing(own_server, connect_to):
+    """Experiment 4, the twin: the health check of redis-py sends a ping and ignores that there is no answer."""
     bus = connect_to(own_server)
     client = redis.Redis.from_url(own_server.url, health_check_interval=0.1, socket_timeout=0.1)
     with plain_subscriber(client) as plain:
@@ -59,7 +59,7 @@ def test_N6_the_twin_of_the_frozen_server_notices_nothing(own_server, connect_to
 
 
 def test_N6_the_twin_of_the_slow_reader_loses_events(own_server, connect_to):
-    """Experiment 5, the twin."""
+    """Experiment 5, the twin: the server closes the connection of a slow reader, and events are lost."""
     bus = connect_to(own_server)
     bus.redis.config_set("client-output-buffer-limit", "pubsub 200kb 0 0")
     with plain_subscriber(redis.Redis.from_url(own_server.url)) as plain:
@@ -71,8 +71,8 @@ def test_N6_the_twin_of_the_slow_reader_loses_events(own_server, connect_to):
     assert len(before) < 3000
 
 
-def test_N6_the_twin_of_one_who_was_away_for_longer_than_the_log_reaches_is_told_nothing(bus, plain):
-    """Experiment 6, the twin."""
+def test_N6_the_twin_that_was_away_longer_than_the_log_reaches_gets_no_gap(bus, plain):
+    """Experiment 6, the twin: events that were trimmed are missing without an error."""
     bus.publish("t", "seen")
     assert plain.rest() == ["seen"]
     cut(bus.redis, "plain")
@@ -84,8 +84,8 @@ def test_N6_the_twin_of_one_who_was_away_for_longer_than_the_log_reaches_is_told
     assert plain.rest() == ["live"]
 
 
-def test_N6_the_twin_of_a_server_that_lost_its_data_is_told_nothing(bus, plain):
-    """Experiment 7, the twin: the numbers begin anew and what was lost with the data is no concern of anybody's."""
+def test_N6_the_twin_of_a_server_that_lost_its_data_gets_no_gap(bus, plain):
+    """Experiment 7, the twin: the server restarts without its data, and the lost events are not reported."""
     bus.publish("t", "seen")
     publish_unheard(bus, "t", "lost with the data")
     bus.redis.flushall()
@@ -93,8 +93,8 @@ def test_N6_the_twin_of_a_server_that_lost_its_data_is_told_nothing(bus, plain):
     assert plain.rest() == ["seen", "new"]
 
 
-def test_N6_the_twin_of_a_server_that_was_restarted_loses_what_was_acknowledged(own_server, connect_to):
-    """Experiment 10, the twin: what was published before it was back."""
+def test_N6_the_twin_of_the_restarted_server_loses_acknowledged_events(own_server, connect_to):
+    """Experiment 10, the twin: events that were published before its reconnect are lost."""
     bus = connect_to(own_server)
     with plain_subscriber(redis.Redis.from_url(own_server.url)) as plain:
         bus.publish("t", 1)

@@ -1,4 +1,4 @@
-"""Beginning somewhere else than now, and subscribing to messages of a class."""
+"""Subscriptions that begin at an earlier position, and subscriptions to message classes."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def _contents(items):
     return [item.contents for item in items]
 
 
-def test_since_start_is_all_that_the_log_holds_and_then_what_comes(bus, collect):
+def test_since_start_gives_all_events_of_the_log_and_then_new_events(bus, collect):
     for number in range(3):
         bus.publish("t", number, retain_s=60)
     with bus.subscribe("t", since="start") as events:
@@ -33,21 +33,21 @@ def test_since_start_of_a_log_that_was_trimmed_begins_with_a_gap(bus, collect):
     assert (gap.reason, gap.last, event.contents) == ("trimmed", ids[1], 2)
 
 
-def test_since_start_does_not_wait_for_what_comes(bus):
+def test_since_start_does_not_wait_for_new_events(bus):
     bus.publish("t", 1)
     with bus.subscribe("t", since="start") as events:
         assert events.get(0).contents == 1
         assert events.get(0) is None
 
 
-def test_since_start_of_a_topic_without_a_log_is_what_comes(bus, collect):
+def test_since_start_of_a_topic_without_a_log_gives_new_events(bus, collect):
     with bus.subscribe("t", since="start") as events:
         assert events.get(0) is None
         bus.publish("t", 1)
         assert _contents(collect(events, 1)) == [1]
 
 
-def test_since_an_id_is_what_came_after_it(bus, collect):
+def test_since_an_id_gives_the_events_after_it(bus, collect):
     ids = [bus.publish("t", number) for number in range(4)]
     with bus.subscribe("t", since=ids[1]) as events:
         assert _contents(collect(events, 2)) == [2, 3]
@@ -56,20 +56,20 @@ def test_since_an_id_is_what_came_after_it(bus, collect):
         assert _contents(collect(events, 1)) == [4]
 
 
-def test_since_a_mapping_is_an_id_per_topic_and_one_that_is_not_named_begins_now(bus, collect):
+def test_since_a_mapping_begins_at_an_id_per_topic_and_elsewhere_now(bus, collect):
     ids = {topic: [bus.publish(topic, f"{topic}{number}") for number in range(3)] for topic in "abc"}
     with bus.subscribe("a", "b", "c", since={"a": ids["a"][0], "b": "start", "elsewhere": ids["c"][0]}) as events:
         assert sorted(_contents(collect(events, 5))) == ["a1", "a2", "b0", "b1", "b2"]
 
 
-def test_since_reaches_more_than_a_page_back_through_patterns_too(bus, collect):
+def test_since_reads_more_than_a_page_also_through_patterns(bus, collect):
     for number in range(1200):
         bus.publish(f"lab.{number % 2}", number)
     with bus.subscribe("lab.*", since="start") as events:
         assert sorted(_contents(collect(events, 1200))) == list(range(1200))
 
 
-def test_the_positions_of_another_time_go_on_where_that_ended(bus, collect):
+def test_stored_positions_continue_where_the_subscriber_ended(bus, collect):
     with bus.subscribe("t", "u") as events:
         bus.publish("t", 1)
         bus.publish("t", 2)
@@ -81,7 +81,7 @@ def test_the_positions_of_another_time_go_on_where_that_ended(bus, collect):
         assert sorted(_contents(collect(events, 3))) == [2, 3, 4]
 
 
-def test_the_positions_of_one_who_got_nothing_go_on_there_as_well(bus, collect):
+def test_the_positions_of_a_subscriber_without_events_continue_there_too(bus, collect):
     bus.publish("old", "before")
     with bus.subscribe("old", "new", "lab.*") as events:
         positions = events.positions
@@ -103,7 +103,7 @@ def test_a_retained_event_does_not_set_the_position_back(bus, collect):
 
 
 @pytest.mark.parametrize("topics", [["t"], ["t.*"]])
-def test_one_who_was_killed_and_goes_on_from_its_position_gets_everything_at_least_once(bus, server, start, tmp_path, topics):
+def test_a_killed_subscriber_continues_and_gets_every_event_at_least_once(bus, server, start, tmp_path, topics):
     topic = topics[0].replace("*", "born")
     first = start("reader", server.url, tmp_path / "positions", *topics)
     assert first.told() == "ready"
@@ -124,7 +124,7 @@ def test_one_who_was_killed_and_goes_on_from_its_position_gets_everything_at_lea
     assert again[0] in (len(got) - 1, len(got))  # the last one is repeated if the kill came before its position was stored
 
 
-def test_one_who_is_killed_before_the_first_event_misses_nothing(bus, server, start, tmp_path):
+def test_a_subscriber_killed_before_the_first_event_misses_nothing(bus, server, start, tmp_path):
     for attempt in range(2):
         process = start("reader", server.url, tmp_path / "positions", "t", "lab.*")
         assert process.told() == "ready"
@@ -135,7 +135,7 @@ def test_one_who_is_killed_before_the_first_event_misses_nothing(bus, server, st
     assert {process.told(), process.told()} == {1, 2}
 
 
-def test_since_an_id_of_another_epoch_is_one_gap_and_then_the_log(bus, collect):
+def test_since_an_id_of_another_epoch_gives_one_gap_and_then_the_log(bus, collect):
     before = bus.publish("t", "before")
     bus.redis.flushall()
     bus.publish("t", 1)
@@ -151,8 +151,8 @@ def test_since_an_id_of_another_epoch_is_one_gap_and_then_the_log(bus, collect):
         assert _contents(collect(events, 2)) == [1, 2]  # the gap was told, and is not told again
 
 
-def test_a_lagging_replica_that_was_promoted_is_a_gap_that_says_rollback(bus, collect):
-    """Experiment 11, simulated on one server: the log and its head are those of some events ago."""
+def test_the_promotion_of_a_lagging_replica_gives_a_rollback_gap(bus, collect):
+    """Experiment 11, simulated on one server: the log and its head are set back by some events."""
     with bus.subscribe("t") as events:
         kept = bus.publish("t", "kept")
         lost = [bus.publish("t", number) for number in range(3)]
@@ -170,7 +170,7 @@ def test_a_lagging_replica_that_was_promoted_is_a_gap_that_says_rollback(bus, co
 
 
 @pytest.mark.parametrize("since", ["", "yesterday", "5", "5-0", "5-0@", "@1", 5, b"start", {"t": "yesterday"}, {"t": None}])
-def test_what_is_no_position_is_refused(bus, since):
+def test_an_invalid_position_is_refused(bus, since):
     with pytest.raises(InvalidPositionError, match=r"since is .*: give the id of an event"):
         bus.subscribe("t", since=since)
     assert bus.redis.pubsub_channels() == []
@@ -196,7 +196,7 @@ def test_M5_a_subscription_to_a_class_gives_instances(bus, collect):
     assert first.source == "test"
 
 
-def test_M5_what_does_not_fit_the_class_is_told_once_counted_and_passed_over(bus, collect, caplog):
+def test_M5_contents_that_do_not_fit_the_class_are_skipped_counted_and_logged_once(bus, collect, caplog):
     with bus.subscribe(Reading) as events:
         for contents in ({"celsius": "warm"}, {"sensor": "roof"}, 21.5, ValueError("broken")):
             bus.publish("temperature", contents)
@@ -208,7 +208,7 @@ def test_M5_what_does_not_fit_the_class_is_told_once_counted_and_passed_over(bus
 
 
 @pytest.mark.parametrize("topic", ["t", Reading])
-def test_M5_bytes_that_are_no_text_are_told_once_counted_and_passed_over(bus, collect, caplog, topic):
+def test_M5_payloads_that_are_not_text_are_skipped_counted_and_logged_once(bus, collect, caplog, topic):
     name = topic if isinstance(topic, str) else topic.topic
     with bus.subscribe(topic) as events:
         for _ in range(3):
@@ -219,14 +219,14 @@ def test_M5_bytes_that_are_no_text_are_told_once_counted_and_passed_over(bus, co
     assert caplog.text.count("skips what it cannot decode: a message on the channel of") == 1
 
 
-def test_M5_a_get_that_only_finds_what_it_passes_over_keeps_to_its_timeout(bus):
+def test_M5_a_get_that_skips_all_it_finds_keeps_to_its_timeout(bus):
     with bus.subscribe(Reading) as events:
         bus.publish("temperature", "warm")
         assert events.get(0.1) is None
         assert events.skipped == 1
 
 
-def test_M5_a_gap_in_the_topic_of_a_class_is_told_as_it_is(bus, collect):
+def test_M5_a_gap_in_the_topic_of_a_class_is_delivered_as_a_gap(bus, collect):
     with bus.subscribe(Reading) as events:
         bus.publish(Reading(celsius=1))
         collect(events, 1)

@@ -1,4 +1,4 @@
-"""JSON that gives back what was put in, or says where it could not."""
+"""Strict JSON: a decoded value equals the encoded one, or an error names the path to the part that cannot be encoded."""
 
 import enum
 import json
@@ -26,13 +26,13 @@ values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.di
 
 
 @given(values)
-def test_what_goes_in_comes_out_with_its_types(value):
+def test_a_decoded_value_equals_the_encoded_one_with_its_types(value):
     encoded = encode_json(value, what="it")
     assert repr(msgspec.json.decode(encoded)) == repr(value)
     assert json.loads(encoded) == value
 
 
-def test_a_tuple_comes_out_as_a_list():
+def test_a_tuple_is_decoded_as_a_list():
     assert encode_json({"a": (1, (2,))}, what="it") == b'{"a":[1,[2]]}'
 
 
@@ -64,7 +64,7 @@ class Count(int):
         ({Name("k"): [Count(2**63)]}, b'{"k":[9223372036854775808]}'),
     ],
 )
-def test_a_kind_of_number_text_list_or_object_is_written_as_one(value, expected):
+def test_subclasses_of_builtin_types_are_encoded_as_the_builtin_type(value, expected):
     assert encode_json(value, what="it") == expected
 
 
@@ -92,7 +92,7 @@ def test_a_kind_of_number_text_list_or_object_is_written_as_one(value, expected)
         ((x for x in ()), "the top"),
     ],
 )
-def test_what_json_cannot_hold_is_refused_with_its_place(value, path):
+def test_a_value_that_json_cannot_represent_is_refused_with_its_path(value, path):
     with pytest.raises(ContentsError, match=path) as caught:
         encode_json(value, what="the reading")
     assert str(caught.value).startswith("the reading cannot be written as JSON")
@@ -104,7 +104,7 @@ def test_a_lone_surrogate_is_refused(value):
         encode_json(value, what="the reading")
 
 
-def test_what_is_nested_without_end_is_refused():
+def test_a_value_that_contains_itself_is_refused():
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]

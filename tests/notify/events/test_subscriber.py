@@ -1,4 +1,4 @@
-"""Receiving while all is well: what comes, in which order, how often, and how a subscription ends."""
+"""Receiving without faults: which events are delivered, in which order, how often, and how a subscription ends."""
 
 import subprocess
 import sys
@@ -15,14 +15,14 @@ from notify.testing import wait_until
 from tests.support.faults import commands_during
 
 
-def test_S6_the_subscription_is_live_when_subscribe_returns(bus, another_bus, collect):
+def test_S6_the_subscription_is_active_when_subscribe_returns(bus, another_bus, collect):
     for round_number in range(20):
         with bus.subscribe("t") as events:
             another_bus.publish("t", round_number)
             assert [event.contents for event in collect(events, 1, quiet_s=0)] == [round_number]
 
 
-def test_what_was_published_before_is_not_delivered(bus, collect):
+def test_events_published_before_the_subscription_are_not_delivered(bus, collect):
     bus.publish("t", "before")
     with bus.subscribe("t", "*") as events:
         bus.publish("t", "after")
@@ -38,14 +38,14 @@ def test_L3_every_subscriber_gets_every_event_in_order_and_none_is_a_no_op(bus, 
             assert [event.contents for event in collect(events, 200)] == list(range(200))
 
 
-def test_S8_an_event_tells_its_topic_its_time_and_its_place(bus, collect):
+def test_S8_an_event_has_its_topic_its_time_and_its_id(bus, collect):
     with bus.subscribe("lab.*") as events:
         event_id = bus.publish("lab.door", "open")
         (event,) = collect(events, 1)
     assert (event.topic, event.contents, event.source, event.id) == ("lab.door", "open", "test", event_id)
 
 
-def test_an_event_that_comes_by_name_and_through_several_patterns_comes_once(bus, collect):
+def test_an_event_that_matches_a_name_and_patterns_is_delivered_once(bus, collect):
     with bus.subscribe("lab.door", "lab.door", "lab.*", "*door", "*") as events:
         bus.publish("lab.door", 1)
         bus.publish("back-door", 2)
@@ -97,7 +97,7 @@ def test_what_is_published_by_hand_is_delivered_between_events_of_ours(bus, coll
 
 
 @pytest.mark.parametrize("topics", [("t",), ("*",), ("t", "?")])
-def test_N10_a_late_subscriber_gets_the_retained_event_at_once_and_then_the_live_ones(bus, collect, topics):
+def test_N10_a_late_subscriber_gets_the_retained_event_and_then_new_events(bus, collect, topics):
     bus.publish("t", "old", retain_s=60)
     kept = bus.publish("t", "kept", retain_s=60)
     bus.publish("t", "not kept")
@@ -108,7 +108,7 @@ def test_N10_a_late_subscriber_gets_the_retained_event_at_once_and_then_the_live
         assert [event.contents for event in collect(events, 1)] == ["live"]
 
 
-def test_N10_retained_events_that_are_kept_for_ever_dropped_or_expired(bus, collect):
+def test_N10_retained_events_are_kept_forever_deleted_or_expire(bus, collect):
     bus.publish("for-ever", 1, retain_s=-1)
     bus.publish("dropped", 1, retain_s=60)
     bus.publish("dropped", 2, retain_s=0)
@@ -121,8 +121,8 @@ def test_N10_retained_events_that_are_kept_for_ever_dropped_or_expired(bus, coll
 
 @pytest.mark.parametrize("when", ["just before", "just after"])
 @pytest.mark.parametrize("retained_before", [True, False])
-def test_an_event_that_is_retained_while_somebody_subscribes_comes_once(bus, another_bus, collect, monkeypatch, when, retained_before):
-    """The race: it is published around the instant at which the subscriber takes up its position."""
+def test_an_event_retained_during_the_subscription_is_delivered_once(bus, another_bus, collect, monkeypatch, when, retained_before):
+    """The race: the event is published around the instant at which the subscriber reads its position."""
     start = Positions.start
 
     def start_while_publishing(positions: Positions, topics: list[str], **since: object) -> object:
@@ -141,7 +141,7 @@ def test_an_event_that_is_retained_while_somebody_subscribes_comes_once(bus, ano
         assert [event.contents for event in collect(events, len(expected))] == expected
 
 
-def test_what_is_retained_for_ever_comes_even_when_the_topic_is_long_forgotten(bus, collect):
+def test_a_retained_event_without_limit_outlives_its_topic(bus, collect):
     bus.publish("t", "kept", retain_s=-1)
     bus.redis.delete(bus.keys.topic("t"), bus.keys.log("t"))
     with bus.subscribe("t") as events:
@@ -149,7 +149,7 @@ def test_what_is_retained_for_ever_comes_even_when_the_topic_is_long_forgotten(b
     bus.publish("t", "gone", retain_s=0)
 
 
-def test_S7_zero_seconds_asks_without_waiting(bus):
+def test_S7_a_timeout_of_zero_does_not_wait(bus):
     with bus.subscribe("t") as events:
         assert events.get(0) is None
         bus.publish("t", 1)
@@ -159,14 +159,14 @@ def test_S7_zero_seconds_asks_without_waiting(bus):
         assert events.get(0) is None
 
 
-def test_S7_a_timeout_ends_the_waiting(bus):
+def test_S7_a_get_returns_none_at_its_timeout(bus):
     with bus.subscribe("t") as events:
         before = time.monotonic()
         assert events.get(0.1) is None
         assert 0.1 <= time.monotonic() - before < 1
 
 
-def test_S7_a_waiting_get_gets_what_comes(bus):
+def test_S7_a_waiting_get_returns_the_next_event(bus):
     received = []
     with bus.subscribe("t") as events:
         waiting = threading.Thread(target=lambda: received.append(events.get()))
@@ -190,7 +190,7 @@ def test_S7_closing_from_another_thread_ends_a_waiting_get_at_once(bus, way):
 
 
 def _is_read(events: notify.Subscriber) -> bool:
-    """Whether some thread is waiting in `get`."""
+    """Return whether a thread waits in `get`."""
     if events._reading.acquire(blocking=False):
         events._reading.release()
         return False
@@ -217,7 +217,7 @@ def test_iterating_ends_when_the_subscriber_is_closed_in_the_loop_or_before(bus)
     assert list(events) == []
 
 
-def test_iterating_ends_when_another_thread_closes_just_as_the_next_one_is_asked_for(bus, monkeypatch):
+def test_iterating_ends_when_another_thread_closes_just_before_the_next_get(bus, monkeypatch):
     events = bus.subscribe("t")
     get = events.get
 
@@ -244,8 +244,8 @@ def test_a_subscriber_shows_what_it_is_subscribed_to(bus):
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_one_who_asks_seldom_keeps_its_connection(bus):
-    """It was silent for long only because nobody listened: that is no outage."""
+def test_a_subscriber_that_is_read_rarely_keeps_its_connection(bus):
+    """The connection was silent for long only because it was not read: that is not an outage."""
     with bus.subscribe("t") as events:
         connection = events._pubsub._connection
         subscribed_as = [client["id"] for client in bus.redis.client_list(_type="pubsub")]
@@ -260,7 +260,7 @@ def test_one_who_asks_seldom_keeps_its_connection(bus):
 
 @pytest.mark.usefixtures("_impatient")
 def test_an_idle_subscriber_costs_the_server_a_few_commands(bus):
-    """In as many silences as there are in a second: a question each, and a look into the log now and then."""
+    """During a second: a ping per silence, and a comparison with the log now and then."""
     with bus.subscribe("t") as events:
         commands = commands_during(bus.redis, lambda: events.get(1.0))
     questions = 1.0 / pubsub.PROBE_AFTER_S
@@ -269,8 +269,8 @@ def test_an_idle_subscriber_costs_the_server_a_few_commands(bus):
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_an_idle_pattern_over_many_topics_looks_at_all_their_logs_in_one_round_trip(bus):
-    """And reads none of them: nothing moved."""
+def test_an_idle_pattern_over_many_topics_checks_their_logs_in_one_round_trip(bus):
+    """No log is read, because no topic has new events."""
     for number in range(50):
         bus.publish(f"t{number}", number)
     with bus.subscribe("*") as events:

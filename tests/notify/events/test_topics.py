@@ -1,4 +1,4 @@
-"""What operators see of the topics."""
+"""The figures about topics that operators see."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,7 @@ def test_S16_every_known_topic_is_described_in_alphabetical_order(bus, another_b
     assert (silent.topic, silent.per_s, silent.log_length, silent.subscribers, silent.last) == ("silent", 0, 0, 1, None)
 
 
-def test_S16_the_events_are_those_that_were_and_the_length_those_that_are_left(bus):
+def test_S16_events_counts_all_events_and_log_length_those_in_the_log(bus):
     for number in range(5):
         bus.publish("t", number)
     bus.redis.xtrim(bus.keys.log("t"), maxlen=2, approximate=False)
@@ -29,7 +29,7 @@ def test_S16_the_events_are_those_that_were_and_the_length_those_that_are_left(b
     assert topic.events in (5, None)
 
 
-def test_S16_a_log_that_is_gone_is_no_error(bus):
+def test_S16_a_topic_whose_log_expired_is_described_as_well(bus):
     bus.publish("t", 1)
     bus.redis.delete(bus.keys.log("t"))
     (topic,) = bus.traffic()
@@ -37,7 +37,7 @@ def test_S16_a_log_that_is_gone_is_no_error(bus):
     assert topic.last is not None
 
 
-def test_S16_a_look_takes_three_commands_a_topic_and_three_for_all(bus):
+def test_S16_reading_takes_three_commands_per_topic_and_three_in_all(bus):
     for number in range(50):
         bus.publish(f"t{number}", number)
     assert len(commands_during(bus.redis, bus.traffic)) == 3 * 50 + 3
@@ -49,7 +49,7 @@ def test_S16_a_subscriber_that_left_is_not_counted(bus, another_bus):
     wait_until(lambda: bus.traffic()[0].subscribers == 0)
 
 
-def test_who_listens_through_a_pattern_counts_too_and_nobody_twice(bus, another_bus):
+def test_subscribers_by_pattern_are_counted_and_none_is_counted_twice(bus, another_bus):
     bus.publish("lab.door", 1)
     bus.publish("other", 1)
     with bus.subscribe("lab.*"), another_bus.subscribe("lab.door", "lab.*"), bus.subscribe("other"):

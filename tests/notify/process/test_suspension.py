@@ -1,4 +1,4 @@
-"""Holding up a shutdown."""
+"""Suspensions, which delay a shutdown."""
 
 import threading
 from contextlib import suppress
@@ -10,7 +10,7 @@ import notify
 pytestmark = pytest.mark.any_server
 
 
-def test_N2_a_shutdown_is_held_up_by_as_many_as_have_work_in_hand(bus):
+def test_N2_a_shutdown_waits_for_every_suspension(bus):
     with bus.service("worker") as service:
         assert service.drain(0)
         first, second = service.suspend(), service.suspend()
@@ -22,14 +22,14 @@ def test_N2_a_shutdown_is_held_up_by_as_many_as_have_work_in_hand(bus):
         assert service.drain(0)
 
 
-def test_N2_the_wait_ends_as_the_last_one_is_done(bus):
+def test_N2_the_wait_ends_when_the_last_suspension_is_released(bus):
     with bus.service("worker") as service:
         held = service.suspend()
         threading.Timer(0.02, held.resume).start()
         assert service.drain(5)
 
 
-def test_as_a_block_it_ends_with_the_block_also_on_an_error(bus):
+def test_a_suspension_as_a_block_ends_with_the_block_also_on_an_error(bus):
     with bus.service("worker") as service:
         with suppress(ValueError), service.suspend():
             assert not service.drain(0)
@@ -37,14 +37,14 @@ def test_as_a_block_it_ends_with_the_block_also_on_an_error(bus):
         assert service.drain(0)
 
 
-def test_what_has_ended_cannot_be_held_up(bus):
+def test_a_service_that_has_ended_cannot_be_suspended(bus):
     with bus.service("worker") as service:
         pass
     with pytest.raises(notify.ServiceWithdrawnError):
         service.suspend()
 
 
-def test_many_threads_are_counted_right(bus):
+def test_suspensions_of_many_threads_are_counted_correctly(bus):
     with bus.service("worker") as service:
 
         def work() -> None:

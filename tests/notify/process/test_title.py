@@ -1,4 +1,4 @@
-"""Titles of processes: they say what a process is, and hide what its command line told."""
+"""Process titles: they name the role of a process, and replace its command line."""
 
 import os
 
@@ -12,13 +12,13 @@ from tests.support.processes import command_of, receivers
 pytestmark = pytest.mark.any_server
 
 
-def test_M11_the_receiver_of_a_listener_says_what_it_listens_to(bus):
+def test_M11_the_title_of_a_receiver_names_its_topics(bus):
     with bus.listen("temperature", "lab.*", callback=print):
         (pid,) = receivers(os.getpid())
         wait_until(lambda: command_of(pid) == "notify: listener of temperature, lab.*")
 
 
-def test_M11_a_title_takes_the_place_of_a_command_line_with_a_password(server, start):
+def test_M11_a_title_replaces_a_command_line_with_a_password(server, start):
     process = start("titled", server.url.replace("unix://", "unix://default:hush@"))
     assert process.told() == "ready"
     assert command_of(process.pid) == "notify: storage"

@@ -1,4 +1,4 @@
-"""Several services in one process: until a signal, and out in two phases."""
+"""The dispatcher: several programs in one process, and a shutdown in two phases."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ class Failing(notify.Program):
 
 
 class Holding(notify.Program):
-    """Suspends its shutdown for ever."""
+    """A program that suspends its shutdown forever."""
 
     name = "holding"
 
@@ -43,7 +43,7 @@ class Holding(notify.Program):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_N2_a_signal_is_told_to_all_held_up_by_one_and_then_arrives(bus, server, start, signum):
+def test_N2_a_signal_is_pending_for_all_until_the_suspension_ends(bus, server, start, signum):
     process = start("dispatcher", server.url, 10, "first", "second")
     assert process.told() == "ready"
     assert {service.name for service in bus.directory} == {"first", "second"}
@@ -60,7 +60,7 @@ def test_N2_a_signal_is_told_to_all_held_up_by_one_and_then_arrives(bus, server,
     assert list(bus.directory) == []
 
 
-def test_N2_the_twin_that_waits_for_nobody_leaves_with_work_in_hand(bus, server, start):
+def test_N2_the_twin_without_a_drain_ends_with_unfinished_work(bus, server, start):
     process = start("dispatcher", server.url, 0.001, "hasty")
     process.told()
     with bus.subscribe("hasty_status") as status:
@@ -79,7 +79,7 @@ def test_N2_a_second_signal_does_not_wait(server, bus, start):
     wait_until(lambda: not list(bus.directory))
 
 
-def test_N2_what_holds_a_shutdown_up_too_long_is_cut_short_and_logged(bus, caplog):
+def test_N2_a_suspension_longer_than_the_drain_is_cut_short_and_logged(bus, caplog):
     dispatcher = notify.Dispatcher(Holding(bus), drain_s=0.05)
     threading.Timer(0.05, dispatcher.shutdown).start()
     dispatcher.run()
@@ -87,7 +87,7 @@ def test_N2_what_holds_a_shutdown_up_too_long_is_cut_short_and_logged(bus, caplo
     assert list(bus.directory) == []
 
 
-def test_N2_what_was_cut_short_does_not_keep_the_process_from_ending(bus, server, start):
+def test_N2_a_program_that_was_cut_short_does_not_block_the_process(bus, server, start):
     process = start("deaf_dispatcher", server.url, 0.05)
     assert process.told() == "ready"
     os.kill(process.pid, signal.SIGTERM)
@@ -98,7 +98,7 @@ def test_N2_what_was_cut_short_does_not_keep_the_process_from_ending(bus, server
 
 @pytest.fixture
 def slow_call():
-    """A timer's call that begins, and goes on until the test ends."""
+    """Start a timer's call that runs until the test ends."""
     begun, may_end = threading.Event(), threading.Event()
 
     def call() -> None:
@@ -120,7 +120,7 @@ def _run_and_shut_down(dispatcher, begun, *, times):
     return not thread.is_alive()
 
 
-def test_N2_a_slow_call_of_a_timer_holds_a_shutdown_up_no_longer_than_work_may(bus, slow_call, caplog):
+def test_N2_a_slow_timer_delays_a_shutdown_no_longer_than_the_drain(bus, slow_call, caplog):
     dispatcher = notify.Dispatcher(Idle(bus), drain_s=0.1)
     dispatcher.timers.after(0.001, slow_call)
     assert _run_and_shut_down(dispatcher, slow_call.begun, times=1)
@@ -144,12 +144,12 @@ def test_N2_the_call_of_a_timer_that_runs_at_the_end_is_finished(bus):
     assert finished == [True]
 
 
-def test_it_ends_when_all_its_programs_have_ended(bus):
+def test_the_dispatcher_ends_when_all_its_programs_have_ended(bus):
     notify.Dispatcher(Ending(bus), Ending(bus, name="another")).run()
     assert list(bus.directory) == []
 
 
-def test_a_program_that_fails_ends_the_others_loudly(bus, caplog):
+def test_a_program_that_raises_shuts_the_others_down_and_is_logged(bus, caplog):
     idle = Idle(bus)
     with pytest.raises(ValueError, match="no luck"):
         notify.Dispatcher(idle, Failing(bus)).run()
@@ -160,7 +160,8 @@ def test_a_program_that_fails_ends_the_others_loudly(bus, caplog):
 
 @pytest.mark.parametrize("phase", ["pending", "arrived"])
 @pytest.mark.parametrize("error", [ValueError, SystemExit])
-def test_a_program_that_fails_when_it_is_told_of_a_shutdown_leaves_no_other_untold_and_none_undrained(bus, caplog, phase, error):
+def test_an_exception_in_a_phase_does_not_stop_the_shutdown_of_the_others(bus, caplog, phase, error):
+    """The other programs are called in each phase, and finish their work."""
     told = []
 
     class Told(notify.Program):
@@ -204,7 +205,7 @@ def test_a_program_whose_service_is_killed_ends(bus):
         program.service.check()
 
 
-def test_what_cannot_be_registered_takes_those_before_it_along(bus):
+def test_a_failed_registration_withdraws_the_programs_before_it(bus):
     with bus.service("idle"), bus.service("taken"):
 
         class Exclusive(notify.Program):
@@ -218,20 +219,20 @@ def test_what_cannot_be_registered_takes_those_before_it_along(bus):
         assert {service.name for service in bus.directory} == {"idle", "taken"}
 
 
-def test_it_runs_once(bus):
+def test_a_dispatcher_runs_once(bus):
     dispatcher = notify.Dispatcher(Ending(bus))
     dispatcher.run()
     with pytest.raises(notify.ClosedError):
         dispatcher.run()
 
 
-def test_it_leaves_the_signals_as_it_found_them(bus):
+def test_the_dispatcher_restores_the_signal_handlers(bus):
     before = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
     notify.Dispatcher(Ending(bus)).run()
     assert [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_in_another_thread_it_runs_without_signals_until_it_is_told(bus):
+def test_in_another_thread_the_dispatcher_runs_until_shutdown(bus):
     dispatcher = notify.Dispatcher(Idle(bus))
     thread = threading.Thread(target=dispatcher.run)
     thread.start()
@@ -242,7 +243,7 @@ def test_in_another_thread_it_runs_without_signals_until_it_is_told(bus):
 
 
 def test_N1_the_same_program_runs_in_one_process_and_in_several(bus, another_bus, start, server):
-    """Only the connection differs: two buses here, a process of its own there."""
+    """Only the connection differs: two buses in one process, or a process for each program."""
     far = start("dispatcher", server.url, 1, "far")
     far.told()
     with Idle(bus, name="near"), Idle(another_bus, name="nearer"):
@@ -253,12 +254,12 @@ def test_N1_the_same_program_runs_in_one_process_and_in_several(bus, another_bus
 
 
 @pytest.mark.parametrize("drain_s", [0, -1, float("nan"), "1"])
-def test_the_time_to_drain_is_above_nothing(bus, drain_s):
+def test_a_drain_time_must_be_above_0(bus, drain_s):
     with pytest.raises(notify.SettingsError, match="drain_s"):
         notify.Dispatcher(Idle(bus), drain_s=drain_s)
 
 
-def test_N2_a_call_in_hand_holds_a_shutdown_up_and_is_answered(bus, another_bus):
+def test_N2_a_running_request_delays_a_shutdown_and_is_answered(bus, another_bus):
     begun, may_end = threading.Event(), threading.Event()
 
     class Slow:
@@ -286,7 +287,8 @@ def test_N2_a_call_in_hand_holds_a_shutdown_up_and_is_answered(bus, another_bus)
     assert answers == ["done"]
 
 
-def test_N2_calls_that_wait_when_a_shutdown_is_pending_do_not_begin_and_do_not_hold_it_up(bus, another_bus):
+def test_N2_waiting_requests_do_not_begin_and_do_not_delay_a_shutdown(bus, another_bus):
+    """Requests that wait when the shutdown becomes pending are never run."""
     begun, ran, may_end = threading.Event(), [], threading.Event()
 
     class Desk:

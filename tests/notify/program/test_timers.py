@@ -1,4 +1,4 @@
-"""Calls at a later time."""
+"""Timers: calls at a later time."""
 
 import sys
 import threading
@@ -19,7 +19,7 @@ def timers():
         yield running
 
 
-def test_N14_a_call_comes_once_at_its_time(timers):
+def test_N14_a_timer_calls_once_at_its_time(timers):
     called = threading.Event()
     times: deque[int] = deque()
     timers.after(0.01, lambda: times.append(1))
@@ -28,7 +28,7 @@ def test_N14_a_call_comes_once_at_its_time(timers):
     assert list(times) == [1]
 
 
-def test_N14_a_call_again_and_again_comes_until_it_is_cancelled(timers):
+def test_N14_a_repeated_call_is_made_until_it_is_cancelled(timers):
     times: deque[int] = deque()
     timer = timers.every(0.005, lambda: times.append(1))
     wait_until(lambda: len(times) >= 3)
@@ -41,7 +41,7 @@ def test_N14_a_call_again_and_again_comes_until_it_is_cancelled(timers):
     assert len(times) <= before + 1
 
 
-def test_N14_a_cancelled_call_never_comes(timers):
+def test_N14_a_cancelled_call_is_never_made(timers):
     called = threading.Event()
     reached = threading.Event()
     timers.after(0.01, called.set).cancel()
@@ -64,7 +64,7 @@ def test_N14_a_call_can_cancel_itself(timers):
     assert len(times) == 1
 
 
-def test_N14_what_is_urgent_comes_before_what_is_standard_and_what_is_idle_last():
+def test_N14_urgent_calls_come_before_standard_and_idle_ones():
     order: list[str] = []
     done = threading.Event()
     timers = Timers()
@@ -77,7 +77,7 @@ def test_N14_what_is_urgent_comes_before_what_is_standard_and_what_is_idle_last(
     assert order == ["URGENT", "STANDARD", "IDLE"]
 
 
-def test_N14_what_is_idle_waits_while_something_else_is_about_to_come():
+def test_N14_an_idle_call_waits_while_another_is_about_to_be_due():
     order: list[str] = []
     done = threading.Event()
     with Timers() as timers:
@@ -88,7 +88,7 @@ def test_N14_what_is_idle_waits_while_something_else_is_about_to_come():
     assert order == ["standard", "idle"]
 
 
-def test_a_call_that_fails_is_logged_and_harms_nobody(timers, caplog):
+def test_an_exception_of_a_call_is_logged_and_the_timers_continue(timers, caplog):
     called = threading.Event()
     timers.after(0.001, lambda: 1 / 0)
     timers.after(0.01, called.set)
@@ -96,7 +96,7 @@ def test_a_call_that_fails_is_logged_and_harms_nobody(timers, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_slow_call_leaves_out_the_turns_that_it_missed(timers):
+def test_a_slow_call_skips_the_times_that_it_missed(timers):
     starts: deque[int] = deque()
     slow = threading.Event()
     timers.every(0.01, lambda: (starts.append(1), slow.wait(0.2)))
@@ -106,7 +106,7 @@ def test_a_slow_call_leaves_out_the_turns_that_it_missed(timers):
     assert len(starts) <= 3
 
 
-def test_closing_waits_for_the_call_in_hand_and_makes_no_other():
+def test_closing_waits_for_the_running_call_and_makes_no_other():
     begun, finished, late = threading.Event(), threading.Event(), threading.Event()
     timers = Timers().open()
     timers.after(0.001, lambda: (begun.set(), threading.Event().wait(0.05), finished.set()))
@@ -117,7 +117,7 @@ def test_closing_waits_for_the_call_in_hand_and_makes_no_other():
     assert not late.is_set()
 
 
-def test_closing_does_not_wait_for_a_call_beyond_its_time():
+def test_closing_waits_for_a_call_no_longer_than_its_timeout():
     begun, may_end = threading.Event(), threading.Event()
     timers = Timers().open()
     timers.after(0.001, lambda: (begun.set(), may_end.wait(10)))
@@ -135,7 +135,7 @@ def test_a_call_can_close_its_timers():
     assert timers.close()
 
 
-def test_a_call_that_exits_ends_no_other(timers, caplog):
+def test_a_call_that_exits_does_not_prevent_other_calls(timers, caplog):
     called = threading.Event()
     timers.after(0.001, lambda: sys.exit(1))
     timers.after(0.01, called.set)
@@ -144,7 +144,7 @@ def test_a_call_that_exits_ends_no_other(timers, caplog):
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), "1", None])
-def test_a_time_is_seconds_above_nothing(timers, seconds):
+def test_a_delay_must_be_above_0(timers, seconds):
     with pytest.raises(notify.SettingsError):
         timers.after(seconds, print)
     with pytest.raises(notify.SettingsError):

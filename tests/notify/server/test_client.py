@@ -1,4 +1,4 @@
-"""Connections: from any URL to a client, or to an error that says what is wrong with it."""
+"""Clients: opened from any kind of URL, or refused with an error that says what is wrong with the URL or the server."""
 
 import os
 import socket
@@ -36,7 +36,7 @@ def test_a_url_with_a_part_that_cannot_be_used_is_refused_before_anything_is_sen
         open_client(Settings(url=url), name="test")
 
 
-def test_what_is_wrong_with_a_sentinel_url_is_told_without_its_password():
+def test_the_error_about_a_sentinel_url_hides_its_password():
     with pytest.raises(SettingsError) as caught:
         open_client(Settings(url="redis+sentinel://:hush/hush@host:26379/main"), name="test")
     assert "hush" not in f"{caught.value} {caught.value.__cause__}"
@@ -48,12 +48,12 @@ def test_a_client_needs_a_url():
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "unix:///nowhere/redis.sock", "redis://no-such-host.invalid:6379"])
-def test_M10_an_address_where_nobody_answers_is_named(url):
+def test_M10_the_error_names_an_address_at_which_no_server_answers(url):
     with pytest.raises(ServerUnreachableError, match=url.split("/")[2] or "nowhere"):
         notify.connect(url)
 
 
-def test_M10_one_who_accepts_and_says_nothing_is_waited_for_no_longer_than_the_timeout():
+def test_M10_a_server_that_accepts_and_never_answers_is_waited_for_until_the_timeout():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(ServerUnreachableError, match=address):
@@ -72,14 +72,14 @@ def test_a_wrong_password_is_refused_and_does_not_show(own_server):
 
 
 @pytest.mark.parametrize("version", ["6.0.16", "5.0.0", "2.8.24"])
-def test_a_server_older_than_6_2_is_refused_and_its_version_told(server, monkeypatch, version):
+def test_a_server_older_than_6_2_is_refused_with_its_version(server, monkeypatch, version):
     monkeypatch.setattr(Client, "info", lambda *_: {"redis_version": version})
     with pytest.raises(ServerRefusedError, match=rf"Redis {version}: use Redis 6\.2 or newer"):
         notify.connect(server.url)
 
 
 @pytest.mark.parametrize("version", ["6.2.0", "7.2.4", "10.0.1"])
-def test_any_newer_server_is_taken(server, monkeypatch, version):
+def test_any_newer_server_is_accepted(server, monkeypatch, version):
     monkeypatch.setattr(Client, "info", lambda *_: {"redis_version": version})
     notify.connect(server.url).close()
 
@@ -92,7 +92,7 @@ def test_a_connection_that_failed_is_closed_however_long_its_error_is_kept(serve
     wait_until(lambda: "notify:refused" not in {client["name"] for client in bus.redis.client_list()}, what="the server's noticing")
 
 
-def test_operators_see_in_client_list_who_is_connected(server, bus):
+def test_client_list_shows_the_names_of_the_connections(server, bus):
     with notify.connect(server.url, name="lab 7\n"), notify.connect(server.url, name="café"), bus.subscribe("t", "s*"):
         names = [client["name"] for client in bus.redis.client_list()]
     assert {"notify:lab_7_", "notify:caf_", "notify:test|notify:event:t|notify:event:s*"} <= set(names)
@@ -100,7 +100,7 @@ def test_operators_see_in_client_list_who_is_connected(server, bus):
 
 
 @pytest.mark.usefixtures("bus")  # which is empty: another test may have left a retained event
-def test_options_in_a_url_cannot_change_what_the_server_s_answers_look_like(server, collect):
+def test_options_in_a_url_cannot_change_the_form_of_answers(server, collect):
     with notify.connect(f"{server.url}&decode_responses=true&protocol=3") as bus, bus.service("s"), bus.subscribe("t") as events:
         bus.publish("t", 1)
         assert [event.contents for event in collect(events, 1)] == [1]
@@ -108,7 +108,7 @@ def test_options_in_a_url_cannot_change_what_the_server_s_answers_look_like(serv
 
 
 def test_a_write_whose_answer_was_lost_is_not_sent_again(server, bus):
-    """A client that tries again, as redis-py's own do, counts twice."""
+    """A client that retries, as redis-py does by default, counts twice."""
     bus.publish("t", "loads the script")
     with Proxy(server.directory / "redis.sock") as proxy:
         with notify.connect(proxy.url) as ours:
@@ -123,7 +123,7 @@ def test_a_write_whose_answer_was_lost_is_not_sent_again(server, bus):
         bus.redis.delete("theirs")
 
 
-def test_a_client_of_somebody_else_s_connection_leaves_it_open(server):
+def test_a_client_on_a_pool_of_the_application_leaves_the_pool_open(server):
     with redis.Redis.from_url(server.url) as theirs:
         theirs.ping()
         ours = Client.of(theirs)
@@ -133,7 +133,7 @@ def test_a_client_of_somebody_else_s_connection_leaves_it_open(server):
         assert ours.address == theirs.connection_pool.connection_kwargs["path"]
 
 
-def test_a_sentinel_url_holds_any_number_of_sentinels_a_master_a_login_and_a_database():
+def test_a_sentinel_url_has_sentinels_a_master_a_login_and_a_database():
     client = open_client(Settings(url="redis+sentinel://me:p%40ss@a:1,b,[::1]:3/main/2"), name="test")
     pool = client.connection_pool
     sentinels = [sentinel.connection_pool.connection_kwargs for sentinel in pool.sentinel_manager.sentinels]
@@ -142,7 +142,7 @@ def test_a_sentinel_url_holds_any_number_of_sentinels_a_master_a_login_and_a_dat
     assert {key: pool.connection_kwargs[key] for key in ("username", "password", "db")} == {"username": "me", "password": "p@ss", "db": 2}
 
 
-def test_sentinels_that_do_not_answer_are_told_without_the_password():
+def test_the_error_about_silent_sentinels_hides_the_password():
     with pytest.raises(ServerUnreachableError, match=r"redis\+sentinel://\*\*\*@127\.0\.0\.1:1/main") as caught:
         notify.connect("redis+sentinel://:hush@127.0.0.1:1/main")
     assert "hush" not in str(caught.value)
@@ -150,7 +150,7 @@ def test_sentinels_that_do_not_answer_are_told_without_the_password():
 
 @pytest.fixture
 def sentinel(tmp_path: Path) -> Iterator[str]:
-    """The URL of a real Sentinel that watches a real master."""
+    """The URL of a real Sentinel that monitors a real master."""
     master_port, sentinel_port = _free_port(), _free_port()
     (tmp_path / "sentinel.conf").write_text(f"port {sentinel_port}\ndir {tmp_path}\nsentinel monitor main 127.0.0.1 {master_port} 1\n")
     binary = str(find_server_binary(os.environ))
@@ -198,8 +198,8 @@ def test_a_clone_through_sentinels_has_its_own_timeout_too():
 
 
 @pytest.mark.parametrize("options", [{}, {"decode_responses": True}, {"protocol": 3}, {"protocol": 2}])
-def test_a_clone_of_any_connection_speaks_as_ours_do(bus, server, options):
-    """RQ's users bring their own, and redis-py's speak RESP 3 by default, in which messages look different."""
+def test_a_clone_of_any_connection_gives_answers_in_the_same_form(bus, server, options):
+    """Users of RQ pass their own connections; those of redis-py use RESP 3 by default, in which messages have another form."""
     with redis.Redis.from_url(server.url, **options) as theirs, Subscriber(Client.of(theirs), ["t"]) as events:
         bus.publish("t", 1)
         assert events.get(5).contents == 1

@@ -1,4 +1,4 @@
-"""The connection that is kept at hand for single commands."""
+"""The direct connection, which is kept for single commands."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -22,22 +22,22 @@ def _connections(bus):
     return [client for client in bus.redis.client_list() if client["name"] == "notify:line"]
 
 
-def test_commands_one_after_the_other_share_a_connection_that_stays(bus, pool):
+def test_consecutive_commands_share_one_connection(bus, pool):
     line = DirectConnection(pool, keep=True)
     first = line.exchange("CLIENT", "ID")
     assert [line.exchange("CLIENT", "ID") for _ in range(3)] == [first] * 3
     assert len(_connections(bus)) == 1
 
 
-def test_threads_that_ask_at_once_each_get_the_answer_to_their_own_question(bus, pool):
+def test_concurrent_threads_each_get_the_answer_to_their_own_command(bus, pool):
     line = DirectConnection(pool, keep=True)
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda n: line.exchange("ECHO", str(n)), range(2_000)))
     assert answers == [str(n).encode() for n in range(2_000)]
 
 
-def test_a_connection_that_the_server_closed_meanwhile_costs_no_command(bus, pool):
-    """Nothing is sent twice: whether the old connection still stands is looked at before."""
+def test_a_connection_closed_by_the_server_is_replaced_before_the_next_command(bus, pool):
+    """The kept connection is checked before each command, so no command has to be sent twice."""
     line = DirectConnection(pool, keep=True)
     for _ in range(5):
         bus.redis.client_kill_filter(_id=line.exchange("CLIENT", "ID"))
@@ -45,7 +45,7 @@ def test_a_connection_that_the_server_closed_meanwhile_costs_no_command(bus, poo
         assert line.exchange("PING") == b"PONG"
 
 
-def test_an_answer_that_came_too_late_is_never_taken_for_the_next_one(pool):
+def test_a_late_answer_is_not_taken_for_the_answer_to_the_next_command(pool):
     line = DirectConnection(pool, keep=True)
     line.exchange("PING")
     line._kept[0].send_command("ECHO", "late")
@@ -53,7 +53,8 @@ def test_an_answer_that_came_too_late_is_never_taken_for_the_next_one(pool):
     assert line.exchange("ECHO", "mine") == b"mine"
 
 
-def test_an_answer_that_takes_longer_than_its_asker_has_is_not_waited_for_and_taken_by_nobody_else(pool):
+def test_an_answer_later_than_its_timeout_closes_the_connection(pool):
+    """The answer is not awaited any longer, and no later command takes it for its own."""
     line = DirectConnection(pool, keep=True)
     for _ in range(2):  # with a connection that stands, and without one
         with pytest.raises(redis.TimeoutError):
@@ -62,7 +63,7 @@ def test_an_answer_that_takes_longer_than_its_asker_has_is_not_waited_for_and_ta
     assert line.exchange("ECHO", "mine", timeout_s=5) == b"mine"
 
 
-def test_the_time_of_one_command_is_not_that_of_the_next(pool):
+def test_the_timeout_of_one_command_does_not_apply_to_the_next(pool):
     line = DirectConnection(pool, keep=True)
     line.exchange("PING")
     line._kept[0].disconnect()
@@ -70,7 +71,7 @@ def test_the_time_of_one_command_is_not_that_of_the_next(pool):
     assert line.exchange("BLPOP", "nothing", "0.4") is None
 
 
-def test_the_twin_that_does_not_look_takes_the_wrong_answer(pool):
+def test_the_twin_without_the_check_takes_the_wrong_answer(pool):
     connection = pool.get_connection()
     connection.send_command("ECHO", "late")
     connection.send_command("ECHO", "mine")
@@ -79,7 +80,7 @@ def test_the_twin_that_does_not_look_takes_the_wrong_answer(pool):
     pool.release(connection)
 
 
-def test_a_small_pool_and_a_foreign_one_keep_all_their_connections(bus):
+def test_no_connection_is_kept_out_of_a_small_or_a_foreign_pool(bus):
     options = bus.redis.connection_pool.connection_kwargs
     small = redis.ConnectionPool(bus.redis.connection_pool.connection_class, max_connections=SMALL_POOL, **options)
     for line in (DirectConnection(small, keep=True), DirectConnection(bus.redis.connection_pool, keep=False)):
@@ -88,7 +89,7 @@ def test_a_small_pool_and_a_foreign_one_keep_all_their_connections(bus):
     small.disconnect()
 
 
-def test_a_refusal_is_told_and_the_connection_stays(bus, pool):
+def test_an_error_reply_is_raised_and_the_connection_stays(bus, pool):
     line = DirectConnection(pool, keep=True)
     first = line.exchange("CLIENT", "ID")
     with pytest.raises(redis.ResponseError):
@@ -97,7 +98,7 @@ def test_a_refusal_is_told_and_the_connection_stays(bus, pool):
 
 
 def test_after_a_fork_the_child_has_a_connection_of_its_own(bus):
-    """On one connection each would get some of the other's answers."""
+    """On a shared connection each process would get some of the other's answers."""
     mine = bus.redis.exchange("CLIENT", "ID")
     reading, writing = os.pipe()
     child = os.fork()
@@ -113,13 +114,13 @@ def test_after_a_fork_the_child_has_a_connection_of_its_own(bus):
     os.close(writing)
 
 
-def test_closing_the_bus_closes_it(bus):
+def test_closing_the_bus_closes_the_kept_connection(bus):
     with notify.connect(str(bus.settings.url)) as other:
         mine = {other.redis.exchange("CLIENT", "ID")}
     wait_until(lambda: not mine & {int(client["id"]) for client in bus.redis.client_list()})
 
 
-def test_who_gave_up_waiting_leaves_no_answer_for_the_next(server):
+def test_a_timed_out_command_leaves_no_answer_for_the_next_command(server):
     settings = notify.Settings(url=server.url, command_timeout_s=0.2)
     with notify.connect(settings=settings) as impatient:
         impatient.redis.exchange("CLIENT", "PAUSE", 600)
@@ -137,13 +138,13 @@ def _echo(bus):
 
 
 class Staying(redis.UnixDomainSocketConnection):
-    """Stays connected after an answer that did not come, as redis-py's connections to a Sentinel's master do."""
+    """Stays connected after a timeout, as redis-py's connections to the master of a Sentinel do."""
 
     def read_response(self, *args, **kwargs):
         return super().read_response(*args, **{**kwargs, "disconnect_on_error": False})
 
 
-def test_a_connection_whose_answer_did_not_come_is_given_up_also_where_redis_py_keeps_it(bus):
+def test_a_timed_out_connection_is_closed_also_where_redis_py_keeps_it_open(bus):
     pool = redis.ConnectionPool(Staying, path=bus.redis.connection_pool.connection_kwargs["path"], socket_timeout=0.2)
     line = DirectConnection(pool, keep=True)
     line.exchange("CLIENT", "PAUSE", 300)

@@ -1,4 +1,4 @@
-"""The private server: one for all who use it, gone with the last of them, and safe against everybody's sudden death."""
+"""The private server: shared by all its users, stopped by the last one, and safe when a user or the server is killed."""
 
 import os
 import re
@@ -24,7 +24,7 @@ from tests.support.processes import Process
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """Where a private server can live, with a short name; a server that is left running there fails the test."""
+    """A directory for a private server, with a short name. A server that still runs there after the test fails it."""
     with tempfile.TemporaryDirectory(prefix="notify-", dir="/tmp") as directory:
         yield Path(directory, "home")
         pid = _running_server(Path(directory, "home"))
@@ -63,15 +63,15 @@ def _increment(server: EmbeddedServer) -> int:
         ({"NOTIFY_HOME": "", "XDG_STATE_HOME": "", "HOME": "/h"}, "/h/.local/state/notify"),
     ],
 )
-def test_the_private_server_lives_where_the_environment_says(environ, directory):
+def test_the_environment_determines_the_directory_of_the_private_server(environ, directory):
     assert default_directory(environ) == Path(directory)
 
 
-def test_without_an_environment_the_private_server_lives_in_the_user_s_home():
+def test_without_variables_the_private_server_is_in_the_home_of_the_user():
     assert default_directory({}).parts[-3:] == (".local", "state", "notify")
 
 
-def test_the_server_s_directory_is_the_user_s_alone_and_there_is_no_tcp_port(home):
+def test_only_the_user_can_read_the_directory_and_there_is_no_tcp_port(home):
     home.mkdir(mode=0o755)
     with _use(home) as server, _client(server) as client:
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
@@ -80,7 +80,7 @@ def test_the_server_s_directory_is_the_user_s_alone_and_there_is_no_tcp_port(hom
         assert server.pid == client.info("server")["process_id"]
 
 
-def test_the_last_user_out_stops_the_server_and_its_data_stay(home):
+def test_the_last_user_stops_the_server_and_its_data_are_kept(home):
     first, second = _use(home), _use(home)
     assert first.pid == second.pid
     assert _increment(first) == 1
@@ -95,14 +95,14 @@ def test_the_last_user_out_stops_the_server_and_its_data_stay(home):
 
 
 def _start_user(start: Callable[..., Process], home: Path) -> tuple[Process, int]:
-    """Another process that uses the private server, and the process id of that server."""
+    """Start another process that uses the private server. Returns the process and the process id of the server."""
     user = start("user", home)
     assert user.told() == "ready"
     user.go()
     return user, user.told()
 
 
-def test_processes_that_start_at_once_end_up_with_one_server(home, start):
+def test_processes_that_start_at_once_share_one_server(home, start):
     users = [start("user", home) for _ in range(4)]
     assert [user.told() for user in users] == ["ready"] * 4
     for user in users:
@@ -112,7 +112,7 @@ def test_processes_that_start_at_once_end_up_with_one_server(home, start):
     assert _running_server(home) is None
 
 
-def test_two_processes_meet_on_the_private_server(home, start):
+def test_two_processes_communicate_through_the_private_server(home, start):
     user, _ = _start_user(start, home)
     with notify.connect(environ={"NOTIFY_HOME": str(home)}) as bus, bus.subscribe("visits") as visits:
         user.go()
@@ -130,7 +130,8 @@ def test_a_killed_user_does_not_keep_the_server_alive(home, start):
     assert _running_server(home) is None
 
 
-def test_a_killed_user_who_was_the_last_leaves_a_server_that_the_next_one_uses_and_stops(home, start):
+def test_a_server_whose_last_user_was_killed_is_used_and_stopped_by_the_next_user(home, start):
+    """A killed user cannot stop the server, which goes on running."""
     user, pid = _start_user(start, home)
     user.kill()
     with _use(home) as server:
@@ -148,7 +149,7 @@ def test_a_killed_server_is_started_again_with_its_data(home):
             assert _increment(first) == 2
 
 
-def test_the_socket_and_the_pid_of_another_time_do_not_mislead(home):
+def test_a_socket_and_a_pid_file_left_by_an_earlier_server_are_ignored(home):
     home.mkdir()
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(home / "redis.sock"))
@@ -158,7 +159,7 @@ def test_the_socket_and_the_pid_of_another_time_do_not_mislead(home):
     assert _running_server(home) is None
 
 
-def test_a_pid_file_that_holds_no_number_does_not_mislead(home):
+def test_a_pid_file_without_a_number_is_ignored(home):
     home.mkdir()
     (home / "server.pid").write_text("?")
     with _use(home) as server:
@@ -166,7 +167,7 @@ def test_a_pid_file_that_holds_no_number_does_not_mislead(home):
 
 
 @pytest.mark.any_server
-def test_a_hanging_server_is_replaced_and_its_data_stay(home):
+def test_a_hanging_server_is_replaced_and_its_data_are_kept(home):
     with _use(home) as first:
         _increment(first)
         hanging = first.pid
@@ -176,35 +177,35 @@ def test_a_hanging_server_is_replaced_and_its_data_stay(home):
             assert _increment(second) == 2
 
 
-def test_a_server_outlives_the_ctrl_c_of_the_one_who_started_it(home):
+def test_a_server_survives_ctrl_c_in_the_terminal_of_its_first_user(home):
     with _use(home) as server:
         assert os.getsid(server.pid) != os.getsid(0)
 
 
-def test_no_server_to_be_found_is_an_error_that_names_both_ways_out(home, monkeypatch):
+def test_without_any_server_program_the_error_names_both_remedies(home, monkeypatch):
     monkeypatch.setattr(server_binary, "find_spec", lambda _: None)
     with pytest.raises(NoServerBinaryError, match=r"(?s)pip install.*\$NOTIFY_URL"):
         EmbeddedServer(home, {"PATH": str(home)})
 
 
-def test_a_named_server_that_is_no_program_is_an_error_that_names_it(home):
+def test_a_given_server_that_is_not_executable_is_named_in_the_error(home):
     with pytest.raises(NoServerBinaryError, match=r"\$NOTIFY_SERVER is '/nowhere/redis-server'"):
         EmbeddedServer(home, {"NOTIFY_SERVER": "/nowhere/redis-server"})
 
 
 @pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
-def test_a_server_on_the_path_is_found(tmp_path, name):
+def test_a_server_in_the_path_is_found(tmp_path, name):
     (tmp_path / name).touch(mode=0o755)
     assert find_server_binary({"PATH": str(tmp_path)}) == tmp_path / name
 
 
-def test_a_named_server_comes_before_one_on_the_path(tmp_path):
+def test_a_given_server_is_preferred_to_one_in_the_path(tmp_path):
     for name in ("redis-server", "mine"):
         (tmp_path / name).touch(mode=0o755)
     assert find_server_binary({"PATH": str(tmp_path), "NOTIFY_SERVER": str(tmp_path / "mine")}) == tmp_path / "mine"
 
 
-def test_the_server_of_the_wheel_is_found_when_there_is_no_other(tmp_path):
+def test_the_server_in_the_wheel_is_found_if_there_is_no_other(tmp_path):
     assert os.access(find_server_binary({"PATH": str(tmp_path)}), os.X_OK)
 
 
@@ -214,15 +215,15 @@ def _versions(folder, *names_and_versions):
         (folder / name).chmod(0o755)
 
 
-def test_a_server_too_old_for_the_data_is_passed_over(tmp_path):
-    """Redis 6 would not see what Redis 7 wrote, and begin anew beside it."""
+def test_a_server_too_old_for_the_data_is_skipped(tmp_path):
+    """Redis 6 does not see the data that Redis 7 wrote, and would start with none."""
     (tmp_path / "appendonlydir").mkdir()
     _versions(tmp_path, ("redis-server", "6.2.14"), ("valkey-server", "9.1.0"))
     assert find_server_binary({"PATH": str(tmp_path)}, data=tmp_path) == tmp_path / "valkey-server"
     assert find_server_binary({"PATH": str(tmp_path)}) == tmp_path / "redis-server"
 
 
-def test_when_no_server_can_read_the_data_that_is_an_error_that_says_what_to_set(tmp_path):
+def test_if_no_server_can_read_the_data_the_error_says_what_to_set(tmp_path):
     (tmp_path / "appendonlydir").mkdir()
     _versions(tmp_path, ("mine", "6.2.14"), ("silent", ""))
     for name in ("mine", "silent"):
@@ -230,25 +231,25 @@ def test_when_no_server_can_read_the_data_that_is_an_error_that_says_what_to_set
             find_server_binary({"PATH": "", "NOTIFY_SERVER": str(tmp_path / name)}, data=tmp_path)
 
 
-def test_a_path_too_long_for_a_socket_is_an_error_that_says_what_to_set(tmp_path):
+def test_a_path_too_long_for_a_socket_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(EmbeddedServerError, match=r"too long for a socket: set \$NOTIFY_HOME"):
         _use(tmp_path / ("x" * 100))
 
 
-def test_a_directory_that_cannot_be_made_is_an_error_that_says_what_to_set(tmp_path):
+def test_a_directory_that_cannot_be_created_is_refused_with_the_remedy(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(EmbeddedServerError, match=r"set \$NOTIFY_HOME"):
         _use(tmp_path / "file" / "home")
 
 
-def test_a_directory_of_somebody_else_is_refused(home, monkeypatch):
+def test_a_directory_of_another_user_is_refused(home, monkeypatch):
     home.mkdir()
     monkeypatch.setattr(os, "getuid", lambda: home.stat().st_uid + 1)
     with pytest.raises(EmbeddedServerError, match=r"belongs to another user: set \$NOTIFY_HOME"):
         _use(home)
 
 
-def test_a_server_that_cannot_start_is_an_error_with_the_last_line_of_its_log(home):
+def test_a_server_that_cannot_start_is_reported_with_the_last_line_of_its_log(home):
     with _use(home) as server:
         _increment(server)
     (log,) = [*home.glob("appendonlydir/*.incr.aof"), *home.glob("appendonly.aof")]  # since Redis 7, and before
@@ -261,7 +262,7 @@ def test_a_server_that_cannot_start_is_an_error_with_the_last_line_of_its_log(ho
     assert str(home / "server.log") in str(caught.value)
 
 
-def test_a_program_that_is_no_server_is_an_error_with_the_last_it_said(home, tmp_path):
+def test_a_program_that_is_not_a_server_is_reported_with_its_last_output(home, tmp_path):
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\necho first\necho I am no server\n")
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Being told when the connection comes and goes."""
+"""Connection health: the handler is called when the server becomes reachable or unreachable."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ NOWHERE = "redis://127.0.0.1:1/0"
 
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Links that probe all the time."""
+    """Monitors that probe every few milliseconds."""
     monkeypatch.setattr(link, "PROBE_S", 0.03)
 
 
@@ -25,7 +25,7 @@ def _states(told: list[LinkStatus]) -> list[str]:
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_N8_a_handler_is_told_in_order_when_the_server_is_there_gone_and_back(own_server):
+def test_N8_the_handler_is_called_in_order_when_the_server_is_there_gone_and_back(own_server):
     told: list[LinkStatus] = []
     with notify.connect(own_server.url, on_link=told.append) as bus:
         wait_until(lambda: _states(told) == ["ACTIVE"])
@@ -41,7 +41,7 @@ def test_N8_a_handler_is_told_in_order_when_the_server_is_there_gone_and_back(ow
     assert {status.address for status in told} == {own_server.url}
 
 
-def test_N8_a_first_attempt_that_fails_is_told_also_when_connect_raises():
+def test_N8_a_failed_first_attempt_is_reported_also_when_connect_raises():
     for _ in range(10):
         told: list[LinkStatus] = []
         with pytest.raises(ServerUnreachableError):
@@ -50,7 +50,7 @@ def test_N8_a_first_attempt_that_fails_is_told_also_when_connect_raises():
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_N8_a_server_that_comes_later_is_told_after_the_attempt_that_failed(own_server):
+def test_N8_a_server_that_starts_later_is_reported_after_the_failed_attempt(own_server):
     told: list[LinkStatus] = []
     own_server.kill()
     starting = threading.Thread(target=lambda: wait_until(lambda: told) and own_server.restart())
@@ -62,13 +62,14 @@ def test_N8_a_server_that_comes_later_is_told_after_the_attempt_that_failed(own_
     assert _states(told) == ["INACTIVE", "ACTIVE", "INACTIVE"]
 
 
-def test_N8_the_text_tells_state_process_and_address():
+def test_N8_the_text_of_a_status_has_state_process_and_address():
     assert (
         str(LinkStatus(LinkState.ACTIVE, "redis 7.0.15 pid 42", "redis://lab:6379/0")) == "ACTIVE redis 7.0.15 pid 42 (redis://lab:6379/0)"
     )
 
 
-def test_N8_the_server_s_side_sees_the_link_by_name_and_the_address_hides_the_password(server, bus):
+def test_N8_the_monitor_has_a_name_in_client_list_and_its_address_hides_the_password(server, bus):
+    """The server sees the connection of the monitor by name."""
     told: list[LinkStatus] = []
     url = server.url.replace("unix://", "unix://default:hush@")
     with notify.connect(url, on_link=told.append):
@@ -79,7 +80,7 @@ def test_N8_the_server_s_side_sees_the_link_by_name_and_the_address_hides_the_pa
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_N8_a_handler_that_raises_is_logged_and_harms_nothing(own_server, caplog):
+def test_N8_an_exception_of_the_handler_is_logged_and_the_monitor_continues(own_server, caplog):
     told: list[LinkStatus] = []
 
     def broken(status: LinkStatus) -> None:
@@ -97,7 +98,7 @@ def test_N8_a_handler_that_raises_is_logged_and_harms_nothing(own_server, caplog
 
 
 @pytest.mark.any_server
-def test_N8_a_frozen_server_is_noticed_within_three_and_a_half_seconds(own_server):
+def test_N8_a_frozen_server_is_detected_within_three_and_a_half_seconds(own_server):
     told: list[LinkStatus] = []
     with notify.connect(own_server.url, on_link=told.append):
         wait_until(lambda: _states(told) == ["ACTIVE"])
@@ -116,7 +117,7 @@ def test_N1_without_a_retry_there_is_one_attempt(retry):
 
 
 @pytest.mark.parametrize("retry_s", [0, -2, "1", True])
-def test_N1_a_time_between_attempts_that_makes_no_sense_is_refused(retry_s):
+def test_N1_a_time_between_attempts_that_is_not_above_0_is_refused(retry_s):
     with pytest.raises(SettingsError, match="retry_s"):
         notify.connect(NOWHERE, retry_s=retry_s)
 

@@ -1,4 +1,4 @@
-"""The Lua scripts: each documents itself, is loaded when the server lacks it, and gets all its keys as KEYS."""
+"""The Lua scripts: each is documented, is loaded when the server lacks it, and gets all its keys through KEYS."""
 
 import itertools
 import re
