@@ -1,15 +1,13 @@
 """The bus: one object for events, directory, services, requests and state."""
 
-import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from notify.directory import Directory, Target, check_name
-from notify.errors import ClosedError, ServerUnreachableError
+from notify.errors import ClosedError
 from notify.events import (
     BackgroundPublisher,
     Contents,
@@ -34,15 +32,12 @@ from notify.events import (
 )
 from notify.keys import Keys
 from notify.runtime import Runtime
-from notify.server import Client, EmbeddedServer, LinkHandler
+from notify.server import ONE_ATTEMPT, Client, EmbeddedServer, LinkHandler
 from notify.service import NotificationManager, Service
-from notify.settings import Settings, positive
+from notify.settings import Settings
 from notify.state import Fence, State, registered
 
-__all__ = ["ONE_ATTEMPT", "Bus"]
-
-ONE_ATTEMPT: Final = -1.0
-"""The value of ``retry_s`` for a single attempt."""
+__all__ = ["Bus"]
 
 
 class Bus:
@@ -67,13 +62,7 @@ class Bus:
         """Check that the server answers. Called by `connect`; arguments and errors as there."""
         if on_link is not None:
             self._runtime.watch_link(on_link)
-        while True:
-            try:
-                return self._client.check()
-            except ServerUnreachableError:
-                if retry_s == ONE_ATTEMPT:
-                    raise
-            time.sleep(positive(retry_s, "retry_s"))
+        self._client.connect(retry_s=retry_s)
 
     @property
     def redis(self) -> Client:
@@ -95,12 +84,7 @@ class Bus:
         return self._embedded.socket_path if self._embedded else None
 
     def publish(
-        self,
-        topic: str | Message,
-        contents: Contents = msgspec.UNSET,
-        *,
-        retain_s: float | None = None,
-        key: str | None = None,
+        self, topic: str | Message, contents: Contents = msgspec.UNSET, *, retain_s: float | None = None, key: str | None = None
     ) -> str:
         """Publish one event; one round trip.
 
@@ -298,7 +282,7 @@ class Bus:
     def __enter__(self) -> "Bus":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from notify.bus import ONE_ATTEMPT, Bus
-from notify.server import EmbeddedServer, LinkHandler, default_directory, open_client, process_name
+from notify.bus import Bus
+from notify.server import ONE_ATTEMPT, EmbeddedServer, LinkHandler, default_directory, open_client, process_name
 from notify.settings import Settings
 
 __all__ = ["connect"]

@@ -7,7 +7,7 @@
 ======================== ====== =========================================================== ==================================
 key                      type   content                                                     lives
 ======================== ====== =========================================================== ==================================
-ns:topics                zset   known topics, score: ms of their last event                 30 days after the last event
+ns:topics                zset   known topics, score: ms of their last event or declaration  30 days after the last event
 ns:topic:<topic>         hash   epoch, last (id of the last event), touched (ms)            30 days after the last event
 ns:log:<topic>           stream the events: prev (id before), epoch, data (JSON)            retention_s after the last event
 ns:retained:<topic>      string the retained event (JSON)                                   the lifetime it was published with

@@ -54,7 +54,7 @@ class Program:
             continue
 
     def waits(self, timeout_s: float) -> bool:
-        """Wait ``timeout_s`` seconds. Returns ``True``, or, at once, ``False`` if a shutdown is pending or the service has ended."""
+        """Wait at most ``timeout_s`` seconds. Returns ``False`` once a shutdown is pending or the service has ended, else ``True``."""
         return not self.stopping.wait(timeout_s) and not self.service.wait(0)
 
     def pending(self) -> None:

@@ -5,7 +5,7 @@ It never depends on events, services or jobs.
 """
 
 from notify.server.backoff import Backoff, retry_while_away
-from notify.server.client import PREFIX, Client, open_client, process_name
+from notify.server.client import ONE_ATTEMPT, PREFIX, Client, open_client, process_name
 from notify.server.embedded import EmbeddedServer, default_directory
 from notify.server.health import ConnectionMonitor, LinkHandler, LinkState, LinkStatus
 from notify.server.raw import RawConnection, file_number, read_within, release_raw, shut_down, take_raw
@@ -14,6 +14,7 @@ from notify.server.stream_reader import COUNT, Entries, StreamReader
 
 __all__ = [
     "COUNT",
+    "ONE_ATTEMPT",
     "PREFIX",
     "Backoff",
     "Client",

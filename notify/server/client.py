@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -15,12 +16,14 @@ from redis.sentinel import Sentinel
 
 from notify.errors import ClosedError, NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
 from notify.server.direct import DirectConnection, pipelined
-from notify.settings import Settings, redact
+from notify.settings import Settings, positive, redact
 
-__all__ = ["PREFIX", "Client", "open_client", "process_name"]
+__all__ = ["ONE_ATTEMPT", "PREFIX", "Client", "open_client", "process_name"]
 
 PREFIX: Final = "notify:"
 """The prefix of the name of every connection in ``CLIENT LIST``."""
+ONE_ATTEMPT: Final = -1.0
+"""The value of ``retry_s`` for a single attempt."""
 OLDEST_SERVER: Final = (6, 2)
 SENTINEL: Final = "redis+sentinel://"
 SENTINEL_PORT: Final = 26379
@@ -132,13 +135,26 @@ class Client(redis.Redis):
             options["socket_timeout"] = timeout_s
         return Client(redis.ConnectionPool(self.connection_pool.connection_class, **options), settings=self.settings)
 
-    def check(self) -> None:
+    def connect(self, *, retry_s: float = ONE_ATTEMPT) -> None:
         """Check that the server answers and is supported.
 
+        Args:
+            retry_s: seconds between attempts while the server is unreachable; by default there is one attempt.
+
         Raises:
+            SettingsError: ``retry_s`` is not above 0.
             ServerUnreachableError: no server answers at the address.
             ServerRefusedError: the server refuses the password, or is older than Redis 6.2.
         """
+        while True:
+            try:
+                return self._check()
+            except ServerUnreachableError:
+                if retry_s == ONE_ATTEMPT:
+                    raise
+            time.sleep(positive(retry_s, "retry_s"))
+
+    def _check(self) -> None:
         with self.translating("connecting"):
             info: Any = self.info("server")
         version = str(info.get("redis_version", "0"))
