@@ -1,4 +1,4 @@
-"""Jobs of a rhythm for the tests."""
+"""Recurring jobs for the tests."""
 
 from tests.support.sample_jobs import count
 from workers import current_job, job

@@ -1,4 +1,4 @@
-"""Jobs that write to states, also when they have lost the right to."""
+"""Jobs that write to states, also after the fence refuses them."""
 
 import threading
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from workers import Job, StopLadder, current_bus, current_job, job
 from workers.storage import Store
 
 WORDS = "rq:test:words"
-"""What jobs were told, by their names."""
+"""The errors that jobs got, by name of the job."""
 
 
 def attempt(name: str, write: Callable[[], object]) -> None:
-    """Write, and say how it went."""
+    """Write, and count the success or the refusal."""
     try:
         write()
         count(f"{name}:written")
@@ -25,8 +25,8 @@ def attempt(name: str, write: Callable[[], object]) -> None:
 
 
 @job("work", stop=StopLadder(flag_s=WAIT_S))
-def write_when_told(name: str) -> None:
-    """Write in every way there is, when it may go on; ``old`` and ``doomed`` are there."""
+def write_when_released(name: str) -> None:
+    """Write in every way, once released; the fields ``old`` and ``doomed`` exist."""
     state = current_bus().state("s")
     count(f"{name}:begun")
     current_bus().redis.blpop(go(name), WAIT_S)
@@ -40,8 +40,8 @@ def write_when_told(name: str) -> None:
 
 
 @job("work", stop=StopLadder(flag_s=WAIT_S))
-def store_when_told(name: str) -> None:
-    """Write through the storage, when it may go on."""
+def store_when_released(name: str) -> None:
+    """Write to the storage, once released."""
     store = Store(current_bus())
     count(f"{name}:begun")
     current_bus().redis.blpop(go(name), WAIT_S)
@@ -49,8 +49,8 @@ def store_when_told(name: str) -> None:
 
 
 @job("work", stop=StopLadder(flag_s=WAIT_S))
-def serve_when_told(name: str) -> None:
-    """Write to the state of a service of its own, when it may go on."""
+def serve_when_released(name: str) -> None:
+    """Write to the state of a service of the job's own, once released."""
     with current_bus().service("own") as service:
         count(f"{name}:begun")
         current_bus().redis.blpop(go(name), WAIT_S)
@@ -59,7 +59,7 @@ def serve_when_told(name: str) -> None:
 
 @job("work", stop=StopLadder(flag_s=WAIT_S))
 def write_on(name: str) -> None:
-    """Write again and again, fenced and unfenced, and a hundred times unfenced once that is refused."""
+    """Write in a loop with and without a fence; after the refusal, a hundred more times without."""
     state, client = current_bus().state("s"), current_bus().redis
     count(f"{name}:begun")
     try:
@@ -75,5 +75,5 @@ def write_on(name: str) -> None:
 
 @job("work")
 def write_at_the_end(ended: Job, connection: redis.Redis, *how: object) -> None:
-    """A callback."""
+    """Callback that writes to the state."""
     attempt(ended.args[0], lambda: current_bus().state("s").update({current_job().id: 1}))

@@ -1,4 +1,4 @@
-"""What jobs, queues and services are to be, step by step, in plain Python; `test_job_model` compares the server with it."""
+"""A model of jobs, queues and services in plain Python; `test_job_model` compares Redis with it after each step."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ FIRST_BATCH, LARGEST_BATCH = 1, 4
 
 @dataclass
 class ModelJob:
-    """A job; the fence is that of the run that has it, ``marked`` that of the run that was stopped, with what is to come after."""
+    """A job. ``fence``: of the run that has it. ``marked``: fence of the run that was stopped; ``marked_to``: its status after that."""
 
     id: str
     queue: str
@@ -41,22 +41,22 @@ class ModelJob:
 
 @dataclass
 class ModelRun:
-    """A run that a worker has in hand: ``told`` to stop, ``returned``, or ``settled`` when its worker was taken for dead."""
+    """The run of a worker: ``is_stopping``, ``returned``, or ``reaped`` when its worker was taken for dead."""
 
     job_id: str
     fence: str
-    told: bool = False
+    is_stopping: bool = False
     returned: bool = False
-    settled: bool = False
+    reaped: bool = False
 
 
 @dataclass
 class Model:
-    """All of them.
+    """The model.
 
     Args:
-        peek: what the server did with a job where more than one thing is right: its status, what it is held for, and until when.
-        peek_fence: the fence that it has there.
+        peek: reads from Redis, where several results are correct: the status of a job, the need it is held for, and until when.
+        peek_fence: reads the fence of a job from Redis.
     """
 
     peek: Callable[[str], tuple[str, str | None, int | None]]
@@ -76,7 +76,7 @@ class Model:
         return need in self.there
 
     def lost(self, job: ModelJob) -> dict[str, int | None]:
-        """What a job has lost, with the ms of its loss if that came after it was enqueued."""
+        """The lost needs of a job, each with the ms of its loss if that came after the enqueue."""
         if job.policy == "ignore":
             return {}
         found: dict[str, int | None] = {}
@@ -115,7 +115,7 @@ class Model:
         return "queued"
 
     def check(self, job: ModelJob) -> str | None:
-        """Deal with a waiting job that has lost something."""
+        """Apply a loss to a waiting job. Return its new status, ``None`` if nothing changes."""
         lost = self.lost(job)
         if not lost:
             return None
@@ -174,11 +174,11 @@ class Model:
             job.marked, job.marked_to, job.fence = job.fence or job.marked, "stopped", None
         return "cancelled" if job.status == "canceled" else job.status
 
-    def judge_run(self, run: ModelRun) -> None:
-        """The guard: whether a run may go on; if not, it is told to end."""
+    def check_run(self, run: ModelRun) -> None:
+        """The loss watcher's check: stop the run if it may not continue."""
         job = self.jobs[run.job_id]
         if job.marked == run.fence:
-            run.told = True
+            run.is_stopping = True
         if job.fence != run.fence or job.policy == "drain":
             return
         if job.grace_ms and self.lost(job):
@@ -188,13 +188,13 @@ class Model:
         if not lost or (any(graced) and self.peek(job.id)[0] == "started" and self.peek_fence(job.id) == run.fence):
             return
         assert not all(graced)
-        job.marked, job.fence, run.told = run.fence, None, True
+        job.marked, job.fence, run.is_stopping = run.fence, None, True
         job.marked_to = "held" if job.policy == "hold" else "stopped"
         if job.policy != "hold":
             self.end(job, "stopped")
 
     def end_run(self, worker: str, *, fails: bool = False) -> None:
-        """What becomes of a run that is over, in whatever way."""
+        """Record the end of a run."""
         run = self.runs.pop(worker)
         job = self.jobs[run.job_id]
         if job.fence == run.fence:
@@ -204,7 +204,7 @@ class Model:
                 self.end(job, "finished")
         elif job.marked == run.fence and job.marked_to == "held":
             self.set_aside(job)
-        # Else it was stopped, which is known already, or another run has the job: nothing of this one counts.
+        # Else the run was stopped, which is recorded already, or another run has the job: this end does not count.
 
     def fail(self, job: ModelJob) -> None:
         if job.retries:
@@ -219,12 +219,12 @@ class Model:
         if self.check(job) is None:
             self.lists[job.queue].insert(0, job.id)
 
-    def abandon(self, worker: str) -> None:
-        """A worker is taken for dead."""
+    def reap(self, worker: str) -> None:
+        """Reap a worker."""
         run = self.runs.get(worker)
-        if run is None or run.settled:
+        if run is None or run.reaped:
             return
-        run.settled = True
+        run.reaped = True
         job = self.jobs[run.job_id]
         if job.marked == run.fence and job.marked_to == "held":
             self.set_aside(job)
@@ -245,17 +245,17 @@ class Model:
     def by_turn(self) -> list[ModelJob]:
         return sorted(self.jobs.values(), key=lambda job: job.turn)
 
-    def lose_some(self, need: str, *, passed: int, count: int) -> tuple[int, int]:
-        """Deal with some waiting jobs. Returns how many were looked at, and how many of those wait on."""
+    def apply_loss(self, need: str, *, passed: int, count: int) -> tuple[int, int]:
+        """Apply a loss to some waiting jobs. Return how many were looked at, and how many of them still wait."""
         jobs = [self.jobs[job_id] for job_id in self.index(need)[passed : passed + count]]
         done = {job.id for job in jobs if job.status == "queued" and self.check(job) is not None}
         for queue, ids in self.lists.items():
             most = sum(self.jobs[job_id].queue == queue for job_id in done)
-            first = list(takewhile(done.__contains__, ids[:most]))  # the others stay until the list is tidied
+            first = list(takewhile(done.__contains__, ids[:most]))  # the others stay until the list is compacted
             self.lists[queue] = ids[len(first) :]
         return len(jobs), sum(job.waits for job in jobs)
 
-    def tidy(self, queue: str) -> None:
+    def compact_queue(self, queue: str) -> None:
         self.lists[queue] = [job_id for job_id in self.lists[queue] if self.jobs[job_id].status == "queued"]
 
     def release(self, queue: str, need: str) -> tuple[int, int, bool]:
@@ -287,14 +287,14 @@ class Model:
     def expire(self) -> int:
         over = [job for job in self.jobs.values() if job.until_ms is not None and job.until_ms <= self.now_ms()]
         for job in over:
-            if self.is_there(str(job.held)):  # its turn to come back is near
+            if self.is_there(str(job.held)):  # it will be released soon
                 job.until_ms = self.peek(job.id)[2]
             else:
                 self.end(job, "canceled")
         return len(over)
 
     def let_pass(self, ms: int) -> None:
-        """As if so much time had passed: all that the server noted is so much older."""
+        """Let time pass: make every recorded moment that much older."""
         self.serials = {need: serial - ms for need, serial in self.serials.items()}
         for job in self.jobs.values():
             job.needs = {need: seen and seen - ms for need, seen in job.needs.items()}

@@ -1,4 +1,4 @@
-"""Jobs for the tests. What they do is counted in one hash of the server, where every process finds it."""
+"""Jobs for the tests. They count their effects in one hash in Redis, which every process can read."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ WAIT_S = 20
 
 
 def go(name: str) -> str:
-    """The list that lets `hold` go on, one entry for each that waits."""
+    """The key of the list that releases `hold`: one entry per waiting job."""
     return f"rq:test:go:{name}"
 
 
@@ -57,14 +57,14 @@ def add_when_svc_is_there(field: str = "added") -> str:
 
 @job("work")
 def sleep(seconds: float, name: str) -> None:
-    """Say that it began, and use no connection from then on."""
+    """Count the beginning, and use no connection from then on."""
     count(f"{name}:begun")
     threading.Event().wait(seconds)
 
 
 @job("work")
 def hold(name: str) -> str:
-    """Say that it began, wait until it may go on, say that it is done."""
+    """Count the beginning, wait for the release, count the end."""
     note(f"{name}:pid", os.getpid())
     count(f"{name}:begun")
     current_bus().redis.blpop(go(name), WAIT_S)
@@ -86,7 +86,7 @@ def hold_and_fail(name: str) -> NoReturn:
 
 @job("work")
 def tick(name: str) -> None:
-    """Write again and again."""
+    """Write in a loop."""
     note(f"{name}:pid", os.getpid())
     for _ in range(WAIT_S * 200):
         count(f"{name}:begun")
@@ -95,7 +95,7 @@ def tick(name: str) -> None:
 
 @job("work")
 def where() -> list[int]:
-    """The process and the group that this runs in."""
+    """Return the process id and the process group of the job."""
     return [os.getpid(), os.getpgrp()]
 
 
@@ -107,7 +107,7 @@ async def later() -> list[int]:
 
 @job("work")
 def leave(what: str) -> int:
-    """Leave something behind."""
+    """Change the state of the process and leave it changed."""
     if what == "a signal handler":
         signal.signal(signal.SIGUSR2, lambda *_: None)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -134,7 +134,7 @@ def surroundings() -> list[Any]:
 
 @job("work")
 def fork_away(name: str) -> None:
-    """Leave a process in a session of its own, which has all of our files, and wait."""
+    """Fork a process into a session of its own, which inherits all open files, and wait."""
     if os.fork() == 0:
         os.setsid()
         note(f"{name}:away", os.getpid())
@@ -145,7 +145,7 @@ def fork_away(name: str) -> None:
 
 @job("work", stop=StopLadder(flag_s=WAIT_S))
 def heed(name: str) -> None:
-    """Look again and again whether to stop."""
+    """Poll `Job.stopping` until it is true."""
     count(f"{name}:begun")
     while not current_job().stopping:
         threading.Event().wait(0.005)
@@ -154,7 +154,7 @@ def heed(name: str) -> None:
 
 @job("work", stop=StopLadder(flag_s=WAIT_S))
 def save_when_stopped(name: str) -> None:
-    """Save the job when it is to stop, and look what that made of it."""
+    """Save the job when it is being stopped, and count its status after that."""
     count(f"{name}:begun")
     while not current_job().stopping:
         threading.Event().wait(0.005)
@@ -176,7 +176,7 @@ def put_away(name: str) -> None:
 
 @job("work", stop=StopLadder(exception_s=WAIT_S))
 def put_away_slowly(name: str) -> None:
-    """Count how often it is told to stop, until it may end."""
+    """Count the `JobStopped` exceptions until the job is released."""
     begun = gone_on = False
     while not gone_on:
         try:
@@ -202,7 +202,7 @@ def obey_sigterm(name: str) -> None:
 
 @job("work", stop=StopLadder(flag_s=0.1, exception_s=0.1, sigterm_s=0.1))
 def stubborn(name: str) -> None:
-    """Go on, whatever is said."""
+    """Keep running through every step of the ladder."""
     signal.signal(signal.SIGTERM, lambda *_: count(f"{name}:sigterm"))
     note(f"{name}:pid", os.getpid())
     count(f"{name}:begun")
@@ -223,7 +223,7 @@ def raise_job_stopped() -> NoReturn:
 
 @job("work")
 def start_a_program(name: str) -> None:
-    """Start another program, and wait for it."""
+    """Start a program, and wait for it."""
     program = subprocess.Popen(["sleep", str(WAIT_S)])
     note(f"{name}:pid", program.pid)
     count(f"{name}:begun")
@@ -248,7 +248,7 @@ def who_am_i() -> list[str]:
 
 @job("work")
 def add_to_log(at_once: int, times: int) -> None:
-    """Add 1 to ``n`` in the storage. The first time nobody writes before all have read."""
+    """Add 1 to ``n`` in the storage. In the first round no job writes before all have read."""
 
     def add_one(value: int) -> int:
         nonlocal first
@@ -264,7 +264,7 @@ def add_to_log(at_once: int, times: int) -> None:
 
 @job("work")
 def add_to_log_naively(at_once: int, times: int) -> None:
-    """The same by reading and writing, as if nobody else were there."""
+    """The same by a read and a write that are not atomic."""
     for turn in range(times):
         value: Any = Store(current_bus()).retrieve("n")
         if turn == 0:
@@ -273,7 +273,7 @@ def add_to_log_naively(at_once: int, times: int) -> None:
 
 
 def meet(where: str, how_many: int) -> None:
-    """Wait until that many are there."""
+    """Wait until that many jobs have called this."""
     client = current_bus().redis
     count(where)
     wait_until(lambda: int(client.hget(EFFECTS, where) or 0) >= how_many, timeout_s=WAIT_S, what=f"{how_many} {where}")
@@ -291,7 +291,7 @@ def count_failure(failed: Job, connection: redis.Redis, *error: object) -> None:
 
 @job("work")
 def save_on_end(ended: Job, connection: redis.Redis, *how: object) -> None:
-    """As RQ's users do in callbacks and exception handlers."""
+    """Save the job, as callbacks and exception handlers of RQ's users do."""
     ended.meta["told"] = True
     ended.save()
 
@@ -303,14 +303,14 @@ def raise_on_success(finished: Job, connection: redis.Redis, result: object) -> 
 
 @job("work")
 def try_again(times: int) -> Retry | int:
-    """Ask for another try, that many times."""
+    """Return a `Retry` that many times."""
     count("tried")
     return Retry(max=times) if (current_job().number_of_retries or 0) < times else times
 
 
 @job("work")
 def fail_then_die() -> NoReturn:
-    """Fail the first time, and die the second."""
+    """Fail in the first run, and die in the second."""
     if int(current_bus().redis.hincrby(EFFECTS, "tried")) > 1:
         os.kill(os.getpid(), signal.SIGKILL)
     raise RuntimeError("it went wrong")
@@ -361,7 +361,7 @@ redis.call('HSET', KEYS[1], ARGV[1] .. ':last_ms', now[1] * 1000 + math.floor(no
 
 @job("work")
 def stamp(name: str, seconds: float) -> None:
-    """Note the server's time at the beginning and at the end; for workers of plain RQ too."""
+    """Record the server's time at the beginning and at the end. Also runs in workers of plain RQ."""
     running = get_current_job()
     assert running is not None
     running.connection.eval(STAMP, 1, EFFECTS, name)

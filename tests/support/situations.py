@@ -1,4 +1,4 @@
-"""A job of each policy, each on a queue of its own, in a situation that moves bring about; without processes."""
+"""A job of each policy, on a queue of its own, taken by moves into a situation; without processes."""
 
 import json
 from collections.abc import Callable
@@ -28,24 +28,24 @@ POLICIES: dict[str, dict[str, Any]] = {
     "ignore": {"on_loss": "ignore"},
 }
 STATUS = {"enqueued": "queued", "released": "queued", "held": "deferred", "cancelled": "canceled"}
-"""What RQ calls the state that an event tells of; the others it calls the same."""
+"""RQ's status for the status of a job event, where the two differ."""
 
 
 class Situation:
     """Use it as a context manager.
 
     Args:
-        bus: a bus on a server of which nobody else makes use.
-        need: what the jobs need: ``name`` of the service ``svc``, or ``capability``, which its like ``other`` has as well.
+        bus: a bus on a server that no other test uses.
+        need: the need of the jobs: ``name`` for the service ``svc``, or ``capability`` for one that ``svc`` and ``other`` have.
     """
 
     def __init__(self, bus: notify.Bus, need: str) -> None:
         self._bus, self._stack = bus, ExitStack()
-        self._scripts, self._holds = JobScripts(bus.redis), HeldJobs(bus.redis)
+        self._scripts, self._held_jobs = JobScripts(bus.redis), HeldJobs(bus.redis)
         self._target = notify.provides("cap") if need == "capability" else "svc"
         self.need = any_provider("cap") if need == "capability" else "svc"
         self._services: dict[str, notify.Service] = {}
-        self._loss_watcher = LossWatcher(bus.redis, lambda run, verdict: None)
+        self._loss_watcher = LossWatcher(bus.redis, lambda run, check: None)
         self.jobs: dict[str, Job] = {}
         self._runs: dict[str, Run] = {}
 
@@ -57,21 +57,21 @@ class Situation:
         self._stack.close()
 
     def bring_about(self, moves: str) -> None:
-        """Make moves, named as the methods below."""
+        """Make moves; each is the name of a method below."""
         for move in moves.split():
             made: Callable[[], None] = getattr(self, f"_{move}")
             made()
 
     def story(self, policy: str) -> str:
-        """What was told of the job: one word for each event, and for an end or a hold not by its own policy ``:<rule>``."""
+        """The events of the job: one word for each; ``:<rule>`` follows an end or a hold that its policy did not cause."""
         topic = self._bus.keys.log(self._bus.keys.job_topic(policy))
         rows: Any = self._bus.redis.xrange(topic)
         words = []
         for _, fields in rows:
-            told = json.loads(fields[b"data"])["contents"]
-            rule = told.get("why", {}).get("rule", "")
+            event = json.loads(fields[b"data"])["contents"]
+            rule = event.get("why", {}).get("rule", "")
             by_policy = rule in ("", f"on_loss={POLICIES[policy]['on_loss']}")
-            words.append(told["status"] if by_policy else f"{told['status']}:{rule}")
+            words.append(event["status"] if by_policy else f"{event['status']}:{rule}")
         return " ".join(words)
 
     def status(self, policy: str) -> str:
@@ -90,31 +90,31 @@ class Situation:
         self._services["other"].close()
 
     def _enqueue(self) -> None:
-        for policy, terms in POLICIES.items():
-            self.jobs[policy] = self._queue(policy).enqueue(add, needs=self._target, **terms)
+        for policy, options in POLICIES.items():
+            self.jobs[policy] = self._queue(policy).enqueue(add, needs=self._target, **options)
 
     def _cancel(self) -> None:
         for job in self.jobs.values():
             job.cancel("enough")
 
     def _claim(self) -> None:
-        """A worker of each queue asks for a job."""
+        """A worker of each queue claims a job."""
         for policy in POLICIES:
             claim = claim_next(self._bus, policy, fence=f"{policy}-{len(self._runs)}")
             if claim.answer == "started":
                 self._runs[policy] = claim.run
 
-    def _settle(self) -> None:
-        """The guard of any worker deals with those that wait."""
+    def _apply(self) -> None:
+        """The loss watcher of a worker applies the loss to the waiting jobs."""
         self._loss_watcher.apply_loss(self.need)
 
-    def _judge(self) -> None:
-        """The guard of each worker looks whether its run may go on."""
+    def _check(self) -> None:
+        """The loss watcher of each worker checks its run."""
         for run in self._runs.values():
             self._scripts.check_run(run.job_id, fence=run.fence)
 
     def _dead(self) -> None:
-        """The processes of the runs that were not to go on are dead, and their workers say so."""
+        """The processes of the stopped runs are dead, and their workers record it."""
         for policy, run in list(self._runs.items()):
             held = self._scripts.hold_run(run.job_id, fence=run.fence)
             outcome = self.jobs[policy].outcome
@@ -123,12 +123,12 @@ class Situation:
             if held or outcome is not None:
                 del self._runs[policy]
 
-    def _look(self) -> None:
-        """Somebody looks after the holds."""
-        self._holds.run()
+    def _release(self) -> None:
+        """The leader releases or cancels held jobs."""
+        self._held_jobs.run()
 
     def _late(self) -> None:
-        """A minute passes: what is lost was lost so much earlier, and what is held has been held for so long."""
+        """A minute passes: every loss and every hold is a minute older."""
         client, keys = self._bus.redis, self._bus.keys
         held: Any = client.zrange(keys.holds, 0, -1)
         for job_id in held:

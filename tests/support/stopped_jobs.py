@@ -1,4 +1,4 @@
-"""Jobs that are stopped, and what is called when they are."""
+"""Jobs that are stopped, and callbacks for that."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from tests.support.sample_jobs import EFFECTS, WAIT_S, count, note
 from workers import Job, StopLadder, current_job, job
 
 HERE: dict[str, str] = {}
-"""What jobs left in their process."""
+"""Values that a job leaves in its process."""
 
 
 def begin(name: str) -> None:
@@ -54,7 +54,7 @@ def ended_by_sigterm(name: str) -> None:
 
 @job("work")
 def note_where(stopped: Job, connection: redis.Redis) -> None:
-    """Note the process of the callback, and whether it is the job's."""
+    """Record the process of the callback, and whether it is the process of the job."""
     connection.hset(EFFECTS, mapping={"on_stopped:pid": os.getpid(), "on_stopped:same": int(HERE.get("name") == stopped.args[0])})
     connection.hincrby(EFFECTS, "on_stopped")
 
@@ -91,7 +91,7 @@ def hang_when_stopped(stopped: Job, connection: redis.Redis) -> None:
 
 @job("work")
 def hang_on_when_stopped(stopped: Job, connection: redis.Redis) -> None:
-    """Go on whatever is raised."""
+    """Keep running whatever is raised."""
     note_where(stopped, connection)
     while True:
         try:

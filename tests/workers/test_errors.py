@@ -1,4 +1,4 @@
-"""The tree of errors."""
+"""The tree of error classes."""
 
 import inspect
 
@@ -29,7 +29,7 @@ def test_the_tree_in_the_docstring_shows_every_error() -> None:
     assert [error.__name__ for error in CLASSES if error.__name__ not in (errors.__doc__ or "")] == []
 
 
-def test_every_error_says_what_it_is() -> None:
+def test_every_error_has_a_docstring() -> None:
     assert [error.__name__ for error in CLASSES if not inspect.getdoc(error)] == []
 
 
@@ -44,5 +44,5 @@ def test_every_error_says_what_it_is() -> None:
         (workers.JobTooLargeError, notify.PayloadTooLargeError),
     ],
 )
-def test_who_knows_the_general_error_need_not_know_ours(ours: type[Exception], theirs: type[Exception]) -> None:
+def test_our_errors_can_be_caught_by_the_general_error(ours: type[Exception], theirs: type[Exception]) -> None:
     assert issubclass(ours, theirs)

@@ -27,7 +27,7 @@ def logged(bus: notify.Bus) -> dict[str, str]:
 
 
 def read(bus: notify.Bus, *texts: str) -> None:
-    """Publish readings, as a thermometer does."""
+    """Publish readings as a thermometer does."""
     for text in texts:
         bus.publish("temperature", {"celsius": 0, "text": text})
 
@@ -84,7 +84,7 @@ def test_L22_two_readings_in_one_second_both_stay(bus: notify.Bus, start_workers
     assert len(seconds) < 10
 
 
-def test_L22_events_that_are_no_readings_are_passed_over(bus: notify.Bus) -> None:
+def test_L22_events_that_are_no_readings_are_skipped(bus: notify.Bus) -> None:
     with StorageService(bus), Recorder(bus):
         bus.publish("temperature", "warm")
         bus.publish("temperature", {"celsius": 3})
@@ -93,7 +93,7 @@ def test_L22_events_that_are_no_readings_are_passed_over(bus: notify.Bus) -> Non
         assert [job.args[1] for job in queued(bus)] == ["a reading"]
 
 
-def test_L23_an_error_about_one_key_ends_nothing(bus: notify.Bus, start_workers: StartWorkers) -> None:
+def test_L23_an_error_about_one_key_does_not_end_the_recorder(bus: notify.Bus, start_workers: StartWorkers) -> None:
     with StorageService(bus) as storage, Recorder(bus) as recorder, bus.subscribe("storage_status") as status:
         read(bus, "before")
         wait_until(lambda: queued(bus))
@@ -116,7 +116,7 @@ def end_by_another(bus: notify.Bus, storage: StorageService) -> None:
 
 
 @pytest.mark.parametrize("end", [end_by_kill, end_by_another])
-def test_L23_the_end_of_the_storage_cancels_what_waits_stops_what_runs_and_unsubscribes(
+def test_L23_the_end_of_the_storage_cancels_and_stops_jobs_and_unsubscribes(
     bus: notify.Bus, start_workers: StartWorkers, end: Callable[[notify.Bus, StorageService], None]
 ) -> None:
     with StorageService(bus) as storage, Recorder(bus, delay_s=20) as recorder, bus.subscribe("job.temperature") as events:
@@ -139,7 +139,7 @@ def test_L23_the_end_of_the_storage_cancels_what_waits_stops_what_runs_and_unsub
 
 
 def test_L23_a_reading_that_comes_after_the_end_is_not_logged(bus: notify.Bus, another_bus: notify.Bus) -> None:
-    """Another storage may be there by then: it is not for this recorder."""
+    """A new storage may run by then; this recorder does not use it."""
     with StorageService(bus) as storage, Recorder(bus) as recorder:
         storage.kill()
         assert recorder.wait(5) is not None
@@ -168,7 +168,7 @@ def test_L24_the_run_ends(bus: notify.Bus, start_workers: StartWorkers, tmp_path
     assert list(bus.directory) == []
 
 
-def test_a_recorder_that_is_not_ended_waits_as_long_as_it_is_told(bus: notify.Bus) -> None:
+def test_wait_returns_after_its_timeout_if_the_recorder_did_not_end(bus: notify.Bus) -> None:
     with StorageService(bus), Recorder(bus) as recorder:
         assert recorder.wait(0.05) is None
 
@@ -181,7 +181,7 @@ def test_another_queue_can_be_named(bus: notify.Bus) -> None:
         assert slow.get_jobs()[0].args[1:] == ["x", 1.5]
 
 
-def test_the_end_is_told_although_the_jobs_could_not_be_cancelled(bus: notify.Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_is_reported_although_the_jobs_could_not_be_cancelled(bus: notify.Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **kwargs: object) -> int:
         raise notify.ServerUnreachableError("no answer")
 

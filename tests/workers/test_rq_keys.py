@@ -1,4 +1,4 @@
-"""Our scripts write where RQ reads."""
+"""Our keys are the keys that RQ uses."""
 
 import rq
 from rq.executions import Execution, ExecutionRegistry

@@ -30,14 +30,14 @@ def service(bus: notify.Bus) -> Iterator[StorageService]:
 
 @pytest.fixture
 def status(bus: notify.Bus, service: StorageService) -> Iterator[notify.Subscriber]:
-    """What the storage reports from now on."""
+    """The events on ``storage_status`` from now on."""
     with bus.subscribe("storage_status") as events:
         yield events
 
 
 @pytest.fixture
 def store(another_bus: notify.Bus, service: StorageService) -> Store:
-    """The hand of another process in the storage."""
+    """A store as another process has it."""
     return Store(another_bus)
 
 
@@ -56,14 +56,12 @@ def test_L16_there_is_one_storage(bus: notify.Bus, another_bus: notify.Bus, serv
 
 
 @pytest.mark.parametrize("value", [1, None, False, "", [], {"a": [1, None]}, "ü"])
-def test_L17_what_is_stored_can_be_retrieved(store: Store, service: StorageService, value: Any) -> None:
+def test_L17_a_stored_value_can_be_retrieved(store: Store, service: StorageService, value: Any) -> None:
     assert store.store("k", value)
     assert service.retrieve("k") == store.retrieve("k") == value
 
 
-def test_L17_storing_under_a_key_that_is_there_keeps_the_value_and_reports(
-    store: Store, status: notify.Subscriber, collect: Collect
-) -> None:
+def test_L17_storing_under_an_existing_key_keeps_the_value_and_reports(store: Store, status: notify.Subscriber, collect: Collect) -> None:
     assert store.store("k", "first")
     assert not store.store("k", "second")
     assert store.retrieve("k") == "first"
@@ -97,7 +95,7 @@ def test_L19_a_value_is_modified(store: Store, service: StorageService) -> None:
     assert store.modify("k", lambda value: [*value, 2]) == service.retrieve("k") == [1, 2]
 
 
-def test_L19_modifying_what_is_missing_creates_nothing_and_reports(store: Store, status: notify.Subscriber, collect: Collect) -> None:
+def test_L19_modifying_a_missing_key_creates_nothing_and_reports(store: Store, status: notify.Subscriber, collect: Collect) -> None:
     called: list[object] = []
     assert store.modify("k", called.append) is MISSING
     assert called == []
@@ -137,7 +135,7 @@ def test_L19_a_key_that_goes_while_it_is_modified_is_missing(
 def test_L19_four_processes_that_add_four_times_each_add_sixteen(
     queue: Queue, store: Store, start_workers: StartWorkers, function: Any, all_count: bool
 ) -> None:
-    """All four have read before the first one writes; without `modify` an update is lost."""
+    """All four have read the value before the first one writes; without `modify` an update would be lost."""
     store.store("n", 0)
     start_workers(4)
     jobs = [queue.enqueue(function, 4, 4, needs="storage") for _ in range(4)]
@@ -158,7 +156,7 @@ def test_L20_a_kill_withdraws_the_service_and_reports_once(
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_L20_every_call_after_a_kill_says_so(service: StorageService, store: Store, call: DecodedCall) -> None:
+def test_L20_every_call_after_a_kill_raises(service: StorageService, store: Store, call: DecodedCall) -> None:
     service.store("k", 1)
     service.kill("out of paper")
     for hand in (service, store):
@@ -178,7 +176,7 @@ def test_L20_a_kill_from_outside_counts_at_once_everywhere(
 
 
 @pytest.mark.parametrize("purge", [False, True])
-def test_L20_what_is_stored_survives_a_kill_unless_it_is_purged(bus: notify.Bus, service: StorageService, purge: bool) -> None:
+def test_L20_stored_values_survive_a_kill_unless_they_are_purged(bus: notify.Bus, service: StorageService, purge: bool) -> None:
     service.store("k", 1)
     service.kill(purge=purge)
     with StorageService(bus) as successor:
@@ -194,7 +192,7 @@ def test_L20_a_killed_storage_cannot_be_opened_again_but_a_new_one_can(bus: noti
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_storage_that_is_not_there_is_told_with_the_remedy(bus: notify.Bus, call: DecodedCall) -> None:
+def test_the_error_about_a_missing_storage_names_the_remedy(bus: notify.Bus, call: DecodedCall) -> None:
     with pytest.raises(StorageError, match=r"'storage' is not registered at unix://.*notify serve storage") as caught:
         call(Store(bus))
     assert not isinstance(caught.value, StorageKilledError)
@@ -217,7 +215,7 @@ def test_a_storage_of_another_name_reports_under_that_name(bus: notify.Bus, coll
 
 @pytest.fixture
 def jobs(bus: notify.Bus, service: StorageService, start_workers: StartWorkers) -> Queue:
-    """The queue of the storage's jobs, with a worker on it."""
+    """The queue of the storage jobs, with a worker."""
     start_workers(queues=("storage",), modules=("workers.storage", SAMPLE))
     return Queue("storage", connection=bus.redis)
 
@@ -250,7 +248,7 @@ def test_L19_jobs_modify_by_named_operations(operation: str, before: Any, operan
     assert storage.OPERATIONS[operation](before, operand) == after
 
 
-def test_an_operation_that_is_none_is_refused_and_the_known_ones_are_listed() -> None:
+def test_an_unknown_operation_is_refused_and_the_known_ones_are_listed() -> None:
     with pytest.raises(JobDefinitionError, match="'cube': choose one of increment, append, update"):
         storage.modify("n", "cube", 3)
 
@@ -262,7 +260,7 @@ def test_L20_jobs_of_a_killed_storage_are_cancelled(jobs: Queue, service: Storag
     assert (outcome.status, outcome.need) == ("cancelled", "storage")
 
 
-def test_L20_a_job_that_does_not_need_the_storage_is_told_that_it_was_killed(jobs: Queue, service: StorageService) -> None:
+def test_L20_a_job_that_does_not_need_the_storage_gets_its_kill_as_an_error(jobs: Queue, service: StorageService) -> None:
     service.kill()
     failed = jobs.enqueue(storage.store, "n", 1, needs=[])
     assert failed.wait(10).status == "failed"

@@ -19,13 +19,13 @@ Collect = Callable[..., Any]
 
 @pytest.fixture
 def manager(bus: notify.Bus) -> Iterator[notify.NotificationManager]:
-    """Somebody through whom one can publish."""
+    """A running notification manager."""
     with bus.manager() as running:
         yield running
 
 
 def published(bus: notify.Bus, readings: list[float], **options: Any) -> list[Any]:
-    """What a thermometer publishes of these readings."""
+    """The readings of these that a thermometer publishes."""
     with bus.subscribe("temperature") as events:
         with Thermometer(bus, readings, interval_s=0.001, **options) as thermometer:
             thermometer.run()
@@ -41,7 +41,7 @@ def test_L13_the_thermometer_is_a_service_with_a_capability(bus: notify.Bus, man
     assert "thermometer" not in bus.directory
 
 
-def test_L13_it_finds_what_it_publishes_through_by_requirement(bus: notify.Bus) -> None:
+def test_L13_the_thermometer_finds_its_manager_by_capability(bus: notify.Bus) -> None:
     with pytest.raises(notify.ServiceNotFoundError, match="register_publisher"), Thermometer(bus):
         pass
     assert "thermometer" not in bus.directory
@@ -49,7 +49,7 @@ def test_L13_it_finds_what_it_publishes_through_by_requirement(bus: notify.Bus) 
         assert "temperature" in bus.topics()
 
 
-def test_L13_it_can_be_stopped(bus: notify.Bus, manager: notify.NotificationManager) -> None:
+def test_L13_the_thermometer_can_be_stopped(bus: notify.Bus, manager: notify.NotificationManager) -> None:
     with Thermometer(bus, interval_s=60) as thermometer:
         running = threading.Thread(target=thermometer.run)
         running.start()
@@ -58,7 +58,7 @@ def test_L13_it_can_be_stopped(bus: notify.Bus, manager: notify.NotificationMana
         assert not running.is_alive()
 
 
-def test_L13_it_ends_when_it_is_killed(bus: notify.Bus, manager: notify.NotificationManager) -> None:
+def test_L13_the_thermometer_ends_when_it_is_killed(bus: notify.Bus, manager: notify.NotificationManager) -> None:
     with Thermometer(bus, interval_s=0.01, ttl_s=0.3) as thermometer:
         running = threading.Thread(target=thermometer.run)
         running.start()
@@ -67,7 +67,7 @@ def test_L13_it_ends_when_it_is_killed(bus: notify.Bus, manager: notify.Notifica
         assert not running.is_alive()
 
 
-def test_L13_it_ends_soon_after_a_kill_however_long_its_interval(bus: notify.Bus, manager: notify.NotificationManager) -> None:
+def test_L13_a_kill_ends_the_thermometer_soon_whatever_its_interval(bus: notify.Bus, manager: notify.NotificationManager) -> None:
     with Thermometer(bus, interval_s=60) as thermometer:
         running = threading.Thread(target=thermometer.run)
         running.start()
@@ -112,14 +112,12 @@ def test_L14_the_lines_of_a_file_are_a_source(bus: notify.Bus, manager: notify.N
 
 
 @pytest.mark.parametrize("interval_s", [0, -1, float("nan"), float("inf"), True, "1"])
-def test_L14_an_interval_that_is_none_is_refused(bus: notify.Bus, interval_s: Any) -> None:
+def test_L14_an_invalid_interval_is_refused(bus: notify.Bus, interval_s: Any) -> None:
     with pytest.raises(notify.SettingsError, match="interval_s"):
         Thermometer(bus, interval_s=interval_s)
 
 
-def test_L15_a_reading_is_published_if_it_differs_by_more_than_5_from_the_last_published(
-    bus: notify.Bus, manager: notify.NotificationManager
-) -> None:
+def test_L15_a_reading_is_published_if_it_differs_by_more_than_5_degrees(bus: notify.Bus, manager: notify.NotificationManager) -> None:
     assert published(bus, [20, 25, 14.9, 15, 20, 20.1, 15.05, -30]) == [20, 14.9, 20, -30]
 
 
@@ -127,7 +125,7 @@ def test_L15_a_slow_drift_is_reported(bus: notify.Bus, manager: notify.Notificat
     assert published(bus, [10, 13, 16, 19, 22]) == [10, 16, 22]
 
 
-def test_L15_the_rule_of_the_source_overlooks_a_slow_drift(bus: notify.Bus, manager: notify.NotificationManager) -> None:
+def test_L15_comparing_with_the_previous_reading_misses_a_slow_drift(bus: notify.Bus, manager: notify.NotificationManager) -> None:
     assert published(bus, [10, 13, 16, 19, 22, 30, 25, 19], threshold_against="previous") == [10, 30, 19]
 
 
@@ -142,7 +140,7 @@ def test_L15_an_unknown_rule_is_refused(bus: notify.Bus) -> None:
 
 
 @pytest.mark.parametrize(("celsius", "text"), [(17, "17"), (-3, "-3"), (21.5, "21.5"), (20.0, "20"), (-50, "-50")])
-def test_L15_a_reading_is_told_in_words(
+def test_L15_a_reading_has_a_text(
     bus: notify.Bus, manager: notify.NotificationManager, collect: Collect, celsius: float, text: str
 ) -> None:
     with bus.subscribe("temperature") as events, Thermometer(bus, [celsius]) as thermometer:
@@ -151,7 +149,7 @@ def test_L15_a_reading_is_told_in_words(
     assert event.contents == {"celsius": celsius, "text": f"the temperature is {text}°C"}
 
 
-def test_an_event_that_is_no_reading_is_none() -> None:
+def test_an_event_that_is_no_reading_gives_none() -> None:
     for contents in ("warm", 3, None, {"celsius": 3}, {"text": 3}, notify.Failure("Error", "text")):
         assert reading_of(notify.Event(topic="temperature", contents=contents)) is None
 

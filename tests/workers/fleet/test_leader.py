@@ -1,4 +1,4 @@
-"""The leader among the workers: one at a time, followed soon by another one, and disturbed by nothing that a duty does."""
+"""Leader election: one leader at a time, a quick successor, and duties that cannot disturb it."""
 
 import logging
 import os
@@ -28,7 +28,7 @@ Lead = Callable[..., Leader]
 
 @pytest.fixture
 def lead() -> Iterator[Lead]:
-    """Make a leader with these duties, which leads from the start."""
+    """Create a leader with these duties, which leads from the start."""
     with ExitStack() as stack:
 
         def open_leader(*duties: Duty, for_s: float = 60.0) -> Leader:
@@ -42,7 +42,7 @@ def lead() -> Iterator[Lead]:
 
 
 class Calls:
-    """A duty that notes when it is called."""
+    """A duty that records the moments of its calls."""
 
     def __init__(self, wait_s: float | None = 0.01, *, error: Exception | None = None) -> None:
         self.at: list[float] = []
@@ -60,7 +60,7 @@ class Calls:
 
 
 def renew(bus: notify.Bus, worker: str, *, lease_ms: int = 500) -> bool:
-    """Renew a lease. Returns whether the worker leads."""
+    """Renew a lease. Return whether the worker leads."""
     return LeaseScripts(bus.redis).renew_lease(worker, lease_ms=lease_ms, away_ms=1_000).leads
 
 
@@ -79,7 +79,7 @@ def pid_of(bus: notify.Bus, worker: str) -> int:
 
 
 def settled_leader(bus: notify.Bus) -> str:
-    """The name of the worker that leads, once there is one with a process."""
+    """Wait for a leader with a process of its own, and return its name."""
     wait_until(lambda: leader_of(bus) and bus.redis.exists(rq_keys.worker(leader_of(bus))), timeout_s=15, what="a leader")
     return leader_of(bus)
 
@@ -92,14 +92,14 @@ def test_the_first_to_renew_its_lease_leads_until_it_leaves(bus: notify.Bus) -> 
     assert [renew(bus, name) for name in ("three", "one")] == [True, False]
 
 
-def test_a_leader_that_is_silent_for_a_lease_is_followed_by_another_one(bus: notify.Bus) -> None:
+def test_another_worker_leads_after_a_leader_was_silent_for_a_lease(bus: notify.Bus) -> None:
     assert renew(bus, "one", lease_ms=100)
     assert not renew(bus, "two")
     wait_until(lambda: renew(bus, "two"), what="another leader")
     assert not renew(bus, "one")
 
 
-def test_of_many_that_ask_at_once_one_leads(bus: notify.Bus) -> None:
+def test_one_of_many_concurrent_candidates_leads(bus: notify.Bus) -> None:
     start, answers = threading.Barrier(16), []
 
     def ask(name: str) -> None:
@@ -131,7 +131,7 @@ def test_a_duty_is_called_as_often_as_it_asks_for(lead: Lead, monkeypatch: pytes
     assert plain.at[2] - plain.at[0] >= 0.4
 
 
-def test_nothing_is_done_by_who_does_not_lead(lead: Lead) -> None:
+def test_a_worker_that_does_not_lead_calls_no_duty(lead: Lead) -> None:
     calls = Calls()
     leader = lead(calls, for_s=-1.0)
     other = Calls()
@@ -141,13 +141,13 @@ def test_nothing_is_done_by_who_does_not_lead(lead: Lead) -> None:
     leader.lead_until(time.monotonic() + 60)
     calls.wait_for(2)
     leader.lead_until(0.0)
-    done = len(calls.at) + 1  # one may be in hand
+    done = len(calls.at) + 1  # one call may be running
     other.wait_for(10)
     assert len(calls.at) <= done
 
 
-def test_who_is_told_nothing_leads_no_longer_than_its_lease(lead: Lead) -> None:
-    """So a leader that was frozen, and wakes, does one thing at the most."""
+def test_a_leader_without_answers_leads_no_longer_than_its_lease(lead: Lead) -> None:
+    """So a frozen leader that wakes up finishes one duty at the most."""
     calls, other = Calls(), Calls()
     leader = lead(calls, for_s=0.1)
     lead(other)
@@ -158,7 +158,7 @@ def test_who_is_told_nothing_leads_no_longer_than_its_lease(lead: Lead) -> None:
     assert len(calls.at) <= done
 
 
-def test_a_duty_that_raises_harms_no_other(lead: Lead, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_duty_that_raises_does_not_stop_the_others(lead: Lead, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leader_module, "ERROR_WAIT_S", 0.01)
     bad, good = Calls(error=RuntimeError("it went wrong")), Calls()
     with caplog.at_level(logging.WARNING, logger="workers.fleet.leader"):
@@ -168,7 +168,7 @@ def test_a_duty_that_raises_harms_no_other(lead: Lead, caplog: pytest.LogCapture
     assert "it went wrong" in caplog.text
 
 
-def test_an_outage_is_told_once_and_the_duty_tried_again(lead: Lead, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_logged_once_and_the_duty_is_retried(lead: Lead, caplog: pytest.LogCaptureFixture) -> None:
     away = Calls(error=ServerUnreachableError("no answer"))
     with caplog.at_level(logging.WARNING, logger="workers.fleet.leader"):
         leader = lead(away)
@@ -177,9 +177,7 @@ def test_an_outage_is_told_once_and_the_duty_tried_again(lead: Lead, caplog: pyt
     assert [record.message for record in caplog.records if "waits for the server" in record.message] == [caplog.records[0].message]
 
 
-def test_an_outage_of_before_another_one_led_is_not_told_as_over_when_this_one_leads_again(
-    lead: Lead, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_outage_before_another_workers_lead_is_not_logged_as_over_later(lead: Lead, caplog: pytest.LogCaptureFixture) -> None:
     duty = Calls(error=ServerUnreachableError("no answer"))
     with caplog.at_level(logging.WARNING, logger="workers.fleet.leader"):
         leader = lead(duty)
@@ -193,7 +191,7 @@ def test_an_outage_of_before_another_one_led_is_not_told_as_over_when_this_one_l
     assert "goes on after" not in caplog.text
 
 
-def test_a_duty_that_takes_its_time_does_not_hold_up_the_lease(bus: notify.Bus, lead: Lead) -> None:
+def test_a_slow_duty_does_not_delay_the_lease(bus: notify.Bus, lead: Lead) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slow() -> None:
@@ -215,7 +213,7 @@ def test_a_duty_that_takes_its_time_does_not_hold_up_the_lease(bus: notify.Bus, 
     assert leader_of(bus) == ""
 
 
-def test_a_leader_that_ends_in_order_is_followed_within_a_second(bus: notify.Bus, start_workers: StartWorkers) -> None:
+def test_another_worker_leads_within_a_second_of_a_close(bus: notify.Bus, start_workers: StartWorkers) -> None:
     pool = start_workers(2)
     wait_until(lambda: bus.redis.zcard(bus.keys.leases) == 2, timeout_s=15)
     first = settled_leader(bus)
@@ -228,7 +226,7 @@ def test_a_leader_that_ends_in_order_is_followed_within_a_second(bus: notify.Bus
 
 
 @pytest.mark.any_server
-def test_a_leader_that_is_killed_is_followed_within_a_lease(bus: notify.Bus, start_workers: StartWorkers) -> None:
+def test_another_worker_leads_within_a_lease_of_a_kill(bus: notify.Bus, start_workers: StartWorkers) -> None:
     pool = start_workers(2, lease_s=SHORT_S)
     wait_until(lambda: bus.redis.zcard(bus.keys.leases) == 2, timeout_s=15)
     first = settled_leader(bus)
@@ -240,7 +238,7 @@ def test_a_leader_that_is_killed_is_followed_within_a_lease(bus: notify.Bus, sta
 
 
 @pytest.mark.any_server
-def test_a_leader_that_is_frozen_does_not_lead_when_it_wakes(bus: notify.Bus, start_workers: StartWorkers) -> None:
+def test_a_frozen_leader_does_not_lead_when_it_wakes_up(bus: notify.Bus, start_workers: StartWorkers) -> None:
     start_workers(2, lease_s=SHORT_S)
     wait_until(lambda: bus.redis.zcard(bus.keys.leases) == 2, timeout_s=15)
     first = settled_leader(bus)
@@ -252,7 +250,7 @@ def test_a_leader_that_is_frozen_does_not_lead_when_it_wakes(bus: notify.Bus, st
     os.kill(pid_of(bus, first), 0)
 
 
-def test_a_close_that_comes_while_the_thread_begins_another_look_is_heard() -> None:
+def test_a_close_while_the_thread_starts_another_round_is_not_missed() -> None:
     leader = Leader([])
 
     class Closed(threading.Event):

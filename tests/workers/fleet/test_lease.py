@@ -1,4 +1,4 @@
-"""Workers that are killed, frozen or cut off: what they ran is found again in seconds, and once."""
+"""Workers that are killed, frozen or cut off: their jobs are recovered in seconds, and once."""
 
 import os
 import signal
@@ -24,24 +24,24 @@ from workers.fleet.reaper import Reaper
 from workers.scripts.lease import LeaseScripts
 
 SHORT_S = 2.0
-"""A lease for tests that wait for its end."""
+"""A short lease, for tests that wait for its end."""
 
 
 @pytest.fixture
 def bystander(start_workers: StartWorkers, bus: notify.Bus) -> None:
-    """A worker of another queue, so that somebody looks for the dead."""
+    """Start a worker of another queue, which looks for dead workers."""
     start_workers(queues=("another",), lease_s=SHORT_S)
     wait_until(lambda: leases(bus), timeout_s=10, what="the bystander")
 
 
 def leases(bus: notify.Bus) -> set[str]:
-    """Who has one."""
+    """The workers that have a lease."""
     names: Any = bus.redis.zrange(bus.keys.leases, 0, -1)
     return {name.decode() for name in names}
 
 
 def renew(bus: notify.Bus, worker: str) -> tuple[bool, str]:
-    """Renew a lease of half a second. Returns whether it is new, and who was found dead."""
+    """Renew a lease of half a second. Return whether it is new, and the dead worker that was found."""
     renewal = LeaseScripts(bus.redis).renew_lease(worker, lease_ms=500, away_ms=1_000)
     return renewal.is_new, renewal.dead
 
@@ -53,13 +53,13 @@ def run_by(job: Job) -> str:
 
 
 def written(job: Job) -> dict[bytes, bytes]:
-    """A job as it is stored, but for the heartbeat that RQ sends before it asks whether it may say more."""
+    """The stored fields of a job without its heartbeat, which RQ writes before it checks anything."""
     fields: Any = job.connection.hgetall(job.key)
     return {name: value for name, value in fields.items() if name != b"last_heartbeat"}
 
 
 def kill(pool: Pool) -> None:
-    """Kill all workers of a pool as nobody can prevent."""
+    """Kill all workers of a pool (SIGKILL)."""
     for process in pool.processes:
         process.kill()
         process.wait()
@@ -67,7 +67,7 @@ def kill(pool: Pool) -> None:
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """Let a process stand still (SIGSTOP)."""
+    """Freeze a process (SIGSTOP)."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -76,7 +76,7 @@ def frozen(pid: int) -> Iterator[None]:
 
 
 def traces(bus: notify.Bus, worker: str) -> list[bytes]:
-    """What Redis still knows of a worker, or of any run."""
+    """The keys that Redis still holds for a worker, or for any run."""
     found: list[bytes] = list(bus.redis.scan_iter("rq:execution:*"))
     members: Any = bus.redis.smembers(rq_keys.WORKERS) | bus.redis.smembers(rq_keys.workers("work"))
     return [*found, *bus.redis.zrange(rq_keys.started("work"), 0, -1), *(name for name in members if worker.encode() in name)]
@@ -86,7 +86,7 @@ def traces(bus: notify.Bus, worker: str) -> list[bytes]:
 def test_the_job_of_a_killed_worker_runs_again_on_another_one_in_seconds(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
-    """Experiment 22, with the lease as it is by default."""
+    """Experiment 22, with the default lease."""
     start_workers(queues=("another",))
     wait_until(lambda: leases(bus), timeout_s=10)
     job = queue.enqueue(hold, "x", retry=Retry(max=1))
@@ -109,7 +109,7 @@ def test_the_job_of_a_killed_worker_runs_again_on_another_one_in_seconds(
 
 @pytest.mark.any_server
 @pytest.mark.usefixtures("bystander")
-def test_the_job_of_a_killed_worker_has_failed_if_it_may_not_be_tried_again(
+def test_the_job_of_a_killed_worker_fails_without_a_retry(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
     with bus.subscribe("job.work") as events:
@@ -133,7 +133,7 @@ def test_the_job_of_a_killed_worker_has_failed_if_it_may_not_be_tried_again(
 
 @pytest.mark.any_server
 @pytest.mark.usefixtures("bystander")
-def test_a_killed_workers_job_that_is_to_be_tried_later_is_scheduled(
+def test_the_job_of_a_killed_worker_with_a_retry_interval_is_scheduled(
     queue: Queue, start_workers: StartWorkers, effects: Effects, bus: notify.Bus
 ) -> None:
     job = queue.enqueue(hold, "x", retry=Retry(max=2, interval=60))
@@ -146,7 +146,7 @@ def test_a_killed_workers_job_that_is_to_be_tried_later_is_scheduled(
 
 @pytest.mark.any_server
 @pytest.mark.usefixtures("bystander")
-def test_a_job_that_lost_its_service_with_its_worker_is_not_tried_again(
+def test_a_job_that_lost_its_service_with_its_worker_is_not_retried(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
     with bus.service("svc"):
@@ -162,7 +162,7 @@ def test_a_job_that_lost_its_service_with_its_worker_is_not_tried_again(
 
 @pytest.mark.usefixtures("bystander")
 @pytest.mark.parametrize("job_function", [hold, hold_and_fail])
-def test_what_a_frozen_worker_says_when_it_comes_back_is_refused(
+def test_the_result_of_a_frozen_worker_is_refused_when_it_wakes_up(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, job_function: Any
 ) -> None:
     """Experiment 22: only the worker is frozen, and the process of its job goes on to the end."""
@@ -175,10 +175,10 @@ def test_what_a_frozen_worker_says_when_it_comes_back_is_refused(
         assert job.get_status() == "queued"
         effects.let_go("x")
         effects.wait_for("x:done")
-        assert queue.pop_job_id() == job.id  # nobody is to run it now
+        assert queue.pop_job_id() == job.id  # so that no worker runs it now
         before = written(job)
     wait_until(lambda: name in leases(bus), timeout_s=10, what="its new lease")
-    assert queue.enqueue(add).wait(10) == Outcome("finished")  # it goes on with what comes next
+    assert queue.enqueue(add).wait(10) == Outcome("finished")  # the worker goes on with the next job
     assert written(job) == before
     assert job.results() == []
     (found,) = [worker for worker in rq.Worker.all(queue=rq.Queue("work", connection=bus.redis)) if worker.name == name]
@@ -187,7 +187,7 @@ def test_what_a_frozen_worker_says_when_it_comes_back_is_refused(
 
 @pytest.mark.any_server
 @pytest.mark.usefixtures("bystander")
-def test_a_frozen_worker_that_comes_back_stops_its_run(
+def test_a_frozen_worker_stops_its_run_when_it_wakes_up(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
     job = queue.enqueue(hold, "x")
@@ -203,10 +203,10 @@ def test_a_frozen_worker_that_comes_back_stops_its_run(
     assert len(job.results()) == 1
 
 
-def test_a_dead_worker_is_settled_once_although_many_are_at_it(
+def test_a_dead_worker_is_reaped_once_by_many_reapers(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All have read that the job is the dead worker's before the first one writes."""
+    """All reapers have read the job before the first one writes."""
     job = queue.enqueue(hold, "x", retry=Retry(max=5))
     doomed = start_workers()
     effects.wait_for("x:begun")
@@ -228,7 +228,7 @@ def test_a_dead_worker_is_settled_once_although_many_are_at_it(
     assert Job.fetch(job.id, connection=bus.redis).retries_left == 4
 
 
-def test_of_many_workers_one_deals_with_a_dead_one(
+def test_one_of_many_workers_reaps_a_dead_worker(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, capfd: pytest.CaptureFixture[str]
 ) -> None:
     start_workers(4, queues=("another",), lease_s=SHORT_S)
@@ -243,7 +243,7 @@ def test_of_many_workers_one_deals_with_a_dead_one(
     assert capfd.readouterr().err.count(f"worker {dead} is dead") == 1
 
 
-def test_a_lease_that_is_over_goes_to_one_only_unless_that_one_dies_over_it(bus: notify.Bus) -> None:
+def test_a_dead_worker_has_one_reaper_unless_that_one_dies_too(bus: notify.Bus) -> None:
     renew(bus, "one")
     bus.redis.zadd(bus.keys.leases, {"dead": 1})
     assert [renew(bus, name)[1] for name in ("two", "one", "three")] == ["dead", "", ""]
@@ -251,8 +251,8 @@ def test_a_lease_that_is_over_goes_to_one_only_unless_that_one_dies_over_it(bus:
 
 
 @pytest.mark.parametrize(("silent_ms", "found"), [(50, "dead"), (5_000, "")])
-def test_who_is_silent_is_dead_unless_all_were(bus: notify.Bus, silent_ms: int, found: str) -> None:
-    """The two are alike but for the time since anybody renewed his lease."""
+def test_a_silent_worker_is_dead_unless_all_were_silent(bus: notify.Bus, silent_ms: int, found: str) -> None:
+    """The two cases differ only in the time since any worker renewed its lease."""
     renew(bus, "one")
     bus.redis.zadd(bus.keys.leases, {"dead": 1})
     bus.redis.set(bus.keys.renewed, server_ms(bus.redis) - silent_ms, px=60_000)
@@ -260,7 +260,7 @@ def test_who_is_silent_is_dead_unless_all_were(bus: notify.Bus, silent_ms: int, 
 
 
 @pytest.mark.any_server
-def test_nobody_is_dead_because_the_server_was_away(own_server: PrivateServer, capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_worker_counts_as_dead_after_an_outage_of_the_server(own_server: PrivateServer, capfd: pytest.CaptureFixture[str]) -> None:
     with notify.connect(own_server.url) as bus:
         queue, effects = Queue("work", connection=bus.redis), Effects(bus)
         options = WorkerOptions(settings=bus.settings, queues=("work",), modules=(SAMPLE,), lease_s=SHORT_S)
@@ -276,7 +276,7 @@ def test_nobody_is_dead_because_the_server_was_away(own_server: PrivateServer, c
     assert "dead" not in capfd.readouterr().err
 
 
-def test_a_worker_that_ends_in_order_leaves_no_lease(bus: notify.Bus, queue: Queue, start_workers: StartWorkers) -> None:
+def test_a_worker_that_closes_leaves_no_lease(bus: notify.Bus, queue: Queue, start_workers: StartWorkers) -> None:
     pool = start_workers()
     assert queue.enqueue(add).wait(10) == Outcome("finished")
     assert len(leases(bus)) == 1
@@ -289,7 +289,7 @@ def test_a_worker_that_ends_in_order_leaves_no_lease(bus: notify.Bus, queue: Que
 def test_a_worker_without_a_lease_leaves_its_job_started(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
-    """Experiment 22, the twin: RQ's own way, which is to look in ten minutes."""
+    """Experiment 22, the counter-example: RQ's own way, which checks every ten minutes."""
     job = queue.enqueue(hold, "x", retry=Retry(max=1))
     doomed = start_workers(lease_s=SHORT_S)
     effects.wait_for("x:begun")
@@ -299,7 +299,7 @@ def test_a_worker_without_a_lease_leaves_its_job_started(
     assert job.get_status() == "started"
 
 
-def test_a_worker_that_could_not_register_again_tries_that_again(bus: notify.Bus) -> None:
+def test_a_worker_retries_to_register_again(bus: notify.Bus) -> None:
     tries: list[bool] = []
 
     def revive(_: object) -> None:
@@ -318,6 +318,6 @@ def test_a_worker_that_could_not_register_again_tries_that_again(bus: notify.Bus
 
 @pytest.mark.any_server
 @pytest.mark.parametrize("lease_s", [0.0, -1.0, float("nan")])
-def test_a_lease_that_is_over_before_it_begins_is_refused(bus: notify.Bus, lease_s: float) -> None:
+def test_a_lease_of_no_seconds_is_refused(bus: notify.Bus, lease_s: float) -> None:
     with pytest.raises(JobDefinitionError, match="more than 0"):
         Worker(["work"], connection=bus.redis, modules=[SAMPLE], lease_s=lease_s)

@@ -1,4 +1,4 @@
-"""What becomes of the job of a worker that was killed while that job was being stopped."""
+"""Reaping a worker that was killed while its job was being stopped."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ from workers.scripts.run import Ended
 
 
 def is_frozen(pid: int) -> bool:
-    """Whether all threads of a process stand still. Linux only."""
+    """Whether all threads of a process are frozen. Linux only."""
     return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in Path(f"/proc/{pid}/task").iterdir())
 
 
@@ -30,7 +30,7 @@ def is_frozen(pid: int) -> bool:
 def killed_between_the_verdict_and_the_hold(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> Iterator[tuple[str, Job]]:
-    """The worker is frozen when its service goes, so that it cannot obey the verdict, and then killed (SIGKILL)."""
+    """The worker is frozen when the service goes, so that it cannot stop the job, and then killed (SIGKILL)."""
     with bus.service("svc"):
         job = queue.enqueue(hold, "x", needs="svc", on_loss="hold")
         (process,) = start_workers().processes
@@ -60,10 +60,10 @@ def test_a_job_whose_worker_is_killed_before_it_could_hold_it_is_held(
     assert (effects["x:begun"], effects["x:done"]) == (2, 1)
 
 
-def test_without_that_it_has_failed(
+def test_the_same_job_without_a_hold_fails(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The twin."""
+    """The counter-example."""
     monkeypatch.setattr(JobScripts, "hold_run", lambda *_, **__: "")
     with killed_between_the_verdict_and_the_hold(bus, queue, start_workers, effects) as (worker, job):
         Reaper(bus.redis).reap(worker, job.id)
@@ -71,7 +71,7 @@ def test_without_that_it_has_failed(
         assert job.outcome.status == "failed"
 
 
-def test_a_job_that_was_stopped_when_its_worker_died_is_told_and_recorded_once(bus: notify.Bus, queue: Queue) -> None:
+def test_a_stopped_job_of_a_dead_worker_is_published_and_recorded_once(bus: notify.Bus, queue: Queue) -> None:
     job = queue.enqueue(add, retry=Retry(max=3))
     claim_next(bus)
     assert JobScripts(bus.redis).stop_run(job.id, reason="enough") == "stopped"
@@ -86,8 +86,8 @@ def test_a_job_that_was_stopped_when_its_worker_died_is_told_and_recorded_once(b
     assert (len(job.results()), queue.started_job_registry.get_job_ids()) == (1, [])
 
 
-def test_a_worker_that_took_another_job_since_it_was_found_dead_lives(bus: notify.Bus, queue: Queue) -> None:
-    """It was frozen, and woke just then."""
+def test_a_worker_that_took_another_job_meanwhile_is_not_reaped(bus: notify.Bus, queue: Queue) -> None:
+    """The worker was frozen and woke up just then."""
     before, after = queue.enqueue(add), queue.enqueue(add)
     first = claim_next(bus).run
     second = claim_next(bus, fence="newer", ended=Ended(first, 1.0, 2.0)).run
@@ -98,8 +98,8 @@ def test_a_worker_that_took_another_job_since_it_was_found_dead_lives(bus: notif
     assert (after.get_status(), bus.redis.exists(rq_keys.worker("w"))) == ("failed", 0)
 
 
-def test_a_job_that_another_worker_is_stopping_is_left_to_that_one(bus: notify.Bus, queue: Queue) -> None:
-    """Its process may still be alive; what the dead worker had in hand was another run of it."""
+def test_a_job_that_another_worker_stops_is_left_to_that_worker(bus: notify.Bus, queue: Queue) -> None:
+    """The process of that run may still be alive; the dead worker had another run of the job."""
     with bus.service("svc"):
         job = queue.enqueue(add, needs="svc", on_loss="hold")
         run = claim_next(bus).run

@@ -1,4 +1,4 @@
-"""Which jobs are plain calls, and which RQ's own code has to see to."""
+"""Decoding of calls: plain calls, and calls that are left to RQ's own code."""
 
 import pytest
 import rq
@@ -16,7 +16,7 @@ def test_a_plain_call_is_read_without_the_rest() -> None:
     assert plain_call(PLAIN, FUNCTIONS) == (add, ["x"], {"y": 1}, 10)
 
 
-def test_a_job_without_a_timeout_has_that_of_rq() -> None:
+def test_a_job_without_a_timeout_has_the_default_timeout() -> None:
     call = plain_call({b"data": PLAIN[b"data"]}, FUNCTIONS)
     assert call is not None
     assert call.timeout_s == 180
@@ -52,9 +52,9 @@ def test_most_jobs_are_plain(bus: notify.Bus, queue: Queue) -> None:
         {b"data": b'{"a":1}'},
     ],
 )
-def test_whatever_is_special_or_odd_is_left_to_rq(fields: dict[bytes, bytes]) -> None:
+def test_a_special_or_odd_job_is_left_to_rq(fields: dict[bytes, bytes]) -> None:
     assert plain_call({**PLAIN, **fields}, FUNCTIONS) is None
 
 
-def test_without_data_it_is_no_call() -> None:
+def test_a_hash_without_data_is_no_call() -> None:
     assert plain_call({}, FUNCTIONS) is None

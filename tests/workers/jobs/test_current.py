@@ -1,4 +1,4 @@
-"""What the code of a job writes, and that it writes nothing more once the job is not its own."""
+"""Writes of a job's code: fenced from the moment the job is cancelled, stopped or taken over."""
 
 import os
 import signal
@@ -10,14 +10,14 @@ import rq
 
 import notify
 from notify.testing import wait_until
-from tests.support.fenced_jobs import WORDS, serve_when_told, store_when_told, write_at_the_end, write_on, write_when_told
+from tests.support.fenced_jobs import WORDS, serve_when_released, store_when_released, write_at_the_end, write_on, write_when_released
 from tests.support.sample_jobs import add, fail
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers
 from workers import JobNotFoundError, Outcome, Pool, Queue, Why, current_bus
 from workers.storage import StorageService
 
 WAYS = 6
-"""How often `write_when_told` writes."""
+"""The number of writes of `write_when_released`."""
 SHORT_S = 1.0
 OLD = {"old": 1, "doomed": 1}
 
@@ -43,26 +43,26 @@ def words(bus: notify.Bus, name: str) -> str:
     return "" if said is None else said.decode()
 
 
-def test_a_bus_of_a_job_is_for_jobs() -> None:
+def test_current_bus_is_refused_outside_of_a_job() -> None:
     with pytest.raises(JobNotFoundError, match="no job runs here"):
         current_bus()
 
 
-def test_the_job_that_runs_writes_in_every_way(queue: Queue, workers: StartWorkers, effects: Effects, state: notify.State) -> None:
+def test_a_running_job_writes_in_every_way(queue: Queue, workers: StartWorkers, effects: Effects, state: notify.State) -> None:
     workers()
-    running = queue.enqueue(write_when_told, "x")
+    running = queue.enqueue(write_when_released, "x")
     effects.let_go("x")
     assert running.wait(10) == Outcome("finished")
     assert (effects["x:written"], effects["x:refused"]) == (WAYS, 0)
     assert state.snapshot() == {"x": 1, "x:n": 1, "x:list": [running.id], "x:new": 1, "old": 2}
 
 
-def test_no_write_of_a_cancelled_job_goes_through_though_its_code_runs_on(
+def test_writes_of_a_cancelled_job_are_refused_although_its_code_runs_on(
     bus: notify.Bus, queue: Queue, workers: StartWorkers, effects: Effects, state: notify.State
 ) -> None:
-    """The twin: what it writes past us goes through."""
+    """The counter-example: a write without a fence succeeds."""
     workers()
-    running = queue.enqueue(write_when_told, "x")
+    running = queue.enqueue(write_when_released, "x")
     effects.wait_for("x:begun")
     running.cancel("enough")
     effects.let_go("x")
@@ -76,7 +76,7 @@ def test_no_write_of_a_cancelled_job_goes_through_though_its_code_runs_on(
 def test_no_write_of_a_job_comes_after_its_cancel_has_returned(
     bus: notify.Bus, queue: Queue, workers: StartWorkers, effects: Effects, state: notify.State
 ) -> None:
-    """It writes all the time. The twin: what it writes past us goes on."""
+    """The job writes all the time. The counter-example: its writes without a fence go on."""
     workers()
     for name in ("x", "y", "z"):
         running = queue.enqueue(write_on, name)
@@ -88,11 +88,11 @@ def test_no_write_of_a_job_comes_after_its_cancel_has_returned(
         assert int(words(bus, name)) > unfenced
 
 
-def test_no_write_of_a_run_goes_through_whose_job_runs_again_elsewhere(
+def test_writes_of_a_run_are_refused_when_its_job_runs_elsewhere(
     bus: notify.Bus, queue: Queue, workers: StartWorkers, effects: Effects, state: notify.State
 ) -> None:
-    """Its worker stands still and is taken for dead. The twin: what it writes past us goes through."""
-    running = queue.enqueue(write_when_told, "x", retry=rq.Retry(max=1))
+    """The worker is frozen and counts as dead. The counter-example: a write without a fence succeeds."""
+    running = queue.enqueue(write_when_released, "x", retry=rq.Retry(max=1))
     frozen = workers(lease_s=SHORT_S)
     effects.wait_for("x:begun")
     (pid,) = (process.pid for process in frozen.processes)
@@ -100,7 +100,7 @@ def test_no_write_of_a_run_goes_through_whose_job_runs_again_elsewhere(
     try:
         workers(lease_s=SHORT_S)
         effects.wait_for("x:begun", 2)
-        effects.let_go("x")  # the first that waited: the old run
+        effects.let_go("x")  # the first that waited is the old run
         effects.wait_for("x:refused", WAYS)
         wait_until(lambda: words(bus, "x:unfenced") == "written", what="the twin")
         assert (effects["x:written"], dict(state)) == (0, OLD)
@@ -112,8 +112,8 @@ def test_no_write_of_a_run_goes_through_whose_job_runs_again_elsewhere(
     assert state.snapshot() == {"x": 1, "x:n": 1, "x:list": [running.id], "x:new": 1, "old": 2}
 
 
-@pytest.mark.parametrize("write", [store_when_told, serve_when_told])
-def test_whoever_writes_for_a_cancelled_job_is_refused_and_told_about_the_job(
+@pytest.mark.parametrize("write", [store_when_released, serve_when_released])
+def test_the_error_of_a_refused_write_names_the_cancelled_job(
     bus: notify.Bus, queue: Queue, workers: StartWorkers, effects: Effects, write: Any
 ) -> None:
     workers()
@@ -133,9 +133,7 @@ def test_whoever_writes_for_a_cancelled_job_is_refused_and_told_about_the_job(
         bus.state(name).clear()
 
 
-def test_the_callbacks_of_a_job_are_its_code_and_may_write(
-    queue: Queue, workers: StartWorkers, effects: Effects, state: notify.State
-) -> None:
+def test_the_callbacks_of_a_job_may_write(queue: Queue, workers: StartWorkers, effects: Effects, state: notify.State) -> None:
     workers()
     good = queue.enqueue(add, "a", on_success=rq.Callback(write_at_the_end))
     bad = queue.enqueue(fail, "b", on_failure=rq.Callback(write_at_the_end))

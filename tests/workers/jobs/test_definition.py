@@ -36,7 +36,7 @@ def unmarked() -> None: ...
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that modules are imported from."""
+    """A folder on the import path."""
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
 
@@ -59,7 +59,7 @@ def test_marking_leaves_the_function_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("thing", [unmarked, None, 3, "tests.workers.jobs.test_definition.marked", ModuleType("m")])
-def test_what_is_not_marked_has_no_definition(thing: object) -> None:
+def test_an_unmarked_function_has_no_definition(thing: object) -> None:
     assert definition_of(thing) is None
 
 
@@ -75,7 +75,7 @@ def test_needs_that_name_no_service_are_refused(needs: Any) -> None:
 
 
 @pytest.mark.parametrize("queue", ["", None, 3, ["a-queue"]])
-def test_a_queue_that_is_no_name_is_refused(queue: Any) -> None:
+def test_an_invalid_queue_name_is_refused(queue: Any) -> None:
     with pytest.raises(JobDefinitionError, match="name"):
         job(queue)
 
@@ -135,13 +135,13 @@ def test_several_modules_are_loaded_together() -> None:
     ]
 
 
-def test_a_module_that_is_not_there_is_named_and_the_remedy_as_well() -> None:
+def test_the_error_about_a_missing_module_names_it_and_the_remedy() -> None:
     with pytest.raises(ModuleLoadError, match=r"'nowhere\.at_all'.*ModuleNotFoundError.*PYTHONPATH"):
         load_jobs(["nowhere.at_all"])
 
 
 @pytest.mark.parametrize("broken", ["1 / 0", "def", "raise RuntimeError('no')", "raise SystemExit(3)"])
-def test_whatever_a_module_raises_is_told_as_its_load_error(folder: Path, broken: str) -> None:
+def test_an_error_while_a_module_is_imported_is_a_load_error(folder: Path, broken: str) -> None:
     name = f"broken_{abs(hash(broken))}"
     (folder / f"{name}.py").write_text(broken)
     with pytest.raises(ModuleLoadError, match=name) as caught:
@@ -150,7 +150,7 @@ def test_whatever_a_module_raises_is_told_as_its_load_error(folder: Path, broken
 
 
 @pytest.mark.parametrize("name", ["", ".relative", 3, "workers..storage"])
-def test_a_name_that_no_module_can_have_is_a_load_error(name: Any) -> None:
+def test_an_invalid_module_name_is_a_load_error(name: Any) -> None:
     with pytest.raises(ModuleLoadError):
         load_jobs([name])
 
@@ -160,7 +160,7 @@ def test_a_module_without_jobs_is_an_error() -> None:
         load_jobs(["json"])
 
 
-def test_things_in_a_module_that_cannot_be_looked_at_are_passed_over(folder: Path) -> None:
+def test_members_of_a_module_that_raise_when_inspected_are_skipped(folder: Path) -> None:
     (folder / "odd.py").write_text(
         "from workers import job\n"
         "class Proxy:\n    def __getattr__(self, name):\n        raise RuntimeError('working outside of a request')\n"

@@ -1,4 +1,4 @@
-"""Jobs: what is stored of them, how they end, how they are cancelled."""
+"""Job handles: stored fields, outcome, cancel and requeue."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ def status_and_reason(outcome: Outcome | None) -> tuple[str, str]:
     return outcome.status, outcome.reason
 
 
-def test_what_is_stored_of_a_job_is_plain_json(queue: Queue, bus: notify.Bus) -> None:
+def test_the_stored_fields_of_a_job_are_plain_json(queue: Queue, bus: notify.Bus) -> None:
     with bus.service("svc"):
         queued = queue.enqueue(hold, "ü", needs="svc", on_loss="drain", meta={"from": ["x", 1]})
     stored: Any = {key: bus.redis.hget(f"rq:job:{queued.id}", key) for key in ("data", "meta", "needs", "on_loss")}
@@ -67,7 +67,7 @@ def test_a_job_that_has_not_ended_has_no_outcome(queue: Queue, start_workers: St
     assert queued.wait(10) == queued.outcome == Outcome("finished")
 
 
-def test_a_job_that_raises_has_failed_and_keeps_the_traceback(queue: Queue, start_workers: StartWorkers) -> None:
+def test_a_job_that_raises_fails_and_keeps_the_traceback(queue: Queue, start_workers: StartWorkers) -> None:
     start_workers()
     failed = queue.enqueue(fail)
     assert failed.wait(10) == Outcome("failed", "RuntimeError: it went wrong", why=Why("raised"))
@@ -76,14 +76,14 @@ def test_a_job_that_raises_has_failed_and_keeps_the_traceback(queue: Queue, star
     assert "RuntimeError: it went wrong" in (result.exc_string or "")
 
 
-def test_what_a_job_returns_can_be_read(queue: Queue, start_workers: StartWorkers) -> None:
+def test_the_return_value_of_a_job_can_be_read(queue: Queue, start_workers: StartWorkers) -> None:
     start_workers()
     done = queue.enqueue(add, "x")
     done.wait(10)
     assert done.return_value() == "x"
 
 
-def test_waiting_ends_with_the_time_that_was_given(queue: Queue) -> None:
+def test_waiting_ends_after_its_timeout(queue: Queue) -> None:
     queued = queue.enqueue(add)
     assert queued.wait(0) is None
     assert queued.wait(0.05) is None
@@ -95,19 +95,19 @@ def test_waiting_for_an_ended_job_does_not_wait(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("action", [lambda job: job.outcome, lambda job: job.wait(), lambda job: job.cancel()])
-def test_a_job_that_is_gone_says_so(queue: Queue, action: Callable[[Job], object]) -> None:
+def test_the_outcome_of_a_deleted_job_is_an_error(queue: Queue, action: Callable[[Job], object]) -> None:
     queued = queue.enqueue(add)
     queued.delete()
     with pytest.raises(JobNotFoundError, match=f"no job {queued.id} at unix://.*time to live"):
         action(queued)
 
 
-def test_fetching_a_job_that_is_not_there_says_so(bus: notify.Bus) -> None:
+def test_fetching_a_missing_job_is_an_error(bus: notify.Bus) -> None:
     with pytest.raises(JobNotFoundError, match="no job nowhere at unix://"):
         Job.fetch("nowhere", connection=bus.redis)
 
 
-def test_fetching_many_gives_none_for_those_that_are_not_there(queue: Queue, bus: notify.Bus) -> None:
+def test_fetching_many_jobs_gives_none_for_missing_ones(queue: Queue, bus: notify.Bus) -> None:
     queued = queue.enqueue(add)
     assert Job.fetch_many([queued.id, "nowhere"], connection=bus.redis) == [queued, None]
 
@@ -134,7 +134,7 @@ def test_pickle_appears_nowhere() -> None:
     assert [path for path in sources if "pickle" in path.read_text().lower()] == []
 
 
-def test_a_waiting_job_is_cancelled_and_told(queue: Queue, bus: notify.Bus) -> None:
+def test_a_cancel_of_a_waiting_job_is_published(queue: Queue, bus: notify.Bus) -> None:
     with bus.service("svc"), bus.subscribe("job.work") as events:
         queued = queue.enqueue(add_with_svc)
         outcome = queued.cancel("not today")
@@ -175,7 +175,7 @@ def test_a_scheduled_job_is_cancelled(queue: Queue) -> None:
     assert scheduled.id not in queue.scheduled_job_registry
 
 
-def test_a_running_job_is_stopped_and_told_when_its_process_is_dead(
+def test_a_stop_is_published_when_the_process_of_the_job_is_dead(
     queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects
 ) -> None:
     queued = queue.enqueue(hold, "x")
@@ -227,13 +227,13 @@ def test_the_options_of_rqs_cancel_are_refused(queue: Queue, options: dict[str, 
     assert queued.outcome is None
 
 
-def test_a_job_that_plain_rq_cancelled_has_an_outcome(queue: Queue, bus: notify.Bus) -> None:
+def test_a_job_cancelled_by_plain_rq_has_an_outcome(queue: Queue, bus: notify.Bus) -> None:
     queued = queue.enqueue(add)
     rq.cancel_job(queued.id, connection=bus.redis)
     assert queued.outcome == Outcome("cancelled")
 
 
-def test_a_job_knows_itself_and_a_bus_while_it_runs(queue: Queue, start_workers: StartWorkers) -> None:
+def test_a_running_job_has_current_job_and_current_bus(queue: Queue, start_workers: StartWorkers) -> None:
     start_workers()
     running = queue.enqueue(who_am_i)
     running.wait(10)
@@ -242,7 +242,7 @@ def test_a_job_knows_itself_and_a_bus_while_it_runs(queue: Queue, start_workers:
     assert ":" in name
 
 
-def test_outside_of_a_job_there_is_no_current_one() -> None:
+def test_outside_of_a_job_there_is_no_current_job() -> None:
     with pytest.raises(JobNotFoundError, match="no job runs here"):
         current_job()
     with pytest.raises(JobNotFoundError, match="no job runs here"):

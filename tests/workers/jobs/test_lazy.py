@@ -1,4 +1,4 @@
-"""A job that is read only when somebody asks."""
+"""A job whose hash is parsed on first use."""
 
 from typing import Any
 
@@ -11,30 +11,30 @@ from workers.jobs.lazy import lazy_job
 
 
 class OwnJob(Job):
-    """A user's own kind of job."""
+    """A user's own job class."""
 
 
 @pytest.mark.parametrize("kind", [Job, OwnJob])
-def test_it_is_the_job_once_something_is_asked(bus: notify.Bus, queue: Queue, kind: type[Job]) -> None:
+def test_a_lazy_job_becomes_the_job_on_first_use(bus: notify.Bus, queue: Queue, kind: type[Job]) -> None:
     with bus.service("svc"):
         stored = queue.enqueue(add_with_svc, "x", meta={"a": 1})
     fields: Any = bus.redis.hgetall(stored.key)
     job = lazy_job(kind, stored.id, fields, connection=bus.redis, functions={str(stored.func_name): add})
     assert isinstance(job, kind)
     assert job.id == stored.id
-    assert type(job) is not kind  # it was not read for that
+    assert type(job) is not kind  # the id does not need the hash
     assert (job.origin, job.args, job.meta, job.needs, job.func) == ("work", ["x"], {"a": 1}, {"svc": 0}, add)
     assert type(job) is kind
 
 
-def test_what_no_job_has_it_has_not(bus: notify.Bus, queue: Queue) -> None:
+def test_a_lazy_job_has_no_attribute_that_a_job_has_not(bus: notify.Bus, queue: Queue) -> None:
     stored = queue.enqueue(add)
     job = lazy_job(Job, stored.id, bus.redis.hgetall(stored.key), connection=bus.redis, functions={})
     with pytest.raises(AttributeError):
         job.nothing  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_one_that_cannot_be_read_says_so_once_and_has_its_id(bus: notify.Bus) -> None:
+def test_an_unreadable_lazy_job_raises_once_and_keeps_its_id(bus: notify.Bus) -> None:
     job = lazy_job(Job, "odd", {b"data": b"x", b"retries_left": b"x"}, connection=bus.redis, functions={})
     with pytest.raises(JobError, match=r"odd at .* cannot be read"):
         job.origin  # noqa: B018

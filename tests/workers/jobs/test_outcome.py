@@ -23,15 +23,15 @@ from workers.scripts.jobs import JobScripts
         ("Work-horse terminated unexpectedly; waitpid returned 9 (signal 9); ", "process died"),
     ],
 )
-def test_how_a_job_failed_is_read_out_of_what_rq_keeps_of_it(reason: str, rule: str) -> None:
+def test_the_rule_of_a_failure_is_derived_from_rqs_text(reason: str, rule: str) -> None:
     assert failure(reason) == Outcome("failed", reason, why=Why(rule))
 
 
-def test_the_death_of_a_worker_is_told_in_the_words_that_are_understood() -> None:
+def test_the_text_about_a_dead_worker_gives_the_rule_worker_died() -> None:
     assert worker_died("w-1", at_ms=7) == Outcome("failed", "its worker w-1 died", at_ms=7, why=Why("worker died"))
 
 
-def test_an_outcome_that_was_kept_before_it_had_a_why_can_be_read() -> None:
+def test_an_outcome_stored_without_a_why_can_be_read() -> None:
     kept = b'{"status":"stopped","reason":"svc is gone","need":"svc","at_ms":7}'
     assert msgspec.json.decode(kept, type=Outcome) == Outcome("stopped", "svc is gone", "svc", 7)
 
@@ -44,7 +44,7 @@ def why(job: Job) -> Why:
 
 @pytest.mark.parametrize("need", ["svc", notify.provides("print")])
 @pytest.mark.parametrize("state", ["at its enqueue", "waiting", "running"])
-def test_a_loss_names_the_service_its_incarnation_the_event_that_told_it_and_the_time_since(
+def test_a_loss_names_the_service_its_incarnation_the_event_and_the_time_since(
     bus: notify.Bus, queue: Queue, need: Any, state: str
 ) -> None:
     with bus.subscribe("svc_status") as events:
@@ -64,11 +64,11 @@ def test_a_loss_names_the_service_its_incarnation_the_event_that_told_it_and_the
     assert 0 <= found.after_ms < 10_000
 
 
-def test_of_a_service_that_never_was_only_the_rule_is_told(queue: Queue) -> None:
+def test_a_service_that_never_existed_gives_only_the_rule(queue: Queue) -> None:
     assert why(queue.enqueue(add, needs="svc", on_loss="drain")) == Why("on_loss=drain")
 
 
-def test_who_asked_is_no_loss(bus: notify.Bus, queue: Queue) -> None:
+def test_a_cancel_by_a_caller_is_no_loss(bus: notify.Bus, queue: Queue) -> None:
     waiting, running = queue.enqueue(add), queue.enqueue(add)
     assert claim_next(bus).job_id == waiting.id
     for job in (running, waiting):
@@ -77,7 +77,7 @@ def test_who_asked_is_no_loss(bus: notify.Bus, queue: Queue) -> None:
 
 
 @pytest.mark.any_server
-def test_a_job_that_raised_one_that_took_too_long_and_one_that_died_are_told_apart(queue: Queue, start_workers: StartWorkers) -> None:
+def test_an_error_a_timeout_and_a_death_have_different_rules(queue: Queue, start_workers: StartWorkers) -> None:
     start_workers()
     jobs = [queue.enqueue(fail), queue.enqueue(hold, "x", job_timeout=1), queue.enqueue(kill_yourself)]
     for job in jobs:

@@ -1,4 +1,4 @@
-"""What is told of jobs on the topic of their queue."""
+"""The job events on the topic of a queue."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,15 +19,15 @@ from workers.scripts.run import Ended
 Connect = Callable[..., notify.Bus]
 
 
-def told(bus: notify.Bus, queue: str = "work") -> list[dict[str, Any]]:
-    """All that was told so far."""
+def events_of(bus: notify.Bus, queue: str = "work") -> list[dict[str, Any]]:
+    """All events so far."""
     with bus.subscribe(f"job.{queue}", since="start") as events:
         found: list[Any] = list(iter(lambda: events.get(0.1), None))
     return [event.contents for event in found]
 
 
 def live_through_all(bus: notify.Bus) -> None:
-    """Let jobs go through all that the scripts tell of."""
+    """Take jobs through every transition that the scripts publish."""
     queue, scripts = Queue("work", connection=bus.redis), JobScripts(bus.redis)
     queue.enqueue(add)
     run = claim_next(bus).run
@@ -44,9 +44,9 @@ def live_through_all(bus: notify.Bus) -> None:
 LIFE = ["enqueued", "started", "finished", "cancelled", "held", "released", "started", "held"]
 
 
-def test_each_step_of_a_life_is_told_with_what_it_is_about(bus: notify.Bus, queue: Queue) -> None:
+def test_each_transition_of_a_job_is_published_with_its_details(bus: notify.Bus, queue: Queue) -> None:
     live_through_all(bus)
-    events = told(bus)
+    events = events_of(bus)
     assert [event["status"] for event in events] == LIFE
     assert all(event.pop("job") and event.pop("at_ms") > 1_000_000_000_000 for event in events)
     enqueued, started, finished, cancelled, held, released, _, held_again = events
@@ -61,30 +61,30 @@ def test_each_step_of_a_life_is_told_with_what_it_is_about(bus: notify.Bus, queu
     )
 
 
-def test_until_when_a_job_is_held_is_told(bus: notify.Bus, queue: Queue) -> None:
+def test_the_event_of_a_hold_says_until_when(bus: notify.Bus, queue: Queue) -> None:
     job = queue.enqueue(add_with_svc, on_loss="hold", max_hold_s=50)
-    (event,) = told(bus)
+    (event,) = events_of(bus)
     assert event["until_ms"] == event["at_ms"] + 50_000 == bus.redis.zscore(bus.keys.holds, job.id)
 
 
 @pytest.mark.parametrize("chosen", ["all", "none", *JOB_EVENTS, "held,released", "stopped,failed"])
-def test_what_is_told_can_be_chosen(server: PrivateServer, bus: notify.Bus, connect_to: Connect, chosen: str) -> None:
+def test_the_published_statuses_can_be_chosen(server: PrivateServer, bus: notify.Bus, connect_to: Connect, chosen: str) -> None:
     choosy = connect_to(server, job_events=chosen)
     live_through_all(choosy)
     expected = [status for status in LIFE if chosen == "all" or status in chosen.split(",")]
-    assert [event["status"] for event in told(bus)] == expected
+    assert [event["status"] for event in events_of(bus)] == expected
     assert bus.redis.exists(bus.keys.log("job.work")) == bool(expected)
 
 
 @pytest.mark.parametrize(("chosen", "tells"), [("all", True), ("stopped", True), ("none", False), ("cancelled", False)])
-def test_an_end_that_no_script_records_is_told_if_such_are(
+def test_an_outcome_is_published_only_if_its_status_is_chosen(
     server: PrivateServer, bus: notify.Bus, connect_to: Connect, chosen: str, tells: bool
 ) -> None:
     choosy = connect_to(server, job_events=chosen)
     job = Queue("work", connection=choosy.redis).enqueue(add)
-    before = len(told(bus))
+    before = len(events_of(bus))
     publish_outcome(choosy.redis, job, Outcome("stopped", "why", "svc", 7, Why("on_loss=cancel", "svc", 3, "1-0@e", 5)), source="w")
-    event = told(bus)[before:]
+    event = events_of(bus)[before:]
     assert len(event) == tells
     why = {"rule": "on_loss=cancel", "service": "svc", "incarnation": 3, "event": "1-0@e", "after_ms": 5}
     assert not tells or event[0] == {"job": job.id, "status": "stopped", "reason": "why", "need": "svc", "at_ms": 7, "why": why}
@@ -95,16 +95,16 @@ def test_events_of_several_queues_come_each_on_its_topic(bus: notify.Bus) -> Non
     with bus.service("svc"):
         pass
     claim_next(bus, "one", "two")
-    assert [[(event["job"], event["status"]) for event in told(bus, name)] for name in jobs] == [
+    assert [[(event["job"], event["status"]) for event in events_of(bus, name)] for name in jobs] == [
         [(jobs["one"], "enqueued"), (jobs["one"], "started")],
         [(jobs["two"], "enqueued")],
     ]
 
 
-def test_what_is_told_by_scripts_and_by_others_is_one_gapless_log(
+def test_events_of_scripts_and_of_workers_form_one_gapless_log(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, collect: Callable[..., Any]
 ) -> None:
-    """Many in one step, and some that are told one by one."""
+    """Many events are published in one step, and some one by one."""
     with bus.subscribe("job.work") as events:
         start_workers()
         jobs = queue.enqueue_many([Queue.prepare_data(fail) for _ in range(3)])

@@ -1,4 +1,4 @@
-"""On what terms a job is there."""
+"""The requirements of a job: needs, policy and times."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from workers import JobDefinitionError
 from workers.jobs.requirements import LONGEST_S, Requirements, need_of, read_needs, target_of
 
 
-def test_what_is_needed_is_a_name_a_capability_or_several() -> None:
+def test_needs_are_a_name_a_capability_or_several() -> None:
     cap = notify.provides("print")
     assert Requirements.of("svc").needs == {"svc"}
     assert Requirements.of(cap).needs == {"any print"}
@@ -33,13 +33,13 @@ def test_no_service_has_the_name_of_a_capability(bus: notify.Bus) -> None:
     "needs",
     [3, [None], b"svc", {"svc": 1}, "", "two words", "any two words", "x" * 257, notify.provides("two words"), notify.provides("")],
 )
-def test_what_names_nothing_is_refused(needs: Any) -> None:
+def test_an_invalid_need_is_refused(needs: Any) -> None:
     with pytest.raises(JobDefinitionError, match="needs"):
         Requirements.of(needs)
 
 
 @pytest.mark.parametrize(
-    ("terms", "remedy"),
+    ("values", "remedy"),
     [
         ({"on_loss": "shrug"}, "choose one of cancel, hold, drain, ignore"),
         ({"on_loss": "cancel", "max_hold_s": 5}, "max_hold_s is for on_loss='hold', not for 'cancel': leave it out, or say grace_s"),
@@ -48,20 +48,20 @@ def test_what_names_nothing_is_refused(needs: Any) -> None:
         ({"on_loss": "hold", "max_hold_s": 0}, "say on_loss='cancel'"),
     ],
 )
-def test_terms_that_contradict_themselves_are_refused_and_the_remedy_is_told(terms: Any, remedy: str) -> None:
+def test_contradicting_requirements_are_refused_with_a_remedy(values: Any, remedy: str) -> None:
     with pytest.raises(JobDefinitionError, match=remedy):
-        Requirements.of("svc", **terms)
+        Requirements.of("svc", **values)
 
 
 @pytest.mark.parametrize("value", [-1, -0.5, float("nan"), float("inf"), LONGEST_S + 1, "5", True, [5]])
 @pytest.mark.parametrize("name", ["max_hold_s", "grace_s"])
-def test_a_time_that_is_none_is_refused(name: str, value: Any) -> None:
+def test_an_invalid_time_is_refused(name: str, value: Any) -> None:
     with pytest.raises(JobDefinitionError, match=f"{name} is {value!r}".replace("[", r"\[").replace("]", r"\]")):
         Requirements.of("svc", "hold", **{name: value})
 
 
 @pytest.mark.parametrize(
-    "terms",
+    "requirements",
     [
         Requirements.of("svc"),
         Requirements.of(["svc", notify.provides("print")], "drain", grace_s=0.25),
@@ -71,11 +71,11 @@ def test_a_time_that_is_none_is_refused(name: str, value: Any) -> None:
         Requirements.of(),
     ],
 )
-def test_terms_are_kept_in_the_hash_of_a_job_and_read_again(terms: Requirements) -> None:
-    kept = {name.encode(): str(value).encode() for name, value in terms.fields().items()}
-    needs = {b"needs": msgspec.json.encode(dict.fromkeys(terms.needs, 7))} if terms.needs else {}
-    assert Requirements.read({**kept, **needs}) == terms
-    assert read_needs(needs) == dict.fromkeys(terms.needs, 7)
+def test_requirements_survive_the_hash_of_a_job(requirements: Requirements) -> None:
+    kept = {name.encode(): str(value).encode() for name, value in requirements.fields().items()}
+    needs = {b"needs": msgspec.json.encode(dict.fromkeys(requirements.needs, 7))} if requirements.needs else {}
+    assert Requirements.read({**kept, **needs}) == requirements
+    assert read_needs(needs) == dict.fromkeys(requirements.needs, 7)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_terms_are_kept_in_the_hash_of_a_job_and_read_again(terms: Requirements)
         {b"grace_ms": b"0.5"},
     ],
 )
-def test_what_a_stranger_wrote_is_an_error_that_the_worker_knows(fields: Any) -> None:
+def test_fields_of_another_program_raise_an_error_the_worker_handles(fields: Any) -> None:
     with pytest.raises((JobDefinitionError, ValueError, msgspec.DecodeError)):
         Requirements.read(fields)
 
 
-def test_a_call_replaces_what_it_gives_and_keeps_the_rest() -> None:
+def test_but_replaces_the_given_values_and_keeps_the_rest() -> None:
     defined = Requirements.of("svc", "hold", max_hold_s=5, grace_s=2)
     assert defined.but() == defined
     assert defined.but(needs="other") == Requirements.of("other", "hold", max_hold_s=5, grace_s=2)
@@ -103,7 +103,7 @@ def test_a_call_replaces_what_it_gives_and_keeps_the_rest() -> None:
     assert defined.but(grace_s=0) == Requirements.of("svc", "hold", max_hold_s=5)
 
 
-def test_a_call_with_another_policy_drops_what_means_nothing_there() -> None:
+def test_but_with_another_policy_drops_times_that_mean_nothing_with_it() -> None:
     defined = Requirements.of("svc", "hold", max_hold_s=5, grace_s=2)
     assert defined.but(on_loss="cancel") == Requirements.of("svc", "cancel", grace_s=2)
     assert defined.but(on_loss="ignore") == Requirements.of("svc", "ignore")

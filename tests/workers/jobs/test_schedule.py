@@ -1,4 +1,4 @@
-"""When a job of a schedule is due."""
+"""The schedule of a recurring job."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -35,29 +35,29 @@ def test_a_cron_line_is_due_at_its_next_time_in_utc(cron: str, now: str, due: st
     assert schedule.next_after(ms(now)) == ms(due)
 
 
-def test_every_so_many_seconds_is_due_at_multiples_whoever_looks() -> None:
+def test_an_interval_is_due_at_its_multiples_since_the_epoch() -> None:
     schedule = schedule_of(None, 60)
     assert schedule == Schedule(every_ms=60_000)
     assert schedule is not None
     assert [schedule.next_after(now) for now in (0, 59_999, 60_000)] == [60_000, 60_000, 120_000]
 
 
-def test_a_rhythm_is_told_in_words() -> None:
+def test_a_schedule_has_a_text() -> None:
     assert [str(Schedule(every_ms=2_500)), str(Schedule(cron="@daily"))] == ["every 2.5 s", "@daily"]
 
 
-def test_a_time_that_never_comes_has_none_after() -> None:
+def test_a_schedule_that_never_comes_has_no_next_time() -> None:
     assert Schedule(cron="0 0 30 2 *").next_after(ms("2026-11-21T13:37:24")) is None
 
 
 @pytest.mark.parametrize("every_s", [0, -1, 0.05, float("nan"), float("inf"), True, "60"])
-def test_seconds_that_are_no_rhythm_are_refused_at_the_definition(every_s: Any) -> None:
+def test_an_invalid_interval_is_refused_at_the_definition(every_s: Any) -> None:
     with pytest.raises(JobDefinitionError, match="every_s"):
         job("work", every_s=every_s)
 
 
 @pytest.mark.parametrize("cron", ["", "* * * *", "61 * * * *", "daily", "* * * * * * 2030", "@reboot", 5])
-def test_a_cron_line_that_is_none_is_refused_at_the_definition(cron: Any) -> None:
+def test_an_invalid_cron_line_is_refused_at_the_definition(cron: Any) -> None:
     with pytest.raises(JobDefinitionError, match="cron line"):
         job("work", cron=cron)
 
@@ -72,7 +72,7 @@ def test_two_schedules_are_refused() -> None:
         job("work", cron="@daily", every_s=5)
 
 
-def test_a_function_that_wants_arguments_has_no_rhythm() -> None:
+def test_a_function_that_requires_arguments_has_no_schedule() -> None:
     with pytest.raises(JobDefinitionError, match="called without arguments"):
         job("work", every_s=5)(sample_jobs.sleep)
     definition = definition_of(sample_jobs.sleep)

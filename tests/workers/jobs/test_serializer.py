@@ -1,4 +1,4 @@
-"""What RQ stores is JSON."""
+"""The serializer of calls and results: JSON only."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -22,16 +22,16 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_what_is_loaded_is_what_was_dumped(value: Any) -> None:
+def test_a_dumped_value_is_loaded_unchanged(value: Any) -> None:
     assert JsonSerializer.loads(JsonSerializer.dumps(value)) == value
 
 
-def test_what_is_dumped_is_plain_json() -> None:
+def test_a_dumped_value_is_plain_json() -> None:
     assert JsonSerializer.dumps(["f", None, [1], {"é": True}]) == '["f",null,[1],{"é":true}]'.encode()
 
 
 @pytest.mark.parametrize("value", [b"bytes", {1: "a"}, {"a", "b"}, datetime.now(UTC), float("nan"), object(), msgspec.Struct])
-def test_what_json_cannot_hold_is_refused_and_not_changed(value: object) -> None:
+def test_a_value_that_json_cannot_hold_is_refused_and_not_changed(value: object) -> None:
     with pytest.raises(ContentsError):
         JsonSerializer.dumps([value])
 

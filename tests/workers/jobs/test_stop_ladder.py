@@ -1,4 +1,4 @@
-"""What a running job is granted when it is stopped."""
+"""The steps by which a running job is stopped."""
 
 from typing import Any
 
@@ -30,9 +30,7 @@ def stopped(outcome: Outcome | None) -> bool:
 
 @pytest.mark.any_server
 @pytest.mark.parametrize("function", [heed, put_away, obey_sigterm])
-def test_a_job_that_is_stopped_can_put_things_away(
-    bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, function: Any
-) -> None:
+def test_a_stopped_job_can_clean_up(bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, function: Any) -> None:
     start_workers()
     running = queue.enqueue(function, "x")
     effects.wait_for("x:begun")
@@ -72,7 +70,9 @@ def test_a_stopped_job_that_saves_itself_stays_stopped(queue: Queue, start_worke
 
 
 @pytest.mark.any_server
-def test_a_job_that_goes_on_climbs_every_step_and_is_killed(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
+def test_a_job_that_does_not_stop_goes_through_every_step_and_is_killed(
+    queue: Queue, start_workers: StartWorkers, effects: Effects
+) -> None:
     start_workers()
     running = queue.enqueue(stubborn, "x")
     effects.wait_for("x:begun")
@@ -82,7 +82,7 @@ def test_a_job_that_goes_on_climbs_every_step_and_is_killed(queue: Queue, start_
     assert queue.enqueue(add).wait(10) == Outcome("finished")
 
 
-def test_the_loss_of_a_service_goes_up_the_ladder_too(bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
+def test_the_loss_of_a_service_uses_the_ladder_too(bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     with bus.service("svc"):
         running = queue.enqueue(put_away, "x", needs="svc")
         start_workers()
@@ -94,7 +94,7 @@ def test_the_loss_of_a_service_goes_up_the_ladder_too(bus: notify.Bus, queue: Qu
 
 
 @pytest.mark.any_server
-def test_a_stop_that_is_told_again_and_again_climbs_once(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
+def test_repeated_stops_go_through_the_ladder_once(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     start_workers()
     running = queue.enqueue(put_away_slowly, "x")
     effects.wait_for("x:begun")
@@ -110,7 +110,7 @@ def test_a_stop_that_is_told_again_and_again_climbs_once(queue: Queue, start_wor
 
 
 @pytest.mark.any_server
-def test_the_next_job_sees_nothing_of_it(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
+def test_the_next_job_sees_no_stop(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     start_workers()
     first, second = queue.enqueue(heed, "x"), queue.enqueue(heed, "y")
     effects.wait_for("x:begun")
@@ -131,7 +131,7 @@ def test_without_a_ladder_a_job_is_killed_at_once(queue: Queue, start_workers: S
 
 
 @pytest.mark.any_server
-def test_a_job_that_raises_it_by_itself_has_failed(queue: Queue, start_workers: StartWorkers) -> None:
+def test_a_job_that_raises_job_stopped_by_itself_fails(queue: Queue, start_workers: StartWorkers) -> None:
     start_workers()
     raising = queue.enqueue(raise_job_stopped)
     assert raising.wait(10).status == "failed"
@@ -147,12 +147,12 @@ def test_a_job_that_does_not_run_is_not_stopping(bus: notify.Bus, queue: Queue) 
 
 
 @pytest.mark.parametrize("ladder", [3, "1 s", {"flag_s": 1}])
-def test_what_is_no_ladder_is_refused(ladder: Any) -> None:
+def test_a_value_that_is_no_ladder_is_refused(ladder: Any) -> None:
     with pytest.raises(JobDefinitionError, match="StopLadder"):
         job("work", stop=ladder)
 
 
 @pytest.mark.parametrize("times", [{"flag_s": -1.0}, {"exception_s": float("inf")}, {"sigterm_s": float("nan")}, {"flag_s": "1"}])
-def test_times_that_cannot_be_are_refused(times: Any) -> None:
+def test_a_ladder_with_invalid_times_is_refused(times: Any) -> None:
     with pytest.raises(ValueError, match="StopLadder"):
         StopLadder(**times)

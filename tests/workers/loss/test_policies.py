@@ -1,4 +1,4 @@
-"""What the loss of a service does: every policy, in every state of a job, at every moment."""
+"""The effect of a loss: every policy, in every state of a job, at every moment."""
 
 from typing import NamedTuple
 
@@ -9,9 +9,9 @@ from tests.support.situations import POLICIES, STATUS, Situation
 
 
 class Row(NamedTuple):
-    """A moment, the moves that bring it about (see `Situation`), and what is told of a job, policy by policy.
+    """A moment, the moves that lead to it (see `Situation`), and the expected events of a job for each policy.
 
-    A policy with a grace or a limit does as the one without, where nothing else is given.
+    Without a value of its own, a policy with a grace or a limit behaves as the one without.
     """
 
     moment: str
@@ -20,11 +20,11 @@ class Row(NamedTuple):
     hold: str
     ignore: str
     grace: str = ""
-    """With ``grace_s``, for ``cancel`` and ``drain``."""
+    """For ``cancel`` and ``drain`` with ``grace_s``."""
     hold_grace: str = ""
     hold_max: str = ""
     drain: str = ""
-    """As ``cancel``, but for what runs."""
+    """As ``cancel``, except for a running job."""
     needs: tuple[str, ...] = ("name", "capability")
 
     def stories(self) -> dict[str, str]:
@@ -49,14 +49,14 @@ CAPABILITY = ("capability",)
 
 TABLE = [
     # At its enqueue
-    Row("never there", "enqueue settle claim", "cancelled", "held", "enqueued started", grace="held"),
-    Row("gone before", "up down enqueue settle claim", "cancelled", "held", "enqueued started", grace="held"),
-    all_do("gone before, and back", "up down up enqueue settle claim", "enqueued started"),
-    all_do("one of two is there", "up other_up down enqueue settle claim", "enqueued started", needs=CAPABILITY),
+    Row("never there", "enqueue apply claim", "cancelled", "held", "enqueued started", grace="held"),
+    Row("gone before", "up down enqueue apply claim", "cancelled", "held", "enqueued started", grace="held"),
+    all_do("gone before, and back", "up down up enqueue apply claim", "enqueued started"),
+    all_do("one of two is there", "up other_up down enqueue apply claim", "enqueued started", needs=CAPABILITY),
     # While it waits
     Row(
         "it waits, the guard is first",
-        "up enqueue down settle claim",
+        "up enqueue down apply claim",
         cancel="enqueued cancelled",
         grace="enqueued held",
         hold="enqueued held",
@@ -64,7 +64,7 @@ TABLE = [
     ),
     Row(
         "it waits, the claim is first",
-        "up enqueue down claim settle",
+        "up enqueue down claim apply",
         cancel="enqueued cancelled",
         grace="enqueued held",
         hold="enqueued held",
@@ -72,7 +72,7 @@ TABLE = [
     ),
     Row(
         "it waits, and that is back before anybody looks",
-        "up enqueue down up settle claim",
+        "up enqueue down up apply claim",
         cancel="enqueued cancelled",
         grace="enqueued started",
         hold="enqueued started",
@@ -80,7 +80,7 @@ TABLE = [
     ),
     Row(
         "it waits, and that is back in time",
-        "up enqueue down settle up look claim",
+        "up enqueue down apply up release claim",
         cancel="enqueued cancelled",
         grace="enqueued held released started",
         hold="enqueued held released started",
@@ -88,7 +88,7 @@ TABLE = [
     ),
     Row(
         "it waits, and that is back too late",
-        "up enqueue down settle late look up look claim",
+        "up enqueue down apply late release up release claim",
         cancel="enqueued cancelled",
         grace="enqueued held cancelled:grace_s",
         hold="enqueued held released started",
@@ -97,14 +97,14 @@ TABLE = [
     ),
     Row(
         "it waits, and nobody looks in time",
-        "up enqueue down late settle claim",
+        "up enqueue down late apply claim",
         cancel="enqueued cancelled",
         hold="enqueued held",
         ignore="enqueued started",
     ),
-    Row(  # what nobody acted on in time is forgiven, however late that is
+    Row(  # a loss that no worker applied before the service returned does not count
         "it waits, and that is back too late, but before anybody looks",
-        "up enqueue down late up settle claim",
+        "up enqueue down late up apply claim",
         cancel="enqueued cancelled",
         grace="enqueued started",
         hold="enqueued started",
@@ -112,16 +112,16 @@ TABLE = [
     ),
     Row(
         "it waits, and is cancelled",
-        "up enqueue cancel down settle claim",
+        "up enqueue cancel down apply claim",
         cancel="enqueued cancelled:asked",
         hold="enqueued cancelled:asked",
         ignore="enqueued cancelled:asked",
     ),
-    all_do("it waits, something else is gone", "up other_up enqueue other_down settle claim", "enqueued started"),
-    all_do("it waits, one of two is gone", "up other_up enqueue down settle claim", "enqueued started", needs=CAPABILITY),
+    all_do("it waits, something else is gone", "up other_up enqueue other_down apply claim", "enqueued started"),
+    all_do("it waits, one of two is gone", "up other_up enqueue down apply claim", "enqueued started", needs=CAPABILITY),
     Row(
         "it waits, the last of two is gone",
-        "up other_up enqueue down other_down settle claim",
+        "up other_up enqueue down other_down apply claim",
         cancel="enqueued cancelled",
         grace="enqueued held",
         hold="enqueued held",
@@ -130,7 +130,7 @@ TABLE = [
     ),
     Row(
         "it waits, another one comes instead",
-        "up enqueue down settle other_up look claim",
+        "up enqueue down apply other_up release claim",
         cancel="enqueued cancelled",
         grace="enqueued held released started",
         hold="enqueued held released started",
@@ -140,7 +140,7 @@ TABLE = [
     # While it is held
     Row(
         "it is held, and that comes",
-        "enqueue up look claim",
+        "enqueue up release claim",
         cancel="cancelled",
         grace="held released started",
         hold="held released started",
@@ -148,7 +148,7 @@ TABLE = [
     ),
     Row(
         "it is held, and that comes and goes before anybody looks",
-        "enqueue up down look claim",
+        "enqueue up down release claim",
         cancel="cancelled",
         grace="held",
         hold="held",
@@ -156,7 +156,7 @@ TABLE = [
     ),
     Row(
         "it is held, comes back, and loses it again",
-        "enqueue up look down settle claim",
+        "enqueue up release down apply claim",
         cancel="cancelled",
         grace="held released held",
         hold="held released held",
@@ -164,7 +164,7 @@ TABLE = [
     ),
     Row(
         "it is held twice, and comes back",
-        "enqueue up look down settle look up look claim",
+        "enqueue up release down apply release up release claim",
         cancel="cancelled",
         grace="held released held released started",
         hold="held released held released started",
@@ -172,7 +172,7 @@ TABLE = [
     ),
     Row(
         "it is held for too long",
-        "enqueue late look claim",
+        "enqueue late release claim",
         cancel="cancelled",
         grace="held cancelled:grace_s",
         hold="held",
@@ -181,7 +181,7 @@ TABLE = [
     ),
     Row(
         "it is held for long, but that is there when anybody looks",
-        "enqueue late up look claim",
+        "enqueue late up release claim",
         cancel="cancelled",
         grace="held released started",
         hold="held released started",
@@ -189,7 +189,7 @@ TABLE = [
     ),
     Row(
         "it is held, and is cancelled",
-        "enqueue cancel up look claim",
+        "enqueue cancel up release claim",
         cancel="cancelled",
         grace="held cancelled:asked",
         hold="held cancelled:asked",
@@ -198,7 +198,7 @@ TABLE = [
     # While it runs
     Row(
         "it runs",
-        "up enqueue claim down judge dead",
+        "up enqueue claim down check dead",
         cancel="enqueued started stopped",
         grace="enqueued started",
         hold="enqueued started held",
@@ -208,7 +208,7 @@ TABLE = [
     ),
     Row(
         "it runs, and the grace is over",
-        "up enqueue claim down judge dead late judge dead",
+        "up enqueue claim down check dead late check dead",
         cancel="enqueued started stopped",
         hold="enqueued started held",
         drain="enqueued started",
@@ -216,7 +216,7 @@ TABLE = [
     ),
     Row(
         "it runs, and that is back before anybody looks",
-        "up enqueue claim down up judge dead",
+        "up enqueue claim down up check dead",
         cancel="enqueued started stopped",
         grace="enqueued started",
         hold="enqueued started released",
@@ -226,7 +226,7 @@ TABLE = [
     ),
     Row(
         "it runs, and that is back in time",
-        "up enqueue claim down judge up judge dead late judge dead",
+        "up enqueue claim down check up check dead late check dead",
         cancel="enqueued started stopped",
         grace="enqueued started",
         hold="enqueued started released",
@@ -234,11 +234,11 @@ TABLE = [
         drain="enqueued started",
         ignore="enqueued started",
     ),
-    all_do("it runs, something else is gone", "up other_up enqueue claim other_down judge dead", "enqueued started"),
-    all_do("it runs, one of two is gone", "up other_up enqueue claim down judge dead", "enqueued started", needs=CAPABILITY),
+    all_do("it runs, something else is gone", "up other_up enqueue claim other_down check dead", "enqueued started"),
+    all_do("it runs, one of two is gone", "up other_up enqueue claim down check dead", "enqueued started", needs=CAPABILITY),
     Row(
         "it runs, and is held until that is back",
-        "up enqueue claim down judge dead up look claim",
+        "up enqueue claim down check dead up release claim",
         cancel="enqueued started stopped",
         grace="enqueued started",
         hold="enqueued started held released started",
@@ -248,7 +248,7 @@ TABLE = [
     ),
     Row(
         "it runs, and is cancelled",
-        "up enqueue claim cancel down judge dead",
+        "up enqueue claim cancel down check dead",
         cancel="enqueued started stopped:asked",
         hold="enqueued started stopped:asked",
         ignore="enqueued started stopped:asked",
@@ -256,7 +256,7 @@ TABLE = [
     # Between the stop and the hold
     Row(
         "it is being stopped, and that is back",
-        "up enqueue claim down judge up dead claim",
+        "up enqueue claim down check up dead claim",
         cancel="enqueued started stopped",
         grace="enqueued started",
         hold="enqueued started released started",
@@ -266,7 +266,7 @@ TABLE = [
     ),
     Row(
         "it is being stopped, and is cancelled",
-        "up enqueue claim down judge cancel dead",
+        "up enqueue claim down check cancel dead",
         cancel="enqueued started stopped",
         grace="enqueued started stopped:asked",
         hold="enqueued started stopped:asked",

@@ -1,4 +1,4 @@
-"""What the loss of a service does, with real workers: policy by policy, by name and by capability."""
+"""The effect of a loss with real workers, for each policy, by name and by capability."""
 
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ PRINTS = notify.provides("print")
 
 
 class Cell(NamedTuple):
-    """A policy; what becomes of a running and of a waiting job when what they need goes; how often the running one is run at last."""
+    """A policy, the state of a running and of a waiting job after a loss, and the number of runs of the first in the end."""
 
     requirements: dict[str, Any]
     running: str
@@ -71,7 +71,7 @@ def test_a_loss_does_what_the_policy_says(
 
 
 @pytest.mark.parametrize(("on_loss", "need"), [("cancel", "svc"), ("cancel", PRINTS), ("hold", "svc"), ("drain", "svc")], ids=str)
-def test_what_is_back_in_time_is_forgiven(
+def test_a_service_that_returns_within_its_grace_was_not_lost(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, on_loss: Any, need: Any
 ) -> None:
     start_workers()
@@ -87,7 +87,7 @@ def test_what_is_back_in_time_is_forgiven(
     assert (effects["x:begun"], effects["y:begun"]) == (1, 1)
 
 
-def test_jobs_that_need_a_capability_go_on_with_any_provider_and_end_with_the_last(
+def test_a_job_that_needs_a_capability_runs_until_the_last_provider_goes(
     bus: notify.Bus, another_bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
     start_workers(2)
@@ -105,7 +105,7 @@ def test_jobs_that_need_a_capability_go_on_with_any_provider_and_end_with_the_la
         ]
 
 
-def test_a_running_job_is_stopped_when_its_grace_is_over_and_not_before(
+def test_a_running_job_is_stopped_after_its_grace_and_not_before(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
     start_workers()
@@ -121,18 +121,18 @@ def test_a_running_job_is_stopped_when_its_grace_is_over_and_not_before(
 
 
 @pytest.mark.parametrize("retry", [None, rq.Retry(max=3)])
-def test_a_job_that_ends_by_itself_while_it_is_being_held_is_held(
+def test_a_job_that_ends_while_it_is_stopped_to_be_held_is_held(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, retry: Any
 ) -> None:
-    """The loss is recorded, and what the job does after that does not count; it runs once more."""
+    """The loss is recorded, so the end of the run does not count; the job runs once more."""
     start_workers()
     with bus.service("svc"):
         running = queue.enqueue(hold, "x", needs="svc", on_loss="hold", retry=retry)
         effects.wait_for("x:begun")
         raw: Any = bus.redis.hget(running.key, "fence")
         bus.directory.kill("svc")
-        JobScripts(bus.redis).check_run(running.id, fence=raw.decode())  # as its guard does, which may be faster
-        effects.let_go("x")  # it may end before its worker has heard of that
+        JobScripts(bus.redis).check_run(running.id, fence=raw.decode())  # as its loss watcher does, which may be faster
+        effects.let_go("x")  # it may end before its worker knows
     wait_until(lambda: running.held == "svc", timeout_s=10)
     assert (running.outcome, running.id in queue.finished_job_registry) == (None, False)
     with bus.service("svc"):
@@ -143,7 +143,7 @@ def test_a_job_that_ends_by_itself_while_it_is_being_held_is_held(
 
 
 def test_N14_jobs_have_priorities_and_each_can_be_cancelled(bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
-    """A worker takes what is urgent first, then what is standard, and what is idle only when there is nothing else."""
+    """A worker takes urgent jobs first, then standard jobs, and idle jobs when there is nothing else."""
     urgency = ("urgent", "standard", "idle")
     queues = {name: Queue(name, connection=bus.redis) for name in urgency}
     with bus.subscribe("job.*") as events:
@@ -159,7 +159,7 @@ def test_N14_jobs_have_priorities_and_each_can_be_cancelled(bus: notify.Bus, sta
     assert [effects[name] for name in names.values()] == [0 if name.endswith("-1") else 1 for name in names.values()]
 
 
-def test_N14_what_becomes_urgent_while_others_wait_is_next(bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
+def test_N14_a_job_that_becomes_urgent_is_next(bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
     urgent, idle = (Queue(name, connection=bus.redis) for name in ("urgent", "idle"))
     running, waits = idle.enqueue(hold, "x"), idle.enqueue(hold, "y")
     start_workers(queues=("urgent", "idle"))
@@ -168,6 +168,6 @@ def test_N14_what_becomes_urgent_while_others_wait_is_next(bus: notify.Bus, star
     effects.let_go("x")
     effects.wait_for("z:begun")
     assert (effects["y:begun"], running.outcome, waits.outcome) == (0, Outcome("finished"), None)
-    assert late.cancel().status == "stopped"  # a running one as well
+    assert late.cancel().status == "stopped"  # a running job can be cancelled too
     effects.let_go("y")
     assert waits.wait(10) == Outcome("finished")

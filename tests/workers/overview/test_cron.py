@@ -1,4 +1,4 @@
-"""What runs again and again, as it is listed."""
+"""The list of recurring jobs."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from workers import CronInfo, cron_jobs
 from workers.schedule.cron import Cron
 
 
-def test_it_tells_queue_rhythm_times_and_by_how_many_it_is_loaded(bus: notify.Bus) -> None:
+def test_a_recurring_job_has_queue_schedule_times_and_workers(bus: notify.Bus) -> None:
     for worker in ("one", "two", "gone"):
         renew(bus, worker, lease_ms=60_000)
         load(bus, worker, at_four)
@@ -26,7 +26,7 @@ def test_it_tells_queue_rhythm_times_and_by_how_many_it_is_loaded(bus: notify.Bu
     assert [(each.next.hour, each.next.minute) for each in (first, second)] == [(4, 0), (4, 30)]
 
 
-def test_what_cannot_be_read_is_left_out(bus: notify.Bus) -> None:
+def test_an_unreadable_recurring_job_is_left_out(bus: notify.Bus) -> None:
     renew(bus, "one", lease_ms=60_000)
     load(bus, "one", at_four, with_a_service)
     bus.redis.hset(bus.keys.cron, NIGHTLY, "no JSON")
@@ -34,7 +34,7 @@ def test_what_cannot_be_read_is_left_out(bus: notify.Bus) -> None:
     assert [(each.function, each.workers) for each in cron_jobs(bus.redis)] == [(AT_FOUR, 0)]
 
 
-def test_there_is_nothing_where_nobody_announced_anything(bus: notify.Bus, start_workers: StartWorkers) -> None:
+def test_without_registered_jobs_the_list_is_empty(bus: notify.Bus, start_workers: StartWorkers) -> None:
     start_workers()
     wait_until(lambda: bus.redis.exists(bus.keys.leader), timeout_s=15)
     assert cron_jobs(bus.redis) == []

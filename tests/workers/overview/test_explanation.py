@@ -1,4 +1,4 @@
-"""Why a job is where it is."""
+"""The explanation of a job's state."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def test_a_waiting_job_says_its_place_and_who_listens(bus: notify.Bus, queue: Qu
     assert "no worker listens to its queue: start one with notify worker work" in told
 
 
-def test_its_place_counts_from_the_front(bus: notify.Bus, queue: Queue, start_workers, effects) -> None:
+def test_the_place_of_a_job_counts_from_the_front(bus: notify.Bus, queue: Queue, start_workers, effects) -> None:
     start_workers()
     running = queue.enqueue(hold, "gate")
     effects.wait_for("gate:begun")
@@ -45,7 +45,7 @@ def test_a_held_job_says_what_it_waits_for_and_until_when(bus: notify.Bus, queue
     assert "It needs any print (gone)" in told
 
 
-def test_a_held_job_whose_service_is_back_says_that_its_turn_comes(bus: notify.Bus, queue: Queue) -> None:
+def test_a_held_job_whose_service_is_back_says_that_it_returns(bus: notify.Bus, queue: Queue) -> None:
     job = queue.enqueue(add, needs="svc", on_loss="hold")
     with bus.service("svc"):
         assert "It is held: svc is back, and held jobs return to the queue a few at a time" in explain(bus, job)
@@ -70,7 +70,7 @@ def test_a_job_that_was_cancelled_without_a_reason_does_not_name_one(bus: notify
     assert explain(bus, job).endswith("It was cancelled.")
 
 
-def test_a_job_that_is_gone_is_an_error(bus: notify.Bus, queue: Queue) -> None:
+def test_a_deleted_job_is_an_error(bus: notify.Bus, queue: Queue) -> None:
     job = queue.enqueue(add)
     job.delete()
     with pytest.raises(JobNotFoundError):

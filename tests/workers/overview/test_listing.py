@@ -1,4 +1,4 @@
-"""What is in the queues."""
+"""Listings of queues and jobs."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_without_any_job_there_is_no_queue(bus: notify.Bus) -> None:
     assert _ids(bus) == []
 
 
-def test_jobs_are_found_in_the_order_of_their_turn_over_any_number_of_pages(bus: notify.Bus, queue: Queue) -> None:
+def test_jobs_are_found_in_queue_order_over_many_pages(bus: notify.Bus, queue: Queue) -> None:
     made = [queue.enqueue(add).id for _ in range(250)]
     assert _ids(bus) == made
     assert _ids(bus, queue="work", status="queued") == made
@@ -52,7 +52,7 @@ def test_jobs_are_found_by_the_service_they_need_and_by_queue(bus: notify.Bus, q
         assert _ids(bus, needs="nobody") == []
 
 
-def test_a_job_that_is_gone_or_unreadable_is_passed_over(bus: notify.Bus, queue: Queue) -> None:
+def test_a_deleted_or_unreadable_job_is_skipped(bus: notify.Bus, queue: Queue) -> None:
     gone, spoilt, sound = queue.enqueue(add), queue.enqueue(add), queue.enqueue(add)
     bus.redis.delete(gone.key)
     bus.redis.hset(spoilt.key, "on_loss", "no policy")
@@ -68,14 +68,12 @@ def test_an_unknown_queue_and_an_unknown_status_are_errors(bus: notify.Bus, queu
         _ids(bus, status="nope")
 
 
-def test_what_is_found_is_ours(bus: notify.Bus, queue: Queue) -> None:
+def test_found_jobs_are_jobs_of_ours(bus: notify.Bus, queue: Queue) -> None:
     queue.enqueue(add)
     assert all(isinstance(job, Job) for job in find_jobs(bus.redis))
 
 
-def test_what_was_stopped_is_told_from_what_failed_and_cancelled_is_understood(
-    bus: notify.Bus, queue: Queue, start_workers, effects
-) -> None:
+def test_stopped_and_failed_are_distinct_and_cancelled_is_understood(bus: notify.Bus, queue: Queue, start_workers, effects) -> None:
     start_workers()
     failed, cancelled = queue.enqueue(fail), queue.enqueue(add, needs="nobody")
     assert failed.wait(10)
@@ -87,7 +85,7 @@ def test_what_was_stopped_is_told_from_what_failed_and_cancelled_is_understood(
     assert _ids(bus, status="cancelled") == _ids(bus, status="canceled") == [cancelled.id]
 
 
-def test_what_needs_a_service_can_be_looked_for_wherever_it_is(bus: notify.Bus, queue: Queue, start_workers, effects) -> None:
+def test_jobs_that_need_a_service_are_found_in_every_status(bus: notify.Bus, queue: Queue, start_workers, effects) -> None:
     with bus.service("svc"):
         start_workers()
         finished = queue.enqueue(add, needs="svc")
@@ -105,9 +103,7 @@ def test_what_needs_a_service_can_be_looked_for_wherever_it_is(bus: notify.Bus, 
         effects.let_go("gate")
 
 
-def test_what_is_held_for_a_service_is_listed_once_and_what_waits_for_another_job_beside_it(
-    bus: notify.Bus, queue: Queue, start_workers, effects
-) -> None:
+def test_a_held_job_and_a_dependent_job_are_each_listed_once(bus: notify.Bus, queue: Queue, start_workers, effects) -> None:
     with bus.service("svc"):
         start_workers()
         running = queue.enqueue(hold, "gate", needs="svc", on_loss="drain")

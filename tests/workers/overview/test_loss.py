@@ -1,4 +1,4 @@
-"""What the loss of a service would do, before it happens."""
+"""The preview of a loss."""
 
 import rq
 
@@ -22,7 +22,7 @@ def test_jobs_are_counted_by_queue_and_policy_and_nothing_is_changed(bus: notify
         assert [job.get_status() for job in waiting] == ["queued"] * 3
 
 
-def test_a_running_job_is_told_from_the_waiting_ones(bus: notify.Bus, queue: Queue, start_workers, effects) -> None:
+def test_running_and_waiting_jobs_are_counted_separately(bus: notify.Bus, queue: Queue, start_workers, effects) -> None:
     with bus.service("svc"):
         start_workers()
         queue.enqueue(hold, "gate", needs="svc")
@@ -33,18 +33,18 @@ def test_a_running_job_is_told_from_the_waiting_ones(bus: notify.Bus, queue: Que
         wait_until(lambda: preview_loss(bus.redis, "svc") == [])
 
 
-def test_of_a_service_that_nobody_needs_nothing_would_be_lost(bus: notify.Bus) -> None:
+def test_a_service_that_no_job_needs_affects_no_job(bus: notify.Bus) -> None:
     assert preview_loss(bus.redis, "nobody") == []
 
 
-def test_held_jobs_wait_as_well(bus: notify.Bus, queue: Queue) -> None:
+def test_held_jobs_count_as_waiting(bus: notify.Bus, queue: Queue) -> None:
     queue.enqueue(add, needs="svc", on_loss="hold")
     with bus.service("svc"):
         queue.enqueue(add, needs="svc", on_loss="hold")
         assert preview_loss(bus.redis, "svc") == queue.preview_loss("svc") == [Stake("work", "hold", 2, 0)]
 
 
-def test_jobs_that_need_a_capability_are_at_stake_with_the_last_that_has_it(bus: notify.Bus, queue: Queue) -> None:
+def test_jobs_that_need_a_capability_count_with_its_last_provider(bus: notify.Bus, queue: Queue) -> None:
     with bus.service("one", provides={"print"}):
         queue.enqueue(add, needs=notify.provides("print"))
         queue.enqueue(add, needs=["one", notify.provides("print")], on_loss="drain")
@@ -54,7 +54,7 @@ def test_jobs_that_need_a_capability_are_at_stake_with_the_last_that_has_it(bus:
             assert (preview_loss(bus.redis, "one"), preview_loss(bus.redis, "two")) == ([Stake("work", "drain", 1, 0)], [])
 
 
-def test_what_was_cancelled_with_rq_s_own_tools_waits_no_more(bus: notify.Bus, queue: Queue) -> None:
+def test_a_job_cancelled_by_rqs_tools_does_not_count(bus: notify.Bus, queue: Queue) -> None:
     with bus.service("svc"):
         first, _ = queue.enqueue(add, needs="svc"), queue.enqueue(add, needs="svc")
         rq.job.Job.fetch(first.id, connection=bus.redis).cancel()

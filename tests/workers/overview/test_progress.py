@@ -1,4 +1,4 @@
-"""How far some workers are."""
+"""The progress of some workers."""
 
 import notify
 from notify.testing import wait_until
@@ -8,7 +8,9 @@ from workers import Queue
 from workers.overview.progress import WorkerProgress, worker_progress
 
 
-def test_it_counts_what_they_did_and_what_is_left(bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
+def test_done_and_failed_runs_and_jobs_left_are_counted(
+    bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
+) -> None:
     for function, arguments in ((add, ()), (fail, ()), (add, ()), (hold, ("x",)), (add, ())):
         queue.enqueue(function, *arguments)
     Queue("another", connection=bus.redis).enqueue(add)
@@ -21,5 +23,5 @@ def test_it_counts_what_they_did_and_what_is_left(bus: notify.Bus, queue: Queue,
     assert worker_progress(bus.redis, queues=["work"], workers=pool.names) == WorkerProgress(4, 1, 0)
 
 
-def test_workers_that_nobody_knows_did_nothing(bus: notify.Bus) -> None:
+def test_unknown_workers_have_done_nothing(bus: notify.Bus) -> None:
     assert worker_progress(bus.redis, queues=["work"], workers=["nobody"]) == WorkerProgress(0, 0, 0)

@@ -1,4 +1,4 @@
-"""Cancelling many waiting jobs: by what they need, or by what their caller knows of them."""
+"""Bulk cancel: by a required service, or by a function."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ def cancelled(*jobs: Job) -> list[bool]:
     return [job.outcome is not None and job.outcome.status == "cancelled" for job in jobs]
 
 
-def test_jobs_are_chosen_by_what_their_caller_knows_of_them(queue: Queue) -> None:
+def test_jobs_are_selected_by_a_function(queue: Queue) -> None:
     for_ann, for_bob = queue.enqueue(add, "a", meta={"for": "ann"}), queue.enqueue(add, "b", meta={"for": "bob"})
     assert queue.cancel(where=lambda job: job.meta["for"] == "bob", reason="bob left") == 1
     assert (cancelled(for_ann, for_bob), queue.job_ids) == ([False, True], [for_ann.id])
@@ -26,14 +26,14 @@ def test_jobs_are_chosen_by_what_their_caller_knows_of_them(queue: Queue) -> Non
     assert for_bob.outcome.why.rule == "asked"
 
 
-def test_both_may_be_given_and_both_must_be_so(bus: notify.Bus, queue: Queue) -> None:
+def test_needs_and_where_must_both_match(bus: notify.Bus, queue: Queue) -> None:
     with bus.service("svc"):
         jobs = [queue.enqueue(add_with_svc, "a"), queue.enqueue(add_with_svc, "b"), queue.enqueue(add, "b")]
         assert queue.cancel(needs="svc", where=lambda job: job.args == ["b"]) == 1
     assert cancelled(*jobs) == [False, True, False]
 
 
-def test_all_of_a_queue_are_cancelled_when_that_is_said(bus: notify.Bus, queue: Queue) -> None:
+def test_all_jobs_of_a_queue_can_be_cancelled(bus: notify.Bus, queue: Queue) -> None:
     first = queue.enqueue(add)
     listed, deferred = queue.enqueue(add), queue.enqueue(add, depends_on=first)
     scheduled, held = queue.enqueue_in(timedelta(hours=1), add), queue.enqueue(add, needs="svc", on_loss="hold", max_hold_s=9)
@@ -46,7 +46,7 @@ def test_all_of_a_queue_are_cancelled_when_that_is_said(bus: notify.Bus, queue: 
     assert not bus.redis.exists(bus.keys.held_pairs, bus.keys.holds)
 
 
-def test_which_ones_must_be_said(queue: Queue) -> None:
+def test_a_cancel_without_a_selection_is_refused(queue: Queue) -> None:
     job = queue.enqueue(add)
     with pytest.raises(JobDefinitionError, match=r"which jobs of 'work'\? give needs= or where=; where=lambda job: True"):
         queue.cancel()
@@ -64,21 +64,21 @@ def test_a_need_that_names_nothing_is_an_error(queue: Queue) -> None:
         queue.cancel(needs="two words")
 
 
-def test_a_capability_names_those_that_need_it_and_no_others(bus: notify.Bus, queue: Queue) -> None:
+def test_a_capability_selects_the_jobs_that_need_it_and_no_others(bus: notify.Bus, queue: Queue) -> None:
     with bus.service("svc", provides={"print"}):
         any_will_do, only_svc = queue.enqueue(add, needs=notify.provides("print")), queue.enqueue(add_with_svc)
         assert queue.cancel(needs=notify.provides("print")) == 1
     assert cancelled(any_will_do, only_svc) == [True, False]
 
 
-def test_held_jobs_that_need_it_are_cancelled_as_well(bus: notify.Bus, queue: Queue) -> None:
+def test_held_jobs_that_need_a_service_are_cancelled_too(bus: notify.Bus, queue: Queue) -> None:
     job = queue.enqueue(add, needs="svc", on_loss="hold")
     assert queue.cancel(needs="svc") == 1
     assert cancelled(job) == [True]
     assert not bus.redis.exists(bus.keys.held_pairs)
 
 
-def test_a_job_that_runs_is_left(bus: notify.Bus, queue: Queue) -> None:
+def test_a_running_job_is_not_cancelled(bus: notify.Bus, queue: Queue) -> None:
     with bus.service("svc"):
         running, waiting = queue.enqueue(add_with_svc), queue.enqueue(add_with_svc)
         assert claim_next(bus).job_id == running.id
@@ -87,7 +87,7 @@ def test_a_job_that_runs_is_left(bus: notify.Bus, queue: Queue) -> None:
     assert cancelled(running, waiting) == [False, True]
 
 
-def test_how_far_it_is_is_told(bus: notify.Bus, queue: Queue) -> None:
+def test_the_progress_of_a_cancel_is_reported(bus: notify.Bus, queue: Queue) -> None:
     told: list[Progress] = []
     with bus.service("svc"):
         queue.enqueue_many([Queue.prepare_data(add_with_svc, job_id=f"j{number}") for number in range(2 * AT_ONCE + 50)])
@@ -101,8 +101,8 @@ def test_how_far_it_is_is_told(bus: notify.Bus, queue: Queue) -> None:
     assert [int(job_id[1:]) % 2 for job_id in queue.job_ids] == [1] * (AT_ONCE + 25)
 
 
-def test_jobs_that_are_taken_meanwhile_move_none_of_the_others_past_it(bus: notify.Bus, queue: Queue) -> None:
-    """After each part a worker takes some from the front."""
+def test_jobs_taken_meanwhile_do_not_hide_others_from_the_cancel(bus: notify.Bus, queue: Queue) -> None:
+    """After each chunk a worker takes some jobs from the front."""
     count = 3 * AT_ONCE
     queue.enqueue_many([Queue.prepare_data(add) for _ in range(count)])
     taken: list[str] = []
@@ -114,7 +114,7 @@ def test_jobs_that_are_taken_meanwhile_move_none_of_the_others_past_it(bus: noti
     assert (done + len([job_id for job_id in taken if job_id]), queue.count) == (count, 0)
 
 
-def test_what_the_callers_own_code_raises_is_raised_and_what_was_cancelled_stays_so(bus: notify.Bus, queue: Queue) -> None:
+def test_an_error_of_where_propagates_and_cancelled_jobs_stay_cancelled(bus: notify.Bus, queue: Queue) -> None:
     jobs = queue.enqueue_many([Queue.prepare_data(add, job_id=f"j{number}") for number in range(AT_ONCE + 1)])
 
     def fail_at_the_last(job: Job) -> bool:
@@ -128,7 +128,7 @@ def test_what_the_callers_own_code_raises_is_raised_and_what_was_cancelled_stays
     assert [claim_next(bus).answer for _ in range(2)] == ["more", "started"]
 
 
-def test_a_job_that_cannot_be_read_is_passed_over(bus: notify.Bus, queue: Queue) -> None:
+def test_an_unreadable_job_is_skipped(bus: notify.Bus, queue: Queue) -> None:
     job = queue.enqueue(add)
     bus.redis.hset("rq:job:odd", mapping={"status": "queued", "origin": "work", "created_at": "never"})
     bus.redis.rpush(queue.key, "odd", "gone")
@@ -137,23 +137,23 @@ def test_a_job_that_cannot_be_read_is_passed_over(bus: notify.Bus, queue: Queue)
     bus.redis.delete("rq:job:odd")
 
 
-def test_the_ids_of_cancelled_jobs_do_not_stay_in_the_list_although_nobody_claims(bus: notify.Bus, queue: Queue) -> None:
+def test_ids_of_cancelled_jobs_leave_the_list_without_a_claim(bus: notify.Bus, queue: Queue) -> None:
     keeps = queue.enqueue(add, "keeps")
     queue.enqueue_many([Queue.prepare_data(add, ["goes"]) for _ in range(300)])
     assert queue.cancel(where=lambda job: job.args == ["goes"]) == 300
     assert queue.job_ids == [keeps.id]
 
 
-def test_without_tidying_they_would_stay(bus: notify.Bus, queue: Queue) -> None:
-    """The twin."""
+def test_without_compaction_the_ids_stay_in_the_list(bus: notify.Bus, queue: Queue) -> None:
+    """The counter-example."""
     job = queue.enqueue(add)
     JobScripts(bus.redis).cancel([job.id], reason="why", from_list=False)
     assert queue.job_ids == [job.id]
     assert claim_next(bus).answer == ""
 
 
-def test_a_job_that_is_put_back_right_after_it_was_cancelled_runs_once(bus: notify.Bus, queue: Queue) -> None:
-    """Its id may stand in the list twice until that is tidied."""
+def test_a_job_requeued_right_after_its_cancel_runs_once(bus: notify.Bus, queue: Queue) -> None:
+    """The list may hold its id twice until it is compacted."""
     job = queue.enqueue(add)
     JobScripts(bus.redis).cancel([job.id], reason="why", from_list=False)
     queue.put_back(job)

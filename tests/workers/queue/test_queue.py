@@ -1,37 +1,25 @@
-"""Enqueueing: what is let in, what is refused, what is cancelled at once."""
+"""Enqueueing: jobs that are accepted, and jobs that are cancelled at once because a service is missing."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import redis
 import rq
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from rq.job import JobStatus
 
 import notify
 from notify.keys import Keys
 from tests.support import sample_jobs
-from tests.support.faults import commands_during, everything
-from tests.support.sample_jobs import add, add_with_svc, fail, hold, unmarked
+from tests.support.faults import commands_during
+from tests.support.queued_jobs import index, run_scheduler, waiting
+from tests.support.sample_jobs import add, add_with_svc, fail, hold
 from tests.workers.conftest import Effects, StartWorkers, next_mishap
-from workers import DuplicateJobError, Job, JobArgumentsError, JobDefinitionError, Outcome, Queue, Why, job
+from workers import DuplicateJobError, Job, Outcome, Queue, Why, job
 from workers.jobs.call import JsonSerializer
 
 GONE = "svc was not there when it was enqueued"
-NOTHING: Any = None
-
-
-def waiting(queue: Queue) -> list[str]:
-    return list(queue.get_job_ids())
-
-
-def index(bus: notify.Bus, service: str = "svc") -> list[str]:
-    """The ids of the waiting jobs that are known to need a service."""
-    ids: Any = bus.redis.zrange(bus.keys.needs(service), 0, -1)
-    return [job_id.decode() for job_id in ids]
 
 
 def test_a_job_that_needs_nothing_waits_in_the_queue(queue: Queue, bus: notify.Bus) -> None:
@@ -60,7 +48,7 @@ def test_a_job_whose_service_is_absent_is_cancelled_at_once_and_never_waits(queu
     assert refused.id in queue.canceled_job_registry
 
 
-def test_an_absent_service_is_told_on_the_topic_of_the_queue(queue: Queue, bus: notify.Bus, collect: Callable[..., Any]) -> None:
+def test_a_missing_service_is_published_on_the_topic_of_the_queue(queue: Queue, bus: notify.Bus, collect: Callable[..., Any]) -> None:
     with bus.subscribe("job.work") as events:
         refused = queue.enqueue(add_with_svc)
         (event,) = collect(events, 1)
@@ -81,7 +69,7 @@ def test_a_cancelled_job_is_kept_for_a_day(queue: Queue, bus: notify.Bus) -> Non
     assert 86_000 < bus.redis.ttl(refused.key) <= 86_400
 
 
-def test_of_several_needs_the_missing_one_is_named(queue: Queue, bus: notify.Bus) -> None:
+def test_the_outcome_names_the_missing_one_of_several_services(queue: Queue, bus: notify.Bus) -> None:
     with bus.service("here"):
         refused = queue.enqueue(add, needs=["here", "missing"])
     assert refused.outcome is not None
@@ -102,102 +90,14 @@ def test_on_loss_at_the_call_replaces_that_of_the_definition(queue: Queue) -> No
     assert Job.fetch(queued.id, connection=queue.connection).on_loss == "ignore"
 
 
-@pytest.mark.parametrize("needs", [3, [None], "two words", ""])
-def test_needs_that_name_no_service_are_refused_and_nothing_is_enqueued(queue: Queue, bus: notify.Bus, needs: Any) -> None:
-    with pytest.raises(JobDefinitionError, match="needs"):
-        queue.enqueue(add, needs=needs)
-    assert everything(bus.redis) == {}
-
-
-def test_an_unknown_policy_is_refused_and_nothing_is_enqueued(queue: Queue, bus: notify.Bus) -> None:
-    policy: Any = "shrug"
-    with pytest.raises(JobDefinitionError, match="choose one of cancel, hold, drain, ignore"):
-        queue.enqueue(add, on_loss=policy)
-    assert everything(bus.redis) == {}
-
-
-@pytest.mark.parametrize("function", [unmarked, len, Queue, sample_jobs, 3, NOTHING, Effects.let_go])
-def test_what_is_not_marked_is_refused_and_the_remedy_is_told(queue: Queue, bus: notify.Bus, function: Any) -> None:
-    with pytest.raises(JobDefinitionError, match=r"mark it with @job\('work'\)"):
-        queue.enqueue(function)
-    assert everything(bus.redis) == {}
-
-
-@pytest.mark.parametrize("when", ["on_success", "on_failure", "on_stopped"])
-def test_a_callback_that_is_not_marked_is_refused(queue: Queue, bus: notify.Bus, when: str) -> None:
-    with pytest.raises(JobDefinitionError, match="unmarked"):
-        queue.enqueue(add, **{when: rq.Callback(unmarked)})
-    assert everything(bus.redis) == {}
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"job_timeout": 0},
-        {"ttl": 0},
-        {"job_id": "not allowed!"},
-        {"depends_on": 3},
-        {"job_timeout": "soon"},
-        {"unique": True},
-        {"retry": 3},
-    ],
-)
-def test_options_that_cannot_be_are_our_error_and_nothing_is_enqueued(queue: Queue, bus: notify.Bus, options: Any) -> None:
-    with pytest.raises(JobDefinitionError, match="cannot be enqueued on 'work'"):
-        queue.enqueue(add, **options)
-    assert everything(bus.redis) == {}
-
-
-@pytest.mark.parametrize(
-    ("args", "kwargs", "path"),
-    [
-        ([1, b"bytes"], {}, r"args\[1\]"),
-        ([{"a": [0, {1, 2}]}], {}, r"args\[0\]\.a\[1\]"),
-        ([], {"at": datetime.now(UTC)}, r"kwargs\.at"),
-        ([], {"value": {1: "one"}}, r"kwargs\.value"),
-        ([float("nan")], {}, r"args\[0\]"),
-        ([2**64], {}, r"args\[0\]"),
-        ([lambda: None], {}, r"args\[0\]"),
-    ],
-)
-def test_arguments_that_json_cannot_hold_name_the_path_and_leave_nothing(
-    queue: Queue, bus: notify.Bus, args: list[Any], kwargs: dict[str, Any], path: str
-) -> None:
-    with pytest.raises(JobArgumentsError, match=path):
-        queue.enqueue(add, *args, **kwargs)
-    assert everything(bus.redis) == {}
-
-
-def test_meta_that_json_cannot_hold_leaves_nothing(queue: Queue, bus: notify.Bus) -> None:
-    with pytest.raises(JobArgumentsError, match=r"meta.* at at,"):
-        queue.enqueue(add, meta={"at": datetime.now(UTC)})
-    assert everything(bus.redis) == {}
-
-
-def test_a_queue_without_a_connection_is_refused() -> None:
-    with pytest.raises(JobDefinitionError, match=r"Queue\('work', connection=bus\.redis\)"):
-        Queue("work")
-
-
 def test_another_serializer_for_a_queue_is_overruled(bus: notify.Bus) -> None:
     assert Queue("work", connection=bus.redis, serializer="pickle").serializer is JsonSerializer
-
-
-def test_a_foreign_job_class_is_refused(bus: notify.Bus) -> None:
-    with pytest.raises(JobDefinitionError, match=r"workers\.Job"):
-        Queue("work", connection=bus.redis, job_class=rq.job.Job).enqueue(add)
 
 
 def test_a_queue_on_a_plain_connection_uses_the_default_namespace(bus: notify.Bus, server: Any) -> None:
     with redis.Redis.from_url(server.url) as client, bus.service("svc"):
         queued = Queue("work", connection=client).enqueue(add_with_svc)
         assert client.zrange(Keys("notify").needs("svc"), 0, -1) == [queued.id.encode()]
-
-
-def test_a_server_that_does_not_answer_is_our_error(bus: notify.Bus) -> None:
-    nowhere = redis.Redis(unix_socket_path="/nowhere/redis.sock", retry=Retry(NoBackoff(), 0))
-    with pytest.raises(notify.ServerUnreachableError, match="enqueueing on 'work'"):
-        Queue("work", connection=nowhere).enqueue(add)
 
 
 @pytest.mark.parametrize("needs", ["", "svc"])
@@ -211,7 +111,7 @@ def test_a_job_is_unique_by_its_id(queue: Queue, bus: notify.Bus, needs: str) ->
         assert index(bus) == (["one"] if needs else [])
 
 
-def test_a_unique_job_whose_service_is_absent_does_not_replace_the_one_that_is_there(queue: Queue) -> None:
+def test_a_unique_job_without_its_service_does_not_replace_the_first_one(queue: Queue) -> None:
     queue.enqueue(hold, "first", job_id="one", unique=True)
     with pytest.raises(DuplicateJobError, match="'one'"):
         queue.enqueue(add_with_svc, job_id="one", unique=True)
@@ -224,7 +124,7 @@ def test_a_unique_job_whose_service_is_absent_is_cancelled(queue: Queue) -> None
     assert (outcome.status, outcome.need, waiting(queue)) == ("cancelled", "svc", [])
 
 
-def test_a_job_put_at_the_front_is_gated_as_well(queue: Queue, bus: notify.Bus) -> None:
+def test_a_job_put_at_the_front_is_checked_too(queue: Queue, bus: notify.Bus) -> None:
     assert queue.enqueue(add_with_svc, at_front=True).outcome is not None
     with bus.service("svc"):
         first = queue.enqueue(add_with_svc)
@@ -232,7 +132,7 @@ def test_a_job_put_at_the_front_is_gated_as_well(queue: Queue, bus: notify.Bus) 
         assert waiting(queue) == [second.id, first.id]
 
 
-def test_many_jobs_at_once_are_each_gated(queue: Queue, bus: notify.Bus) -> None:
+def test_each_job_of_enqueue_many_is_checked(queue: Queue, bus: notify.Bus) -> None:
     calls = [Queue.prepare_data(add_with_svc), Queue.prepare_data(add), Queue.prepare_data(add_with_svc)]
     refused, free, refused_too = queue.enqueue_many(calls)
     assert [refused.get_status(), refused_too.get_status()] == [JobStatus.CANCELED] * 2
@@ -258,13 +158,15 @@ def test_a_job_in_a_pipeline_is_cancelled_if_its_service_is_absent(queue: Queue,
     assert (waiting(queue), refused.get_status()) == ([], JobStatus.CANCELED)
 
 
-def test_enqueue_call_and_enqueue_job_are_gated_as_well(queue: Queue) -> None:
+def test_enqueue_call_and_enqueue_job_check_the_needs_too(queue: Queue) -> None:
     assert queue.enqueue_call(add_with_svc).get_status() == JobStatus.CANCELED
     assert queue.enqueue_job(queue.create_job(add_with_svc)).get_status() == JobStatus.CANCELED
     assert waiting(queue) == []
 
 
-def test_a_dependent_is_gated_when_its_turn_comes(queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
+def test_a_dependent_job_is_checked_when_its_turn_comes(
+    queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects
+) -> None:
     with bus.service("svc"):
         first = queue.enqueue(hold, "first")
         dependent = queue.enqueue(add_with_svc, depends_on=first)
@@ -278,7 +180,7 @@ def test_a_dependent_is_gated_when_its_turn_comes(queue: Queue, bus: notify.Bus,
     assert dependent.id not in queue.deferred_job_registry
 
 
-def test_a_dependent_whose_service_is_there_runs(queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
+def test_a_dependent_job_whose_service_is_there_runs(queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
     with bus.service("svc"):
         dependent = queue.enqueue(add_with_svc, depends_on=queue.enqueue(add, "first"))
         start_workers()
@@ -286,7 +188,7 @@ def test_a_dependent_whose_service_is_there_runs(queue: Queue, bus: notify.Bus, 
     assert (effects["first"], effects["added"]) == (1, 1)
 
 
-def test_a_retry_is_gated_as_well(queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
+def test_a_retry_is_checked_too(queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
     with bus.service("svc"):
         queued = queue.enqueue(sample_jobs.hold_and_fail, "x", needs="svc", on_loss="drain", retry=rq.Retry(max=3))
         start_workers()
@@ -319,7 +221,9 @@ def test_a_job_scheduled_after_its_service_came_back_starts(
         assert scheduled.wait(10) == Outcome("finished")
 
 
-def test_a_scheduled_job_is_gated_when_its_time_comes(queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
+def test_a_scheduled_job_is_checked_when_its_time_comes(
+    queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects
+) -> None:
     with bus.service("svc"):
         scheduled = queue.enqueue_in(timedelta(seconds=-1), add_with_svc)
     with bus.service("svc"):
@@ -359,7 +263,7 @@ def test_jobs_are_cancelled_together_with_a_reason_in_words(queue: Queue, bus: n
 
 @pytest.mark.parametrize("on_loss", ["cancel", "drain", "ignore"])
 @pytest.mark.parametrize("state", ["queued", "running"])
-def test_what_a_loss_does_is_what_its_policy_says(
+def test_a_loss_follows_the_policy_of_the_job(
     queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects, on_loss: Any, state: str
 ) -> None:
     expected = {
@@ -380,21 +284,11 @@ def test_what_a_loss_does_is_what_its_policy_says(
             start_workers()
         status, done = expected[state, on_loss]
         if status != "finished":
-            assert next_mishap(events) is not None  # it is over with it, whatever we let go now
+            assert next_mishap(events) is not None  # its end is decided before the job is released
         effects.let_go("x")
         outcome = queued.wait(10)
     assert outcome is not None
     assert (outcome.status, outcome.need, effects["x:done"]) == (status, None if done else "svc", done)
-
-
-def run_scheduler(bus: notify.Bus) -> None:
-    """Enqueue what is due, as RQ's scheduler does."""
-    with redis.Redis(connection_pool=bus.redis.connection_pool) as plain:
-        scheduler = rq.scheduler.RQScheduler(["work"], connection=plain, serializer=JsonSerializer)
-        scheduler.acquire_locks()
-        scheduler.enqueue_scheduled_jobs()
-        scheduler.release_locks()
-        scheduler.connection.connection_pool.disconnect()
 
 
 @job("work", needs="svc")
@@ -406,23 +300,14 @@ def test_a_path_names_a_function_but_not_its_needs(queue: Queue) -> None:
     assert queue.enqueue("tests.workers.queue.test_queue.of_this_module", needs="svc").outcome is not None
 
 
-@pytest.mark.parametrize(("args", "kwargs"), [((1, 2), {}), ((), {"need": "svc"})])
-def test_a_call_that_the_function_does_not_take_is_refused_here_and_not_in_the_worker(
-    queue: Queue, bus: notify.Bus, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
-    with pytest.raises(JobArgumentsError, match="add cannot be called like that"):
-        queue.enqueue(add, *args, **kwargs)
-    assert everything(bus.redis) == {}
-
-
-def test_what_is_kept_of_a_failed_job_does_not_stay_for_ever(queue: Queue, bus: notify.Bus, start_workers: StartWorkers) -> None:
+def test_the_keys_of_a_failed_job_expire(queue: Queue, bus: notify.Bus, start_workers: StartWorkers) -> None:
     start_workers()
     job = queue.enqueue(fail)
     assert job.wait(10)
     assert all(bus.redis.ttl(key) > 0 for key in bus.redis.scan_iter(f"*{job.id}*"))
 
 
-def test_an_id_that_is_enqueued_again_while_it_waits_waits_once(queue: Queue, bus: notify.Bus) -> None:
+def test_a_waiting_id_that_is_enqueued_again_waits_once(queue: Queue, bus: notify.Bus) -> None:
     queue.enqueue(add, "first", job_id="one")
     other = queue.enqueue(add)
     queue.enqueue(add, "second", job_id="one")

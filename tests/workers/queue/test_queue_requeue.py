@@ -1,4 +1,4 @@
-"""Trying an ended job once more."""
+"""Requeueing an ended job."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -36,7 +36,7 @@ def test_a_cancelled_job_whose_service_is_still_gone_is_cancelled_again(bus: not
     assert len(queue) == 0
 
 
-def test_what_waits_or_finished_or_never_was_is_refused(bus: notify.Bus, queue: Queue, start_workers) -> None:
+def test_a_waiting_finished_or_unknown_job_is_refused(bus: notify.Bus, queue: Queue, start_workers) -> None:
     job = queue.enqueue(add)
     with pytest.raises(JobRefusedError, match="has not ended"):
         requeue(bus.redis, job.id)
@@ -48,7 +48,7 @@ def test_what_waits_or_finished_or_never_was_is_refused(bus: notify.Bus, queue: 
         requeue(bus.redis, "nope")
 
 
-def test_an_error_on_the_way_leaves_the_job_where_it_was(bus: notify.Bus, queue: Queue, monkeypatch) -> None:
+def test_a_refused_requeue_leaves_the_job_as_it_was(bus: notify.Bus, queue: Queue, monkeypatch) -> None:
     job = queue.enqueue(add, needs="svc")
 
     def fail_to(*_: object, **__: object) -> None:
@@ -66,7 +66,7 @@ def test_an_error_on_the_way_leaves_the_job_where_it_was(bus: notify.Bus, queue:
         assert queue.job_ids == [job.id]
 
 
-def test_of_many_who_try_one_job_again_one_does(bus: notify.Bus, queue: Queue) -> None:
+def test_one_of_many_concurrent_requeues_succeeds(bus: notify.Bus, queue: Queue) -> None:
     job = queue.enqueue(add, needs="svc")
 
     def again(_: int) -> bool:

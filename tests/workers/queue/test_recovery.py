@@ -1,4 +1,4 @@
-"""Jobs while the server breaks: what was accepted is not lost."""
+"""A crash of the server: accepted jobs are not lost."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,8 @@ from tests.workers.test_main import run
 from workers import Outcome, Queue
 
 
-def test_jobs_that_were_accepted_are_done_although_the_server_was_killed(
-    own_server: PrivateServer, connect_to: Callable[..., notify.Bus]
-) -> None:
-    """Experiment 10, for jobs: it is restarted from its append-only file, and has forgotten the scripts."""
+def test_accepted_jobs_run_after_the_server_was_killed(own_server: PrivateServer, connect_to: Callable[..., notify.Bus]) -> None:
+    """Experiment 10, for jobs: the server restarts from its append-only file, without its script cache."""
     bus = connect_to(own_server)
     queue = Queue("work", connection=bus.redis)
     jobs = [queue.enqueue(add) for _ in range(20)]

@@ -1,4 +1,4 @@
-"""Whoever makes a job or puts one on a queue, RQ's own ways included, meets the same rules and errors."""
+"""RQ's own ways of creating and enqueueing jobs: the same rules and errors as ours."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,27 +17,27 @@ from workers import Job, JobDefinitionError, JobNotFoundError, JobRefusedError, 
 HOUR = timedelta(hours=1)
 
 
-def test_a_job_for_later_may_need_what_its_definition_does_not(queue: Queue) -> None:
+def test_a_scheduled_call_may_replace_the_needs_of_its_definition(queue: Queue) -> None:
     job = queue.enqueue_in(HOUR, add_with_anything, "x", needs="svc", on_loss="hold", max_hold_s=5, grace_s=2)
     kept = Job.fetch(job.id, connection=queue.connection)
     assert (kept.kwargs, list(kept.needs), kept.on_loss) == ({}, ["svc"], "hold")
     assert (kept.requirements.max_hold_s, kept.requirements.grace_s) == (5, 2)
 
 
-def test_a_job_for_later_goes_first_if_it_was_asked_for(queue: Queue) -> None:
+def test_a_scheduled_job_can_go_to_the_front(queue: Queue) -> None:
     jobs = [queue.enqueue_in(HOUR, add, at_front=True), queue.enqueue_in(HOUR, add)]
     assert [job.enqueue_at_front for job in jobs] == [True, None]
 
 
 @pytest.mark.parametrize("options", [{"job_timeout": 0}, {"ttl": -1}, {"job_id": "a b"}, {"needs": 3}, {"on_loss": "vanish"}])
-def test_a_job_for_later_that_cannot_be_is_refused(queue: Queue, options: dict[str, Any]) -> None:
+def test_an_invalid_scheduled_job_is_refused(queue: Queue, options: dict[str, Any]) -> None:
     with pytest.raises(JobDefinitionError):
         queue.enqueue_in(HOUR, add, **options)
     assert queue.scheduled_job_registry.count == 0
 
 
 @pytest.mark.parametrize("put_off", ["scheduled", "deferred"])
-def test_a_job_that_waits_for_its_time_or_for_others_is_found_by_what_it_needs(bus: notify.Bus, queue: Queue, put_off: str) -> None:
+def test_scheduled_and_dependent_jobs_are_in_the_index_of_their_needs(bus: notify.Bus, queue: Queue, put_off: str) -> None:
     first = queue.enqueue(add)
     with bus.service("svc"):
         job = queue.enqueue_in(HOUR, add_with_svc) if put_off == "scheduled" else queue.enqueue(add_with_svc, depends_on=first)
@@ -47,7 +47,7 @@ def test_a_job_that_waits_for_its_time_or_for_others_is_found_by_what_it_needs(b
     assert (job.get_status(), bus.redis.exists(bus.keys.needs("svc"))) == ("canceled", 0)
 
 
-def test_a_job_whose_dependencies_are_met_is_indexed_once_and_leaves_the_index_when_it_starts(bus: notify.Bus, queue: Queue) -> None:
+def test_a_dependent_job_is_indexed_once_and_leaves_the_index_when_it_starts(bus: notify.Bus, queue: Queue) -> None:
     with bus.service("svc"):
         job = queue.enqueue(add_with_svc, depends_on="nobody")
         assert bus.redis.zrange(bus.keys.needs("svc"), 0, -1) == [job.id.encode()]
@@ -55,7 +55,7 @@ def test_a_job_whose_dependencies_are_met_is_indexed_once_and_leaves_the_index_w
         assert bus.redis.exists(bus.keys.needs("svc")) == 0
 
 
-def test_many_calls_that_depend_on_others_are_found_by_what_they_need(bus: notify.Bus, queue: Queue) -> None:
+def test_enqueue_many_indexes_the_needs_of_dependent_calls(bus: notify.Bus, queue: Queue) -> None:
     first = queue.enqueue(add)
     with bus.service("svc"):
         jobs = queue.enqueue_many([Queue.prepare_data(add_with_svc, depends_on=first)] * 3)
@@ -72,27 +72,27 @@ def test_many_calls_that_depend_on_others_are_found_by_what_they_need(bus: notif
         lambda queue, timeout_s: queue.enqueue_call(add, timeout=timeout_s),
     ],
 )
-def test_a_timeout_that_no_job_can_have_is_refused(queue: Queue, enqueue: Callable[[Queue, int], Any], timeout_s: int) -> None:
+def test_an_invalid_timeout_is_refused(queue: Queue, enqueue: Callable[[Queue, int], Any], timeout_s: int) -> None:
     with pytest.raises(JobDefinitionError, match="timeout"):
         enqueue(queue, timeout_s)
     assert queue.is_empty()
 
 
 @pytest.mark.parametrize("option", [{"ttl": -1}, {"job_id": "a b"}, {"timeout": -2}])
-def test_many_calls_of_which_one_cannot_be_are_refused_together(queue: Queue, option: dict[str, Any]) -> None:
+def test_enqueue_many_refuses_all_calls_if_one_is_invalid(queue: Queue, option: dict[str, Any]) -> None:
     with pytest.raises(JobDefinitionError):
         queue.enqueue_many([Queue.prepare_data(add), Queue.prepare_data(add, **option)])
     assert queue.is_empty()
 
 
 @pytest.mark.parametrize("name", ["", 3, None])
-def test_a_queue_whose_name_is_none_is_refused(bus: notify.Bus, name: Any) -> None:
+def test_a_queue_without_a_name_is_refused(bus: notify.Bus, name: Any) -> None:
     with pytest.raises(JobDefinitionError, match="name of a queue"):
         Queue(name, connection=bus.redis)
 
 
 @pytest.mark.parametrize("needs", [["a", "b"], [], 3, "", "any "])
-def test_a_cancel_or_a_question_about_a_need_that_is_not_one_is_refused(bus: notify.Bus, queue: Queue, needs: Any) -> None:
+def test_a_cancel_or_a_preview_of_an_invalid_need_is_refused(bus: notify.Bus, queue: Queue, needs: Any) -> None:
     queue.enqueue(add)
     for ask in (
         lambda: queue.cancel(needs=needs),
@@ -104,7 +104,7 @@ def test_a_cancel_or_a_question_about_a_need_that_is_not_one_is_refused(bus: not
 
 
 @pytest.mark.parametrize("job_id", ["a b", "a/b", "ü", "", "nobody"])
-def test_an_id_that_no_job_has_or_can_have_is_not_found(bus: notify.Bus, job_id: str) -> None:
+def test_an_unknown_or_impossible_id_is_not_found(bus: notify.Bus, job_id: str) -> None:
     for ask in (lambda: Job.fetch(job_id, connection=bus.redis), lambda: requeue(bus.redis, job_id)):
         with pytest.raises(JobNotFoundError):
             ask()
@@ -118,7 +118,7 @@ def test_a_job_that_did_not_fail_is_not_enqueued_again_by_its_own_method(queue: 
     assert isinstance(refused.value, InvalidJobOperation)
 
 
-def test_a_server_that_is_away_is_told_in_our_words_however_it_is_asked(own_server: PrivateServer) -> None:
+def test_an_unreachable_server_is_our_error_in_every_method(own_server: PrivateServer) -> None:
     with notify.connect(own_server.url) as bus:
         queue = Queue("work", connection=redis.Redis.from_url(own_server.url))
         assert bus.redis.ping()
@@ -139,7 +139,7 @@ def test_a_server_that_is_away_is_told_in_our_words_however_it_is_asked(own_serv
                 ask()
 
 
-def test_the_answer_about_a_claim_names_its_own_queue_though_another_one_ends_like_it(bus: notify.Bus) -> None:
+def test_a_claim_names_its_own_queue_although_another_name_ends_like_it(bus: notify.Bus) -> None:
     queue, other = (Queue(name, connection=bus.redis) for name in ("b", "a:b"))
     job = queue.enqueue(add)
     names = (queue.name, other.name)

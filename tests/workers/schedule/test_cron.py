@@ -1,4 +1,4 @@
-"""Jobs of a rhythm: each of their times is kept once, whoever leads and whatever falls; what went by meanwhile is made up for once."""
+"""Recurring jobs: one run per due time whatever leads or crashes, and one run for all missed times."""
 
 import os
 import signal
@@ -13,10 +13,10 @@ import notify
 from notify.testing import wait_until
 from tests.support.cron_jobs import at_four, with_a_service
 from tests.support.faults import server_ms
+from tests.support.queued_jobs import index
 from tests.workers.conftest import Effects, StartWorkers
 from tests.workers.fleet.test_leader import leader_of, leave, pid_of, renew, settled_leader
 from tests.workers.fleet.test_lease import frozen
-from tests.workers.queue.test_queue import index
 from workers import Job, Queue, job
 from workers.jobs.definition import load_jobs
 from workers.jobs.requirements import Requirements
@@ -36,7 +36,7 @@ def changed() -> None: ...
 
 @pytest.fixture
 def cron(bus: notify.Bus) -> Cron:
-    """The duty, and a living worker ``w`` that has loaded the two jobs which are due once a day."""
+    """The duty, and a living worker ``w`` that has loaded the two daily jobs."""
     renew(bus, "w", lease_ms=60_000)
     load(bus, "w", at_four, with_a_service)
     return Cron(bus.redis)
@@ -47,7 +47,7 @@ def load(bus: notify.Bus, worker: str, *functions: Callable[..., Any]) -> None:
 
 
 def times(bus: notify.Bus) -> dict[str, int]:
-    """When each is due."""
+    """The due time of each job."""
     scored: Any = bus.redis.zrange(bus.keys.cron_due, 0, -1, withscores=True)
     return {name.decode(): int(score) for name, score in scored}
 
@@ -58,14 +58,14 @@ def make_due(bus: notify.Bus, name: str = AT_FOUR, *, ago_ms: int = 1_000) -> in
     return due
 
 
-def test_what_is_announced_is_due_at_its_next_time(bus: notify.Bus, cron: Cron) -> None:
+def test_a_registered_job_is_due_at_its_next_time(bus: notify.Bus, cron: Cron) -> None:
     now = server_ms(bus.redis)
     assert times(bus) == {AT_FOUR: Schedule(cron="0 4 * * *").next_after(now), NIGHTLY: Schedule(cron="30 4 * * *").next_after(now)}
     assert 0 < cron.run() <= 5.0
     assert (Queue("work", connection=bus.redis).job_ids, set(load_jobs([MODULE]))) == ([], {AT_FOUR, NIGHTLY, EVERY_SECOND})
 
 
-def test_what_is_due_is_enqueued_once_with_its_time_in_its_id(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
+def test_a_due_job_is_enqueued_once_with_its_time_in_its_id(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
     due = make_due(bus)
     cron.run()
     cron.run()
@@ -77,7 +77,7 @@ def test_what_is_due_is_enqueued_once_with_its_time_in_its_id(bus: notify.Bus, c
     assert bus.redis.hget(bus.keys.cron_last, AT_FOUR) == str(due).encode()
 
 
-def test_what_its_definition_says_applies(bus: notify.Bus, cron: Cron) -> None:
+def test_the_definition_of_a_recurring_job_applies(bus: notify.Bus, cron: Cron) -> None:
     with bus.service("svc"):
         make_due(bus, NIGHTLY)
         cron.run()
@@ -86,7 +86,7 @@ def test_what_its_definition_says_applies(bus: notify.Bus, cron: Cron) -> None:
         assert (list(made.needs), made.on_loss, index(bus)) == (["svc"], "ignore", [job_id])
 
 
-def test_a_time_that_went_by_is_made_up_for_once_however_often_it_was(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
+def test_missed_times_are_made_up_for_by_one_run(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
     bus.redis.hset(bus.keys.cron, AT_FOUR, msgspec.json.encode(CronJob("work", Schedule(every_ms=60_000), Requirements())))
     make_due(bus, ago_ms=DAY_MS // 2)
     cron.run()
@@ -95,7 +95,7 @@ def test_a_time_that_went_by_is_made_up_for_once_however_often_it_was(bus: notif
     assert times(bus)[AT_FOUR] > server_ms(bus.redis)
 
 
-def test_what_no_living_worker_has_loaded_waits_for_one(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
+def test_a_job_that_no_living_worker_has_loaded_waits(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
     due = make_due(bus)
     leave(bus, "w")
     cron.run()
@@ -106,7 +106,7 @@ def test_what_no_living_worker_has_loaded_waits_for_one(bus: notify.Bus, cron: C
     assert len(queue.job_ids) == 1
 
 
-def test_a_worker_that_is_silent_for_a_lease_has_loaded_nothing(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
+def test_the_loaded_jobs_of_a_silent_worker_do_not_count(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
     make_due(bus)
     bus.redis.zadd(bus.keys.leases, {"w": server_ms(bus.redis) - 1})
     cron.run()
@@ -116,7 +116,7 @@ def test_a_worker_that_is_silent_for_a_lease_has_loaded_nothing(bus: notify.Bus,
     assert (queue.job_ids, bus.redis.exists(bus.keys.cron_workers)) == ([], 0)
 
 
-def test_what_nobody_loads_any_more_is_forgotten_a_day_later(bus: notify.Bus, cron: Cron) -> None:
+def test_a_job_that_no_worker_loads_is_removed_a_day_later(bus: notify.Bus, cron: Cron) -> None:
     leave(bus, "w")
     make_due(bus, ago_ms=DAY_MS - 60_000)
     make_due(bus, NIGHTLY, ago_ms=DAY_MS + 60_000)
@@ -124,7 +124,7 @@ def test_what_nobody_loads_any_more_is_forgotten_a_day_later(bus: notify.Bus, cr
     assert (list(times(bus)), bus.redis.hkeys(bus.keys.cron)) == ([AT_FOUR], [AT_FOUR.encode()])
 
 
-def test_announcing_it_again_changes_nothing_unless_its_rhythm_is_another(bus: notify.Bus, cron: Cron) -> None:
+def test_registering_again_changes_nothing_unless_the_schedule_changed(bus: notify.Bus, cron: Cron) -> None:
     due = make_due(bus)
     load(bus, "v", at_four)
     assert times(bus)[AT_FOUR] == due
@@ -134,7 +134,7 @@ def test_announcing_it_again_changes_nothing_unless_its_rhythm_is_another(bus: n
     assert due < times(bus)[AT_FOUR] <= server_ms(bus.redis) + 60_000
 
 
-def test_of_many_leaders_at_once_one_enqueues(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
+def test_one_of_many_concurrent_leaders_enqueues(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
     for turn in range(10):
         make_due(bus, ago_ms=1_000 * turn)
         start = threading.Barrier(6)
@@ -151,12 +151,12 @@ def test_of_many_leaders_at_once_one_enqueues(bus: notify.Bus, cron: Cron, queue
     assert len(queue.job_ids) == len(set(queue.job_ids)) == 10
 
 
-def test_a_leader_that_wakes_after_the_job_is_over_enqueues_nothing(
+def test_a_leader_that_wakes_up_after_the_job_ended_enqueues_nothing(
     bus: notify.Bus, cron: Cron, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its id alone would not tell: the first one is gone already."""
+    """The id alone cannot prevent it: the first job is already deleted."""
     make_due(bus)
-    make_entry = cron._new_job_of
+    make_new_job = cron._new_job_of
 
     def freeze(*arguments: Any) -> NewJob:
         monkeypatch.undo()
@@ -164,7 +164,7 @@ def test_a_leader_that_wakes_after_the_job_is_over_enqueues_nothing(
         (job_id,) = queue.job_ids
         queue.empty()
         assert not Job.exists(job_id, bus.redis)
-        return make_entry(*arguments)
+        return make_new_job(*arguments)
 
     monkeypatch.setattr(cron, "_new_job_of", freeze)
     cron.run()
@@ -172,7 +172,7 @@ def test_a_leader_that_wakes_after_the_job_is_over_enqueues_nothing(
 
 
 def test_looking_then_enqueueing_enqueues_twice(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
-    """The twin: two leaders, one of them frozen in between, and no comparison in the last step."""
+    """The counter-example: two leaders, one of them frozen in between, and no comparison in the last step."""
     make_due(bus)
     both_have_looked = threading.Barrier(2)
 
@@ -192,7 +192,7 @@ def test_looking_then_enqueueing_enqueues_twice(bus: notify.Bus, cron: Cron, que
 
 
 @pytest.mark.parametrize("written", [b"no JSON", b"{}", b"[]", b""])
-def test_what_cannot_be_read_is_removed_and_harms_no_other(bus: notify.Bus, cron: Cron, queue: Queue, written: bytes) -> None:
+def test_an_unreadable_job_is_removed_and_the_others_go_on(bus: notify.Bus, cron: Cron, queue: Queue, written: bytes) -> None:
     make_due(bus, ago_ms=5_000)
     make_due(bus, NIGHTLY)
     bus.redis.hset(bus.keys.cron, AT_FOUR, written)
@@ -201,7 +201,7 @@ def test_what_cannot_be_read_is_removed_and_harms_no_other(bus: notify.Bus, cron
     assert len(Queue("nightly", connection=bus.redis).job_ids) == 1
 
 
-def test_a_queue_that_a_stranger_spoilt_harms_no_other(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
+def test_a_broken_queue_does_not_stop_the_others(bus: notify.Bus, cron: Cron, queue: Queue) -> None:
     due = make_due(bus, ago_ms=5_000)
     make_due(bus, NIGHTLY)
     bus.redis.set(queue.key, "no queue", ex=60)
@@ -211,8 +211,8 @@ def test_a_queue_that_a_stranger_spoilt_harms_no_other(bus: notify.Bus, cron: Cr
 
 
 @pytest.mark.any_server
-def test_a_job_of_a_rhythm_runs_at_each_of_its_times_whoever_leads(bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
-    """The leader has not even loaded it; it is killed, and the next one goes on."""
+def test_a_recurring_job_runs_at_each_of_its_times_whoever_leads(bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
+    """The leader has not loaded the job. It is killed, and the next leader continues."""
     start_workers(2, queues=("another",), lease_s=SHORT_S)
     first = settled_leader(bus)
     start_workers(modules=(MODULE,), lease_s=60)
@@ -227,7 +227,7 @@ def test_a_job_of_a_rhythm_runs_at_each_of_its_times_whoever_leads(bus: notify.B
     assert all(int(name.rpartition(b"-")[2]) % 1_000 == 0 for name in by_time)
 
 
-def test_a_worker_that_ended_has_loaded_nothing(bus: notify.Bus, start_workers: StartWorkers) -> None:
+def test_the_loaded_jobs_of_a_closed_worker_do_not_count(bus: notify.Bus, start_workers: StartWorkers) -> None:
     pool = start_workers(modules=(MODULE,))
     wait_until(lambda: bus.redis.hlen(bus.keys.cron_workers) == 1, timeout_s=15)
     pool.close()
@@ -235,7 +235,7 @@ def test_a_worker_that_ended_has_loaded_nothing(bus: notify.Bus, start_workers: 
 
 
 @pytest.mark.any_server
-def test_a_worker_that_was_taken_for_dead_says_again_what_it_has_loaded(bus: notify.Bus, start_workers: StartWorkers) -> None:
+def test_a_worker_taken_for_dead_registers_its_jobs_again(bus: notify.Bus, start_workers: StartWorkers) -> None:
     start_workers(queues=("another",), lease_s=SHORT_S)
     first = settled_leader(bus)
     (process,) = start_workers(modules=(MODULE,), lease_s=SHORT_S).processes

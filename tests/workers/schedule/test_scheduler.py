@@ -1,4 +1,4 @@
-"""Jobs whose time comes later: enqueued once, whoever does it and whatever falls, and by one scheduler of all."""
+"""Scheduled jobs: enqueued once whatever schedules or crashes, and by one scheduler at a time."""
 
 import threading
 import time
@@ -13,11 +13,11 @@ from rq.scheduler import RQScheduler
 
 import notify
 from notify.testing import PrivateServer, wait_until
+from tests.support.queued_jobs import index
 from tests.support.sample_jobs import add, add_with_svc, fail
 from tests.workers.conftest import Effects, StartWorkers, children
 from tests.workers.fleet.test_leader import leader_of, pid_of, settled_leader
 from tests.workers.fleet.test_lease import frozen
-from tests.workers.queue.test_queue import index
 from workers import Outcome, Queue, rq_keys
 from workers.jobs.call import JsonSerializer
 from workers.schedule.scheduler import LOCK_MS, Scheduler
@@ -33,12 +33,12 @@ def scheduler(bus: notify.Bus) -> Scheduler:
 
 
 def holder(bus: notify.Bus) -> str:
-    """Who schedules for the queue ``work``."""
+    """The scheduler that has the lock of the queue ``work``."""
     name: Any = bus.redis.get(rq_keys.scheduler_lock("work"))
     return (name or b"").decode()
 
 
-def test_what_is_due_is_enqueued_in_its_order_and_nothing_else(queue: Queue, scheduler: Scheduler) -> None:
+def test_due_jobs_are_enqueued_in_their_order_and_no_others(queue: Queue, scheduler: Scheduler) -> None:
     due = [queue.enqueue_in(timedelta(seconds=-seconds), add) for seconds in (3, 9, 6)]
     later = queue.enqueue_in(timedelta(hours=1), add)
     assert scheduler.run() == 1.0
@@ -49,7 +49,7 @@ def test_what_is_due_is_enqueued_in_its_order_and_nothing_else(queue: Queue, sch
     assert due[0].timeout == queue._default_timeout
 
 
-def test_it_tells_when_the_next_one_is_due(queue: Queue, scheduler: Scheduler, bus: notify.Bus) -> None:
+def test_the_scheduler_returns_when_the_next_job_is_due(queue: Queue, scheduler: Scheduler, bus: notify.Bus) -> None:
     job = queue.enqueue_in(timedelta(hours=1), add)
     seconds, microseconds = bus.redis.time()
     bus.redis.zadd(rq_keys.scheduled("work"), {job.id: seconds + microseconds / 1e6 + 0.5})
@@ -65,7 +65,7 @@ def test_more_than_one_chunk_is_enqueued_chunk_by_chunk(queue: Queue, scheduler:
     assert (scheduler.run(), len(queue.job_ids)) == (1.0, AT_ONCE + 10)
 
 
-def test_all_queues_are_looked_after(bus: notify.Bus, scheduler: Scheduler) -> None:
+def test_all_queues_are_served(bus: notify.Bus, scheduler: Scheduler) -> None:
     queues = [Queue(f"q{number}", connection=bus.redis) for number in range(5)]
     jobs = [queue.enqueue_in(PAST, add) for queue in queues]
     scheduler.run()
@@ -81,7 +81,7 @@ def test_all_queues_are_looked_after(bus: notify.Bus, scheduler: Scheduler) -> N
         ({"front_on_retry": True}, False, False),
     ],
 )
-def test_a_job_goes_to_the_front_where_rq_puts_it(
+def test_a_job_goes_to_the_front_if_rq_would_put_it_there(
     queue: Queue, scheduler: Scheduler, options: dict[str, bool], has_run: bool, first: bool
 ) -> None:
     retry = Retry(max=1, interval=1, enqueue_at_front=True) if "front_on_retry" in options else None
@@ -95,9 +95,7 @@ def test_a_job_goes_to_the_front_where_rq_puts_it(
     assert queue.job_ids == ([job.id, other.id] if first else [other.id, job.id])
 
 
-def test_a_job_that_needs_a_service_is_in_its_index_before_its_time_and_after_it(
-    queue: Queue, scheduler: Scheduler, bus: notify.Bus
-) -> None:
+def test_a_scheduled_job_is_in_the_index_before_and_after_its_time(queue: Queue, scheduler: Scheduler, bus: notify.Bus) -> None:
     with bus.service("svc"):
         job = queue.enqueue_in(PAST, add_with_svc)
         assert index(bus) == [job.id]
@@ -106,7 +104,7 @@ def test_a_job_that_needs_a_service_is_in_its_index_before_its_time_and_after_it
         assert queue.cancel(needs="svc") == 1
 
 
-def test_a_job_that_lost_its_service_meanwhile_is_cancelled_by_the_worker_that_meets_it(
+def test_a_scheduled_job_that_lost_its_service_is_cancelled_by_its_worker(
     queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects
 ) -> None:
     with bus.service("svc"):
@@ -118,21 +116,21 @@ def test_a_job_that_lost_its_service_meanwhile_is_cancelled_by_the_worker_that_m
 
 
 @pytest.mark.parametrize("status", ["queued", "started", "canceled", "stopped"])
-def test_a_job_that_is_no_longer_to_come_is_not_enqueued(queue: Queue, scheduler: Scheduler, bus: notify.Bus, status: str) -> None:
+def test_a_job_removed_from_the_schedule_is_not_enqueued(queue: Queue, scheduler: Scheduler, bus: notify.Bus, status: str) -> None:
     job = queue.enqueue_in(PAST, add)
     bus.redis.hset(job.key, "status", status)
     scheduler.run()
     assert (queue.job_ids, queue.scheduled_job_registry.get_job_ids(), job.get_status()) == ([], [], status)
 
 
-def test_a_cancelled_job_does_not_come(queue: Queue, scheduler: Scheduler) -> None:
+def test_a_cancelled_job_is_not_enqueued(queue: Queue, scheduler: Scheduler) -> None:
     job = queue.enqueue_in(PAST, add)
     assert job.cancel() is not None
     scheduler.run()
     assert queue.job_ids == []
 
 
-def test_what_is_no_job_is_dropped(queue: Queue, scheduler: Scheduler, bus: notify.Bus) -> None:
+def test_an_id_without_a_job_is_dropped(queue: Queue, scheduler: Scheduler, bus: notify.Bus) -> None:
     kept = queue.enqueue_in(PAST, add)
     bus.redis.set(rq_keys.job("text"), "no hash", ex=60)
     bus.redis.zadd(rq_keys.scheduled("work"), {"missing": 1, "text": 1, b"\xff": 1})
@@ -141,7 +139,7 @@ def test_what_is_no_job_is_dropped(queue: Queue, scheduler: Scheduler, bus: noti
 
 
 @pytest.mark.parametrize("key", [rq_keys.queue("bad"), rq_keys.scheduled("bad"), rq_keys.scheduler_lock("bad")])
-def test_a_queue_that_a_stranger_spoilt_is_passed_over(queue: Queue, scheduler: Scheduler, bus: notify.Bus, key: str) -> None:
+def test_a_broken_queue_is_skipped(queue: Queue, scheduler: Scheduler, bus: notify.Bus, key: str) -> None:
     good, bad = queue.enqueue_in(PAST, add), Queue("bad", connection=bus.redis).enqueue_in(PAST, add)
     bus.redis.delete(key)
     bus.redis.hset(key, "no", "such thing")
@@ -149,7 +147,7 @@ def test_a_queue_that_a_stranger_spoilt_is_passed_over(queue: Queue, scheduler: 
     assert (queue.job_ids, bad.get_status()) == ([good.id], "scheduled")
 
 
-def test_a_lifetime_as_one_that_waits_begins_when_it_is_enqueued(queue: Queue, scheduler: Scheduler, bus: notify.Bus) -> None:
+def test_the_ttl_of_a_job_begins_when_it_is_enqueued(queue: Queue, scheduler: Scheduler, bus: notify.Bus) -> None:
     job = queue.enqueue_in(PAST, add, ttl=500)
     bus.redis.sadd(job.dependents_key, "one")
     bus.redis.sadd(job.dependencies_key, "another")
@@ -177,7 +175,7 @@ def test_a_queue_of_rqs_scheduler_is_left_to_it_until_it_is_gone(
     assert queue.job_ids == [job.id]
 
 
-def test_no_scheduler_of_rqs_joins_in_where_ours_is(queue: Queue, scheduler: Scheduler, bus: notify.Bus, server: PrivateServer) -> None:
+def test_a_scheduler_of_rq_leaves_our_queues_alone(queue: Queue, scheduler: Scheduler, bus: notify.Bus, server: PrivateServer) -> None:
     queue.enqueue_in(timedelta(hours=1), add)
     scheduler.run()
     with redis.Redis.from_url(server.url) as plain:
@@ -197,7 +195,7 @@ def test_a_queue_that_two_namespaces_share_has_one_scheduler(queue: Queue, bus: 
 
 
 def race(schedulers: list[Any]) -> None:
-    """Let all of them run at once."""
+    """Run all schedulers at once."""
     start = threading.Barrier(len(schedulers))
 
     def run(scheduler: Any) -> None:
@@ -211,14 +209,14 @@ def race(schedulers: list[Any]) -> None:
         thread.join()
 
 
-def test_many_schedulers_at_once_enqueue_each_job_once(queue: Queue, bus: notify.Bus) -> None:
+def test_concurrent_schedulers_enqueue_each_job_once(queue: Queue, bus: notify.Bus) -> None:
     jobs = [queue.enqueue_in(PAST, add) for _ in range(100)]
     race([Scheduler(bus.redis).run] * 8)
     assert sorted(queue.job_ids) == sorted(job.id for job in jobs)
 
 
 def test_schedulers_that_read_first_and_remove_later_enqueue_twice(queue: Queue, bus: notify.Bus) -> None:
-    """The twin: two as RQ's, without its lock."""
+    """The counter-example: two schedulers like RQ's, without its lock."""
     jobs = [queue.enqueue_in(PAST, add) for _ in range(10)]
     both_have_read = threading.Barrier(2)
 
@@ -248,7 +246,7 @@ def test_a_job_enqueued_for_later_runs_then(queue: Queue, start_workers: StartWo
     job = queue.enqueue_in(timedelta(seconds=2), add)
     began_at = time.monotonic()
     assert job.wait(15) == Outcome("finished")
-    assert 0.9 < time.monotonic() - began_at < 4  # RQ keeps whole seconds
+    assert 0.9 < time.monotonic() - began_at < 4  # RQ stores whole seconds
     assert effects["added"] == 1
 
 
@@ -295,9 +293,7 @@ def test_a_frozen_leader_that_wakes_runs_nothing_twice(
     assert effects["added"] == 50
 
 
-def test_a_burst_runs_what_is_due_when_it_begins_though_another_worker_leads(
-    queue: Queue, bus: notify.Bus, start_workers: StartWorkers
-) -> None:
+def test_a_burst_runs_due_jobs_although_another_worker_leads(queue: Queue, bus: notify.Bus, start_workers: StartWorkers) -> None:
     bus.redis.set(bus.keys.leader, "another", px=60_000)
     due, later = queue.enqueue_in(PAST, add), queue.enqueue_in(timedelta(hours=1), add)
     (process,) = start_workers(burst=True).processes
@@ -307,7 +303,7 @@ def test_a_burst_runs_what_is_due_when_it_begins_though_another_worker_leads(
 
 @pytest.mark.any_server
 def test_a_worker_with_a_scheduler_starts_no_process_for_it(queue: Queue, start_workers: StartWorkers) -> None:
-    """All of a pool are asked for one. The one process is that which forks those of the jobs."""
+    """All workers of a pool are asked for a scheduler. Their one child process is the fork server."""
     job = queue.enqueue_in(timedelta(seconds=1), add)
     (process,) = start_workers().processes
     assert job.wait(15) == Outcome("finished")

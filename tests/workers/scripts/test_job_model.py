@@ -241,8 +241,8 @@ class Jobs(RuleBasedStateMachine):
         worker, run = self.workers[name], self.model.runs[name]
         assert worker._current_run.run is not None
         worker._stopper.check_run(worker._current_run.run)
-        self.model.judge_run(run)
-        assert (worker._stopped_job_id == run.job_id) is run.told
+        self.model.check_run(run)
+        assert (worker._stopped_job_id == run.job_id) is run.is_stopping
 
     @precondition(lambda self: self.in_hand and self.model.there)
     @rule(data=st.data(), how=st.sampled_from(["success", "failure", "killed"]))
@@ -291,14 +291,14 @@ class Jobs(RuleBasedStateMachine):
         assert self.queues[name].cancel(needs=target, where=where) == len(meant)
         for job in meant:
             self.model.end(job, "canceled")
-        self.model.tidy(name)
+        self.model.compact_queue(name)
 
     @precondition(lambda self: any(job.waits for job in self.model.jobs.values()))
     @rule(need=st.sampled_from(NEEDS), count=st.sampled_from([1, 2, 5]))
     def settle_some_losers(self, need: str, count: int) -> None:
         passed = self.passed.get(need, 0)
         lost = self.scripts.apply_loss(need, passed=passed, count=count)
-        assert (lost.looked_at, lost.waiting) == self.model.lose_some(need, passed=passed, count=count)
+        assert (lost.looked_at, lost.waiting) == self.model.apply_loss(need, passed=passed, count=count)
         self.passed[need] = passed + lost.waiting if lost.looked_at else 0
 
     @precondition(lambda self: any(job.waits for job in self.model.jobs.values()))
@@ -306,17 +306,17 @@ class Jobs(RuleBasedStateMachine):
     def settle_all_losers(self, need: str) -> None:
         done = self.guard.apply_loss(need)
         before = {job.id: job.status for job in self.model.jobs.values()}
-        self.model.lose_some(need, passed=0, count=len(IDS))
+        self.model.apply_loss(need, passed=0, count=len(IDS))
         changed = [job for job in self.model.jobs.values() if before[job.id] != job.status]
         assert done == len(changed)
         for queue in {job.queue for job in changed}:
-            self.model.tidy(queue)
+            self.model.compact_queue(queue)
 
     @precondition(lambda self: any(self.model.lists.values()))
     @rule(name=st.sampled_from(["q0", "q1"]))
     def tidy(self, name: str) -> None:
         self.scripts.compact_queue(name)
-        self.model.tidy(name)
+        self.model.compact_queue(name)
 
     @precondition(lambda self: self.model.pairs)
     @rule(data=st.data())
@@ -355,7 +355,7 @@ class Jobs(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(sorted(self.model.runs)))
         current: Any = self.client.hget(rq_keys.worker(name), "current_job")
         self.reaper.reap(name, current.decode() if current else "")
-        self.model.abandon(name)
+        self.model.reap(name)
         self.workers[name]._register_again(self.workers[name]._client)  # it was only silent
 
     @invariant()
@@ -379,7 +379,7 @@ class Jobs(RuleBasedStateMachine):
             pipe.zrange(rq_keys.deferred(queue), 0, -1)
             expect({job.id for job in mine if job.status == "deferred"})
             pipe.zrange(rq_keys.started(queue), 0, -1)
-            expect({f"{run.job_id}:{run.fence}" for run in model.runs.values() if not run.settled and model.jobs[run.job_id] in mine})
+            expect({f"{run.job_id}:{run.fence}" for run in model.runs.values() if not run.reaped and model.jobs[run.job_id] in mine})
             for registry, status in ((rq_keys.canceled, "canceled"), (rq_keys.finished, "finished")):
                 pipe.zrange(registry(queue), 0, -1)
                 expect({job.id for job in mine if job.status == status})
