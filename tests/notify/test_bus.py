@@ -1,7 +1,6 @@
-"""The bus: the server it connects to, its errors once it is closed, and one scenario with and without a server."""
+"""The bus: its errors once it is closed, its publishers and topics, and one scenario with and without a server."""
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +10,6 @@ import pytest
 
 import notify
 from notify import ClosedError, Settings
-from notify import connection as entry
-from notify import runtime as engine
-from notify.directory.monitor import Monitor
 from notify.testing import fake_bus, wait_until
 
 AFTER_CLOSE: dict[str, Callable[[notify.Bus], object]] = {
@@ -30,43 +26,6 @@ AFTER_CLOSE: dict[str, Callable[[notify.Bus], object]] = {
     "directory": lambda bus: bus.directory,
     "state": lambda bus: bus.state("s"),
 }
-
-
-@pytest.mark.parametrize(
-    ("argument", "ours", "general", "used"),
-    [(1, 2, 3, 1), (None, 2, 3, 2), (None, None, 3, 3), (1, None, None, 1), (1, 2, None, 1)],
-)
-def test_S2_the_url_is_the_argument_else_NOTIFY_URL_else_REDIS_URL(server, argument, ours, general, used):
-    def url(database: int | None) -> str | None:
-        return database and server.url.replace("db=0", f"db={database}")
-
-    environ = {"NOTIFY_URL": url(ours) or "", "REDIS_URL": url(general) or ""}
-    with notify.connect(url(argument), environ=environ) as bus:
-        assert bus.settings.url == url(used)
-        assert bus.redis.client_info()["db"] == used
-        assert bus.socket_path is None
-
-
-def test_without_any_url_the_private_server_is_used(tmp_path):
-    with notify.connect(environ={"NOTIFY_HOME": str(tmp_path)}) as bus:
-        assert bus.socket_path == tmp_path / "redis.sock"
-        assert bus.settings.url == f"unix://{bus.socket_path}?db=0"
-        bus.publish("t", 1)
-    assert not (tmp_path / "redis.sock").exists()
-
-
-def test_a_connection_that_fails_does_not_keep_the_private_server(tmp_path, monkeypatch):
-    monkeypatch.setattr(entry, "open_client", lambda *_, **__: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        notify.connect(environ={"NOTIFY_HOME": str(tmp_path)})
-    assert not (tmp_path / "redis.sock").exists()
-
-
-def test_given_settings_replace_the_environment(server):
-    settings = Settings(url=server.url, namespace="given")
-    with notify.connect(settings=settings, environ={"NOTIFY_NAMESPACE": "not this", "NOTIFY_TTL_S": "bad"}) as bus:
-        assert bus.settings == settings
-        assert bus.keys.topics == "given:topics"
 
 
 @pytest.mark.parametrize("call", AFTER_CLOSE.values(), ids=AFTER_CLOSE)
@@ -99,31 +58,6 @@ def test_L2_a_registered_topic_is_known_before_its_first_event(bus):
     assert repr(publisher) == "<Publisher of 'temperature'>"
     bus.publish("humidity", 40)
     assert bus.topics() == ["humidity", "temperature"]
-
-
-def test_one_monitor_is_started_however_many_threads_ask_at_once(server, monkeypatch):
-    together = threading.Barrier(8)
-    opened = []
-
-    class SlowToStart(Monitor):
-        def open(self) -> Monitor:
-            opened.append(self)
-            wait_until(lambda: together.n_waiting == 0)
-            return super().open()
-
-    monkeypatch.setattr(engine, "Monitor", SlowToStart)
-    with notify.connect(server.url) as bus:
-
-        def ask() -> None:
-            together.wait()
-            bus.service("s")
-
-        threads = [threading.Thread(target=ask) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(opened) == 1
 
 
 @contextmanager

@@ -66,7 +66,7 @@ WRITES = {
 
 
 def _tree() -> dict[str, str | None]:
-    """Yield the name of each error in the tree of the docstring, with the name of its parent."""
+    """Return the name of the parent of each error in the tree of the docstring."""
     parents: dict[str, str | None] = {}
     path: list[str] = []
     for line in errors.__doc__.splitlines():
@@ -174,7 +174,7 @@ def broken() -> Iterator[dict[str, notify.Bus]]:
             bus.state("s")["f"] = 1
             stack.enter_context(bus.service("s", provides={"work"}, ttl_s=3600))
             with suppress(notify.UnknownMethodError):
-                bus.call("s", "work")  # from here on it listens to answers
+                bus.call("s", "work")  # from here on the bus receives answers
             strike(server, bus)
             buses[name] = bus
         yield buses

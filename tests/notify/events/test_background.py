@@ -137,20 +137,20 @@ def test_a_put_that_waits_for_room_raises_when_the_publisher_is_closed(own_serve
     own_server.kill()
     publisher = bus.background_publisher(max_items=1, when_full="block")
     publisher.put("t", 1)
-    told = []
+    raised = []
 
     def put() -> None:
         try:
             publisher.put("t", 2)
         except ClosedError as exc:
-            told.append(exc)
+            raised.append(exc)
 
     putting = threading.Thread(target=put)
     putting.start()
     with pytest.raises(ServerUnreachableError, match="1 accepted events could not be sent"):
         publisher.close(timeout_s=0.1)
     putting.join(5)
-    assert len(told) == 1
+    assert len(raised) == 1
 
 
 @pytest.mark.parametrize("wrong", [{"max_items": 0}, {"when_full": "panic"}])
@@ -254,8 +254,8 @@ def test_a_server_without_memory_is_waited_for_and_logged_once(own_server, conne
         bus.redis.config_set("maxmemory", 0)
     assert (publisher.counters.sent, publisher.counters.refused) == (300, 0)
     assert _logged(bus) == list(range(300))
-    (told,) = [record for record in caplog.records if "waits for the server" in record.getMessage()]
-    assert (told.levelname, "maxmemory" in told.getMessage()) == ("ERROR", True)
+    (record,) = [record for record in caplog.records if "waits for the server" in record.getMessage()]
+    assert (record.levelname, "maxmemory" in record.getMessage()) == ("ERROR", True)
 
 
 @pytest.mark.parametrize("contents", [0, False, {}, [], "", None])

@@ -12,7 +12,6 @@ import redis
 import notify
 from notify import ClosedError, InvalidTopicError, Joined, Left, ServerUnreachableError
 from notify.events import demand as demand_module
-from notify.events.client_name import listening_client, name_with_channels
 from notify.testing import wait_until
 from tests.support.faults import cut
 
@@ -91,7 +90,7 @@ def test_N12_a_killed_subscriber_is_reported_as_left(server, bus, start, tmp_pat
 
 
 def test_N12_a_change_is_reported_within_a_second(bus, another_bus, monkeypatch):
-    monkeypatch.undo()  # as it is without a test
+    monkeypatch.undo()  # the default interval
     with bus.demand("t") as demand:
         assert demand.listeners() == []
         with another_bus.subscribe("t"):
@@ -156,24 +155,6 @@ def test_a_subscriber_that_reconnects_between_two_readings_has_not_left(bus, ano
         wait_until(lambda: demand.listeners() == ["another"])
         changes = [demand.get(0), demand.get(0)]
         assert changes in ([None, None], [Left("t", "another", 0), Joined("t", "another", 1)])
-
-
-@pytest.mark.parametrize(
-    ("name", "channels"),
-    [("recorder", ["notify:event:t"]), ("lab 7|x", ["a|b", "{lab}:event:°C *?[a-z]", "50%=x"]), ("", ["c"]), ("host:42", ["x" * 500] * 9)],
-)
-def test_a_connection_name_is_decoded_to_the_same_name_and_channels(server, name: str, channels: list[str]) -> None:
-    with redis.Redis.from_url(server.url) as client:
-        client.client_setname("notify:" + name_with_channels(name, channels))
-        rows: Any = client.client_list(client_id=[client.client_id()])
-    interest = listening_client(rows[0])
-    assert interest is not None
-    assert (interest.name, list(interest.channels)) == (name, channels)
-
-
-@pytest.mark.parametrize("name", ["", "notify:bus", "their|own", "rq"])
-def test_a_foreign_connection_is_not_a_subscriber(name):
-    assert listening_client({"name": name}) is None
 
 
 class Reading(notify.Message, topic="t"):

@@ -100,8 +100,8 @@ def test_an_event_arrives_as_a_subscriber_would_get_it(bus, calls, collect):
         bus.redis.publish(bus.keys.channel("t"), "by hand")
         direct = collect(events, 2)
         calls.wait_for(2)
-    told = [(event.topic, event.contents, event.source, event.id) for event in calls]
-    assert told == [(event.topic, event.contents, event.source, event.id) for event in direct]
+    received = [(event.topic, event.contents, event.source, event.id) for event in calls]
+    assert received == [(event.topic, event.contents, event.source, event.id) for event in direct]
     assert calls[0].time == direct[0].time
 
 

@@ -35,27 +35,27 @@ def live(bus: notify.Bus) -> Callable[[str], bytes]:
     return publish
 
 
-def _told(items: Items) -> list[object]:
+def _delivered(items: Items) -> list[object]:
     return [item.contents if isinstance(item, Event) else item.reason for item in items]
 
 
 def test_the_next_event_is_delivered_without_reading_the_log(bus, positions, live):
     message = live("next")
     bus.redis.delete(bus.keys.log("t"), bus.keys.topic("t"))
-    assert _told(positions.deliver("t", message)) == ["next"]
+    assert _delivered(positions.deliver("t", message)) == ["next"]
 
 
 def test_an_event_that_was_delivered_is_not_delivered_again(positions, live):
     first, second = live("first"), live("second")
-    assert _told(positions.deliver("t", first)) == ["first"]
-    assert _told(positions.deliver("t", second)) == ["second"]
-    assert _told(positions.deliver("t", first)) == []
-    assert _told(positions.deliver("t", second)) == []
+    assert _delivered(positions.deliver("t", first)) == ["first"]
+    assert _delivered(positions.deliver("t", second)) == ["second"]
+    assert _delivered(positions.deliver("t", first)) == []
+    assert _delivered(positions.deliver("t", second)) == []
 
 
 def test_an_event_out_of_order_repairs_the_missing_ones_in_order(bus, positions, live):
     publish_unheard(bus, "t", "lost")
-    assert _told(positions.deliver("t", live("heard"))) == ["lost", "heard"]
+    assert _delivered(positions.deliver("t", live("heard"))) == ["lost", "heard"]
 
 
 def test_a_repaired_event_has_the_same_id_as_a_live_one(bus, positions):
@@ -65,19 +65,19 @@ def test_a_repaired_event_has_the_same_id_as_a_live_one(bus, positions):
 
 
 def test_a_repair_where_nothing_is_missing_yields_nothing(positions):
-    assert _told(positions.repair("t")) == []
-    assert _told(positions.repair("never heard of")) == []
+    assert _delivered(positions.repair("t")) == []
+    assert _delivered(positions.repair("never heard of")) == []
 
 
 def test_more_than_a_page_is_repaired_completely(bus, positions):
     for number in range(PAGE * 2 + 10):
         bus.publish("t", number)
-    assert _told(positions.repair("t")) == list(range(PAGE * 2 + 10))
+    assert _delivered(positions.repair("t")) == list(range(PAGE * 2 + 10))
 
 
 def test_trimmed_events_become_one_gap_with_the_ids_around_them(bus, positions):
     positions_before = bus.publish("t", "seen")
-    assert _told(positions.repair("t")) == ["seen"]
+    assert _delivered(positions.repair("t")) == ["seen"]
     missing = [bus.publish("t", "missing") for _ in range(5)]
     bus.publish("t", "kept")
     trim(bus, "t", keep=1)
@@ -91,15 +91,15 @@ def test_a_log_that_was_trimmed_to_nothing_is_one_gap_to_its_end(bus, positions,
     trim(bus, "t", keep=0)
     (gap,) = positions.repair("t")
     assert (gap.reason, gap.last) == ("trimmed", last)
-    assert _told(positions.repair("t")) == []
-    assert _told(positions.deliver("t", live("next"))) == ["next"]
+    assert _delivered(positions.repair("t")) == []
+    assert _delivered(positions.deliver("t", live("next"))) == ["next"]
 
 
 def test_deleted_entries_in_the_middle_of_the_log_are_a_gap_at_their_place(bus, positions):
     ids = [bus.publish("t", number) for number in range(5)]
     bus.redis.xdel(bus.keys.log("t"), *[event_id.partition("@")[0] for event_id in ids[1:3]])
     items = list(positions.repair("t"))
-    assert _told(items) == [0, "trimmed", 3, 4]
+    assert _delivered(items) == [0, "trimmed", 3, 4]
     assert items[1] == Gap("t", "trimmed", ids[0], ids[2])
 
 
@@ -109,13 +109,13 @@ def test_a_log_that_began_anew_is_one_gap_and_then_its_events(bus, positions):
     gap, event = positions.repair("t")
     assert (gap.reason, gap.last) == ("epoch", None)
     assert event.contents == "new"
-    assert _told(positions.repair("t")) == []
+    assert _delivered(positions.repair("t")) == []
 
 
 def test_a_deleted_log_is_one_gap_however_often_it_is_read(bus, positions):
     bus.redis.flushall()
-    assert _told(positions.repair("t")) == ["epoch"]
-    assert _told(positions.repair("t")) == []
+    assert _delivered(positions.repair("t")) == ["epoch"]
+    assert _delivered(positions.repair("t")) == []
 
 
 def test_a_new_epoch_over_a_long_old_log_is_read_quickly(bus, positions):
@@ -124,7 +124,7 @@ def test_a_new_epoch_over_a_long_old_log_is_read_quickly(bus, positions):
         bus.publish("t", number)
     bus.redis.delete(bus.keys.topic("t"))
     bus.publish("t", "new")
-    assert _told(positions.repair("t")) == ["epoch", "new"]
+    assert _delivered(positions.repair("t")) == ["epoch", "new"]
 
 
 def _fail_over(bus: notify.Bus, *, losing: list[str]) -> None:
@@ -137,18 +137,18 @@ def _fail_over(bus: notify.Bus, *, losing: list[str]) -> None:
 @pytest.mark.parametrize("noticed", ["by a look into the log", "by the next event"])
 def test_a_failover_that_lost_what_was_delivered_is_a_rollback(bus, positions, live, noticed):
     ids = [bus.publish("t", number) for number in range(5)]
-    assert _told(positions.repair("t")) == [0, 1, 2, 3, 4]
+    assert _delivered(positions.repair("t")) == [0, 1, 2, 3, 4]
     _fail_over(bus, losing=ids[3:])
     items = list(positions.repair("t")) if noticed == "by a look into the log" else []
     items += positions.deliver("t", live("after"))
     assert items[0] == Gap("t", "rollback", ids[2], ids[4])
-    assert _told(items[1:]) == ["after"]
-    assert _told(positions.repair("t")) == []
+    assert _delivered(items[1:]) == ["after"]
+    assert _delivered(positions.repair("t")) == []
 
 
 def test_a_message_published_by_hand_moves_no_position(positions, live):
-    assert _told(positions.deliver("t", b"21.5")) == [21.5]
-    assert _told(positions.deliver("t", live("next"))) == ["next"]
+    assert _delivered(positions.deliver("t", b"21.5")) == [21.5]
+    assert _delivered(positions.deliver("t", live("next"))) == ["next"]
 
 
 ODD_STAMPS = [
@@ -162,4 +162,4 @@ ODD_STAMPS = [
 def test_a_forged_stamp_does_no_harm(bus, positions, live, message):
     epoch = bus.redis.hget(bus.keys.topic("t"), "epoch")
     list(positions.deliver("t", message.replace(b"%s", epoch)))
-    assert _told(positions.deliver("t", live("next"))) == ["next"]
+    assert _delivered(positions.deliver("t", live("next"))) == ["next"]

@@ -154,7 +154,7 @@ def test_S7_a_timeout_of_zero_does_not_wait(bus):
         assert events.get(0) is None
         bus.publish("t", 1)
         bus.publish("t", 2)
-        # The server pushes them to another connection than the one that had its answer: a moment later, maybe.
+        # The server sends events to another connection than the one that got the answer, maybe a moment later.
         assert [wait_until(lambda: events.get(0)).contents for _ in range(2)] == [1, 2]
         assert events.get(0) is None
 
@@ -230,7 +230,7 @@ def test_iterating_ends_when_another_thread_closes_just_before_the_next_get(bus,
 
 
 def test_a_closed_subscriber_leaves_no_connection_behind(bus):
-    bus.publish("t", 0)  # the bus has opened its own by now
+    bus.publish("t", 0)  # the bus has opened its connection by now
     before = len(bus.redis.client_list())
     with bus.subscribe("t", "*") as events:
         bus.publish("t", 1)

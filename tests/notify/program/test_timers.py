@@ -71,7 +71,7 @@ def test_N14_urgent_calls_come_before_standard_and_idle_ones():
     for priority in (Priority.IDLE, Priority.STANDARD, Priority.URGENT):
         timers.after(0.001, lambda p=priority: order.append(p.name), priority=priority)
     timers.after(0.2, done.set, priority=Priority.IDLE)
-    threading.Event().wait(0.01)  # all three are due before anybody looks
+    threading.Event().wait(0.01)  # all three are due before the thread checks
     with timers:
         assert done.wait(5)
     assert order == ["URGENT", "STANDARD", "IDLE"]

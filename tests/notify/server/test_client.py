@@ -99,7 +99,7 @@ def test_client_list_shows_the_names_of_the_connections(server, bus):
     assert "notify:test" in names
 
 
-@pytest.mark.usefixtures("bus")  # which is empty: another test may have left a retained event
+@pytest.mark.usefixtures("bus")  # it empties the server: another test may have left a retained event
 def test_options_in_a_url_cannot_change_the_form_of_answers(server, collect):
     with notify.connect(f"{server.url}&decode_responses=true&protocol=3") as bus, bus.service("s"), bus.subscribe("t") as events:
         bus.publish("t", 1)

@@ -17,7 +17,6 @@ from redis.retry import Retry
 import notify
 from notify import EmbeddedServerError, NoServerBinaryError
 from notify.server import binary as server_binary
-from notify.server.binary import find_server_binary
 from notify.server.embedded import EmbeddedServer, default_directory
 from tests.support.processes import Process
 
@@ -153,7 +152,7 @@ def test_a_socket_and_a_pid_file_left_by_an_earlier_server_are_ignored(home):
     home.mkdir()
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(home / "redis.sock"))
-    (home / "server.pid").write_text(str(os.getpid()))  # as if that number had been given out again, to us
+    (home / "server.pid").write_text(str(os.getpid()))  # as if the process id had been reused
     with _use(home) as server:
         assert _increment(server) == 1
     assert _running_server(home) is None
@@ -191,44 +190,6 @@ def test_without_any_server_program_the_error_names_both_remedies(home, monkeypa
 def test_a_given_server_that_is_not_executable_is_named_in_the_error(home):
     with pytest.raises(NoServerBinaryError, match=r"\$NOTIFY_SERVER is '/nowhere/redis-server'"):
         EmbeddedServer(home, {"NOTIFY_SERVER": "/nowhere/redis-server"})
-
-
-@pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
-def test_a_server_in_the_path_is_found(tmp_path, name):
-    (tmp_path / name).touch(mode=0o755)
-    assert find_server_binary({"PATH": str(tmp_path)}) == tmp_path / name
-
-
-def test_a_given_server_is_preferred_to_one_in_the_path(tmp_path):
-    for name in ("redis-server", "mine"):
-        (tmp_path / name).touch(mode=0o755)
-    assert find_server_binary({"PATH": str(tmp_path), "NOTIFY_SERVER": str(tmp_path / "mine")}) == tmp_path / "mine"
-
-
-def test_the_server_in_the_wheel_is_found_if_there_is_no_other(tmp_path):
-    assert os.access(find_server_binary({"PATH": str(tmp_path)}), os.X_OK)
-
-
-def _versions(folder, *names_and_versions):
-    for name, version in names_and_versions:
-        (folder / name).write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=0'\n")
-        (folder / name).chmod(0o755)
-
-
-def test_a_server_too_old_for_the_data_is_skipped(tmp_path):
-    """Redis 6 does not see the data that Redis 7 wrote, and would start with none."""
-    (tmp_path / "appendonlydir").mkdir()
-    _versions(tmp_path, ("redis-server", "6.2.14"), ("valkey-server", "9.1.0"))
-    assert find_server_binary({"PATH": str(tmp_path)}, data=tmp_path) == tmp_path / "valkey-server"
-    assert find_server_binary({"PATH": str(tmp_path)}) == tmp_path / "redis-server"
-
-
-def test_if_no_server_can_read_the_data_the_error_says_what_to_set(tmp_path):
-    (tmp_path / "appendonlydir").mkdir()
-    _versions(tmp_path, ("mine", "6.2.14"), ("silent", ""))
-    for name in ("mine", "silent"):
-        with pytest.raises(EmbeddedServerError, match=rf"{name} is too old .* set \$NOTIFY_SERVER"):
-            find_server_binary({"PATH": "", "NOTIFY_SERVER": str(tmp_path / name)}, data=tmp_path)
 
 
 def test_a_path_too_long_for_a_socket_is_refused_with_the_remedy(tmp_path):

@@ -20,46 +20,46 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "PROBE_S", 0.03)
 
 
-def _states(told: list[LinkStatus]) -> list[str]:
-    return [str(status.state) for status in told]
+def _states(statuses: list[LinkStatus]) -> list[str]:
+    return [str(status.state) for status in statuses]
 
 
 @pytest.mark.usefixtures("_impatient")
 def test_N8_the_handler_is_called_in_order_when_the_server_is_there_gone_and_back(own_server):
-    told: list[LinkStatus] = []
-    with notify.connect(own_server.url, on_link=told.append) as bus:
-        wait_until(lambda: _states(told) == ["ACTIVE"])
+    statuses: list[LinkStatus] = []
+    with notify.connect(own_server.url, on_link=statuses.append) as bus:
+        wait_until(lambda: _states(statuses) == ["ACTIVE"])
         first_pid = own_server.pid
         own_server.kill()
-        wait_until(lambda: _states(told) == ["ACTIVE", "INACTIVE"])
+        wait_until(lambda: _states(statuses) == ["ACTIVE", "INACTIVE"])
         own_server.restart()
-        wait_until(lambda: _states(told) == ["ACTIVE", "INACTIVE", "ACTIVE"])
+        wait_until(lambda: _states(statuses) == ["ACTIVE", "INACTIVE", "ACTIVE"])
         bus.publish("t", 1)
-    assert _states(told) == ["ACTIVE", "INACTIVE", "ACTIVE", "INACTIVE"]
-    assert all(status.process.endswith(f" pid {first_pid}") for status in told[:2])
-    assert told[2].process.endswith(f" pid {own_server.pid}")
-    assert {status.address for status in told} == {own_server.url}
+    assert _states(statuses) == ["ACTIVE", "INACTIVE", "ACTIVE", "INACTIVE"]
+    assert all(status.process.endswith(f" pid {first_pid}") for status in statuses[:2])
+    assert statuses[2].process.endswith(f" pid {own_server.pid}")
+    assert {status.address for status in statuses} == {own_server.url}
 
 
 def test_N8_a_failed_first_attempt_is_reported_also_when_connect_raises():
     for _ in range(10):
-        told: list[LinkStatus] = []
+        statuses: list[LinkStatus] = []
         with pytest.raises(ServerUnreachableError):
-            notify.connect(NOWHERE, on_link=told.append)
-        assert told == [LinkStatus(LinkState.INACTIVE, "unknown", NOWHERE)]
+            notify.connect(NOWHERE, on_link=statuses.append)
+        assert statuses == [LinkStatus(LinkState.INACTIVE, "unknown", NOWHERE)]
 
 
 @pytest.mark.usefixtures("_impatient")
 def test_N8_a_server_that_starts_later_is_reported_after_the_failed_attempt(own_server):
-    told: list[LinkStatus] = []
+    statuses: list[LinkStatus] = []
     own_server.kill()
-    starting = threading.Thread(target=lambda: wait_until(lambda: told) and own_server.restart())
+    starting = threading.Thread(target=lambda: wait_until(lambda: statuses) and own_server.restart())
     starting.start()
-    with notify.connect(own_server.url, retry_s=0.05, on_link=told.append) as bus:
+    with notify.connect(own_server.url, retry_s=0.05, on_link=statuses.append) as bus:
         starting.join()
-        wait_until(lambda: len(told) == 2)
+        wait_until(lambda: len(statuses) == 2)
         bus.publish("t", 1)
-    assert _states(told) == ["INACTIVE", "ACTIVE", "INACTIVE"]
+    assert _states(statuses) == ["INACTIVE", "ACTIVE", "INACTIVE"]
 
 
 def test_N8_the_text_of_a_status_has_state_process_and_address():
@@ -70,42 +70,42 @@ def test_N8_the_text_of_a_status_has_state_process_and_address():
 
 def test_N8_the_monitor_has_a_name_in_client_list_and_its_address_hides_the_password(server, bus):
     """The server sees the connection of the monitor by name."""
-    told: list[LinkStatus] = []
+    statuses: list[LinkStatus] = []
     url = server.url.replace("unix://", "unix://default:hush@")
-    with notify.connect(url, on_link=told.append):
-        wait_until(lambda: told)
+    with notify.connect(url, on_link=statuses.append):
+        wait_until(lambda: statuses)
         assert "notify:link" in [client["name"] for client in bus.redis.client_list()]
-    assert "hush" not in str(told)
-    assert Path(server.url.partition("://")[2].partition("?")[0]).name in told[0].address
+    assert "hush" not in str(statuses)
+    assert Path(server.url.partition("://")[2].partition("?")[0]).name in statuses[0].address
 
 
 @pytest.mark.usefixtures("_impatient")
 def test_N8_an_exception_of_the_handler_is_logged_and_the_monitor_continues(own_server, caplog):
-    told: list[LinkStatus] = []
+    statuses: list[LinkStatus] = []
 
     def broken(status: LinkStatus) -> None:
-        told.append(status)
+        statuses.append(status)
         raise RuntimeError("out of order")
 
     with notify.connect(own_server.url, on_link=broken) as bus:
-        wait_until(lambda: len(told) == 1)
+        wait_until(lambda: len(statuses) == 1)
         own_server.kill()
-        wait_until(lambda: len(told) == 2)
+        wait_until(lambda: len(statuses) == 2)
         own_server.restart()
-        wait_until(lambda: len(told) == 3)
+        wait_until(lambda: len(statuses) == 3)
         bus.publish("t", 1)
     assert caplog.text.count("RuntimeError: out of order") == 4
 
 
 @pytest.mark.any_server
 def test_N8_a_frozen_server_is_detected_within_three_and_a_half_seconds(own_server):
-    told: list[LinkStatus] = []
-    with notify.connect(own_server.url, on_link=told.append):
-        wait_until(lambda: _states(told) == ["ACTIVE"])
+    statuses: list[LinkStatus] = []
+    with notify.connect(own_server.url, on_link=statuses.append):
+        wait_until(lambda: _states(statuses) == ["ACTIVE"])
         own_server.freeze()
-        wait_until(lambda: _states(told) == ["ACTIVE", "INACTIVE"], timeout_s=3.5)
+        wait_until(lambda: _states(statuses) == ["ACTIVE", "INACTIVE"], timeout_s=3.5)
         own_server.thaw()
-        wait_until(lambda: _states(told) == ["ACTIVE", "INACTIVE", "ACTIVE"])
+        wait_until(lambda: _states(statuses) == ["ACTIVE", "INACTIVE", "ACTIVE"])
 
 
 @pytest.mark.parametrize("retry", [{}, {"retry_s": -1}])

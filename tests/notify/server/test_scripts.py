@@ -116,7 +116,7 @@ def test_one_event_is_published_as_each_of_many_is(bus, retain_ms):
             for _ in range(3):
                 publish(topic)
             told = [pubsub.get_message(timeout=5)["data"] for _ in range(3)]
-        bus.redis.delete(keys[0])  # a log that was deleted is made anew, with a lifetime
+        bus.redis.delete(keys[0])  # a deleted log is created again, with a lifetime
         publish(topic)
         entries = bus.redis.xrange(keys[0])
         head = bus.redis.hgetall(keys[1])

@@ -1,4 +1,4 @@
-"""The twins of test_recovery: the same faults with plain redis-py, which loses events without an error.
+"""The twins of test_subscriber_recovery: the same faults with plain redis-py, which loses events without an error.
 
 If one of these tests fails, redis-py has changed, and the protection that it is the twin of may not be needed any more.
 """

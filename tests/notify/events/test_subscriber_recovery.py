@@ -1,6 +1,6 @@
 """Receiving during faults: no event is lost or delivered twice, and events that are gone for good become a gap.
 
-Each recovery has a time limit. test_recovery_twins shows the same faults with plain pub/sub.
+Each recovery has a time limit. test_subscriber_recovery_twins shows the same faults with plain pub/sub.
 """
 
 import logging
@@ -65,7 +65,7 @@ def test_a_subscriber_too_slow_for_the_server_s_buffer_gets_every_event(own_serv
     with bus.subscribe("t") as events:
         for number in range(3000):
             bus.publish("t", [number, "x" * 1000])
-        assert not bus.redis.client_list(_type="pubsub")  # the server had enough of us
+        assert not bus.redis.client_list(_type="pubsub")  # the server has closed the connection
         assert [event.contents[0] for event in collect(events, 3000)] == list(range(3000))
 
 
@@ -75,7 +75,7 @@ def test_a_long_log_is_read_page_by_page_on_demand(bus, collect):
         for number in range(3 * positions.PAGE):
             publisher.put("t", number)
     with bus.subscribe("t", since="start") as events:
-        assert events.get(5) is not None  # loads the script, which is sent twice where the server does not know it yet
+        assert events.get(5) is not None  # loads the script, which is sent twice if the server does not know it yet
     with bus.subscribe("t", since="start") as events:
         commands = commands_during(bus.redis, lambda: [events.get(5) for _ in range(positions.PAGE)])
         assert len([command for command in commands if "notify:log:t" in command]) == 1
@@ -269,7 +269,7 @@ def test_M10_a_get_with_a_timeout_keeps_to_it_while_the_server_is_away(own_serve
     with bus.subscribe("t") as events:
         own_server.kill()
         wait_until(lambda: events.get(0) is None and events._pubsub._backoff._began_at is not None)
-        events._pubsub._backoff._began_at -= 60  # as if it had been away for a minute
+        events._pubsub._backoff._began_at -= 60  # as if the outage had lasted a minute
         for timeout_s in (0, 0.1, 0.3):
             before = time.monotonic()
             assert events.get(timeout_s) is None

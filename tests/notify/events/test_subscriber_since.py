@@ -74,7 +74,7 @@ def test_stored_positions_continue_where_the_subscriber_ended(bus, collect):
         bus.publish("t", 1)
         bus.publish("t", 2)
         bus.publish("u", 3)
-        assert events.get(1).contents == 1  # the others are received, but nobody took them
+        assert events.get(1).contents == 1  # the others are received and not taken
         positions = events.positions
     bus.publish("t", 4)
     with bus.subscribe("t", "u", since=positions) as events:
@@ -148,7 +148,7 @@ def test_since_an_id_of_another_epoch_gives_one_gap_and_then_the_log(bus, collec
         assert events.get(1) == gap
         positions = events.positions
     with bus.subscribe("t", since=positions) as events:
-        assert _contents(collect(events, 2)) == [1, 2]  # the gap was told, and is not told again
+        assert _contents(collect(events, 2)) == [1, 2]  # the gap is not delivered again
 
 
 def test_the_promotion_of_a_lagging_replica_gives_a_rollback_gap(bus, collect):

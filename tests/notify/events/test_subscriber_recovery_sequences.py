@@ -49,7 +49,7 @@ def test_after_any_faults_the_sequence_is_whole_or_gaps_cover_the_missing(bus, a
 
 
 def _check_whole(items: list[Event | Gap], published: list[str], forgotten: set[str]) -> None:
-    at = 0  # how many of them are accounted for
+    at = 0  # how many of them are delivered or in a gap
     for item in items:
         if isinstance(item, Event):
             assert item.id == published[at]

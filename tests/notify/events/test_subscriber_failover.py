@@ -125,7 +125,7 @@ def test_N6_the_twin_of_the_killed_master_loses_events(replicated):
         received = _read_plain_until(plain, 100)
         _strike(replicated, signal.SIGKILL)
         publishing.go_on_for(20, timeout_s=RESUMES_S)
-        received.append(wait_until(lambda: plain.get(1)))  # it is back, and what it gets is new
+        received.append(wait_until(lambda: plain.get(1)))  # it is connected again and gets new events only
         publishing.stop()
         received += plain.rest()
     assert received[-1] == publishing.acknowledged[-1]
@@ -139,7 +139,7 @@ def test_N6_when_a_master_hangs_the_subscriber_moves_within_two_probes(replicate
         _read_until(events, received, 100)
         frozen_at = time.monotonic()
         replicated.signal(replicated.master, signal.SIGSTOP)
-        # What the old one had sent is still to come; what comes after that comes from another.
+        # Events that the old master had sent arrive first; later ones come from another master.
         while (item := events.get(0.3)) is not None:
             received.append(item)
         item = events.get(TWO_PROBES_S)
