@@ -1,1 +1,1 @@
-"""What it costs, against the peer that does the same work, both in the same run. ``python -m benchmarks``."""
+"""Benchmarks against peers that do the same work, both in the same run: ``python -m benchmarks``."""

@@ -1,4 +1,4 @@
-"""Run the benchmarks, or those that are named, on a server of their own and print what was measured."""
+"""Run all benchmarks, or the named ones, on a server of their own, and print the results."""
 
 import platform
 import sys

@@ -1,4 +1,4 @@
-"""Two sides in alternating rounds, and the ratio of their medians."""
+"""Runs two sides in alternating rounds, and returns the ratio of their medians."""
 
 import statistics
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The directory when it is large: what a look-up, a heartbeat, an idle service and an idle sweep cost."""
+"""The cost of a look-up, a heartbeat, an idle service and an idle sweep in a large directory."""
 
 import statistics
 import subprocess
@@ -35,7 +35,7 @@ def look_up_among_many(bus: notify.Bus) -> str:
 
 
 def idle_services(bus: notify.Bus) -> str:
-    """Time of the server while services only beat, from 20 processes that also sweep, and the memory of a service."""
+    """Processor time of the server while services only send heartbeats, from 20 processes that also sweep, and memory per service."""
     few = _busy_share(bus, processes=20, each=50, ttl_s=5.0)
     many = _busy_share(bus, processes=20, each=500, ttl_s=15.0)
     return f"{'1,000 services, ttl 5 s':<34} {few}\n{'10,000 services, beating every 5 s':<34} {many}"
@@ -97,7 +97,7 @@ def _seconds(look: Callable[[notify.Bus], object], bus: notify.Bus) -> float:
 
 
 def _scripts_run(bus: notify.Bus) -> int:
-    """How many scripts were sent to the server so far; what they call inside it does not count."""
+    """Number of scripts sent to the server so far. Calls within scripts do not count."""
     return int(_info(bus, "commandstats")["cmdstat_evalsha"]["calls"])
 
 
@@ -113,7 +113,7 @@ def _busy_share(bus: notify.Bus, *, processes: int, each: int, ttl_s: float) -> 
         for host in hosts:
             assert host.stdout is not None
             assert host.stdout.readline() == "ready\n"
-        time.sleep(ttl_s / 3)  # the first beats load what they need
+        time.sleep(ttl_s / 3)  # the first heartbeats load their scripts
         memory = (_info(bus, "memory")["used_memory_dataset"] - before) / (processes * each)
         busy, commands, started = _cpu_s(bus), _scripts_run(bus), time.perf_counter()
         time.sleep(WATCHED_S)

@@ -24,7 +24,7 @@ CONTENTS: Final = {"celsius": 21.5}
 
 
 def publish_one_by_one(bus: notify.Bus) -> Comparison:
-    """One call each, nobody listening: ours writes log and head as well."""
+    """One call per event, without subscribers; ours writes log and head as well."""
     payload = msgspec.json.encode(CONTENTS)
 
     def ours() -> float:
@@ -94,7 +94,7 @@ def receive_and_decode(bus: notify.Bus) -> Comparison:
 
 
 def publish_and_handle(bus: notify.Bus) -> Comparison:
-    """A burst, from its first publish to the last event in the hands of who listens. FastStream's is published by redis-py, at once."""
+    """A burst, from its first publish until the subscriber has handled the last event. FastStream's burst is published by redis-py."""
 
     def ours() -> float:
         with bus.subscribe("bench") as events, bus.background_publisher(max_items=COUNT) as publisher:

@@ -1,4 +1,4 @@
-"""Jobs against RQ's own worker, and how fast a running job ends when the service it needs is withdrawn."""
+"""Jobs against RQ's own worker, and the time to stop a running job when the service it needs is withdrawn."""
 
 import statistics
 import subprocess
@@ -45,7 +45,7 @@ def no_op_jobs(bus: notify.Bus) -> Comparison:
 
 
 def stop_latency(bus: notify.Bus) -> str:
-    """Milliseconds from the withdrawal of a service to the event that says that the running job is dead."""
+    """Milliseconds from the withdrawal of a service to the event that reports the end of the running job."""
     options = WorkerOptions(settings=bus.settings, queues=("bench",), modules=("benchmarks.sample_jobs",), log_level="ERROR")
     queue, samples_ms = Queue("bench", connection=bus.redis), []
     with Pool(options, size=1), bus.subscribe("job.bench") as ends:

@@ -1,4 +1,4 @@
-"""A service is withdrawn while many queued jobs need it: what starts after that, how soon all is settled, what the server bears."""
+"""The loss of a service that many queued jobs need: jobs that start after it, time until all are cancelled, longest script."""
 
 import time
 from datetime import UTC
@@ -21,11 +21,11 @@ SETTLE_S: Final = 300.0
 QUEUED_AT_RQ: Final = 20_000
 CANCELLED_AT_RQ: Final = 1_000
 SLOW_US: Final = 1_000
-"""What takes the server longer than this is noted."""
+"""Scripts that hold the server longer than this are recorded."""
 
 
 def loss_of_a_service(bus: notify.Bus) -> str:
-    """Withdraw a service that a hundred thousand queued jobs need, while two workers are at them."""
+    """Withdraw a service that 100,000 queued jobs need, while two workers run them."""
     queue = Queue("bench-losses", connection=bus.redis)
     options = WorkerOptions(settings=bus.settings, queues=(queue.name,), modules=("benchmarks.sample_jobs",), log_level="ERROR")
     with bus.service("bench-service") as service:
@@ -47,7 +47,7 @@ def loss_of_a_service(bus: notify.Bus) -> str:
 
 
 def _settled(client: redis.Redis, queue: str) -> int:
-    """How many jobs are in a final state, as RQ's registries tell."""
+    """Number of jobs in RQ's registries of final states."""
     with client.pipeline(transaction=False) as pipe:
         for registry in (rq_keys.canceled, rq_keys.finished, rq_keys.failed):
             pipe.zcard(registry(queue))
@@ -55,7 +55,7 @@ def _settled(client: redis.Redis, queue: str) -> int:
 
 
 def _started_after(client: redis.Redis, at_ms: int) -> int:
-    """How many jobs that had an effect had started later than a withdrawal. Of the same millisecond nobody knows."""
+    """Number of jobs with an effect that started after a withdrawal. Starts within the same millisecond do not count."""
     jobs = [rq.job.Job.fetch(job_id.decode(), client, serializer="json") for job_id in client.lrange(EFFECTS, 0, -1)]
     starts_ms = [job.started_at.replace(tzinfo=UTC).timestamp() * 1000 for job in jobs if job.started_at]
     assert len(starts_ms) == len(jobs)
@@ -69,13 +69,13 @@ def _note_what_is_slow(client: redis.Redis) -> None:
 
 
 def _longest_script_ms(client: redis.Redis) -> float:
-    """The longest time that a script has held the server since `_note_what_is_slow`."""
+    """The longest time for which a script has held the server since `_note_what_is_slow`."""
     noted: Any = client.slowlog_get(1_000_000)
     return max((entry["duration"] for entry in noted if entry["command"].upper().startswith(b"EVAL")), default=0) / 1000
 
 
 def _rate_of_rq(bus: notify.Bus) -> float:
-    """How many queued jobs RQ cancels in a second, one by one: it knows no other way."""
+    """Number of queued jobs that RQ cancels in a second, one by one, which is its only way."""
     with redis.Redis.from_url(str(bus.settings.url)) as plain:
         queue = rq.Queue("bench-losses-rq", connection=plain)
         jobs = queue.enqueue_many([queue.prepare_data(take_note, (number,)) for number in range(QUEUED_AT_RQ)])

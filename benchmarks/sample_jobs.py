@@ -8,7 +8,7 @@ from workers import current_bus, current_job, job
 __all__ = ["EFFECTS", "affect", "nothing", "sleep", "take_note"]
 
 EFFECTS: Final = "bench:effects"
-"""A list of the jobs that had one."""
+"""A list of the jobs that had an effect."""
 
 
 @job("bench")
@@ -18,7 +18,7 @@ def nothing() -> None:
 
 @job("bench", needs="bench-service")
 def sleep(seconds: float) -> None:
-    """Wait, as if at work."""
+    """Sleep, in place of work."""
     threading.Event().wait(seconds)
 
 
@@ -30,6 +30,6 @@ def take_note(number: int) -> int:
 
 @job("bench-losses", needs="bench-service")
 def affect() -> None:
-    """Leave a trace, and be at work for a moment."""
+    """Record an effect, and sleep for a moment."""
     current_bus().redis.rpush(EFFECTS, current_job().id)
     threading.Event().wait(0.005)

@@ -1,4 +1,4 @@
-"""A server of our own on a free loopback port: what most people measure against, and what their peers run on."""
+"""A server on a free loopback port, as most measurements use it; all sides run on it."""
 
 import os
 import socket

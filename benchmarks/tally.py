@@ -1,4 +1,4 @@
-"""What the jobs of a throughput round share, whoever runs them: they count themselves, and the last one tells how long all took."""
+"""Counts the jobs of a throughput round, for all sides alike; the last job stores how long all took."""
 
 import itertools
 import os

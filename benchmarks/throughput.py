@@ -48,7 +48,7 @@ def _against_peers(bus: notify.Bus, job: str, work: str) -> str:
 
 
 def _rate(bus: notify.Bus, side: str, job: str) -> float:
-    """One round: a worker that is warm and stands still meets a full queue, and its first job to its last are timed."""
+    """One round: a warm, stopped worker is resumed on a full queue; the time from its first job to its last is measured."""
     bus.redis.delete(DONE)
     environ = {**os.environ, URL: str(bus.settings.url)}
     with _worker(bus, side, environ) as group:

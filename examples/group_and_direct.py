@@ -1,7 +1,7 @@
 """From a group to one, and from one back to the group.
 
-A call goes out on a group channel; everybody in the group answers on the direct channel of the caller, and the caller
-sums up for the group. Run it: ``python examples/group_and_direct.py``. It uses the private server, or $NOTIFY_URL.
+The caller publishes on a group channel. Each member answers on the direct channel of the caller, and the caller sums up
+for the group. Run it: ``python examples/group_and_direct.py``. It uses the private server, or $NOTIFY_URL.
 """
 
 import threading
@@ -13,7 +13,7 @@ MEMBERS = ("ada", "grace", "linus")
 
 
 def member(bus: notify.Bus, name: str, ready: threading.Barrier, learned: list[str]) -> None:
-    """Hear the group, answer the caller directly, and wait for the sum."""
+    """Receive the call, answer the caller directly, and wait for the sum."""
     with bus.subscribe(GROUP) as group:
         ready.wait()
         for event in group:

@@ -1,4 +1,4 @@
-"""A sensor that measures only while somebody listens, and greets who joins with a report for him alone.
+"""A sensor that measures only while a recorder listens, and sends a direct report to each recorder that joins.
 
 Two recorders come and go. Each listens to the readings, and on a direct channel under its own name. Run it:
 ``python examples/on_demand.py``. It uses the private server, or $NOTIFY_URL.
@@ -12,7 +12,7 @@ RECORDERS = ("ada", "grace")
 
 
 def sensor(demand: notify.Demand, bus: notify.Bus) -> None:
-    """Greet who joins; measure while somebody is there; end when the last one has left."""
+    """Greet each recorder that joins; measure while there is one; end when the last one has left."""
     for change in demand:
         if isinstance(change, notify.Left) and change.listeners == 0:
             print("nobody listens: the sensor rests")

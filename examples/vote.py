@@ -1,7 +1,7 @@
 """A distributed vote: a motion to the group, ballots to the teller, the result to the group again.
 
-Each voter is a process of its own. The ballots carry an idempotency key, so that nobody votes twice, however often he
-sends. Run it: ``python examples/vote.py``. It uses the private server, or $NOTIFY_URL.
+Each voter is a process of its own. The ballots carry an idempotency key, so that a vote counts once, however often
+it is sent. Run it: ``python examples/vote.py``. It uses the private server, or $NOTIFY_URL.
 """
 
 import subprocess
@@ -18,7 +18,7 @@ VOTERS = {"ada": "aye", "grace": "aye", "linus": "nay"}
 
 
 def voter(name: str, choice: str) -> None:
-    """Hear the motion, vote (twice, out of eagerness), and hear the result."""
+    """Receive the motion, vote twice (the second vote does not count), and receive the result."""
     with notify.connect(name=name) as bus, bus.subscribe(MOTION, RESULT) as heard:
         bus.publish(BALLOTS, {"voter": name, "present": True})
         for event in heard:
@@ -38,7 +38,7 @@ def main() -> None:
     with notify.connect(name="teller") as bus, bus.subscribe(BALLOTS) as ballots:
         voters = [subprocess.Popen([sys.executable, __file__, name, choice]) for name, choice in VOTERS.items()]
         for _ in voters:
-            ballots.get(timeout_s=30.0)  # everybody is present
+            ballots.get(timeout_s=30.0)  # every voter is present
         motion = bus.publish(MOTION, {"motion": "tea at four", "seconded": True})
         votes: Counter[str] = Counter()
         while votes.total() < len(voters):

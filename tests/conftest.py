@@ -1,4 +1,4 @@
-"""A real server for the whole run, an empty bus for each test, and the checks that nothing is left behind."""
+"""A real server for the whole run, an empty bus for each test, and checks that no thread, socket or key is left behind."""
 
 import os
 import threading
@@ -15,7 +15,7 @@ from notify.testing import PrivateServer, private_server, wait_until
 from tests.support.processes import Process
 from tests.support.proxy import Proxy
 
-# Titles would take the room of the environment in /proc, by which the tests find what was left running.
+# Process titles would overwrite the environment in /proc, by which the tests find processes that were left running.
 os.environ.setdefault("SPT_NOENV", "1")
 
 hypothesis.settings.register_profile(
@@ -30,7 +30,7 @@ Received = list[notify.Event | notify.Gap]
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[PrivateServer]:
-    """The server under test: $NOTIFY_SERVER, else the one that is found. A missing one is an error, never a skip."""
+    """The server under test: $NOTIFY_SERVER, else the one that Notify finds. A missing server is an error, never a skip."""
     with private_server() as running:
         yield running
 
@@ -46,21 +46,21 @@ def bus(server: PrivateServer) -> Iterator[notify.Bus]:
 
 @pytest.fixture
 def another_bus(server: PrivateServer, bus: notify.Bus) -> Iterator[notify.Bus]:
-    """A second connection to the same server, as another process would have it."""
+    """A second bus on the same server, as another process would have it."""
     with notify.connect(server.url, name="another") as connected:
         yield connected
 
 
 @pytest.fixture
 def own_server() -> Iterator[PrivateServer]:
-    """A server for one test alone, to freeze, kill and restart."""
+    """A server for one test only, which the test may freeze, kill and restart."""
     with private_server() as running:
         yield running
 
 
 @pytest.fixture
 def connect_to() -> Iterator[Callable[..., notify.Bus]]:
-    """Connect to a server with settings of its own; called before the server is struck, closed after the test."""
+    """Connect to a server with other settings. Call it while the server is up; the bus is closed after the test."""
     with ExitStack() as stack:
 
         def connect(server: PrivateServer, *, name: str = "test", **changed: object) -> notify.Bus:
@@ -72,14 +72,14 @@ def connect_to() -> Iterator[Callable[..., notify.Bus]]:
 
 @pytest.fixture
 def proxy(server: PrivateServer, bus: notify.Bus) -> Iterator[Proxy]:
-    """A proxy before the server under test, to break what lies between."""
+    """A proxy in front of the server under test, to break connections."""
     with Proxy(server.directory / "redis.sock") as running:
         yield running
 
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Process]]:
-    """Start other processes, as `Process` does; none of them outlives the test."""
+    """Start other processes, with the arguments of `Process`; all of them end with the test."""
     started: list[Process] = []
 
     def run(role: str, *arguments: object, environ: dict[str, str] | None = None) -> Process:
@@ -93,7 +93,7 @@ def start() -> Iterator[Callable[..., Process]]:
 
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Subscribers that ask and repair after moments of silence instead of seconds."""
+    """Let subscribers ping and repair after fractions of a second instead of seconds."""
     monkeypatch.setattr(pubsub, "PROBE_AFTER_S", 0.05)
     monkeypatch.setattr(pubsub, "PROBE_TIMEOUT_S", 0.25)
     monkeypatch.setattr(subscriber, "REPAIR_AFTER_S", 0.1)
@@ -111,7 +111,7 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def collect() -> Callable[..., Received]:
-    """Read ``count`` items from a subscriber, then make sure that no other comes."""
+    """Read ``count`` items from a subscriber, then check that there are no more."""
 
     def read(
         subscriber: notify.Subscriber, count: int, *, timeout_s: float = 5.0, quiet_s: float = 0.05
@@ -142,5 +142,5 @@ def _open_sockets() -> int:
         try:
             count += os.readlink(f"{folder}/{name}").startswith("socket:")
         except OSError:
-            continue  # closed meanwhile
+            continue  # it was closed meanwhile
     return count

@@ -1,4 +1,4 @@
-"""The shipped examples, run as they stand."""
+"""The examples, run as they are."""
 
 import os
 import subprocess
@@ -46,7 +46,7 @@ ROOT = Path(__file__).parent.parent
     ],
 )
 def test_S4_an_example_runs_on_the_private_server_and_ends(example, output):
-    with tempfile.TemporaryDirectory(prefix="notify-", dir="/tmp") as home:  # short: a socket lives there
+    with tempfile.TemporaryDirectory(prefix="notify-", dir="/tmp") as home:  # a socket needs a short path
         kept = {name: value for name, value in os.environ.items() if name not in ("NOTIFY_URL", "REDIS_URL")}
         done = subprocess.run(
             [sys.executable, str(ROOT / "examples" / example)],

@@ -1,4 +1,4 @@
-"""What holds for the project as a whole: its documents, its files, its promises about itself."""
+"""The rules of the project: its documents, its files, its layers, and the statements it makes about itself."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ PACKAGES_BY_NAME = {name: Path(import_module(name).__file__ or "").parent for na
 
 
 def sources() -> list[Path]:
-    """The files of the packages as they are installed, which need not be those beside the tests."""
+    """The Python and Lua files of the packages as they are installed; these need not be the files beside the tests."""
     return [path for folder in PACKAGES_BY_NAME.values() for path in folder.rglob("*") if path.suffix in (".py", ".lua")]
 
 

@@ -1,4 +1,4 @@
-"""The README's programs and commands, run as they stand."""
+"""The programs and commands of the README, run as they are written there."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def blocks(language: str) -> list[str]:
 
 
 def commands(block: str) -> Iterator[tuple[str, str]]:
-    """The commands of a console block, each with the output that is shown after it."""
+    """Yield the commands of a console block, each with the output shown below it."""
     for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
         command, _, output = part.partition("\n")
         yield command, output
@@ -36,12 +36,12 @@ def commands(block: str) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of somebody who has just installed Notify: nothing set, the README's programs in the folder."""
+    """The environment of a new user: no variable is set, and the programs of the README are in the folder."""
     folder = tmp_path_factory.mktemp("readme")
     tools = folder / "bin"
     tools.mkdir()
     (tools / "redis-cli").symlink_to(redis_cli())
-    home = tempfile.mkdtemp(prefix="readme-", dir="/tmp")  # short: a socket lives there
+    home = tempfile.mkdtemp(prefix="readme-", dir="/tmp")  # a socket needs a short path
     for source in blocks("python"):
         name = re.match(r"# (\w+\.py)\n", source)
         assert name, f"a program without a name:\n{source}"

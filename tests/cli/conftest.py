@@ -1,4 +1,4 @@
-"""The command line as its users have it: another process, a clean environment, and nothing left behind."""
+"""Fixtures for the command line: each command runs in a process of its own, in a clean environment, and leaves nothing behind."""
 
 import os
 import secrets
@@ -22,9 +22,9 @@ PASSWORD = "s3cret"
 
 
 class Shell:
-    """Somebody's shell: runs commands in a folder with an environment.
+    """Runs commands in a folder with an environment, as the shell of a user.
 
-    ``environ`` is changed by keyword arguments: ``None`` removes a variable.
+    Keyword arguments change the environment for one command; ``None`` removes a variable.
     """
 
     def __init__(self, environ: dict[str, str], folder: Path) -> None:
@@ -33,7 +33,7 @@ class Shell:
         self._started: list[Command] = []
 
     def run(self, *arguments: str, stdin: str = "", **environ: str | None) -> Done:
-        """Run ``notify`` with the arguments, to its end."""
+        """Run ``notify`` with the arguments, and wait for its end."""
         command = self.start(*arguments, **environ)
         command.type(stdin)
         command.stdin.close()
@@ -48,12 +48,12 @@ class Shell:
         return self._started[-1]
 
     def show(self, *arguments: str, columns: int = 120, **environ: str | None) -> tuple[int, str]:
-        """Run ``notify`` on a terminal. Returns its exit code, and what is seen."""
+        """Run ``notify`` on a terminal. Returns the exit code and the text on the terminal."""
         return on_terminal([*NOTIFY, *arguments], environ=self._with(environ), cwd=self.folder, columns=columns)
 
     @property
     def processes(self) -> dict[int, str]:
-        """All processes that come from here, with their command lines. Linux only."""
+        """All processes that this shell started, with their command lines. Linux only."""
         return processes_of(self.environ["NOTIFY_TEST_MARK"], self.environ["NOTIFY_HOME"])
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class Shell:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A folder for a private server: its path is short, a socket's must be."""
+    """A folder for a private server, with the short path that a socket needs."""
     folder = Path(tempfile.mkdtemp(prefix="notify-cli-", dir="/tmp"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -81,16 +81,16 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture
 def alone(home: Path, tmp_path: Path) -> Iterator[Shell]:
-    """The shell of somebody who has set nothing: ``notify`` runs on a private server in ``home``."""
+    """A shell without settings: ``notify`` runs on a private server in ``home``."""
     environ = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
         "NOTIFY_HOME": str(home),
         "NOTIFY_SERVER": os.environ.get("NOTIFY_SERVER", ""),
-        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),  # what is tested is this checkout, wherever another one is installed
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),  # the tests are for this checkout, even if another one is installed
         "NOTIFY_TEST_MARK": secrets.token_hex(8),
-        "SPT_NOENV": "1",  # or titles would take the room of the mark
+        "SPT_NOENV": "1",  # or process titles would overwrite the mark
     }
     shell = Shell(environ, tmp_path)
     yield shell
@@ -100,15 +100,15 @@ def alone(home: Path, tmp_path: Path) -> Iterator[Shell]:
 
 @pytest.fixture
 def shell(alone: Shell, server: PrivateServer, bus: notify.Bus) -> Iterator[Shell]:
-    """The shell of somebody who has named a server: the one that ``bus`` is on."""
+    """A shell with the server of ``bus`` in $NOTIFY_URL."""
     alone.environ["NOTIFY_URL"] = server.url
     yield alone
-    alone.close()  # before the keys are checked
+    alone.close()  # before the fixture ``bus`` checks the keys
 
 
 @pytest.fixture
 def url_with_password() -> Iterator[str]:
-    """A server that wants `PASSWORD`."""
+    """The URL of a server that requires `PASSWORD`."""
     with private_server() as running:
         with redis.Redis.from_url(running.url) as client:
             client.config_set("requirepass", PASSWORD)
@@ -116,7 +116,7 @@ def url_with_password() -> Iterator[str]:
 
 
 class SlowServer:
-    """A server that runs soon, but keeps who started it waiting."""
+    """A server that answers soon, while its start takes long: the process that starts it has to wait."""
 
     def __init__(self, folder: Path) -> None:
         self.path, self.launched, self.may_go_on = folder / "slow-server", folder / "launched", folder / "may-go-on"
@@ -143,7 +143,7 @@ def slow_server(tmp_path: Path) -> SlowServer:
 
 @pytest.fixture
 def _signals() -> Iterator[None]:
-    """Signals are handled afterwards as they were before."""
+    """Restore the signal handlers after the test."""
     before = {signum: signal.getsignal(signum) for signum in SIGNALS}
     yield
     for signum, handler in before.items():

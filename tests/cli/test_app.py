@@ -1,4 +1,4 @@
-"""What holds for every command: help, usage, errors, exit codes, the environment."""
+"""Common behaviour of all commands: help, usage, errors, exit codes, environment."""
 
 from pathlib import Path
 

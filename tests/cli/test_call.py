@@ -1,4 +1,4 @@
-"""``notify call``."""
+"""``notify call``: calls a method of a service."""
 
 import time
 from typing import Any
@@ -13,7 +13,7 @@ from tests.cli.conftest import Shell
 
 
 class Desk:
-    """What is called here."""
+    """The methods that the tests call."""
 
     def echo(self, *values: Any) -> Any:
         return values[0] if len(values) == 1 else values

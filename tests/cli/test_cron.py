@@ -1,4 +1,4 @@
-"""``notify cron``: what runs again and again."""
+"""``notify cron``: the list of recurring jobs."""
 
 import notify
 from notify.testing import wait_until

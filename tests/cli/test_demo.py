@@ -20,7 +20,7 @@ SUMMARY = ("logged", "stopped while running", "cancelled while queued", "ms from
 
 
 def check_maps(lines: list[str]) -> None:
-    """Each map has one reading more than the one before, and all of those."""
+    """Check that each map has the readings of the previous map and one more."""
     maps = [json.loads(line)["temperatures"] for line in lines]
     assert [len(each) for each in maps] == list(range(1, len(maps) + 1))
     for smaller, larger in pairwise(maps):
@@ -39,7 +39,7 @@ def check_numbers(logged: int, stopped: int, cancelled: int, ms: int | None, *, 
 
 
 def private_socket(done: Done) -> Path:
-    """Where the demo's own server was."""
+    """The socket of the demo's own server."""
     found = re.search(r"unix://(/tmp/notify-\S+/redis\.sock)", done.err)
     assert found is not None
     return Path(found[1])
@@ -54,7 +54,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
-        return b""  # the process went meanwhile
+        return b""  # the process ended meanwhile
 
 
 def test_L24_maps_grow_by_one_reading_until_the_storage_is_killed_and_a_sum_follows(alone: Shell) -> None:

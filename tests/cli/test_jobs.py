@@ -92,7 +92,7 @@ def test_waiting_for_a_job_that_fails_fails(shop: Shell) -> None:
 
 
 class _OutOfReach:
-    """A job whose server is away."""
+    """A job whose server does not answer."""
 
     id = "mine"
 
@@ -102,7 +102,7 @@ class _OutOfReach:
 
 def test_an_outage_of_the_server_is_told_once_to_who_waits_for_a_job(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit):
-        wait_for(Output(as_json=False), _OutOfReach(), 1.2)  # type: ignore[arg-type]  # all of a job that it uses
+        wait_for(Output(as_json=False), _OutOfReach(), 1.2)  # type: ignore[arg-type]  # the part of a job that wait_for uses
     assert capsys.readouterr().err == "waiting: no answer\njob mine has not ended in 1.2 s\n"
 
 

@@ -1,4 +1,4 @@
-"""``notify kill``: a service ends, and what that would cost is shown before."""
+"""``notify kill``: ends a service; ``--dry-run`` counts the jobs that need it."""
 
 import pytest
 

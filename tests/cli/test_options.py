@@ -1,4 +1,4 @@
-"""Options before and after the command's name, and the environment."""
+"""The common options, before and after the name of the command, and the environment."""
 
 import pytest
 from typer.testing import CliRunner

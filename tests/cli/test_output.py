@@ -1,4 +1,4 @@
-"""Data on stdout and talk on stderr: lines, JSON lines, and what a terminal gets."""
+"""Data on stdout and messages on stderr: plain lines, JSON lines, and the output on a terminal."""
 
 import json
 from datetime import UTC, datetime

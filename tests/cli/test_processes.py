@@ -1,4 +1,4 @@
-"""Child processes, and how they end when we are in a hurry."""
+"""Child processes of a command, and how they end, also after a second Ctrl-C."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def test_a_child_that_does_not_end_is_killed(bus: notify.Bus) -> None:
         os.kill(child.pid, signal.SIGSTOP)
         child.stop(grace_s=0.05)
     assert child.ended == -signal.SIGKILL
-    bus.directory.kill(NAME)  # nobody is left to withdraw it
+    bus.directory.kill(NAME)  # it was killed before it could withdraw
 
 
 def test_a_child_is_killed_when_we_are_interrupted_while_it_ends(bus: notify.Bus) -> None:
@@ -54,7 +54,7 @@ def test_a_child_is_killed_when_we_are_interrupted_while_it_ends(bus: notify.Bus
     with pytest.raises(KeyboardInterrupt):
         child.stop()
     assert child.ended == -signal.SIGKILL
-    bus.directory.kill(NAME)  # nobody is left to withdraw it
+    bus.directory.kill(NAME)  # it was killed before it could withdraw
 
 
 def test_what_a_child_prints_can_be_read(bus: notify.Bus) -> None:

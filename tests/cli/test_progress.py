@@ -1,4 +1,4 @@
-"""How far a burst is: a bar on a terminal, a line or a record elsewhere."""
+"""Progress of a burst: a bar on a terminal, a line or a record elsewhere."""
 
 import re
 

@@ -18,7 +18,7 @@ from workers.temperature import QUEUE, TOPIC
 
 
 def recorded(bus: notify.Bus) -> Any:
-    """The job of a reading: a recorder listens."""
+    """Publish until the recorder listens and has enqueued a job; return it."""
     queue = Queue(QUEUE, connection=bus.redis)
     wait_until(lambda: bus.publish(TOPIC, {"celsius": 1, "text": "cold"}) and queue.count, timeout_s=20)
     return queue.get_jobs()[0]

@@ -1,4 +1,4 @@
-"""``notify services``, ``service show``, ``watch`` and ``monitor``."""
+"""``notify services``, ``service show``, ``watch`` and ``monitor``: the directory on the command line."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What signals do to a command, one process at a time: ours."""
+"""Signals of a command, sent to the process of the tests itself."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def test_each_signal_unwinds_once(signum: signal.Signals) -> None:
 def test_what_unwinds_is_not_the_exception_at_which_python_kills_itself() -> None:
     unwind_on_signals()
     with pytest.raises(KeyboardInterrupt) as raised:
-        exec("signal.raise_signal(signal.SIGINT)", {"signal": signal})  # noqa: S102  # where it would
+        exec("signal.raise_signal(signal.SIGINT)", {"signal": signal})  # noqa: S102  # here Python would kill itself
     assert raised.type is not KeyboardInterrupt
 
 
@@ -49,7 +49,7 @@ def test_the_first_signal_asks_and_the_second_insists() -> None:
 def test_a_command_that_was_asked_to_stop_has_done_its_work(signum: signal.Signals) -> None:
     with Stop():
         signal.raise_signal(signum)
-    signal.raise_signal(signum)  # its end goes on undisturbed
+    signal.raise_signal(signum)  # ignored while the command ends
 
 
 def test_a_command_that_ctrl_c_stopped_was_interrupted() -> None:
@@ -110,7 +110,7 @@ def test_outside_of_such_a_wait_nothing_is_cut_short() -> None:
 
 
 class Door:
-    """Opens and closes, and is pushed meanwhile."""
+    """A context manager; a signal arrives during the steps in ``pushed``."""
 
     def __init__(self, pushed: set[str]) -> None:
         self.pushed = pushed

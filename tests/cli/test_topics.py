@@ -1,4 +1,4 @@
-"""``notify publish``, ``listen``, ``topics`` and ``spy``, as they are run."""
+"""``notify publish``, ``listen``, ``topics`` and ``spy``, each run in a process of its own."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def run(environ) -> Callable[..., str]:
 
 @pytest.fixture
 def running(environ) -> Iterator[Callable[..., subprocess.Popen]]:
-    """Start a command that goes on; it does not outlive the test."""
+    """Start a command in the background; it ends with the test."""
     started = []
 
     def start(*arguments: str) -> subprocess.Popen:

@@ -1,4 +1,4 @@
-"""``notify up``: everything on one machine, as its user and its operators see it."""
+"""``notify up``: all parts on one machine, as users and operators see them."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def seen(home: Path) -> "Look":
 
 
 class Look:
-    """Who looks at the private server, with plain Redis commands, and does not keep it running."""
+    """Reads the private server by plain Redis commands, and does not keep it running."""
 
     def __init__(self, home: Path) -> None:
         self.socket = home / "redis.sock"
@@ -50,7 +50,7 @@ class Look:
 
 
 def running(shell: Shell, look: Look, *options: str) -> Command:
-    """``notify up`` with everything in place: readings are logged."""
+    """Start ``notify up``, and wait until readings are logged."""
     command = shell.start(*UP, *options)
     command.said("Ctrl-C stops all")
     wait_until(lambda: _logged(look) > 0, timeout_s=20, what="the first log")
@@ -82,7 +82,7 @@ def test_ctrl_c_stops_in_order_and_leaves_neither_process_nor_server(alone: Shel
 
 
 def _messages(pubsub: redis.client.PubSub) -> Iterator[dict[str, str]]:
-    """What came until the server closed the connection."""
+    """Yield the messages until the server closes the connection."""
     try:
         yield from pubsub.listen()
     except redis.ConnectionError:
@@ -184,7 +184,7 @@ def test_killed_itself_it_takes_all_but_the_server_along(alone: Shell, seen: Loo
     up.signal(signal.SIGKILL)
     up.end()
     wait_until(lambda: all("redis.sock" in command for command in alone.processes.values()), timeout_s=10)
-    assert alone.run("services").code == 0  # the next one stops it
+    assert alone.run("services").code == 0  # its end stops the private server
     assert not seen.socket.exists()
 
 

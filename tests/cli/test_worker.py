@@ -21,7 +21,7 @@ def greet(name):
 
 @job("yard")
 def hold(folder):
-    """Begins, and ends when it may."""
+    """A job that reports its start and ends when it is allowed to."""
     open(folder + "/begun", "w").close()
     while not os.path.exists(folder + "/may-end"):
         time.sleep(0.01)
@@ -40,7 +40,7 @@ def enqueue(queue: Queue, name: str, *arguments: object) -> Job:
 
 
 def at_work(shell: Shell, queue: Queue) -> tuple[Command, Job]:
-    """A worker with a job in hand."""
+    """A worker that is running a job."""
     job = enqueue(queue, "hold", str(shell.folder))
     worker = shell.start("worker", "yard", "--import", "yard_jobs", "--number", "1")
     wait_until((shell.folder / "begun").exists, timeout_s=20)

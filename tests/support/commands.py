@@ -1,4 +1,4 @@
-"""The real command for tests: run to its end, started and talked to, or shown on a terminal."""
+"""Runs the real ``notify`` command in tests: to its end, in the background, or on a terminal."""
 
 import fcntl
 import json
@@ -22,7 +22,7 @@ NOTIFY = (sys.executable, "-m", "cli")
 
 
 class Done(NamedTuple):
-    """How a command ended, and what it said."""
+    """Exit code and output of a command that has ended."""
 
     code: int
     out: str
@@ -34,12 +34,12 @@ class Done(NamedTuple):
 
     @property
     def records(self) -> list[Any]:
-        """What it printed, as JSON lines."""
+        """The JSON lines on stdout, decoded."""
         return [json.loads(line) for line in self.lines]
 
 
 class Command:
-    """A running command; what it prints is read all the time."""
+    """A running command. Threads read its output all the time."""
 
     def __init__(self, command: Sequence[str], *, environ: Mapping[str, str], cwd: Path) -> None:
         self._process = subprocess.Popen(
@@ -51,7 +51,7 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            # A group of its own, as a shell gives it: Ctrl-C is for all of it.
+            # A process group of its own, as in a shell: Ctrl-C reaches the whole group.
             start_new_session=True,
         )
         assert self._process.stdin is not None
@@ -65,12 +65,12 @@ class Command:
         return self._process.pid
 
     def printed(self, count: int = 1, *, timeout_s: float = WAIT_S) -> list[str]:
-        """The first lines on stdout, as soon as there are ``count``."""
+        """Wait for ``count`` lines on stdout, and return them."""
         self._wait(lambda: len(self.out) >= count, f"line {count} of {self.out}", timeout_s)
         return self.out[:count]
 
     def said(self, text: str, *, timeout_s: float = WAIT_S) -> None:
-        """Wait until ``text`` was on stderr."""
+        """Wait until ``text`` is on stderr."""
         self._wait(lambda: any(text in line for line in self.err), f"{text!r} on stderr", timeout_s)
 
     def type(self, text: str) -> None:
@@ -78,11 +78,11 @@ class Command:
         self.stdin.flush()
 
     def signal(self, signum: signal.Signals) -> None:
-        """Send a signal to it alone."""
+        """Send a signal to this process only."""
         self._process.send_signal(signum)
 
     def interrupt(self) -> None:
-        """Press Ctrl-C: the whole group hears it."""
+        """Press Ctrl-C: the whole process group gets SIGINT."""
         os.killpg(self.pid, signal.SIGINT)
 
     @property
@@ -90,16 +90,16 @@ class Command:
         return self._process.poll() is not None
 
     def end(self, *, timeout_s: float = WAIT_S) -> Done:
-        """Wait for its end."""
+        """Wait until the command has ended."""
         try:
             code = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"it does not end; stdout: {self.out}, stderr: {self.err}") from None
+            raise AssertionError(f"the command does not end; stdout: {self.out}, stderr: {self.err}") from None
         self._close()
         return Done(code, "".join(self.out), "".join(self.err))
 
     def dispose(self) -> None:
-        """Make sure that it is gone."""
+        """End the command, whatever its state."""
         if not self.ended:
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGTERM)
@@ -114,10 +114,10 @@ class Command:
         wait_until(lambda: condition() or self.ended, timeout_s=timeout_s, what=what)
         if self.ended:
             self._close()
-            assert condition(), f"it ended with {self._process.returncode} before {what}; stderr: {''.join(self.err)}"
+            assert condition(), f"the command ended with {self._process.returncode} before {what}; stderr: {''.join(self.err)}"
 
     def _close(self) -> None:
-        with suppress(BrokenPipeError):  # it went first
+        with suppress(BrokenPipeError):  # the command ended first
             self.stdin.close()
         for reader in self._readers:
             reader.join(WAIT_S)
@@ -134,7 +134,7 @@ class Command:
 
 
 def on_terminal(command: Sequence[str], *, environ: Mapping[str, str], cwd: Path, columns: int) -> tuple[int, str]:
-    """Run a command on a terminal of that width. Returns its exit code, and all that the terminal got."""
+    """Run a command on a terminal of that width. Returns the exit code and the text that the terminal received."""
     ours, theirs = pty.openpty()
     try:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -143,7 +143,7 @@ def on_terminal(command: Sequence[str], *, environ: Mapping[str, str], cwd: Path
         )
         os.close(theirs)
         shown = b""
-        with suppress(OSError):  # the way in which Linux says that nobody writes any more
+        with suppress(OSError):  # Linux reports the end of the output as an error
             while chunk := os.read(ours, 65536):
                 shown += chunk
         return process.wait(WAIT_S), shown.decode().replace("\r\n", "\n")
@@ -152,7 +152,7 @@ def on_terminal(command: Sequence[str], *, environ: Mapping[str, str], cwd: Path
 
 
 def processes_of(mark: str, home: str) -> dict[int, str]:
-    """The command lines of the processes with ``mark`` in their environment, and of the server in ``home``, which wipes its own."""
+    """The command lines of the processes with ``mark`` in their environment, and of the server in ``home``, which erases its own."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -160,5 +160,5 @@ def processes_of(mark: str, home: str) -> dict[int, str]:
             if home in command or mark.encode() in (folder / "environ").read_bytes():
                 found[int(folder.name)] = command
         except OSError:
-            continue  # it went meanwhile, or is somebody else's
+            continue  # the process ended meanwhile, or belongs to another user
     return found

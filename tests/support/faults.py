@@ -1,4 +1,4 @@
-"""Things that go wrong, and what a server holds before and after."""
+"""Causes faults in tests, and reads what a server holds before and after."""
 
 import threading
 import time
@@ -15,13 +15,13 @@ from notify.testing import wait_until
 
 
 def cut(client: redis.Redis, name: str) -> int:
-    """Cut the subscriptions of the bus called ``name``, as a broken network would. Returns how many were cut."""
+    """Close the subscriber connections of the bus called ``name``, as a broken network would. Returns their number."""
     clients: Any = client.client_list(_type="pubsub")
     return sum(client.client_kill_filter(_id=row["id"]) for row in clients if row["name"].partition("|")[0] == f"notify:{name}")
 
 
 def publish_and_cut(bus: notify.Bus, reader: str, *, events: int, cuts: int) -> None:
-    """Publish the numbers below ``events``, and cut the reader's connection again and again in between."""
+    """Publish the numbers below ``events``, and close the connection of the reader ``cuts`` times in between."""
     for number in range(events):
         bus.publish("t", number)
         if number % (events // cuts) == 0:
@@ -29,7 +29,7 @@ def publish_and_cut(bus: notify.Bus, reader: str, *, events: int, cuts: int) -> 
 
 
 class Publishing:
-    """Publishes numbers on ``t`` all the time, in a thread of its own, and notes which were acknowledged. Use it as a context manager."""
+    """Publishes numbers on ``t`` in a thread, and records the acknowledged ones. Use it as a context manager."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -45,7 +45,7 @@ class Publishing:
         self.stop()
 
     def go_on_for(self, count: int, *, timeout_s: float) -> None:
-        """Wait until so many more were acknowledged."""
+        """Wait until ``count`` more numbers are acknowledged."""
         end = len(self.acknowledged) + count
         wait_until(lambda: len(self.acknowledged) >= end, timeout_s=timeout_s, what="publishing")
 
@@ -66,7 +66,7 @@ class Publishing:
 
 
 class Plain:
-    """What redis-py does by itself: a subscription to ``t`` that is mended without a word. Made by `plain_subscriber`."""
+    """A subscription to ``t`` by redis-py alone, which reconnects silently. Made by `plain_subscriber`."""
 
     def __init__(self, client: redis.Redis) -> None:
         self.errors = 0
@@ -75,7 +75,7 @@ class Plain:
         wait_until(lambda: client.pubsub_numsub("notify:event:t")[0][1] == 1, what="the subscription")
 
     def get(self, timeout_s: float) -> Any:
-        """The contents of the next event, ``None`` if none came. A lost connection is what it is: the next call mends it."""
+        """Return the contents of the next event, or ``None``. After a lost connection the next call reconnects."""
         deadline = time.monotonic() + timeout_s
         while (left_s := deadline - time.monotonic()) > 0:
             try:
@@ -88,7 +88,7 @@ class Plain:
         return None
 
     def rest(self, *, quiet_s: float = 0.3) -> list[Any]:
-        """All that comes, until it is quiet."""
+        """Return the contents of all events until none comes for ``quiet_s``."""
         return list(iter(lambda: self.get(quiet_s), None))
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class Plain:
 
 @contextmanager
 def plain_subscriber(client: redis.Redis) -> Iterator[Plain]:
-    """A subscriber as anybody would write it with redis-py. Closes the client as well."""
+    """A subscriber as it is usually written with redis-py. Closes the client as well."""
     with client:
         plain = Plain(client)
         try:
@@ -107,7 +107,7 @@ def plain_subscriber(client: redis.Redis) -> Iterator[Plain]:
 
 
 def publish_unheard(bus: notify.Bus, topic: str, contents: notify.Json) -> str:
-    """Publish, with the live message lost on its way: only the log holds the event. Returns its id."""
+    """Publish an event whose live message is lost, so that only the log holds it. Returns its id."""
     scripts = EventScripts(bus.redis)
     args = ["nobody:listens", topic, scripts.body(topic, contents), "", *scripts.limits()]
     event_id: bytes = scripts.run("publish", [*scripts.emit_keys(topic), bus.keys.retained(topic)], args, action="publishing unheard")
@@ -115,17 +115,17 @@ def publish_unheard(bus: notify.Bus, topic: str, contents: notify.Json) -> str:
 
 
 def trim(bus: notify.Bus, topic: str, *, keep: int) -> None:
-    """Let the log of a topic forget all but its last events."""
+    """Trim the log of a topic to its last ``keep`` events."""
     bus.redis.xtrim(bus.keys.log(topic), maxlen=keep, approximate=False)
 
 
 def everything(client: redis.Redis) -> dict[bytes, bytes | None]:
-    """All that the server holds, but for the note of the last sweep: each key with its value, serialised."""
+    """Return every key of the server with its serialized value, except the hash of the last sweep."""
     return {key: client.dump(key) for key in client.scan_iter() if not key.endswith(b":sweep")}
 
 
 def commands_during(client: redis.Redis, action: Callable[[], object]) -> list[str]:
-    """The commands that anybody sends while ``action`` runs; what scripts call inside the server does not count."""
+    """Return the commands that any client sends while ``action`` runs. Calls within scripts are not included."""
     commands: list[str] = []
     with client.monitor() as monitor:
         client.echo("from here")
@@ -164,14 +164,14 @@ end
 
 
 def let_pass(bus: notify.Bus, seconds: float, *, swept: bool = True) -> None:
-    """Turn back all times that the directory keeps: as if so many seconds had passed, ``swept``: with somebody sweeping to the end.
+    """Turn back all times in the directory, as if ``seconds`` had passed; with ``swept``, as if sweeps had gone on meanwhile.
 
-    It is one step: the monitor of a bus never sees half of it.
+    This is one step, so the monitor of a bus never sees half of it.
     """
     bus.redis.eval(LET_PASS, 3, bus.keys.due, bus.keys.sweep, bus.keys.service(""), round(seconds * 1000), int(swept))
 
 
 def server_ms(client: redis.Redis) -> int:
-    """The server's clock."""
+    """Return the clock of the server in ms."""
     seconds, microseconds = client.time()
     return int(seconds * 1000 + microseconds // 1000)

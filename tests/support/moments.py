@@ -1,4 +1,4 @@
-"""Signals at every moment of a waiting, one after the other. For a process of its own: some of them hang."""
+"""Sends a signal at each line of a wait, one line per attempt. Runs in a process of its own, because some of the waits hang."""
 
 import os
 import signal
@@ -17,8 +17,10 @@ AT_THE_END_S = 0.3
 
 
 class SignalledAt:
-    """Within the block, this process gets SIGTERM at the nth line of a ``wait`` of `SignalSafeEvent` or of
-    ``threading``; else at the end."""
+    """Within the block this process gets SIGTERM at the nth line of a ``wait`` of `SignalSafeEvent` or of ``threading``.
+
+    If the wait has fewer lines, SIGTERM comes at the end.
+    """
 
     def __init__(self, moment: int) -> None:
         self._left = moment
@@ -28,7 +30,7 @@ class SignalledAt:
 
     @property
     def came(self) -> bool:
-        """Whether there was such a line."""
+        """Whether the wait had such a line."""
         return self._left < 0
 
     def __enter__(self) -> "SignalledAt":
@@ -49,7 +51,7 @@ class SignalledAt:
             self._left -= 1
             if self._left == -1:
                 self._timer.cancel()
-                signal.raise_signal(signal.SIGTERM)  # its handler runs here, within the waiting
+                signal.raise_signal(signal.SIGTERM)  # its handler runs here, within the wait
         return self._at_line
 
     def _end(self) -> None:
@@ -66,7 +68,7 @@ def _for_set(waited: Any, signalled: SignalledAt) -> None:
 def _as_dispatcher(signalled: SignalledAt) -> None:
     with fake_bus() as bus:
         dispatcher = notify.Dispatcher(notify.Program(bus, name="idle"))
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # before and after it hears them
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # before and after the dispatcher handles it
         with signalled:
             dispatcher.run()
 

@@ -1,4 +1,4 @@
-"""Other processes for tests: each plays one role, says what happened in lines of JSON, and goes on when it is told to.
+"""Other processes for tests. Each plays one role, prints what happened as lines of JSON, and goes on when it reads a line.
 
 ``python -m tests.support.processes <role> <argument> ...`` is what `Process` starts.
 """
@@ -32,7 +32,7 @@ _RECEIVER = re.compile(r"-m notify\.events |^notify: listener of")
 
 
 class Calculator:
-    """What the role `calculator` exports; it says what it begins."""
+    """The methods that the role `calculator` exports. Each call is printed when it begins."""
 
     def multiply(self, a: int, b: int = 1) -> int:
         say({"begun": [a, b]})
@@ -45,7 +45,7 @@ class Calculator:
 
 
 class Process:
-    """A running role. `told` gives what it says, `go` lets it go on, `end` waits for it, `kill` does not."""
+    """A process that plays a role. `told` reads a line, `go` lets it go on, `end` lets it end, `kill` kills it."""
 
     def __init__(self, role: str, *arguments: object, environ: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "tests.support.processes", role, *map(str, arguments)]
@@ -61,16 +61,16 @@ class Process:
         return self._process.pid
 
     def told(self, timeout_s: float = WAIT_S) -> Any:
-        """The next thing it says."""
+        """Return the next line, decoded."""
         try:
             line = self._lines.get(timeout=timeout_s)
         except queue.Empty:
-            raise AssertionError(f"the process said nothing for {timeout_s:g} s") from None
-        assert line, f"the process ended with status {self._process.wait(WAIT_S)} before it said anything"
+            raise AssertionError(f"the process printed nothing for {timeout_s:g} s") from None
+        assert line, f"the process ended with status {self._process.wait(WAIT_S)} before it printed anything"
         return json.loads(line)
 
     def rest(self) -> list[Any]:
-        """All that it said before it ended."""
+        """Return all remaining lines, decoded."""
         return [json.loads(line) for line in iter(lambda: self._lines.get(timeout=WAIT_S), "")]
 
     def go(self) -> None:
@@ -79,17 +79,17 @@ class Process:
         self._process.stdin.flush()
 
     def end(self) -> int:
-        """Let it come to its end. Returns its exit status."""
+        """Close its stdin, and wait for its end. Returns the exit status."""
         self._close()
         return self._process.wait(WAIT_S)
 
     def freeze(self) -> None:
-        """Let it hang (SIGSTOP); it does when this returns."""
+        """Freeze the process (SIGSTOP); it is frozen when this returns."""
         self._process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
 
     def thaw(self) -> None:
-        """Let it go on after `freeze`, if it still is there."""
+        """Resume the process after `freeze`, if it still exists."""
         self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
@@ -97,7 +97,7 @@ class Process:
         self._process.wait(WAIT_S)
 
     def dispose(self) -> None:
-        """Make sure that nothing of it is left."""
+        """Kill the process if it still runs, and close its pipes."""
         if self._process.poll() is None:
             self.kill()
         self._close()
@@ -110,7 +110,7 @@ class Process:
         try:
             self._process.stdin.close()
         except BrokenPipeError:
-            return  # it went first
+            return  # the process ended first
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -120,12 +120,12 @@ class Process:
 
 
 def receivers(parent: int) -> list[int]:
-    """The receiving processes that a process started and that still run."""
+    """Return the receiving processes that a process started and that still run."""
     return [pid for pid, started_by, command in _running() if started_by == parent and _RECEIVER.search(command)]
 
 
 def command_of(pid: int) -> str:
-    """The command line of a process, or its title."""
+    """Return the command line of a process, or its title."""
     return next(command.strip() for running, _, command in _running() if running == pid)
 
 
@@ -134,7 +134,7 @@ def is_running(pid: int) -> bool:
 
 
 def _running() -> list[tuple[int, int, str]]:
-    """All processes, as (pid, pid of the parent, command); those that only wait to be buried do not count."""
+    """Return all processes but zombies, as (pid, pid of the parent, command)."""
     rows = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True).stdout
     found = [row.split(maxsplit=3) for row in rows.splitlines()]
     return [(int(row[0]), int(row[1]), row[3]) for row in found if len(row) == 4 and not row[2].startswith("Z")]
@@ -146,19 +146,19 @@ def say(what: object) -> None:
 
 
 def wait_for_go() -> bool:
-    """Whether we are to go on; if not, our end has come."""
+    """Wait for a line on stdin. Returns whether one came; otherwise stdin was closed, and the role ends."""
     return bool(sys.stdin.readline())
 
 
 def service(url: str, name: str, ttl_s: str) -> None:
-    """A service, until its end comes."""
+    """A service, until stdin is closed."""
     with notify.connect(url) as bus, bus.service(name, provides={"work"}, ttl_s=float(ttl_s)) as running:
         say({"name": running.name, "incarnation": running.incarnation})
         wait_for_go()
 
 
 def unswept_services(url: str, names: str, ttl_s: str) -> None:
-    """Services that beat and do not sweep, until their end comes."""
+    """Services that send heartbeats and do not sweep, until stdin is closed."""
     with notify.connect(url) as bus, ExitStack() as stack:
         heartbeats = Heartbeats(bus.redis)
         for name in names.split(","):
@@ -168,7 +168,7 @@ def unswept_services(url: str, names: str, ttl_s: str) -> None:
 
 
 def skewed_service(url: str, name: str, ttl_s: str, ahead_s: str) -> None:
-    """A service, and a sweep, in a process whose clock is wrong."""
+    """A service, and a sweep, in a process with a wrong clock."""
     ahead, right = timedelta(seconds=float(ahead_s)), time.time
 
     class WrongClock(datetime):
@@ -182,7 +182,7 @@ def skewed_service(url: str, name: str, ttl_s: str, ahead_s: str) -> None:
 
 
 def sweeper(url: str) -> None:
-    """One who sweeps until nobody is left; it says how many sweeps found somebody."""
+    """A monitor that sweeps until no service is left, and prints how many of its sweeps found a service."""
     with notify.connect(url) as bus:
         monitor = Monitor(bus.redis)
         say("ready")
@@ -194,14 +194,14 @@ def sweeper(url: str) -> None:
 
 
 def calculator(url: str, name: str, ttl_s: str, threads: str = "1") -> None:
-    """A service with methods to call, until its end comes."""
+    """A service with methods to call, until stdin is closed."""
     with notify.connect(url) as bus, bus.service(name, exports=Calculator(), ttl_s=float(ttl_s), threads=int(threads)) as running:
         say({"name": running.name, "incarnation": running.incarnation})
         wait_for_go()
 
 
 def user(home: str) -> None:
-    """One who uses the private server in ``home``."""
+    """A user of the private server in ``home``."""
     say("ready")
     wait_for_go()
     with notify.connect(environ={**os.environ, "NOTIFY_HOME": home, "NOTIFY_URL": "", "REDIS_URL": ""}) as bus:
@@ -211,7 +211,7 @@ def user(home: str) -> None:
 
 
 def modify(url: str, times: str) -> None:
-    """One who adds to a counter by `State.modify`, and always reads before anybody writes."""
+    """Adds to a counter by `State.modify`, and always reads before another process writes."""
 
     def add_one(value: int) -> int:
         nonlocal has_read
@@ -228,7 +228,7 @@ def modify(url: str, times: str) -> None:
 
 
 def read_then_write(url: str, times: str) -> None:
-    """One who adds to a counter in the naive way."""
+    """Adds to a counter by reading and then writing it."""
     with notify.connect(url) as bus:
         state = bus.state("counter")
         for _ in range(int(times)):
@@ -239,7 +239,7 @@ def read_then_write(url: str, times: str) -> None:
 
 
 def add_up(url: str, times: str) -> None:
-    """One who adds to a counter, and to a list, in one step each."""
+    """Adds to a counter and to a list, each in one atomic step."""
     with notify.connect(url) as bus:
         state = bus.state("counter")
         say("ready")
@@ -251,7 +251,7 @@ def add_up(url: str, times: str) -> None:
 
 
 def reader(url: str, store: str, *topics: str) -> None:
-    """One who stores its position after each event that it dealt with, and begins where that was."""
+    """A subscriber that stores its positions after each event, and begins at the stored ones."""
     path = Path(store)
     since = json.loads(path.read_text()) if path.exists() else None
     with notify.connect(url) as bus, bus.subscribe(*topics, since=since) as events:
@@ -269,21 +269,21 @@ def _store(path: Path, positions: dict[str, str]) -> None:
 
 
 def listener(url: str) -> None:
-    """One who has a receiving process of its own."""
+    """A bus with a receiving process."""
     with notify.connect(url) as bus, bus.listen("t", callback=print):
         say("open")
         wait_for_go()
 
 
 def titled(_url: str) -> None:
-    """One who was told an address on its command line, and hides it."""
+    """A process with an address on its command line, which a title hides."""
     set_title("storage")
     say("ready")
     wait_for_go()
 
 
 class Working(notify.Program):
-    """A program that says what it is told, and has work in hand when its shutdown is pending."""
+    """A program that prints the phases of its shutdown, and can hold up the first one."""
 
     provides = frozenset({"work"})
 
@@ -303,7 +303,7 @@ class Working(notify.Program):
 
 
 def waiter(kind: str) -> None:
-    """One who waits for a signal that comes at the first moment of its waiting, then at the second, and so on."""
+    """Waits for a signal that comes at the first line of the wait, then again with the second line, and so on."""
     for moment in count():
         signalled = SignalledAt(moment)
         WAITS[kind](signalled)
@@ -313,7 +313,7 @@ def waiter(kind: str) -> None:
 
 
 class Deaf(notify.Program):
-    """A program that does not listen when it is told to stop."""
+    """A program that ignores the order to stop."""
 
     name = "deaf"
 
@@ -323,14 +323,14 @@ class Deaf(notify.Program):
 
 
 def deaf_dispatcher(url: str, drain_s: str) -> None:
-    """A program that never ends by itself."""
+    """A dispatcher with a program that never ends by itself."""
     with notify.connect(url) as bus:
         notify.Dispatcher(Deaf(bus), drain_s=float(drain_s)).run()
     say("done")
 
 
 def dispatcher(url: str, drain_s: str, *names: str) -> None:
-    """Some programs in one process; the first one suspends its shutdown until it is told to go on."""
+    """Several programs in one process; the first one suspends its shutdown until it reads a line."""
     with notify.connect(url) as bus:
         programs = [Working(bus, name, suspends=name == names[0]) for name in names]
         running = notify.Dispatcher(*programs, drain_s=float(drain_s))

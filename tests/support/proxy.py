@@ -1,4 +1,4 @@
-"""A TCP proxy before a server, to break what lies between: it passes, loses answers, holds everything, or leads elsewhere."""
+"""A TCP proxy in front of a server: it forwards, drops answers, holds all traffic, or leads to another server."""
 
 import selectors
 import socket
@@ -9,10 +9,10 @@ SCRIPT = b"EVAL"
 
 
 class Proxy:
-    """Passes everything between its `url` and a server, until it is told otherwise. Use it as a context manager.
+    """Forwards all traffic between `url` and a server, until a method changes that. Use it as a context manager.
 
     Args:
-        server: its Unix socket, or its port on loopback.
+        server: the Unix socket of the server, or its port on loopback.
     """
 
     def __init__(self, server: Path | int) -> None:
@@ -23,7 +23,7 @@ class Proxy:
         self._passing, self._holding = threading.Lock(), False
         self._threads = [threading.Thread(target=self._accept)]
         self.lost = 0
-        """Answers that were lost so far."""
+        """Number of dropped answers."""
 
     @property
     def port(self) -> int:
@@ -34,16 +34,16 @@ class Proxy:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def lose_answers(self, times: int, *, command: bytes = SCRIPT) -> None:
-        """Lose the answers to the next commands of a kind, and their connections with them: the server did what it was asked to."""
+        """Drop the answers to the next ``times`` commands of a kind, and close their connections. The server has run the commands."""
         self._to_lose, self._command = times, command
 
     def hold(self) -> None:
-        """Pass nothing any more, in either direction, and leave the connections open."""
-        self._passing.acquire()  # what is being passed just now still is
+        """Stop forwarding in both directions, and leave the connections open."""
+        self._passing.acquire()  # waits until the data in flight is forwarded
         self._holding = True
 
     def lead_to(self, server: Path | int) -> None:
-        """Lead to another server from now on; connections to the one before are cut."""
+        """Forward to another server from now on; connections to the previous server are closed."""
         self._server = server
 
     def __enter__(self) -> "Proxy":
@@ -84,13 +84,13 @@ class Proxy:
                         for key, _ in ready:
                             data = key.fileobj.recv(65536)  # type: ignore[union-attr]  # it is a socket
                             if key.fileobj is client:
-                                asked = asked + data if is_asking else data  # a long command comes in pieces
+                                asked = asked + data if is_asking else data  # a long command arrives in several pieces
                             is_asking = key.fileobj is client
                             if not data or (key.fileobj is server and self._loses(asked, data)):
                                 return
                             key.data.sendall(data)
             except OSError:
-                return  # one of the two is gone
+                return  # one of the two sides is gone
 
     def _loses(self, asked: bytes, answer: bytes) -> bool:
         if self._to_lose == 0 or self._command not in asked or answer.startswith(b"-NOSCRIPT"):

@@ -1,4 +1,4 @@
-"""A master, its replicas and the Sentinels that watch them, on loopback ports, to kill and to freeze."""
+"""A master, its replicas and Sentinels on loopback ports, which tests kill and freeze."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ START_S = 20.0
 
 
 class _Servers:
-    """Servers on loopback ports, that end with the block. What to start is said by `_start`."""
+    """Servers on loopback ports, which end with the block. A subclass starts them in `_start`."""
 
     def __init__(self) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="notify-", dir="/tmp"))
@@ -61,7 +61,7 @@ class _Servers:
 
 
 class Pair(_Servers):
-    """A master and one replica; the replica hears of the master through a proxy, and so does everybody of whichever is in charge."""
+    """A master and one replica. Clients and the replica reach the master through proxies, which can be held or led elsewhere."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,16 +73,16 @@ class Pair(_Servers):
         return self._front.url
 
     def wait_for_replica(self) -> None:
-        """Wait until the replica has all that the master has."""
+        """Wait until the replica has caught up with the master."""
         with redis.Redis(port=self._master) as master, redis.Redis(port=self._replica) as replica:
             wait_until(lambda: _offset(replica) == _offset(master), what="the same offset")
 
     def let_replica_lag(self) -> None:
-        """Nothing reaches the replica any more."""
+        """Stop the replication: from now on the replica lags."""
         self._replication.hold()
 
     def fail_over(self) -> None:
-        """The master is killed, and the replica put in charge."""
+        """Kill the master, and promote the replica."""
         self.signal(self._master, signal.SIGKILL)
         with redis.Redis(port=self._replica) as replica:
             replica.replicaof("NO", "ONE")
@@ -116,7 +116,7 @@ class Replicated(_Servers):
 
     @property
     def sentinels(self) -> list[tuple[str, int]]:
-        """Their addresses, as redis-py takes them."""
+        """The addresses of the Sentinels, as redis-py takes them."""
         return [("127.0.0.1", port) for port in self._sentinels]
 
     @property

