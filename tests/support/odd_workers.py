@@ -6,6 +6,7 @@ They work until the queues ``work`` and ``more`` are empty, unless the options o
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -119,6 +120,17 @@ class WithItsOwnWayToPerform(Worker):
     def perform_job(self, job: Any, queue: Any) -> bool:
         self.connection.hincrby(EFFECTS, "around")
         return super().perform_job(job, queue)
+
+
+def odd_worker(name: str, url: str) -> list[str]:
+    """Return the command that starts one."""
+    return [sys.executable, "-m", "tests.support.odd_workers", name, url]
+
+
+def run_odd_worker(name: str, url: str) -> None:
+    """Run one until it ends."""
+    done = subprocess.run(odd_worker(name, url), capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def before(target: Any, method: str, act: Callable[..., object]) -> None:

@@ -23,7 +23,7 @@ def run(settings: notify.Settings, *, modules: tuple[str, ...] = (SAMPLE,)) -> s
     return subprocess.run([sys.executable, "-m", "workers"], input=told, capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_a_worker_process_does_what_it_is_told_on_its_input(bus: notify.Bus, queue: Queue) -> None:
+def test_a_worker_process_takes_its_options_from_its_input(bus: notify.Bus, queue: Queue) -> None:
     job = queue.enqueue(add)
     assert run(bus.settings).returncode == 0
     assert job.outcome == Outcome("finished")
@@ -34,7 +34,7 @@ def test_M11_a_worker_process_says_what_it_works_on(bus: notify.Bus, start_worke
     wait_until(lambda: re.match("rq:worker:|notify: worker of work", command_line(worker.pid)), timeout_s=15)
 
 
-def test_a_worker_process_works_in_the_namespace_that_it_is_told(bus: notify.Bus, server: notify.testing.PrivateServer) -> None:
+def test_a_worker_process_works_in_the_namespace_of_its_settings(bus: notify.Bus, server: notify.testing.PrivateServer) -> None:
     with notify.connect(settings=msgspec.structs.replace(bus.settings, namespace="other")) as other, other.service("svc"):
         job = Queue("work", connection=other.redis).enqueue(add, needs="svc")
         assert job.outcome is None

@@ -1,4 +1,4 @@
-"""Messages between a worker and its horse."""
+"""Messages between a worker and its horse, through the channel."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""The process that jobs run in: one for many jobs, which never meet, and another one when it is gone."""
+"""The horse: one process for many jobs, and a new one when it is gone."""
 
 import os
 import signal

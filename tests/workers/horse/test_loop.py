@@ -1,4 +1,4 @@
-"""What a job leaves behind, and when a process has done its share."""
+"""The main loop of the horse: the state that a job leaves behind, and when the process retires."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.any_server
 
 
 @pytest.mark.parametrize(("retire", "processes"), [(RetireAfter(jobs=3), 3), (RetireAfter(megabytes=1), 7), (RetireAfter(), 1)])
-def test_a_process_that_has_done_its_share_is_replaced(
+def test_a_process_is_replaced_after_its_share_of_jobs_or_memory(
     queue: Queue, start_workers: StartWorkers, retire: RetireAfter, processes: int
 ) -> None:
     start_workers(retire=retire)
@@ -22,7 +22,7 @@ def test_a_process_that_has_done_its_share_is_replaced(
 
 
 @pytest.mark.parametrize("what", ["a signal handler", "an alarm", "another folder", "a program that has ended", "nothing"])
-def test_what_a_job_leaves_behind_is_put_back(queue: Queue, start_workers: StartWorkers, what: str) -> None:
+def test_the_state_that_a_job_leaves_behind_is_restored(queue: Queue, start_workers: StartWorkers, what: str) -> None:
     start_workers()
     left_by, looked = queue.enqueue(leave, what), queue.enqueue(surroundings)
     pid, job_id, in_environment, folder, handlers, threads = result(looked)
@@ -33,7 +33,7 @@ def test_what_a_job_leaves_behind_is_put_back(queue: Queue, start_workers: Start
 
 
 @pytest.mark.parametrize("what", ["a thread", "a program"])
-def test_a_job_that_still_runs_somewhere_does_not_meet_the_next_one(
+def test_a_thread_or_program_of_a_job_does_not_meet_the_next_one(
     queue: Queue, start_workers: StartWorkers, effects: Effects, what: str
 ) -> None:
     start_workers()

@@ -1,4 +1,4 @@
-"""A child that does not outlive its parent."""
+"""A child ends with its parent."""
 
 import ctypes
 import os
@@ -11,19 +11,19 @@ import pytest
 
 from notify.testing import wait_until
 from tests.workers.conftest import is_alive
-from workers.horse import parent_death as lifeline
+from workers.horse import parent_death
 
 pytestmark = pytest.mark.any_server
 
 
 PARENT = """
 import os, signal, sys, threading
-from workers.horse import parent_death as lifeline
+from workers.horse import parent_death
 parent = os.getpid()
 if os.fork() == 0:
     sys.platform = sys.argv[1]
     if len(sys.argv) > 2:
-        lifeline.die_with_parent(signal.Signals(int(sys.argv[2])), parent=parent)
+        parent_death.die_with_parent(signal.Signals(int(sys.argv[2])), parent=parent)
     print(os.getpid(), flush=True)
 threading.Event().wait(20)
 """
@@ -38,10 +38,10 @@ def test_a_child_ends_with_its_parent_however_that_ends(platform: str, signum: s
         child = int((parent.stdout or sys.stdin).readline())
         assert is_alive(child)
         parent.kill()
-    wait_until(lambda: not is_alive(child), timeout_s=lifeline.POLL_S + 2, what="the end of the child")
+    wait_until(lambda: not is_alive(child), timeout_s=parent_death.POLL_S + 2, what="the end of the child")
 
 
-def test_without_a_lifeline_a_child_outlives_its_parent() -> None:
+def test_without_it_a_child_outlives_its_parent() -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT, sys.platform], stdout=subprocess.PIPE, text=True) as parent:
         child = int((parent.stdout or sys.stdin).readline())
         parent.kill()
@@ -56,7 +56,7 @@ def test_a_parent_that_ended_just_before_counts(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(ctypes, "CDLL", lambda *args, **kwargs: Prctl())
     monkeypatch.setattr(os, "getppid", lambda: 1)
     monkeypatch.setattr(os, "kill", lambda pid, signum: killed.append((pid, signum)))
-    lifeline.die_with_parent(parent=4711)
+    parent_death.die_with_parent(parent=4711)
     assert killed == [(os.getpid(), signal.SIGKILL)]
 
 

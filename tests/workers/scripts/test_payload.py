@@ -14,9 +14,9 @@ import notify
 from notify import PayloadTooLargeError
 from notify.testing import PrivateServer, wait_until
 from tests.support.faults import everything
+from tests.support.forged_jobs import MALFORMED_COMMANDS, a_call, error_of, forge
 from tests.support.sample_jobs import add, heed
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers, claim_next
-from tests.workers.worker.test_worker import MALFORMED, a_call, error_of, forge
 from workers import Job, JobError, JobTooLargeError, Outcome, Queue, Worker
 from workers.jobs.call import function_of, plain_call
 from workers.scripts.payload import unpacked
@@ -50,7 +50,7 @@ STRANGE: dict[str, tuple[bytes | str, str]] = {
 def commands(job: Job) -> list[bytes]:
     """What a worker does not obey."""
     stop = msgspec.json.encode({"command": "stop-job", "job_id": job.id})
-    return [*MALFORMED, stop + b" " * LIMIT, stop.replace(b"}", b',"and":' + b"[" * DEEP + b"]" * DEEP + b"}")]
+    return [*MALFORMED_COMMANDS, stop + b" " * LIMIT, stop.replace(b"}", b',"and":' + b"[" * DEEP + b"]" * DEEP + b"}")]
 
 
 def test_what_is_malformed_oversized_or_unknown_is_refused_and_counted_and_the_worker_goes_on(

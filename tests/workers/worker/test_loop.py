@@ -1,4 +1,4 @@
-"""What RQ's users know of its worker, on ours: what is not plain goes through RQ's own code."""
+"""The features of RQ's worker, on ours: all but the plain success goes through RQ's own code."""
 
 import hashlib
 import json
@@ -230,7 +230,7 @@ def test_a_worker_ends_after_so_many_jobs_and_records_the_last(queue: Queue, ser
 
 
 @pytest.mark.any_server
-def test_a_worker_ends_when_nothing_came_for_so_long(queue: Queue, server: Any) -> None:
+def test_a_worker_ends_when_no_job_came_for_max_idle_time(queue: Queue, server: Any) -> None:
     job = queue.enqueue(add)
     began = time.monotonic()
     work(server.url, max_idle_time=1)
@@ -284,7 +284,7 @@ def test_an_idle_worker_sends_next_to_nothing_and_begins_at_once(bus: notify.Bus
     holds = hashlib.sha1(JobScriptRunner(bus.redis).source("expire_holds").encode(), usedforsecurity=False).hexdigest()
     done = [command for command in commands if any(mark in command for mark in (rq_keys.QUEUES, bus.keys.cron_due, holds))]
     assert 3 <= len(done) <= 8
-    # The guard's probe of its subscription and the sweep of the directory; waiting for a job takes no command at all.
+    # The loss watcher's probe of its subscription and the sweep of the directory; waiting for a job takes no command at all.
     swept = [command for command in commands if bus.keys.due in command]
     assert [command for command in commands if command not in ("PING", *leased, *done, *swept)] == []
     assert len(commands) - len(leased) - len(swept) - len(done) <= 2, (

@@ -1,4 +1,4 @@
-"""What becomes of jobs, in real processes, when a service they need goes: withdrawn, killed or dead."""
+"""Jobs in real processes when a service they need ends: closed, killed or dead."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ def let_it_die(bus: notify.Bus, process: Process) -> None:
 
 
 @pytest.mark.parametrize("lose", [close_it, kill_it, let_it_die])
-def test_when_a_service_ends_its_waiting_jobs_are_cancelled_its_running_ones_stopped_and_others_go_on(
+def test_the_end_of_a_service_cancels_waiting_and_stops_running_jobs_and_no_others(
     bus: notify.Bus,
     server: Any,
     queue: Queue,
@@ -46,6 +46,7 @@ def test_when_a_service_ends_its_waiting_jobs_are_cancelled_its_running_ones_sto
     effects: Effects,
     lose: Callable[[notify.Bus, Process], None],
 ) -> None:
+    """Its waiting jobs are cancelled, its running ones are stopped, and jobs that do not need it go on."""
     with service_process(start, server.url) as process, bus.subscribe("job.work") as events:
         running = [queue.enqueue(tick, name, needs="svc") for name in ("one", "two")]
         waiting = [queue.enqueue(add_with_svc) for _ in range(3)]
@@ -63,7 +64,7 @@ def test_when_a_service_ends_its_waiting_jobs_are_cancelled_its_running_ones_sto
             assert end is not None, f"only {told} came"
             assert end["job"] not in told
             told[end["job"]] = end
-        # That they are stopped is told when their processes are dead.
+        # The event of a stop is published when the process of the job is dead.
         assert [is_alive(pid) for pid in pids] == [False, False]
         written = effects["one:begun"], effects["two:begun"]
         assert other.wait(10) == Outcome("finished")
@@ -79,7 +80,7 @@ def test_when_a_service_ends_its_waiting_jobs_are_cancelled_its_running_ones_sto
     assert not bus.redis.exists(bus.keys.needs("svc"))
 
 
-def test_a_service_that_returns_at_once_cancels_what_waited_and_lets_run_what_comes_after(
+def test_a_service_that_returns_at_once_cancels_waiting_jobs_and_lets_new_ones_run(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
     with bus.service("svc"):
@@ -149,7 +150,7 @@ def test_a_job_that_may_finish_finishes_while_the_others_are_stopped(
 def test_every_waiting_loser_is_cancelled_once_whatever_the_number_of_workers(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers
 ) -> None:
-    """The workers serve another queue: it is their guards that cancel."""
+    """The workers serve another queue: their loss watchers cancel."""
     start_workers(2, queues=("another",))
     ready = [Queue("another", connection=bus.redis).enqueue(add) for _ in range(2)]
     with bus.service("svc"), bus.subscribe("job.work") as events:
@@ -178,7 +179,7 @@ def test_what_was_lost_while_no_worker_ran_is_cancelled_by_the_first_one(
 def test_a_worker_finds_a_dead_service_although_nobody_else_looks(
     bus: notify.Bus, server: Any, queue: Queue, start: StartProcess, start_workers: StartWorkers, effects: Effects
 ) -> None:
-    """There is no monitor but the worker's own."""
+    """The worker's own monitor is the only one."""
     with service_process(start, server.url) as process:
         running = queue.enqueue(hold, "x", needs="svc")
         start_workers()

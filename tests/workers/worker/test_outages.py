@@ -1,4 +1,4 @@
-"""Jobs whose end comes at a bad moment: the server is away, or the worker is killed."""
+"""Jobs that end while the server is away, or whose worker is killed."""
 
 import random
 import threading

@@ -1,4 +1,4 @@
-"""Many worker processes: started, started again, stopped together."""
+"""A pool of worker processes: started, started again, and stopped together."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def test_a_pool_has_a_worker_per_core_unless_told_otherwise() -> None:
     assert Pool(options()).size == os.cpu_count()
 
 
-def test_options_travel_as_json() -> None:
+def test_options_are_the_same_after_json() -> None:
     given = options(burst=True, log_level="INFO")
     assert msgspec.json.decode(msgspec.json.encode(given), type=WorkerOptions) == given
 

@@ -1,4 +1,4 @@
-"""What is promised of cancels, stops and losses, in real processes, beside what plain RQ does: the twins."""
+"""The promises about cancels, stops and losses, in real processes. A twin of each shows plain RQ, or the same without the gate."""
 
 import os
 import random
@@ -43,7 +43,7 @@ def plain_queue(bus: notify.Bus) -> rq.Queue:
 
 
 def started_at_ms(bus: notify.Bus) -> dict[str, int]:
-    """When each job of ``work`` started, by the server's clock, as it was told."""
+    """Return when each job of ``work`` started, by the server's clock, as its event says."""
     told: list[Any] = []
     last: str | None = "0-0"
     while last is not None:
@@ -104,7 +104,7 @@ def test_jobs_of_plain_rq_go_on_after_their_cancel_returned(bus: notify.Bus, eff
 def test_a_stop_whose_message_is_lost_counts_within_the_check_interval(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Experiment 21: nobody hears the message."""
+    """Experiment 21: the message is published to no subscriber."""
     monkeypatch.setattr(Job, "_tell_worker", lambda _: None)
     start_workers()
     running = queue.enqueue(tick, "x")
@@ -118,7 +118,7 @@ def test_a_stop_whose_message_is_lost_counts_within_the_check_interval(
 
 @pytest.mark.any_server
 def test_a_stop_of_plain_rq_whose_message_is_lost_never_counts(bus: notify.Bus, effects: Effects) -> None:
-    """Experiment 21, the twin: the connection that would hear it is cut in the same step."""
+    """Experiment 21, the twin: the connection that would receive the message is cut in the same step."""
     with plain_worker(bus):
         running = plain_queue(bus).enqueue(stamp, "x", 2 * CHECK_S + 1)
         effects.wait_for("x:first_ms")
@@ -172,7 +172,7 @@ def test_of_many_waiting_jobs_that_ignore_the_loss_some_start_after_it(
 
 
 @pytest.mark.any_server
-def test_a_job_that_ends_in_an_outage_longer_than_any_command_may_take_has_finished_once(
+def test_a_job_that_ends_in_an_outage_longer_than_a_command_may_take_finishes_once(
     own_server: PrivateServer, connect_to: Callable[..., notify.Bus]
 ) -> None:
     """Experiment 22: the server hangs for six times as long as a worker waits for an answer; longer than a lease, too."""

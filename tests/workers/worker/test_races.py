@@ -44,7 +44,7 @@ def test_nothing_happens_after_a_cancel_however_soon_it_comes(
     assert (queue.get_job_ids(), queue.started_job_registry.get_job_ids()) == ([], [])
 
 
-def test_a_stop_while_a_job_finishes_is_either_before_or_too_late_and_never_hits_the_next_job(
+def test_a_stop_while_a_job_finishes_counts_or_is_too_late_and_hits_no_other_job(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
     start_workers()
@@ -67,7 +67,7 @@ def test_a_stop_while_a_job_finishes_is_either_before_or_too_late_and_never_hits
     assert queue.started_job_registry.get_job_ids() == []
 
 
-def test_a_stop_that_no_message_tells_is_found_within_the_check_interval(
+def test_a_stop_without_a_message_is_found_within_the_check_interval(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
     """Experiment 21: the message is lost."""
@@ -88,7 +88,7 @@ def test_a_stop_that_no_message_tells_is_found_within_the_check_interval(
 def test_a_job_that_was_stopped_ends_as_stopped_however_it_ends_by_itself(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, function: Any
 ) -> None:
-    """The mark comes first, and nobody has ended the process when the job returns, asks for a retry or raises."""
+    """The mark comes first; the process still runs when the job returns, asks for a retry or raises."""
     start_workers()
     running = queue.enqueue(function, "x", retry=rq.Retry(max=3))
     effects.wait_for("x:begun")
@@ -135,7 +135,7 @@ def test_a_job_that_fails_again_and_again_can_be_cancelled_at_any_moment(
 def test_a_job_stopped_after_its_worker_was_killed_stays_stopped(
     queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects, retry: Any
 ) -> None:
-    """RQ finds it among the abandoned jobs when its heartbeat is old, and would fail it or try it again."""
+    """RQ finds the job among the abandoned ones when its heartbeat is old, and would fail it or try it again."""
     (process,) = start_workers().processes
     running = queue.enqueue(tick, "x", retry=retry)
     effects.wait_for("x:begun")

@@ -1,4 +1,4 @@
-"""``on_stopped``: it is called once, never in the worker itself, and harms nobody."""
+"""``on_stopped`` is called once, never in the worker itself, and can do the worker no harm."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ def stop(job: Job, effects: Effects) -> Outcome:
 @pytest.mark.any_server
 @pytest.mark.parametrize("rare", [{}, {"on_success": rq.Callback(count_success), "on_failure": rq.Callback(count_failure)}])
 @pytest.mark.parametrize("function", [return_on_flag, fail_on_flag, interrupted])
-def test_a_job_that_leaves_by_itself_when_it_is_stopped_is_called_back_in_its_own_process(
+def test_a_stopped_job_that_leaves_by_itself_is_called_back_in_its_own_process(
     queue: Queue, workers: Pool, effects: Effects, function: Any, rare: Any
 ) -> None:
     stop(queue.enqueue(function, "x", on_stopped=rq.Callback(note_where), **rare), effects)
@@ -106,7 +106,7 @@ def test_a_callback_of_a_stopped_job_may_write_as_little_as_the_job(
 
 
 class Horse:
-    """One that notes what it is given."""
+    """A horse that records the tasks it is given."""
 
     is_lost, pid = False, 0
 
@@ -126,7 +126,7 @@ class Horse:
 def test_an_end_that_is_recorded_at_the_second_attempt_calls_back_once(
     bus: notify.Bus, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server is away when the callback has been called, and the end is still to be recorded."""
+    """The server is away after the callback was called and before the end is recorded."""
     job = queue.enqueue(killed, "x", on_stopped=rq.Callback(note_where))
     horse, failures = Horse(Reply()), []
     monkeypatch.setattr("workers.worker.worker.Horse", lambda _: horse)

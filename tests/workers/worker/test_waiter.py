@@ -1,4 +1,4 @@
-"""Waiting at queues: for whoever pushes a job, without taking it."""
+"""The job waiter: a job pushed onto a queue by anybody wakes it, and it takes nothing."""
 
 import os
 import threading
@@ -14,94 +14,94 @@ import notify
 from notify.testing import PrivateServer, wait_until
 from tests.support.faults import commands_during
 from workers import rq_keys
-from workers.worker import waiter as bell_module
+from workers.worker import waiter as waiter_module
 from workers.worker.waiter import JobWaiter
 
 QUEUES = [rq_keys.queue("one"), rq_keys.queue("two")]
 
 
 @pytest.fixture
-def bell(bus: notify.Bus) -> Iterator[JobWaiter]:
+def waiter(bus: notify.Bus) -> Iterator[JobWaiter]:
     waiting = JobWaiter(bus.redis, name="waiting")
     yield waiting
     waiting.close()
 
 
 def in_background(act: Any) -> threading.Thread:
-    """Do something when the bell waits."""
+    """Call something while the waiter waits."""
     thread = threading.Timer(0.2, act)
     thread.start()
     return thread
 
 
 @pytest.mark.parametrize("name", ["one", "two"])
-def test_it_rings_for_a_job_of_plain_rq_on_any_of_its_queues_and_takes_nothing(bus: notify.Bus, bell: JobWaiter, name: str) -> None:
+def test_a_job_of_plain_rq_on_any_queue_wakes_it_and_nothing_is_taken(bus: notify.Bus, waiter: JobWaiter, name: str) -> None:
     plain = rq.Queue(name, connection=redis.Redis(connection_pool=bus.redis.connection_pool), serializer="json")
     thread = in_background(lambda: [plain.enqueue("a.b", job_id=f"job-{number}") for number in range(3)])
     began = time.monotonic()
-    assert bell.wait(QUEUES, timeout_s=10)
+    assert waiter.wait(QUEUES, timeout_s=10)
     assert time.monotonic() - began < 5
     thread.join()
     assert plain.get_job_ids() == ["job-0", "job-1", "job-2"]
 
 
-def test_it_rings_at_once_when_there_is_a_job_already(bus: notify.Bus, bell: JobWaiter) -> None:
+def test_a_job_that_is_there_already_wakes_it_at_once(bus: notify.Bus, waiter: JobWaiter) -> None:
     bus.redis.rpush(QUEUES[1], "a", "b")
     for _ in range(3):
-        assert bell.wait(QUEUES, timeout_s=5)
+        assert waiter.wait(QUEUES, timeout_s=5)
     assert bus.redis.lrange(QUEUES[1], 0, -1) == [b"a", b"b"]
 
 
-def test_everybody_who_waits_hears_it(bus: notify.Bus) -> None:
-    heard: list[bool] = []
-    bells = [JobWaiter(bus.redis, name=f"waiting-{number}") for number in range(5)]
-    threads = [threading.Thread(target=lambda each=each: heard.append(each.wait(QUEUES, timeout_s=10))) for each in bells]
+def test_a_job_wakes_all_waiters(bus: notify.Bus) -> None:
+    woken: list[bool] = []
+    waiters = [JobWaiter(bus.redis, name=f"waiting-{number}") for number in range(5)]
+    threads = [threading.Thread(target=lambda each=each: woken.append(each.wait(QUEUES, timeout_s=10))) for each in waiters]
     for thread in threads:
         thread.start()
     wait_until(lambda: sum("blmove" in client["cmd"] for client in bus.redis.client_list()) == 10)
     bus.redis.rpush(QUEUES[0], "a")
     for thread in threads:
         thread.join()
-    for each in bells:
+    for each in waiters:
         each.close()
-    assert heard == [True] * 5
+    assert woken == [True] * 5
     assert bus.redis.lrange(QUEUES[0], 0, -1) == [b"a"]
 
 
-def test_it_does_not_ring_for_nothing_nor_for_what_was_there_before(bus: notify.Bus, bell: JobWaiter) -> None:
+def test_neither_an_empty_queue_nor_an_earlier_job_wakes_it(bus: notify.Bus, waiter: JobWaiter) -> None:
     bus.redis.rpush(QUEUES[0], "a")
-    assert bell.wait(QUEUES, timeout_s=5)
+    assert waiter.wait(QUEUES, timeout_s=5)
     bus.redis.rpush(QUEUES[1], "b")
     bus.redis.delete(*QUEUES)
-    assert not bell.wait(QUEUES, timeout_s=0.2)
+    assert not waiter.wait(QUEUES, timeout_s=0.2)
 
 
-def test_a_wait_that_goes_on_sends_nothing(bus: notify.Bus, bell: JobWaiter) -> None:
-    bell.wait(QUEUES, timeout_s=0.1)
-    assert commands_during(bus.redis, lambda: bell.wait(QUEUES, timeout_s=0.2)) == []
+def test_a_wait_that_goes_on_sends_nothing(bus: notify.Bus, waiter: JobWaiter) -> None:
+    waiter.wait(QUEUES, timeout_s=0.1)
+    assert commands_during(bus.redis, lambda: waiter.wait(QUEUES, timeout_s=0.2)) == []
 
 
 def test_it_asks_again_when_the_server_has_answered_that_nothing_came(
-    bus: notify.Bus, bell: JobWaiter, monkeypatch: pytest.MonkeyPatch
+    bus: notify.Bus, waiter: JobWaiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bell_module, "BLOCK_S", 0.1)
-    assert not bell.wait(QUEUES, timeout_s=5)
+    monkeypatch.setattr(waiter_module, "BLOCK_S", 0.1)
+    assert not waiter.wait(QUEUES, timeout_s=5)
     bus.redis.rpush(QUEUES[0], "a")
-    assert bell.wait(QUEUES, timeout_s=5)
+    assert waiter.wait(QUEUES, timeout_s=5)
 
 
-def test_a_wait_is_ended_from_anywhere_also_before_it_begins(bell: JobWaiter) -> None:
-    bell.wake()
-    assert bell.wait(QUEUES, timeout_s=10)
-    thread = in_background(bell.wake)
-    assert bell.wait(QUEUES, timeout_s=10)
+def test_a_wait_is_ended_from_anywhere_also_before_it_begins(waiter: JobWaiter) -> None:
+    waiter.wake()
+    assert waiter.wait(QUEUES, timeout_s=10)
+    thread = in_background(waiter.wake)
+    assert waiter.wait(QUEUES, timeout_s=10)
     thread.join()
-    assert not bell.wait(QUEUES, timeout_s=0.1)
+    assert not waiter.wait(QUEUES, timeout_s=0.1)
     for _ in range(100_000):
-        bell.wake()  # it is never full
+        waiter.wake()  # it is never full
 
 
-def test_nothing_rings_after_the_end(bus: notify.Bus) -> None:
+def test_a_wake_after_the_end_writes_nowhere(bus: notify.Bus) -> None:
     closed = JobWaiter(bus.redis, name="waiting")
     closed.close()
     mine, other = os.pipe()
@@ -113,7 +113,7 @@ def test_nothing_rings_after_the_end(bus: notify.Bus) -> None:
     os.close(other)
 
 
-def test_a_connection_that_is_cut_is_told_and_the_next_wait_has_another(bus: notify.Bus, bell: JobWaiter) -> None:
+def test_a_connection_that_is_cut_is_told_and_the_next_wait_has_another(bus: notify.Bus, waiter: JobWaiter) -> None:
     def cut() -> None:
         for client in bus.redis.client_list():
             if client["name"] == "notify:waiting":
@@ -121,15 +121,15 @@ def test_a_connection_that_is_cut_is_told_and_the_next_wait_has_another(bus: not
 
     thread = in_background(cut)
     with pytest.raises(notify.ServerUnreachableError, match="waiting for a job"):
-        bell.wait(QUEUES, timeout_s=10)
+        waiter.wait(QUEUES, timeout_s=10)
     thread.join()
     bus.redis.rpush(QUEUES[0], "a")
-    assert bell.wait(QUEUES, timeout_s=5)
+    assert waiter.wait(QUEUES, timeout_s=5)
 
 
 def test_a_server_that_hangs_is_found_out(own_server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bell_module, "BLOCK_S", 0.2)
-    monkeypatch.setattr(bell_module, "GRACE_S", 0.3)
+    monkeypatch.setattr(waiter_module, "BLOCK_S", 0.2)
+    monkeypatch.setattr(waiter_module, "GRACE_S", 0.3)
     with notify.connect(own_server.url) as bus:
         waiting = JobWaiter(bus.redis, name="waiting")
         waiting.wait(QUEUES, timeout_s=0.1)

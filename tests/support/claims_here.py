@@ -1,0 +1,101 @@
+"""Claims, a horse and scripts without a server and without processes: they record what they are asked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from signal import SIGKILL, Signals
+from types import SimpleNamespace
+from typing import Any
+
+from notify.settings import Settings
+from workers.errors import HorseError
+from workers.horse.channel import Reply, Task
+from workers.horse.horse import HorseEnd
+from workers.scripts.claim import Claim
+from workers.scripts.run import Ended, Run, RunCheck
+
+STOPPED_CHECK = RunCheck(may_run=False)
+"""The check of a run that was marked as stopped before."""
+
+
+def a_claim(job_id: str = "j", *, fence: str = "f", ended: str = "", fields: Mapping[bytes, bytes] | None = None) -> Claim:
+    """Return the answer to a claim that started a job, on the first queue."""
+    return Claim(ended, "started", 0, job_id, fields or {}, fence)
+
+
+def no_claim(answer: str = "", *, ended: str = "") -> Claim:
+    """Return the answer to a claim that started no job."""
+    return Claim(ended, answer, 0, "", {}, "")
+
+
+def returned(job_id: str = "j", *, fence: str = "f") -> Reply:
+    """Return the reply of the horse for a function that returned."""
+    return Reply(ended=Ended(Run(job_id, fence), 1.0, 2.0))
+
+
+class FakeHorse:
+    """A horse that records its tasks and signals, and ends each task as it is told."""
+
+    pid = 4711
+
+    def __init__(self, *ends: HorseEnd | None) -> None:
+        self.ends = list(ends)
+        self.given: list[Task] = []
+        self.signals: list[Signals | str] = []
+        self.is_lost = False
+        self.fails = False
+
+    def give(self, task: Task) -> None:
+        if self.fails:
+            raise HorseError("there is no fork server")
+        self.given.append(task)
+
+    def wait(self, timeout_s: float) -> HorseEnd | None:
+        if self.fails:
+            raise HorseError("there is no fork server")
+        return self.ends.pop(0)
+
+    def kill(self, signum: Signals = SIGKILL) -> None:
+        self.signals.append(signum)
+
+    def interrupt(self) -> None:
+        self.signals.append("interrupt")
+
+
+class FakeScripts:
+    """The scripts of jobs, for one job: ``found`` is the answer to the check of its run."""
+
+    def __init__(self, *, found: RunCheck = STOPPED_CHECK, is_mine: bool = False) -> None:
+        self.client: Any = SimpleNamespace(settings=Settings(url="unix:///nowhere", max_payload_bytes=1000))
+        self.found, self.is_mine = found, is_mine
+        self.stopped: list[str] = []
+        self.checked: list[tuple[str, str]] = []
+        self.before_the_answer: Callable[[], object] = lambda: None
+        """Called after the server has decided on `is_run_by`, and before its answer arrives."""
+
+    def stop_run(self, job_id: str, *, reason: str) -> str:
+        self.stopped.append(job_id)
+        return "stopped"
+
+    def check_run(self, job_id: str, *, fence: str) -> RunCheck:
+        self.checked.append((job_id, fence))
+        return self.found
+
+    def is_run_by(self, worker: str, job_id: str) -> bool:
+        self.before_the_answer()
+        return self.is_mine
+
+
+class FakeClaims:
+    """Answers claims one after the other; an exception among the answers is raised instead."""
+
+    client: Any = None
+
+    def __init__(self, *answers: Claim | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[SimpleNamespace] = []
+
+    def claim(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False) -> Claim:
+        self.asked.append(SimpleNamespace(queues=list(queues), fence=fence, ended=ended, again=again))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer

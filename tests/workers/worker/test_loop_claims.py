@@ -1,0 +1,252 @@
+"""The loop of claims, without a server and without processes: each step is decided by the test."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import rq
+from rq.exceptions import StopRequested
+
+from notify.errors import ServerUnreachableError
+from tests.support.claims_here import FakeClaims, FakeHorse, a_claim, no_claim, returned
+from workers import HorseError, JobDefinitionError
+from workers.horse.channel import Reply, Task
+from workers.horse.horse import UNKNOWN
+from workers.scripts.claim import Claim
+from workers.scripts.run import Run
+from workers.worker import loop as loop_module
+from workers.worker.current_run import CurrentRun
+from workers.worker.loop import ClaimLoop
+
+QUEUE = SimpleNamespace(name="work", key="rq:queue:work")
+AWAY = ServerUnreachableError("gone for a moment")
+
+
+class Situation:
+    """A loop and what it works with, all of which records what it is asked."""
+
+    def __init__(self, *answers: Claim | Exception, horse: FakeHorse | None = None) -> None:
+        self.events: list[Any] = []
+        self.current, self.claims, self.horse = CurrentRun(), FakeClaims(*answers), horse or FakeHorse()
+        self.while_watched: Callable[[], object] = lambda: None
+        """Called between the claim of a run and its start."""
+        self.worker = SimpleNamespace(
+            name="w",
+            job_class=rq.job.Job,
+            connection=None,
+            job_monitoring_interval=30,
+            log=SimpleNamespace(isEnabledFor=lambda _: False, info=lambda *_: None),
+            reorder_queues=lambda reference_queue: None,
+            send_run_heartbeat=lambda job, working_s: self.events.append("heartbeat"),
+            kill_horse=lambda: self.events.append("killed"),
+            _stop_requested=False,
+            _ordered_queues=[QUEUE],
+        )
+        watcher = SimpleNamespace(watch=lambda run: self.while_watched(), release=lambda: None)
+        stopper = SimpleNamespace(check_run=lambda run: self.current.mark_stopped("early"))
+        recorder = SimpleNamespace(
+            record=lambda job, queue, end: self.events.append(("record", job.id, end)),
+            refused=lambda job, queue: self.events.append(("refused", job.id)),
+            finished_with_dependents=lambda job, queue, ended: self.events.append(("dependents", job.id, ended)),
+        )
+        parts: Any = {"claims": self.claims, "horse": self.horse, "stopper": stopper, "recorder": recorder}
+        others: Any = {"background": SimpleNamespace(loss_watcher=watcher), "functions": {}}
+        worker: Any = self.worker
+        self.loop = ClaimLoop(worker, self.current, **parts, **others, wait_while_suspended=self.events.append)
+
+    def next_job(self) -> Any:
+        """Claim the next job in a burst. Returns it, or ``None``."""
+        taken = self.loop.next_job(None, None)
+        return taken and taken[0]
+
+    def run(self) -> None:
+        """Claim a job and wait for its end."""
+        self.loop.execute(self.next_job(), QUEUE)
+
+
+def test_a_claimed_run_is_given_to_the_horse_with_its_fence() -> None:
+    its = Situation(a_claim("j", fence="f", fields={b"origin": b"work"}))
+    assert its.next_job().id == "j"
+    assert its.horse.given == [Task("j", "f", "work", {b"origin": b"work"})]
+    assert (its.current.run, its.current.horse_pid) == (Run("j", "f"), its.horse.pid)
+
+
+def test_a_run_that_is_stopped_between_claim_and_start_is_not_given_to_the_horse() -> None:
+    its = Situation(a_claim("j"))
+    its.while_watched = lambda: its.current.mark_stopped("why")
+    its.run()
+    assert (its.horse.given, its.events) == ([], [("record", "j", None)])
+
+
+def test_a_stop_of_an_earlier_run_does_not_keep_the_next_from_starting() -> None:
+    its = Situation(a_claim("j", fence="1"), a_claim("j", fence="2"), horse=FakeHorse(Reply(stopped=True)))
+    its.next_job()
+    its.current.mark_stopped("why")
+    its.loop.execute(SimpleNamespace(id="j", timeout=10), QUEUE)
+    its.next_job()
+    assert [task.fence for task in its.horse.given] == ["1", "2"]
+
+
+def test_a_run_whose_stop_came_before_the_answer_to_its_claim_is_not_given() -> None:
+    its = Situation(a_claim("j"))
+    its.current.expect_stop("j")
+    its.run()
+    assert (its.horse.given, its.events) == ([], [("record", "j", None)])
+
+
+def test_an_early_stop_of_another_job_stops_nothing() -> None:
+    its = Situation(a_claim("j"))
+    its.current.expect_stop("k")
+    its.next_job()
+    assert len(its.horse.given) == 1
+
+
+def test_the_end_of_a_function_that_returned_is_recorded_by_the_next_claim() -> None:
+    its = Situation(a_claim("j"), a_claim("k", ended="finished"), horse=FakeHorse(returned("j"), returned("k")))
+    its.run()
+    assert its.current.run == Run("j", "f"), "until its end is recorded"
+    its.run()
+    assert [asked.ended for asked in its.claims.asked] == [None, returned("j").ended]
+    assert its.events == []
+
+
+def test_what_returned_can_be_recorded_without_a_claim() -> None:
+    its = Situation(a_claim("j"), no_claim(ended="finished"), horse=FakeHorse(returned("j")))
+    its.run()
+    for _ in range(2):
+        its.loop.record_returned()
+    assert [asked.queues for asked in its.claims.asked] == [[QUEUE.key], []]
+    assert its.current.run is None
+
+
+def test_a_claim_that_is_not_answered_is_repeated_with_the_same_fence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have started a job: with another fence that job would be lost."""
+    monkeypatch.setattr("notify.server.backoff.FIRST_PAUSE_S", 0.0001)
+    its = Situation(AWAY, a_claim("j"))
+    assert its.next_job().id == "j"
+    first, second = its.claims.asked
+    assert (first.fence, first.again, second.again) == (second.fence, False, True)
+
+
+def test_each_claim_has_a_fence_of_its_own() -> None:
+    its = Situation(no_claim(), no_claim())
+    assert (its.next_job(), its.next_job()) == (None, None)
+    assert len({asked.fence for asked in its.claims.asked}) == 2
+
+
+@pytest.mark.parametrize(("answer", "event"), [("stopped", ("refused", "j")), ("dependents", ("dependents", "j", returned("j").ended))])
+def test_an_end_that_a_claim_does_not_record_is_recorded_before_the_next_claim(answer: str, event: Any) -> None:
+    its = Situation(a_claim("j"), no_claim(ended=answer), no_claim(), horse=FakeHorse(returned("j")))
+    its.run()
+    assert its.next_job() is None
+    assert (its.events, its.current.run) == ([event], None)
+    assert [asked.ended for asked in its.claims.asked] == [None, returned("j").ended, None]
+
+
+def test_a_worker_that_is_to_end_gives_up_a_server_that_is_away() -> None:
+    its = Situation(a_claim("j"), AWAY, horse=FakeHorse(returned("j")))
+    its.run()
+    its.loop.leave()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop_module, "LEAVE_S", -1.0)
+        with pytest.raises(StopRequested):
+            its.next_job()
+    its.loop.record_returned()  # the attempt is not made once more
+    assert len(its.claims.asked) == 2
+
+
+def test_an_end_that_the_next_claim_cannot_record_is_recorded_at_once() -> None:
+    its = Situation(a_claim("j"), horse=FakeHorse(UNKNOWN))
+    its.run()
+    assert (its.events, its.current.run) == ([("record", "j", UNKNOWN)], None)
+
+
+def test_a_job_that_cannot_be_read_is_not_given_to_the_horse() -> None:
+    its = Situation(Claim("", "started", 0, "j", {}, "f", "it is too large"))
+    its.run()
+    assert (its.horse.given, its.events) == ([], [("record", "j", Reply(problem="it is too large"))])
+
+
+def test_a_job_that_was_not_claimed_last_is_refused() -> None:
+    its = Situation(a_claim("j"))
+    its.next_job()
+    with pytest.raises(JobDefinitionError, match="job k was not taken by this worker"):
+        its.loop.execute(SimpleNamespace(id="k"), QUEUE)
+
+
+def test_heartbeats_are_sent_while_the_horse_runs_the_job() -> None:
+    its = Situation(a_claim("j"), horse=FakeHorse(None, None, returned("j")))
+    its.next_job()
+    its.loop.execute(SimpleNamespace(id="j", timeout=10), QUEUE)
+    assert its.events == ["heartbeat", "heartbeat"]
+
+
+@pytest.mark.parametrize(("timeout", "killed"), [(1, True), (1000, False), (-1, False), (None, False)])
+def test_a_job_that_ignores_its_timeout_is_killed(monkeypatch: pytest.MonkeyPatch, timeout: int | None, killed: bool) -> None:
+    monkeypatch.setattr(loop_module, "OVERDUE_S", -500.0)  # as if it had run for so long
+    its = Situation(a_claim("j"), horse=FakeHorse(None, UNKNOWN))
+    its.next_job()
+    its.loop.execute(SimpleNamespace(id="j", timeout=timeout), QUEUE)
+    assert ("killed" in its.events) is killed
+
+
+def test_a_worker_without_a_fork_server_records_the_run_and_ends() -> None:
+    its = Situation(a_claim("j"), a_claim("k"))
+    its.horse.fails = True
+    its.run()
+    assert its.events == [("record", "j", UNKNOWN)]
+    its.horse.is_lost = True
+    with pytest.raises(HorseError, match="worker w ends"):
+        its.next_job()
+    assert len(its.claims.asked) == 1
+
+
+def test_the_horse_has_no_run_any_more_when_its_end_is_recorded() -> None:
+    """A kill that comes then must not hit the process, which has the next run soon."""
+    its = Situation(a_claim("j"), horse=FakeHorse(returned("j")))
+    its.run()
+    assert (its.current.horse_pid, its.current.over.is_set()) == (0, True)
+
+
+def test_a_suspended_worker_in_a_burst_waits_for_rq_and_claims_again() -> None:
+    its = Situation(no_claim("suspended"), no_claim())
+    assert its.next_job() is None
+    assert its.events == [True]
+
+
+def test_a_worker_that_is_to_end_claims_nothing() -> None:
+    its = Situation()
+    its.worker._stop_requested = True
+    with pytest.raises(StopRequested):
+        its.next_job()
+    assert its.claims.asked == []
+
+
+def test_a_shutdown_ends_the_wait_for_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    its = Situation(no_claim())
+    woken: list[str] = []
+
+    class Waiter:
+        """A waiter during whose wait the signal arrives."""
+
+        def __init__(self, client: Any, *, name: str) -> None: ...
+
+        def wait(self, queues: Any, *, timeout_s: float) -> None:
+            its.worker._stop_requested = True
+            its.loop.leave()
+
+        def wake(self) -> None:
+            woken.append("woken")
+
+        def close(self) -> None:
+            woken.append("closed")
+
+    monkeypatch.setattr(loop_module, "JobWaiter", Waiter)
+    its.worker.__dict__.update(procline=lambda _: None, queue_names=lambda: ["work"], should_run_maintenance_tasks=False)
+    its.loop.open()
+    with pytest.raises(StopRequested):
+        its.loop.next_job(400, None)
+    its.loop.close()
+    its.loop.close()
+    assert woken == ["woken", "closed"]
