@@ -61,7 +61,7 @@ class Bus:
     def open(self, *, retry_s: float = ONE_ATTEMPT, on_link: LinkHandler | None = None) -> None:
         """Check that the server answers. Called by `connect`; arguments and errors as there."""
         if on_link is not None:
-            self._runtime.watch_link(on_link)
+            self._runtime.watch_connection(on_link)
         self._client.connect(retry_s=retry_s)
 
     @property
@@ -250,7 +250,7 @@ class Bus:
             ServerUnreachableError: no answer from the server; the method may be called.
             ClosedError: the bus is closed, or was closed during the call.
         """
-        return self._runtime.caller().call(service, method, args, kwargs, timeout_s=timeout_s)
+        return self._runtime.request_client().call(service, method, args, kwargs, timeout_s=timeout_s)
 
     @property
     def directory(self) -> Directory:

@@ -24,14 +24,14 @@ class Runtime:
         self._name = name
         self._heartbeats = Heartbeats(client)
         self._monitor: Monitor | None = None
-        self._caller: RequestClient | None = None
-        self._link: ConnectionMonitor | None = None
+        self._request_client: RequestClient | None = None
+        self._connection_monitor: ConnectionMonitor | None = None
         self._starting = threading.Lock()
         self._closed = False
 
-    def watch_link(self, handler: LinkHandler) -> None:
+    def watch_connection(self, handler: LinkHandler) -> None:
         """Call ``handler`` from now on when the server becomes reachable or unreachable."""
-        self._link = ConnectionMonitor(self._client, handler).open()
+        self._connection_monitor = ConnectionMonitor(self._client, handler).open()
 
     def heartbeats(self) -> Heartbeats:
         """Return the heartbeats of this process; its monitor sweeps the directory from now on."""
@@ -41,7 +41,7 @@ class Runtime:
                 self._monitor = Monitor(self._client).open()
             return self._heartbeats
 
-    def caller(self) -> RequestClient:
+    def request_client(self) -> RequestClient:
         """Return the client for requests.
 
         Raises:
@@ -49,14 +49,14 @@ class Runtime:
         """
         with self._starting:
             self._check_open()
-            if self._caller is None:
-                self._caller = RequestClient(self._client, name=self._name).open()
-            return self._caller
+            if self._request_client is None:
+                self._request_client = RequestClient(self._client, name=self._name).open()
+            return self._request_client
 
     def close(self) -> None:
         with self._starting:
             self._closed = True
-        for part in (self._caller, self._monitor, self._heartbeats, self._link):
+        for part in (self._request_client, self._monitor, self._heartbeats, self._connection_monitor):
             if part is not None:
                 part.close()
 

@@ -1,4 +1,4 @@
-"""What happens when a queue of events is full: the policies that a caller can choose, and the check of the choice."""
+"""Overflow: the policies for a full queue of events, and the check of the chosen one."""
 
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -7,10 +7,10 @@ from notify.errors import SettingsError
 __all__ = ["LISTENER_POLICIES", "PUBLISHER_POLICIES", "WhenListenerFull", "WhenPublisherFull", "check_overflow"]
 
 WhenPublisherFull: TypeAlias = Literal["raise", "block", "drop_oldest"]
-"""For the queue of a background publisher: ``raise`` an error, ``block`` until there is room, or drop the oldest event."""
+"""The policies of a background publisher: ``raise`` an error, ``block`` until there is room, or drop the oldest event."""
 
 WhenListenerFull: TypeAlias = Literal["block", "drop_oldest"]
-"""For the queue of a listener: ``block`` stops receiving until there is room, or the oldest event is dropped."""
+"""The policies of a listener: ``block`` stops receiving until there is room; ``drop_oldest`` drops the oldest event."""
 
 PUBLISHER_POLICIES: Final[tuple[str, ...]] = get_args(WhenPublisherFull)
 LISTENER_POLICIES: Final[tuple[str, ...]] = get_args(WhenListenerFull)

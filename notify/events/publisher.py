@@ -34,7 +34,7 @@ def event_from(topic: str | Message, contents: Contents, *, source: str, message
             messages.add(type(topic))
         return Event(topic=topic.topic, contents=topic, source=source)
     if isinstance(contents, msgspec.UnsetType):
-        raise ContentsError(f"there is nothing to publish on {topic!r}: give contents; None, 0 and [] are some")
+        raise ContentsError(f"no contents were given for {topic!r}: give some; None, 0 and [] are valid contents")
     return Event(topic=topic, contents=Failure.of(contents) if isinstance(contents, BaseException) else contents, source=source)
 
 
@@ -99,7 +99,7 @@ class Publisher:
         if not isinstance(event, Event):
             event = Event(topic=self.topic, contents=event, source=self._source)
         if event.topic != self.topic:
-            raise ContentsError(f"an event on {event.topic!r} was given to the publisher of {self.topic!r}")
+            raise ContentsError(f"an event on {event.topic!r} was given to the publisher of {self.topic!r}: use a publisher of its topic")
         if self._class is not None and type(event.contents) is not self._class:
             raise ContentsError(f"the publisher of {self.topic!r} takes a {self._class.__name__}, not a {type(event.contents).__name__}")
         return publish(self._scripts, event, retain_s=retain_s, key=key)

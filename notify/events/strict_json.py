@@ -1,4 +1,4 @@
-"""Strict JSON: a value is encoded so that decoding returns an equal value, or an error names the place that cannot be."""
+"""Strict JSON: a value is encoded so that decoding returns an equal value, or an error names the part that JSON cannot represent."""
 
 import math
 from typing import Final, TypeAlias

@@ -50,7 +50,7 @@ def test_a_reading_thread_that_dies_ends_all_calls_and_refuses_new_ones(bus, ano
     with bus.service("calculator", exports=Calculator()), ThreadPoolExecutor() as pool:
         assert another_bus.call("calculator", "multiply", 6, 7) == 42
         call = pool.submit(another_bus.call, "calculator", "sleep", 0.5, timeout_s=30)
-        caller = another_bus._runtime._caller
+        caller = another_bus._runtime._request_client
         wait_until(lambda: caller._pending)
         monkeypatch.setattr(RequestClient, "_dispatch", lambda *_: 1 / 0)
         with pytest.raises(ClosedError):

@@ -125,7 +125,7 @@ def _incarnation(bus: notify.Bus) -> int:
 
 def _is_taken(bus: notify.Bus, caller: notify.Bus) -> bool:
     requests = bus.keys.requests(due_member("calculator", _incarnation(bus)))
-    return caller._runtime._caller is not None and bool(bus.redis.exists(requests)) and not bus.redis.xlen(requests)
+    return caller._runtime._request_client is not None and bool(bus.redis.exists(requests)) and not bus.redis.xlen(requests)
 
 
 def test_N13_a_thawed_service_does_not_run_requests_given_up_meanwhile(bus, calculator):
@@ -167,8 +167,8 @@ def test_N13_each_of_a_thousand_calls_from_many_threads_runs_once(server, bus, s
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda n: bus.call("calculator", "multiply", n, 3, timeout_s=30), range(1_000)))
     assert results == [3 * n for n in range(1_000)]
-    assert bus._runtime._caller is not None
-    assert not bus._runtime._caller._pending
+    assert bus._runtime._request_client is not None
+    assert not bus._runtime._request_client._pending
     process.end()
     assert Counter(said["begun"][0] for said in process.rest()) == dict.fromkeys(range(1_000), 1)
 
@@ -198,8 +198,8 @@ def test_N13_a_late_answer_is_dropped(bus, calculator):
         bus.call("calculator", "sleep", 0.4, timeout_s=0.1)
     (answers,) = wait_until(lambda: [key.decode() for key in bus.redis.scan_iter("*:answers:*")])
     ((late_id, _),) = bus.redis.xrange(answers)
-    assert bus._runtime._caller is not None
-    wait_until(lambda: bus._runtime._caller._positions[answers] == late_id.decode(), what="the reading of the late answer")
+    assert bus._runtime._request_client is not None
+    wait_until(lambda: bus._runtime._request_client._positions[answers] == late_id.decode(), what="the reading of the late answer")
     assert bus.call("calculator", "multiply", 6, 7) == 42
 
 

@@ -81,7 +81,7 @@ def test_the_directory_is_read_once_until_it_changes(bus, another_bus):
     assert looks() == 4
     assert looks() == 0
     with bus.service("unrelated"):
-        wait_until(lambda: another_bus._runtime._caller is not None and not another_bus._runtime._caller._resolver._cache)
+        wait_until(lambda: another_bus._runtime._request_client is not None and not another_bus._runtime._request_client._resolver._cache)
         assert looks() == 4
 
 
