@@ -21,7 +21,7 @@ def main() -> int:
         raise SystemExit(f"{README} lists what RQ {RQ} does not have: {', '.join(unknown)}")
     paths = [str(source), str(HERE), os.environ.get("PYTHONPATH", "")]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
-    # In RQ's order, which its tests count on; what they warn of is RQ's affair.
+    # In the order of RQ, on which its tests depend. Their warnings are about RQ.
     options = ["-p", "plugin", "-p", "no:randomly", "--timeout=30", "--dist=loadfile", "-q", "--disable-warnings"]
     command = [sys.executable, "-m", "pytest", *options, *sys.argv[1:]]
     # In a process group of its own: some of the tests have RQ kill the one it is in.
@@ -29,14 +29,14 @@ def main() -> int:
 
 
 def has_test(source: Path, name: str) -> bool:
-    """Whether a file, class or test is there: ``test_worker.py::TestWorker::test_it``."""
+    """Return whether a file, class or test exists: ``test_worker.py::TestWorker::test_it``."""
     file, *parts = name.split("::")
     path = source / "tests" / file
     return path.exists() and all(re.search(rf"^ *(class|def) {part}\b", path.read_text(), re.MULTILINE) for part in parts)
 
 
 def fetch(folder: Path) -> Path:
-    """Return where RQ's sources are, below a folder; they are downloaded when they are missing."""
+    """Return the folder of RQ's sources, below the given one. They are downloaded if they are missing."""
     source = folder / f"rq-{RQ}"
     if not source.exists():
         folder.mkdir(exist_ok=True)

@@ -1,7 +1,7 @@
-"""Our worker as RQ's tests want it: imported first, in their process and in every one that they start.
+"""Our worker, adapted to RQ's tests; imported first in the process of the tests, and in every process that they start.
 
-RQ's tests use whatever function there is and leave serializers to RQ. So here any function may run, and what RQ
-serializes by default is JSON. Nothing of that is in the worker itself.
+RQ's tests enqueue any function and leave the serializer to RQ. So this worker runs any function, and RQ's default
+serializer is our JSON. Nothing of this is in the worker itself.
 """
 
 import logging
@@ -27,7 +27,7 @@ PATIENCE_S = 1.0
 
 
 class AnyFunction(Mapping[str, Callable[..., Any]]):
-    """What a worker loaded, if that were everything."""
+    """The functions of a worker: all that can be imported."""
 
     def __getitem__(self, path: str) -> Callable[..., Any]:
         try:
@@ -44,11 +44,11 @@ class AnyFunction(Mapping[str, Callable[..., Any]]):
 
 
 class Worker(workers.Worker):
-    """Our worker; it takes queues of RQ, whose tests make them."""
+    """Our worker, which also takes queues of RQ, as RQ's tests make them."""
 
     queue_class = rq.Queue
     made = 0
-    """How many there were: whether a test has to do with our worker at all."""
+    """The number of workers made so far: it shows whether a test uses our worker at all."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         with mock.patch("workers.worker.worker.load_jobs", return_value=AnyFunction()):
@@ -57,7 +57,7 @@ class Worker(workers.Worker):
 
 
 def connect_to(port: int) -> None:
-    """Have what connects to Redis at its usual port, as RQ's tests do, find a server of our own."""
+    """Redirect every connection to the usual port of Redis, which RQ's tests use, to a server of our own."""
     plain = redis.Connection.__init__
 
     def connect(self: redis.Connection, *args: Any, **kwargs: Any) -> None:
@@ -69,21 +69,25 @@ def connect_to(port: int) -> None:
 
 
 def adapt(tests: Mapping[str, Any]) -> None:
-    """Change what RQ's tests are made of, when they have been imported: their modules by name."""
+    """Adapt RQ's tests after their import.
+
+    Args:
+        tests: the imported modules, by name.
+    """
     if "tests.fixtures" in tests:
-        # A worker may need longer to start on a machine that does other things as well.
+        # A worker may need longer to start on a busy machine.
         tests["tests.fixtures"]._send_kill_horse_command.__defaults__ = (PATIENCE_S,)
     if "tests.test_job_dependency" in tests:
         tests["tests.test_job_dependency"].get_connection_kwargs = plain_kwargs
 
 
 def plain_kwargs(connection: redis.Redis) -> dict[str, Any]:
-    """How to connect once more, as far as JSON holds it: these tests hand it to jobs."""
+    """Return the arguments of another connection, those that JSON can hold: RQ's tests pass them to jobs."""
     kwargs = rq.connections.get_connection_kwargs(connection)
     return {key: value for key, value in kwargs.items() if isinstance(value, str | int | float | None)}
 
 
-logging.disable = lambda _level=0: None  # RQ's tests do so, and then ask what was logged
+logging.disable = lambda _level=0: None  # RQ's tests call it, and then look at the log
 rq.serializers.DefaultSerializer = rq.serializers.PickleSerializer = JsonSerializer
 rq.Worker = rq.worker.Worker = rq.worker.worker_classes.Worker = Worker
 rq.SimpleWorker = rq.worker.SimpleWorker = rq.worker.worker_classes.SimpleWorker = Worker

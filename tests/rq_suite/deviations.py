@@ -1,4 +1,4 @@
-"""What README.md beside this file says of RQ's tests. It is the one list: the run takes it from there."""
+"""The tables of README.md beside this file: the one list of RQ's tests that fail or are not run."""
 
 import re
 from pathlib import Path
@@ -7,17 +7,17 @@ README = Path(__file__).with_name("README.md")
 
 
 def deviations() -> dict[str, str]:
-    """The tests that fail, as ``test_worker.py::TestWorker::test_it``, and why."""
+    """Return the tests that must fail, as ``test_worker.py::TestWorker::test_it``, with the reason."""
     return _table("Deviations")
 
 
 def left_out() -> dict[str, str]:
-    """The files, classes and tests that are not run, and why."""
+    """Return the files, classes and tests that are not run, with the reason."""
     return _table("Not run")
 
 
 def _table(heading: str) -> dict[str, str]:
-    """What the first column of a section's table names, with the last column."""
+    """Return the names in the first column of the table in a section, each with the last column."""
     _, _, section = README.read_text().partition(f"\n## {heading}\n")
     rows = [line.strip("| ").split(" | ") for line in section.partition("\n## ")[0].splitlines() if line.startswith("| `")]
     return {name: row[-1] for row in rows for name in re.findall(r"`(test_\w+\.py[\w:]*)`", row[0])}

@@ -1,4 +1,4 @@
-"""A plugin for pytest: RQ's tests with our worker in place of RQ's, on a server of their own."""
+"""A plugin for pytest that runs RQ's tests with our worker in place of RQ's, on a private server."""
 
 import multiprocessing
 import os
@@ -22,19 +22,19 @@ _server = pytest.StashKey[ExitStack]()
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
-        return  # each of xdist's processes has a server, and this one runs no test
+        return  # each process of xdist has its own server, and this one runs no test
     with ExitStack() as stack:
         server = stack.enter_context(private_server())
         port = _open_port(server.url)
         config.stash[_server] = stack.pop_all()
     adapted.connect_to(port)
-    multiprocessing.set_start_method("fork", force=True)  # a process that starts anew would know nothing of all this
+    multiprocessing.set_start_method("fork", force=True)  # a spawned process would not be adapted
     os.environ.update(
         {
             adapted.PORT_VARIABLE: str(port),
             "RQ_WORKER_CLASS": "adapted.Worker",
             "RUN_SLOW_TESTS_TOO": "1",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # for the programs of RQ
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # RQ's tests start its programs
         }
     )
 
@@ -46,7 +46,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Have the tests of the list fail, and no others: one that passes after all has to leave the list."""
+    """Expect the listed tests to fail, and no others. A listed test that passes is an error: take it off the list."""
     adapted.adapt(sys.modules)
     names = {item.nodeid.removeprefix("tests/"): item for item in items}
     for name, why in deviations().items():
@@ -75,7 +75,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _open_port(url: str) -> int:
-    """Have a server that listens on a socket listen on a port of this machine as well."""
+    """Make a server that listens on a socket file listen on a local port as well. Returns the port."""
     with redis.Redis.from_url(url) as client:
         client.config_set("bind", "127.0.0.1")
         while True:
@@ -85,5 +85,5 @@ def _open_port(url: str) -> int:
             try:
                 client.config_set("port", port)
             except redis.ResponseError:
-                continue  # somebody was faster
+                continue  # another process took the port
             return port

@@ -32,7 +32,7 @@ def returned(job_id: str = "j", *, fence: str = "f") -> Reply:
 
 
 class FakeHorse:
-    """A horse that records its tasks and signals, and ends each task as it is told."""
+    """A horse that records its tasks and signals, and ends each task as a test says."""
 
     pid = 4711
 

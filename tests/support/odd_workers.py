@@ -48,7 +48,7 @@ class StoppedBeforeTheStart(Worker):
 
 
 class StoppedBeforeTheAnswer(Worker):
-    """Each job is cancelled after its claim, and the worker told so, before the answer to the claim arrives."""
+    """Each job is cancelled after its claim, and the command to stop it obeyed, before the answer to the claim arrives."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -148,7 +148,7 @@ class Performer:
         try:
             return act()
         except JobTimeoutException:
-            self._is_worn = True  # nobody knows what the timeout interrupted: no other job must run in this process
+            self._is_worn = True  # the timeout may have interrupted anything: no other job must run in this process
             raise
         finally:
             self._is_interruptible = False

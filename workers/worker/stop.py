@@ -32,14 +32,25 @@ class Stopper:
         scripts: on the client of the worker.
         functions: the functions that the worker may run; their definitions hold the stop ladders.
         worker: the name of the worker.
+        kill: called in place of `kill` to stop a run: users of RQ replace the method of the worker that calls `kill`.
     """
 
-    def __init__(self, current_run: CurrentRun, horse: Horse, *, scripts: JobScripts, functions: JobFunctions, worker: str) -> None:
+    def __init__(
+        self,
+        current_run: CurrentRun,
+        horse: Horse,
+        *,
+        scripts: JobScripts,
+        functions: JobFunctions,
+        worker: str,
+        kill: Callable[..., object] | None = None,
+    ) -> None:
         self._current_run = current_run
         self._horse = horse
         self._scripts = scripts
         self._functions = functions
         self._worker = worker
+        self._kill = kill or self.kill
         self._climbing: Run | None = None
         """The run whose stop ladder is being climbed."""
 
@@ -83,7 +94,7 @@ class Stopper:
             self.check_run(run)
         elif self._scripts.is_run_by(self._worker, job_id):  # the answer to the claim is on its way to this worker
             self._scripts.stop_run(job_id, reason=STOPPED)
-            # The main loop sets the run and then reads the early stop. Here it is the other way round: whoever comes second sees both.
+            # The main loop sets the run and then reads the early stop. Here it is the other way round: the second of them sees both.
             self._current_run.expect_stop(job_id)
             run = self._current_run.run
             if run is not None:
@@ -116,7 +127,7 @@ class Stopper:
                 self._current_run.mark_stopped(f"{found.lost} is gone" if found.lost else STOPPED)
                 ladder = self._ladder()
             if ladder == StopLadder():
-                self.kill()
+                self._kill()
                 return
             self._climbing = run
         threading.Thread(target=self._climb, args=(run, ladder), name="notify-stop", daemon=True).start()
@@ -128,17 +139,17 @@ class Stopper:
         return StopLadder() if definition is None else definition.stop
 
     def _climb(self, run: Run, ladder: StopLadder) -> None:
-        steps = (
+        steps: tuple[tuple[float, Callable[[], object]], ...] = (
             (ladder.flag_s, self._current_run.stop_sign.put_up),
             (ladder.exception_s, self._interrupt),
-            (ladder.sigterm_s, lambda: self.kill(SIGTERM)),
-            (0.0, self.kill),
+            (ladder.sigterm_s, lambda: self._kill(SIGTERM)),
+            (0.0, self._kill),
         )
         for time_s, step in steps:
             with self._current_run.lock:
                 if not self._current_run.is_current(run):
                     return
-                if time_s or step == self.kill:
+                if time_s or step == self._kill:
                     step()
             if self._current_run.over.wait(time_s):
                 return

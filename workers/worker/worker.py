@@ -38,7 +38,7 @@ IMPORT: Final = "NOTIFY_IMPORT"
 
 
 class Worker(FinishingWorker):
-    """An ``rq.Worker`` that runs only functions it was told to load, and stops a job the moment a service it needs is withdrawn.
+    """An ``rq.Worker`` that runs only the functions of given modules, and stops a job the moment a service it needs is withdrawn.
 
     Args:
         queues: the queues to work on, by name or as `Queue`, in the order of their priority.
@@ -92,7 +92,9 @@ class Worker(FinishingWorker):
         current_run, scripts, client = self._current_run, self._scripts, self._client
         self._performer = Performer(self, current_run, functions=functions, retire=retire)
         self._horse = horse = Horse(self._performer.run)
-        self._stopper = Stopper(current_run, horse, scripts=scripts, functions=functions, worker=self.name)
+        self._stopper = Stopper(
+            current_run, horse, scripts=scripts, functions=functions, worker=self.name, kill=lambda *sig: self.kill_horse(*sig)
+        )
         stopped_callback = StoppedCallback(self, current_run, horse=horse)
         self._recorder = EndRecorder(self, current_run, scripts=scripts, stopped_callback=stopped_callback)
         self._background = Background(client, self.name, lease_s=lease_s, stop=self._stopper.stop_run, revive=self._register_again)
@@ -147,7 +149,7 @@ class Worker(FinishingWorker):
             self._background.close()
             self._loop.close()
             super().teardown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-            self._client.hang_up()  # not for good: as with RQ, a worker may be told to work again
+            self._client.hang_up()  # not for good: as with RQ, a worker may work again
 
     def check_for_suspension(self, burst: bool) -> None:
         """Do nothing: a claim finds out in the same step whether workers are suspended."""

@@ -131,6 +131,17 @@ def test_a_run_that_is_taken_while_its_early_stop_is_looked_up_is_stopped() -> N
     assert (its.current.stopped_job_id, its.horse.signals) == ("j", [SIGKILL])
 
 
+def test_a_kill_that_was_replaced_is_called_instead() -> None:
+    its = Situation()
+    killed: list[Any] = []
+    its.stopper._kill = lambda *signum: killed.append(signum)
+    its.stopper.stop_run(its.start(), STOPPED_CHECK)
+    its.current.release()
+    its.stopper.stop_run(its.start(function=quick), STOPPED_CHECK)
+    wait_until(lambda: len(killed) == 3)
+    assert (killed, its.horse.signals) == ([(), (SIGTERM,), ()], ["interrupt"])
+
+
 def test_a_stop_ladder_is_climbed_step_by_step_once() -> None:
     its = Situation()
     run = its.start(function=quick)

@@ -13,6 +13,7 @@ import pytest
 import rq
 
 import notify
+from tests.support.claims_here import STOPPED_CHECK, a_claim
 from tests.support.sample_jobs import (
     add,
 )
@@ -54,6 +55,17 @@ def test_a_worker_that_works_again_waits_at_no_file_of_before(queue: Queue, work
         job = queue.enqueue(add)
         assert worker.work(burst=True)
     assert job.outcome == Outcome("finished")
+
+
+def test_a_kill_horse_that_a_user_replaced_is_called_to_stop_a_job(bus: notify.Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with RQ, whose command to stop a job calls it."""
+    worker, killed = Worker(["work"], connection=bus.redis), []
+    monkeypatch.setattr(worker, "kill_horse", lambda *signum: killed.append(signum))
+    run = worker._current_run.take(a_claim())
+    worker._stopper.stop_run(run, STOPPED_CHECK)
+    assert killed == [()]
+    worker._current_run.release()
+    worker.teardown()
 
 
 def test_a_worker_takes_no_queue_of_plain_rq(bus: notify.Bus) -> None:
