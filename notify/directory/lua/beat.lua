@@ -1,58 +1,68 @@
 -- include: notify.events.append
 -- include: notify.server.now
+-- include: notify.server.lifetimes
 -- include: notify.directory.change
 -- include: notify.directory.deadline
--- The heartbeats of services, each of one incarnation. They never bring back what was withdrawn.
--- KEYS    1 ns:due  2 ns:suspects  3 ns:services  4 ns:log:services  5 ns:topic:services  6 ns:topics
---         7... ns:service:<name>, ns:tombstone:<name>, for each service
--- ARGV    1 channel of services  2 its topic  3 body of the announcement that one is back  4-6 limits
---         7... name, incarnation, ttl_ms, for each service
--- returns for each: "alive", or why it is not: "killed", "withdrawn", "expired" or "gone" (the directory does not know)
+-- Records the heartbeats of services, each of one incarnation. A heartbeat never brings back a service that was withdrawn.
+-- KEYS    due       ns:due
+--         suspects  ns:suspects
+--         services  ns:services
+--         log, head, topics  ns:log:services, ns:topic:services, ns:topics
+--         ...       for each service: ns:service:<name>, ns:tombstone:<name>
+-- ARGV    channel, topic  of the directory
+--         recovered  body of the announcement that a suspected service is back
+--         length, log_ms, head_ms  limits
+--         ...        for each service: name, incarnation, ttl_ms
+-- returns for each service: "alive", or why it is not: "killed", "withdrawn", "expired" or "gone" (the directory does not know it)
+local due, suspects, services, log, head, topics = unpack(KEYS, 1, 6)
+local channel, topic, recovered, length, log_ms, head_ms = unpack(ARGV, 1, 6)
+local FIRST_SERVICE_KEY, FIRST_SERVICE = 7, 7
 local now = now_ms()
 
-local function forget(keys, service, described)
-  -- Nobody withdrew it, somebody deleted a part of it: what is left goes too, so that it can have its name again.
-  redis.call('ZREM', KEYS[1], service.member)
-  redis.call('SREM', KEYS[2], service.member)
-  if not described or described == service.incarnation then
-    redis.call('DEL', keys.service)
-    redis.call('SREM', KEYS[3], service.name)
+-- The service was not withdrawn: a part of its entries was deleted by hand. Removes the rest, so that the name is free again.
+local function forget(service, incarnation)
+  redis.call('ZREM', due, service.member)
+  redis.call('SREM', suspects, service.member)
+  if not incarnation or incarnation == service.incarnation then
+    redis.call('DEL', service.key)
+    redis.call('SREM', services, service.name)
   end
 end
 
-local function recover(keys, service)
-  redis.call('SREM', KEYS[2], service.member)
-  redis.call('HINCRBY', keys.service, 'flaps', 1)
-  local says = redis.call('HMGET', keys.service, 'quiet', 'provides', 'groups')
-  if says[1] then
-    redis.call('HDEL', keys.service, 'quiet')  -- nobody was told that it was suspected
+local function recover(service)
+  redis.call('SREM', suspects, service.member)
+  redis.call('HINCRBY', service.key, 'flaps', 1)
+  local known = redis.call('HMGET', service.key, 'quiet', 'provides', 'groups')
+  if known[1] then
+    redis.call('HDEL', service.key, 'quiet')  -- the suspicion was not announced
   else
-    local body = announcement(ARGV[3], service.name, service.incarnation, says[2], says[3])
-    emit({log = KEYS[4], head = KEYS[5], topics = KEYS[6]}, ARGV[1], ARGV[2], body, limits_from(ARGV, 4))
+    local body = announcement(recovered, service.name, service.incarnation, known[2], known[3])
+    emit({log = log, head = head, topics = topics}, channel, topic, body, limits_from(length, log_ms, head_ms))
   end
 end
 
-local function beat(keys, service, ttl_ms)
-  local was = redis.pcall('HMGET', keys.service, 'incarnation', 'state')  -- one that was spoilt by hand must not stop the others
-  if was[1] ~= service.incarnation or not redis.call('ZSCORE', KEYS[1], service.member) then
-    local stone = redis.call('HMGET', keys.tombstone, 'incarnation', 'reason')
-    if stone[1] == service.incarnation then return stone[2] end
-    forget(keys, service, was[1])
+local function beat(service, ttl_ms)
+  local was = redis.pcall('HMGET', service.key, 'incarnation', 'state')  -- a service that was spoilt by hand must not stop the others
+  if was[1] ~= service.incarnation or not redis.call('ZSCORE', due, service.member) then
+    local tombstone = redis.call('HMGET', service.tombstone, 'incarnation', 'reason')
+    if tombstone[1] == service.incarnation then return tombstone[2] end
+    forget(service, was[1])
     return 'gone'
   end
-  redis.call('ZADD', KEYS[1], text(now + suspect_after(ttl_ms)), service.member)
-  redis.call('HSET', keys.service, 'beat_ms', text(now), 'state', 'alive')
-  redis.call('PEXPIRE', keys.service, ttl_ms + 3600000)
+  redis.call('ZADD', due, text(now + suspect_after(ttl_ms)), service.member)
+  redis.call('HSET', service.key, 'beat_ms', text(now), 'state', 'alive')
+  redis.call('PEXPIRE', service.key, ttl_ms + HOUR_MS)
   if was[2] == 'suspect' then
-    recover(keys, service)
+    recover(service)
   end
   return 'alive'
 end
 
 local answers = {}
-for i = 7, #KEYS, 2 do
-  local at = #answers * 3 + 7
-  local service = {name = ARGV[at], incarnation = ARGV[at + 1], member = ARGV[at] .. '#' .. ARGV[at + 1]}
-  table.insert(answers, beat({service = KEYS[i], tombstone = KEYS[i + 1]}, service, ARGV[at + 2]))
+for i = FIRST_SERVICE_KEY, #KEYS, 2 do
+  local at = #answers * 3 + FIRST_SERVICE
+  local service = {name = ARGV[at], incarnation = ARGV[at + 1], key = KEYS[i], tombstone = KEYS[i + 1]}
+  service.member = service.name .. '#' .. service.incarnation
+  table.insert(answers, beat(service, ARGV[at + 2]))
 end
 return answers

@@ -1,21 +1,30 @@
 -- include: notify.events.append
 -- include: notify.directory.change
--- One incarnation of a service joins a group or leaves it, and that is announced.
--- KEYS    1 ns:service:<name>  2 ns:group:<group>  3 ns:log:services  4 ns:topic:services  5 ns:topics
--- ARGV    1 name  2 incarnation  3 "join" or "leave"  4 its groups from now on, as JSON
---         5 channel of services  6 its topic  7 body of the announcement  8-10 limits
+-- Lets one incarnation of a service join a group or leave it, and announces that.
+-- KEYS    service  ns:service:<name>
+--         group    ns:group:<group>
+--         log, head, topics  ns:log:services, ns:topic:services, ns:topics
+-- ARGV    name
+--         incarnation
+--         step     "join" or "leave"
+--         groups   the groups of the service from now on, as JSON
+--         channel, topic  of the directory
+--         regrouped  body of the announcement
+--         length, log_ms, head_ms  limits
 -- returns 1, or 0 if nothing changed or this incarnation is not registered any more
-local says = redis.call('HMGET', KEYS[1], 'incarnation', 'provides')
-if says[1] ~= ARGV[2] then return 0 end
+local service, group, log, head, topics = unpack(KEYS)
+local name, incarnation, step, groups, channel, topic, regrouped, length, log_ms, head_ms = unpack(ARGV)
+local known = redis.call('HMGET', service, 'incarnation', 'provides')
+if known[1] ~= incarnation then return 0 end
 local changed
-if ARGV[3] == 'join' then
-  changed = redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+if step == 'join' then
+  changed = redis.call('ZADD', group, incarnation, name)
 else
-  changed = redis.call('ZREM', KEYS[2], ARGV[1])
+  changed = redis.call('ZREM', group, name)
 end
-redis.call('HSET', KEYS[1], 'groups', ARGV[4])
+redis.call('HSET', service, 'groups', groups)
 if changed == 1 then
-  local body = announcement(ARGV[7], ARGV[1], ARGV[2], says[2], ARGV[4])
-  emit({log = KEYS[3], head = KEYS[4], topics = KEYS[5]}, ARGV[5], ARGV[6], body, limits_from(ARGV, 8))
+  local body = announcement(regrouped, name, incarnation, known[2], groups)
+  emit({log = log, head = head, topics = topics}, channel, topic, body, limits_from(length, log_ms, head_ms))
 end
 return changed

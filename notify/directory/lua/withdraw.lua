@@ -1,67 +1,88 @@
 -- include: notify.events.append
 -- include: notify.server.now
+-- include: notify.server.lifetimes
 -- include: notify.directory.change
 -- include: notify.directory.deadline
--- Takes one incarnation of a service out of the directory and announces it: once, whoever comes first.
--- KEYS    1 ns:services  2 ns:due  3 ns:service:<name>  4 ns:tombstone:<name>  5 ns:losses  6 ns:suspects  7 ns:sweep
---         8 ns:log:services  9 ns:topic:services  10 ns:topics  11 ns:log:<status>  12 ns:topic:<status>
---         13... ns:provides:<capability>, ns:tombstone:any <capability> by turns, then ns:group:<group>
--- ARGV    1 name  2 incarnation  3 reason  4 why  5 "1" only if it is due (the sweep)  6 its groups as they were read, as JSON
---         7 channel of services  8 its topic  9 body for it  10 channel of status  11 its topic  12 body for it  13-15 limits
---         16... "any <capability>" in the order of the keys
--- returns the id of the status event; false if this incarnation is not there any more, or not due; 0 if it has other groups by now
-local member = ARGV[1] .. '#' .. ARGV[2]
+-- Takes one incarnation of a service out of the directory and announces it: once, also when several ask for it.
+-- KEYS    services   ns:services
+--         due        ns:due
+--         service    ns:service:<name>
+--         tombstone  ns:tombstone:<name>
+--         losses     ns:losses
+--         suspects   ns:suspects
+--         sweep      ns:sweep
+--         log, head, topics       ns:log:services, ns:topic:services, ns:topics
+--         status_log, status_head  ns:log:<status>, ns:topic:<status>
+--         ...        ns:provides:<capability>, ns:tombstone:any <capability> by turns, then ns:group:<group>
+-- ARGV    name
+--         incarnation
+--         reason
+--         why
+--         only_if_due  "1" for the sweep: withdraw the service only if it is due
+--         groups       the groups of the service as they were read, as JSON
+--         channel, topic  of the directory
+--         withdrawn    body of the announcement there
+--         status_channel, status_topic  of the service's status
+--         ended        body of the event there
+--         length, log_ms, head_ms  limits
+--         ...          "any <capability>" in the order of the keys
+-- returns the id of the status event; false if this incarnation is not registered any more, or not due; 0 if its groups have changed
+local services, due, service, tombstone, losses, suspects, sweep, log, head, topics, status_log, status_head = unpack(KEYS, 1, 12)
+local name, incarnation, reason, why, only_if_due, groups = unpack(ARGV, 1, 6)
+local channel, topic, withdrawn, status_channel, status_topic, ended, length, log_ms, head_ms = unpack(ARGV, 7, 15)
+local FIRST_CAPABILITY_KEY, FIRST_CAPABILITY = 13, 16
+local member = name .. '#' .. incarnation
 local now = now_ms()
-local score = redis.call('ZSCORE', KEYS[2], member)
-if not score or (ARGV[5] == '1' and tonumber(score) > now) then
+local score = redis.call('ZSCORE', due, member)
+if not score or (only_if_due == '1' and tonumber(score) > now) then
   return false
 end
-local says = redis.pcall('HMGET', KEYS[3], 'incarnation', 'beat_ms', 'ttl_ms', 'provides', 'groups')
-local described = says[1] == ARGV[2]
-if described and (says[5] or '') ~= ARGV[6] then
+local known = redis.pcall('HMGET', service, 'incarnation', 'beat_ms', 'ttl_ms', 'provides', 'groups')
+local described = known[1] == incarnation
+if described and (known[5] or '') ~= groups then
   return 0
 end
-if described and ARGV[5] == '1' then
-  local heard = math.max(tonumber(says[2]) or 0, since(KEYS[7], 'grace_ms'), since(KEYS[7], 'held_ms'))
-  local deadline = heard + (tonumber(says[3]) or 0)
+if described and only_if_due == '1' then
+  local heard = math.max(tonumber(known[2]) or 0, since(sweep, 'grace_ms'), since(sweep, 'held_ms'))
+  local deadline = heard + (tonumber(known[3]) or 0)
   if deadline > now then
-    redis.call('ZADD', KEYS[2], text(deadline), member)
+    redis.call('ZADD', due, text(deadline), member)
     return false
   end
 end
-redis.call('ZREM', KEYS[2], member)
-redis.call('SREM', KEYS[6], member)
-if described or not tonumber(says[1] or '') then  -- else a successor has the name
-  redis.call('SREM', KEYS[1], ARGV[1])
-  redis.call('DEL', KEYS[3])
+redis.call('ZREM', due, member)
+redis.call('SREM', suspects, member)
+if described or not tonumber(known[1] or '') then  -- else a successor has the name
+  redis.call('SREM', services, name)
+  redis.call('DEL', service)
 end
-local capabilities = #ARGV - 15
-for i = 13 + 2 * capabilities, #KEYS do
-  redis.call('ZREM', KEYS[i], ARGV[1])
-end
-
-local lost = {} -- KEYS of tombstones: that of the service, and those of the capabilities that nobody provides any more
--- Jobs remember the serial they saw when they were enqueued: from here on, none of those that need this starts.
-local function lose(need, i)
-  redis.call('HSET', KEYS[i], 'service', ARGV[1], 'incarnation', ARGV[2], 'reason', ARGV[3], 'why', ARGV[4], 'at_ms', text(now))
-  redis.call('PEXPIRE', KEYS[i], 86400000)
-  local serial = math.max(now, tonumber(redis.call('HGET', KEYS[5], need) or '0') + 1)
-  redis.call('HSET', KEYS[5], need, text(serial))
-  lost[#lost + 1] = i
+local first_group_key = FIRST_CAPABILITY_KEY + 2 * (#ARGV - FIRST_CAPABILITY + 1)
+for i = first_group_key, #KEYS do
+  redis.call('ZREM', KEYS[i], name)
 end
 
-lose(ARGV[1], 4)
-for i = 13, 12 + 2 * capabilities, 2 do
-  if redis.call('ZREM', KEYS[i], ARGV[1]) == 1 and redis.call('EXISTS', KEYS[i]) == 0 then
-    lose(ARGV[16 + (i - 13) / 2], i + 1)
+local tombstones = {} -- of the service, and of the capabilities that no service provides any more
+-- Jobs remember the serial of a need at the time when they were enqueued: a higher serial keeps them from starting.
+local function lose(need, key)
+  redis.call('HSET', key, 'service', name, 'incarnation', incarnation, 'reason', reason, 'why', why, 'at_ms', text(now))
+  redis.call('PEXPIRE', key, DAY_MS)
+  local serial = math.max(now, tonumber(redis.call('HGET', losses, need) or '0') + 1)
+  redis.call('HSET', losses, need, text(serial))
+  tombstones[#tombstones + 1] = key
+end
+
+lose(name, tombstone)
+for i = FIRST_CAPABILITY_KEY, first_group_key - 1, 2 do
+  if redis.call('ZREM', KEYS[i], name) == 1 and redis.call('EXISTS', KEYS[i]) == 0 then
+    lose(ARGV[FIRST_CAPABILITY + (i - FIRST_CAPABILITY_KEY) / 2], KEYS[i + 1])
   end
 end
-redis.call('PEXPIRE', KEYS[5], 30 * 86400000)
-local limits = limits_from(ARGV, 13)
-local body = announcement(ARGV[9], ARGV[1], ARGV[2], described and says[4], described and says[5])
-emit({log = KEYS[8], head = KEYS[9], topics = KEYS[10]}, ARGV[7], ARGV[8], body, limits)
-local id = emit({log = KEYS[11], head = KEYS[12], topics = KEYS[10]}, ARGV[10], ARGV[11], ARGV[12], limits)
-for _, i in ipairs(lost) do
-  redis.call('HSET', KEYS[i], 'event', id)
+redis.call('PEXPIRE', losses, MONTH_MS)
+local limits = limits_from(length, log_ms, head_ms)
+local body = announcement(withdrawn, name, incarnation, described and known[4], described and known[5])
+emit({log = log, head = head, topics = topics}, channel, topic, body, limits)
+local id = emit({log = status_log, head = status_head, topics = topics}, status_channel, status_topic, ended, limits)
+for _, key in ipairs(tombstones) do
+  redis.call('HSET', key, 'event', id)
 end
 return id

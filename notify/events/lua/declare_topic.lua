@@ -1,8 +1,11 @@
 -- include: notify.server.now
 -- Makes a topic known before its first event.
--- KEYS    1 ns:topics
--- ARGV    1 topic  2 lifetime of the list in ms
--- returns 1 if it was unknown, else 0
-local added = redis.call('ZADD', KEYS[1], 'NX', text(now_ms()), ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+-- KEYS    topics  ns:topics
+-- ARGV    topic
+--         topics_ms  lifetime of the set of topics
+-- returns 1 if the topic was unknown, else 0
+local topics = KEYS[1]
+local topic, topics_ms = unpack(ARGV)
+local added = redis.call('ZADD', topics, 'NX', text(now_ms()), topic)
+redis.call('PEXPIRE', topics, topics_ms)
 return added

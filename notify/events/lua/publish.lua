@@ -1,51 +1,61 @@
 -- Publishes one event; with an idempotency key at most once.
--- KEYS    1 ns:log:<topic>  2 ns:topic:<topic>  3 ns:topics  4 ns:retained:<topic>  5 ns:once:<topic>:<key>, if there is a key
--- ARGV    1 channel  2 topic  3 body  4 lifetime as retained value: "" leave it, "0" drop it, "-1" for ever, else ms
---         5-7 limits: length, log_ms, head_ms  8 ms for which the key is remembered
--- returns the id of the event; of the first one, if the key was used before
+-- KEYS    log       ns:log:<topic>
+--         head      ns:topic:<topic>
+--         topics    ns:topics
+--         retained  ns:retained:<topic>
+--         once      ns:once:<topic>:<key>; left out without a key
+-- ARGV    channel
+--         topic
+--         body      the event as JSON, without its stamp
+--         lifetime  of the retained value: "" keeps it as it is, "0" deletes it, "-1" keeps this event for ever, else for so many ms
+--         length, log_ms, head_ms  limits
+--         once_ms   for how long the idempotency key is remembered; left out without a key
+-- returns the id of the event; of the first event, if the key was used before
 --
--- The steps of emit.lua, written out: the functions and tables there cost a subscriber some microseconds on a
--- server that was idle just before, and this is the script that everybody waits for.
-if KEYS[5] then
-  local first = redis.call('GET', KEYS[5])
+-- This is the script that every publisher waits for, so the steps of parts/append.lua are written out: the functions and tables
+-- there cost some microseconds on a server that was idle just before. A test compares the two.
+local log, head, topics, retained, once = unpack(KEYS)
+local channel, topic, body, lifetime, length, log_ms, head_ms, once_ms = unpack(ARGV)
+if once then
+  local first = redis.call('GET', once)
   if first then return first end
 end
-local known = redis.call('HMGET', KEYS[2], 'epoch', 'last', 'touched')
+local known = redis.call('HMGET', head, 'epoch', 'last', 'touched')
 local epoch, prev, touched = known[1], known[2], known[3]
 if not epoch then
   local t = redis.call('TIME')
   epoch, prev = string.format('%x%05x', t[1], t[2]), '0-0'
 end
-local id = redis.call('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[5], '*', 'prev', prev, 'epoch', epoch, 'data', ARGV[3])
+local id = redis.call('XADD', log, 'NOMKSTREAM', 'MAXLEN', '~', length, '*', 'prev', prev, 'epoch', epoch, 'data', body)
 if not id then
-  id, touched = redis.call('XADD', KEYS[1], '*', 'prev', prev, 'epoch', epoch, 'data', ARGV[3]), nil
+  id, touched = redis.call('XADD', log, '*', 'prev', prev, 'epoch', epoch, 'data', body), nil
 end
 local full = id .. '@' .. epoch
-local stamped = '{"id":"' .. full .. '","prev":"' .. prev .. '",' .. string.sub(ARGV[3], 2)
-local told = redis.pcall('PUBLISH', ARGV[1], stamped)
-if type(told) == 'table' then
-  redis.call('XDEL', KEYS[1], id)
-  return told
+local stamped = '{"id":"' .. full .. '","prev":"' .. prev .. '",' .. string.sub(body, 2)
+local published = redis.pcall('PUBLISH', channel, stamped)
+if type(published) == 'table' then
+  redis.call('XDEL', log, id)
+  return published
 end
 local stamp = string.match(id, '^%d+')
-if touched and stamp - touched < math.min(60000, ARGV[6] / 10) then
-  redis.call('HSET', KEYS[2], 'last', id)
+if touched and stamp - touched < math.min(60000, log_ms / 10) then
+  redis.call('HSET', head, 'last', id)
 else
-  redis.call('HSET', KEYS[2], 'epoch', epoch, 'last', id, 'touched', stamp)
-  redis.call('PEXPIRE', KEYS[1], ARGV[6])
-  redis.call('PEXPIRE', KEYS[2], ARGV[7])
-  redis.call('ZADD', KEYS[3], stamp, ARGV[2])
-  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', stamp - ARGV[7]))
-  redis.call('PEXPIRE', KEYS[3], ARGV[7])
+  redis.call('HSET', head, 'epoch', epoch, 'last', id, 'touched', stamp)
+  redis.call('PEXPIRE', log, log_ms)
+  redis.call('PEXPIRE', head, head_ms)
+  redis.call('ZADD', topics, stamp, topic)
+  redis.call('ZREMRANGEBYSCORE', topics, '-inf', string.format('%.0f', stamp - head_ms))
+  redis.call('PEXPIRE', topics, head_ms)
 end
-if ARGV[4] == '0' then
-  redis.call('DEL', KEYS[4])
-elseif ARGV[4] == '-1' then
-  redis.call('SET', KEYS[4], stamped)
-elseif ARGV[4] ~= '' then
-  redis.call('SET', KEYS[4], stamped, 'PX', ARGV[4])
+if lifetime == '0' then
+  redis.call('DEL', retained)
+elseif lifetime == '-1' then
+  redis.call('SET', retained, stamped)
+elseif lifetime ~= '' then
+  redis.call('SET', retained, stamped, 'PX', lifetime)
 end
-if KEYS[5] then
-  redis.call('SET', KEYS[5], full, 'PX', ARGV[8])
+if once then
+  redis.call('SET', once, full, 'PX', once_ms)
 end
 return full

@@ -1,36 +1,47 @@
 -- include: notify.events.append
--- Publishes a batch of events of one publisher, once: a batch that is sent again, because the answer was lost, is known.
--- KEYS    1 ns:sent:<publisher>  2 ns:topics  3... per topic: ns:log:<topic>, ns:topic:<topic>, ns:retained:<topic>
--- ARGV    1 number of the batch  2 ms for which it is remembered  3-5 limits  6 number of topics
---         7... per topic: channel, topic; then per event: number of its topic, body, lifetime as in retain()
--- returns {{number of the event in the batch, error}, ...} for those that were refused; {} also if it was published before
-if redis.call('GET', KEYS[1]) == ARGV[1] then return {} end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-local limits, count, heads, refused = limits_from(ARGV, 3), tonumber(ARGV[6]), {}, {}
-local first = 7 + 2 * count
+-- Publishes a batch of events of one publisher, once: a batch that is sent again, because the answer was lost, is recognized.
+-- KEYS    sent    ns:sent:<publisher>
+--         topics  ns:topics
+--         ...     for each topic: ns:log:<topic>, ns:topic:<topic>, ns:retained:<topic>
+-- ARGV    batch    number of the batch
+--         sent_ms  for how long it is remembered
+--         length, log_ms, head_ms  limits
+--         count    number of topics
+--         ...      for each topic: channel, topic; then for each event: number of its topic, body, lifetime as in retain()
+-- returns {{number of the event in the batch, error}, ...} for the events that were refused; {} also if the batch was published before
+local sent, topics = unpack(KEYS, 1, 2)
+local batch, sent_ms, length, log_ms, head_ms, count = unpack(ARGV, 1, 6)
+local FIRST_TOPIC_KEY, FIRST_TOPIC = 3, 7
+if redis.call('GET', sent) == batch then return {} end
+redis.call('SET', sent, batch, 'PX', sent_ms)
+local limits, opened, refused = limits_from(length, log_ms, head_ms), {}, {}
+local first_event = FIRST_TOPIC + 2 * count
 
-local function publish(at, i)
-  local head = heads[at]
-  if not head then
-    local epoch, last, touched = open_head(KEYS[3 * at + 1])
-    head = {epoch = epoch, last = last, touched = touched, moved = false}
-    heads[at] = head
-  end
-  local id, stamped, made = append(KEYS[3 * at], ARGV[5 + 2 * at], ARGV[i + 1], head.epoch, head.last, limits)
-  head.last, head.touched, head.moved = id, not made and head.touched, true
-  retain(KEYS[3 * at + 2], ARGV[i + 2], stamped)
+local function open(number)
+  local at = FIRST_TOPIC_KEY + 3 * (number - 1)
+  local topic = {keys = {log = KEYS[at], head = KEYS[at + 1], topics = topics}, retained = KEYS[at + 2], moved = false}
+  topic.channel, topic.name = ARGV[FIRST_TOPIC + 2 * (number - 1)], ARGV[FIRST_TOPIC + 2 * (number - 1) + 1]
+  topic.epoch, topic.last, topic.touched = open_head(topic.keys.head)
+  opened[number] = topic
+  return topic
 end
 
-for i = first, #ARGV, 3 do
-  local done, problem = pcall(publish, tonumber(ARGV[i]), i)
+local function publish(number, body, lifetime)
+  local topic = opened[number] or open(number)
+  local id, stamped, created = append(topic.keys.log, topic.channel, body, topic.epoch, topic.last, limits)
+  topic.last, topic.touched, topic.moved = id, not created and topic.touched, true
+  retain(topic.retained, lifetime, stamped)
+end
+
+for i = first_event, #ARGV, 3 do
+  local done, problem = pcall(publish, tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2])
   if not done then
-    refused[#refused + 1] = {(i - first) / 3, tostring(type(problem) == 'table' and problem.err or problem)}
+    refused[#refused + 1] = {(i - first_event) / 3, tostring(type(problem) == 'table' and problem.err or problem)}
   end
 end
-for at, head in pairs(heads) do
-  if head.moved then
-    local keys = {log = KEYS[3 * at], head = KEYS[3 * at + 1], topics = KEYS[2]}
-    close_head(keys, ARGV[6 + 2 * at], head.epoch, head.last, head.touched, limits)
+for _, topic in pairs(opened) do
+  if topic.moved then
+    close_head(topic.keys, topic.name, topic.epoch, topic.last, topic.touched, limits)
   end
 end
 return refused

@@ -1,7 +1,11 @@
--- One page of a topic's log after an id, and where the log stands, at the same instant.
--- KEYS    1 ns:log:<topic>  2 ns:topic:<topic>
--- ARGV    1 id (bare) after which to read  2 entries at the most, 0 for only where it stands
+-- Reads one page of a topic's log after an id, and the head of the log at the same instant.
+-- KEYS    log   ns:log:<topic>
+--         head  ns:topic:<topic>
+-- ARGV    after  bare id after which to read
+--         count  how many entries at most; 0 reads the head only
 -- returns {epoch or false, last or false, {{id, {field, value, ...}}, ...}}
-local head = redis.call('HMGET', KEYS[2], 'epoch', 'last')
-local entries = ARGV[2] == '0' and {} or redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
-return {head[1], head[2], entries}
+local log, head = unpack(KEYS)
+local after, count = unpack(ARGV)
+local known = redis.call('HMGET', head, 'epoch', 'last')
+local entries = count == '0' and {} or redis.call('XRANGE', log, '(' .. after, '+', 'COUNT', count)
+return {known[1], known[2], entries}

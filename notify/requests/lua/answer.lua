@@ -1,9 +1,13 @@
--- Puts an answer before a caller.
--- KEYS    1 ns:answers:<caller>
--- ARGV    1 answer (JSON)  2 ms for which it is kept  3 answers that may wait at the most
--- returns the id of its entry
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'answer', ARGV[1])
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+-- Sends an answer to a caller.
+-- KEYS    answers  ns:answers:<caller>
+-- ARGV    answer       as JSON
+--         kept_ms      for how long the answer is kept
+--         max_waiting  how many answers may wait at most
+-- returns the id of the entry
+local answers = KEYS[1]
+local answer, kept_ms, max_waiting = unpack(ARGV)
+local id = redis.call('XADD', answers, 'MAXLEN', '~', max_waiting, '*', 'answer', answer)
+if redis.call('PTTL', answers) < tonumber(kept_ms) then
+  redis.call('PEXPIRE', answers, kept_ms)
 end
 return id

@@ -1,15 +1,18 @@
 -- include: notify.state.fence
--- Removes fields of a state hash, or all of it, if its fences stand.
--- KEYS    1 ns:state:<service>  2... the hashes of the fences
--- ARGV    ... fences, see fence.lua; then the fields; none: the whole hash
--- returns the number of what was removed, or -1 if the first of the fences has fallen, -2 if the second, ...
+-- Removes fields of a state hash, or the whole hash, if the fences stand.
+-- KEYS    state  ns:state:<service>
+--         ...    the hash of each fence
+-- ARGV    ...    for each fence its field and value, see parts/fence.lua
+--         ...    the fields; none: the whole hash
+-- returns how many were removed, or -1 if the first fence has fallen, -2 if the second, ...
+local state = KEYS[1]
 local refused = fallen()
 if refused then return -refused end
-if #ARGV == REST then
-  return redis.call('DEL', KEYS[1])
+if #ARGV < OWN then
+  return redis.call('DEL', state)
 end
 local removed = 0
-for i = REST + 1, #ARGV do
-  removed = removed + redis.call('HDEL', KEYS[1], ARGV[i])
+for i = OWN, #ARGV do
+  removed = removed + redis.call('HDEL', state, ARGV[i])
 end
 return removed

@@ -1,17 +1,22 @@
 -- include: notify.state.fence
--- Writes one field of a state hash if nobody else changed it in between, and its fences stand.
--- KEYS    1 ns:state:<service>  2... the hashes of the fences
--- ARGV    ... fences, see fence.lua; then 1 field  2 "1" if it must be there, "0" if it must be missing  3 the value it must have
---         4 the new value
--- returns 1, 0 if it changed in between, -1 if the first of the fences has fallen, -2 if the second, ...
+-- Writes one field of a state hash if it was not changed in between, and the fences stand.
+-- KEYS    state  ns:state:<service>
+--         ...    the hash of each fence
+-- ARGV    ...    for each fence its field and value, see parts/fence.lua
+--         field
+--         present  "1" if the field must be there, "0" if it must be missing
+--         old      the value that the field must have
+--         new      the new value
+-- returns 1, 0 if the field was changed in between, -1 if the first fence has fallen, -2 if the second, ...
+local state = KEYS[1]
+local field, present, old, new = unpack(ARGV, OWN)
 local refused = fallen()
 if refused then return -refused end
-local field, present, old, new = unpack(ARGV, REST + 1)
-local current = redis.call('HGET', KEYS[1], field)
+local current = redis.call('HGET', state, field)
 if present == '0' then
   if current then return 0 end
 elseif current ~= old then
   return 0
 end
-redis.call('HSET', KEYS[1], field, new)
+redis.call('HSET', state, field, new)
 return 1

@@ -1,8 +1,8 @@
--- Included by every script that announces a change of the directory ("-- include: announce"); it is not run by itself.
+-- Fills in the body of an event that announces a change of the directory.
 --
--- fill(body, values) -> the body with each value, as JSON, in the first place of "@name@"; texts of users come behind those
--- list_or_none(json) -> the JSON if it looks like a list, else an empty one: what was spoilt by hand must not spoil the event
--- announcement(body, name, incarnation, provides, groups) -> fill with what the directory holds of a service
+-- fill(body, values) -> the body with each value, as JSON, in the first place of "@name@"; texts of users come behind those places
+-- list_or_none(json) -> the JSON if it looks like a list, else an empty list: a field that was spoilt by hand must not spoil the event
+-- announcement(body, name, incarnation, provides, groups) -> fill() with what the directory holds of a service
 local function fill(body, values)
   return (string.gsub(body, '"@(%l+)@"', function(name)
     local value = values[name]
@@ -16,6 +16,6 @@ local function list_or_none(json)
 end
 
 local function announcement(body, name, incarnation, provides, groups)
-  local quoted = '"' .. string.gsub(name, '[\\"]', '\\%0') .. '"'  -- a name holds nothing else that JSON would escape
+  local quoted = '"' .. string.gsub(name, '[\\"]', '\\%0') .. '"'  -- a name holds no other character that JSON would escape
   return fill(body, {service = quoted, incarnation = incarnation, provides = list_or_none(provides), groups = list_or_none(groups)})
 end

@@ -1,13 +1,15 @@
--- Included by every script that publishes (a first line "-- include: emit"); it is not run by itself.
+-- Appends events to the log of a topic and publishes them.
 --
--- An event enters the log of its topic with the id before it, the head of the topic moves on, and who listens is told:
--- one step, one order. A body is an event as a JSON object without its stamp; limits is {length, log_ms, head_ms}.
+-- In one step an event enters the log with the id of the event before it, the head of the topic moves on, and the subscribers get
+-- the event: so all of them see one order. A body is an event as a JSON object without its stamp; limits is {length, log_ms, head_ms}.
 --
 -- open_head(head) -> epoch, bare id of the last event, ms at which lifetimes were extended last or nil
--- append(log, channel, body, epoch, prev, limits) -> bare id, the stamped event, whether the log had to be made
--- close_head(keys, topic, epoch, last, touched, limits)
--- emit(keys, channel, topic, body, limits) -> id of the event "<ms>-<counter>@<epoch>", the stamped event: all three, for one
+-- append(log, channel, body, epoch, prev, limits) -> bare id, the stamped event, whether the log was created
+-- close_head(keys, topic, epoch, last, touched, limits): writes the head, and extends the lifetimes now and then
+-- emit(keys, channel, topic, body, limits) -> id of the event "<ms>-<counter>@<epoch>", the stamped event: the three above for one event
 --   keys   {log = ns:log:<topic>, head = ns:topic:<topic>, topics = ns:topics}
+-- retain(key, lifetime, stamped): "" keeps the retained value as it is, "0" deletes it, "-1" keeps this event for ever, else for so many ms
+-- limits_from(length, log_ms, head_ms) -> limits, from three arguments of a script
 local function open_head(head)
   local known = redis.call('HMGET', head, 'epoch', 'last', 'touched')
   if known[1] then return known[1], known[2], known[3] end
@@ -17,18 +19,18 @@ end
 
 local function append(log, channel, body, epoch, prev, limits)
   local id = redis.call('XADD', log, 'NOMKSTREAM', 'MAXLEN', '~', limits.length, '*', 'prev', prev, 'epoch', epoch, 'data', body)
-  local made = not id
-  if made then
+  local created = not id
+  if created then
     id = redis.call('XADD', log, '*', 'prev', prev, 'epoch', epoch, 'data', body)
   end
   local stamped = '{"id":"' .. id .. '@' .. epoch .. '","prev":"' .. prev .. '",' .. string.sub(body, 2)
-  local told = redis.pcall('PUBLISH', channel, stamped)
-  if type(told) == 'table' then
-    -- No permission for the channel: what nobody is told did not happen.
+  local published = redis.pcall('PUBLISH', channel, stamped)
+  if type(published) == 'table' then
+    -- No permission for the channel: an event that is not published must not stay in the log.
     redis.call('XDEL', log, id)
-    error(told.err, 0)
+    error(published.err, 0)
   end
-  return id, stamped, made
+  return id, stamped, created
 end
 
 local function close_head(keys, topic, epoch, last, touched, limits)
@@ -48,12 +50,11 @@ end
 
 local function emit(keys, channel, topic, body, limits)
   local epoch, prev, touched = open_head(keys.head)
-  local id, stamped, made = append(keys.log, channel, body, epoch, prev, limits)
-  close_head(keys, topic, epoch, id, not made and touched, limits)
+  local id, stamped, created = append(keys.log, channel, body, epoch, prev, limits)
+  close_head(keys, topic, epoch, id, not created and touched, limits)
   return id .. '@' .. epoch, stamped
 end
 
--- retain(key, lifetime, stamped): "" leaves the retained value, "0" drops it, "-1" keeps the event for ever, else so many ms
 local function retain(key, lifetime, stamped)
   if lifetime == '' then return end
   if lifetime == '0' then
@@ -65,7 +66,6 @@ local function retain(key, lifetime, stamped)
   end
 end
 
--- limits_from(list, at) -> limits, read from three arguments in a row: length, log_ms, head_ms
-local function limits_from(list, at)
-  return {length = list[at], log_ms = tonumber(list[at + 1]), head_ms = tonumber(list[at + 2])}
+local function limits_from(length, log_ms, head_ms)
+  return {length = length, log_ms = tonumber(log_ms), head_ms = tonumber(head_ms)}
 end

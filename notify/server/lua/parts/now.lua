@@ -1,6 +1,7 @@
--- Included by every script that needs the time ("-- include: now"); it is not run by itself.
+-- The time of the server, and whole numbers as text.
 --
--- now_us(), now_ms() -> the server's clock in whole microseconds, milliseconds; text(n) -> a whole number as digits (".." would write 1e+15).
+-- now_us(), now_ms() -> the server's clock in whole microseconds, milliseconds
+-- text(n) -> a whole number as digits (".." would write 1e+15)
 local function now_us()
   local t = redis.call('TIME')
   return t[1] * 1000000 + t[2]

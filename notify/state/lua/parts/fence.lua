@@ -1,13 +1,15 @@
--- Included by every fenced write ("-- include: fence"); it is not run by itself.
+-- Checks the fences of a write.
 --
--- KEYS    1 what is written  2... the hash of each fence
--- ARGV    1... for each fence: a field of its hash, and what that must hold, or "*" if it need only be there
+-- KEYS of the script   what is written, then the hash of each fence
+-- ARGV of the script   for each fence a field of its hash, and the value that the field must hold, or "*" if any value will do
 -- fallen()  -> the number of the first fence that has fallen, nil if all stand
--- REST      how many of the arguments are those of the fences
-local REST = 2 * (#KEYS - 1)
+-- OWN       where the arguments of the script itself begin, after those of the fences
+local FIRST_FENCE = 2
+local OWN = 2 * (#KEYS - 1) + 1
 local function fallen()
-  for i = 2, #KEYS do
-    local found, value = redis.call('HGET', KEYS[i], ARGV[2 * i - 3]), ARGV[2 * i - 2]
-    if not found or (value ~= '*' and found ~= value) then return i - 1 end
+  for i = FIRST_FENCE, #KEYS do
+    local number = i - FIRST_FENCE + 1
+    local found, value = redis.call('HGET', KEYS[i], ARGV[2 * number - 1]), ARGV[2 * number]
+    if not found or (value ~= '*' and found ~= value) then return number end
   end
 end
