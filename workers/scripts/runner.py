@@ -77,7 +77,7 @@ def _prelude(settings: Settings) -> str:
         "head": keys.topic(""),
         "channel": keys.channel(""),
         "topic": keys.job_topic(""),
-        "tells": " ".join(status for status in JOB_EVENTS if settings.tells(status)),
+        "published": " ".join(status for status in JOB_EVENTS if settings.tells(status)),
     }
     length, log_ms, head_ms = limits_of(settings)
     texts["body_begins"], _, texts["body_ends"] = map(

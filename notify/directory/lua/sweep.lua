@@ -19,7 +19,8 @@
 --         length, log_ms, head_ms  limits
 -- returns {{member, ...}, ms until this sweeper sweeps again, number of suspects if that raises an alarm or else 0, number of services}
 local due, sweep, suspects, log, head, topics = unpack(KEYS)
-local count, interval_ms, late_ms, spacing_ms, standby_ms, never_too_many, share, channel, topic, alarm, length, log_ms, head_ms = unpack(ARGV)
+local count, interval_ms, late_ms, spacing_ms, standby_ms, never_too_many, share = unpack(ARGV, 1, 7)
+local channel, topic, alarm, length, log_ms, head_ms = unpack(ARGV, 8)
 local now = now_ms()
 local interval, standby = tonumber(interval_ms), tonumber(standby_ms)
 local was = redis.call('HMGET', sweep, 'at_ms', 'duty_ms', 'slot_ms', 'alarm')

@@ -5,7 +5,7 @@
 -- ARGV    incarnation
 --         entry        id of the entry
 --         deadline_ms  the deadline of the request, on the server's clock
--- returns the ms left until the deadline; 0 if the request must not begin: it was taken or given up, it is late, or the service is withdrawn
+-- returns the ms left until the deadline; 0 if the request must not begin: it was taken or given up, is late, or the service is withdrawn
 local service, requests = unpack(KEYS)
 local incarnation, entry, deadline_ms = unpack(ARGV)
 local waited = redis.call('XDEL', requests, entry)

@@ -1,13 +1,16 @@
 -- include: workers.scripts.transitions
--- Deals with waiting jobs that have lost what they need, some of them: each is cancelled or held, by its own rule.
--- KEYS    none: they are built from the names
--- ARGV    1-2 as in names.lua, then  1 the need  2 how many of its index to pass over: they wait on  3 how many to look at
--- returns {looked at, cancelled, held, those that wait on, the queues whose lists are to be tidied}
-local w = of_waiting()
-local now, need = now_ms(), arg(1)
-local first = tonumber(arg(2))
-local ids = redis.call('ZRANGE', k.needs .. need, first, first + arg(3) - 1)
-local count, taken = {cancelled = 0, held = 0, waits = 0}, {} -- queue -> set of ids that wait there no more
+-- Deals with some of the waiting jobs that have lost a need: each is cancelled or held, by its own policy.
+-- KEYS    none: the keys are built from the prefixes
+-- ARGV    NOW_AT, BODY  see parts/prefixes.lua
+--         need
+--         passed  how many of its index to pass over: they keep waiting
+--         count   how many to look at
+-- returns {looked at, cancelled, held, those that keep waiting, the queues whose lists compact_queue has to go through}
+local need, passed, count = unpack(ARGV, OWN)
+local jobs = transitions()
+local now, first = now_ms(), tonumber(passed)
+local ids = redis.call('ZRANGE', k.needs .. need, first, first + count - 1)
+local done, taken = {cancelled = 0, held = 0, waiting = 0}, {} -- queue -> set of ids that do not wait there any more
 
 local function note(queue, id)
   local set = taken[queue] or {ids = {}, size = 0}
@@ -15,10 +18,10 @@ local function note(queue, id)
   taken[queue] = set
 end
 
--- Most often they are the first of their list, for that has the same order: then they go in one step. Returns how many did.
+-- Takes them out in one step if they are the first of their list; most are, since the index has the same order. Returns how many were.
 local function take_first(queue, set)
-  local first_ones, n = redis.call('LRANGE', k.queue .. queue, 0, set.size - 1), 0
-  while first_ones[n + 1] and set.ids[first_ones[n + 1]] do
+  local first_ids, n = redis.call('LRANGE', k.queue .. queue, 0, set.size - 1), 0
+  while first_ids[n + 1] and set.ids[first_ids[n + 1]] do
     n = n + 1
   end
   if n > 0 then
@@ -28,23 +31,23 @@ local function take_first(queue, set)
 end
 
 for _, id in ipairs(ids) do
-  local fields = w.read(id)
-  local done = fields.status == 'queued' and w.judge(id, fields, now)
-  if done then
+  local fields = jobs.read(id)
+  local effect = fields.status == 'queued' and jobs.apply_policy(id, fields, now)
+  if effect then
     note(fields.origin or '', id)
-    count[done] = count[done] + 1
+    done[effect] = done[effect] + 1
   end
-  if w.waits(fields) and done ~= 'cancelled' then
-    count.waits = count.waits + 1
-  elseif not done then
-    w.forget(need, id)
+  if jobs.is_waiting(fields) and effect ~= 'cancelled' then
+    done.waiting = done.waiting + 1
+  elseif not effect then
+    jobs.leave_need(need, id)
   end
 end
-settle(now)
-local untidy = {}
+flush_changes(now)
+local sparse = {}
 for queue, set in pairs(taken) do
   if take_first(queue, set) < set.size then
-    untidy[#untidy + 1] = queue
+    sparse[#sparse + 1] = queue
   end
 end
-return {#ids, count.cancelled, count.held, count.waits, untidy}
+return {#ids, done.cancelled, done.held, done.waiting, sparse}

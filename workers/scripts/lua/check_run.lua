@@ -2,12 +2,15 @@
 -- include: notify.server.now
 -- include: workers.scripts.needs
 -- include: workers.scripts.outcome
--- Whether a running job may go on. If it lost a service it needs, it is marked as stopped here and now.
--- KEYS    none: they are built from the names
--- ARGV    1-2 as in names.lua, then  1 job  2 fence of the run
--- returns "go on", "grace:<ms>" if it may go on for so long without what it lost, "lost:<need>" (it is marked now),
+-- Checks whether a running job may continue. If it lost a need, it is marked as stopped in the same step.
+-- KEYS    none: the keys are built from the prefixes
+-- ARGV    NOW_AT, BODY  see parts/prefixes.lua
+--         id     of the job
+--         fence  of the run
+-- returns "go on", "grace:<ms>" if the run may continue for so long without a need, "lost:<need>" (the run is marked now),
 --         "stopped" (it was marked before) or "superseded" (another run has the job)
-local job, fence, now = k.job .. arg(1), arg(2), now_ms()
+local id, fence = unpack(ARGV, OWN)
+local job, now = k.job .. id, now_ms()
 local known = redis.call('HMGET', job, 'fence', 'status', 'sealed', 'on_loss', 'stopped', 'needs', 'grace_ms')
 local fields = {on_loss = known[4] or nil, needs = known[6] or nil}
 if known[5] == fence then return 'stopped' end
@@ -17,7 +20,7 @@ if known[3] or known[4] == 'drain' then return 'go on' end
 local grace_ms = tonumber(known[7] or '') or 0
 local need, lost_ms = loss_of(fields)
 if need and grace_ms > 0 then
-  fields.needs = up_to_date(needs_of(fields)) -- what is back in time is forgiven
+  fields.needs = up_to_date(needs_of(fields)) -- a service that returned in time was not lost
   redis.call('HSET', job, 'needs', fields.needs)
   need, lost_ms = loss_of(fields)
 end
@@ -27,7 +30,7 @@ local status = known[4] == 'hold' and 'held' or 'stopped'
 local outcome = outcome_of(status, need .. ' is gone', now, why_lost(need, 'on_loss=' .. (known[4] or 'cancel'), now), need)
 if status == 'stopped' then
   redis.call('HSET', job, 'status', 'stopped')
-  redis.call('PEXPIRE', job, k.keep_ms) -- should its worker be dead and never put it away
+  redis.call('PEXPIRE', job, k.keep_ms) -- in case its worker is dead and never records the end
 end
 redis.call('HSET', job, 'stopped', fence, 'outcome', outcome)
 redis.call('HDEL', job, 'fence')

@@ -1,26 +1,34 @@
 -- include: workers.scripts.transitions
 -- include: workers.scripts.finish
--- Records how the last run of a worker ended, and gives it the next job of its queues: one step, so that no job is ever nowhere.
--- KEYS    1 rq:worker:<name>  2 rq:suspended  3... rq:queue:<name>, the most urgent first
--- ARGV    1-2 as in names.lua, then  1 fence of the run that begins  2 worker
---         3 "again" if this was asked before and the answer was lost, or ""
---         4 seconds between heartbeats of a run  5 seconds an idle worker may be silent  6 seconds a job may take by default
---         7-13 the run that ended as in finish.lua: id (or "" if none did), fence, started_s, ended_s, ended_at, result, ttl_s
---         14 how many bytes the call of a job may have
+-- Records how the last run of a worker ended, and gives the worker the next job of its queues: one step, so that a job is never nowhere.
+-- KEYS    worker_key  rq:worker:<name>
+--         suspended   rq:suspended
+--         ...         rq:queue:<name>, the most urgent first
+-- ARGV    NOW_AT, BODY  see parts/prefixes.lua
+--         fence              of the run that begins
+--         worker
+--         asked              "again" if the same claim was made before and its answer was lost, or ""
+--         heartbeat_s        seconds between heartbeats of a run
+--         idle_s             seconds that an idle worker may be silent
+--         default_timeout_s  the timeout of a job that has none of its own
+--         ended_id           the job of the run that ended, or "" if none did; then the next six are "" as well
+--         ended_fence, started_s, ended_s, ended_at, result, result_ttl_s  of that run, see finish()
+--         max_bytes          the largest call of a job
 -- returns {end, claim, number of the queue, job, its fields and values, size of its call if that is above the limit and left out, or 0}
---         end    "", "finished", or "refused" or "dependents": then nothing was claimed
---         claim  "started", "" (there is none), "suspended", "more" (ask again)
--- What is first and has lost a service it needs is dealt with here and now.
-local fence, worker, interval_s = arg(1), arg(2), tonumber(arg(4))
-local worker_key = KEYS[1]
+--         end    "", "finished", or "refused" or "dependents": then no job was claimed
+--         claim  "started", "" (there is no job), "suspended", "more" (ask again)
+-- If the first job has lost a need, its policy is applied here and now.
+local worker_key, suspended = unpack(KEYS, 1, 2)
+local fence, worker, asked, heartbeat_s, idle_s, default_timeout_s = unpack(ARGV, OWN, OWN + 5)
+local ended_id, ended_fence, started_s, ended_s, ended_at, result, result_ttl_s, max_bytes = unpack(ARGV, OWN + 6)
+local FIRST_QUEUE = 3
+local PASSED_OVER = 200 -- how many ids of jobs that are not to run are passed over in one call
+local interval_s = tonumber(heartbeat_s)
 local now = now_ms()
 local now_s = math.floor(now / 1000)
-local QUEUES = 3 -- KEYS from there on
-local PASSED_OVER = 200 -- ids of jobs that are not to run, in one go
+local oversized = 0 -- size of the call of the job that was read last, in bytes, if that is above the limit
 
-local oversized = 0 -- how many bytes the call of the job has that was looked at last, if that is above the limit
-
--- What there is to know of a job that nobody will run.
+-- The fields of a job that no worker will run.
 local function fields_of_oversized(job)
   local names = {'status', 'origin', 'created_at', 'timeout', 'ttl', 'failure_ttl', 'needs', 'on_loss', 'fence', 'ended_at',
     'outcome', 'sealed', 'stopped', 'turn', 'held', 'max_hold_ms', 'grace_ms'}
@@ -36,8 +44,8 @@ end
 
 local function fields_of(job)
   local bytes = redis.pcall('HSTRLEN', job, 'data')
-  oversized = type(bytes) == 'number' and bytes > tonumber(arg(14)) and bytes or 0
-  local flat, fields = oversized > 0 and fields_of_oversized(job) or redis.pcall('HGETALL', job), {} -- what is no hash has none
+  oversized = type(bytes) == 'number' and bytes > tonumber(max_bytes) and bytes or 0
+  local flat, fields = oversized > 0 and fields_of_oversized(job) or redis.pcall('HGETALL', job), {} -- a key that is no hash has no fields
   for i = 1, #flat, 2 do
     fields[flat[i]] = flat[i + 1]
   end
@@ -46,18 +54,18 @@ end
 
 local function start(job, id, fields)
   local execution, origin = id .. ':' .. fence, fields.origin or ''
-  local timeout_s = tonumber(fields.timeout or '') or tonumber(arg(6))
+  local timeout_s = tonumber(fields.timeout or '') or tonumber(default_timeout_s)
   local ttl_s = (timeout_s > 0 and math.min(timeout_s, interval_s) or interval_s) + 60
-  redis.call('ZADD', k.started .. origin, now_s + ttl_s, execution) -- first: from here on it is found whatever happens
+  redis.call('ZADD', k.started .. origin, now_s + ttl_s, execution) -- first: from here on the reaper finds the run, whatever happens
   if fields.outcome or fields.sealed or fields.stopped then
     redis.call('HDEL', job, 'outcome', 'sealed', 'stopped')
   end
   if fields.held then
-    of_waiting().unhold(id, fields) -- RQ's own tools put it back
+    transitions().unhold(id, fields) -- RQ's own tools put it back on its queue
   end
   redis.call('HSET', job, 'status', 'started', 'fence', fence, 'worker_name', worker, 'started_at', NOW_AT, 'last_heartbeat', NOW_AT)
   if fields.ttl or (fields.ended_at or '') ~= '' then
-    redis.call('PERSIST', job) -- it had a lifetime as one that waits, or as one that has ended
+    redis.call('PERSIST', job) -- it had a lifetime as a waiting job, or as one that has ended
   end
   redis.call('HSET', k.execution .. execution, 'id', fence, 'created_at', now_s, 'last_heartbeat', now_s, 'worker_name', worker)
   redis.call('EXPIRE', k.execution .. execution, ttl_s)
@@ -65,7 +73,7 @@ local function start(job, id, fields)
   redis.call('EXPIRE', k.executions .. id, ttl_s + 60)
   redis.call('HSET', worker_key, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0', 'last_heartbeat', NOW_AT)
   redis.call('EXPIRE', worker_key, interval_s + 60)
-  tell(origin, id, 'started', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))
+  publish_job_event(origin, id, 'started', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))
 end
 
 local function leave_indexes(id, fields)
@@ -74,41 +82,41 @@ local function leave_indexes(id, fields)
   end
 end
 
--- What this claim gave out when it was asked the first time.
-local function given()
+-- The job that this claim gave out the first time, or nil.
+local function claimed_before()
   local id = redis.call('HGET', worker_key, 'current_job') or ''
   local flat, fields = fields_of(k.job .. id)
   if fields.fence ~= fence then return nil end
   local number, list = 0, k.queue .. (fields.origin or '')
-  for i = QUEUES, #KEYS do
-    if KEYS[i] == list then number = i - QUEUES end
+  for i = FIRST_QUEUE, #KEYS do
+    if KEYS[i] == list then number = i - FIRST_QUEUE end
   end
   return 'started', number, id, flat
 end
 
 local function claim()
-  if arg(3) == 'again' then
-    local answer, number, id, flat = given()
+  if asked == 'again' then
+    local answer, number, id, flat = claimed_before()
     if answer then return answer, number, id, flat end
   end
-  if redis.call('EXISTS', KEYS[2]) == 1 then return 'suspended' end
+  if redis.call('EXISTS', suspended) == 1 then return 'suspended' end
   local passed = 0
-  for number = QUEUES, #KEYS do
+  for number = FIRST_QUEUE, #KEYS do
     local id = redis.call('LINDEX', KEYS[number], 0)
     while id do
       local job = k.job .. id
       local flat, fields = fields_of(job)
-      local may_start = fields.status == 'queued' and string.find(id, '^[%w_-]+$') -- RQ takes no other ids
-      local starts = may_start and not (loss_of(fields) and of_waiting().judge(id, fields, now))
+      local may_start = fields.status == 'queued' and string.find(id, '^[%w_-]+$') -- RQ accepts no other ids
+      local starts = may_start and not (loss_of(fields) and transitions().apply_policy(id, fields, now))
       if starts then
         start(job, id, fields)
       end
-      -- One that is held keeps its place in the index: it was here when it lost what it needs, and the list was not tidied yet.
-      if starts or not may_start and not of_waiting().waits(fields) then
+      -- A held job keeps its place in the index: it lost a need while it was in the list, which has not been compacted yet.
+      if starts or not may_start and not transitions().is_waiting(fields) then
         leave_indexes(id, fields)
       end
-      redis.call('LPOP', KEYS[number]) -- last of all: what an error leaves undone is still there
-      if starts then return 'started', number - QUEUES, id, flat end
+      redis.call('LPOP', KEYS[number]) -- last: after an error the job is still in the list
+      if starts then return 'started', number - FIRST_QUEUE, id, flat end
       passed = passed + 1
       if passed == PASSED_OVER then return 'more' end
       id = redis.call('LINDEX', KEYS[number], 0)
@@ -118,8 +126,9 @@ local function claim()
 end
 
 local ended = ''
-if arg(7) ~= '' then
-  local run = {id = arg(7), fence = arg(8), started_s = arg(9), ended_s = arg(10), ended_at = arg(11), result = arg(12), ttl_s = arg(13)}
+if ended_id ~= '' then
+  local run = {id = ended_id, fence = ended_fence, started_s = started_s, ended_s = ended_s, ended_at = ended_at}
+  run.result, run.ttl_s = result, result_ttl_s
   ended = finish(worker_key, worker, run, now)
   if ended ~= 'finished' then return {ended, '', 0, '', {}, 0} end
 end
@@ -127,7 +136,7 @@ local answer, number, id, flat = claim()
 if answer ~= 'started' then
   redis.call('HSET', worker_key, 'state', 'idle', 'last_heartbeat', NOW_AT)
   redis.call('HDEL', worker_key, 'current_job')
-  redis.call('EXPIRE', worker_key, arg(5))
+  redis.call('EXPIRE', worker_key, idle_s)
 end
-settle(now)
+flush_changes(now)
 return {ended, answer, number or 0, id or '', flat or {}, oversized}

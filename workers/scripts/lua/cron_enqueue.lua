@@ -1,32 +1,45 @@
 -- include: workers.scripts.transitions
--- Enqueues a job of a rhythm once for each of its times, whoever asks: it is due at the next one after that.
--- KEYS    1 ns:cron_due  2 ns:cron_last  3 rq:queues  4 rq:queue:<name>  5 rq:job:<id>
--- ARGV    1-2 as in names.lua, then  1 name  2 ms at which it was due  3 ms at which it is due next, "" for never  4 id of the job
---         5 its queue  6 its needs as JSON, or ""  7... fields and values of the job
--- returns 1 if it was enqueued or else 0: it was before
-local w = of_waiting()
-if tonumber(redis.call('ZSCORE', KEYS[1], arg(1)) or '-1') ~= tonumber(arg(2)) then return 0 end
-local is_new = redis.call('EXISTS', KEYS[5]) == 0
+-- Enqueues a job of a schedule once for each of its times, however many leaders ask; then it is due at its next time.
+-- KEYS    cron_due   ns:cron_due
+--         cron_last  ns:cron_last
+--         queues     rq:queues
+--         list       rq:queue:<name>
+--         job        rq:job:<id>
+-- ARGV    NOW_AT, BODY  see parts/prefixes.lua
+--         name
+--         due_ms   when it was due
+--         next_ms  when it is due next, "" for never
+--         id       of the job
+--         queue
+--         needs    as JSON, or ""
+--         ...      fields and values of the job
+-- returns 1 if the job was enqueued, or 0 if it was enqueued before
+local cron_due, cron_last, queues, list, job = unpack(KEYS)
+local name, due_ms, next_ms, id, queue, needs = unpack(ARGV, OWN, OWN + 5)
+local FIRST_FIELD = OWN + 6
+local jobs = transitions()
+if tonumber(redis.call('ZSCORE', cron_due, name) or '-1') ~= tonumber(due_ms) then return 0 end
+local is_new = redis.call('EXISTS', job) == 0
 if is_new then
-  redis.call('RPUSH', KEYS[4], arg(4)) -- first: it fails if that is no queue
+  redis.call('RPUSH', list, id) -- first: it fails if the key is no list
 end
-if arg(3) == '' then
-  redis.call('ZREM', KEYS[1], arg(1))
+if next_ms == '' then
+  redis.call('ZREM', cron_due, name)
 else
-  redis.call('ZADD', KEYS[1], arg(3), arg(1))
+  redis.call('ZADD', cron_due, next_ms, name)
 end
 if not is_new then return 0 end
 local now = now_ms()
-local fields = {turn = text(now * 1000), needs = arg(6) ~= '' and arg(6) or nil}
-redis.call('HSET', KEYS[5], 'turn', fields.turn, unpack(ARGV, 9))
+local fields = {turn = text(now * 1000), needs = needs ~= '' and needs or nil}
+redis.call('HSET', job, 'turn', fields.turn, unpack(ARGV, FIRST_FIELD))
 if fields.needs then
-  fields.needs = up_to_date(needs_of(fields)) -- what is not there is the claim's to see
-  redis.call('HSET', KEYS[5], 'needs', fields.needs)
-  w.join_needs(arg(4), fields, now)
+  fields.needs = up_to_date(needs_of(fields)) -- the claim deals with a need that is not there
+  redis.call('HSET', job, 'needs', fields.needs)
+  jobs.join_needs(id, fields, now)
 end
-redis.call('SADD', KEYS[3], KEYS[4])
-redis.call('HSET', KEYS[2], arg(1), arg(2))
-redis.call('PEXPIRE', KEYS[2], 7 * 86400000)
-tell(arg(5), arg(4), 'enqueued', ',"at_ms":' .. text(now))
-settle(now)
+redis.call('SADD', queues, list)
+redis.call('HSET', cron_last, name, due_ms)
+redis.call('PEXPIRE', cron_last, WEEK_MS)
+publish_job_event(queue, id, 'enqueued', ',"at_ms":' .. text(now))
+flush_changes(now)
 return 1

@@ -1,23 +1,30 @@
 -- include: workers.scripts.transitions
--- Puts jobs on a queue, once however often it is asked. One that needs what is not there is cancelled or held instead, by its own rule;
--- one that may be held is held as well while others of its queue are that wait for the same: they keep their order.
--- KEYS    1 rq:queues
--- ARGV    1-2 as in names.lua, then  1 queue  2 "again" if this was asked before and the answer was lost, or ""
---         3 number of fields and values that all of them have  4... those, and then for each job: id; "new" (nobody else can know the id), "unique" (there must be none of that id), "ended" (it must have
---         failed, or been stopped or cancelled) or ""; "front" or ""; its lifetime in ms or ""; its needs as JSON or "";
---         number of fields and values that only it has; those
+-- Puts jobs on a queue, once however often the call is repeated. A job whose need is not there is cancelled or held instead, by its own
+-- policy; a job that may be held is also held while other jobs of its queue are held for the same need: so they keep their order.
+-- KEYS    queues  rq:queues
+-- ARGV    NOW_AT, BODY  see parts/prefixes.lua
+--         queue
+--         asked         "again" if the same call was made before and its answer was lost, or ""
+--         common_count  number of the following fields and values that all jobs have
+--         ...           those, and then for each job: id; "new" (the id was made just now), "unique" (there must be no job of that
+--                       id), "ended" (the job of that id must have failed, or been stopped or cancelled) or ""; "front" or "";
+--                       its lifetime in ms or ""; its needs as JSON or ""; number of fields and values that only it has; those
 -- returns for each job  "queued", "cancelled:<need>", "held:<need>", or "refused": it is not unique, or has not ended so
 --                       its needs as they are kept, or ""
-local FIXED = 6 -- ARGV of a job before its fields
+local queue, asked, common_count = unpack(ARGV, OWN, OWN + 2)
+local queues = KEYS[1]
+local FIRST_COMMON = OWN + 3
+local FIRST_JOB = FIRST_COMMON + common_count
+local FIXED = 6 -- arguments of a job before its fields
 local REGISTRY = {failed = k.failed, stopped = k.failed, canceled = k.canceled}
 local OTHERS = {finished = k.finished, deferred = k.deferred, scheduled = k.scheduled}
-local queue, again, turn = arg(1), arg(2) == 'again', now_us()
+local again, turn = asked == 'again', now_us()
 local now, list = math.floor(turn / 1000), k.queue .. queue
-local common = {unpack(ARGV, 6, 5 + arg(3))}
-local back, indexes, admissions = {}, {}, {} -- ids for the end of the list; need -> turns and ids; needs -> how they stand
+local common = {unpack(ARGV, FIRST_COMMON, FIRST_JOB - 1)}
+local back, indexes, admissions = {}, {}, {} -- ids for the end of the list; need -> turns and ids; needs -> see admit
 
--- How needs stand: as they are kept (what was lost before counts no more), their names, one that is not there, and one for which
--- others of this queue are held still.
+-- Looks up needs, once for all jobs that have the same: as they are kept (earlier losses do not count), their names, a need that is
+-- not there, and a need for which other jobs of this queue are still held.
 local function admit(written)
   local known = admissions[written]
   if known then return known end
@@ -41,7 +48,7 @@ local function index(id, at, names)
   end
 end
 
--- What is to be written for all of them; many at once cost as much as one.
+-- Writes what was collected for many jobs; writing it for many at once costs as much as for one.
 local function flush()
   for need, rows in pairs(indexes) do
     redis.call('ZADD', k.needs .. need, unpack(rows))
@@ -62,7 +69,7 @@ local function field_of(first, last, name)
   end
 end
 
--- Turn, needs if there are any, what all jobs have, and what this one has.
+-- The fields of a job: turn, the fields that all jobs have, needs if there are any, and the fields that only this job has.
 local function fields_from(first, last, at, kept)
   local row = {'turn', at, unpack(common)}
   if kept then
@@ -74,23 +81,23 @@ local function fields_from(first, last, at, kept)
   return row
 end
 
--- What was answered when this was asked the first time.
+-- The answer for a job that the lost first call enqueued, or nil.
 local function known_as(id, enqueued_at)
-  local known, said = of_waiting().read(id), redis.call('HMGET', k.job .. id, 'enqueued_at', 'outcome')
-  if said[1] ~= enqueued_at then return nil end
+  local known, stored = transitions().read(id), redis.call('HMGET', k.job .. id, 'enqueued_at', 'outcome')
+  if stored[1] ~= enqueued_at then return nil end
   if known.held then return 'held:' .. known.held, known.needs end
-  local readable, outcome = pcall(cjson.decode, said[2] or '')
+  local readable, outcome = pcall(cjson.decode, stored[2] or '')
   return known.status == 'canceled' and readable and 'cancelled:' .. (outcome.need or '') or 'queued', known.needs
 end
 
--- Its id was used before: what that one left would be taken for its own.
+-- Removes the job that had the id before, or the traces of it would be taken for those of the new job.
 local function begin_anew(id)
-  local was = of_waiting().read(id)
+  local was = transitions().read(id)
   if was.held then
-    of_waiting().unhold(id, was)
+    transitions().unhold(id, was)
   end
-  for _, need in ipairs(of_waiting().names_of(was)) do
-    redis.call('ZREM', k.needs .. need, id) -- at once: it may need the same again
+  for _, need in ipairs(transitions().names_of(was)) do
+    redis.call('ZREM', k.needs .. need, id) -- at once: the new job may have the same need
   end
   redis.call('DEL', k.job .. id)
   if was.status == 'queued' then
@@ -112,7 +119,7 @@ local function put(id, condition, front, ttl_ms, written, first, last)
   if was and condition == 'unique' or condition == 'ended' and not REGISTRY[was] then return 'refused' end
   if was then begin_anew(id) end
   local at = text(front == 'front' and -turn or turn)
-  turn = turn + 1 -- neither two scripts nor the jobs of one follow each other faster
+  turn = turn + 1 -- two scripts, and two jobs of one script, are at least so far apart
   redis.call('HSET', job, unpack(fields_from(first, last, at, written ~= '' and admit(written).kept)))
   if ttl_ms ~= '' then
     redis.call('PEXPIRE', job, ttl_ms)
@@ -121,16 +128,16 @@ local function put(id, condition, front, ttl_ms, written, first, last)
     local admission = admit(written)
     index(id, at, admission.names)
     if admission.missing and field_of(first, last, 'on_loss') ~= 'ignore' then
-      flush() -- it never enters the list
-      local how = of_waiting().judge(id, of_waiting().read(id), now, ' was not there when it was enqueued')
-      return how .. ':' .. admission.missing, admission.kept
+      flush() -- the job never enters the list
+      local effect = transitions().apply_policy(id, transitions().read(id), now, ' was not there when it was enqueued')
+      return effect .. ':' .. admission.missing, admission.kept
     end
   end
   if written ~= '' and admit(written).held and front ~= 'front' and field_of(first, last, 'on_loss') == 'hold' then
-    flush() -- those that were held before it are to start before it
-    local fields, need = of_waiting().read(id), admit(written).held
+    flush() -- the jobs that were held before it are to start before it
+    local fields, need = transitions().read(id), admit(written).held
     local most_ms = tonumber(fields.max_hold_ms or '')
-    of_waiting().hold_one(id, fields, need, most_ms and now + most_ms, now)
+    transitions().hold(id, fields, need, most_ms and now + most_ms, now)
     return 'held:' .. need, admit(written).kept
   end
   if front == 'front' then
@@ -138,12 +145,12 @@ local function put(id, condition, front, ttl_ms, written, first, last)
   else
     back[#back + 1] = id
   end
-  tell(queue, id, 'enqueued', ',"at_ms":' .. text(now))
+  publish_job_event(queue, id, 'enqueued', ',"at_ms":' .. text(now))
   return 'queued', written ~= '' and admit(written).kept
 end
 
-redis.call('SADD', KEYS[1], list)
-local answers, i = {}, 6 + arg(3)
+redis.call('SADD', queues, list)
+local answers, i = {}, FIRST_JOB
 while i <= #ARGV do
   local first = i + FIXED
   local last = first + ARGV[i + 5] - 1
@@ -153,5 +160,5 @@ while i <= #ARGV do
   i = last + 1
 end
 flush()
-settle(now)
+flush_changes(now)
 return answers

@@ -1,19 +1,25 @@
 -- include: workers.scripts.transitions
--- Puts the jobs whose time has come onto their queues, of all queues that no other scheduler looks after. A job is taken out of the
--- schedule in the same step, so it is enqueued once however many call this.
--- KEYS    1 rq:queues
--- ARGV    1-2 as in names.lua, then  1 how we are called as a scheduler  2 ms for which a queue is ours  3 jobs at the most
---         4 ms to wait at the most  5 seconds a job may take by default
+-- Puts scheduled jobs whose time has come onto their queues, of all queues that no other scheduler looks after. A job is taken out of
+-- the schedule in the same step, so it is enqueued once, however many leaders call this.
+-- KEYS    queues  rq:queues
+-- ARGV    NOW_AT, BODY  see parts/prefixes.lua
+--         scheduler          the value of the lock of a queue while it is ours
+--         lock_ms            how long the lock lasts
+--         count              how many jobs at most
+--         longest_wait_ms    the longest wait to answer
+--         default_timeout_s  the timeout of a job that has none of its own
 -- returns {how many jobs were enqueued, ms until the next one is due, 0 if there are more already}
-local w = of_waiting()
-local now, most = now_ms(), tonumber(arg(3))
+local scheduler, lock_ms, count, longest_wait_ms, default_timeout_s = unpack(ARGV, OWN)
+local queues = KEYS[1]
+local jobs = transitions()
+local now, most = now_ms(), tonumber(count)
 local NOT_TO_RUN = {queued = true, started = true, canceled = true, stopped = true}
 
--- Two schedulers of RQ's kind would enqueue a job twice: there is one for each queue.
+-- Two of RQ's own schedulers would enqueue a job twice, so each queue has a lock.
 local function is_ours(name)
-  local holder = redis.pcall('GET', k.lock .. name) -- what is no string is somebody's, too
-  if holder and holder ~= arg(1) then return false end
-  redis.call('SET', k.lock .. name, arg(1), 'PX', arg(2))
+  local holder = redis.pcall('GET', k.lock .. name) -- a key that is no string counts as the lock of another scheduler
+  if holder and holder ~= scheduler then return false end
+  redis.call('SET', k.lock .. name, scheduler, 'PX', lock_ms)
   return true
 end
 
@@ -24,7 +30,7 @@ end
 
 local function fields_of(job)
   local names = {'status', 'needs', 'ttl', 'timeout', 'ended_at', 'enqueue_at_front', 'enqueue_at_front_on_retry'}
-  local values, fields = redis.pcall('HMGET', job, unpack(names)), {} -- what is no hash has none
+  local values, fields = redis.pcall('HMGET', job, unpack(names)), {} -- a key that is no hash has no fields
   for i = 1, #values do
     fields[names[i]] = values[i] or nil
   end
@@ -35,7 +41,7 @@ local function is_set(field)
   return (tonumber(field or '') or 0) ~= 0
 end
 
--- As RQ's Job.should_enqueue_at_front.
+-- The same as RQ's Job.should_enqueue_at_front.
 local function goes_first(fields)
   return is_set(fields.enqueue_at_front) or (is_set(fields.enqueue_at_front_on_retry) and (fields.ended_at or '') ~= '')
 end
@@ -46,7 +52,7 @@ local function enqueue(name, id)
   if not fields.status or NOT_TO_RUN[fields.status] then return 0 end
   redis.call('HSET', job, 'status', 'queued', 'enqueued_at', NOW_AT, 'origin', name, 'turn', text(now * 1000))
   if (fields.timeout or '') == '' then
-    redis.call('HSET', job, 'timeout', arg(5))
+    redis.call('HSET', job, 'timeout', default_timeout_s)
   end
   if (tonumber(fields.ttl or '') or 0) > 0 then
     for _, key in ipairs({job, k.dependents .. id .. k.dependents_end, k.dependencies .. id .. k.dependencies_end}) do
@@ -54,14 +60,14 @@ local function enqueue(name, id)
     end
   end
   fields.turn = text(now * 1000)
-  w.join_needs(id, fields, now)
+  jobs.join_needs(id, fields, now)
   redis.call(goes_first(fields) and 'LPUSH' or 'RPUSH', k.queue .. name, id)
-  tell(name, id, 'enqueued', ',"at_ms":' .. text(now))
+  publish_job_event(name, id, 'enqueued', ',"at_ms":' .. text(now))
   return 1
 end
 
-local enqueued, looked_at, wait = 0, 0, tonumber(arg(4))
-for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+local enqueued, looked_at, wait = 0, 0, tonumber(longest_wait_ms)
+for _, key in ipairs(redis.call('SMEMBERS', queues)) do
   local name = string.sub(key, #k.queue + 1)
   local first = redis.pcall('ZRANGE', k.scheduled .. name, 0, 0, 'WITHSCORES')
   if first[1] and is_list(key) and is_ours(name) then
@@ -79,5 +85,5 @@ for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
     wait = math.min(wait, next_s and tonumber(next_s) * 1000 - now or wait)
   end
 end
-settle(now)
+flush_changes(now)
 return {enqueued, wait}

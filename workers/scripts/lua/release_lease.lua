@@ -1,8 +1,12 @@
--- Gives back the lease of a worker that ends, and its lead if it leads: whoever renews his own next has that at once.
--- KEYS    1 ns:leases  2 ns:leader  3 ns:cron_workers
--- ARGV    1 worker
--- returns 1 if it led or else 0
-redis.call('ZREM', KEYS[1], ARGV[1])
-redis.call('HDEL', KEYS[3], ARGV[1])
-if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[2])
+-- Gives back the lease of a worker that ends, and its lead if it leads: the worker that renews its lease next leads.
+-- KEYS    leases        ns:leases
+--         leader        ns:leader
+--         cron_workers  ns:cron_workers
+-- ARGV    worker
+-- returns 1 if the worker led or else 0
+local leases, leader, cron_workers = unpack(KEYS)
+local worker = ARGV[1]
+redis.call('ZREM', leases, worker)
+redis.call('HDEL', cron_workers, worker)
+if redis.call('GET', leader) ~= worker then return 0 end
+return redis.call('DEL', leader)

@@ -1,30 +1,36 @@
 -- include: notify.server.now
--- Renews the lease of a worker, gives it one whose lease is over, and elects the leader: a single command while nobody is dead.
--- KEYS    1 ns:leases  2 ns:renewed  3 ns:leader
--- ARGV    1 worker  2 lease_ms  3 ms without any renewal after which the server was away  4 how the key of a worker begins
--- returns {1 if the worker had no lease or else 0, the name of one that is dead or "", 1 if it leads for a lease or else 0,
---          the job that the dead one has in hand or ""}
-local DAY = 86400000
-local now, lease = now_ms(), tonumber(ARGV[2])
-local is_new = redis.call('ZADD', KEYS[1], text(now + lease), ARGV[1])
-local last = tonumber(redis.call('GET', KEYS[2]) or '0')
-redis.call('PEXPIRE', KEYS[1], DAY)
-redis.call('SET', KEYS[2], text(now), 'PX', DAY)
+-- include: notify.server.lifetimes
+-- Renews the lease of a worker, gives it a dead worker to clean up after, and elects the leader: one command while no worker is dead.
+-- KEYS    leases   ns:leases
+--         renewed  ns:renewed
+--         leader   ns:leader
+-- ARGV    worker
+--         lease_ms
+--         away_ms  if no lease was renewed for longer than this, the server was away
+--         prefix   of the key of a worker
+-- returns {1 if the worker had no lease or else 0, the name of a dead worker or "", 1 if the worker leads for a lease or else 0,
+--          the job that the dead worker was running or ""}
+local leases, renewed, leader = unpack(KEYS)
+local worker, lease_ms, away_ms, prefix = unpack(ARGV)
+local now, lease = now_ms(), tonumber(lease_ms)
+local is_new = redis.call('ZADD', leases, text(now + lease), worker)
+local last = tonumber(redis.call('GET', renewed) or '0')
+redis.call('PEXPIRE', leases, DAY_MS)
+redis.call('SET', renewed, text(now), 'PX', DAY_MS)
 
-local leader = redis.call('GET', KEYS[3]) or ARGV[1]
-local leads = leader == ARGV[1] and 1 or 0
+local leads = (redis.call('GET', leader) or worker) == worker and 1 or 0
 if leads == 1 then
-  redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
+  redis.call('SET', leader, worker, 'PX', lease_ms)
 end
 
--- While the server was away nobody could renew a lease: all get a whole one from here on.
-if now - last > tonumber(ARGV[3]) then
-  for _, worker in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-    redis.call('ZADD', KEYS[1], 'GT', text(now + lease), worker)
+-- While the server was away no worker could renew its lease: every lease begins anew.
+if now - last > tonumber(away_ms) then
+  for _, other in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+    redis.call('ZADD', leases, 'GT', text(now + lease), other)
   end
 end
 
-local over = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now), 'LIMIT', 0, 1)[1]
-if not over then return {is_new, '', leads, ''} end
-redis.call('ZADD', KEYS[1], text(now + lease), over) -- nobody else takes it out, unless we die over it
-return {is_new, over, leads, redis.call('HGET', ARGV[4] .. over, 'current_job') or ''}
+local dead = redis.call('ZRANGEBYSCORE', leases, '-inf', text(now), 'LIMIT', 0, 1)[1]
+if not dead then return {is_new, '', leads, ''} end
+redis.call('ZADD', leases, text(now + lease), dead) -- no other worker cleans up after it, unless this one dies while it does
+return {is_new, dead, leads, redis.call('HGET', prefix .. dead, 'current_job') or ''}

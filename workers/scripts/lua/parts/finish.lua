@@ -1,17 +1,17 @@
 -- include: workers.scripts.job_event
--- Included by the script that claims, after "names" and "tell" ("-- include: finish"); it is not run by itself.
+-- Records the end of a run.
 --
--- finish(worker_key, worker, run, now) -> how the end of a run was taken:
---     "finished"    it is recorded as RQ records it, in all of its keys
---     "refused"     the run was stopped or superseded before: nothing is written
---     "dependents"  other jobs wait for this one: nothing is written, RQ's own code has to release them
+-- finish(worker_key, worker, run, now) -> how the end of a run was recorded:
+--     "finished"    as RQ records it, in all of its keys
+--     "refused"     not at all: the run was stopped or superseded before
+--     "dependents"  not at all: other jobs wait for this one, and RQ's own code has to release them
 --   worker_key, worker  rq:worker:<name> and the name
 --   run     {id, fence, started_s, ended_s, ended_at as RQ writes it, result in base64 or "", ttl_s unless the job has its own}
 local function finish(worker_key, worker, run, now)
   local job = k.job .. run.id
   local known = redis.call('HMGET', job, 'fence', 'status', 'origin', 'result_ttl', 'dependency_ids')
   if known[1] ~= run.fence then return 'refused' end
-  if known[2] == 'finished' then return 'finished' end -- it was said before, and the answer was lost
+  if known[2] == 'finished' then return 'finished' end -- it was recorded before, and the answer was lost
   if known[2] ~= 'started' then return 'refused' end
   if redis.call('EXISTS', k.dependents .. run.id .. k.dependents_end) == 1 then return 'dependents' end
   local now_s = math.floor(now / 1000)
@@ -41,6 +41,6 @@ local function finish(worker_key, worker, run, now)
   redis.call('ZREM', k.started .. origin, execution)
   redis.call('HINCRBY', worker_key, 'successful_job_count', 1)
   redis.call('HINCRBYFLOAT', worker_key, 'total_working_time', run.ended_s - run.started_s)
-  tell(origin, run.id, 'finished', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))
+  publish_job_event(origin, run.id, 'finished', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))
   return 'finished'
 end

@@ -1,11 +1,11 @@
 -- include: workers.scripts.prefixes
 -- include: notify.events.append
--- Included by the scripts that tell what becomes of jobs, after "names" and "emit" ("-- include: tell"); it is not run by itself.
+-- Publishes the events of jobs on the topics of their queues.
 --
--- open_topic(queue) -> the head of its topic, read once
--- tell(queue, id, status, more): an event on the topic of the queue, if such are told
+-- open_topic(queue) -> the head of the topic of a queue; it is read once
+-- publish_job_event(queue, id, status, more): publishes an event, if the settings ask for events of that status
 --   more   JSON members for its contents, each with a comma before it, or ""
--- told(): what was told is in the heads of the topics; to be called last of all
+-- close_topics(): writes the heads of the topics. Call it last in every script
 local heads = {}
 
 local function open_topic(queue)
@@ -17,17 +17,17 @@ local function open_topic(queue)
   return head
 end
 
-local function tell(queue, id, status, more)
-  if not string.find(k.tells, status, 1, true) then return end
+local function publish_job_event(queue, id, status, more)
+  if not string.find(k.published, status, 1, true) then return end
   local head = heads[queue] or open_topic(queue)
   local body = head.before .. '{"job":' .. cjson.encode(id) .. ',"status":"' .. status .. '"' .. more .. '}' .. k.body_ends
-  local done, event, _, made = pcall(append, head.keys.log, head.channel, body, head.epoch, head.last, k.limits)
-  if done then -- without permission for the channel nobody is told, but what happened stays so
-    head.last, head.touched, head.moved = event, not made and head.touched, true
+  local done, event, _, created = pcall(append, head.keys.log, head.channel, body, head.epoch, head.last, k.limits)
+  if done then -- without permission for the channel the event is lost, but the step that it reports stands
+    head.last, head.touched, head.moved = event, not created and head.touched, true
   end
 end
 
-local function told()
+local function close_topics()
   for _, head in pairs(heads) do
     if head.moved then
       close_head(head.keys, head.topic, head.epoch, head.last, head.touched, k.limits)

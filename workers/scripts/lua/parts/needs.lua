@@ -1,11 +1,12 @@
 -- include: workers.scripts.prefixes
--- Included by the scripts that decide about a job, after "names" ("-- include: loss"); it is not run by itself.
+-- What a job needs, and whether it lost that.
 --
 -- is_there(need) -> whether a service of that name is registered, or, for "any <capability>", one that provides it
 -- needs_of(fields) -> the table need -> serial of its last loss when the job was enqueued, or nil
+-- serial_of(need) -> serial of the last loss of a need, 0 if it was never lost
 -- loss_of(fields) -> a need that was lost since the job was enqueued or is not there, and the ms when it was lost if that is known
 --   fields   of rq:job:<id>: needs, a JSON object, and on_loss
--- up_to_date(needs) -> the same needs as JSON; of those that are there, what was lost before counts no more
+-- up_to_date(needs) -> the same needs as JSON; earlier losses of those that are there do not count any more
 local function is_there(need)
   local capability = string.match(need, '^any (.+)$')
   if capability then return redis.call('EXISTS', k.provides .. capability) == 1 end
@@ -16,7 +17,7 @@ local function needs_of(fields)
   if not fields.needs then return nil end
   local readable, needs = pcall(cjson.decode, fields.needs)
   if readable and type(needs) == 'table' then return needs end
-  return nil -- written by a stranger; no worker will take it
+  return nil -- written by another program; no worker will take the job
 end
 
 local function serial_of(need)
