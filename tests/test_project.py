@@ -80,7 +80,7 @@ def test_the_version_is_written_in_one_place() -> None:
 def test_every_script_opens_with_its_keys_arguments_and_result() -> None:
     for path in sources():
         text = path.read_text()
-        if path.suffix != ".lua" or "it is not run by itself" in text:
+        if path.suffix != ".lua" or path.parent.name == "parts":
             continue
         header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("--"))
         assert "-- KEYS " in header, path

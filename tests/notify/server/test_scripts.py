@@ -2,70 +2,68 @@
 
 import itertools
 import re
-from pathlib import Path
+import sys
 
 import pytest
 
-import notify
-from notify import ServerRefusedError
+from notify import NotifyError, ServerRefusedError
 from notify.events.scripts import EventScripts, Item
 from notify.server.scripts import load_script
-
-ROOT = Path(notify.__file__).parent
-FILES = {path.relative_to(ROOT).as_posix().removesuffix(".lua"): path.read_text() for path in ROOT.rglob("*.lua")}
-PARTS = {name for name in FILES if "/parts/" in name}
-RUN = set(FILES) - PARTS
-
-
-def _header(name: str) -> str:
-    """The comment that a file opens with."""
-    return re.match(r"(?:--.*\n)+", FILES[name])[0]
-
-
-def test_there_are_scripts_and_parts_of_scripts():
-    assert {"events/lua/publish", "directory/lua/register", "directory/lua/withdraw", "state/lua/swap"} <= RUN
-    assert {name.rpartition("/")[2] for name in PARTS} == {"append", "change", "deadline", "fence", "now"}
-
-
-@pytest.mark.parametrize("name", sorted(RUN))
-def test_every_script_opens_with_its_keys_arguments_and_what_it_returns(name):
-    for word in ("KEYS", "ARGV", "returns"):
-        assert re.search(rf"^-- {word} ", _header(name), re.MULTILINE), f"{name}.lua does not document {word}"
-
-
-@pytest.mark.parametrize("name", sorted(RUN))
-def test_every_script_documents_each_key_and_argument_that_it_uses_by_its_number(name):
-    keys, _, rest = _header(name).partition("-- ARGV")
-    arguments = rest.partition("-- returns")[0]
-    code = FILES[name].removeprefix(_header(name))
-    for documented, used in ((keys, re.findall(r"KEYS\[(\d+)\]", code)), (arguments, re.findall(r"ARGV\[(\d+)\]", code))):
-        for number in set(map(int, used)):
-            spans = [range(int(first), int(last or first) + 1) for first, last in re.findall(r"(\d+)(?:-(\d+)|\.\.\.)? ", documented)]
-            assert any(number in span for span in spans), f"{name}.lua uses {number}, which its header does not list"
-
-
-@pytest.mark.parametrize("name", sorted(PARTS))
-def test_every_part_says_that_it_is_included_and_documents_its_functions(name):
-    documented = "".join(line for line in FILES[name].splitlines(keepends=True) if line.startswith("--"))
-    for function in re.findall(r"^local function (\w+)\(", FILES[name], re.MULTILINE):
-        assert f"{function}(" in documented, f"{name}.lua does not document {function}"
-
-
-@pytest.mark.parametrize("name", sorted(RUN))
-def test_no_script_builds_a_key_or_walks_over_all_keys(name):
-    """Keys come in through KEYS, and no step is slower the more the server holds."""
-    code = FILES[name].removeprefix(_header(name))
-    first_arguments = re.findall(r"redis\.call\('[A-Z]+', ([^,)]+)", code)
-    assert all(re.fullmatch(r"KEYS\[(\d+|i)\]|keys\.\w+|channel", argument) for argument in first_arguments)
-    assert not re.search(r"'(KEYS|SCAN|FLUSH\w+)'", code)
 
 
 def test_a_script_comes_with_what_it_includes_in_front_of_it():
     source, digest = load_script("notify.directory", "beat")
-    positions = [source.index(text) for text in ("local function emit", "local function now_ms", "-- The heartbeats of")]
+    positions = [source.index(text) for text in ("local function emit", "local function now_ms", "-- Records the heartbeats")]
     assert positions == sorted(positions)
     assert len(digest) == 40
     assert load_script("notify.directory", "beat") is load_script("notify.directory", "beat")
+
+
+@pytest.fixture
+def lua(tmp_path, monkeypatch):
+    """Writes a Lua file of a package ``parts_here``, by its path in the folder ``lua``."""
+    (tmp_path / "parts_here" / "lua" / "parts").mkdir(parents=True)
+    (tmp_path / "parts_here" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    load_script.cache_clear()
+    yield lambda path, text: (tmp_path / "parts_here" / "lua" / f"{path}.lua").write_text(text)
+    load_script.cache_clear()
+    sys.modules.pop("parts_here", None)
+
+
+def test_a_part_stands_once_and_after_the_parts_that_it_includes(lua):
+    lua("parts/low", "-- low\n")
+    lua("parts/left", "-- include: parts_here.low\n-- left\n")
+    lua("parts/right", "-- include: parts_here.low\n-- right\n")
+    lua("run", "-- include: parts_here.left\n-- include: parts_here.right\n-- run\n")
+    assert load_script("parts_here", "run", "-- prelude\n")[0].split() == [
+        "--",
+        "prelude",
+        "--",
+        "low",
+        "--",
+        "left",
+        "--",
+        "right",
+        "--",
+        "run",
+    ]
+
+
+def test_parts_that_include_each_other_are_refused_with_the_whole_circle(lua):
+    lua("parts/one", "-- include: parts_here.two\n")
+    lua("parts/two", "-- include: parts_here.one\n")
+    lua("run", "-- include: parts_here.one\n")
+    with pytest.raises(NotifyError, match=re.escape("parts_here.run -> parts_here.one -> parts_here.two -> parts_here.one")):
+        load_script("parts_here", "run")
+
+
+@pytest.mark.parametrize("part", ["parts_here.run", "parts_here.nowhere", "nowhere.at_all", "plain"])
+def test_an_unknown_part_is_refused_with_the_file_that_it_should_be(lua, part):
+    """What is run by itself, as ``run`` is, is no part."""
+    lua("run", f"-- include: {part}\n")
+    with pytest.raises(NotifyError, match=rf"parts_here\.run includes the Lua part '{part}'.*lua/parts/"):
+        load_script("parts_here", "run")
 
 
 def test_a_script_that_the_server_lost_is_loaded_again(bus):
