@@ -34,7 +34,7 @@ def load_script(package: str, name: str, prelude: str = "") -> tuple[str, str]:
         NotifyError: an included part is missing, or includes itself.
     """
     parts: dict[str, str] = {}
-    script = _include((files(package) / "lua" / f"{name}.lua").read_text(), parts, (f"{package}.{name}",))
+    script = _include((files(package) / "lua" / f"{name}.lua").read_text(), parts, (f"script {package}.{name}",))
     source = prelude + "\n".join([*parts.values(), script])
     return source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
