@@ -31,7 +31,7 @@ def return_on_flag(name: str) -> None:
 @job("work", stop=StopLadder(flag_s=WAIT_S))
 def fail_on_flag(name: str) -> NoReturn:
     return_on_flag(name)
-    raise RuntimeError("I was told to stop")
+    raise RuntimeError("it was stopped")
 
 
 @job("work", stop=StopLadder(exception_s=WAIT_S))

@@ -130,7 +130,7 @@ def test_L23_the_end_of_the_storage_cancels_and_stops_jobs_and_unsubscribes(
         ending = recorder.wait(5)
         assert ending is not None
         assert ending.contents == Failure("StorageKilledError", "storage killed: lights out", fatal=True)
-        assert sorted(told["status"] for told in mishaps(events, 3)) == ["cancelled", "cancelled", "stopped"]
+        assert sorted(event["status"] for event in mishaps(events, 3)) == ["cancelled", "cancelled", "stopped"]
         with pytest.raises(notify.NotSubscribedError):
             recorder.manager.unsubscribe("client")
         read(bus, "too late")
@@ -156,13 +156,13 @@ def test_L24_the_run_ends(bus: notify.Bus, start_workers: StartWorkers, tmp_path
                 with Thermometer(bus, [10, 20, 30, 40], interval_s=0.01) as thermometer:
                     thermometer.run()
                 wait_until(lambda: len(logged(bus)) == 4, timeout_s=10)
-                wait_until(lambda: rq.Worker.count(connection=bus.redis) == 2, what="two workers that can be told to end")
+                wait_until(lambda: rq.Worker.count(connection=bus.redis) == 2, what="two workers that can be stopped")
                 storage.kill()
                 ending: Any = recorder.wait(5)
-            told: list[Any] = [status.get(5) for _ in range(2)]
+            received: list[Any] = [status.get(5) for _ in range(2)]
         pool.close()
     assert str(ending).endswith("\nstorage killed")
-    assert [event.contents for event in told] == ["ready", ending.contents]
+    assert [event.contents for event in received] == ["ready", ending.contents]
     assert [process.returncode for process in pool.processes] == [0, 0]
     assert len((tmp_path / "out").read_text().splitlines()) == 4
     assert list(bus.directory) == []

@@ -236,8 +236,8 @@ def test_L17_L18_L19_jobs_store_retrieve_and_modify(jobs: Queue, status: notify.
     assert result(jobs, storage.store, "n", 9) is False
     assert result(jobs, storage.retrieve, "nothing") == {"found": False}
     assert result(jobs, storage.modify, "nothing", "increment", 1) == {"found": False}
-    told = collect(status, 3)
-    assert [event.contents.type for event in told] == ["DuplicateKeyError", "UnknownKeyError", "UnknownKeyError"]
+    failures = collect(status, 3)
+    assert [event.contents.type for event in failures] == ["DuplicateKeyError", "UnknownKeyError", "UnknownKeyError"]
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class Requirements(msgspec.Struct, frozen=True):
         if max_hold_s is not None and policy != "hold":
             raise JobDefinitionError(f"max_hold_s is for on_loss='hold', not for {policy!r}: leave it out, or say grace_s")
         if grace_s and policy == "ignore":
-            raise JobDefinitionError("grace_s means nothing with on_loss='ignore': leave it out")
+            raise JobDefinitionError("grace_s has no effect with on_loss='ignore': leave it out")
         for name, value in (("max_hold_s", max_hold_s), ("grace_s", grace_s)):
             _check_time(name, value)
         if max_hold_s == 0:

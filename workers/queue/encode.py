@@ -85,7 +85,7 @@ def check_call(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[st
     try:
         _signature(func).bind(*args, **kwargs)
     except TypeError as exc:
-        raise JobArgumentsError(f"{func.__module__}.{func.__qualname__} cannot be called like that: {exc}") from exc
+        raise JobArgumentsError(f"{func.__module__}.{func.__qualname__} does not accept these arguments: {exc}") from exc
 
 
 @cache

@@ -78,7 +78,7 @@ def pid_of(bus: notify.Bus, worker: str) -> int:
     return int(pid)
 
 
-def settled_leader(bus: notify.Bus) -> str:
+def elected_leader(bus: notify.Bus) -> str:
     """Wait for a leader with a process of its own, and return its name."""
     wait_until(lambda: leader_of(bus) and bus.redis.exists(rq_keys.worker(leader_of(bus))), timeout_s=15, what="a leader")
     return leader_of(bus)
@@ -216,7 +216,7 @@ def test_a_slow_duty_does_not_delay_the_lease(bus: notify.Bus, lead: Lead) -> No
 def test_another_worker_leads_within_a_second_of_a_close(bus: notify.Bus, start_workers: StartWorkers) -> None:
     pool = start_workers(2)
     wait_until(lambda: bus.redis.zcard(bus.keys.leases) == 2, timeout_s=15)
-    first = settled_leader(bus)
+    first = elected_leader(bus)
     (process,) = [process for process in pool.processes if process.pid == pid_of(bus, first)]
     process.terminate()
     wait_until(lambda: leader_of(bus) == "", timeout_s=10)
@@ -229,7 +229,7 @@ def test_another_worker_leads_within_a_second_of_a_close(bus: notify.Bus, start_
 def test_another_worker_leads_within_a_lease_of_a_kill(bus: notify.Bus, start_workers: StartWorkers) -> None:
     pool = start_workers(2, lease_s=SHORT_S)
     wait_until(lambda: bus.redis.zcard(bus.keys.leases) == 2, timeout_s=15)
-    first = settled_leader(bus)
+    first = elected_leader(bus)
     (process,) = [process for process in pool.processes if process.pid == pid_of(bus, first)]
     process.kill()
     killed_at = time.monotonic()
@@ -241,7 +241,7 @@ def test_another_worker_leads_within_a_lease_of_a_kill(bus: notify.Bus, start_wo
 def test_a_frozen_leader_does_not_lead_when_it_wakes_up(bus: notify.Bus, start_workers: StartWorkers) -> None:
     start_workers(2, lease_s=SHORT_S)
     wait_until(lambda: bus.redis.zcard(bus.keys.leases) == 2, timeout_s=15)
-    first = settled_leader(bus)
+    first = elected_leader(bus)
     with frozen(pid_of(bus, first)):
         wait_until(lambda: leader_of(bus) not in ("", first), timeout_s=10)
     second = leader_of(bus)

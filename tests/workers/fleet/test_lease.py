@@ -120,12 +120,12 @@ def test_the_job_of_a_killed_worker_fails_without_a_retry(
         dead = run_by(job)
         kill(doomed)
         outcome = job.wait(10)
-        (told,) = mishaps(events, 1, quiet_s=SHORT_S)
+        (contents,) = mishaps(events, 1, quiet_s=SHORT_S)
     assert outcome is not None
     assert (outcome.status, outcome.reason, outcome.need) == ("failed", f"its worker {dead} died", None)
-    assert told["why"].pop("rule") == "worker died"
-    assert not any(told.pop("why").values())
-    assert {**told, "at_ms": None} == {"job": job.id, "status": "failed", "reason": outcome.reason, "need": None, "at_ms": None}
+    assert contents["why"].pop("rule") == "worker died"
+    assert not any(contents.pop("why").values())
+    assert {**contents, "at_ms": None} == {"job": job.id, "status": "failed", "reason": outcome.reason, "need": None, "at_ms": None}
     assert [result.exc_string for result in job.results()] == [outcome.reason]
     assert (job.id in queue.failed_job_registry, queue.job_ids) == (True, [dependent.id])
     wait_until(lambda: traces(bus, dead) == [], what=f"the end of all traces of {dead}")

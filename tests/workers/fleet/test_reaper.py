@@ -36,7 +36,7 @@ def killed_between_the_verdict_and_the_hold(
         (process,) = start_workers().processes
         effects.wait_for("x:begun")
         os.kill(process.pid, signal.SIGSTOP)
-        wait_until(lambda: is_frozen(process.pid), what="the worker to stand still, its guard as well")
+        wait_until(lambda: is_frozen(process.pid), what="all threads of the worker frozen")
     raw: Any = bus.redis.hmget(job.key, "fence", "worker_name")
     fence, worker = (value.decode() for value in raw)
     assert JobScripts(bus.redis).check_run(job.id, fence=fence).lost == "svc"
@@ -80,8 +80,8 @@ def test_a_stopped_job_of_a_dead_worker_is_published_and_recorded_once(bus: noti
         for _ in range(2):
             Reaper(bus.redis).reap("w", job.id)
             bus.redis.restore(rq_keys.worker("w"), 0, worker, replace=True)
-        (told,) = mishaps(events, 1)
-    assert (told["job"], told["status"], told["reason"]) == (job.id, "stopped", "enough")
+        (contents,) = mishaps(events, 1)
+    assert (contents["job"], contents["status"], contents["reason"]) == (job.id, "stopped", "enough")
     assert (job.outcome.status, queue.failed_job_registry.get_job_ids(), queue.job_ids) == ("stopped", [job.id], [])
     assert (len(job.results()), queue.started_job_registry.get_job_ids()) == (1, [])
 

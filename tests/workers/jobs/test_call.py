@@ -1,12 +1,19 @@
-"""Decoding of calls: plain calls, and calls that are left to RQ's own code."""
+"""The call of a job as JSON: the serializer, decoding of plain calls, and calls left to RQ's own code."""
 
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
 import pytest
 import rq
+from hypothesis import given
+from hypothesis import strategies as st
 
 import notify
+from notify import ContentsError
 from tests.support.sample_jobs import add
 from workers import Queue
-from workers.jobs.call import plain_call
+from workers.jobs.call import JsonSerializer, plain_call
 
 FUNCTIONS = {"m.add": add}
 PLAIN = {b"data": b'["m.add",null,["x"],{"y":1}]', b"timeout": b"10"}
@@ -58,3 +65,30 @@ def test_a_special_or_odd_job_is_left_to_rq(fields: dict[bytes, bytes]) -> None:
 
 def test_a_hash_without_data_is_no_call() -> None:
     assert plain_call({}, FUNCTIONS) is None
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(VALUES)
+def test_a_dumped_value_is_loaded_unchanged(value: Any) -> None:
+    assert JsonSerializer.loads(JsonSerializer.dumps(value)) == value
+
+
+def test_a_dumped_value_is_plain_json() -> None:
+    assert JsonSerializer.dumps(["f", None, [1], {"é": True}]) == '["f",null,[1],{"é":true}]'.encode()
+
+
+@pytest.mark.parametrize("value", [b"bytes", {1: "a"}, {"a", "b"}, datetime.now(UTC), float("nan"), object(), msgspec.Struct])
+def test_a_value_that_json_cannot_hold_is_refused_and_not_changed(value: object) -> None:
+    with pytest.raises(ContentsError):
+        JsonSerializer.dumps([value])
+
+
+def test_a_pickle_is_not_loaded() -> None:
+    with pytest.raises(msgspec.DecodeError):
+        JsonSerializer.loads(b"\x80\x04\x8c\x02os\x8c\x06getcwd\x93)R.")

@@ -67,7 +67,7 @@ def test_writes_of_a_cancelled_job_are_refused_although_its_code_runs_on(
     running.cancel("enough")
     effects.let_go("x")
     effects.wait_for("x:refused", WAYS)
-    wait_until(lambda: words(bus, "x:unfenced") == "written", what="the twin")
+    wait_until(lambda: words(bus, "x:unfenced") == "written", what="the write without a fence")
     assert (effects["x:written"], dict(state)) == (0, OLD)
     assert words(bus, "x") == f"the state of 's' refused the write: job {running.id} was stopped or cancelled, or another run has it"
     assert queue.enqueue(add).wait(10) == Outcome("finished")
@@ -102,7 +102,7 @@ def test_writes_of_a_run_are_refused_when_its_job_runs_elsewhere(
         effects.wait_for("x:begun", 2)
         effects.let_go("x")  # the first that waited is the old run
         effects.wait_for("x:refused", WAYS)
-        wait_until(lambda: words(bus, "x:unfenced") == "written", what="the twin")
+        wait_until(lambda: words(bus, "x:unfenced") == "written", what="the write without a fence")
         assert (effects["x:written"], dict(state)) == (0, OLD)
         effects.let_go("x")
         effects.wait_for("x:written", WAYS)

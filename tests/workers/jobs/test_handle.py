@@ -138,10 +138,10 @@ def test_a_cancel_of_a_waiting_job_is_published(queue: Queue, bus: notify.Bus) -
     with bus.service("svc"), bus.subscribe("job.work") as events:
         queued = queue.enqueue(add_with_svc)
         outcome = queued.cancel("not today")
-        (told,) = mishaps(events, 1)
+        (contents,) = mishaps(events, 1)
     assert status_and_reason(outcome) == ("cancelled", "not today")
     assert outcome is not None
-    assert told == {"job": queued.id, "status": "cancelled", "reason": "not today", "at_ms": outcome.at_ms, "why": {"rule": "asked"}}
+    assert contents == {"job": queued.id, "status": "cancelled", "reason": "not today", "at_ms": outcome.at_ms, "why": {"rule": "asked"}}
     assert (queue.get_job_ids(), queue.canceled_job_registry.get_job_ids()) == ([], [queued.id])
     assert not bus.redis.exists(bus.keys.needs("svc"))
     assert 86_000 < bus.redis.ttl(queued.key) <= 86_400
@@ -183,10 +183,10 @@ def test_a_stop_is_published_when_the_process_of_the_job_is_dead(
     effects.wait_for("x:begun")
     with bus.subscribe("job.work") as events:
         outcome = queued.cancel("enough")
-        told = next_mishap(events)
+        contents = next_mishap(events)
     assert status_and_reason(outcome) == ("stopped", "enough")
     assert outcome is not None
-    assert {**told, "why": told["why"]["rule"]} == {
+    assert {**contents, "why": contents["why"]["rule"]} == {
         "job": queued.id,
         "status": "stopped",
         "reason": "enough",

@@ -53,13 +53,13 @@ def test_a_loss_names_the_service_its_incarnation_the_event_and_the_time_since(
             job = queue.enqueue(add, needs=need) if state != "at its enqueue" else None
             run = claim_next(bus).run if state == "running" else None
             bus.directory.kill("svc", why="out of paper")
-        told = [event for event in iter(lambda: events.get(0.2), None) if isinstance(event.contents, notify.Failure)]
+        failures = [event for event in iter(lambda: events.get(0.2), None) if isinstance(event.contents, notify.Failure)]
     job = job or queue.enqueue(add, needs=need)
     if run is not None:
         JobScripts(bus.redis).check_run(run.job_id, fence=run.fence)
     claim_next(bus)
     found = why(job)
-    assert (found.rule, found.service, found.incarnation, found.event) == ("on_loss=cancel", "svc", incarnation, told[0].id)
+    assert (found.rule, found.service, found.incarnation, found.event) == ("on_loss=cancel", "svc", incarnation, failures[0].id)
     assert found.after_ms is not None
     assert 0 <= found.after_ms < 10_000
 

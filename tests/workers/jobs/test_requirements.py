@@ -44,7 +44,7 @@ def test_an_invalid_need_is_refused(needs: Any) -> None:
         ({"on_loss": "shrug"}, "choose one of cancel, hold, drain, ignore"),
         ({"on_loss": "cancel", "max_hold_s": 5}, "max_hold_s is for on_loss='hold', not for 'cancel': leave it out, or say grace_s"),
         ({"on_loss": "drain", "max_hold_s": 5}, "max_hold_s is for"),
-        ({"on_loss": "ignore", "grace_s": 5}, "grace_s means nothing with on_loss='ignore': leave it out"),
+        ({"on_loss": "ignore", "grace_s": 5}, "grace_s has no effect with on_loss='ignore': leave it out"),
         ({"on_loss": "hold", "max_hold_s": 0}, "say on_loss='cancel'"),
     ],
 )

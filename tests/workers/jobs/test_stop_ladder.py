@@ -36,8 +36,8 @@ def test_a_stopped_job_can_clean_up(bus: notify.Bus, queue: Queue, start_workers
     effects.wait_for("x:begun")
     with bus.subscribe("job.work") as events:
         assert stopped(running.cancel("enough"))
-        told = next_mishap(events, 5)
-    assert (told["status"], told["reason"]) == ("stopped", "enough")
+        contents = next_mishap(events, 5)
+    assert (contents["status"], contents["reason"]) == ("stopped", "enough")
     assert (effects["x:put away"], effects["x:a mistake"]) == (1, 0)
     assert queue.enqueue(add).wait(10) == Outcome("finished")
     assert stopped(running.outcome)

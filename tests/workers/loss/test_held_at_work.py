@@ -53,12 +53,12 @@ def test_N7_work_can_wait_for_a_service(
         with bus.service("svc"):
             holds.run()
             assert job.wait(10) == Outcome("finished")
-        told: list[Any] = []
-        while len(told) < 4:
+        statuses: list[Any] = []
+        while len(statuses) < 4:
             event: Any = events.get(5)
-            assert event is not None, f"only {told} came"
-            told += [event.contents["status"]] if event.contents["job"] == job.id else []
-    assert (told, effects["added"]) == (["held", "released", "started", "finished"], 1)
+            assert event is not None, f"only {statuses} came"
+            statuses += [event.contents["status"]] if event.contents["job"] == job.id else []
+    assert (statuses, effects["added"]) == (["held", "released", "started", "finished"], 1)
 
 
 def test_a_worker_takes_held_jobs_in_their_old_order_before_later_jobs(

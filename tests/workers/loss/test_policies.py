@@ -55,7 +55,7 @@ TABLE = [
     all_do("one of two is there", "up other_up down enqueue apply claim", "enqueued started", needs=CAPABILITY),
     # While it waits
     Row(
-        "it waits, the guard is first",
+        "it waits, the loss watcher is first",
         "up enqueue down apply claim",
         cancel="enqueued cancelled",
         grace="enqueued held",

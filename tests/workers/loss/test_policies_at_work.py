@@ -98,9 +98,9 @@ def test_a_job_that_needs_a_capability_runs_until_the_last_provider_goes(
                 only_one = queue.enqueue(hold, "y", needs="one")
                 effects.wait_for("x:begun")
                 effects.wait_for("y:begun")
-            assert [(told["job"], told["status"]) for told in mishaps(events, 1)] == [(only_one.id, "stopped")]
+            assert [(event["job"], event["status"]) for event in mishaps(events, 1)] == [(only_one.id, "stopped")]
             assert any_will_do.outcome is None
-        assert [(told["job"], told["need"], told["why"]["service"]) for told in mishaps(events, 1)] == [
+        assert [(event["job"], event["need"], event["why"]["service"]) for event in mishaps(events, 1)] == [
             (any_will_do.id, "any print", "two")
         ]
 
@@ -152,9 +152,9 @@ def test_N14_jobs_have_priorities_and_each_can_be_cancelled(bus: notify.Bus, sta
         assert [job.cancel("not today").status for job in doomed] == ["cancelled"] * 3
         start_workers(queues=urgency)
         wait_until(lambda: all(job.outcome for job in jobs), timeout_s=15)
-        told: list[Any] = [event.contents for event in iter(lambda: events.get(0.2), None)]
+        published: list[Any] = [event.contents for event in iter(lambda: events.get(0.2), None)]
     names = {job.id: job.args[0] for job in jobs}
-    started = [names[contents["job"]] for contents in told if contents["status"] == "started"]
+    started = [names[contents["job"]] for contents in published if contents["status"] == "started"]
     assert started == [f"{name}-{number}" for name in urgency for number in (0, 2, 3)]
     assert [effects[name] for name in names.values()] == [0 if name.endswith("-1") else 1 for name in names.values()]
 

@@ -10,9 +10,9 @@ from workers import Job, JobNotFoundError, Queue, explain
 def test_a_waiting_job_says_its_place_and_who_listens(bus: notify.Bus, queue: Queue) -> None:
     queue.enqueue(add)
     second = queue.enqueue(add)
-    told = explain(bus, second)
-    assert f"Job {second.id} calls tests.support.sample_jobs.add on queue 'work'" in told
-    assert "no worker listens to its queue: start one with notify worker work" in told
+    text = explain(bus, second)
+    assert f"Job {second.id} calls tests.support.sample_jobs.add on queue 'work'" in text
+    assert "no worker listens to its queue: start one with notify worker work" in text
 
 
 def test_the_place_of_a_job_counts_from_the_front(bus: notify.Bus, queue: Queue, start_workers, effects) -> None:
@@ -37,12 +37,12 @@ def test_a_job_says_what_it_needs_and_what_a_loss_would_do(bus: notify.Bus, queu
 
 
 def test_a_held_job_says_what_it_waits_for_and_until_when(bus: notify.Bus, queue: Queue) -> None:
-    told = explain(bus, queue.enqueue(add, needs="svc", on_loss="hold"))
-    assert "It is held: svc is not there. It returns to the queue as soon as svc is back." in told
-    assert "It needs svc (gone); it is held, or stopped and held if it runs, when one of them is withdrawn" in told
-    told = explain(bus, queue.enqueue(add, needs=notify.provides("print"), on_loss="hold", max_hold_s=60))
-    assert "It is held: any print is not there. It returns to the queue if any print is back by" in told
-    assert "It needs any print (gone)" in told
+    text = explain(bus, queue.enqueue(add, needs="svc", on_loss="hold"))
+    assert "It is held: svc is not there. It returns to the queue as soon as svc is back." in text
+    assert "It needs svc (gone); it is held, or stopped and held if it runs, when one of them is withdrawn" in text
+    text = explain(bus, queue.enqueue(add, needs=notify.provides("print"), on_loss="hold", max_hold_s=60))
+    assert "It is held: any print is not there. It returns to the queue if any print is back by" in text
+    assert "It needs any print (gone)" in text
 
 
 def test_a_held_job_whose_service_is_back_says_that_it_returns(bus: notify.Bus, queue: Queue) -> None:
@@ -53,15 +53,15 @@ def test_a_held_job_whose_service_is_back_says_that_it_returns(bus: notify.Bus, 
 
 def test_a_job_with_a_grace_says_so(bus: notify.Bus, queue: Queue) -> None:
     with bus.service("svc", provides={"print"}):
-        told = explain(bus, queue.enqueue(add, needs=notify.provides("print"), grace_s=2.5))
-        assert "It needs any print (alive); it is cancelled, or stopped" in told
-        assert "unless it is back within 2.5 s" in told
+        text = explain(bus, queue.enqueue(add, needs=notify.provides("print"), grace_s=2.5))
+        assert "It needs any print (alive); it is cancelled, or stopped" in text
+        assert "unless it is back within 2.5 s" in text
         queue.empty()
 
 
 def test_a_cancelled_job_says_why(bus: notify.Bus, queue: Queue) -> None:
-    told = explain(bus, queue.enqueue(add, needs="svc"))
-    assert "It was cancelled: svc was not there when it was enqueued. It needed svc (gone)." in told
+    text = explain(bus, queue.enqueue(add, needs="svc"))
+    assert "It was cancelled: svc was not there when it was enqueued. It needed svc (gone)." in text
 
 
 def test_a_job_that_was_cancelled_without_a_reason_does_not_name_one(bus: notify.Bus, queue: Queue) -> None:

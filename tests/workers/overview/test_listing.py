@@ -21,8 +21,8 @@ def test_a_queue_is_described_in_numbers(bus: notify.Bus, queue: Queue, start_wo
     effects.wait_for("gate:begun")
     queue.enqueue(add)
     queue.enqueue(add, depends_on=running)
-    (told,) = queues(bus.redis)
-    assert (told.queue, told.queued, told.started, told.deferred, told.finished, told.failed, told.canceled, told.workers) == (
+    (info,) = queues(bus.redis)
+    assert (info.queue, info.queued, info.started, info.deferred, info.finished, info.failed, info.canceled, info.workers) == (
         "work", 1, 1, 1, 1, 1, 1, 1,
     )  # fmt: skip
     assert cancelled.id in _ids(bus, status="canceled")

@@ -88,12 +88,12 @@ def test_a_running_job_is_not_cancelled(bus: notify.Bus, queue: Queue) -> None:
 
 
 def test_the_progress_of_a_cancel_is_reported(bus: notify.Bus, queue: Queue) -> None:
-    told: list[Progress] = []
+    reports: list[Progress] = []
     with bus.service("svc"):
         queue.enqueue_many([Queue.prepare_data(add_with_svc, job_id=f"j{number}") for number in range(2 * AT_ONCE + 50)])
-        assert queue.cancel(where=lambda job: int(job.id[1:]) % 2 == 0, progress=told.append) == AT_ONCE + 25
+        assert queue.cancel(where=lambda job: int(job.id[1:]) % 2 == 0, progress=reports.append) == AT_ONCE + 25
     everything = 2 * AT_ONCE + 50
-    assert told == [
+    assert reports == [
         Progress(AT_ONCE, everything, AT_ONCE // 2),
         Progress(2 * AT_ONCE, everything, AT_ONCE),
         Progress(everything, everything, AT_ONCE + 25),

@@ -15,7 +15,7 @@ from tests.support.cron_jobs import at_four, with_a_service
 from tests.support.faults import server_ms
 from tests.support.queued_jobs import index
 from tests.workers.conftest import Effects, StartWorkers
-from tests.workers.fleet.test_leader import leader_of, leave, pid_of, renew, settled_leader
+from tests.workers.fleet.test_leader import elected_leader, leader_of, leave, pid_of, renew
 from tests.workers.fleet.test_lease import frozen
 from workers import Job, Queue, job
 from workers.jobs.definition import load_jobs
@@ -214,7 +214,7 @@ def test_a_broken_queue_does_not_stop_the_others(bus: notify.Bus, cron: Cron, qu
 def test_a_recurring_job_runs_at_each_of_its_times_whoever_leads(bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
     """The leader has not loaded the job. It is killed, and the next leader continues."""
     start_workers(2, queues=("another",), lease_s=SHORT_S)
-    first = settled_leader(bus)
+    first = elected_leader(bus)
     start_workers(modules=(MODULE,), lease_s=60)
     effects.wait_for("every second", 2)
     assert leader_of(bus) == first
@@ -237,7 +237,7 @@ def test_the_loaded_jobs_of_a_closed_worker_do_not_count(bus: notify.Bus, start_
 @pytest.mark.any_server
 def test_a_worker_taken_for_dead_registers_its_jobs_again(bus: notify.Bus, start_workers: StartWorkers) -> None:
     start_workers(queues=("another",), lease_s=SHORT_S)
-    first = settled_leader(bus)
+    first = elected_leader(bus)
     (process,) = start_workers(modules=(MODULE,), lease_s=SHORT_S).processes
     wait_until(lambda: bus.redis.hlen(bus.keys.cron_workers) == 1, timeout_s=15)
     assert pid_of(bus, first) != process.pid

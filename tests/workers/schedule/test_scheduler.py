@@ -16,7 +16,7 @@ from notify.testing import PrivateServer, wait_until
 from tests.support.queued_jobs import index
 from tests.support.sample_jobs import add, add_with_svc, fail
 from tests.workers.conftest import Effects, StartWorkers, children
-from tests.workers.fleet.test_leader import leader_of, pid_of, settled_leader
+from tests.workers.fleet.test_leader import elected_leader, leader_of, pid_of
 from tests.workers.fleet.test_lease import frozen
 from workers import Outcome, Queue, rq_keys
 from workers.jobs.call import JsonSerializer
@@ -271,7 +271,7 @@ def test_the_next_leader_schedules_when_the_first_one_is_killed(
     queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects
 ) -> None:
     pool = start_workers(3, lease_s=SHORT_S)
-    first = settled_leader(bus)
+    first = elected_leader(bus)
     (process,) = [process for process in pool.processes if process.pid == pid_of(bus, first)]
     process.kill()
     jobs = [queue.enqueue_in(timedelta(seconds=1), add) for _ in range(20)]
@@ -284,7 +284,7 @@ def test_a_frozen_leader_that_wakes_runs_nothing_twice(
     queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects
 ) -> None:
     start_workers(3, lease_s=SHORT_S)
-    first = settled_leader(bus)
+    first = elected_leader(bus)
     with frozen(pid_of(bus, first)):
         jobs = [queue.enqueue_in(timedelta(seconds=1), add) for _ in range(50)]
         wait_until(lambda: leader_of(bus) not in ("", first), timeout_s=10)
