@@ -14,7 +14,7 @@ __all__ = ["AT_ONCE", "JobScripts", "Lost", "Released"]
 _pair: Final = msgspec.json.Decoder(tuple[str, str])
 AT_ONCE: Final = 200
 """Waiting jobs that one script cancels, holds or enqueues; it holds the server for a few milliseconds at the most."""
-TIDY_AT_ONCE: Final = 1_000
+COMPACT_AT_ONCE: Final = 1_000
 """Places in the list of a queue that one script looks at; it holds the server for about a millisecond."""
 
 
@@ -74,7 +74,7 @@ class JobScripts(JobScriptRunner):
         stay, more = 0, 1
         while more:
             keys, job = [rq_keys.queue(queue)], rq_keys.job("")
-            stay, more = self.run("compact_queue", keys, [stay, TIDY_AT_ONCE, job], action=f"tidying the queue {queue!r}")
+            stay, more = self.run("compact_queue", keys, [stay, COMPACT_AT_ONCE, job], action=f"tidying the queue {queue!r}")
 
     def hold_run(self, job_id: str, *, fence: str) -> str:
         """Set a job aside whose run was stopped for it. Returns ``held``, ``queued`` (what it needs is back), or "" if that is past."""

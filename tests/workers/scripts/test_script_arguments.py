@@ -1,0 +1,124 @@
+"""Each typed method hands its script the KEYS and ARGV in the order that the first lines of the script bind to names."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import notify
+from notify.keys import Keys
+from tests.support.lua import TAIL, Holding, ScriptCall, lua_files, script_call
+from workers import rq_keys
+from workers.scripts.claim import ClaimScripts
+from workers.scripts.enqueue import EnqueueScripts, NewJob
+from workers.scripts.jobs import COMPACT_AT_ONCE, JobScripts
+from workers.scripts.lease import LeaseScripts
+from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run
+from workers.scripts.runner import KEEP_CANCELLED_MS
+from workers.scripts.schedule import LoadedJob, ScheduleScripts
+
+K = Keys("notify")
+COMMON = {"NOW_AT": Holding("T"), "BODY": Holding(',"')}
+LEASES = {"leases": K.leases, "renewed": K.renewed, "leader": K.leader}
+NEW_JOB = NewJob("j", {"origin": "q"}, "new", at_front=True, ttl_s=4, needs='{"svc":0}')
+MAX_BYTES = notify.Settings().max_payload_bytes
+
+CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]] = {
+    "claim": (
+        lambda client: ClaimScripts(client, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500).claim(
+            ["rq:queue:q"], fence="new", ended=Ended(Run("j", "old"), 1.0, 2.5, b"result"), again=True
+        ),
+        {"worker_key": rq_keys.worker("w"), "suspended": rq_keys.suspended(), TAIL: ["rq:queue:q"]},
+        {
+            **COMMON,
+            **{"fence": "new", "worker": "w", "asked": "again", "heartbeat_s": 30, "idle_s": 480, "default_timeout_s": DEFAULT_TIMEOUT_S},
+            **{"ended_id": "j", "ended_fence": "old", "started_s": "1.000000", "ended_s": "2.500000"},
+            **{"ended_at": "1970-01-01T00:00:02.500000Z", "result": b"result", "result_ttl_s": 500, "max_bytes": MAX_BYTES},
+        },
+    ),
+    "enqueue": (
+        lambda client: EnqueueScripts(client)._enqueue("q", [NEW_JOB], again="again"),
+        {"queues": rq_keys.QUEUES},
+        {
+            **{**COMMON, "queue": "q", "asked": "again", "common_count": 0},
+            TAIL: ["j", "new", "front", 4000, '{"svc":0}', 2, "origin", "q"],
+        },
+    ),
+    "index_needs": (lambda client: EnqueueScripts(client).index_needs("j"), {}, {**COMMON, "id": "j"}),
+    "cancel": (
+        lambda client: JobScripts(client).cancel(["j", "i"], reason="why", queue="q", from_list=False),
+        {},
+        {**COMMON, "reason": "why", "from_list": 0, "queue": "q", TAIL: ["j", "i"]},
+    ),
+    "apply_loss": (
+        lambda client: JobScripts(client).apply_loss("svc", passed=3, count=4),
+        {},
+        {**COMMON, "need": "svc", "passed": 3, "count": 4},
+    ),
+    "compact_queue": (
+        lambda client: JobScripts(client).compact_queue("q"),
+        {"queue": rq_keys.queue("q")},
+        {"stay": 0, "count": COMPACT_AT_ONCE, "prefix": rq_keys.job("")},
+    ),
+    "hold_run": (lambda client: JobScripts(client).hold_run("j", fence="f"), {}, {**COMMON, "id": "j", "fence": "f"}),
+    "release_held": (
+        lambda client: JobScripts(client).release_held("q", "svc", first=8, most=512),
+        {},
+        {**COMMON, "queue": "q", "need": "svc", "first": 8, "most": 512},
+    ),
+    "expire_holds": (lambda client: JobScripts(client).expire_holds(6), {}, {**COMMON, "count": 6}),
+    "check_run": (lambda client: JobScripts(client).check_run("j", fence="f"), {}, {**COMMON, "id": "j", "fence": "f"}),
+    "stop_run": (
+        lambda client: JobScripts(client).stop_run("j", reason="why"),
+        {"job": rq_keys.job("j")},
+        {"reason": "why", "keep_ms": KEEP_CANCELLED_MS},
+    ),
+    "seal_run": (lambda client: JobScripts(client).seal_run("j", fence="f"), {"job": rq_keys.job("j")}, {"fence": "f"}),
+    "renew_lease": (
+        lambda client: LeaseScripts(client).renew_lease("w", lease_ms=5, away_ms=6),
+        LEASES,
+        {"worker": "w", "lease_ms": 5, "away_ms": 6, "prefix": rq_keys.worker("")},
+    ),
+    "release_lease": (
+        lambda client: LeaseScripts(client).release_lease("w"),
+        {"leases": K.leases, "leader": K.leader, "cron_workers": K.cron_workers},
+        {"worker": "w"},
+    ),
+    "cron_register": (
+        lambda client: ScheduleScripts(client).cron_register("w", ["n", "m"], [LoadedJob("n", b"spec", 7)]),
+        {"cron": K.cron, "cron_due": K.cron_due, "cron_workers": K.cron_workers},
+        {"worker": "w", "names": b'["n","m"]', TAIL: ["n", b"spec", 7]},
+    ),
+    "cron_due": (
+        lambda client: ScheduleScripts(client).cron_due(longest_wait_ms=9),
+        {"cron": K.cron, "cron_due": K.cron_due, "cron_workers": K.cron_workers, "cron_last": K.cron_last, "leases": K.leases},
+        {"longest_wait_ms": 9},
+    ),
+    "cron_enqueue": (
+        lambda client: ScheduleScripts(client).cron_enqueue("n", NEW_JOB, queue="q", due_ms=7, next_ms=8),
+        {
+            **{"cron_due": K.cron_due, "cron_last": K.cron_last, "queues": rq_keys.QUEUES},
+            **{"list": rq_keys.queue("q"), "job": rq_keys.job("j")},
+        },
+        {
+            **{**COMMON, "name": "n", "due_ms": 7, "next_ms": 8, "id": "j", "queue": "q", "needs": '{"svc":0}'},
+            TAIL: ["origin", "q"],
+        },
+    ),
+    "enqueue_due": (
+        lambda client: ScheduleScripts(client).enqueue_due("we", lock_ms=5, count=6, longest_wait_ms=7, timeout_s=8),
+        {"queues": rq_keys.QUEUES},
+        {**COMMON, "scheduler": "we", "lock_ms": 5, "count": 6, "longest_wait_ms": 7, "default_timeout_s": 8},
+    ),
+}
+
+
+@pytest.mark.parametrize("script", CASES)
+def test_each_value_has_the_name_that_its_script_binds_it_to(bus: notify.Bus, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    call, keys, args = CASES[script]
+    assert script_call(monkeypatch, lambda: call(bus.redis)) == ScriptCall(f"workers.scripts.{script}", keys, args)
+
+
+def test_every_script_has_a_typed_method_in_this_test() -> None:
+    scripts = [file.name for file in lua_files() if file.name.startswith("workers.") and not file.is_part]
+    assert sorted(f"workers.scripts.{script}" for script in CASES) == scripts
