@@ -36,6 +36,7 @@ class Recorder:
 
     @property
     def manager(self) -> NotificationManager:
+        """The notification manager of this recorder."""
         return self._manager
 
     def wait(self, timeout_s: float | None = None) -> Event | None:

@@ -1,4 +1,4 @@
-"""Worker processes for tests, and what their jobs did."""
+"""Worker processes for tests, and the effects of their jobs."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent.parent
 SAMPLE = "tests.support.sample_jobs"
 MARK = "NOTIFY_TEST_WORKERS"
 KEEP_MARKS = {"SPT_NOENV": "1"}
-"""Or setproctitle would write titles over the environment, and the mark in it."""
+"""Keeps setproctitle from overwriting the environment, which holds the mark."""
 
 StartWorkers = Callable[..., Pool]
 
@@ -29,7 +29,7 @@ GOES_WELL = frozenset({"enqueued", "started", "finished"})
 
 
 class Effects:
-    """What the jobs of `sample_jobs` did."""
+    """The effects of the jobs of `sample_jobs`."""
 
     def __init__(self, bus: notify.Bus) -> None:
         self._client = bus.redis
@@ -39,22 +39,22 @@ class Effects:
         return int(value or 0)
 
     def wait_for(self, field: str, count: int = 1) -> int:
-        """Wait until it happened that often. Returns how often it did."""
+        """Wait until an effect was counted that often. Return its count."""
         return wait_until(lambda: self[field] >= count and self[field], timeout_s=15, what=f"{count} x {field}")
 
     def let_go(self, name: str, times: int = 1) -> None:
-        """Let a job `hold` go on."""
+        """Release a job `hold`."""
         self._client.rpush(go(name), *range(times))
 
 
 def claim_next(bus: notify.Bus, *queues: str, fence: str = "new", ended: Ended | None = None, again: bool = False) -> Claim:
-    """Ask for a job as a worker called ``w`` does, by default on the queue ``work``."""
+    """Claim a job as a worker called ``w`` does, by default from the queue ``work``."""
     claims = ClaimScripts(bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500)
     return claims.claim([rq_keys.queue(name) for name in queues or ("work",)], fence=fence, ended=ended, again=again)
 
 
 def next_mishap(events: notify.Subscriber, timeout_s: float = 15.0) -> Any:
-    """What is told next but that a job was enqueued, started or finished; ``None`` if nothing is."""
+    """The next job event other than enqueued, started or finished; ``None`` if none comes."""
     deadline = time.monotonic() + timeout_s
     while (left_s := deadline - time.monotonic()) > 0:
         event: Any = events.get(left_s)
@@ -64,14 +64,14 @@ def next_mishap(events: notify.Subscriber, timeout_s: float = 15.0) -> Any:
 
 
 def mishaps(events: notify.Subscriber, count: int, *, quiet_s: float = 0.05) -> list[Any]:
-    """What is told of that many of them; makes sure that no other comes."""
-    told = []
+    """That many events of `next_mishap`; fails if another one comes."""
+    found = []
     for _ in range(count):
-        told.append(next_mishap(events))
-        assert told[-1] is not None, f"only {len(told) - 1} of {count} came: {told}"
+        found.append(next_mishap(events))
+        assert found[-1] is not None, f"only {len(found) - 1} of {count} came: {found}"
     extra = next_mishap(events, quiet_s)
     assert extra is None, f"{extra} came too"
-    return told
+    return found
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def queue(bus: notify.Bus) -> Queue:
 
 @pytest.fixture
 def start_workers(bus: notify.Bus) -> Iterator[StartWorkers]:
-    """Start worker processes. They are stopped after the test, and neither they nor what they started is left then."""
+    """Start worker processes. They are stopped after the test, which fails if they or their children are still there."""
     mark, pools = uuid4().hex, []
 
     def start(
@@ -106,7 +106,7 @@ def start_workers(bus: notify.Bus) -> Iterator[StartWorkers]:
     yield start
     for pool in pools:
         pool.close(grace_s=3)
-    wait_until(lambda: not marked(mark), what=f"the end of what the workers started, {marked(mark)}")
+    wait_until(lambda: not marked(mark), what=f"the end of the processes that the workers started, {marked(mark)}")
 
 
 def children(pid: int) -> list[int]:
@@ -115,13 +115,13 @@ def children(pid: int) -> list[int]:
 
 
 def result(job: Job) -> Any:
-    """What a job returns, when it has."""
+    """Wait for a job to finish, and return its return value."""
     assert job.wait(15) == Outcome("finished")
     return job.return_value()
 
 
 def marked(mark: str) -> list[int]:
-    """The processes with that mark in their environment, where that can be told."""
+    """The processes with a mark in their environment, where ``/proc`` shows it."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -133,14 +133,14 @@ def marked(mark: str) -> list[int]:
 
 
 def command_line(pid: int) -> str:
-    """The command of a process as every user of the machine can see it."""
+    """The command line of a process as every user of the machine sees it."""
     if Path("/proc/self").exists():
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     return subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that only nobody has waited for yet does not."""
+    """Whether a process runs; a zombie does not."""
     if not Path("/proc/self").exists():
         state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
         return bool(state.strip()) and not state.startswith("Z")

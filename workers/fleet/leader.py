@@ -48,6 +48,7 @@ class Leader:
         return time.monotonic() < self._leads_until and not self._closing
 
     def open(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
@@ -97,9 +98,11 @@ class _Task:
 
     @property
     def is_due(self) -> bool:
+        """Whether the moment of its next call has come."""
         return time.monotonic() >= self.due_at
 
     def forget_outage(self) -> None:
+        """Start with a new backoff, which logs no end of an earlier outage."""
         self._backoff = Backoff(log, self._name)
 
     def do(self) -> None:

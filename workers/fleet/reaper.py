@@ -130,6 +130,8 @@ class Reaper:
 
 
 class _Failed(NamedTuple):
+    """A job that ended with the run of its worker: it failed, or had been stopped."""
+
     job: Job
     queue: Queue
     outcome: Outcome

@@ -28,10 +28,12 @@ class JsonSerializer:
 
     @staticmethod
     def dumps(value: object) -> bytes:
+        """Encode a value. Raises `ContentsError` if JSON cannot hold it."""
         return encode_json(value, what="the job")
 
     @staticmethod
     def loads(data: bytes) -> Json:
+        """Decode a value."""
         value: Json = msgspec.json.decode(data)
         return value
 

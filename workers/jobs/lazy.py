@@ -42,6 +42,8 @@ def lazy_job(
 
 
 class _Unread:
+    """Mixin of a job whose hash is not parsed yet. Equality and hash need the id only."""
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, rq.job.Job) and self.__dict__["_id"] == other.id
 

@@ -73,14 +73,17 @@ class JobRecord(rq.job.Job):
 
     @property
     def success_callback(self) -> Callable[..., Any] | None:
+        """RQ's callback after a success; errors as for `func`."""
         return self._resolve(self._success_callback_name) if self._success_callback_name else None
 
     @property
     def failure_callback(self) -> Callable[..., Any] | None:
+        """RQ's callback after a failure; errors as for `func`."""
         return self._resolve(self._failure_callback_name) if self._failure_callback_name else None
 
     @property
     def stopped_callback(self) -> Callable[..., Any] | None:
+        """RQ's callback after a stop; if it was not loaded, a function that raises `JobRefusedError`."""
         # RQ reads this in the worker process, which an error here would end: so the callback raises when it is called.
         name = self._stopped_callback_name
         return (self._functions.get(name) or (lambda *_: self._refuse(name))) if name else None

@@ -42,10 +42,13 @@ class StopSign:
 
     @property
     def is_up(self) -> bool:
+        """Whether the flag is set."""
         return self._shared[0] != 0
 
     def put_up(self) -> None:
+        """Set the flag."""
         self._shared[0] = 1
 
     def take_down(self) -> None:
+        """Clear the flag."""
         self._shared[0] = 0
