@@ -20,7 +20,7 @@ def test_a_signal_at_any_moment_of_a_wait_ends_it(start, waiter):
 
 def test_the_twin_with_a_threading_event_hangs(start):
     process = start("waiter", "event")
-    with pytest.raises(AssertionError, match="said nothing"):
+    with pytest.raises(AssertionError, match="printed nothing"):
         list(iter(lambda: process.told(timeout_s=3), None))
 
 
