@@ -1,6 +1,6 @@
-"""The atomic steps of the directory: registering, beating, grouping, sweeping, withdrawing.
+"""The atomic steps of the directory: one typed method per Lua script.
 
-Announcements are written here and completed by the scripts, which know what the directory holds of a service at that instant.
+The methods write the announcements with places that the scripts fill: only a script knows what the directory holds at that instant.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from notify.server import Client
 __all__ = ["BEATS_AT_ONCE", "Beat", "DirectoryScripts", "Incarnation", "Round", "Watchfulness"]
 
 BEATS_AT_ONCE: Final = 100
-"""Heartbeats in one script; it holds the server for about half a millisecond."""
+"""Heartbeats that one script records; the script occupies the server for about half a millisecond."""
 
 QUIET_TTLS: Final = 10
-"""For how many ttls after a suspicion that was announced no other one of the same service is."""
+"""For so many ttls after an announced suspicion, another suspicion of the same service is not announced."""
 
 REGROUPED: Final = 0
 
@@ -42,7 +42,7 @@ class Beat(NamedTuple):
 
 
 class Watchfulness(NamedTuple):
-    """How the sweep works: times in ms, and when so many are suspected that it rather waits."""
+    """The settings of the sweep: times in ms, and the number and the share of suspects above which it raises an alarm."""
 
     interval_ms: int
     late_ms: int
@@ -53,7 +53,7 @@ class Watchfulness(NamedTuple):
 
 
 class Round(NamedTuple):
-    """What a sweep finds: members of ``ns:due`` that are due, ms until the next sweep, and an alarm as (suspects, of)."""
+    """The result of a sweep: members of ``ns:due`` that are due, ms until the next sweep, and an alarm as (suspects, services)."""
 
     members: list[bytes]
     wait_ms: int
@@ -61,7 +61,7 @@ class Round(NamedTuple):
 
 
 class Described(NamedTuple):
-    """What the directory holds of an incarnation; all empty if it holds nothing of it."""
+    """The entry of an incarnation in the directory; all fields are empty if there is none."""
 
     state: str = ""
     provides: Sequence[str] = ()
@@ -88,18 +88,18 @@ class DirectoryScripts(PublishingScripts):
     ) -> int | None:
         """Register a service under a free name. Returns its incarnation, above ``after``; or ``None`` if the name is taken.
 
-        If the answer was lost it can be tried again: who holds the name already, by his ``token``, gets that incarnation.
+        If the answer was lost, register again with the same ``token``: the answer is the incarnation of the first time.
         """
         keys = [self.keys.services, self.keys.due, self.keys.incarnation, self.keys.service(name), *self.emit_keys(SERVICES_TOPIC)]
         args = [name, ttl_ms, *self._announce("available"), after, token]
         described = {"provides": provides, "groups": groups}
-        said = {**fields, **{field: msgspec.json.encode(names).decode() for field, names in described.items() if names}}
-        args += [part for field in said.items() for part in field]
+        description = {**fields, **{field: msgspec.json.encode(names).decode() for field, names in described.items() if names}}
+        args += [part for field in description.items() for part in field]
         result = self.run("register", [*keys, *self._indexes(provides, groups)], args, action=f"registering {name!r}")
         return int(result) if result else None
 
     def beat(self, beats: Sequence[Beat]) -> list[str]:
-        """Send heartbeats. Returns for each ``alive``, ``killed``, ``withdrawn``, ``expired`` or ``gone``."""
+        """Send heartbeats. Returns for each service ``alive``, ``killed``, ``withdrawn``, ``expired`` or ``gone``."""
         answers: list[str] = []
         for first in range(0, len(beats), BEATS_AT_ONCE):
             some = beats[first : first + BEATS_AT_ONCE]
@@ -107,29 +107,29 @@ class DirectoryScripts(PublishingScripts):
             for beat in some:
                 keys += [self.keys.service(beat.name), self.keys.tombstone(beat.name)]
             args = [*self._announce("recovered"), *(part for beat in some for part in beat)]
-            told = self.run("beat", keys, args, action=f"sending the heartbeat of {some[0].name!r}")
-            answers += [answer.decode() for answer in told]
+            states = self.run("beat", keys, args, action=f"sending the heartbeat of {some[0].name!r}")
+            answers += [answer.decode() for answer in states]
         return answers
 
     def regroup(self, service: Incarnation, group: str, *, joins: bool, groups: Sequence[str]) -> bool:
-        """Let a service join a group or leave it; ``groups`` are all it is in then. Returns whether that changed anything."""
+        """Let a service join a group or leave it; ``groups`` are all its groups after that. Returns whether that changed anything."""
         keys = [self.keys.service(service.name), self.keys.group(group), *self.emit_keys(SERVICES_TOPIC)]
         args = [*service, "join" if joins else "leave", msgspec.json.encode(groups), *self._announce("joined" if joins else "left")]
         return bool(self.run("regroup", keys, args, action=f"changing the groups of {service.name!r}"))
 
     def sweep(self, *, count: int, how: Watchfulness) -> Round:
-        """Return what a sweep has to look at, ``count`` members at the most, and when to look again."""
+        """Return up to ``count`` members that a sweep has to look at, and when to sweep again."""
         keys = [self.keys.due, self.keys.sweep, self.keys.suspects, *self.emit_keys(SERVICES_TOPIC)]
         args = [count, *map(str, how), *self._contents(alarm_template())]
         members, wait_ms, silent, services = self.run("sweep", keys, args, action="looking for services that are due")
         return Round(members, int(wait_ms), (silent, services) if silent else None)
 
     def states(self, services: Sequence[Incarnation]) -> list[str]:
-        """Return the state of each, ``alive`` or ``suspect``; "" for one that is not registered."""
+        """Return the state of each service, ``alive`` or ``suspect``; "" if it is not registered."""
         return [described.state for described in self._describe(services)]
 
     def suspect(self, services: Sequence[Incarnation]) -> list[bool]:
-        """Suspect services that missed their heartbeats. Returns for each whether it was done."""
+        """Suspect services that missed their heartbeats. Returns for each whether it is suspected now."""
         announce = self._announce("suspect")
         calls = []
         for service in services:
@@ -138,7 +138,7 @@ class DirectoryScripts(PublishingScripts):
         return [bool(done) for done in self.run_many("suspect", calls, action="suspecting services")]
 
     def withdraw(self, services: Sequence[Incarnation], *, reason: str, why: str, only_if_due: bool) -> list[str | None]:
-        """Withdraw incarnations. Returns for each the id of the status event, or ``None`` if somebody else was first."""
+        """Withdraw incarnations. Returns for each the id of the status event, or ``None`` if another process was first."""
         announce = self._announce("withdrawn", reason=reason, why=why)
         withdrawn: dict[Incarnation, str | None] = {}
         left = list(services)
@@ -148,14 +148,14 @@ class DirectoryScripts(PublishingScripts):
                 keys, status = self.keys, self.keys.status_topic(service.name)
                 all_keys = [keys.services, keys.due, keys.service(service.name), keys.tombstone(service.name), keys.losses]
                 all_keys += [keys.suspects, keys.sweep, *self.emit_keys(SERVICES_TOPIC), keys.log(status), keys.topic(status)]
-                told = self.body(status, _failure(service.name, reason, why))
+                ended = self.body(status, _failure(service.name, reason, why))
                 args = [*service, reason, why, int(only_if_due), described.groups_json, *announce[:3]]
-                args += [keys.channel(status), status, told, *self.limits(), *map(any_provider, described.provides)]
+                args += [keys.channel(status), status, ended, *self.limits(), *map(any_provider, described.provides)]
                 for capability in described.provides:
                     all_keys += [keys.provides(capability), keys.tombstone(any_provider(capability))]
                 calls.append(([*all_keys, *map(keys.group, described.groups)], args))
             answers = self.run_many("withdraw", calls, action=f"withdrawing {left[0].name!r}")
-            # One that joined or left a group meanwhile is looked at again: it must not stay in an index.
+            # A service that joined or left a group meanwhile is read again, or it would stay in an index.
             withdrawn |= {s: a.decode() if a else None for s, a in zip(left, answers, strict=True) if a != REGROUPED}
             left = [service for service in left if service not in withdrawn]
         return [withdrawn[service] for service in services]
@@ -174,13 +174,13 @@ class DirectoryScripts(PublishingScripts):
         return self._contents(change_template(change, **more))
 
     def _contents(self, contents: Json) -> list[str | bytes | int]:
-        """Channel, topic, body and limits of an event on the topic of the directory."""
+        """Return channel, topic, body and limits of an event on the topic of the directory."""
         return [self.keys.channel(SERVICES_TOPIC), SERVICES_TOPIC, self.body(SERVICES_TOPIC, contents), *self.limits()]
 
 
 def _described(service: Incarnation, row: list[bytes | None] | Exception) -> Described:
     if isinstance(row, redis.ResponseError):
-        return Described()  # no hash: written by hand
+        return Described()  # the key is no hash: it was written by hand
     if isinstance(row, Exception):
         raise row
     entry = read_entry(row)
@@ -191,6 +191,6 @@ def _described(service: Incarnation, row: list[bytes | None] | Exception) -> Des
 
 
 def _failure(name: str, reason: str, why: str) -> Failure:
-    """The end of a service as its status topic tells it, for example ``StorageKilledError: storage killed``."""
+    """The end of a service, as the event on its status topic, for example ``StorageKilledError: storage killed``."""
     label = "".join(part[:1].upper() + part[1:] for part in name.replace("-", "_").split("_"))
     return Failure(f"{label}{reason.capitalize()}Error", f"{name} {reason}" + (f": {why}" if why else ""), fatal=True)

@@ -1,4 +1,8 @@
-"""Loads Lua scripts from the ``lua`` folders of the packages, and runs them on the server."""
+"""Loads Lua scripts from the ``lua`` folders of the packages, and runs them on the server.
+
+Each script lies beside the Python that calls it, one typed method per script. The first lines of a script bind its KEYS and ARGV to
+names, in the order in which the method passes them; a test compares the two. A part (``lua/parts``) is only included by scripts.
+"""
 
 import hashlib
 import re

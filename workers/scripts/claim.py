@@ -1,4 +1,4 @@
-"""The one step of a worker per job: record how the last run ended, and take the next job."""
+"""The claim: one script per job, which records the end of the worker's last run and gives it the next job."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,16 +15,16 @@ __all__ = ["Claim", "ClaimScripts"]
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """The answer to a claim, as in ``claim.lua``.
+    """The answer to a claim.
 
     Args:
-        ended: how the end of the last run was taken.
-        answer: ``started``, or why there is no job.
-        queue: the number of the queue that it was on.
-        job_id: the job.
-        fields: its hash.
-        fence: that of the run.
-        problem: why it cannot even be run, or empty.
+        ended: how the end of the last run was recorded: ``finished``, ``refused``, ``dependents``, or empty if no run had ended.
+        answer: ``started``, or why there is no job: ``suspended``, ``more`` (ask again), or empty if no queue has one.
+        queue: the number of the queue on which the job was.
+        job_id: the id of the job.
+        fields: the hash of the job.
+        fence: the fence of the run that begins.
+        problem: why the job cannot be run at all, or empty.
     """
 
     ended: str
@@ -41,14 +41,14 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class ClaimScripts(JobScriptRunner):
-    """What one worker asks for.
+    """The claims of one worker.
 
     Args:
-        client: the worker's.
-        worker: its name.
-        heartbeat_s: how long a run may be silent.
-        idle_s: how long the worker may be silent while it waits.
-        result_ttl_s: how long results are kept where the job does not say; -1 for ever.
+        client: the connection of the worker.
+        worker: the name of the worker.
+        heartbeat_s: seconds that a run may be silent.
+        idle_s: seconds that the worker may be silent while it waits.
+        result_ttl_s: seconds for which results are kept, unless the job has a time of its own; -1 for ever.
     """
 
     def __init__(self, client: Client, worker: str, *, heartbeat_s: int, idle_s: int, result_ttl_s: int) -> None:
@@ -60,16 +60,16 @@ class ClaimScripts(JobScriptRunner):
         self._max_bytes = client.settings.max_payload_bytes
 
     def claim(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False) -> Claim:
-        """Record an end, and take the first job of the queues that may start.
+        """Record the end of a run, and take the first job of the queues that may start.
 
         Args:
-            queues: keys of the queues, the most urgent first; with none given the end is recorded and no job taken.
-            fence: of the run that begins; a new one for each claim.
+            queues: keys of the queues, the most urgent first. Without any, the end is recorded and no job is taken.
+            fence: the fence of the run that begins; a new one for each claim.
             ended: the run that ended, if one did.
-            again: the same was asked before, and no answer came: what it did is not done twice.
+            again: the same claim was made before, and its answer was lost: its steps are not done twice.
 
         Raises:
-            ServerUnreachableError: no answer. It may have happened: ask again.
+            ServerUnreachableError: no answer. The claim may have succeeded: repeat it with ``again``.
             ServerRefusedError: the server answered with an error.
         """
         args = [fence, self._worker, "again" if again else "", *self._args, *self._ended(ended), self._max_bytes]

@@ -1,4 +1,4 @@
-"""One typed method per atomic step of a job. The steps themselves are the ``.lua`` files beside this one."""
+"""The atomic steps of jobs: one typed method per Lua script."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -13,13 +13,13 @@ __all__ = ["AT_ONCE", "JobScripts", "Lost", "Released"]
 
 _pair: Final = msgspec.json.Decoder(tuple[str, str])
 AT_ONCE: Final = 200
-"""Waiting jobs that one script cancels, holds or enqueues; it holds the server for a few milliseconds at the most."""
+"""Waiting jobs that one script cancels, holds or enqueues; the script occupies the server for a few milliseconds at most."""
 COMPACT_AT_ONCE: Final = 1_000
-"""Places in the list of a queue that one script looks at; it holds the server for about a millisecond."""
+"""Places in the list of a queue that one script looks at; the script occupies the server for about a millisecond."""
 
 
 class Lost(NamedTuple):
-    """What became of some jobs that need something: numbers, and the queues whose lists are to be tidied."""
+    """The effect of a loss on some waiting jobs: numbers of jobs, and the queues to call `JobScripts.compact_queue` for."""
 
     looked_at: int
     cancelled: int
@@ -29,7 +29,7 @@ class Lost(NamedTuple):
 
 
 class Released(NamedTuple):
-    """How many held jobs were put back, how many are held still, and whether what they wait for is there."""
+    """How many held jobs were put back, how many are still held, and whether their need is there."""
 
     released: int
     left: int
@@ -37,7 +37,7 @@ class Released(NamedTuple):
 
     @property
     def is_under_way(self) -> bool:
-        """Whether there are more to be put back as soon as these have started."""
+        """True if more jobs are to be put back as soon as these have started."""
         return self.is_there and self.left > 0
 
 
@@ -48,9 +48,9 @@ class JobScripts(JobScriptRunner):
         """Cancel those of the jobs that have not started.
 
         Args:
-            job_ids: which.
-            reason: in words.
-            queue: only those on this one.
+            job_ids: the ids of the jobs.
+            reason: the reason, in words.
+            queue: cancel only jobs on this queue.
             from_list: take them out of the list of their queue too, one by one; else `compact_queue` the queue afterwards.
 
         Returns:
@@ -70,29 +70,29 @@ class JobScripts(JobScriptRunner):
         return Lost(looked_at, cancelled, held, waiting, [name.decode() for name in queues])
 
     def compact_queue(self, queue: str) -> None:
-        """Take out of the list of a queue what waits there no more, a part at a time."""
+        """Take jobs that are not queued any more out of the list of a queue, a part of the list at a time."""
         stay, more = 0, 1
         while more:
             keys, job = [rq_keys.queue(queue)], rq_keys.job("")
-            stay, more = self.run("compact_queue", keys, [stay, COMPACT_AT_ONCE, job], action=f"tidying the queue {queue!r}")
+            stay, more = self.run("compact_queue", keys, [stay, COMPACT_AT_ONCE, job], action=f"compacting the queue {queue!r}")
 
     def hold_run(self, job_id: str, *, fence: str) -> str:
-        """Set a job aside whose run was stopped for it. Returns ``held``, ``queued`` (what it needs is back), or "" if that is past."""
+        """Hold a job whose run was stopped for that. Returns ``held``, ``queued`` (its needs are back), or "" (not its run any more)."""
         answer: bytes = self.run_with_common_args("hold_run", [], [job_id, fence], action=f"holding job {job_id}")
         return answer.decode()
 
     def release_held(self, queue: str, need: str, *, first: int, most: int) -> Released:
-        """Put some held jobs back: ``first`` at first, then twice as many each time, up to ``most``; see ``release_held.lua``."""
+        """Put some held jobs back on their queue: ``first`` the first time, then twice as many each time, up to ``most``."""
         answer = self.run_with_common_args(
             "release_held", [], [queue, need, first, most], action=f"releasing the jobs that wait for {need}"
         )
         return Released(int(answer[0]), int(answer[1]), bool(answer[2]))
 
     def expire_holds(self, count: int) -> tuple[int, list[tuple[str, str]]]:
-        """Cancel up to ``count`` jobs that have been held for as long as they may be.
+        """Cancel up to ``count`` jobs whose hold is over.
 
         Returns:
-            How many holds were over, and for which queues and needs jobs are held still.
+            How many holds were over, and the pairs of queue and need for which jobs are held.
         """
         over, pairs = self.run_with_common_args("expire_holds", [], [count], action="ending holds")
         return int(over), [_pair.decode(pair) for pair in pairs]
@@ -103,16 +103,16 @@ class JobScripts(JobScriptRunner):
         return RunCheck.read(answer.decode())
 
     def stop_run(self, job_id: str, *, reason: str) -> str:
-        """Mark a running job as stopped. Returns ``stopped``, ``ending`` (it comes too late), or the status that it has instead."""
+        """Mark a running job as stopped. Returns ``stopped``, ``ending`` (too late: its end is being recorded), or the status it has."""
         answer: bytes = self.run("stop_run", [rq_keys.job(job_id)], [reason, KEEP_CANCELLED_MS], action=f"stopping job {job_id}")
         return answer.decode()
 
     def is_run_by(self, worker: str, job_id: str) -> bool:
-        """Whether that worker has a job, as far as the server knows: it runs it, or has to learn that it is stopped."""
-        with self.client.translating(f"looking who runs job {job_id}"):
+        """Return whether the worker has the job, as far as Redis knows: it runs it, or does not know yet that it is stopped."""
+        with self.client.translating(f"reading which worker runs job {job_id}"):
             status, name = self.client.hmget(rq_keys.job(job_id), "status", "worker_name")
         return status in (b"started", b"stopped") and name == worker.encode()
 
     def seal_run(self, job_id: str, *, fence: str) -> bool:
-        """Decide that a run ends by itself. Returns whether it still may."""
+        """Decide that a run ends by itself. Returns false if it was stopped or superseded before."""
         return bool(self.run("seal_run", [rq_keys.job(job_id)], [fence], action=f"finishing job {job_id}"))

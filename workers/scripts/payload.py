@@ -1,4 +1,4 @@
-"""How large the call of a job may be: it is looked at before anybody reads it."""
+"""The limit on the size of a job's call. It is checked before the call is decoded."""
 
 import zlib
 
@@ -8,19 +8,19 @@ __all__ = ["too_large", "unpacked"]
 
 
 def too_large(what: str, size: int, max_bytes: int) -> str:
-    """Return what is wrong with a call of that many bytes, and the remedy."""
+    """Return the message for a call of ``size`` bytes, with the remedy."""
     return f"{size_problem(what, size, max_bytes)}, here and at the workers"
 
 
 def unpacked(data: bytes, *, max_bytes: int) -> bytes:
-    """Return the call as JSON, which RQ's own queues store compressed.
+    """Return a call as JSON; RQ's own queues store it compressed.
 
     Args:
-        data: compressed or not.
-        max_bytes: how long it may become: a few bytes can be made to unpack into all of the memory.
+        data: the call, compressed or not.
+        max_bytes: limit on the result; without one, a few bytes could unpack into all of the memory.
 
     Raises:
-        ValueError: it becomes longer.
+        ValueError: the result would be longer.
     """
     unpacking = zlib.decompressobj()
     try:

@@ -1,4 +1,4 @@
-"""One run of a job, and how it ended."""
+"""One run of a job, its end, and whether it may continue."""
 
 from typing import Final
 
@@ -7,10 +7,11 @@ import msgspec
 __all__ = ["DEFAULT_TIMEOUT_S", "Ended", "Run", "RunCheck"]
 
 DEFAULT_TIMEOUT_S: Final = 180
+"""The timeout of a job that has none of its own."""
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run of a job: the fence tells it from any other run of the same job. RQ calls it an execution, the fence its id."""
+    """One run of a job. Its fence differs from that of any other run of the job. RQ calls a run an execution, and the fence its id."""
 
     job_id: str
     fence: str
@@ -20,9 +21,9 @@ class Ended(msgspec.Struct, frozen=True):
     """A run whose function returned.
 
     Args:
-        run: which.
-        started_s, ended_s: when, in seconds since the epoch.
-        result: what it returned, as JSON in base64; ``None`` for nothing.
+        run: the run.
+        started_s, ended_s: when it started and ended, in seconds since the epoch.
+        result: the return value, as JSON in base64; ``None`` if it was ``None``.
     """
 
     run: Run

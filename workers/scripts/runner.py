@@ -1,4 +1,8 @@
-"""Runs the scripts of jobs, with the key prefixes that they build RQ's keys from."""
+"""Runs the scripts of jobs, with the prefixes of the keys that they build.
+
+All other scripts get every key through KEYS. The scripts of jobs cannot: only while it runs does a script learn the job, its queue and
+its needs, and so their keys. RQ's keys have no hash tags, so they cannot be spread over a cluster, and nothing is lost by that.
+"""
 
 import string
 import sys
@@ -18,11 +22,11 @@ __all__ = ["KEEP_CANCELLED_MS", "JobScriptRunner", "rq_time"]
 TOPIC: Final = "@topic@"
 CONTENTS: Final = "@contents@"
 KEEP_CANCELLED_MS: Final = 86_400_000
-"""How long a cancelled job can still be looked at."""
+"""How long a cancelled job is kept."""
 
 
 class JobScriptRunner(PublishingScripts):
-    """Runs the scripts of jobs. The key prefixes stand before each of them; see ``parts/prefixes.lua``."""
+    """Runs the scripts of jobs. The table ``k`` of key prefixes stands before each script; see ``parts/prefixes.lua``."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client, "workers.scripts", prelude=_prelude(client.settings))
@@ -46,7 +50,7 @@ class JobScriptRunner(PublishingScripts):
 
 @cache
 def _prelude(settings: Settings) -> str:
-    """The table k as Lua. As ARGV the same thirty texts would be sent and read again for each job."""
+    """Return the Lua table ``k`` of key prefixes. As ARGV the same thirty texts would be sent with every call."""
     keys = Keys(settings.namespace)
     texts = {
         "job": rq_keys.job(""),
@@ -89,7 +93,7 @@ def _prelude(settings: Settings) -> str:
 
 
 def _split(body: bytes) -> tuple[bytes, bytes, bytes]:
-    """An event as JSON: what stands before its topic, between that and its contents, and after them."""
+    """Split an event in JSON into the text before its topic, between topic and contents, and after the contents."""
     before, _, rest = body.partition(b'"%s"' % TOPIC.encode())
     between, _, after = rest.rpartition(b'"%s"' % CONTENTS.encode())
     return before, between, after
@@ -99,10 +103,10 @@ _PLAIN: Final = string.ascii_letters.encode() + string.digits.encode() + b":._- 
 
 
 def _quoted(text: str) -> str:
-    """A text as Lua writes it, byte by byte where it is not plain."""
+    """Return a text as a Lua literal; bytes that are not plain are escaped."""
     return '"' + "".join(chr(byte) if byte in _PLAIN else f"\\{byte:03d}" for byte in text.encode()) + '"'
 
 
 def rq_time(when: datetime) -> str:
-    """A time as RQ writes it into its hashes: ``strftime`` takes five times as long."""
+    """Return a time as RQ writes it into its hashes. ``strftime`` takes five times as long."""
     return f"{when.isoformat(timespec='microseconds').removesuffix('+00:00')}Z"

@@ -6,7 +6,7 @@
 -- include: workers.scripts.job_event
 -- The transitions of waiting jobs: cancel, hold, release. The list of the queue is left to the script that includes this.
 --
--- pair_of(queue, need) -> the end of a key that names both; colons of the queue are escaped, so that its end can be told
+-- pair_of(queue, need) -> the end of a key that names both; colons of the queue are escaped, so that the end of its name is clear
 -- transitions() -> the table of the functions below. It is made when it is first asked for: making it takes longer than most claims
 -- flush_changes(now): writes the batched index changes and publishes the job events. Call it last in every script
 --
