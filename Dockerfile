@@ -1,4 +1,4 @@
-# One image for every part of compose.yaml: the command says which.
+# One image for all services in compose.yaml; their commands differ.
 FROM python:3.12-slim
 WORKDIR /app
 COPY pyproject.toml README.md LICENSE ./
