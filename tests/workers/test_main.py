@@ -19,8 +19,8 @@ pytestmark = pytest.mark.any_server
 
 def run(settings: notify.Settings, *, modules: tuple[str, ...] = (SAMPLE,)) -> subprocess.CompletedProcess[str]:
     options = WorkerOptions(settings=settings, queues=("work",), modules=modules, burst=True)
-    told = f"{os.getpid()}\n{msgspec.json.encode(options).decode()}"
-    return subprocess.run([sys.executable, "-m", "workers"], input=told, capture_output=True, text=True, timeout=30, check=False)
+    given = f"{os.getpid()}\n{msgspec.json.encode(options).decode()}"
+    return subprocess.run([sys.executable, "-m", "workers"], input=given, capture_output=True, text=True, timeout=30, check=False)
 
 
 def test_a_worker_process_takes_its_options_from_its_input(bus: notify.Bus, queue: Queue) -> None:

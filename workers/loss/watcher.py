@@ -39,7 +39,7 @@ class LossWatcher:
 
     Args:
         client: the watcher opens connections of its own like this one.
-        stop: called, in the watcher's thread, with a run that must end and the check that says why.
+        stop: called, in the watcher's thread, with a run that must end and the check with the reason.
         returned: called, in the watcher's thread, when a service becomes available: jobs that are held for it may be released.
     """
 

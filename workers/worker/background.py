@@ -19,7 +19,7 @@ class Background:
         client: each part opens connections of its own like this one.
         worker: the name of the worker.
         lease_s: seconds that the worker may be silent before another one takes it for dead.
-        stop: called, in the thread of the loss watcher, with a run that must end and the check that says why.
+        stop: called, in the thread of the loss watcher, with a run that must end and the check with the reason.
         revive: called, in the thread of the lease, when the worker was taken for dead and is not.
     """
 
@@ -38,7 +38,7 @@ class Background:
         self._stop = stop
         self._revive = revive
         self.loss_watcher: LossWatcher | None = None
-        """Watches the run in hand; ``None`` while this is closed."""
+        """Watches the current run; ``None`` while this is closed."""
         self._monitor: Monitor | None = None
         self._leader_client: Client | None = None
         self._leader: Leader | None = None

@@ -1,4 +1,4 @@
-"""The run that a worker has in hand: shared by the main loop, the command thread, the loss watcher and the stop ladder."""
+"""The current run of a worker, shared by its main loop, its command thread, its loss watcher and the stop ladder."""
 
 import threading
 
@@ -11,10 +11,10 @@ __all__ = ["CurrentRun"]
 
 
 class CurrentRun:
-    """The run in hand, from its claim until its end is recorded, and everything that is true only as long as it is in hand.
+    """The current run, from its claim until its end is recorded, and the state that ends with it.
 
-    There is one in the worker, and a copy of it in the horse, where `adopt` sets the run that is performed.
-    Assign its attributes by its methods; RQ's code assigns three of them through the worker.
+    The worker has one, and the horse a copy of it, in which `adopt` sets the run to perform. Change the attributes by the
+    methods only. RQ's code assigns three of them, by properties of the worker.
     """
 
     def __init__(self) -> None:
@@ -24,17 +24,17 @@ class CurrentRun:
         It is reentrant: the handler of a second SIGTERM, which kills the horse, may interrupt the main thread while that holds it.
         """
         self.run: Run | None = None
-        """The run in hand, until its end is recorded."""
+        """The current run, until its end is recorded."""
         self.claim: Claim | None = None
         """The claim that the run began with. ``None`` in the horse."""
         self.execution: Execution | None = None
         """RQ's object for the run. It is made only when RQ's code is about to read it."""
         self.stopped_job_id: str | None = None
-        """The job, once its run was stopped. RQ resets it when it has recorded that."""
+        """The id of the job once its run is stopped. RQ resets it when it has recorded that."""
         self.stop_reason = ""
         """Why the run was stopped last."""
         self.early_stop = ""
-        """The job that was asked to stop before the answer to its claim arrived."""
+        """The id of the job that was to be stopped before the answer to its claim arrived; otherwise empty."""
         self.horse_pid = 0
         """The process id of the horse while it has the run; otherwise 0."""
         self.stop_sign = StopSign()
@@ -43,28 +43,28 @@ class CurrentRun:
         """Set when the horse no longer has the run."""
 
     def take(self, claim: Claim) -> Run:
-        """Take the run of a claim in hand: from here on it can be stopped."""
+        """Make the run of a claim the current one: from here on it can be stopped."""
         run = Run(claim.job_id, claim.fence)
         with self.lock:
             self.run, self.claim, self.stopped_job_id = run, claim, None
         return run
 
     def adopt(self, run: Run) -> None:
-        """Take a run in hand in the horse, which the worker gave it to."""
+        """Make a run the current one, in the horse that performs it."""
         self.run, self.execution, self.stopped_job_id = run, None, None
 
     def release(self) -> None:
-        """Let go of the run: its end is recorded."""
+        """Forget the run: its end is recorded."""
         with self.lock:
             self.run, self.claim, self.early_stop = None, None, ""
         self.execution = None
 
     def is_current(self, run: Run) -> bool:
-        """Return whether this very run is in hand. Another run of the same job is not this one."""
+        """Return whether a run is the current one; an earlier run of the same job is not."""
         return self.run is run
 
     def mark_stopped(self, reason: str) -> None:
-        """Record that the run in hand is stopped: whatever its process does now, it ends as stopped."""
+        """Record that the current run is stopped: whatever its process does now, it ends as stopped."""
         with self.lock:
             if self.run is not None:
                 self.stopped_job_id, self.stop_reason = self.run.job_id, reason

@@ -1,4 +1,4 @@
-"""RQ's own ways of recording the end of a run, with the fence of the run before them: a run ends once."""
+"""RQ's methods that record the end of a run, guarded by the fence of the run, so that a run ends once."""
 
 import logging
 import os
@@ -24,9 +24,10 @@ log = logging.getLogger(__name__)
 
 
 class FinishingWorker(rq.Worker):
-    """An ``rq.Worker`` that records the end of a run only if no other end of it is recorded.
+    """An ``rq.Worker`` that records the end of a run only if no other end was recorded before.
 
-    RQ's code writes every end but the plain success, which the next claim writes.
+    RQ's code writes every end but the plain success, which the next claim writes. The same class serves in the worker and, after
+    `become_horse`, in the horse.
 
     Args:
         queues, name, rq_options: as for ``rq.Worker``, without ``connection``.
@@ -41,13 +42,14 @@ class FinishingWorker(rq.Worker):
 
     @property
     def execution(self) -> Execution | None:
-        """RQ's object for the run in hand; RQ's code reads and resets it."""
+        """RQ's object for the current run; RQ's code reads and resets it."""
         return self._current_run.execution
 
     @execution.setter
     def execution(self, execution: Execution | None) -> None:
         self._current_run.execution = execution
 
+    # RQ's own attributes: its code reads and assigns them.
     @property
     def _stopped_job_id(self) -> str | None:
         return self._current_run.stopped_job_id
@@ -65,14 +67,14 @@ class FinishingWorker(rq.Worker):
         self._current_run.horse_pid = pid
 
     def become_horse(self) -> None:
-        """Make this copy of the worker, in the process of the horse, record ends on a connection of its own."""
+        """Turn this copy of the worker into the one of the horse, with a connection of its own."""
         self.setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         self._is_horse = True
-        self._client = self.connection = self._client.clone(name=self.name)  # the connections of the original are the worker's
+        self._client = self.connection = self._client.clone(name=self.name)  # the connections that were copied are the worker's
         self._scripts = JobScripts(self._client)
 
     def ensure_execution(self) -> None:
-        """Make RQ's object for the run in hand, unless there is one. A plain run ends without it, which saves time."""
+        """Create RQ's object for the current run, unless there is one. A plain run never needs it, which saves time."""
         run = self._current_run.run
         if self.execution is None and run is not None:
             self.execution = Execution(run.fence, run.job_id, self.connection, self.name)
@@ -107,7 +109,7 @@ class FinishingWorker(rq.Worker):
         self._publish_end(job)
 
     def handle_refused_end(self, job: Any, queue: Any) -> None:
-        """See to a run in the worker that may no longer end by itself. Nothing by default."""
+        """Record, in the worker, the end of a run that may no longer end by itself. The default records nothing."""
 
     def cleanup_execution(self, job: Any, pipeline: Any) -> None:
         super().cleanup_execution(job, pipeline)

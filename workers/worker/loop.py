@@ -55,12 +55,12 @@ class ClaimLoop:
 
     Args:
         worker: the worker, for what RQ does once in a while: heartbeats, maintenance, the order of the queues.
-        current_run: the run in hand.
+        current_run: the current run.
         claims: claims jobs for this worker.
         horse: the process that performs.
         stopper: stops a run whose stop was requested before its claim was answered.
         recorder: records the ends that the next claim does not.
-        background: has the loss watcher that watches the run in hand.
+        background: has the loss watcher that watches the current run.
         functions: the functions that the worker may run.
         wait_while_suspended: waits until ``rq resume``; takes whether this is a burst, which ends instead.
     """
@@ -90,7 +90,7 @@ class ClaimLoop:
         self._returned: Returned | None = None
         """The last run, as long as its end is to be recorded by the next claim."""
         self._is_given = False
-        """Whether the horse has the run in hand."""
+        """Whether the horse has the current run."""
         self._waiter: JobWaiter | None = None
         self._leaving = threading.Event()
 
@@ -171,7 +171,7 @@ class ClaimLoop:
             self._next_claim([])
 
     def retry_while_away(self, act: Callable[[], T]) -> T:
-        """Call something until the server answers; once the worker is to end, for some seconds only. Returns what it returns.
+        """Call a function until the server answers; once the worker is to end, for some seconds only. Returns its result.
 
         Raises:
             NotifyError, redis.RedisError: the server is still away and the worker is to end, or the server refused for good.
@@ -201,7 +201,7 @@ class ClaimLoop:
     def _give(self, claim: Claim, queue: Any) -> bool:
         """Give a run to the horse. Returns whether it was given: a run that is stopped before is not."""
         current = self._current_run
-        with current.lock:  # no stop comes between the look and the start
+        with current.lock:  # no stop can come between the check and the start
             if current.stopped_job_id == claim.job_id:
                 return False
             current.prepare_start()
@@ -247,7 +247,7 @@ class ClaimLoop:
                 return claim
 
     def _conclude(self, returned: Returned, answer: str) -> None:
-        """See to what the server answered to the end of a run, and let go of that."""
+        """Act on the answer of the server to the end of a run, and release the run."""
         job, queue, ended = returned.job, returned.queue, returned.ended
         if answer == "finished":
             self._worker.log.info("Worker %s: %s: Job OK (%s)", self._worker.name, queue.name, job.id)

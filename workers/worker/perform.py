@@ -1,4 +1,4 @@
-"""Performing jobs in the horse: the function of a plain job is called at once, everything else goes through RQ's own code."""
+"""Performing jobs in the horse: the function of a plain job is called directly, all other jobs go through RQ's own code."""
 
 import _signal  # type: ignore[import-not-found]  # the C part of signal, which spends no time on the names of signals
 import asyncio
@@ -53,7 +53,7 @@ class Performer:
 
     Args:
         worker: the worker, of which the horse has a copy; its methods perform what is not plain.
-        current_run: the run in hand.
+        current_run: the current run.
         functions: the functions that may be called.
         retire: when the horse is replaced.
     """
@@ -71,7 +71,7 @@ class Performer:
         """Whether this process must end after the task: something was interrupted in it, or a callback failed."""
 
     def run(self, channel: Channel) -> NoReturn:
-        """Be the horse: perform what comes through the channel, from the fork of the process to its end."""
+        """Main function of the horse: perform the tasks that come through the channel, until the process ends."""
         self._worker.become_horse()
         os.environ["RQ_WORKER_ID"] = self._worker.name
         signal.signal(INTERRUPT, self._interrupt)
@@ -206,13 +206,13 @@ def _encode(value: object) -> bytes | None:
 
 
 class _Past:
-    """What the function of a job did when it was called, to happen once more before the eyes of RQ's code."""
+    """The result of a function that was called already, to be returned or raised once more inside RQ's code."""
 
     def __init__(self, started_s: float, *, value: Any = None, error: BaseException | None = None) -> None:
         self._started_s, self._value, self._error = started_s, value, error
 
     def repeat(self, job: Any) -> Any:
-        """Return or raise what the function did."""
+        """Return the value that the function returned, or raise the exception that it raised."""
         job.started_at = datetime.fromtimestamp(self._started_s, UTC)
         if self._error is not None:
             raise self._error

@@ -109,7 +109,7 @@ class Pool:
         return sum(process.poll() is None for process in self._processes)
 
     def stop(self) -> None:
-        """Tell all workers to finish the job in hand and end (SIGTERM). This does not wait for it."""
+        """Tell all workers to finish the current job and end (SIGTERM). This does not wait for it."""
         self._stopping = True
         for process in self._processes:
             if process.poll() is None:

@@ -21,13 +21,13 @@ __all__ = ["EndRecorder"]
 
 
 class EndRecorder:
-    """Records the end of the run in hand, in the worker, by RQ's own methods.
+    """Records the end of the current run, in the worker, by RQ's own methods.
 
     Every method may be called again after it failed because the server was away.
 
     Args:
         worker: the worker, whose methods record.
-        current_run: the run in hand.
+        current_run: the current run.
         scripts: on the client of the worker.
         stopped_callback: what calls the ``on_stopped`` of a job.
     """
@@ -42,7 +42,7 @@ class EndRecorder:
         """Record an end, as far as the horse did not.
 
         Args:
-            job: the job of the run in hand.
+            job: the job of the current run.
             queue: its queue.
             end: the reply of the horse, or how it died; ``None`` if the run was stopped before the horse had it.
         """

@@ -1,4 +1,4 @@
-"""Stopping the run in hand from outside: on a command, or because a service that its job needs is lost."""
+"""Stopping the current run from outside: on a command, or because a service that its job needs is lost."""
 
 import logging
 import threading
@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 
 class Stopper:
-    """Stops the run in hand, and never another one.
+    """Stops the current run, and never another one.
 
     Safe from any thread: the worker's command thread, its loss watcher and its main loop call it.
 
     Args:
-        current_run: the run in hand.
+        current_run: the current run.
         horse: the process that performs it.
         scripts: on the client of the worker.
         functions: the functions that the worker may run; their definitions hold the stop ladders.
@@ -55,7 +55,7 @@ class Stopper:
         """The run whose stop ladder is being climbed."""
 
     def kill(self, signum: Signals = SIGKILL) -> None:
-        """Send a signal to the process of the run in hand and to all that it started. Does nothing while the horse has no run."""
+        """Send a signal to the process of the current run and to all that it started. Does nothing while the horse has no run."""
         with self._current_run.lock:
             if self._current_run.horse_pid:
                 self._horse.kill(signum)
@@ -113,11 +113,11 @@ class Stopper:
             self.stop_run(run, found)
 
     def stop_run(self, run: Run, found: RunCheck) -> None:
-        """Stop a run if it is still the one in hand. A stop ladder, which takes time, is climbed in a thread of its own.
+        """Stop a run if it is still the current one. A stop ladder, which takes time, is climbed in a thread of its own.
 
         Args:
             run: the run.
-            found: the check that says why.
+            found: the check with the reason.
         """
         with self._current_run.lock:
             if not self._current_run.is_current(run) or self._climbing is run:
@@ -133,7 +133,7 @@ class Stopper:
         threading.Thread(target=self._climb, args=(run, ladder), name="notify-stop", daemon=True).start()
 
     def _ladder(self) -> StopLadder:
-        """Return the stop ladder of the job in hand."""
+        """Return the stop ladder of the current job."""
         claim = self._current_run.claim
         definition = definition_of(function_of(claim.fields, self._functions) if claim is not None else None)
         return StopLadder() if definition is None else definition.stop

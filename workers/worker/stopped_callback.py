@@ -24,7 +24,7 @@ class StoppedCallback:
 
     Args:
         worker: the worker, which sends heartbeats meanwhile.
-        current_run: the run in hand.
+        current_run: the current run.
         horse: the process that calls.
     """
 
@@ -36,7 +36,7 @@ class StoppedCallback:
         """The last claim whose callback was called."""
 
     def call(self, job: Any, queue: Any) -> None:
-        """Have the callback of the job in hand called, and wait until it returned. However it ends, nothing is raised."""
+        """Have the callback of the current job called, and wait until it returned. However it ends, nothing is raised."""
         claim = self._current_run.claim
         if claim is None or self._called is claim:  # the end is being recorded once more: the server was away
             return

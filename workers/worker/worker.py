@@ -190,7 +190,7 @@ class Worker(FinishingWorker):
         return None, None, None
 
     def _shutdown(self) -> None:
-        """On SIGTERM or SIGINT, end after the job in hand. RQ raises in its signal handler, and loses a job that it just took."""
+        """On SIGTERM or SIGINT, end after the current job. RQ raises in its signal handler, and loses a job that it just took."""
         self._stop_requested = True
         self._loop.leave()
         # In a thread: the handler may interrupt the main thread in the middle of a command.

@@ -36,7 +36,7 @@ def test_a_process_is_replaced_only_if_it_was_interrupted(queue: Queue, start_wo
     assert (after == before, is_alive(before)) == ((True, True) if ending == "fails" else (False, False))
 
 
-def test_the_death_of_a_process_is_noticed_although_what_it_forked_holds_its_files(
+def test_the_death_of_a_process_is_noticed_although_its_child_holds_its_files(
     queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
     start_workers()

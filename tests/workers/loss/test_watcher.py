@@ -235,7 +235,7 @@ def test_what_was_lost_before_is_found_at_the_start(bus: notify.Bus, queue: Queu
         wait_until(lambda: is_cancelled(waiting), timeout_s=2)
 
 
-def test_a_withdrawal_is_found_although_the_log_that_told_it_is_gone(bus: notify.Bus, queue: Queue) -> None:
+def test_a_withdrawal_is_found_although_the_log_of_its_event_is_gone(bus: notify.Bus, queue: Queue) -> None:
     with on_watch(bus), bus.service("svc"):
         lose(bus, "another")
         waiting = queue.enqueue(add_with_svc)

@@ -1,4 +1,4 @@
-"""The run in hand: what is true of it ends with it, and nothing changes it while its lock is held."""
+"""The current run: what is true of it ends with it, and nothing changes it while its lock is held."""
 
 import threading
 from collections.abc import Callable

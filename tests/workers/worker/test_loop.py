@@ -65,14 +65,14 @@ def test_results_are_kept_as_rq_keeps_them(queue: Queue, server: Any) -> None:
     assert failed.id in queue.failed_job_registry
 
 
-def test_a_result_that_json_cannot_hold_is_told_apart(queue: Queue, server: Any) -> None:
+def test_a_result_that_json_cannot_hold_is_marked_as_such(queue: Queue, server: Any) -> None:
     job = queue.enqueue(return_what_json_cannot_hold)
     work(server.url)
     assert job.outcome == Outcome("finished")
     assert job.return_value() == "Unserializable return value"
 
 
-def test_a_worker_counts_what_it_did(bus: notify.Bus, queue: Queue, start_workers: StartWorkers) -> None:
+def test_a_worker_counts_its_jobs(bus: notify.Bus, queue: Queue, start_workers: StartWorkers) -> None:
     start_workers()
     for function in (add, add, fail):
         queue.enqueue(function).wait(10)
@@ -151,14 +151,14 @@ def test_a_job_is_repeated(queue: Queue, server: Any, effects: Effects) -> None:
     assert effects["added"] == 3
 
 
-def test_a_result_that_nobody_wants_leaves_nothing(bus: notify.Bus, queue: Queue, server: Any, effects: Effects) -> None:
+def test_a_result_with_no_time_to_live_leaves_nothing(bus: notify.Bus, queue: Queue, server: Any, effects: Effects) -> None:
     job = queue.enqueue(add, result_ttl=0)
     work(server.url)
     assert effects["added"] == 1
     assert list(bus.redis.scan_iter(f"*{job.id}*")) == []
 
 
-def test_dependents_run_after_what_they_wait_for(queue: Queue, server: Any, effects: Effects) -> None:
+def test_dependents_run_after_their_dependencies(queue: Queue, server: Any, effects: Effects) -> None:
     first, failing = queue.enqueue(add, "first"), queue.enqueue(fail)
     second = queue.enqueue(add, "second", depends_on=first)
     never = queue.enqueue(add, "never", depends_on=failing)
@@ -185,7 +185,7 @@ def test_a_job_that_leaves_has_failed_and_the_next_one_runs(queue: Queue, server
     assert queue.started_job_registry.get_job_ids() == []
 
 
-def test_handlers_of_what_goes_wrong_are_called(queue: Queue, server: Any, effects: Effects) -> None:
+def test_exception_and_killed_handlers_are_called(queue: Queue, server: Any, effects: Effects) -> None:
     queue.enqueue(fail)
     queue.enqueue(kill_yourself)
     work(server.url, "WithHandlers")
@@ -203,14 +203,14 @@ def test_a_users_own_code_around_jobs_is_run(queue: Queue, server: Any, effects:
 def test_webhooks_are_called(queue: Queue, server: Any) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
             self.end_headers()
 
         def log_message(self, *args: object) -> None:
             pass
 
-    told: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     with HTTPServer(("127.0.0.1", 0), Handler) as receiver:
         thread = threading.Thread(target=receiver.serve_forever)
         thread.start()
@@ -219,7 +219,7 @@ def test_webhooks_are_called(queue: Queue, server: Any) -> None:
         work(server.url)
         receiver.shutdown()
         thread.join()
-    assert [(each["job_id"], each["status"]) for each in told] == [(job.id, "finished")]
+    assert [(each["job_id"], each["status"]) for each in received] == [(job.id, "finished")]
 
 
 def test_a_worker_ends_after_so_many_jobs_and_records_the_last(queue: Queue, server: Any) -> None:

@@ -58,24 +58,24 @@ def test_the_end_of_a_service_cancels_waiting_and_stops_running_jobs_and_no_othe
 
         lose(bus, process)
 
-        told: dict[str, Any] = {}
-        while len(told) < 5:
+        events_seen: dict[str, Any] = {}
+        while len(events_seen) < 5:
             end = next_mishap(events)
-            assert end is not None, f"only {told} came"
-            assert end["job"] not in told
-            told[end["job"]] = end
+            assert end is not None, f"only {events_seen} came"
+            assert end["job"] not in events_seen
+            events_seen[end["job"]] = end
         # The event of a stop is published when the process of the job is dead.
         assert [is_alive(pid) for pid in pids] == [False, False]
         written = effects["one:begun"], effects["two:begun"]
         assert other.wait(10) == Outcome("finished")
         assert (effects["one:begun"], effects["two:begun"]) == written
         assert next_mishap(events, 0.05) is None
-    assert {told[job.id]["status"] for job in running} == {"stopped"}
-    assert {told[job.id]["status"] for job in waiting} == {"cancelled"}
+    assert {events_seen[job.id]["status"] for job in running} == {"stopped"}
+    assert {events_seen[job.id]["status"] for job in waiting} == {"cancelled"}
     for job in (*running, *waiting):
         outcome = job.outcome
         assert outcome is not None
-        assert (outcome.reason, outcome.need, outcome.status) == ("svc is gone", "svc", told[job.id]["status"])
+        assert (outcome.reason, outcome.need, outcome.status) == ("svc is gone", "svc", events_seen[job.id]["status"])
     assert (effects["added"], queue.get_job_ids()) == (0, [])
     assert not bus.redis.exists(bus.keys.needs("svc"))
 
@@ -93,7 +93,7 @@ def test_a_service_that_returns_at_once_cancels_waiting_jobs_and_lets_new_ones_r
     assert (effects["before"], effects["after"]) == (0, 3)
 
 
-def test_a_service_that_returns_at_once_stops_what_ran(
+def test_a_service_that_returns_at_once_stops_running_jobs(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
     with bus.service("svc"):
@@ -147,7 +147,7 @@ def test_a_job_that_may_finish_finishes_while_the_others_are_stopped(
     assert patient.wait(10) == Outcome("finished")
 
 
-def test_every_waiting_loser_is_cancelled_once_whatever_the_number_of_workers(
+def test_each_affected_waiting_job_is_cancelled_once_by_any_number_of_workers(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers
 ) -> None:
     """The workers serve another queue: their loss watchers cancel."""
@@ -158,9 +158,9 @@ def test_every_waiting_loser_is_cancelled_once_whatever_the_number_of_workers(
         stays = queue.enqueue(add)
         assert [job.wait(10) for job in ready] == [Outcome("finished")] * 2
         bus.directory.kill("svc")
-        told = mishaps(events, len(jobs), quiet_s=0.2)
-    assert sorted(end["job"] for end in told) == sorted(job.id for job in jobs)
-    assert {end["status"] for end in told} == {"cancelled"}
+        events_seen = mishaps(events, len(jobs), quiet_s=0.2)
+    assert sorted(end["job"] for end in events_seen) == sorted(job.id for job in jobs)
+    assert {end["status"] for end in events_seen} == {"cancelled"}
     assert (queue.get_job_ids(), len(queue.canceled_job_registry)) == ([stays.id], 250)
     wait_until(lambda: not bus.redis.exists(bus.keys.losing("svc")), what="the release of the lock")
 
@@ -176,7 +176,7 @@ def test_what_was_lost_while_no_worker_ran_is_cancelled_by_the_first_one(
     assert (outcome.status, outcome.reason) == ("cancelled", "svc is gone")
 
 
-def test_a_worker_finds_a_dead_service_although_nobody_else_looks(
+def test_a_worker_without_help_finds_a_dead_service(
     bus: notify.Bus, server: Any, queue: Queue, start: StartProcess, start_workers: StartWorkers, effects: Effects
 ) -> None:
     """The worker's own monitor is the only one."""

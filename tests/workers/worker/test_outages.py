@@ -33,7 +33,7 @@ def test_a_job_that_ends_while_the_server_is_away_has_finished(own_server: Priva
 
 
 @pytest.mark.any_server
-def test_a_worker_that_is_told_to_end_while_the_server_is_away_ends(own_server: PrivateServer, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_worker_that_gets_sigterm_while_the_server_is_away_ends(own_server: PrivateServer, capfd: pytest.CaptureFixture[str]) -> None:
     with notify.connect(own_server.url) as bus:
         queue, effects = Queue("work", connection=bus.redis), Effects(bus)
         options = WorkerOptions(settings=bus.settings, queues=("work",), modules=(SAMPLE,))

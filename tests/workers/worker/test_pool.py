@@ -39,7 +39,7 @@ def test_a_pool_without_queues_is_refused() -> None:
         Pool(options(queues=()))
 
 
-def test_a_pool_has_a_worker_per_core_unless_told_otherwise() -> None:
+def test_a_pool_has_one_worker_per_core_by_default() -> None:
     assert Pool(options()).size == os.cpu_count()
 
 
@@ -90,7 +90,7 @@ def test_a_worker_that_falls_at_its_start_is_not_started_again_at_once(
     assert "Traceback" not in said
 
 
-def test_a_burst_ends_by_itself_and_nobody_is_started_again(
+def test_a_burst_ends_by_itself_and_no_worker_is_started_again(
     queue: Queue, start_workers: StartWorkers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool_module, "RESPAWN_S", 0)
@@ -110,7 +110,7 @@ def test_stopping_asks_all_and_waits_for_none(
     jobs = [queue.enqueue(hold, "x") for _ in range(2)]
     effects.wait_for("x:begun", 2)
     pool.stop()
-    assert pool.check() == 2  # they are busy with the job in hand
+    assert pool.check() == 2  # they are busy with the current job
     effects.let_go("x", 2)
     assert [process.wait(10) for process in pool.processes] == [0, 0]
     assert [job.outcome for job in jobs] == [Outcome("finished")] * 2
@@ -128,7 +128,7 @@ def test_closing_waits_for_the_jobs_in_hand(queue: Queue, start_workers: StartWo
     assert (in_hand.outcome, next_one.outcome) == (Outcome("finished"), None)
 
 
-def test_closing_kills_who_is_busy_too_long_and_the_job_with_it(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
+def test_closing_kills_a_worker_that_is_busy_too_long_and_its_job(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     pool = start_workers()
     queue.enqueue(tick, "x")
     effects.wait_for("x:begun")
@@ -137,7 +137,7 @@ def test_closing_kills_who_is_busy_too_long_and_the_job_with_it(queue: Queue, st
     wait_until(lambda: not is_alive(effects["x:pid"]), what="the end of the job's process")
 
 
-def test_what_jobs_print_goes_where_the_pool_was_told(bus: notify.Bus, start_workers: StartWorkers, tmp_path: Path) -> None:
+def test_jobs_print_to_the_stdout_given_to_the_pool(bus: notify.Bus, start_workers: StartWorkers, tmp_path: Path) -> None:
     from_workers = tmp_path / "out"
     with from_workers.open("wb") as out, bus.service("storage"):
         bus.state("storage")["temperatures"] = {}
@@ -147,7 +147,7 @@ def test_what_jobs_print_goes_where_the_pool_was_told(bus: notify.Bus, start_wor
     assert from_workers.read_text() == '{"temperatures":{"now":"warm"}}\n'
 
 
-def test_no_password_stands_in_the_list_of_processes_nor_in_what_they_say(
+def test_no_password_shows_in_the_list_of_processes_or_in_their_output(
     start_workers: StartWorkers, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pool = Pool(options(settings=notify.Settings(url=f"redis://:{SECRET}@127.0.0.1:1/0")), size=1)
@@ -186,7 +186,7 @@ def test_workers_end_with_the_process_that_started_them(queue: Queue, bus: notif
             queue.enqueue(hold, "x")
             effects.wait_for("x:begun")
         owner.kill()
-    effects.let_go("x")  # the job in hand may finish
+    effects.let_go("x")  # the current job may finish
     try:
         wait_until(lambda: not any(map(is_alive, workers)), timeout_s=10, what="the end of the workers")
     finally:

@@ -44,13 +44,13 @@ def plain_queue(bus: notify.Bus) -> rq.Queue:
 
 def started_at_ms(bus: notify.Bus) -> dict[str, int]:
     """Return when each job of ``work`` started, by the server's clock, as its event says."""
-    told: list[Any] = []
+    seen: list[Any] = []
     last: str | None = "0-0"
     while last is not None:
         rows = EventScripts(bus.redis).read_log("job.work", after=last, count=5_000).entries
-        told += [notify.events.event.decode("job.work", data)[0].contents for _, _, _, data in rows]
+        seen += [notify.events.event.decode("job.work", data)[0].contents for _, _, _, data in rows]
         last = rows[-1][0] if rows else None
-    return {each["job"]: each["at_ms"] for each in told}
+    return {each["job"]: each["at_ms"] for each in seen}
 
 
 def cancel_soon_after(enqueue: Any, cancel: Any, count: int, client: Any) -> dict[str, int]:

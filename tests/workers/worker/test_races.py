@@ -31,14 +31,14 @@ def test_nothing_happens_after_a_cancel_however_soon_it_comes(
             outcome = job.cancel("soon")
             assert outcome is not None
             jobs[job.id] = outcome
-        told = {each["job"]: each["status"] for each in mishaps(events, 100)}
+        events_seen = {each["job"]: each["status"] for each in mishaps(events, 100)}
         # Whatever could still go on may do so now.
         effects.let_go("x", 200)
         assert queue.enqueue(add).wait(10) == Outcome("finished")
         assert next_mishap(events, 0.05) is None
     assert effects["x:done"] == 0
     assert {outcome.status for outcome in jobs.values()} <= {"cancelled", "stopped"}
-    assert told == {job_id: outcome.status for job_id, outcome in jobs.items()}
+    assert events_seen == {job_id: outcome.status for job_id, outcome in jobs.items()}
     assert {job_id: Job.fetch(job_id, connection=bus.redis).outcome for job_id in jobs} == jobs
     assert bus.redis.llen(queue.intermediate_queue_key) == 0
     assert (queue.get_job_ids(), queue.started_job_registry.get_job_ids()) == ([], [])

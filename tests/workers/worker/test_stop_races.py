@@ -55,10 +55,10 @@ def test_a_job_stopped_before_its_process_is_there_never_runs(
     with bus.subscribe("job.work") as events:
         early = queue.enqueue(add)
         run_odd_worker(worker, server.url)
-        (told,) = mishaps(events, 1)
+        (event,) = mishaps(events, 1)
     outcome = early.outcome
     assert outcome is not None
-    assert (outcome.status, outcome.reason, told["status"]) == ("stopped", "early", "stopped")
+    assert (outcome.status, outcome.reason, event["status"]) == ("stopped", "early", "stopped")
     assert (effects["added"], early.id in queue.started_job_registry) == (0, False)
 
 

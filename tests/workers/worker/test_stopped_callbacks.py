@@ -79,7 +79,7 @@ def test_a_job_whose_process_was_killed_is_called_back_in_a_new_one(queue: Queue
 @pytest.mark.any_server
 @pytest.mark.parametrize("function", [interrupted, killed])
 @pytest.mark.parametrize("callback", [fail_when_stopped, exit_when_stopped, leave_when_stopped, die_when_stopped])
-def test_whatever_a_callback_does_the_job_ends_as_stopped_and_the_worker_lives_on(
+def test_a_callback_that_fails_or_dies_leaves_the_job_stopped_and_the_worker_alive(
     queue: Queue, workers: Pool, effects: Effects, function: Any, callback: Any
 ) -> None:
     stop(queue.enqueue(function, "x", on_stopped=rq.Callback(callback)), effects)

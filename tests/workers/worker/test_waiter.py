@@ -113,7 +113,7 @@ def test_a_wake_after_the_end_writes_nowhere(bus: notify.Bus) -> None:
     os.close(other)
 
 
-def test_a_connection_that_is_cut_is_told_and_the_next_wait_has_another(bus: notify.Bus, waiter: JobWaiter) -> None:
+def test_a_cut_connection_is_an_error_and_the_next_wait_opens_another(bus: notify.Bus, waiter: JobWaiter) -> None:
     def cut() -> None:
         for client in bus.redis.client_list():
             if client["name"] == "notify:waiting":

@@ -35,7 +35,7 @@ def test_a_worker_takes_the_connection_of_its_queues(bus: notify.Bus, queue: Que
         idle.teardown()
 
 
-def test_a_worker_can_be_told_to_work_again(bus: notify.Bus, queue: Queue, worker: Worker) -> None:
+def test_a_worker_can_work_again(bus: notify.Bus, queue: Queue, worker: Worker) -> None:
     assert not worker.work(burst=True)
     for _ in range(2):
         job = queue.enqueue(add, "x")
@@ -153,7 +153,7 @@ def test_a_burst_worker_ends_when_the_queues_are_empty(queue: Queue, start_worke
     assert [job.outcome for job in jobs] == [Outcome("finished")] * 3
 
 
-def test_a_burst_with_a_scheduler_runs_what_is_due(bus: notify.Bus, server: Any, queue: Queue, effects: Effects) -> None:
+def test_a_burst_with_a_scheduler_runs_the_jobs_that_are_due(bus: notify.Bus, server: Any, queue: Queue, effects: Effects) -> None:
     scheduled = queue.enqueue_in(timedelta(seconds=-1), add)
     program = (
         "import sys, notify, workers\n"

@@ -42,7 +42,7 @@ def test_a_loaded_function_enqueued_by_plain_rq_is_run(bus: notify.Bus, start_wo
     assert Job.fetch(plain.id, connection=bus.redis).wait(10) == Outcome("finished")
 
 
-def test_a_worker_lives_on_whatever_is_written_into_jobs_by_hand(
+def test_a_worker_survives_anything_that_is_written_into_jobs_by_hand(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
     good = a_call(f"{SAMPLE}.add")
