@@ -124,8 +124,8 @@ def everything(client: redis.Redis) -> dict[bytes, bytes | None]:
     return {key: client.dump(key) for key in client.scan_iter() if not key.endswith(b":sweep")}
 
 
-def commands_during(client: redis.Redis, action: Callable[[], object]) -> list[str]:
-    """Return the commands that any client sends while ``action`` runs. Calls within scripts are not included."""
+def commands_during(client: redis.Redis, action: Callable[[], object], *, in_scripts: bool = False) -> list[str]:
+    """Return the commands that any client sends while ``action`` runs; or instead those that scripts call."""
     commands: list[str] = []
     with client.monitor() as monitor:
         client.echo("from here")
@@ -134,7 +134,7 @@ def commands_during(client: redis.Redis, action: Callable[[], object]) -> list[s
         while monitor.next_command()["command"] != "ECHO from here":
             pass
         while (command := monitor.next_command())["command"] != "ECHO to here":
-            if command["client_type"] != "lua":
+            if (command["client_type"] == "lua") is in_scripts:
                 commands.append(command["command"])
     return commands
 

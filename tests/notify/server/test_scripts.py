@@ -9,9 +9,10 @@ import pytest
 from notify import NotifyError, ServerRefusedError
 from notify.events.scripts import EventScripts, Item
 from notify.server.scripts import load_script
+from tests.support.faults import commands_during
 
 
-def test_a_script_comes_with_what_it_includes_in_front_of_it():
+def test_the_parts_of_a_script_stand_before_it():
     source, digest = load_script("notify.directory", "beat")
     positions = [source.index(text) for text in ("local function emit", "local function now_ms", "-- Records the heartbeats")]
     assert positions == sorted(positions)
@@ -50,7 +51,7 @@ def test_parts_that_include_each_other_are_refused_with_the_whole_circle(lua):
 
 @pytest.mark.parametrize("part", ["parts_here.run", "parts_here.nowhere", "nowhere.at_all", "plain"])
 def test_an_unknown_part_is_refused_with_the_file_that_it_should_be(lua, part):
-    """What is run by itself, as ``run`` is, is no part."""
+    """A script, such as ``run``, is no part."""
     lua("run", f"-- include: {part}\n")
     with pytest.raises(NotifyError, match=rf"parts_here\.run includes the Lua part '{part}'.*lua/parts/"):
         load_script("parts_here", "run")
@@ -71,12 +72,12 @@ def test_a_script_is_loaded_again_after_a_restart(own_server, connect_to):
     assert bus.redis.xlen(bus.keys.log("t")) == 2
 
 
-def test_what_a_script_was_doing_is_told_when_the_server_refuses_it(bus):
+def test_the_error_of_a_refused_script_says_what_it_was_doing(bus):
     with pytest.raises(ServerRefusedError, match="refused a command while trying it out: "):
         EventScripts(bus.redis).run("read_log", [], [], action="trying it out")
 
 
-def test_an_event_s_place_in_its_log_is_the_id_that_it_was_given(bus):
+def test_the_id_of_an_event_is_its_place_in_the_log(bus):
     event_id = bus.publish("t", "é")
     page = EventScripts(bus.redis).read_log("t", after="0-0", count=10)
     ((entry_id, prev, epoch, data),) = page.entries
@@ -85,14 +86,14 @@ def test_an_event_s_place_in_its_log_is_the_id_that_it_was_given(bus):
     assert '"contents":"é"'.encode() in data
 
 
-def test_a_log_that_is_not_there_has_no_end(bus):
+def test_a_missing_log_has_no_head(bus):
     page = EventScripts(bus.redis).read_log("t", after="0-0", count=10)
     assert (page.epoch, page.last, page.entries) == (None, None, [])
 
 
 @pytest.mark.parametrize("retain_ms", [None, 0, -1, 60_000])
-def test_one_event_is_published_as_each_of_many_is(bus, retain_ms):
-    """The script for one is written out, for speed; what it leaves must be what that for many leaves."""
+def test_publishing_one_event_leaves_the_same_as_publishing_a_batch(bus, retain_ms):
+    """``publish.lua`` is written out for speed; ``publish_many.lua`` uses ``parts/append.lua``. Both must leave the same."""
     scripts = EventScripts(bus.redis)
     body = b'{"topic":"t","time":"2026-11-21T07:00:00Z","contents":1}'
 
@@ -123,4 +124,33 @@ def test_one_event_is_published_as_each_of_many_is(bus, retain_ms):
     numbers = itertools.count(1)
     many = left(lambda topic: scripts.publish_many("p", next(numbers), [Item(topic, body, retain_ms)]), "two")
     assert one == many
+    bus.redis.delete(scripts.keys.retained("one"), scripts.keys.retained("two"))
+
+
+@pytest.mark.parametrize("retain_ms", [None, 0, -1, 60_000])
+def test_publishing_one_event_calls_the_same_commands_as_the_part_append(bus, retain_ms):
+    """On the same input, in each state that a topic can be in. A batch closes the head of a topic last, so the order may differ."""
+    scripts, body, numbers = EventScripts(bus.redis), b'{"topic":"t","contents":1}', itertools.count(1)
+    publish = {
+        "one": lambda: scripts.publish("one", body, retain_ms=retain_ms),
+        "two": lambda: scripts.publish_many("p", next(numbers), [Item("two", body, retain_ms)]),
+    }
+    states = {
+        "unknown": lambda topic: bus.redis.delete(scripts.keys.log(topic), scripts.keys.topic(topic)),
+        "known": lambda _: None,
+        "without a log": lambda topic: bus.redis.delete(scripts.keys.log(topic)),
+        "not touched for long": lambda topic: bus.redis.hset(scripts.keys.topic(topic), "touched", 1),
+    }
+
+    def commands(topic: str) -> list[str]:
+        called = commands_during(bus.redis, publish[topic], in_scripts=True)
+        ours = [command for command in called if scripts.keys.sent("p") not in command]
+        return sorted(re.sub(r"\b\d{13}(-\d+)?|\b[0-9a-f]{13}\b", "-", command.replace(topic, "t")) for command in ours)
+
+    for publishing in publish.values():
+        publishing()  # loads the script
+    for state, begin in states.items():
+        for topic in publish:
+            begin(topic)
+        assert commands("one") == commands("two"), state
     bus.redis.delete(scripts.keys.retained("one"), scripts.keys.retained("two"))

@@ -37,7 +37,7 @@ def record(bus: notify.Bus, end: Ended, **options: Any) -> str:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_only_a_queued_job_is_started_and_whatever_else_stands_in_the_queue_is_passed_over(bus: notify.Bus, state: str) -> None:
+def test_only_a_queued_job_is_started_and_any_other_is_passed_over(bus: notify.Bus, state: str) -> None:
     before = put(bus, state)
     push(bus, "j")
     claim = claim_next(bus)
@@ -87,7 +87,8 @@ def test_a_claim_takes_the_job_out_of_the_index(bus: notify.Bus) -> None:
             assert not bus.redis.exists(bus.keys.needs("svc"))
 
 
-def test_a_job_whose_service_is_gone_does_not_start_and_is_cancelled_in_the_same_step(bus: notify.Bus, queue: Queue) -> None:
+def test_a_job_whose_service_is_gone_is_cancelled_when_it_is_claimed(bus: notify.Bus, queue: Queue) -> None:
+    """It does not start, and the same step claims the next job."""
     put(bus, "queued", origin="work", **needing(0))
     bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
     push(bus, "j")
@@ -123,7 +124,7 @@ def test_needs_that_cannot_be_read_break_no_claim(bus: notify.Bus, needs: str) -
         assert claim_next(bus).answer == "started"
 
 
-def test_what_is_no_hash_is_passed_over(bus: notify.Bus, queue: Queue) -> None:
+def test_a_job_key_that_is_no_hash_is_passed_over(bus: notify.Bus, queue: Queue) -> None:
     bus.redis.set(rq_keys.job("j"), "a stranger's")
     push(bus, "j")
     job = queue.enqueue(add)
@@ -146,7 +147,7 @@ def test_suspended_workers_take_nothing(bus: notify.Bus, queue: Queue) -> None:
     assert queue.count == 1
 
 
-def test_no_script_passes_over_all_of_a_long_queue_of_nothing(bus: notify.Bus) -> None:
+def test_one_claim_passes_over_a_limited_number_of_deleted_jobs(bus: notify.Bus) -> None:
     push(bus, *(f"gone-{number}" for number in range(501)))
     assert [claim_next(bus).answer for _ in range(3)] == ["more", "more", ""]
 
@@ -277,7 +278,7 @@ def die(program: str, url: str) -> int:
 
 
 def test_a_loss_that_was_over_when_a_job_started_does_not_stop_it_later(bus: notify.Bus) -> None:
-    """The job would have been held, but what it needs was back before anybody looked."""
+    """The job would have been held, but its service was back before the loss was dealt with."""
     with bus.service("svc"):
         Queue("work", connection=bus.redis).enqueue(add, needs="svc", on_loss="hold")
     with bus.service("svc"):

@@ -51,8 +51,8 @@ def test_plain_rq_puts_a_job_there_twice_when_the_answer_was_lost(proxy: Proxy, 
 
 
 @pytest.mark.parametrize(("again", "runs"), [("", 2), ("again", 1)])
-def test_a_job_that_began_before_it_is_asked_for_again_runs_once_if_told_so(bus: notify.Bus, queue: Queue, again: str, runs: int) -> None:
-    """The twin: what a blind second try would do."""
+def test_a_job_that_began_before_a_repeated_call_runs_once(bus: notify.Bus, queue: Queue, again: str, runs: int) -> None:
+    """And twice, if the call does not say that it is repeated (the twin)."""
     entrance, begun = EnqueueScripts(bus.redis), 0
     for how in ("", again):
         entrance._enqueue("work", [entry("j")], again=how)
@@ -69,7 +69,7 @@ def test_an_enqueue_whose_answer_is_lost_twice_is_an_error_and_the_job_is_there_
 
 @pytest.mark.parametrize("count", [2, AT_ONCE, 5 * AT_ONCE + 3])
 def test_many_jobs_whose_answers_were_lost_are_there_once_and_in_their_order(proxy: Proxy, far: Queue, queue: Queue, count: int) -> None:
-    """More are under way when the first answer is lost."""
+    """Further scripts are under way when the first answer is lost."""
     calls = [Queue.prepare_data(add, [f"{number}"]) for number in range(count)]
     proxy.lose_answers(1)
     jobs = far.enqueue_many(calls)
@@ -78,7 +78,7 @@ def test_many_jobs_whose_answers_were_lost_are_there_once_and_in_their_order(pro
 
 
 @pytest.mark.parametrize(("on_loss", "status"), [("cancel", "canceled"), ("hold", "deferred"), ("ignore", "queued")])
-def test_what_was_answered_is_answered_again(
+def test_a_repeated_call_gets_the_first_answer(
     proxy: Proxy, far: Queue, bus: notify.Bus, collect: Callable[..., Any], on_loss: Any, status: str
 ) -> None:
     with bus.service("svc"):
@@ -101,7 +101,9 @@ def test_a_unique_job_is_not_refused_as_its_own_duplicate(proxy: Proxy, far: Que
         far.enqueue(add, job_id="one", unique=True)
 
 
-def test_a_job_that_is_put_back_is_not_refused_because_it_waits_by_now(proxy: Proxy, far: Queue, bus: notify.Bus, queue: Queue) -> None:
+def test_a_requeue_whose_answer_was_lost_is_not_refused_since_the_job_waits(
+    proxy: Proxy, far: Queue, bus: notify.Bus, queue: Queue
+) -> None:
     job = far.enqueue(add_with_svc)
     with bus.service("svc"):
         proxy.lose_answers(1)
@@ -112,8 +114,8 @@ def test_a_job_that_is_put_back_is_not_refused_because_it_waits_by_now(proxy: Pr
 
 
 @pytest.mark.parametrize("moment", ["taken", "ended", "cancelled"])
-def test_what_became_of_it_before_it_was_asked_again_is_left(bus: notify.Bus, queue: Queue, moment: str) -> None:
-    """The first answer was lost, and somebody was faster than the second question."""
+def test_a_repeated_call_leaves_a_job_that_went_on_alone(bus: notify.Bus, queue: Queue, moment: str) -> None:
+    """The first answer was lost, and the job was cancelled, ended or taken before the call was repeated."""
     entrance = EnqueueScripts(bus.redis)
     entrance.enqueue("work", [entry("j")])
     if moment == "cancelled":
@@ -128,8 +130,8 @@ def test_what_became_of_it_before_it_was_asked_again_is_left(bus: notify.Bus, qu
     assert (bus.redis.hgetall(Job.key_for("j")), queue.job_ids) == (before, [])
 
 
-def test_asking_again_enqueues_what_the_first_question_did_not(bus: notify.Bus, queue: Queue) -> None:
-    """It was lost on the way there; or it is about another job of that id."""
+def test_a_repeated_call_enqueues_a_job_that_the_first_did_not(bus: notify.Bus, queue: Queue) -> None:
+    """The first call never arrived; or the hash belongs to another job of that id."""
     entrance = EnqueueScripts(bus.redis)
     for enqueued_at in ("now", "later"):
         (taken,) = entrance._enqueue("work", [entry("j", enqueued_at=enqueued_at)], again="again")
@@ -137,7 +139,7 @@ def test_asking_again_enqueues_what_the_first_question_did_not(bus: notify.Bus, 
         assert claim_next(bus, fence=enqueued_at).job_id == "j"
 
 
-def test_jobs_get_turns_that_never_repeat_and_those_at_the_front_are_before_all(bus: notify.Bus, queue: Queue) -> None:
+def test_turns_never_repeat_and_jobs_at_the_front_come_before_all(bus: notify.Bus, queue: Queue) -> None:
     entrance = EnqueueScripts(bus.redis)
     entrance.enqueue("work", [entry(f"j{number}") for number in range(50)])
     entrance.enqueue("work", [entry("first")._replace(at_front=True)])
@@ -163,7 +165,7 @@ def test_a_job_lives_as_long_as_it_may_wait(bus: notify.Bus, queue: Queue, ttl_s
     assert bus.redis.ttl(Job.key_for("one")) == (ttl_s or -1)
 
 
-def test_a_server_that_refuses_is_our_error_and_nothing_is_enqueued(own_server: PrivateServer) -> None:
+def test_a_refusal_by_the_server_is_our_error_and_nothing_is_enqueued(own_server: PrivateServer) -> None:
     with notify.connect(own_server.url) as bus:
         bus.redis.set("rq:queue:work", "no list", px=60_000)
         with pytest.raises(notify.ServerRefusedError, match="enqueueing on 'work'"):

@@ -1,9 +1,8 @@
-"""Jobs against a model of them: whatever comes in whatever order, the server holds what the model says."""
+"""Jobs against a model: after any steps in any order, Redis holds what the model says."""
 
 import os
 from collections.abc import Iterator
 from typing import Any
-from unittest.mock import ANY
 
 import hypothesis
 import pytest
@@ -17,6 +16,7 @@ from notify.directory.target import Target
 from notify.server import backoff
 from tests.support.faults import server_ms
 from tests.support.job_model import FIRST_BATCH, HOUR_MS, LARGEST_BATCH, NEEDS, SERVICES, Model, ModelJob
+from tests.support.job_model_check import check_jobs
 from tests.support.workers_here import QUEUES, LeftError, ModelWorker, act, lose_an_answer, make_worker
 from workers import DuplicateJobError, Job, JobRefusedError, Queue, requeue, rq_keys
 from workers.fleet.reaper import Reaper
@@ -27,18 +27,6 @@ from workers.loss.watcher import LossWatcher
 from workers.scripts.jobs import JobScripts
 
 IDS = [f"j{number}" for number in range(6)]
-
-
-class _Ends:
-    """Equals any lifetime that ends."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, int) and other > 0
-
-    __hash__ = None  # type: ignore[assignment]  # nobody keeps it in a set
-
-
-ENDS = _Ends()
 
 
 LET_PASS = """
@@ -62,14 +50,14 @@ end
 
 
 class Jobs(RuleBasedStateMachine):
-    """The server at the left, the model at the right of each comparison."""
+    """Takes each step on the server and in the model. In a comparison the server stands on the left, the model on the right."""
 
     def __init__(self, bus: notify.Bus, workers: dict[str, ModelWorker]) -> None:
         super().__init__()
         bus.redis.flushall()
         self.bus, self.client, self.workers = bus, bus.redis, workers
         self.scripts, self.directory = JobScripts(bus.redis), DirectoryScripts(bus.redis)
-        self.guard, self.holds, self.reaper = LossWatcher(bus.redis, lambda *_: None), HeldJobs(bus.redis), Reaper(bus.redis)
+        self.watcher, self.holds, self.reaper = LossWatcher(bus.redis, lambda *_: None), HeldJobs(bus.redis), Reaper(bus.redis)
         self.queues = {name: Queue(name, connection=bus.redis) for name in ("q0", "q1")}
         self.model = Model(self.peek, self.peek_fence, lambda: server_ms(bus.redis))
         self.incarnations: dict[str, int] = {}
@@ -81,7 +69,7 @@ class Jobs(RuleBasedStateMachine):
             worker._register_again(worker._client)
 
     def teardown(self) -> None:
-        self.guard.close()
+        self.watcher.close()
 
     def peek(self, job_id: str) -> tuple[str, str | None, int | None]:
         status, held = self.client.hmget(rq_keys.job(job_id), "status", "held")
@@ -234,7 +222,7 @@ class Jobs(RuleBasedStateMachine):
 
     @precondition(lambda self: self.in_hand)
     @rule(data=st.data())
-    def guard_judges(self, data: st.DataObject) -> None:
+    def watcher_checks(self, data: st.DataObject) -> None:
         self.check(data.draw(st.sampled_from(sorted(self.in_hand))))
 
     def check(self, name: str) -> None:
@@ -255,13 +243,13 @@ class Jobs(RuleBasedStateMachine):
         self.end(name, how)
 
     @precondition(lambda self: self.in_hand)
-    @rule(data=st.data(), told=st.booleans(), again=st.booleans())
-    def stop(self, data: st.DataObject, told: bool, again: bool) -> None:
+    @rule(data=st.data(), checked=st.booleans(), again=st.booleans())
+    def stop(self, data: st.DataObject, checked: bool, again: bool) -> None:
         """A run is stopped, and its job tried again before the run is over."""
         name = data.draw(st.sampled_from(sorted(self.in_hand)))
         job_id = self.model.runs[name].job_id
         self.cancel(job_id)
-        if told:
+        if checked:
             self.check(name)
         if again:
             self.requeue(job_id)
@@ -295,7 +283,7 @@ class Jobs(RuleBasedStateMachine):
 
     @precondition(lambda self: any(job.waits for job in self.model.jobs.values()))
     @rule(need=st.sampled_from(NEEDS), count=st.sampled_from([1, 2, 5]))
-    def settle_some_losers(self, need: str, count: int) -> None:
+    def apply_some_of_a_loss(self, need: str, count: int) -> None:
         passed = self.passed.get(need, 0)
         lost = self.scripts.apply_loss(need, passed=passed, count=count)
         assert (lost.looked_at, lost.waiting) == self.model.apply_loss(need, passed=passed, count=count)
@@ -303,8 +291,8 @@ class Jobs(RuleBasedStateMachine):
 
     @precondition(lambda self: any(job.waits for job in self.model.jobs.values()))
     @rule(need=st.sampled_from(NEEDS))
-    def settle_all_losers(self, need: str) -> None:
-        done = self.guard.apply_loss(need)
+    def apply_a_whole_loss(self, need: str) -> None:
+        done = self.watcher.apply_loss(need)
         before = {job.id: job.status for job in self.model.jobs.values()}
         self.model.apply_loss(need, passed=0, count=len(IDS))
         changed = [job for job in self.model.jobs.values() if before[job.id] != job.status]
@@ -314,7 +302,7 @@ class Jobs(RuleBasedStateMachine):
 
     @precondition(lambda self: any(self.model.lists.values()))
     @rule(name=st.sampled_from(["q0", "q1"]))
-    def tidy(self, name: str) -> None:
+    def compact(self, name: str) -> None:
         self.scripts.compact_queue(name)
         self.model.compact_queue(name)
 
@@ -360,43 +348,7 @@ class Jobs(RuleBasedStateMachine):
 
     @invariant()
     def every_job_is_where_it_should_be(self) -> None:
-        model, keys, pipe = self.model, self.bus.keys, self.client.pipeline(transaction=False)
-        expected: list[Any] = []
-
-        def expect(what: Any) -> None:
-            expected.append((len(expected), what))
-
-        for job in model.jobs.values():
-            pipe.hmget(rq_keys.job(job.id), "status", "held", "origin", "fence")
-            expect([job.status, job.held, job.queue, job.fence if job.status == "started" else ANY])
-            pipe.ttl(rq_keys.job(job.id))
-            expect(ENDS if job.ended else -1)
-        for queue, ids in model.lists.items():
-            mine = [job for job in model.jobs.values() if job.queue == queue]
-            assert all(job.id in ids for job in mine if job.status == "queued")
-            pipe.lrange(rq_keys.queue(queue), 0, -1)
-            expect(ids)
-            pipe.zrange(rq_keys.deferred(queue), 0, -1)
-            expect({job.id for job in mine if job.status == "deferred"})
-            pipe.zrange(rq_keys.started(queue), 0, -1)
-            expect({f"{run.job_id}:{run.fence}" for run in model.runs.values() if not run.reaped and model.jobs[run.job_id] in mine})
-            for registry, status in ((rq_keys.canceled, "canceled"), (rq_keys.finished, "finished")):
-                pipe.zrange(registry(queue), 0, -1)
-                expect({job.id for job in mine if job.status == status})
-            for need in NEEDS:
-                pipe.zrange(keys.held(queue, need), 0, -1)
-                expect(model.held(queue, need))
-        for need in NEEDS:
-            pipe.zrange(keys.needs(need), 0, -1)
-            expect(model.index(need))
-        pipe.zrange(keys.holds, 0, -1)
-        expect({job.id for job in model.jobs.values() if job.until_ms is not None})
-        pipe.ttl(keys.held_pairs)
-        expect(ENDS if model.pairs else -2)
-        found = pipe.execute()
-        for (number, what), value in zip(expected, found, strict=True):
-            plain = [each and each.decode() for each in value] if isinstance(value, list) else value
-            assert (number, set(plain) if isinstance(what, set) else plain) == (number, what)
+        check_jobs(self.client, self.bus.keys, self.model)
 
     @invariant()
     def no_job_runs_twice(self) -> None:

@@ -70,8 +70,8 @@ def test_only_jobs_of_the_queue_that_was_named_are_cancelled(bus: notify.Bus, sc
     assert scripts.cancel(["j"], reason="why", queue="work") == 1
 
 
-def test_ids_that_are_left_in_the_list_are_tidied_away_and_what_waits_keeps_its_order(bus: notify.Bus, scripts: JobScripts) -> None:
-    """More than one part, and what is to go at both ends of each."""
+def test_compacting_a_queue_keeps_waiting_jobs_in_their_order(bus: notify.Bus, scripts: JobScripts) -> None:
+    """The list has several parts, and jobs to be taken out at both ends of each."""
     listed = [f"{'go' if number % 7 in (0, 6) else 'stay'}-{number}" for number in range(2_500)]
     with bus.redis.pipeline() as pipe:
         for job_id in listed:
@@ -98,10 +98,8 @@ def test_ids_that_are_left_in_the_list_are_tidied_away_and_what_waits_keeps_its_
         ("canceled", 0, 0),
     ],
 )
-def test_of_those_that_lost_something_only_what_is_queued_is_cancelled_now(
-    bus: notify.Bus, scripts: JobScripts, state: str, cancelled: int, stays: int
-) -> None:
-    """What is deferred or scheduled is looked at when its time has come."""
+def test_a_loss_cancels_only_queued_jobs_at_once(bus: notify.Bus, scripts: JobScripts, state: str, cancelled: int, stays: int) -> None:
+    """A deferred or scheduled job is checked when its time has come."""
     before = put(bus, state, **(needing(0) if STATES[state] else {}))
     bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
     lost = scripts.apply_loss("svc", passed=0, count=10)
@@ -111,7 +109,7 @@ def test_of_those_that_lost_something_only_what_is_queued_is_cancelled_now(
     bus.redis.delete(bus.keys.needs("svc"))
 
 
-def test_what_lost_nothing_waits_on(bus: notify.Bus, scripts: JobScripts) -> None:
+def test_a_job_that_lost_nothing_keeps_waiting(bus: notify.Bus, scripts: JobScripts) -> None:
     with bus.service("svc"):
         before = put(bus, "queued", **needing(0))
         bus.redis.zadd(bus.keys.needs("svc"), {"j": 1})
@@ -161,13 +159,13 @@ def test_only_the_run_that_has_the_job_decides_its_end(bus: notify.Bus, scripts:
 
 @pytest.mark.parametrize(("state", "has"), [(state, state in ("running", "run by another", "sealed", "stopped")) for state in STATES])
 def test_a_worker_has_a_job_until_it_knows_that_it_was_stopped(bus: notify.Bus, scripts: JobScripts, state: str, has: bool) -> None:
-    """It is told to stop before the answer to its claim is there: `Job.cancel` has marked the job by then."""
+    """A command to stop can arrive before the answer to the claim: `Job.cancel` has marked the job by then."""
     put(bus, state, worker_name="w")
     assert scripts.is_run_by("w", "j") == has
     assert not scripts.is_run_by("another", "j")
 
 
-def test_whoever_is_first_decides_the_end(bus: notify.Bus, scripts: JobScripts) -> None:
+def test_the_first_of_seal_and_stop_decides_the_end_of_a_run(bus: notify.Bus, scripts: JobScripts) -> None:
     put(bus, "running")
     assert scripts.seal_run("j", fence="mine")
     assert scripts.stop_run("j", reason="why") == "ending"
@@ -200,12 +198,12 @@ def test_a_run_that_lost_its_service_may_not_go_on_unless_its_end_is_decided(
     ("on_loss", "answer"),
     [("cancel", RunCheck(may_run=False, lost="svc")), ("drain", RunCheck(may_run=True)), ("ignore", RunCheck(may_run=True))],
 )
-def test_the_policy_judges_a_loss(bus: notify.Bus, scripts: JobScripts, on_loss: str, answer: RunCheck) -> None:
+def test_the_policy_decides_what_a_loss_does_to_a_run(bus: notify.Bus, scripts: JobScripts, on_loss: str, answer: RunCheck) -> None:
     put(bus, "running", **{**needing(0), "on_loss": on_loss})
     assert scripts.check_run("j", fence="mine") == answer
 
 
-def test_a_run_is_marked_as_stopped_once_and_told_so_again(bus: notify.Bus, scripts: JobScripts) -> None:
+def test_a_run_is_marked_as_stopped_once_and_reported_as_such_again(bus: notify.Bus, scripts: JobScripts) -> None:
     put(bus, "running", **needing(0))
     assert scripts.check_run("j", fence="mine").lost == "svc"
     marked = stored(bus)
@@ -215,7 +213,7 @@ def test_a_run_is_marked_as_stopped_once_and_told_so_again(bus: notify.Bus, scri
     assert msgspec.json.decode(marked[b"outcome"])["reason"] == "svc is gone"
 
 
-def test_a_service_that_is_there_lets_its_jobs_go_on(bus: notify.Bus, scripts: JobScripts) -> None:
+def test_a_run_whose_service_is_there_may_continue(bus: notify.Bus, scripts: JobScripts) -> None:
     with bus.service("svc"):
         put(bus, "running", **needing(0))
         assert scripts.check_run("j", fence="mine").may_run

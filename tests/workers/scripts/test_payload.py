@@ -29,7 +29,7 @@ DEEP = 20_000
 
 
 def call_of(size: int) -> bytes:
-    """A good call that has so many bytes."""
+    """A valid call of so many bytes."""
     empty = f'["{SAMPLE}.add",null,[""],{{}}]'
     return empty.replace('""', f'"{"x" * (size - len(empty))}"').encode()
 
@@ -48,15 +48,15 @@ STRANGE: dict[str, tuple[bytes | str, str]] = {
 
 
 def commands(job: Job) -> list[bytes]:
-    """What a worker does not obey."""
+    """Commands that a worker does not obey."""
     stop = msgspec.json.encode({"command": "stop-job", "job_id": job.id})
     return [*MALFORMED_COMMANDS, stop + b" " * LIMIT, stop.replace(b"}", b',"and":' + b"[" * DEEP + b"]" * DEEP + b"}")]
 
 
-def test_what_is_malformed_oversized_or_unknown_is_refused_and_counted_and_the_worker_goes_on(
+def test_malformed_oversized_and_unknown_jobs_fail_and_the_worker_continues(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:
-    """Experiment 24, with jobs and commands that were written by hand."""
+    """Experiment 24, with jobs and commands that were written by hand. The worker counts the refused jobs as failed."""
     refused = {job_id: forge(bus, job_id, data, **{"failure_ttl": "60"}) for job_id, (data, _) in STRANGE.items()}
     (process,) = start_workers().processes
     for job_id, job in refused.items():
@@ -81,8 +81,8 @@ def test_what_is_malformed_oversized_or_unknown_is_refused_and_counted_and_the_w
     assert queue.started_job_registry.get_job_ids() == []
 
 
-def test_of_all_commands_only_one_that_is_short_and_plain_is_obeyed(bus: notify.Bus, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the worker's thread for commands does with each."""
+def test_only_a_short_and_well_formed_command_is_obeyed(bus: notify.Bus, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker's thread for commands gets each of them."""
     obeyed: list[str] = []
     worker, job = Worker(["work"], connection=bus.redis, modules=[SAMPLE]), queue.enqueue(add)
     monkeypatch.setattr(worker._stopper, "obey_stop", obeyed.append)
@@ -105,8 +105,8 @@ def assert_matches(text: str, start: str) -> None:
 
 
 @pytest.mark.any_server
-def test_plain_rq_runs_whatever_a_path_names_and_hears_nothing_after_one_bad_command(bus: notify.Bus, server: PrivateServer) -> None:
-    """The twin of experiment 24: the jobs are run, far too large or not, and the thread that takes the commands dies."""
+def test_plain_rq_runs_any_path_and_is_deaf_after_one_malformed_command(bus: notify.Bus, server: PrivateServer) -> None:
+    """The twin of experiment 24: RQ runs the jobs, far too large or not, and its thread for commands dies."""
     by_path = rq.Queue("plain", connection=bus.redis, serializer="json").enqueue("os.getcwd")
     large = rq.Queue("plain", connection=bus.redis, serializer="json").enqueue("builtins.len", "x" * 20 * LIMIT)
     work = "import rq, redis, sys; rq.Worker(['plain'], connection=redis.Redis.from_url(sys.argv[1]), serializer='json').work()"
@@ -161,11 +161,11 @@ def test_the_limit_is_that_of_the_settings(server: PrivateServer, bus: notify.Bu
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", call_of(99), zlib.compress(call_of(99))[:-1], zlib.compress(b"x")[:2]])
-def test_what_is_not_compressed_as_a_whole_is_left_alone(data: bytes) -> None:
+def test_data_that_is_not_wholly_compressed_is_left_alone(data: bytes) -> None:
     assert unpacked(data, max_bytes=100) == data
 
 
-def test_what_is_compressed_is_unpacked_once_and_up_to_the_limit(bus: notify.Bus) -> None:
+def test_compressed_data_is_unpacked_once_and_up_to_the_limit(bus: notify.Bus) -> None:
     assert unpacked(zlib.compress(call_of(100)), max_bytes=100) == call_of(100)
     with pytest.raises(ValueError, match="more than the limit of 99 bytes"):
         unpacked(zlib.compress(call_of(100)), max_bytes=99)
