@@ -14,7 +14,7 @@ import threading
 from typing import Final
 
 from notify.directory.info import check_name
-from notify.directory.scripts import DirectoryScripts, Incarnation, Watchfulness
+from notify.directory.scripts import DirectoryScripts, Incarnation, SweepSettings
 from notify.errors import ServerError
 from notify.keys import due_member, parse_due_member
 from notify.server import Backoff, Client
@@ -70,7 +70,7 @@ class Monitor:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        found = self._scripts.sweep(count=BATCH, how=_watchfulness())
+        found = self._scripts.sweep(count=BATCH, settings=_sweep_settings())
         if found.alarm is not None:
             log.error("%d of %d services fell silent at once: their withdrawals are held for one ttl; check the network", *found.alarm)
         services = []
@@ -128,6 +128,6 @@ def _service_of(member: bytes) -> Incarnation | None:
     return Incarnation(name, incarnation) if is_ours else None
 
 
-def _watchfulness() -> Watchfulness:
+def _sweep_settings() -> SweepSettings:
     interval_ms, late_ms, spacing_ms, standby_ms = (round(s * 1000) for s in (INTERVAL_S, LATE_S, SPACING_S, STANDBY_S))
-    return Watchfulness(interval_ms, late_ms, spacing_ms, standby_ms, NEVER_TOO_MANY, BRAKE_SHARE)
+    return SweepSettings(interval_ms, late_ms, spacing_ms, standby_ms, NEVER_TOO_MANY, BRAKE_SHARE)

@@ -15,7 +15,7 @@ from notify.events import Failure, Json, PublishingScripts
 from notify.keys import SERVICES_TOPIC, any_provider
 from notify.server import Client
 
-__all__ = ["BEATS_AT_ONCE", "Beat", "DirectoryScripts", "Incarnation", "Round", "Watchfulness"]
+__all__ = ["BEATS_AT_ONCE", "Beat", "DirectoryScripts", "Incarnation", "SweepResult", "SweepSettings"]
 
 BEATS_AT_ONCE: Final = 100
 """Heartbeats that one script records; the script occupies the server for about half a millisecond."""
@@ -41,7 +41,7 @@ class Beat(NamedTuple):
     ttl_ms: int
 
 
-class Watchfulness(NamedTuple):
+class SweepSettings(NamedTuple):
     """The settings of the sweep: times in ms, and the number and the share of suspects above which it raises an alarm."""
 
     interval_ms: int
@@ -52,7 +52,7 @@ class Watchfulness(NamedTuple):
     share: float
 
 
-class Round(NamedTuple):
+class SweepResult(NamedTuple):
     """The result of a sweep: members of ``ns:due`` that are due, ms until the next sweep, and an alarm as (suspects, services)."""
 
     members: list[bytes]
@@ -60,7 +60,7 @@ class Round(NamedTuple):
     alarm: tuple[int, int] | None
 
 
-class Described(NamedTuple):
+class DirectoryEntry(NamedTuple):
     """The entry of an incarnation in the directory; all fields are empty if there is none."""
 
     state: str = ""
@@ -117,12 +117,12 @@ class DirectoryScripts(PublishingScripts):
         args = [*service, "join" if joins else "leave", msgspec.json.encode(groups), *self._announce("joined" if joins else "left")]
         return bool(self.run("regroup", keys, args, action=f"changing the groups of {service.name!r}"))
 
-    def sweep(self, *, count: int, how: Watchfulness) -> Round:
+    def sweep(self, *, count: int, settings: SweepSettings) -> SweepResult:
         """Return up to ``count`` members that a sweep has to look at, and when to sweep again."""
         keys = [self.keys.due, self.keys.sweep, self.keys.suspects, *self.emit_keys(SERVICES_TOPIC)]
-        args = [count, *map(str, how), *self._contents(alarm_template())]
+        args = [count, *map(str, settings), *self._contents(alarm_template())]
         members, wait_ms, silent, services = self.run("sweep", keys, args, action="looking for services that are due")
-        return Round(members, int(wait_ms), (silent, services) if silent else None)
+        return SweepResult(members, int(wait_ms), (silent, services) if silent else None)
 
     def states(self, services: Sequence[Incarnation]) -> list[str]:
         """Return the state of each service, ``alive`` or ``suspect``; "" if it is not registered."""
@@ -160,7 +160,7 @@ class DirectoryScripts(PublishingScripts):
             left = [service for service in left if service not in withdrawn]
         return [withdrawn[service] for service in services]
 
-    def _describe(self, services: Sequence[Incarnation]) -> list[Described]:
+    def _describe(self, services: Sequence[Incarnation]) -> list[DirectoryEntry]:
         with self.client.translating("reading the directory"), self.client.pipeline(transaction=False) as pipe:
             for service in services:
                 pipe.hmget(self.keys.service(service.name), ENTRY_FIELDS)
@@ -178,16 +178,16 @@ class DirectoryScripts(PublishingScripts):
         return [self.keys.channel(SERVICES_TOPIC), SERVICES_TOPIC, self.body(SERVICES_TOPIC, contents), *self.limits()]
 
 
-def _described(service: Incarnation, row: list[bytes | None] | Exception) -> Described:
+def _described(service: Incarnation, row: list[bytes | None] | Exception) -> DirectoryEntry:
     if isinstance(row, redis.ResponseError):
-        return Described()  # the key is no hash: it was written by hand
+        return DirectoryEntry()  # the key is no hash: it was written by hand
     if isinstance(row, Exception):
         raise row
     entry = read_entry(row)
     if entry.incarnation != service.number:
-        return Described()
+        return DirectoryEntry()
     # The script compares the groups byte by byte, whatever they are.
-    return Described(entry.state, entry.provides or (), entry.groups or (), entry.groups_json)
+    return DirectoryEntry(entry.state, entry.provides or (), entry.groups or (), entry.groups_json)
 
 
 def _failure(name: str, reason: str, why: str) -> Failure:

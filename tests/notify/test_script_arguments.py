@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import notify
-from notify.directory.scripts import QUIET_TTLS, Beat, Described, DirectoryScripts, Incarnation, Watchfulness
+from notify.directory.scripts import QUIET_TTLS, Beat, DirectoryEntry, DirectoryScripts, Incarnation, SweepSettings
 from notify.events.scripts import HEAD_MS, SENT_MS, EventScripts, Item, limits_of
 from notify.keys import Keys
 from notify.requests.scripts import KEPT_MS, MAX_WAITING, RequestScripts
@@ -23,7 +23,7 @@ FENCES = {"fences": ["incarnation", "9"]}
 
 FENCE = Fence("notify:service:f", "incarnation", "9", "why it is refused")
 ITEM = Item("t", b"body", 5)
-HOW = Watchfulness(interval_ms=11, late_ms=12, spacing_ms=13, standby_ms=14, never_too_many=15, share=0.5)
+SETTINGS = SweepSettings(interval_ms=11, late_ms=12, spacing_ms=13, standby_ms=14, never_too_many=15, share=0.5)
 
 Cases = Mapping[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
 
@@ -74,7 +74,7 @@ DIRECTORY: Cases = {
         },
     ),
     "sweep": (
-        lambda scripts: scripts.sweep(count=10, how=HOW),
+        lambda scripts: scripts.sweep(count=10, settings=SETTINGS),
         {"due": K.due, "sweep": K.sweep, "suspects": K.suspects, **DIRECTORY_KEYS},
         {
             **{"count": 10, "interval_ms": "11", "late_ms": "12", "spacing_ms": "13", "standby_ms": "14", "never_too_many": "15"},
@@ -143,7 +143,7 @@ def test_each_value_has_the_name_that_its_script_binds_it_to(bus: notify.Bus, mo
     folder, _, script = name.rpartition(".")
     made, cases = SCRIPTS[folder]
     call, keys, args = cases[script]
-    described = Described("alive", ["c"], ["g"], b'["g"]')
+    described = DirectoryEntry("alive", ["c"], ["g"], b'["g"]')
     monkeypatch.setattr(DirectoryScripts, "_describe", lambda _, services: [described for _ in services])
     assert script_call(monkeypatch, lambda: call(made(bus.redis))) == ScriptCall(name, keys, args)
 

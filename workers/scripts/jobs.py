@@ -9,7 +9,7 @@ from workers import rq_keys
 from workers.scripts.run import RunCheck
 from workers.scripts.runner import KEEP_CANCELLED_MS, JobScriptRunner
 
-__all__ = ["AT_ONCE", "JobScripts", "Lost", "Released"]
+__all__ = ["AT_ONCE", "JobScripts", "LossResult", "Released"]
 
 _pair: Final = msgspec.json.Decoder(tuple[str, str])
 AT_ONCE: Final = 200
@@ -18,7 +18,7 @@ COMPACT_AT_ONCE: Final = 1_000
 """Places in the list of a queue that one script looks at; the script occupies the server for about a millisecond."""
 
 
-class Lost(NamedTuple):
+class LossResult(NamedTuple):
     """The effect of a loss on some waiting jobs: numbers of jobs, and the queues to call `JobScripts.compact_queue` for."""
 
     looked_at: int
@@ -60,14 +60,14 @@ class JobScripts(JobScriptRunner):
             self.run_with_common_args("cancel", [], [reason, int(from_list), queue, *job_ids], action=f"cancelling {len(job_ids)} jobs")
         )
 
-    def apply_loss(self, need: str, *, passed: int, count: int) -> Lost:
+    def apply_loss(self, need: str, *, passed: int, count: int) -> LossResult:
         """Cancel or hold up to ``count`` of the waiting jobs that need a lost service, after the first ``passed``.
 
         `compact_queue` the queues afterwards.
         """
         answer = self.run_with_common_args("apply_loss", [], [need, passed, count], action=f"dealing with the loss of {need}")
         looked_at, cancelled, held, waiting, queues = answer
-        return Lost(looked_at, cancelled, held, waiting, [name.decode() for name in queues])
+        return LossResult(looked_at, cancelled, held, waiting, [name.decode() for name in queues])
 
     def compact_queue(self, queue: str) -> None:
         """Take jobs that are not queued any more out of the list of a queue, a part of the list at a time."""

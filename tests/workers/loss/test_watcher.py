@@ -16,7 +16,7 @@ from tests.support.sample_jobs import add, add_with_svc
 from tests.workers.conftest import claim_next
 from workers import Job, Queue
 from workers.loss.watcher import CHECK_S, LOCK_MS, LossWatcher
-from workers.scripts.jobs import AT_ONCE, JobScripts, Lost
+from workers.scripts.jobs import AT_ONCE, JobScripts, LossResult
 from workers.scripts.run import Run, RunCheck
 
 Stops = list[tuple[Run, RunCheck]]
@@ -127,7 +127,7 @@ def test_the_lock_has_a_lifetime_at_every_step(
     lifetimes: list[Any] = []
     lose = JobScripts.apply_loss
 
-    def lose_and_look(*args: Any, **kwargs: Any) -> Lost:
+    def lose_and_look(*args: Any, **kwargs: Any) -> LossResult:
         lifetimes.append(bus.redis.pttl(bus.keys.losing("svc")))
         return lose(*args, **kwargs)
 
