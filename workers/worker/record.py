@@ -1,4 +1,4 @@
-"""Recording, in the worker, of the ends that the horse did not record itself: stopped, killed, unreadable, refused."""
+"""Records, in the worker, the ends of runs that the horse did not record itself: stopped, died, unreadable, refused."""
 
 import os
 from base64 import b64decode
@@ -28,8 +28,8 @@ class EndRecorder:
     Args:
         worker: the worker, whose methods record.
         current_run: the current run.
-        scripts: on the client of the worker.
-        stopped_callback: what calls the ``on_stopped`` of a job.
+        scripts: the scripts, on the client of the worker.
+        stopped_callback: calls the ``on_stopped`` callback of a stopped job.
     """
 
     def __init__(self, worker: FinishingWorker, current_run: CurrentRun, *, scripts: JobScripts, stopped_callback: StoppedCallback) -> None:

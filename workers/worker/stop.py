@@ -29,7 +29,7 @@ class Stopper:
     Args:
         current_run: the current run.
         horse: the process that performs it.
-        scripts: on the client of the worker.
+        scripts: the scripts, on the client of the worker.
         functions: the functions that the worker may run; their definitions hold the stop ladders.
         worker: the name of the worker.
         kill: called in place of `kill` to stop a run: users of RQ replace the method of the worker that calls `kill`.
