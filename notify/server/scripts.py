@@ -85,14 +85,14 @@ class ScriptRunner:
         """Run a script.
 
         Args:
-            name: the file's name without ``.lua``.
-            keys: KEYS.
-            args: ARGV.
-            action: what is being done, for errors.
-            timeout_s: for the answer, instead of that of the settings.
+            name: name of the file without ``.lua``.
+            keys: the KEYS of the script.
+            args: the ARGV of the script.
+            action: the action in words, for errors.
+            timeout_s: seconds to wait for the answer; by default as in the settings.
 
         Raises:
-            ServerUnreachableError: no answer. The step may have happened.
+            ServerUnreachableError: no answer. The script may have run.
             ServerRefusedError: the server answered with an error.
         """
         source, digest = load_script(self._package, name, self._prelude)
@@ -106,7 +106,7 @@ class ScriptRunner:
             raise client.translated(exc, action) from exc
 
     def source(self, name: str) -> str:
-        """The text of a script."""
+        """Return the text of a script as it runs."""
         return load_script(self._package, name, self._prelude)[0]
 
     def run_many(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[str | bytes | int]]], *, action: str) -> list[Any]:

@@ -51,7 +51,7 @@ class JobScripts(JobScriptRunner):
             job_ids: the ids of the jobs.
             reason: the reason, in words.
             queue: cancel only jobs on this queue.
-            from_list: take them out of the list of their queue too, one by one; else `compact_queue` the queue afterwards.
+            from_list: take them out of the list of their queue too, one by one; else call `compact_queue` afterwards.
 
         Returns:
             How many were cancelled.
@@ -63,7 +63,7 @@ class JobScripts(JobScriptRunner):
     def apply_loss(self, need: str, *, passed: int, count: int) -> LossResult:
         """Cancel or hold up to ``count`` of the waiting jobs that need a lost service, after the first ``passed``.
 
-        `compact_queue` the queues afterwards.
+        Call `compact_queue` for the queues in the result afterwards.
         """
         answer = self.run_with_common_args("apply_loss", [], [need, passed, count], action=f"dealing with the loss of {need}")
         looked_at, cancelled, held, waiting, queues = answer

@@ -25,7 +25,7 @@ class Renewal(NamedTuple):
 
 
 class LeaseScripts(ScriptRunner):
-    """The atomic steps of leases. Their keys are our own, so they need no key prefixes."""
+    """The atomic steps of leases. Only the key of a dead worker is built, from a prefix among the ARGV."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client, "workers.scripts")

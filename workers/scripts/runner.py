@@ -1,7 +1,7 @@
 """Runs the scripts of jobs, with the prefixes of the keys that they build.
 
 All other scripts get every key through KEYS. The scripts of jobs cannot: only while it runs does a script learn the job, its queue and
-its needs, and so their keys. RQ's keys have no hash tags, so they cannot be spread over a cluster, and nothing is lost by that.
+its needs, and so their keys. RQ's keys have no hash tags and cannot be spread over a cluster anyway.
 """
 
 import string
@@ -35,10 +35,10 @@ class JobScriptRunner(PublishingScripts):
         """Run a script that includes ``parts/prefixes.lua``: its ARGV begin with the `common_args`. Otherwise as `run`.
 
         Args:
-            name: the file's name without ``.lua``.
-            keys: KEYS.
-            args: ARGV after the common ones.
-            action: what is being done, for errors.
+            name: name of the file without ``.lua``.
+            keys: the KEYS of the script.
+            args: the ARGV of the script after the common ones.
+            action: the action in words, for errors.
             now: the current time as `rq_time` writes it, for the hashes of jobs; no decision depends on it.
         """
         return self.run(name, keys, [*self.common_args(now=now), *args], action=action)
