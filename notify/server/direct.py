@@ -1,4 +1,4 @@
-"""Direct connections: one that is kept for single commands, and one that is lent for pipelined commands."""
+"""Commands without the overhead of redis-py: single commands over a kept connection, and pipelined commands."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,38 +11,38 @@ from notify.server.raw import RawConnection, connect_within, is_stale, release_r
 __all__ = ["DirectConnection", "pipelined"]
 
 SMALL_POOL: Final = 8
-"""A pool limited to this many connections needs all of them: none is kept out of it."""
+"""A pool that is limited to this many connections, or fewer, needs all of them: `DirectConnection` keeps none of them."""
 
 
 class DirectConnection:
-    """Sends single commands, each once, over a connection that it keeps between them.
+    """Sends single commands, without repeating them, over a connection that is kept between commands.
 
     ``execute_command`` of redis-py spends more time on its pool, metrics and retries than the server spends on the command.
-    While one thread uses the connection, other threads take connections out of the pool.
+    Several threads may send commands: while one of them uses the kept connection, the others take connections from the pool.
 
     Args:
-        pool: where connections come from; closing the pool closes the one that is kept.
-        keep: whether to keep a connection.
+        pool: the pool to take connections from. Closing the pool also closes the kept connection.
+        keep: whether to keep a connection; if not, each command takes one from the pool.
     """
 
     def __init__(self, pool: redis.ConnectionPool, *, keep: bool) -> None:
         self._pool = pool
-        self._room = int(keep and pool.max_connections > SMALL_POOL)
+        self._max_kept = int(keep and pool.max_connections > SMALL_POOL)
         self._kept: list[RawConnection] = []
         self._pid = os.getpid()
 
     def exchange(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
-        """Send a command and return the answer as the server gives it; errors are redis-py's.
+        """Send a command and return the answer without the conversions of redis-py. Errors are redis-py's.
 
         Args:
             command: the command and its arguments.
-            timeout_s: seconds to wait for the answer, instead of the timeout of the pool. To open one more connection, because
-                another thread uses the kept one, may take longer.
+            timeout_s: seconds to wait for the answer, instead of the timeout of the pool. The call may take longer if it opens
+                another connection, because another thread uses the kept one.
         """
         connection = self._take()
         try:
             if not connection.is_connected:
-                # Sending would connect as well, but without asking a Sentinel for the address.
+                # `send_command` would connect too, but would not ask a Sentinel for the address.
                 if timeout_s is None:
                     connection.connect()
                 else:
@@ -55,20 +55,21 @@ class DirectConnection:
         except redis.ResponseError:
             raise
         except BaseException:
-            connection.disconnect()  # a late answer must not be taken for the answer to the next command
+            connection.disconnect()  # otherwise a late answer would be read as the answer to the next command
             raise
         finally:
-            if len(self._kept) < self._room:
+            if len(self._kept) < self._max_kept:
                 self._kept.append(connection)
             else:
                 release_raw(self._pool, connection)
 
     def _take(self) -> RawConnection:
+        """Return the kept connection, or another one while a thread uses it."""
         if self._pid != os.getpid():
             # After a fork: the kept connection belongs to the parent process.
             self._kept, self._pid = [], os.getpid()
         try:
-            connection = self._kept.pop()  # atomic: no two threads get the same
+            connection = self._kept.pop()  # atomic: two threads never get the same connection
         except IndexError:
             return take_raw(self._pool)
         if is_stale(connection):
@@ -77,12 +78,12 @@ class DirectConnection:
 
 
 def pipelined(pool: redis.ConnectionPool, commands: Iterable[Sequence[str | bytes | int]], *, in_flight: int) -> Iterator[Any]:
-    """Send commands, each once, and yield their answers in order.
+    """Send commands over one connection, without repeating them, and yield their answers in order.
 
     Args:
-        pool: where the connection comes from.
-        commands: the commands; the next one is taken only when it is to be sent.
-        in_flight: how many commands are sent before the first answer is awaited.
+        pool: the pool to take the connection from.
+        commands: the commands; each is taken from the iterable when it is sent.
+        in_flight: how many commands are sent before the first answer is read.
 
     Raises:
         redis.RedisError, OSError: it is unknown which of the commands in flight were carried out.
@@ -99,7 +100,7 @@ def pipelined(pool: redis.ConnectionPool, commands: Iterable[Sequence[str | byte
         for _ in range(waiting):
             yield connection.read_response()
     except BaseException:
-        connection.disconnect()  # late answers must not be taken for answers to the next commands
+        connection.disconnect()  # otherwise late answers would be read as answers to the next commands
         raise
     finally:
         release_raw(pool, connection)

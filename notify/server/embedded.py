@@ -1,12 +1,12 @@
-"""The private server of a user: the first process that needs it starts it, and the last one stops it.
+"""The private server of a user: the first process that uses the server starts it, and the last one stops it.
 
-It listens on a unix socket in a directory of the user (mode 0700, no TCP port) and keeps its data there in an append-only file.
+The server listens on a Unix socket in a directory of the user (mode 0700, no TCP port) and keeps its data there in an append-only file.
 Three lock files beside the socket make this safe for any number of processes:
 
-* ``starting.lock`` is held while a process looks for, starts or stops the server: two processes that start at once get one server;
-* ``users.lock`` is held, shared, by every process that uses the server; the process that releases it last stops the server. The
-  kernel releases the lock of a killed process, so no process counts as a user for longer than it runs;
-* ``server.lock`` is held by the server from its start to its end: ``server.pid`` is valid only while it is held.
+* ``starting.lock`` is held by a process while it looks for, starts or stops the server: two processes that start at once share one;
+* ``users.lock`` is held (shared) by every process that uses the server; the process that releases it last stops the server. The
+  kernel releases the lock of a killed process, so a killed process does not count as a user;
+* ``server.lock`` is held by the server from its start to its end: ``server.pid`` is valid only while this lock is held.
 """
 
 import fcntl
@@ -32,9 +32,9 @@ __all__ = ["EmbeddedServer", "default_directory"]
 START_TIMEOUT_S: Final = 10.0
 STOP_TIMEOUT_S: Final = 10.0
 HUNG_AFTER_S: Final = 4.0
-"""A server that runs and does not answer for so long hangs: it is killed and started again with its data."""
+"""A running server that does not answer for this many seconds hangs: it is killed, and started again with its data."""
 MAX_SOCKET_PATH_BYTES: Final = 100
-"""The path of a socket may have 104 bytes on macOS and 108 on Linux."""
+"""Below the limits of the systems: 104 bytes on macOS, 108 on Linux."""
 
 
 def default_directory(environ: Mapping[str, str]) -> Path:
@@ -46,11 +46,13 @@ def default_directory(environ: Mapping[str, str]) -> Path:
 
 
 class EmbeddedServer:
-    """A use of the private server in ``directory``. `close` ends the use; the end of the last use stops the server.
+    """The private server in a directory, for one user of it. The constructor starts the server if it does not run.
+
+    `close` ends the use. The last user of all processes stops the server.
 
     Args:
         directory: the directory of the server; created if missing.
-        environ: the environment in which to look for a server program; usually ``os.environ``.
+        environ: the environment with ``NOTIFY_SERVER`` and ``PATH``; usually ``os.environ``.
 
     Raises:
         NoServerBinaryError: no server runs, and no server program is installed.
@@ -66,10 +68,10 @@ class EmbeddedServer:
         self._make_directory()
         self._users = os.open(self.directory / "users.lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
-            with self._starting():
+            with self._start_lock():
                 fcntl.flock(self._users, fcntl.LOCK_SH)
                 if not self._answers():
-                    self._clear_away()
+                    self._remove_remains()
                     self._start()
         except BaseException:
             os.close(self._users)
@@ -77,24 +79,24 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """The URL of the server; also for ``redis-cli -u``."""
+        """The URL of the server."""
         return f"unix://{self.socket_path}?db=0"
 
     @property
     def pid(self) -> int | None:
-        """The process id of the server; ``None`` if it has none."""
+        """The process id in ``server.pid``, which the server writes; ``None`` without that file."""
         try:
             return int((self.directory / "server.pid").read_text())
         except (OSError, ValueError):
             return None
 
     def close(self) -> None:
-        """End this use. The last user stops the server; its data are kept. May be called again."""
+        """End this use of the server. The last user stops it; its data are kept. May be called again."""
         if self._users < 0:
             return
         users, self._users = self._users, -1
         try:
-            with self._starting():
+            with self._start_lock():
                 try:
                     fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -121,7 +123,8 @@ class EmbeddedServer:
             ) from exc
 
     @contextmanager
-    def _starting(self) -> Iterator[None]:
+    def _start_lock(self) -> Iterator[None]:
+        """Hold ``starting.lock``."""
         lock = os.open(self.directory / "starting.lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -130,7 +133,7 @@ class EmbeddedServer:
             os.close(lock)
 
     def _answers(self) -> bool:
-        """Return whether a server answers on the socket. A busy server, or one that loads its data, is waited for."""
+        """Return whether a server answers on the socket. Waits for a server that is busy or loads its data."""
         started_at = time.monotonic()
         client = redis.Redis(unix_socket_path=str(self.socket_path), socket_timeout=1.0, retry=Retry(NoBackoff(), 0))
         try:
@@ -151,12 +154,13 @@ class EmbeddedServer:
         finally:
             client.close()
 
-    def _clear_away(self) -> None:
+    def _remove_remains(self) -> None:
         """Remove the files of a killed server, and kill a server that runs and does not answer."""
         self._end_process(signal.SIGKILL)
         self.socket_path.unlink(missing_ok=True)
 
     def _start(self) -> None:
+        """Start a server and wait until it answers."""
         binary = find_server_binary(self._environ, data=self.directory)
         log_path = self.directory / "server.log"
         log_path.unlink(missing_ok=True)
@@ -164,7 +168,7 @@ class EmbeddedServer:
         command = [
             str(binary), "--port", "0", "--unixsocket", str(self.socket_path), "--unixsocketperm", "700",
             "--dir", str(self.directory), "--logfile", str(log_path), "--pidfile", str(self.directory / "server.pid"),
-            # In the background and in a session of its own: Ctrl-C in the terminal must not stop it before its users.
+            # In the background and in a session of its own: Ctrl-C in the terminal must not stop the server before its users.
             "--daemonize", "yes",
             "--save", "", "--appendonly", "yes", "--appendfsync", "everysec",
             # The append-only file holds plain commands, which Redis and Valkey of any version can load.
@@ -181,13 +185,13 @@ class EmbeddedServer:
             os.close(lock)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
-            if not self._holds_lock() or time.monotonic() > deadline:
+            if not self._is_running() or time.monotonic() > deadline:
                 self._end_process(signal.SIGKILL)
                 lines = (
                     (log_path.read_text(errors="replace") if log_path.exists() else started.stdout + started.stderr).strip().splitlines()
                 )
                 raise EmbeddedServerError(
-                    f"{binary} did not start in {self.directory}; the last line of its log ({log_path}): {lines[-1] if lines else 'none'}"
+                    f"{binary} did not start in {self.directory}; read {log_path}, which ends with: {lines[-1] if lines else '(empty)'}"
                 )
             time.sleep(0.01)
 
@@ -195,8 +199,8 @@ class EmbeddedServer:
         self._end_process(signal.SIGTERM)
         self.socket_path.unlink(missing_ok=True)
 
-    def _holds_lock(self) -> bool:
-        """Return whether a server process runs: it holds the lock."""
+    def _is_running(self) -> bool:
+        """Return whether a server process runs, which holds ``server.lock``."""
         lock = os.open(self.directory / "server.lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -207,12 +211,15 @@ class EmbeddedServer:
             os.close(lock)
 
     def _end_process(self, signum: signal.Signals) -> None:
+        """Send a signal to the server, if it runs, and wait for its end."""
         deadline = time.monotonic() + STOP_TIMEOUT_S
         pid = self.pid
-        if pid is not None and self._holds_lock():
+        if pid is not None and self._is_running():
             os.kill(pid, signum)
-        while self._holds_lock():
+        while self._is_running():
             if time.monotonic() > deadline:
-                raise EmbeddedServerError(f"the private server in {self.directory} (process {pid}) does not end: kill it")
+                raise EmbeddedServerError(
+                    f"the private server in {self.directory} (process {pid}) has not ended after {STOP_TIMEOUT_S:g} s: kill it"
+                )
             time.sleep(0.01)
         (self.directory / "server.pid").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Connection health: a monitor that reports when the server becomes reachable or unreachable."""
+"""Connection health: a monitor that reports when the server stops or starts to answer."""
 
 import logging
 import random
@@ -16,7 +16,7 @@ __all__ = ["ConnectionMonitor", "LinkHandler", "LinkState", "LinkStatus"]
 
 PROBE_S: Final = 1.0
 PROBE_TIMEOUT_S: Final = 2.0
-"""A server that hangs is detected within the sum of these two times."""
+"""A server that hangs is detected within `PROBE_S` plus this time."""
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class LinkStatus(msgspec.Struct, frozen=True):
 
     Args:
         state: whether the server answers.
-        process: the server, for example ``redis 7.0.15 pid 4242``; when the connection is lost, the one that answered last.
+        process: the server, for example ``redis 7.0.15 pid 4242``; while none answers, the one that answered last, or ``unknown``.
         address: the address of the server, without a password.
     """
 
@@ -49,9 +49,9 @@ LinkHandler: TypeAlias = Callable[[LinkStatus], object]
 
 
 class ConnectionMonitor:
-    """Probes the server once a second on a connection of its own, and calls a handler with each change, in order.
+    """Probes the server once a second on a connection of its own, and calls a handler when the state changes.
 
-    The handler is also called with the result of the first probe. Exceptions that it raises are logged.
+    The handler is also called with the result of the first probe. Exceptions that the handler raises are logged.
 
     Args:
         client: the server to probe.
@@ -77,7 +77,7 @@ class ConnectionMonitor:
         self._client.close()
 
     def _run(self) -> None:
-        self._report(self._probe())  # also if the monitor is closed at once because connecting failed
+        self._report(self._probe())  # the first probe is reported even if the monitor is closed at once, because `connect` failed
         while not self._closing.wait(PROBE_S * random.uniform(0.8, 1.0)):
             self._report(self._probe())
         if self._state is LinkState.ACTIVE:
@@ -101,7 +101,7 @@ class ConnectionMonitor:
         try:
             self._handler(LinkStatus(state, self._process, self._client.address))
         except Exception:
-            log.exception("the handler of the connection to %s raised an exception", self._client.address)
+            log.exception("the on_link handler for the connection to %s raised an exception", self._client.address)
 
 
 def _describe(info: Any) -> str:

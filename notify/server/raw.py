@@ -1,7 +1,7 @@
-"""The parts of redis-py's connections that this package relies on and that redis-py does not promise to keep.
+"""Access to single connections of redis-py, and to parts of them that redis-py does not promise to keep.
 
-A raw connection is one that was taken out of a pool. `RawConnection` lists the methods that are called on it; the functions
-here reach below them. ``tests/notify/server/test_raw.py`` checks each of them against the installed redis-py.
+A raw connection is a connection of redis-py outside its pool. `RawConnection` lists the methods that this package calls on it;
+the functions here also use its private parts. ``tests/notify/server/test_raw.py`` checks both against the installed redis-py.
 Nothing outside this file touches a private attribute of redis-py.
 """
 
@@ -16,7 +16,7 @@ __all__ = ["RawConnection", "connect_within", "file_number", "is_stale", "make_r
 
 
 class RawConnection(Protocol):
-    """A connection to the server. Its errors are redis-py's."""
+    """A connection of redis-py to the server. Its methods raise the errors of redis-py."""
 
     socket_timeout: float | None
     socket_connect_timeout: float | None
@@ -25,27 +25,27 @@ class RawConnection(Protocol):
     def is_connected(self) -> bool: ...
 
     def connect(self) -> None:
-        """Connect and log in; a pool of a Sentinel is asked for the address of the primary."""
+        """Connect and log in. A connection of a Sentinel pool asks for the address of the primary."""
 
     def disconnect(self) -> None: ...
 
     def send_command(self, *command: str | bytes | int, check_health: bool = True) -> None:
-        """Send a command, and connect before if need be. With ``check_health`` a connection long unused is pinged first."""
+        """Send a command, and connect first if needed. With ``check_health`` a connection that was idle for long is pinged first."""
 
     def can_read(self, timeout: float = 0) -> bool:
-        """Return whether the first byte of an answer arrives within ``timeout`` seconds; raises if the server hung up."""
+        """Return whether the first byte of an answer arrives within ``timeout`` seconds; raises if the server closed it."""
 
     def read_response(self, *, timeout: float = ..., disconnect_on_error: bool = True) -> Any:
-        """Return the next answer, within ``timeout`` seconds instead of the connection's own; an error reply is raised."""
+        """Return the next answer, or raise it if it is an error. ``timeout``, in seconds, replaces that of the connection."""
 
     def register_connect_callback(self, callback: Callable[[Any], None]) -> None:
-        """Call a bound method, of which redis-py keeps a weak reference, with the connection whenever it connects again."""
+        """Call ``callback`` with the connection each time it connects. redis-py keeps only a weak reference to a bound method."""
 
     def deregister_connect_callback(self, callback: Callable[[Any], None]) -> None: ...
 
 
 def take_raw(pool: redis.ConnectionPool) -> RawConnection:
-    """Take a connected connection out of a pool; `release_raw` gives it back."""
+    """Take a connection out of a pool, connected. `release_raw` gives it back."""
     return cast(RawConnection, pool.get_connection())
 
 
@@ -67,11 +67,11 @@ def connect_within(connection: RawConnection, timeout_s: float) -> None:
         connection.connect()
     finally:
         connection.socket_connect_timeout, connection.socket_timeout = before
-    cast(Any, connection).update_current_socket_timeout(-1)  # the open socket too gets back the timeout of the connection
+    cast(Any, connection).update_current_socket_timeout(-1)  # restores the timeout of the open socket
 
 
 def is_stale(connection: RawConnection) -> bool:
-    """Return whether an idle connection cannot be used: the server closed it, or an answer is there that nobody waits for."""
+    """Return whether an idle connection cannot be used: the server closed it, or an answer to an earlier command has arrived."""
     try:
         return connection.is_connected and connection.can_read()
     except (redis.RedisError, OSError):
@@ -79,7 +79,7 @@ def is_stale(connection: RawConnection) -> bool:
 
 
 def read_within(connection: RawConnection, timeout_s: float) -> Any:
-    """Return the next answer, or ``None`` if none is complete within ``timeout_s`` seconds. The beginning of one is kept."""
+    """Return the next answer, or ``None`` if it is not complete within ``timeout_s`` seconds. The next call reads the rest of it."""
     if not connection.can_read(timeout_s):
         return None
     try:
@@ -89,13 +89,13 @@ def read_within(connection: RawConnection, timeout_s: float) -> Any:
 
 
 def file_number(connection: RawConnection) -> int:
-    """Return the file descriptor of a connected connection, to wait for several of them with ``poll``."""
+    """Return the file descriptor of an open connection, for ``poll`` on several of them."""
     return int(cast(Any, connection)._sock.fileno())
 
 
 def shut_down(connection: RawConnection) -> None:
-    """End the wait of another thread on a connection: it sees the connection closed. A fake connection is left to its timeout."""
+    """Shut down the socket, which ends the wait of another thread for an answer. A connection of fakeredis, without one, times out."""
     sock = getattr(connection, "_sock", None)
     if isinstance(sock, socket.socket):
-        with suppress(OSError):  # it is not connected any more
+        with suppress(OSError):  # the socket is not connected any more
             sock.shutdown(socket.SHUT_RDWR)

@@ -1,6 +1,6 @@
 """Loads Lua scripts from the ``lua`` folders of the packages, and runs them on the server.
 
-Each script lies beside the Python that calls it, one typed method per script. The first lines of a script bind its KEYS and ARGV to
+Each script lies beside the Python code that calls it, and has one typed method there. The first lines of a script bind its KEYS and ARGV to
 names, in the order in which the method passes them; a test compares the two. A part (``lua/parts``) is only included by scripts.
 """
 
@@ -24,15 +24,15 @@ _INCLUDE: Final = re.compile(r"^-- include: (\S+)\n", re.MULTILINE)
 
 @cache
 def load_script(package: str, name: str, prelude: str = "") -> tuple[str, str]:
-    """Return the text of ``<package>/lua/<name>.lua`` as it runs, and its SHA-1.
+    """Return the source of ``<package>/lua/<name>.lua`` with all included parts, and its SHA-1.
 
-    A line ``-- include: notify.events.append`` includes the part ``notify/events/lua/parts/append.lua``. Parts stand before the
-    script, each once, and after the parts that they include themselves.
+    A line ``-- include: notify.events.append`` includes the part ``notify/events/lua/parts/append.lua``. The parts come before the
+    script, each once. A part comes after the parts that it includes.
 
     Args:
         package: dotted name of the folder whose ``lua`` holds the script.
         name: name of the file without ``.lua``.
-        prelude: Lua that stands before everything else.
+        prelude: Lua code to put before everything else.
 
     Raises:
         NotifyError: an included part is missing, or includes itself.
@@ -44,9 +44,9 @@ def load_script(package: str, name: str, prelude: str = "") -> tuple[str, str]:
 
 
 def _include(source: str, parts: dict[str, str], path: tuple[str, ...]) -> str:
-    """Add to ``parts`` the text of each part that a source includes, and return the source without its include lines.
+    """Add each part that a source includes to ``parts``, and return the source without its include lines.
 
-    ``path`` names the source, after the script and the parts that led to it.
+    ``path`` holds the names of the script, of the parts that lead from there to the source, and of the source.
     """
     for part in _INCLUDE.findall(source):
         if part in path:
@@ -58,6 +58,7 @@ def _include(source: str, parts: dict[str, str], path: tuple[str, ...]) -> str:
 
 
 def _read_part(part: str, user: str) -> str:
+    """Return the source of a part; ``user`` is the script or part that includes it, for the error."""
     folder, _, name = part.rpartition(".")
     try:
         return (files(folder) / "lua" / "parts" / f"{name}.lua").read_text()
@@ -67,12 +68,12 @@ def _read_part(part: str, user: str) -> str:
 
 
 class ScriptRunner:
-    """Runs the scripts of one folder. A script that the server does not know, as after a restart, is sent again.
+    """Runs the Lua scripts of one folder. If the server does not know a script, as after a restart, its source is sent again.
 
     Args:
-        client: the connection to run them on.
+        client: the server to run the scripts on.
         package: dotted name of the folder whose ``lua`` holds the scripts.
-        prelude: Lua that stands before each script.
+        prelude: Lua code to put before each script.
     """
 
     def __init__(self, client: Client, package: str, *, prelude: str = "") -> None:
@@ -88,7 +89,7 @@ class ScriptRunner:
             name: name of the file without ``.lua``.
             keys: the KEYS of the script.
             args: the ARGV of the script.
-            action: the action in words, for errors.
+            action: what the script does, for error messages, for example ``listing the topics``.
             timeout_s: seconds to wait for the answer; by default as in the settings.
 
         Raises:
@@ -106,11 +107,11 @@ class ScriptRunner:
             raise client.translated(exc, action) from exc
 
     def source(self, name: str) -> str:
-        """Return the text of a script as it runs."""
+        """Return the source of a script, with prelude and included parts."""
         return load_script(self._package, name, self._prelude)[0]
 
     def run_many(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[str | bytes | int]]], *, action: str) -> list[Any]:
-        """Run a script once for each (KEYS, ARGV), in one round trip; otherwise as `run`."""
+        """Run a script for each (KEYS, ARGV), in one round trip, and return the answers. Arguments and errors as for `run`."""
         source, digest = load_script(self._package, name, self._prelude)
         with self.client.translating(action), self.client.pipeline(transaction=False) as pipe:
             for keys, args in calls:

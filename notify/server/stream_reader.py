@@ -1,4 +1,4 @@
-"""Reading streams in one thread, with a blocking command that another thread can interrupt."""
+"""Reads streams in one thread, with a blocking command that another thread can interrupt."""
 
 import logging
 import threading
@@ -15,11 +15,11 @@ from notify.server.raw import make_raw, shut_down
 __all__ = ["COUNT", "Entries", "StreamReader"]
 
 WAIT_MS: Final = 1_000
-"""How long the server is asked to wait for entries."""
+"""How long one XREAD waits for entries in the server."""
 GRACE_S: Final = 2.0
-"""How much later than that the answer may come before the connection counts as lost."""
+"""Time beyond `WAIT_MS` after which a connection without an answer counts as lost."""
 COUNT: Final = 100
-"""Entries of a stream that are read at once."""
+"""The most entries of a stream that one read returns."""
 
 Entries = list[tuple[str, dict[bytes, bytes]]]
 """Entries of a stream: id and fields."""
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class OneConnection(Client):
-    """A client for one thread. `exchange` uses one connection, which another thread can shut down."""
+    """A client for one thread, with a single connection for `exchange`, which another thread can shut down."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client.connection_pool, settings=client.settings)
@@ -44,13 +44,14 @@ class OneConnection(Client):
 
 
 class StreamReader:
-    """Reads streams. After a lost connection the next read connects again and begins where the last one ended: no entry is missed.
+    """Reads streams. After a lost connection the next read connects again.
+
+    The caller keeps the positions, so an outage loses no entry. The attribute ``client`` is for other commands of the thread that
+    reads; its `exchange` uses the same connection.
 
     Args:
         client: the server to read from.
-        name: the name in ``CLIENT LIST``.
-
-    The attribute ``client`` is for other commands of the thread that reads; they go over the same connection.
+        name: the name in ``CLIENT LIST`` and in the log.
     """
 
     def __init__(self, client: Client, *, name: str) -> None:
@@ -58,32 +59,34 @@ class StreamReader:
         self._stopped = threading.Event()
         self._closing = threading.Event()
         self._is_waiting = False
-        self._changing = threading.Lock()
+        self._lock = threading.Lock()
         self._backoff = Backoff(log, name)
 
     @property
     def is_stopped(self) -> bool:
+        """Whether `stop` or `interrupt` was called."""
         return self._stopped.is_set()
 
     @property
     def is_closing(self) -> bool:
+        """Whether `interrupt` was called."""
         return self._closing.is_set()
 
     def read(self, positions: Mapping[str, str], *, count: int = COUNT) -> dict[str, Entries]:
-        """Wait at most a second for entries, and return them by stream. Nothing is returned during an outage of the server.
+        """Wait at most a second for entries, and return them by stream. The result is empty during an outage and after `stop`.
 
         Args:
             positions: stream → id of the entry after which to read.
-            count: how many entries of a stream to read at the most.
+            count: the most entries to return of each stream.
         """
-        with self._changing:
+        with self._lock:
             if self._stopped.is_set():
                 return {}
             self._is_waiting = True
         try:
             reply = self.client.exchange("XREAD", "COUNT", count, "BLOCK", WAIT_MS, "STREAMS", *positions, *positions.values())
         except (redis.RedisError, OSError) as exc:
-            self.client.connection_in_use.disconnect()  # also after an error reply: the server may be a primary no longer
+            self.client.connection_in_use.disconnect()  # also after an error reply: the server may have become a replica
             if not self._stopped.is_set():
                 self.pause(exc)
             return {}
@@ -93,25 +96,25 @@ class StreamReader:
         return {stream.decode(): [(entry_id.decode(), _fields(flat)) for entry_id, flat in entries] for stream, entries in reply or ()}
 
     def trim(self, stream: str, before: str) -> None:
-        """Delete the entries of a stream before an id. A failure is ignored: the next call deletes them too."""
+        """Delete the entries of a stream before an id. A failure is ignored: a later call deletes them as well."""
         with suppress(redis.RedisError, OSError):
             self.client.exchange("XTRIM", stream, "MINID", before)
 
     def pause(self, problem: BaseException) -> None:
-        """Wait before the next attempt, longer each time, or until `interrupt`. The first failure of an outage is logged."""
+        """Wait before the next attempt, the longer the outage lasts, or until `interrupt`. The first failure of an outage is logged."""
         if self._closing.is_set():
             return
         self._closing.wait(self._backoff.failed(f"no connection to {self.client.address} ({problem})"))
 
     def stop(self) -> None:
-        """Read no more. A `read` that waits in another thread returns at once; that thread can still send commands, and retry them."""
-        with self._changing:
+        """End reading: a `read` that waits in another thread returns at once. That thread can still send commands, and `pause`."""
+        with self._lock:
             self._stopped.set()
             if self._is_waiting:
                 shut_down(self.client.connection_in_use)
 
     def interrupt(self) -> None:
-        """Stop, and end all pauses: commands are not retried any more."""
+        """Call `stop`, and end all pauses: the reading thread is to retry no more commands."""
         self._closing.set()
         self.stop()
 

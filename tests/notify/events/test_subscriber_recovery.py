@@ -260,7 +260,7 @@ def test_an_outage_is_logged_once_with_its_end_and_without_the_password(own_serv
     lines = [record.getMessage() for record in caplog.records if record.name == "notify.events.pubsub"]
     assert lines[0].startswith("<Subscriber to t> waits for the server: no connection to")
     assert sum("no connection to unix://***@" in line for line in lines) == 1
-    assert sum("goes on after" in line for line in lines) == 1
+    assert sum("has reached the server again after" in line for line in lines) == 1
     assert "hush" not in caplog.text
 
 

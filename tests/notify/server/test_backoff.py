@@ -27,7 +27,7 @@ def test_an_outage_is_logged_when_it_begins_and_when_it_ends(backoff, caplog):
             backoff.over()
     began, ended, *again = [record.getMessage() for record in caplog.records]
     assert began == "the sweep waits for the server: no answer (0)"
-    assert ended.startswith("the sweep goes on after 0.")
+    assert ended.startswith("the sweep has reached the server again after 0.")
     assert len(again) == 2
 
 
@@ -86,7 +86,7 @@ def test_a_call_is_repeated_until_the_outage_is_over(problem, caplog):
     assert server.asked == [False, True, True]
     began, ended = [record.getMessage() for record in caplog.records]
     assert began.startswith("the worker waits for the server")
-    assert ended.startswith("the worker goes on after")
+    assert ended.startswith("the worker has reached the server again after")
 
 
 @pytest.mark.parametrize("problem", [refused(redis.ResponseError("WRONGTYPE")), redis.ResponseError("no"), ValueError("a mistake")])
