@@ -1,0 +1,127 @@
+"""The rules of the house: sizes of folders, files, classes and names, and the faces of folders."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from inspect import isclass, isfunction
+from pathlib import Path
+from pkgutil import iter_modules, walk_packages
+
+import pytest
+
+PACKAGES = ("notify", "workers", "cli")
+FOLDERS = sorted(
+    found.name for package in PACKAGES for found in walk_packages(import_module(package).__path__, f"{package}.") if found.ispkg
+)
+MODULES = sorted(
+    found.name
+    for package in PACKAGES
+    for found in walk_packages(import_module(package).__path__, f"{package}.")
+    if not found.name.endswith("__main__")
+)
+TESTS = Path(__file__).parent
+MOST_ENTRIES = 20
+MOST_LINES = 300
+MOST_TEST_LINES = 400
+MOST_LETTERS = 80
+
+TOO_LONG_CLASSES: frozenset[str] = frozenset()
+"""Classes that are still above the limit; each has to leave the list when it no longer is."""
+
+
+def folder_of(package: str) -> Path:
+    """The folder of a package as it is installed, which need not be the one beside the tests."""
+    return Path(import_module(package).__file__ or "").parent
+
+
+def files(package: str) -> list[Path]:
+    return sorted(path for path in folder_of(package).rglob("*") if path.suffix in (".py", ".lua"))
+
+
+def functions_of(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def class_lines() -> dict[tuple[str, str], int]:
+    """The length of each class of ours, by the names of its module and itself."""
+    lengths = {}
+    for name in MODULES:
+        module = import_module(name)
+        for node in ast.parse(Path(module.__file__ or "").read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                lengths[name, node.name] = (node.end_lineno or 0) - node.lineno + 1
+    return lengths
+
+
+def lengths_with_bases() -> dict[str, int]:
+    """The length of each class together with its bases of ours."""
+    own = class_lines()
+    return {
+        f"{module}.{name}": sum(own.get((base.__module__, base.__qualname__), 0) for base in getattr(import_module(module), name).__mro__)
+        for module, name in own
+    }
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_has_at_most_20_entries(package: str) -> None:
+    entries = [path.name for path in folder_of(package).iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= MOST_ENTRIES, sorted(entries)
+
+
+@pytest.mark.parametrize("name", ["notify", "workers", *FOLDERS])
+def test_a_face_says_what_lives_there(name: str) -> None:
+    face = import_module(name)
+    assert face.__all__
+    least = 1 if "." not in name else 3  # what lives there, who calls it, what it never does
+    assert len([line for line in (face.__doc__ or "").splitlines() if line.strip()]) >= least
+
+
+@pytest.mark.parametrize("name", ["notify", "workers", *MODULES])
+def test_exports_are_sorted_and_exist(name: str) -> None:
+    module = import_module(name)
+    assert module.__all__ == sorted(module.__all__, key=lambda exported: (not exported.isupper(), not exported[0].isupper(), exported))
+    assert [exported for exported in module.__all__ if not hasattr(module, exported)] == []
+
+
+@pytest.mark.parametrize("name", ["notify", "workers", *FOLDERS])
+def test_no_module_is_called_like_a_function_that_its_package_exports(name: str) -> None:
+    package = import_module(name)
+    modules = {found.name for found in iter_modules(package.__path__)}
+    assert [exported for exported in package.__all__ if exported in modules and isfunction(getattr(package, exported))] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_file_has_at_most_300_lines(package: str) -> None:
+    lengths = {path.name: len(path.read_text().splitlines()) for path in files(package)}
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_a_class_with_its_bases_has_at_most_300_lines() -> None:
+    assert {name for name, length in lengths_with_bases().items() if length > MOST_LINES} == TOO_LONG_CLASSES
+
+
+def test_the_length_of_a_class_counts_its_bases() -> None:
+    lengths = lengths_with_bases()
+    assert lengths["workers.scripts.claim.ClaimScripts"] > class_lines()["workers.scripts.claim", "ClaimScripts"]
+    assert all(isclass(getattr(sys.modules[module], name)) for module, name in class_lines())
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_function_imports(package: str) -> None:
+    for path in files(package):
+        if path.suffix == ".py":
+            inner = [node for function in functions_of(ast.parse(path.read_text())) for node in ast.walk(function)]
+            assert not [node for node in inner if isinstance(node, ast.Import | ast.ImportFrom)], path
+
+
+def test_a_test_file_has_at_most_400_lines() -> None:
+    lengths = {str(path.relative_to(TESTS)): len(path.read_text().splitlines()) for path in TESTS.rglob("*.py")}
+    assert {name: length for name, length in lengths.items() if length > MOST_TEST_LINES} == {}
+
+
+def test_a_name_of_a_test_has_at_most_80_letters() -> None:
+    names = [function.name for path in TESTS.rglob("test_*.py") for function in functions_of(ast.parse(path.read_text()))]
+    assert [name for name in names if name.startswith("test_") and len(name) > MOST_LETTERS] == []
