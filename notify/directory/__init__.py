@@ -1,4 +1,4 @@
-"""The directory: which services are alive, what they provide, and the sweep that withdraws the silent ones.
+"""The directory: which services are alive, what they provide, and the sweep that withdraws services without heartbeats.
 
 Services register here; the bus, the request client, workers and the command line look services up here.
 This folder never runs or calls a service.

@@ -16,7 +16,12 @@ ALARM: Final = "alarm"
 
 
 class Alarm(msgspec.Struct, frozen=True):
-    """Very many services fell silent at once: ``silent`` of ``of``. Their withdrawals are held for one ttl."""
+    """The announcement that very many services fell silent at once. Their withdrawals are held for one ttl.
+
+    Args:
+        silent: how many services are suspected.
+        of: how many services are registered.
+    """
 
     silent: int
     of: int
@@ -28,15 +33,15 @@ class ServiceChange(msgspec.Struct, frozen=True):
     Args:
         change: ``available``, ``suspect``, ``recovered``, ``joined``, ``left`` or ``withdrawn``.
         service: the name of the service.
-        incarnation: the registration; -1, which no registration has, if an event published by hand names none.
-        provides, groups: the capabilities and groups of the service at that instant.
-        reason, why: of a withdrawal only, as in `Withdrawn`.
+        incarnation: the number of the registration; -1 (no registration has it) if the event was published by hand without one.
+        provides, groups: the capabilities and groups of the service after the change.
+        reason, why: as in `Withdrawn`; empty unless the change is a withdrawal.
     """
 
     change: str
     service: str
     incarnation: int = -1
-    provides: list[Any] = []  # of str, unless the description in Redis was spoilt by hand
+    provides: list[Any] = []  # of str, unless the description in Redis was corrupted by hand
     groups: list[Any] = []
     reason: str = ""
     why: str = ""
@@ -48,6 +53,8 @@ class ServiceChange(msgspec.Struct, frozen=True):
 
 
 class _ChangeEvent(msgspec.Struct, frozen=True):
+    """An event of which only the contents are decoded."""
+
     contents: ServiceChange
 
 
@@ -55,7 +62,7 @@ _CHANGE_EVENT_DECODER: Final = msgspec.json.Decoder(_ChangeEvent)
 
 
 def read_change(contents: object) -> ServiceChange | Alarm | None:
-    """Return the change or the alarm in the contents of an event; ``None`` for anything else, published by hand."""
+    """Return the change or the alarm in the contents of an event; ``None`` for other contents, which were published by hand."""
     if not isinstance(contents, dict):
         return None
     try:
@@ -67,7 +74,7 @@ def read_change(contents: object) -> ServiceChange | Alarm | None:
 
 
 def read_logged_change(event: bytes) -> ServiceChange | None:
-    """Return the change in an event as the log of the topic holds it (JSON); ``None`` for an alarm or anything else."""
+    """Return the change in an event from the log of the topic (JSON); ``None`` if the event is an alarm or not valid."""
     try:
         return _CHANGE_EVENT_DECODER.decode(event).contents
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -75,11 +82,16 @@ def read_logged_change(event: bytes) -> ServiceChange | None:
 
 
 def change_template(change: str, **more: Json) -> Json:
-    """Return the contents of an announcement, to be completed by a script; ``more`` are ``reason`` and ``why``."""
-    places: dict[str, Json] = {name: f"@{name}@" for name in ("service", "incarnation", "provides", "groups")}
-    return {"change": change, **places, **more}
+    """Return the contents of an announcement, with placeholders that the script fills in.
+
+    Args:
+        change: as in `ServiceChange`.
+        more: further fields: ``reason`` and ``why`` of a withdrawal.
+    """
+    placeholders: dict[str, Json] = {name: f"@{name}@" for name in ("service", "incarnation", "provides", "groups")}
+    return {"change": change, **placeholders, **more}
 
 
 def alarm_template() -> Json:
-    """Return the contents of an alarm, to be completed by a script."""
+    """Return the contents of an alarm, with placeholders that the script fills in."""
     return {"change": ALARM, "silent": "@silent@", "of": "@of@"}

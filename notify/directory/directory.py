@@ -1,4 +1,4 @@
-"""The directory of services: lookup by name, capability or group, waiting, watching and withdrawing."""
+"""The directory of services: finds services by name, capability or group, waits for them, watches them and withdraws them."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final, overload
@@ -22,12 +22,12 @@ PAGE: Final = 1_000
 
 
 class End(msgspec.Struct, frozen=True):
-    """The last withdrawal of a service of some name.
+    """The last withdrawal of a service with a given name.
 
     Args:
-        incarnation: the registration that was withdrawn.
+        incarnation: the number of the registration that was withdrawn.
         reason, why: as in `Withdrawn`.
-        event: the id of the status event that announced it.
+        event: the id of the event that announced the withdrawal on the status topic of the service.
     """
 
     incarnation: int
@@ -60,17 +60,17 @@ class Directory:
     def find(
         self, predicate: Callable[[ServiceInfo], bool] | None = None, *, provides: str | None = None, group: str | None = None
     ) -> ServiceInfo:
-        """Return the first service, in the order of registration, that fits.
+        """Return the first service, in the order of registration, that fits all of the conditions.
 
         Args:
-            predicate: any condition on its description.
-            provides: a capability it must have. Redis keeps an index, so the number of services does not matter.
-            group: a group it must be in; also answered from an index.
+            predicate: called with the description of a service; returns whether the service fits.
+            provides: a capability that the service must have. Redis keeps an index, so the number of services does not matter.
+            group: a group that the service must be in; this is answered from an index as well.
 
         Raises:
             ServiceNotFoundError: no service fits.
         """
-        for service in self._search(predicate, provides, group, at_once=1):
+        for service in self._search(predicate, provides, group, first_page=1):
             return service
         wanted = criteria(provides, group)
         raise ServiceNotFoundError(
@@ -81,7 +81,7 @@ class Directory:
         self, predicate: Callable[[ServiceInfo], bool] | None = None, *, provides: str | None = None, group: str | None = None
     ) -> list[ServiceInfo]:
         """Return every service that fits, in the order of registration; arguments as for `find`."""
-        return list(self._search(predicate, provides, group, at_once=PAGE))
+        return list(self._search(predicate, provides, group, first_page=PAGE))
 
     @overload
     def wait_for(
@@ -99,21 +99,23 @@ class Directory:
         group: str | None = None,
         timeout_s: float | None = None,
     ) -> ServiceInfo | list[ServiceInfo]:
-        """Return the first service that fits, as soon as there is one; for several needs, one service for each.
+        """Wait until a service that fits is registered, and return it. With several needs, return one service for each.
 
         ``wait_for("storage", notify.provides("multiply"), timeout_s=5)`` returns two services, in this order, as soon as both
         are registered at the same time.
 
         Args:
-            name: the name of the service, or `provides` for any service with a capability; without it any service will do.
+            name: the first need: the name of a service, or `provides` for any service with a capability. Without it any service
+                fits that has the capability ``provides`` and is in the group ``group``.
             more: further needs.
-            provides: a capability it must have; not with several needs.
-            group: a group it must be in; not with several needs.
-            timeout_s: seconds to wait for all of them; ``None`` waits for ever.
+            provides: a capability that the service must have; not with several needs, nor with a need made by `provides`.
+            group: a group that the service must be in; not with several needs.
+            timeout_s: seconds to wait for all services together; ``None`` waits for ever.
 
         Raises:
-            ServiceNotFoundError: a service is still missing when the time is over; the error names the missing ones.
-            InvalidServiceError: a need is neither a name nor made by `provides`, or provides and group are given with several needs.
+            ServiceNotFoundError: a service is still missing when the time is over; the error names the missing services.
+            InvalidServiceError: a need is neither a name nor made by `provides`, or ``provides`` or ``group`` is given where it
+                may not be.
             ServerError: the server did not answer, or refused.
         """
         needs = check_needs([name, *more], provides=provides, group=group) if more or name is not None else []
@@ -130,15 +132,20 @@ class Directory:
             return is_text(name) and bool(self._client.sismember(self._keys.services, str(name)))
 
     def kill(self, name: str, *, why: str = "") -> str:
-        """Withdraw a service from outside and publish its end as a fatal status event.
+        """Withdraw a service, which any process may do, and publish its end as a fatal event on its status topic.
 
-        Jobs that need the service do not start from this instant. Its process learns of it with its next heartbeat.
+        From this instant no job that needs the service starts, unless the job ignores the loss. The process of the service learns
+        of the kill from the answer to its next heartbeat.
+
+        Args:
+            name: the name of the service.
+            why: an explanation, published with the event.
 
         Returns:
             The id of the status event.
 
         Raises:
-            ServiceNotFoundError: there is no such service, or it was withdrawn meanwhile.
+            ServiceNotFoundError: no service has that name, or the service was withdrawn meanwhile.
         """
         service = self.lookup(name)
         event_id = self.withdraw(name, service.incarnation, reason="killed", why=why)
@@ -147,23 +154,24 @@ class Directory:
         return event_id
 
     def withdraw(self, name: str, incarnation: int, *, reason: str, why: str = "", only_if_due: bool = False) -> str | None:
-        """Remove one incarnation of a service from the directory and announce it, also on the status topic of the service.
+        """Remove one incarnation of a service from the directory, and announce that there and on the status topic of the service.
 
         Args:
             name: the name of the service.
             incarnation: only this registration is withdrawn, never its successor.
             reason: ``withdrawn``, ``killed`` or ``expired``.
             why: an explanation, published with the event.
-            only_if_due: withdraw only if its deadline has passed, by the server's clock, and no grace holds it.
+            only_if_due: withdraw the service only if its deadline has passed by the server's clock, and neither a grace nor the
+                brake of the sweep (see `Monitor`) extends it.
 
         Returns:
-            The id of the status event, or ``None`` if this incarnation was not registered any more.
+            The id of the status event; ``None`` if this incarnation was not registered any more, or was not due.
         """
         (event_id,) = self._scripts.withdraw([Incarnation(name, incarnation)], reason=reason, why=why, only_if_due=only_if_due)
         return event_id
 
     def last_end(self, name: str) -> End | None:
-        """Return how the last service of that name ended; ``None`` if none ended within the last day."""
+        """Return how the last service with that name ended; ``None`` if none ended within the last day."""
         if not is_text(name):
             return None
         with self._client.translating("reading the directory"):
@@ -175,21 +183,21 @@ class Directory:
         """Follow registrations, suspicions and withdrawals of services.
 
         Args:
-            names: the services to follow; none means all.
-            provides: only services with this capability.
-            group: only services in this group, while they are in it.
+            names: the services to follow; without a name all services.
+            provides: follow only services with this capability.
+            group: follow only services in this group, while they are in it.
 
         Returns:
-            An iterable context manager of `Available`, `Suspect` and `Withdrawn`. Services that are registered already come
-            first. A watch on all services also yields `Alarm`.
+            An iterable context manager of `Available`, `Suspect` and `Withdrawn`. It begins with an `Available` for each service
+            that is registered already. A watch on all services also yields `Alarm`.
         """
         wanted = Wanted(frozenset(names), provides, group)
 
-        def present() -> dict[str, int]:
-            found = self._search(None, provides, group, at_once=PAGE, names=wanted.names)
+        def find_registered() -> dict[str, int]:
+            found = self._search(None, provides, group, first_page=PAGE, names=wanted.names)
             return {service.name: service.incarnation for service in found}
 
-        return Watch(Subscriber(self._client, [SERVICES_TOPIC], name="watch"), present, wanted)
+        return Watch(Subscriber(self._client, [SERVICES_TOPIC], name="watch"), find_registered, wanted)
 
     def _search(
         self,
@@ -197,26 +205,26 @@ class Directory:
         provides: str | None,
         group: str | None,
         *,
-        at_once: int,
+        first_page: int,
         names: Collection[str] = (),
     ) -> Iterator[ServiceInfo]:
-        """Yield the services that fit, of the ``names`` if any, in the order of registration.
+        """Yield the services that fit, in the order of registration. If ``names`` are given, only these services fit.
 
-        An index is read in pages; the first page has ``at_once`` names.
+        An index is read in pages. The first page has ``first_page`` names, later pages have more.
         """
         if not all(part is None or is_text(part) for part in (provides, group)):
             return
         if names:
             pages = iter([list(filter(is_text, names))])
         elif provides is not None:
-            pages = self._pages(self._keys.provides(provides), at_once)
+            pages = self._pages(self._keys.provides(provides), first_page)
         elif group is not None:
-            pages = self._pages(self._keys.group(group), at_once)
+            pages = self._pages(self._keys.group(group), first_page)
         else:
             pages = iter([self._names()])
         for page in pages:
-            # An index may still name a service that disappeared without being withdrawn. Its name may have a successor since:
-            # the description decides.
+            # An index may still name a service that disappeared without being withdrawn. A successor with the same name may not
+            # have the capability or group, so the description decides.
             fitting = [
                 service
                 for service in self._fetch(page)
@@ -229,18 +237,21 @@ class Directory:
     def _names(self) -> list[str]:
         with self._client.translating("searching the directory"):
             names: Any = self._client.smembers(self._keys.services)
-        return [name.decode(errors="replace") for name in names]  # a name added by hand has no description
+        return [name.decode(errors="replace") for name in names]  # only names added by hand are not UTF-8: they have no description
 
-    def _pages(self, index: str, at_once: int) -> Iterator[list[str]]:
-        """Yield the names in an index, in the order of registration. Changes between two pages neither skip nor repeat a name."""
+    def _pages(self, index: str, page_size: int) -> Iterator[list[str]]:
+        """Yield the names in an index, in the order of registration. Each page is up to ten times as long as the one before.
+
+        A page begins after the last incarnation of the page before, so that changes between two pages neither skip nor repeat a name.
+        """
         after = "-inf"
         while True:
             with self._client.translating("searching the directory"):
-                rows: Any = self._client.zrangebyscore(index, after, "+inf", start=0, num=at_once, withscores=True)
+                rows: Any = self._client.zrangebyscore(index, after, "+inf", start=0, num=page_size, withscores=True)
             yield [name.decode(errors="replace") for name, _ in rows]
-            if len(rows) < at_once:
+            if len(rows) < page_size:
                 return
-            after, at_once = f"({rows[-1][1]:.0f}", min(PAGE, at_once * 10)
+            after, page_size = f"({rows[-1][1]:.0f}", min(PAGE, page_size * 10)
 
     def _fetch(self, names: Iterable[str]) -> list[ServiceInfo]:
         with self._client.translating("reading the directory"), self._client.pipeline(transaction=False) as pipe:

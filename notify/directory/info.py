@@ -1,7 +1,7 @@
-"""The description of a service, the hash ``ns:service:<name>``: the checks of its values, its fields, and its only reader.
+"""The description of a service, which is the hash ``ns:service:<name>``: checks its values, makes its fields and reads it.
 
-`own_fields` makes the fields that a service gives at its registration; the script adds the others. `read_description` reads
-the whole hash, `read_entry` the few fields that calls, sweeps and withdrawals need.
+`own_fields` makes the fields that a service gives at its registration; the registration script adds the others.
+`read_description` reads the whole hash, `read_entry` the few fields that calls, sweeps and withdrawals need.
 """
 
 import os
@@ -34,7 +34,6 @@ MAX_NAME_BYTES: Final = 256
 ENTRY_FIELDS: Final = ["incarnation", "state", "provides", "groups", "exports"]
 """The fields of the hash that `read_entry` takes, in this order."""
 
-
 _NAMES_DECODER: Final = msgspec.json.Decoder(list[str])
 
 
@@ -49,10 +48,10 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
         state: ``alive``, or ``suspect`` when heartbeats are missing.
         flaps: how often it was suspected and recovered. A high count means that its ttl is too short, or its process too busy.
         host, pid: the machine and the process that it runs in.
-        address: the address to reach it at, if it gave one.
+        address: the address to reach it at; empty if it gave none.
         ttl_s: seconds without a heartbeat after which it is withdrawn.
-        registered, last_beat: times by the server's clock; aware, in UTC.
-        metadata: any texts that it gave about itself.
+        registered, last_beat: times of its registration and its last heartbeat by the server's clock; aware, in UTC.
+        metadata: the texts that it published about itself, by key.
     """
 
     name: str
@@ -71,15 +70,15 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Part of a description. Each field is decoded by itself: a field that was spoilt by hand does not hide the others.
+    """Part of a description. Each field is decoded by itself: a field that was corrupted by hand does not hide the others.
 
     Args:
-        incarnation: the number of the registration; ``None`` if there is none, or the field is spoilt.
-        state: ``alive`` or ``suspect``.
-        provides: its capabilities; ``None`` if the field is spoilt.
-        groups: the groups it is in; ``None`` if the field is spoilt.
-        groups_json: the groups as Redis holds them.
-        exports: the methods that others may call; ``None`` if the field is spoilt.
+        incarnation: the number of the registration; ``None`` if the service is not registered, or the field is corrupt.
+        state: ``alive`` or ``suspect``; empty if the service is not registered.
+        provides: the capabilities of the service; ``None`` if the field is corrupt.
+        groups: the groups that the service is in; ``None`` if the field is corrupt.
+        groups_json: the field ``groups`` as Redis holds it.
+        exports: the methods that others may call; ``None`` if the field is corrupt.
     """
 
     incarnation: int | None
@@ -94,13 +93,13 @@ def check_name(name: object, *, what: str = "a service's name") -> str:
     """Return the name if it is valid for a service, a capability or a group.
 
     Raises:
-        InvalidServiceError: the name is not text, is empty, has over 256 bytes, or holds a space, a control character or a
-            wildcard: the topic of its status would be a pattern, to which nobody could subscribe.
+        InvalidServiceError: the name is not text, is empty, has more than 256 bytes, or contains a space, a control character or a
+            wildcard. With a wildcard, the status topic of the service would be a pattern, and no event can be published on it.
     """
     if not isinstance(name, str) or not name:
         raise InvalidServiceError(f"{what} must be a text that is not empty, not {name!r}")
     if any(c.isspace() or not c.isprintable() for c in name) or is_pattern(name):
-        raise InvalidServiceError(f"{what} cannot hold spaces, control characters, '*', '?' or '[': {name!r}")
+        raise InvalidServiceError(f"{what} cannot contain spaces, control characters, '*', '?' or '[': {name!r}")
     if len(name.encode()) > MAX_NAME_BYTES:
         raise InvalidServiceError(
             f"{what} has at most {MAX_NAME_BYTES} bytes, but {name[:40]!r}… has {len(name.encode())}: choose a shorter one"
@@ -132,7 +131,7 @@ def check_address(address: object) -> str:
 
 
 def is_text(value: object) -> bool:
-    """Whether a value is a str that UTF-8 can encode, so that it can be part of a key."""
+    """Return whether a value is a str that UTF-8 can encode, so that it can be part of a key."""
     return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
@@ -149,7 +148,7 @@ def own_fields(*, address: str, metadata: dict[str, str], exports: Collection[st
 
 
 def read_description(row: dict[bytes, bytes]) -> ServiceInfo | None:
-    """Return the service that a hash describes; ``None`` if the hash is gone, incomplete, or spoilt by hand."""
+    """Return the service that a hash describes; ``None`` if the hash does not exist, is incomplete, or was corrupted by hand."""
     try:
         text = {key.decode(): value.decode() for key, value in row.items()}
         return ServiceInfo(
@@ -172,7 +171,7 @@ def read_description(row: dict[bytes, bytes]) -> ServiceInfo | None:
 
 
 def read_entry(values: Sequence[bytes | None]) -> ServiceEntry:
-    """Return the entry in the values of `ENTRY_FIELDS`, as HMGET gives them."""
+    """Return the entry that the values of `ENTRY_FIELDS` describe. The values are those that HMGET returns."""
     incarnation, state, provides, groups, exports = values
     return ServiceEntry(
         incarnation=_integer(incarnation),
@@ -189,7 +188,7 @@ def _integer(value: bytes | None) -> int | None:
         number = int(value or b"")
     except ValueError:
         return None
-    # The scripts compare incarnations byte by byte: any other spelling of the number is not theirs.
+    # The scripts compare incarnations as text: another spelling of the number, such as "+7", would never match.
     return number if str(number).encode() == value else None
 
 

@@ -1,12 +1,13 @@
 """The sweep of the directory: a service that misses heartbeats is suspected; if it stays silent it is withdrawn and announced.
 
-Any number of monitors may sweep at once. Each step is a script that checks again, by the server's clock, so that only the first
-monitor takes it. They share the work: one monitor wakes at the next deadline, the others stand by in case it dies.
+Any number of monitors may sweep at once. Each step is a script that checks the service again by the server's clock, so that only
+one monitor takes the step. The monitors share the work: one of them sweeps at the next deadline, the others stand by in case it dies.
 
-A missing heartbeat does not always mean a dead service. If nobody swept for a while, the server was away and no heartbeat could
-reach it: every service then gets a *grace*, a full ttl from the first sweep on. If very many services are suspected at once,
-the network is more likely broken: the sweep raises an alarm, and a *brake* holds all withdrawals of silent services for one ttl,
-once per alarm. A service that is suspected again and again is counted (``ServiceInfo.flaps``), and announced once in ten ttls.
+A missing heartbeat does not always mean a dead service. If no monitor swept for two seconds, Redis was probably away and no
+heartbeat could reach it: every service then gets a *grace*, a full ttl from the next sweep on. If very many services are suspected
+at once, the network is more likely broken: the sweep raises an alarm, and a *brake* holds all withdrawals of silent services for
+one ttl, once per alarm. ``ServiceInfo.flaps`` counts how often a suspected service recovered. Of repeated suspicions of a service,
+only one in ten ttls is announced.
 """
 
 import logging
@@ -22,22 +23,23 @@ from notify.server import Backoff, Client
 __all__ = ["Monitor"]
 
 INTERVAL_S: Final = 1.0
-"""The longest time between two sweeps, by whichever monitor."""
+"""There is at least one sweep in this many seconds, by any of the monitors."""
 LATE_S: Final = 2 * INTERVAL_S
-"""After this many seconds without a sweep (the server, or every monitor, was away), all services get a grace."""
+"""After this many seconds without a sweep (Redis or every monitor was away), all services get a grace."""
 SPACING_S: Final = 0.25
 STANDBY_S: Final = 3.0
-"""The monitors that stand by sweep in turn, `SPACING_S` apart, each at least once in this time."""
+"""The monitors that stand by sweep in turn, `SPACING_S` seconds apart, each at least once in this many seconds."""
 NEVER_TOO_MANY: Final = 10
 BRAKE_SHARE: Final = 0.15
-"""More suspects than `NEVER_TOO_MANY`, and than this share of all services, mean that the network is broken, not the services."""
+"""The brake needs more than `NEVER_TOO_MANY` suspected services, and more than this share of all services."""
 BATCH: Final = 100
+"""One sweep handles at most this many services."""
 
 log = logging.getLogger(__name__)
 
 
 class Monitor:
-    """Sweeps in a thread from `open` to `close`; `sweep` can also be called directly."""
+    """Sweeps the directory in a thread, from `open` to `close`. `sweep` can also be called directly."""
 
     def __init__(self, client: Client) -> None:
         self._scripts = DirectoryScripts(client)
@@ -65,7 +67,7 @@ class Monitor:
         """Suspect and withdraw the services that are due now.
 
         Returns:
-            Seconds until this monitor should sweep again: 0 if services were due, because more may be.
+            Seconds until this monitor should sweep again; 0 if services were due, because more may be due than one sweep handles.
 
         Raises:
             ServerError: the server did not answer, or refused.
@@ -82,10 +84,11 @@ class Monitor:
                 services.append(service)
         if services:
             self._advance(services)
-        # A moment after the deadline, because Redis counts whole milliseconds.
+        # 2 ms after the deadline, because Redis counts whole milliseconds and the service must be due by then.
         return 0.0 if found.members else found.wait_ms / 1000 + 0.002
 
     def _advance(self, services: list[Incarnation]) -> None:
+        """Suspect those of the due services that were alive until now, and withdraw the others."""
         states = dict(zip(services, self._scripts.states(services), strict=True))
         alive = [service for service, state in states.items() if state == "alive"]
         if alive:
@@ -99,7 +102,7 @@ class Monitor:
                 log.warning("service %r (incarnation %d) is withdrawn: %s", *service, why)
 
     def _remove(self, member: bytes) -> None:
-        """Remove a member that does not name a service: it would stay due for ever."""
+        """Remove a member of ``ns:due`` that does not name a service. Otherwise every sweep would find it due."""
         keys = self._scripts.keys
         log.warning("%r in %s does not name a service and is removed", member, keys.due)
         with self._scripts.client.translating("sweeping the directory"):
@@ -116,16 +119,16 @@ class Monitor:
 
 
 def _service_of(member: bytes) -> Incarnation | None:
-    """Return the service that a member of ``ns:due`` names, or ``None``.
+    """Return the service that a member of ``ns:due`` names; ``None`` if the member was not written by our scripts.
 
-    A member that differs in one byte from what our scripts write counts as none: no script would ever remove it.
+    The member must be byte for byte as the scripts write it: they remove no other spelling of the same service.
     """
     try:
         name, incarnation = parse_due_member(member.decode())
-        is_ours = due_member(check_name(name), incarnation).encode() == member
+        is_exact = due_member(check_name(name), incarnation).encode() == member
     except ValueError:
         return None
-    return Incarnation(name, incarnation) if is_ours else None
+    return Incarnation(name, incarnation) if is_exact else None
 
 
 def _sweep_settings() -> SweepSettings:

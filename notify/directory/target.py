@@ -1,4 +1,4 @@
-"""Target of a call or a need: a service by its name, or any provider of a capability."""
+"""Target of a call, a wait or a job's need: a service by its name, or any provider of a capability."""
 
 from typing import TypeAlias
 
@@ -8,7 +8,7 @@ __all__ = ["Provider", "Target", "provides"]
 
 
 class Provider(msgspec.Struct, frozen=True):
-    """Any service that has a capability. Made by `provides`."""
+    """A target that stands for any service with a capability. Made by `provides`."""
 
     capability: str
 

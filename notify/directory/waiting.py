@@ -1,4 +1,4 @@
-"""Waiting until services are registered: one, or several that are needed together."""
+"""Waiting until services are registered: one service, or several that are needed at the same time."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,10 +14,10 @@ __all__ = ["check_needs", "criteria", "wait_for_all", "wait_for_one"]
 
 
 class Lookup(Protocol):
-    """The part of a `Directory` that waiting needs."""
+    """The methods of `Directory` that waiting uses."""
 
     def lookup(self, name: str) -> ServiceInfo:
-        """Return the service of that name, or raise `ServiceNotFoundError`."""
+        """Return the service with that name, or raise `ServiceNotFoundError`."""
 
     def find(self, *, provides: str | None = None) -> ServiceInfo:
         """Return a service with that capability, or raise `ServiceNotFoundError`."""
@@ -27,32 +27,34 @@ class Lookup(Protocol):
 
 
 def check_needs(needs: Sequence[object], *, provides: str | None, group: str | None) -> list[Target]:
-    """Return the needs if it is possible to wait for them.
+    """Return the needs if they are valid arguments of `Directory.wait_for`.
 
     Raises:
-        InvalidServiceError: a need is neither a name nor a `Provider`, or ``provides`` or ``group`` is given with several needs.
+        InvalidServiceError: a need is neither a name nor a `Provider`, ``provides`` or ``group`` is given with several needs, or
+            ``provides`` is given with a `Provider`.
     """
     for need in needs:
         if not isinstance(need, str | Provider):
             raise InvalidServiceError(f"a need is the name of a service or notify.provides(capability), not {need!r}")
-    several = len(needs) > 1 and (provides is not None or group is not None)
-    if several or (provides is not None and isinstance(needs[0], Provider)):
-        raise InvalidServiceError("provides= and group= restrict a single service: among several needs use notify.provides(capability)")
+    if len(needs) > 1 and (provides is not None or group is not None):
+        raise InvalidServiceError("provides= and group= do not go with several needs: use notify.provides(capability) as a need")
+    if provides is not None and isinstance(needs[0], Provider):
+        raise InvalidServiceError(f"provides= does not go with {needs[0]} as the need: give only one of the two")
     return [need for need in needs if isinstance(need, str | Provider)]
 
 
 def wait_for_one(
     directory: Lookup, need: Target | None, *, provides: str | None, group: str | None, timeout_s: float | None, address: str
 ) -> ServiceInfo:
-    """Return the first service that fits, as soon as there is one.
+    """Wait until a service that fits is registered, and return it.
 
     Args:
-        directory: where to look.
-        need: the name of the service, or a capability; ``None``: any service.
-        provides: a capability it must have.
-        group: a group it must be in.
+        directory: the directory to search.
+        need: the name of the service, or a provider of a capability; ``None``: any service.
+        provides: a capability that the service must have.
+        group: a group that the service must be in.
         timeout_s: seconds to wait; ``None`` waits for ever.
-        address: the server, for the error.
+        address: the address of the server, for the error message.
 
     Raises:
         ServiceNotFoundError: no service fits when the time is over.
@@ -70,17 +72,19 @@ def wait_for_one(
                     return directory.lookup(change.name)
             elif change is None and deadline is not None and monotonic() >= deadline:
                 wanted = criteria(provides, group, name=name)
-                raise ServiceNotFoundError(f"no service that {wanted} was registered at {address} within {timeout_s:g} s")
+                raise ServiceNotFoundError(
+                    f"no service that {wanted} was registered at {address} within {timeout_s:g} s: start it, or wait longer"
+                )
 
 
 def wait_for_all(directory: Lookup, needs: Sequence[Target], *, timeout_s: float | None, address: str) -> list[ServiceInfo]:
-    """Return a service for each need, as soon as all of them are registered at the same time.
+    """Wait until a service for each need is registered, all at the same time, and return these services.
 
     Args:
-        directory: where to look.
-        needs: names and capabilities.
-        timeout_s: seconds to wait for all; ``None`` waits for ever.
-        address: the server, for the error.
+        directory: the directory to search.
+        needs: names of services, and providers of capabilities.
+        timeout_s: seconds to wait for all services together; ``None`` waits for ever.
+        address: the address of the server, for the error message.
 
     Raises:
         ServiceNotFoundError: a need is not met when the time is over.
@@ -97,17 +101,18 @@ def wait_for_all(directory: Lookup, needs: Sequence[Target], *, timeout_s: float
             raise ServiceNotFoundError(
                 f"not registered at {address} within {timeout_s:g} s: {names} (`notify services` lists the services that are)"
             )
-        with suppress(ServiceNotFoundError):
+        with suppress(ServiceNotFoundError):  # the time is over: the next round raises an error that names all missing needs
             wait_for_one(directory, missing[0], provides=None, group=None, timeout_s=left_s, address=address)
 
 
 def criteria(provides: str | None, group: str | None, *, name: str | None = None) -> str:
-    """Return what a service must fulfil, as a part of an error message: ``provides 'multiply' and is in the group 'lab'``."""
+    """Return the conditions as a part of an error message: ``provides 'multiply' and is in the group 'lab'``."""
     wanted = [f"is named {name!r}"] * (name is not None) + [f"provides {provides!r}"] * (provides is not None)
     return " and ".join([*wanted, *[f"is in the group {group!r}"] * (group is not None)]) or "fits"
 
 
 def _find_each(directory: Lookup, needs: Sequence[Target]) -> tuple[list[ServiceInfo], list[Target]]:
+    """Return a service for each need that can be met now, and the needs that cannot."""
     found, missing = [], []
     for need in needs:
         try:

@@ -1,4 +1,4 @@
-"""Watch: the changes of the directory as an iterator, in order, each change once."""
+"""Watch: an iterator over the changes of the directory, in order, each change once."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,14 +15,17 @@ __all__ = ["Available", "Change", "Suspect", "Wanted", "Watch", "Withdrawn"]
 
 
 class Available(msgspec.Struct, frozen=True):
-    """A service is registered and alive: it has come, or it was suspected and sends heartbeats again."""
+    """A service is registered and alive: it has registered, or it was suspected and sends heartbeats again.
+
+    A watch on a group also yields it when a registered service joins the group.
+    """
 
     name: str
     incarnation: int
 
 
 class Suspect(msgspec.Struct, frozen=True):
-    """A service missed heartbeats; it is withdrawn if it stays silent."""
+    """A service missed heartbeats. If none comes before its ttl is over, the service is withdrawn."""
 
     name: str
     incarnation: int
@@ -31,8 +34,9 @@ class Suspect(msgspec.Struct, frozen=True):
 class Withdrawn(msgspec.Struct, frozen=True):
     """A service is no longer registered.
 
-    ``reason`` is ``withdrawn`` (it ended by itself), ``killed`` or ``expired`` (it stayed silent); ``why`` is an explanation.
-    A watch on a group also gives ``left``: the service is still registered, but not in the group any more.
+    ``reason`` is ``withdrawn`` (it ended by itself), ``killed`` or ``expired`` (it sent no heartbeats); ``why`` is an explanation.
+    The reason ``left`` comes from a watch on a group: the service is still registered, but not in the group any more. If the
+    announcement was lost, the true reason is unknown: the watch gives ``expired``, and ``why`` says so.
     """
 
     name: str
@@ -45,16 +49,18 @@ Change: TypeAlias = Available | Suspect | Withdrawn | Alarm
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which services a watch follows: by name, capability and group; an empty condition holds for every service."""
+    """The services that a watch follows, by name, capability and group. A condition that is empty or ``None`` fits every service."""
 
     names: frozenset[str]
     provides: str | None
     group: str | None
 
     def everything(self) -> bool:
+        """Return whether the watch follows all services."""
         return not self.names and self.provides is None and self.group is None
 
     def fits(self, change: ServiceChange) -> bool:
+        """Return whether the watch follows the service of a change, as the service is after the change."""
         return (
             (not self.names or change.service in self.names)
             and (self.provides is None or self.provides in change.provides)
@@ -63,28 +69,35 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Watch:
-    """The changes of a directory, by iteration or by `get`. Made by `Directory.watch`."""
+    """The changes of a directory, by iteration or by `get`. Made by `Directory.watch`.
 
-    def __init__(self, subscriber: Subscriber, present: Callable[[], dict[str, int]], wanted: Wanted) -> None:
+    Args:
+        subscriber: receives the topic ``services``; the watch closes it.
+        find_registered: returns the incarnations of the services that are registered now and fit, by name.
+        wanted: the services to follow.
+    """
+
+    def __init__(self, subscriber: Subscriber, find_registered: Callable[[], dict[str, int]], wanted: Wanted) -> None:
         self._subscriber = subscriber
-        self._present = present
+        self._find_registered = find_registered
         self._wanted = wanted
-        self._known: dict[str, int] = {}
+        self._known: dict[str, int] = {}  # the incarnations of the registered services, as far as this watch has announced them
         self._ready: list[Change] = []
         self._must_compare = True
         try:
-            # The subscription comes before the first look: a change between the two is seen twice, not missed, and yielded once.
+            # The subscription begins before the registered services are read. A change in between is then seen twice, and yielded
+            # once; in the other order it would be missed.
             self._compare()
         except BaseException:
             subscriber.close()
             raise
 
     def get(self, timeout_s: float | None = None) -> Change | None:
-        """Return the next change, or ``None`` if none comes within ``timeout_s`` seconds (``None``: wait).
+        """Return the next change, or ``None`` if none comes within ``timeout_s`` seconds (``None`` waits for ever).
 
         Raises:
             ClosedError: the watch is closed.
-            ServerError: events were lost, and the server did not answer which services are registered; the next call asks again.
+            ServerError: events were lost, and the server could not be asked which services are registered. The next call asks again.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._ready:
@@ -116,17 +129,20 @@ class Watch:
         self.close()
 
     def _compare(self) -> None:
-        """Make the changes between the known services and those registered now: at the start, and after a gap in the events."""
-        present = self._present()
+        """Yield next the differences between the known services and those registered now: at the start, and after lost events."""
+        registered = self._find_registered()
         gone: list[Change] = [
-            Withdrawn(name, incarnation, "expired", "missed while out of touch")
+            Withdrawn(name, incarnation, "expired", "the announcement of its withdrawal was lost")
             for name, incarnation in self._known.items()
-            if present.get(name) != incarnation
+            if registered.get(name) != incarnation
         ]
-        came: list[Change] = [Available(name, incarnation) for name, incarnation in present.items() if self._known.get(name) != incarnation]
-        self._known, self._ready, self._must_compare = present, gone + came, False
+        new: list[Change] = [
+            Available(name, incarnation) for name, incarnation in registered.items() if self._known.get(name) != incarnation
+        ]
+        self._known, self._ready, self._must_compare = registered, gone + new, False
 
     def _read(self, event: Event) -> list[Change]:
+        """Return the changes to yield for an event. An event about an incarnation before the known one is ignored."""
         change = read_change(event.contents)
         if isinstance(change, Alarm):
             return [change] if self._wanted.everything() else []
@@ -135,6 +151,7 @@ class Watch:
         return self._follow(change)
 
     def _follow(self, change: ServiceChange) -> list[Change]:
+        """Bring the known services up to date with a change, and return the changes to yield."""
         name, incarnation = change.service, change.incarnation
         known, fits = self._known.get(name) == incarnation, self._wanted.fits(change)
         if change.change == "withdrawn" or (change.change == "left" and not fits):

@@ -195,7 +195,7 @@ def test_a_comparison_that_failed_is_repeated(bus, monkeypatch):
         monkeypatch.setattr(Directory, "_search", refuse_once)
         with pytest.raises(notify.ServerUnreachableError):
             wait_until(lambda: changes.get(1))
-        assert changes.get(5) == Withdrawn("s", service.incarnation, "expired", "missed while out of touch")
+        assert changes.get(5) == Withdrawn("s", service.incarnation, "expired", "the announcement of its withdrawal was lost")
     service.close()
 
 
