@@ -1,7 +1,7 @@
 """One running service: registration, heartbeats, reports and requests, until it is withdrawn.
 
-`Bus.service` makes it; the notification manager is such a service.
-This folder never looks at other services.
+`Bus.service` makes a service. `Bus.manager` makes the notification manager, which is a service as well.
+This folder never calls or watches other services.
 """
 
 from notify.service.heartbeat import Heartbeats

@@ -1,7 +1,7 @@
 """Heartbeats of all services of a process: one thread, and one round trip for all services that are due together.
 
-A service that the directory has lost registers again in another thread, because that may take long and the other services
-must send their heartbeats meanwhile.
+A service that the directory has lost registers again in another thread. That may take long, and the other services must send
+their heartbeats meanwhile.
 """
 
 import logging
@@ -20,6 +20,7 @@ __all__ = ["HeartbeatSource", "Heartbeats"]
 
 BEATS_PER_TTL: Final = 3
 JITTER: Final = 0.15
+"""The time between two heartbeats varies at random by at most this share of it."""
 RETRY_S: Final = 0.5
 """A heartbeat that failed is sent again after at most this many seconds."""
 NOT_DUE: Final = math.inf
@@ -29,10 +30,10 @@ log = logging.getLogger(__name__)
 
 
 OnLost: TypeAlias = Callable[[str], bool]
-"""Called when the directory does not know a service (any more), with the reason that `DirectoryScripts.beat` gives.
+"""A callback for a service that the directory does not know (any more). It gets the answer of `DirectoryScripts.beat`.
 
-It registers the service again, or ends it, and returns whether the service still needs heartbeats. If it raises `ServerError`
-it is called again with the answer to the next heartbeat, which may be ``alive`` then."""
+The callback registers the service again, or ends it, and returns whether the service still needs heartbeats. If the callback
+raises `ServerError`, it is called again with the answer to the next heartbeat, which may be ``alive`` then."""
 
 
 class HeartbeatSource(Protocol):
@@ -44,16 +45,17 @@ class HeartbeatSource(Protocol):
 
 
 class Heartbeats:
-    """Sends the heartbeats of the services that joined, in a thread that runs while there is one.
+    """Sends the heartbeats of the services that joined. One thread sends them; it runs while there are services.
 
-    Services with the same ttl drift into one round trip: a service that would be due within the jitter is sent along.
+    Services with the same ttl drift into one round trip: with the services that are due, it sends the heartbeats of those that
+    would be due within the jitter.
     """
 
     def __init__(self, client: Client) -> None:
         self._scripts = DirectoryScripts(client)
         self._due: dict[HeartbeatSource, float] = {}
         self._on_lost: dict[HeartbeatSource, OnLost] = {}
-        self._incomplete: set[HeartbeatSource] = set()  # those whose `OnLost` raised a ServerError
+        self._incomplete: set[HeartbeatSource] = set()  # services whose callback raised ServerError
         self._backoff = Backoff(log, "the heartbeat thread")
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -61,7 +63,9 @@ class Heartbeats:
     def join(self, service: HeartbeatSource, on_lost: OnLost) -> None:
         """Send heartbeats for a service that has just registered.
 
-        ``on_lost`` is called, in a thread of this object, when the directory has lost the service.
+        Args:
+            service: the service.
+            on_lost: called when the directory has lost the service, in another thread than the one that sends heartbeats.
         """
         with self._changed:
             self._on_lost[service] = on_lost
@@ -74,15 +78,15 @@ class Heartbeats:
     def leave(self, service: HeartbeatSource) -> None:
         """Send no more heartbeats for a service. If it is registering again, wait until that is over.
 
-        The thread ends with its last service.
+        After the last service the thread ends; the call waits for that as well.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._due.get(service) != NOT_DUE)
             self._forget(service)
             self._changed.notify_all()
-            ending = self._thread
-            if ending is not None and ending is not threading.current_thread():
-                self._changed.wait_for(lambda: self._due or self._thread is not ending)
+            thread = self._thread
+            if thread is not None and thread is not threading.current_thread():
+                self._changed.wait_for(lambda: self._due or self._thread is not thread)
 
     def close(self) -> None:
         """Send no more heartbeats for any service."""
@@ -90,12 +94,15 @@ class Heartbeats:
             self.leave(service)
 
     def send(self, services: Sequence[HeartbeatSource]) -> None:
-        """Send the heartbeats of these services now, in one round trip, and register those again that are lost."""
+        """Send the heartbeats of these services now, in one round trip. Register the services again that the directory has lost."""
         self._register_again(self._beat(services))
 
     def _beat(self, services: Sequence[HeartbeatSource]) -> dict[HeartbeatSource, str]:
-        """Send heartbeats. Returns the services that are lost, with the reason; they are not due until they are back."""
-        factor = _jitter()  # the same for all, so that services that are due together stay together
+        """Send heartbeats. Returns the services that the directory has lost, with the answer; they are not due until they are back.
+
+        A service whose callback raised `ServerError` is returned as well.
+        """
+        factor = _jitter()  # one factor for all, so that services that are due together stay together
         try:
             answers = self._scripts.beat([service.beat for service in services])
         except ServerError as exc:
@@ -112,23 +119,23 @@ class Heartbeats:
             self._schedule({service: self._handle_loss(service, answer)})
 
     def _schedule(self, pauses_s: Mapping[HeartbeatSource, float | None]) -> None:
-        """Set the seconds until the next heartbeat of each service; ``None``: it needs no more heartbeats."""
+        """Set the seconds until the next heartbeat of each service. A service with ``None`` needs no more heartbeats."""
         with self._changed:
             now = time.monotonic()
             for service, pause_s in pauses_s.items():
                 if pause_s is None:
                     self._forget(service)
-                elif service in self._due:  # it may have left meanwhile
+                elif service in self._due:  # the service may have left meanwhile
                     self._due[service] = now + pause_s
             self._changed.notify_all()
 
     def _handle_loss(self, service: HeartbeatSource, answer: str) -> float | None:
-        """Call the `OnLost` of a service. Returns seconds until its next heartbeat; ``None`` if it needs no more."""
+        """Call the `OnLost` callback of a service. Returns the seconds until its next heartbeat; ``None`` if it needs no more."""
         pause_s, on_lost = _interval_s(service) * _jitter(), self._on_lost.get(service)
         try:
-            lives_on = on_lost is not None and on_lost(answer)
+            needs_heartbeats = on_lost is not None and on_lost(answer)
             self._incomplete.discard(service)
-            return pause_s if lives_on else None
+            return pause_s if needs_heartbeats else None
         except ServiceNameTakenError as exc:
             log.warning("%r cannot register again yet: %s", service.beat.name, exc)
         except ServerError as exc:
@@ -136,7 +143,7 @@ class Heartbeats:
             self._incomplete.add(service)
             pause_s = min(RETRY_S, pause_s)
         except Exception:  # an error of one service must not keep the others from registering again
-            log.exception("%r was %s and could not register again", service.beat.name, answer)
+            log.exception("registering %r again failed; the answer to its heartbeat was %r", service.beat.name, answer)
         return pause_s
 
     def _forget(self, service: HeartbeatSource) -> None:
@@ -151,7 +158,7 @@ class Heartbeats:
                 threading.Thread(target=self._register_again, args=(lost,), name="notify-register-again", daemon=True).start()
 
     def _wait_until_due(self) -> list[HeartbeatSource]:
-        """Wait until a service is due. Returns it with all that will be due within the jitter; an empty list if none is left."""
+        """Wait until a service is due. Returns it, and all services that will be due within the jitter; an empty list if none is left."""
         with self._changed:
             while self._due:
                 now = time.monotonic()

@@ -27,7 +27,7 @@ class NotificationManager:
     """
 
     def __init__(self, client: Client, *, name: str, ttl_s: float, heartbeats: Heartbeats | None = None) -> None:
-        # A client of its own: closing it also closes the publishers of this manager.
+        # The manager has a client of its own: closing it also closes the publishers that the manager has made.
         self._client = client.clone(name=name)
         self._scripts = EventScripts(self._client)
         self._service = Service(self._client, name, provides=PROVIDES, ttl_s=ttl_s, heartbeats=heartbeats)
@@ -37,7 +37,7 @@ class NotificationManager:
 
     @property
     def name(self) -> str:
-        """The unique name under which it is registered."""
+        """The unique name under which the manager is registered."""
         return self._service.name
 
     def register_publisher(self, topic: str) -> Publisher:
@@ -59,13 +59,15 @@ class NotificationManager:
         Args:
             client_name: unique per topic within this manager.
             callback: called in the client's thread. An exception that it raises is logged; delivery goes on.
-            topics: names or patterns, known or not. Without a topic nothing is subscribed.
-            on_gap: called in sequence with the events when events are missing for good. Without it the gap is logged.
+            topics: names or patterns. A topic need not exist yet. Without a topic nothing is subscribed.
+            on_gap: called with a `Gap`, in its place among the events, when events are lost and the log no longer has them.
+                Without it the gap is logged.
 
         Raises:
-            DuplicateClientNameError: the name is already subscribed to one of the topics; nothing was subscribed.
+            DuplicateClientNameError: a client with that name is subscribed to one of the topics already; nothing was subscribed.
             InvalidTopicError: a topic is not valid; nothing was subscribed.
             ClosedError, ServiceKilledError: the manager is not open, or was killed.
+            TypeError: a callback cannot be called.
         """
         for function in (callback, on_gap or callback):
             if not callable(function):
@@ -85,13 +87,15 @@ class NotificationManager:
     def subscribe_reports(self, client_name: str, callback: Callable[[Report], object], *, service: str = "*", subject: str = "*") -> None:
         """Call ``callback`` with every `Report` of a service about a subject; with retained reports at once.
 
+        To end it, call `unsubscribe` with the client name and the topic ``<service>.<subject>``.
+
         Args:
-            client_name: unique per pair of service and subject; `unsubscribe` takes it as ``<service>.<subject>``.
-            callback: as for `subscribe`.
+            client_name: unique per pair of service and subject.
+            callback: called with each report, in the same way as for `subscribe`.
             service, subject: names, or patterns: ``system.*`` is every subject that begins with ``system.``.
 
         Raises:
-            As `subscribe`.
+            The same errors as `subscribe`.
         """
 
         def deliver(event: Event) -> None:
@@ -106,10 +110,10 @@ class NotificationManager:
 
         Args:
             client_name: as given to `subscribe`.
-            topics: as given to `subscribe`; none means all.
+            topics: names and patterns as given to `subscribe`; without them all topics of the client.
 
         Raises:
-            NotSubscribedError: the client is not subscribed to one of them; nothing was changed.
+            NotSubscribedError: the client is not subscribed to one of the topics; nothing was changed.
         """
         with self._lock:
             subscribed = self._topics_of(client_name)
@@ -138,7 +142,7 @@ class NotificationManager:
         return self
 
     def close(self) -> None:
-        """Unsubscribe all clients and withdraw the manager. May be called again, also inside a callback."""
+        """Unsubscribe all clients and withdraw the manager. A second call does no harm, and a callback may call it."""
         with self._lock:
             self._closed = True
             ending = [s for subscriptions in self._subscriptions.values() for s in subscriptions]
@@ -168,7 +172,7 @@ class NotificationManager:
 
 
 class _Subscription:
-    """One call of `subscribe`: a subscriber, and the thread that runs the callback."""
+    """The result of one call of `subscribe`: a subscriber, and the thread that runs the callback."""
 
     def __init__(
         self,
@@ -188,11 +192,12 @@ class _Subscription:
 
     def limit_to(self, topics: set[str]) -> None:
         """Deliver events of these topics only."""
-        # The list is replaced, never changed, because the thread may be iterating over it.
+        # The list is replaced instead of changed, because the thread may be iterating over it.
         self._globs = [Glob(topic) for topic in topics if is_pattern(topic)]
         self.topics = topics
 
     def close(self) -> None:
+        """End the subscription. Events that were received but not delivered yet are dropped."""
         self.limit_to(set())
         self._subscriber.close()
 
@@ -215,6 +220,6 @@ class _Subscription:
             elif self._on_gap is not None:
                 self._on_gap(item)
             else:
-                log.error("client %r missed events for good: %s", self._client_name, item)
+                log.error("events for client %r are lost, the log does not have them any more: %s", self._client_name, item)
         except Exception:
             log.exception("the callback of client %r raised on an event of %r", self._client_name, item.topic)

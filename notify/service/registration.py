@@ -21,13 +21,13 @@ from notify.server import Client
 __all__ = ["Registration"]
 
 CHUNK: Final = 100
-"""This many names with a suffix are looked up in one round trip."""
+"""When the name is taken, this many names with a number (``name-2``) are looked up in one round trip."""
 
 
 class Registration:
-    """Registers a service, as often as needed: each time as a new incarnation with the same description.
+    """Registers a service, and registers it again when the directory has lost it: as a new incarnation with the same description.
 
-    Args and errors as for `Service`.
+    Arguments and errors are those of `Service`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Registration:
         self.groups = frozenset(check_name(g, what="a group") for g in ({groups} if isinstance(groups, str) else groups))
         self.name, self.incarnation = name, 0
         self._token = secrets.token_hex(8)
-        self._unanswered: str | None = None
+        self._unanswered: str | None = None  # the name in an attempt to register whose answer was lost
 
     @property
     def beat(self) -> Beat:
@@ -63,9 +63,9 @@ class Registration:
         return Beat(self.name, self.incarnation, self.ttl_ms)
 
     def register(self) -> None:
-        """Register under a free name: the last one it had, the wanted one, or one with a suffix.
+        """Register under the first free name: the last name of the service, the name it asks for, or that name with a number.
 
-        May be called again after any error.
+        An exclusive service registers only under the name it asks for. After any error the call can be repeated.
 
         Raises:
             ServiceNameTakenError: the service is exclusive and another service holds its name.
@@ -73,8 +73,8 @@ class Registration:
         """
         fields = own_fields(address=self._address, metadata=self._metadata, exports=self._exports)
         while True:
-            # An attempt whose answer was lost may have succeeded. Under any other name, a registration without heartbeats would
-            # stay behind and be announced as withdrawn.
+            # An attempt whose answer was lost may have succeeded, so it is repeated under the same name. Under another name, the
+            # first registration would stay behind without heartbeats, and be announced as withdrawn.
             name = self._unanswered = self._unanswered or (self._wanted_name if self._exclusive else self._free_name())
             incarnation = self._scripts.register(
                 name,
@@ -95,7 +95,7 @@ class Registration:
                 )
 
     def join(self, group: str) -> None:
-        """Join a group. Later incarnations are in it as well."""
+        """Join a group. Later incarnations are in the group as well."""
         self._regroup(self.groups | {check_name(group, what="a group")}, group, joins=True)
 
     def leave(self, group: str) -> None:
@@ -108,12 +108,12 @@ class Registration:
 
     def _regroup(self, groups: frozenset[str], group: str, *, joins: bool) -> None:
         if self._unanswered:
-            self.register()  # the attempt whose answer was lost may have succeeded, with the groups of that time
+            self.register()  # an attempt whose answer was lost may have succeeded, with the groups before this change
         self._scripts.regroup(Incarnation(self.name, self.incarnation), group, joins=joins, groups=sorted(groups))
         self.groups = groups
 
     def _free_name(self) -> str:
-        """Return the last name it had, the wanted one, or one with a suffix: the first that looks free."""
+        """Return the first name that is free now: the last name of the service, the name it asks for, or that name with a number."""
         first = 1
         while True:
             names = [self._wanted_name if n == 1 else f"{self._wanted_name}-{n}" for n in range(first, first + CHUNK)]
@@ -127,6 +127,7 @@ class Registration:
             first += CHUNK
 
     def _holder(self, name: str) -> str:
+        """Return a description of the service that has the name, for an error message."""
         try:
             holder = self._directory.lookup(name)
         except ServiceNotFoundError:

@@ -1,4 +1,4 @@
-"""Reports: events of a service about a subject, with the service and the incarnation that published them."""
+"""Reports: events of a service about a subject. A report names the service and the incarnation that published it."""
 
 from datetime import datetime
 
@@ -10,14 +10,14 @@ __all__ = ["Report", "report_source", "report_topic"]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A report as its receiver sees it.
+    """A report, as a subscriber receives it.
 
     Args:
         service: the name of the service that reported.
         incarnation: the number of its registration.
         subject: the subject of the report, for example ``system.time``.
         contents: any JSON value, or a `Failure`.
-        time: the time when it was made; aware, in UTC.
+        time: the time when the service made the report; aware, in UTC.
     """
 
     service: str
@@ -37,10 +37,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def report_topic(service: str, subject: str) -> str:
-    """Return the topic of a service's reports about a subject; either may be a pattern.
+    """Return the topic of a service's reports about a subject: ``<service>.<subject>``.
 
     Raises:
-        InvalidTopicError: the subject is not text, or too long.
+        InvalidTopicError: the subject is not text, is empty, is too long, or is a pattern.
     """
     return f"{service}.{check_topic(subject)}"
 

@@ -1,4 +1,4 @@
-"""A running service: it is registered, sends heartbeats and reports, and serves requests, until it is closed or killed."""
+"""A running service: registered in the directory, sends heartbeats and reports, and serves requests, until it is closed or killed."""
 
 import logging
 import threading
@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 
 
 class Service:
-    """A service of this process. Made by `Bus.service`; use it as a context manager.
+    """A service that runs in this process. Made by `Bus.service`; use it as a context manager.
 
     Entering the context registers the service and starts its heartbeats. Leaving it withdraws the service. If the process dies
-    instead, the service is withdrawn when its heartbeats are missing. If the directory has lost the service (for example because
-    the server was away for too long), it registers again as a new incarnation and reports that.
+    instead, its heartbeats stop and the directory withdraws the service. If the directory has lost the service (for example
+    because the server was away for too long), the service registers again as a new incarnation and reports that.
 
     Args:
         client: the server to use.
@@ -34,13 +34,13 @@ class Service:
         provides: its capabilities: names, or an object whose public methods are the names.
         groups: the groups it is in from the start.
         ttl_s: seconds without a heartbeat after which it is withdrawn.
-        exclusive: refuse to run under any other name; otherwise a suffix makes a taken name unique.
-        metadata: any texts to publish about itself.
+        exclusive: raise an error if the name is taken; otherwise the service gets a free name such as ``name-2``.
+        metadata: texts to publish in its description, by key.
         address: the address to reach it at, if there is one.
         exports: an object whose public methods others may call; their names are capabilities as well.
         threads: how many requests may run at once; with one thread the object needs no locks.
-        heartbeats: send its heartbeats; by default the service has a thread of its own for them.
-        fences: further conditions of every write to its state, besides its registration.
+        heartbeats: the `Heartbeats` that send its heartbeats together with those of other services; by default its own.
+        fences: conditions of every write to its state, besides the condition that this incarnation is registered.
 
     Raises:
         InvalidServiceError: a name, capability, group, ttl, address, metadata, exports or threads is not valid.
@@ -67,13 +67,10 @@ class Service:
         self._fences = fences
         self._directory = Directory(client)
         self._suspensions = Suspensions()
-        self._request_server = (
-            None
-            if exports is None
-            else RequestServer(
-                client, exports, threads=threads, identity=lambda: (self.name, self.incarnation), suspensions=self._suspensions
-            )
-        )
+        self._request_server: RequestServer | None = None
+        if exports is not None:
+            identity, suspensions = lambda: (self.name, self.incarnation), self._suspensions
+            self._request_server = RequestServer(client, exports, threads=threads, identity=identity, suspensions=suspensions)
         exported = frozenset(self._request_server.methods if self._request_server else ())
         self._registration = Registration(
             client,
@@ -88,14 +85,14 @@ class Service:
         )
         self._heartbeats = heartbeats or Heartbeats(client)
         self._opened = False
-        self._unreported = ""
+        self._unreported = ""  # the report of a new registration that is still to be published
         self._end_error: ServiceWithdrawnError | None = None
         self._ended = threading.Event()
         self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
-        """The unique name under which it is registered."""
+        """The unique name under which the service is registered."""
         return self._registration.name
 
     @property
@@ -105,12 +102,12 @@ class Service:
 
     @property
     def groups(self) -> frozenset[str]:
-        """The groups it is in."""
+        """The groups that the service is in."""
         return self._registration.groups
 
     @property
     def status_topic(self) -> str:
-        """The topic it reports on."""
+        """The topic of its reports without a subject, and of its end: ``<name>_status``."""
         return self._scripts.keys.status_topic(self.name)
 
     @property
@@ -134,10 +131,10 @@ class Service:
 
         Raises:
             ServiceNameTakenError: the service is exclusive and another service holds its name.
-            ClosedError: it was opened before.
+            ClosedError: the service was opened before, or has ended.
             ServerError: the server did not answer, or refused.
         """
-        with self._lock:  # otherwise a kill at this moment would find no incarnation to withdraw
+        with self._lock:  # without the lock, a kill at this moment would find no incarnation to withdraw
             if self._opened or self._ended.is_set():
                 raise ClosedError(f"the service {self.name!r} was opened or ended before: make a new one")
             self._registration.register()
@@ -148,7 +145,7 @@ class Service:
         return self
 
     def close(self) -> None:
-        """Take no more requests, withdraw the service, and stop its heartbeats. Does nothing if it has ended already."""
+        """Take no more requests, wait up to 5 s for running methods, withdraw the service, and stop its heartbeats."""
         if self._request_server is not None:
             self._request_server.close()
         self._finish("withdrawn", "", ServiceWithdrawnError(f"the service {self.name!r} is closed"))
@@ -166,7 +163,7 @@ class Service:
             self._registration.join(group)
 
     def leave(self, group: str) -> None:
-        """Leave a group; nothing happens if the service is not in it. Raises as `join`."""
+        """Leave a group; nothing happens if the service is not in it. Raises the same errors as `join`."""
         with self._lock:
             self.check()
             self._registration.leave(group)
@@ -176,10 +173,10 @@ class Service:
 
         Args:
             why: an explanation, for the event and for the error of every later call.
-            purge: remove its state as well, unless a successor of the same name is registered by now.
+            purge: delete its state as well, unless another service with the same name is registered by now.
         """
         first = self._finish("killed", why, self._killed(why))
-        # Every fenced write is refused from here on, so that none can follow the purge.
+        # From here on every fenced write to the state is refused, so that no write can follow the purge.
         if first and purge and self.incarnation and self.name not in self._directory:
             State(self._client, self.name, fences=lambda: self._fences).clear()
 
@@ -194,10 +191,10 @@ class Service:
         """Publish an event on the status topic, or, with a subject, a `Report` on the topic ``<name>.<subject>``.
 
         Args:
-            contents: any JSON value, or an error, which is not fatal: the service goes on.
+            contents: any JSON value, or an error. An error is not fatal: the service goes on.
             subject: the subject of a `Report`, for example ``system.time``.
-            retain_s: seconds during which a new subscriber gets it at once, as for `Bus.publish`.
-            key: idempotency key, as for `Bus.publish`: with it the call can be repeated after any error.
+            retain_s: seconds during which a new subscriber gets the event at once, as for `Bus.publish`.
+            key: idempotency key, as for `Bus.publish`: with a key the call can be repeated after any error.
 
         Returns:
             The id of the event.
@@ -206,6 +203,7 @@ class Service:
             ServiceWithdrawnError: the service has ended (`ServiceKilledError` if it was killed).
             ClosedError: the service is not open yet.
             InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was published.
+            ServerUnreachableError: no answer; the event may have been published.
         """
         self.check()
         if isinstance(contents, BaseException):
@@ -217,32 +215,32 @@ class Service:
         return publish(self._scripts, event, retain_s=retain_s, key=key)
 
     def suspend(self) -> Suspension:
-        """Suspend the shutdown until `Suspension.resume`, or the end of its ``with`` block, because work is in progress.
+        """Suspend the shutdown while work is in progress: until `Suspension.resume`, or the end of the ``with`` block.
 
         Raises:
-            ServiceWithdrawnError, ClosedError: as for `check`.
+            ServiceWithdrawnError, ClosedError: the service has ended, or is not open yet.
         """
         self.check()
         return self._suspensions.take()
 
     def stop_serving(self) -> None:
-        """Take no more requests. Waiting requests do not begin; their callers get an error when the service is withdrawn."""
+        """Take no more requests. Requests that wait do not begin; their callers get an error when the service is withdrawn."""
         if self._request_server is not None:
             self._request_server.stop()
 
     def drain(self, timeout_s: float) -> bool:
-        """Wait until the shutdown is not suspended any more, at most ``timeout_s`` seconds. Returns whether it is not."""
+        """Wait until the shutdown is no longer suspended. Returns false if it still is after ``timeout_s`` seconds."""
         return self._suspensions.wait(timeout_s)
 
     def check(self) -> None:
-        """Raise `ServiceWithdrawnError`, or `ServiceKilledError`, if the service has ended, `ClosedError` if it is not open yet."""
+        """Raise `ServiceWithdrawnError` or `ServiceKilledError` if the service has ended, `ClosedError` if it is not open yet."""
         if self._end_error is not None:
             raise type(self._end_error)(*self._end_error.args)  # a copy, because each raise lengthens the traceback of an error
         if not self.incarnation:
             raise ClosedError(f"the service {self.name!r} is not open: use it in a with statement, or open it")
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the service ends, closed or killed by anyone. Returns whether it has ended."""
+        """Wait until the service ends: it is closed, or killed by any process. Returns false if it has not after ``timeout_s`` seconds."""
         return self._ended.wait(timeout_s)
 
     def __enter__(self) -> "Service":
@@ -255,12 +253,12 @@ class Service:
         return f"<Service {self.name!r} incarnation {self.incarnation}{' (ended)' if self._end_error else ''}>"
 
     def _on_lost(self, answer: str) -> bool:
-        """End the service if it was killed from outside; otherwise register it again and report that.
+        """End the service if another process killed it; otherwise register it again and report that.
 
-        Called by `Heartbeats`, and called again after a `ServerError`: it then does what is left to do.
+        `Heartbeats` calls this, with the answer to a heartbeat. After a `ServerError` it calls again, to complete the rest.
 
         Returns:
-            Whether the service lives on.
+            Whether the service still needs heartbeats.
         """
         if answer == "killed":
             end = self._directory.last_end(self.name)
@@ -276,7 +274,7 @@ class Service:
                 self._unreported = f"{self.name} is back: it was {answer}"
                 log.warning("%r was %s and is registered again: incarnation %d follows %d", self.name, answer, self.incarnation, previous)
         if self._unreported:
-            with suppress(ServiceWithdrawnError):  # it may end at any moment
+            with suppress(ServiceWithdrawnError):  # the service may end at any moment
                 self.report(self._unreported, key=f"back.{self.incarnation}")
             self._unreported = ""
         return True
@@ -286,7 +284,7 @@ class Service:
 
     def _finish(self, reason: str, why: str, error: ServiceWithdrawnError) -> bool:
         """End the service, unless it has ended; later calls raise ``error``. Returns whether this call ended it."""
-        with self._lock:  # otherwise a lost heartbeat could register it again after this check
+        with self._lock:  # without the lock, `_on_lost` could register the service again after this check
             if self._ended.is_set():
                 return False
             self._end_error = error
@@ -295,5 +293,5 @@ class Service:
             try:
                 self._registration.withdraw(reason, why)
             except ServerError as exc:
-                log.warning("%r could not be withdrawn, it expires at its deadline instead: %s", self.name, exc)
+                log.warning("service %r could not be withdrawn and expires when its ttl is over: %s", self.name, exc)
         return True

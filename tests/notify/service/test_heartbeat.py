@@ -177,7 +177,7 @@ def test_a_service_that_fails_to_register_again_stops_no_other(bus, monkeypatch,
     monkeypatch.setattr(bad, "_on_lost", lambda answer: 1 / 0)
     with bus.service("good", ttl_s=0.3), bad:
         bus.directory.withdraw("bad", bad.incarnation, reason="expired")
-        wait_until(lambda: "'bad' was expired and could not register again" in caplog.text)
+        wait_until(lambda: "registering 'bad' again failed; the answer to its heartbeat was 'expired'" in caplog.text)
         last_ms = _last_beat_ms(bus, "good")
         wait_until(lambda: _last_beat_ms(bus, "good") > last_ms)
 

@@ -316,7 +316,7 @@ def test_events_missed_for_good_are_logged_and_delivery_goes_on(bus, manager, ca
     trim(bus, "t", keep=0)
     bus.publish("t", 2)
     assert calls.become([1, 2])
-    assert "client 'client' missed events for good: Gap(topic='t', reason='trimmed'" in caplog.text
+    assert "events for client 'client' are lost, the log does not have them any more: Gap(topic='t', reason='trimmed'" in caplog.text
 
 
 def test_on_gap_is_called_in_sequence_for_events_missed_for_good(bus, manager, monkeypatch, caplog):

@@ -267,7 +267,7 @@ def test_writes_of_an_ended_service_are_refused(bus):
     with bus.service("s") as service:
         mine, unfenced = service.state, State(bus.redis, "s")
         mine["f"] = 1
-    with pytest.raises(FencedError, match="'s' is not registered, or is another incarnation"):
+    with pytest.raises(FencedError, match="'s' is not registered, or is registered as another incarnation"):
         mine["f"] = 2
     assert unfenced["f"] == 1
     unfenced["f"] = 3
@@ -315,6 +315,6 @@ def test_a_service_that_ends_during_an_outage_is_left_to_its_deadline(own_server
     with bus.service("s", ttl_s=3600) as service:
         own_server.kill()
     assert service.wait(0)
-    assert "'s' could not be withdrawn, it expires at its deadline instead" in caplog.text
+    assert "service 's' could not be withdrawn and expires when its ttl is over" in caplog.text
     own_server.restart()
     assert notify.Directory(bus.redis).lookup("s").incarnation == service.incarnation
