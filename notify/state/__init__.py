@@ -1,7 +1,7 @@
 """The state of a service: one Redis hash of JSON values, with atomic steps and fenced writes.
 
-The bus and services make it; services and jobs write it.
-This folder never decides who may write: it checks the fences that it is given.
+`Bus.state` and `Service.state` make it; services and jobs write it.
+This folder never decides which writer is allowed: it checks the fences that its callers give.
 """
 
 from notify.state.fence import Fence, registered

@@ -1,4 +1,4 @@
-"""Fence: a condition of a write, that a field of some hash still holds a value. The script checks it with the write."""
+"""Fence: a condition of a write. A field of a hash must still hold a given value; the script that writes checks that first."""
 
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -10,17 +10,19 @@ from notify.keys import Keys
 __all__ = ["ANY", "Fence", "Fences", "registered"]
 
 ANY: Final = "*"
-"""The value of a fence that stands as long as its field exists."""
+"""The value of a fence that stands as long as its field exists, whatever the field holds."""
 
 
 class Fence(msgspec.Struct, frozen=True):
-    """One condition of a write. When it does not hold any more (the fence has fallen), the write is refused.
+    """One condition of a write. While it holds, the fence stands; when it does not hold any more, the fence has fallen.
+
+    A write is refused if one of its fences has fallen.
 
     Args:
         key: the key of a hash.
         field: the field of the hash.
         value: the value that the field must hold, or `ANY`.
-        refusal: the reason for a refusal, for the error.
+        refusal: why a write is refused when the fence has fallen, for the error message.
     """
 
     key: str
@@ -30,9 +32,10 @@ class Fence(msgspec.Struct, frozen=True):
 
 
 Fences: TypeAlias = Callable[[], tuple[Fence, ...]]
-"""Called before each write; returns the fences that must stand."""
+"""A function that is called before each write and returns the fences that must stand."""
 
 
 def registered(keys: Keys, service: str, incarnation: str = ANY) -> Fence:
-    """Return the fence that stands while a service is registered, as that incarnation or as any."""
-    return Fence(keys.service(service), "incarnation", incarnation, f"{service!r} is not registered, or is another incarnation")
+    """Return the fence that stands while a service is registered as the given incarnation; by default as any incarnation."""
+    refusal = f"{service!r} is not registered, or is registered as another incarnation"
+    return Fence(keys.service(service), "incarnation", incarnation, refusal)

@@ -1,4 +1,4 @@
-"""The state of a service as a mapping: a Redis hash of JSON values, with atomic steps on a field and fenced writes."""
+"""The state of a service as a mapping: a Redis hash of JSON values, with atomic changes of a field and fenced writes."""
 
 import random
 import time
@@ -16,21 +16,23 @@ from notify.state.scripts import StateScripts
 __all__ = ["State"]
 
 MODIFY_TIMEOUT_S: Final = 10.0
+"""`State.modify` tries for this many seconds."""
 LEAST_INTEGER: Final = -(2**63)
 GREATEST_INTEGER: Final = 2**63 - 1
 SHOWN: Final = 100
-"""An error shows at most this many characters of a value."""
+"""An error message shows at most this many characters of a value."""
 
 
 class State(MutableMapping[str, Json]):
-    """The state of a service, the hash ``ns:state:<service>``. Each field holds one JSON value; processes may share it.
+    """The state of a service, the hash ``ns:state:<service>``. Each field holds one JSON value. Processes may share a state.
+
+    Every write raises `FencedError`, and changes nothing, if a fence has fallen. Reading is never fenced. Every method raises
+    `ServerError` when the server does not answer or refuses.
 
     Args:
-        client: the server that holds it.
+        client: the client of the server that holds the state.
         service: the name of the service.
-        fences: the conditions of every write.
-
-    Reading is never fenced. Every method raises `ServerError` when the server does not answer or refuses.
+        fences: returns the conditions of a write; called before every write.
     """
 
     def __init__(self, client: Client, service: str, *, fences: Fences = lambda: ()) -> None:
@@ -43,7 +45,7 @@ class State(MutableMapping[str, Json]):
     def __getitem__(self, field: str) -> Json:
         raw = self._raw(field)
         if raw is None:
-            raise MissingKeyError(f"the state of {self._service!r} has no {field!r}")
+            raise MissingKeyError(f"the state of {self._service!r} has no field {field!r}")
         return _decode(raw)
 
     def __setitem__(self, field: str, value: Json) -> None:
@@ -52,7 +54,7 @@ class State(MutableMapping[str, Json]):
     def __delitem__(self, field: str) -> None:
         fences = self._fences()
         if not self._checked(self._scripts.delete([_field(field)], fences=fences), fences):
-            raise MissingKeyError(f"the state of {self._service!r} has no {field!r}")
+            raise MissingKeyError(f"the state of {self._service!r} has no field {field!r}")
 
     def __iter__(self) -> Iterator[str]:
         with self._client.translating(f"reading the state of {self._service!r}"):
@@ -94,12 +96,12 @@ class State(MutableMapping[str, Json]):
             self._write(values)
 
     def clear(self) -> None:
-        """Remove the whole hash."""
+        """Delete the whole hash."""
         fences = self._fences()
         self._checked(self._scripts.delete([], fences=fences), fences)
 
     def add(self, field: str, value: Json) -> bool:
-        """Write a field only if it does not exist. Returns whether it was written.
+        """Write a field only if it does not exist. Returns whether the field was written.
 
         Raises:
             ContentsError: the value is not a JSON value.
@@ -126,11 +128,11 @@ class State(MutableMapping[str, Json]):
         fences = self._fences()
         done, value = self._scripts.increment(_field(field), amount, fences=fences)
         if not self._checked(done, fences):
-            raise self._wrong_value(field, value, needs=f"adding {amount} needs an integer and a sum of 64 bits")
+            raise self._wrong_value(field, value, needs=f"adding {amount} needs an integer, and a sum of at most 64 bits")
         return int(value)
 
     def decrement(self, field: str, by: int = 1) -> int:
-        """Subtract from an integer; otherwise as `increment`."""
+        """Subtract from an integer in one atomic step. Arguments, result and errors are those of `increment`."""
         return self.increment(field, -self._amount(field, by))
 
     def append(self, field: str, value: Json) -> None:
@@ -153,17 +155,17 @@ class State(MutableMapping[str, Json]):
     def modify(self, field: str, change: Callable[[Any], Json]) -> Json:
         """Replace the value of a field by ``change(value)``, atomically.
 
-        ``change`` is called again when another process changed the field meanwhile, so it should have no side effects.
+        If another process changed the field meanwhile, ``change`` is called again with the new value: it should have no side effects.
 
         Args:
             field: the field.
-            change: takes the present value and returns the new one.
+            change: takes the present value of the field and returns the new value.
 
         Returns:
             The new value.
 
         Raises:
-            MissingKeyError: the field does not exist; it was not created.
+            MissingKeyError: the field does not exist, and was not created.
             ContentsError: the new value is not a JSON value; nothing was changed.
             FencedError: a fence has fallen; nothing was changed.
             ContendedError: other processes changed the field at every attempt, for ten seconds.
@@ -172,7 +174,7 @@ class State(MutableMapping[str, Json]):
         while True:
             old = self._raw(field)
             if old is None:
-                raise MissingKeyError(f"the state of {self._service!r} has no {field!r}")
+                raise MissingKeyError(f"the state of {self._service!r} has no field {field!r}")
             value = change(_decode(old))
             if self._swap(field, old, self._encode(field, value)):
                 return value
@@ -184,6 +186,7 @@ class State(MutableMapping[str, Json]):
         return f"<State {self._key}>"
 
     def _raw(self, field: str) -> bytes | None:
+        """Return the JSON in a field; ``None`` if the field does not exist."""
         with self._client.translating(f"reading the state of {self._service!r}"):
             raw: Any = self._client.hget(self._key, _field(field))
         return bytes(raw) if raw is not None else None
@@ -194,6 +197,7 @@ class State(MutableMapping[str, Json]):
         self._checked(self._scripts.set(encoded, fences=fences), fences)
 
     def _swap(self, field: str, old: bytes | None, new: bytes) -> int:
+        """Write a field if it still holds ``old`` (``None``: if it does not exist). Returns 1, or 0 if the field was changed."""
         fences = self._fences()
         return self._checked(self._scripts.swap(_field(field), old, new, fences=fences), fences)
 
@@ -211,9 +215,10 @@ class State(MutableMapping[str, Json]):
         return encode_json(value, what=f"{field!r} in the state of {self._service!r}")
 
     def _checked(self, result: int, fences: Sequence[Fence]) -> int:
+        """Return the result of a script, or raise `FencedError` if it is negative: -1 if the first fence has fallen, and so on."""
         if result < 0:
             fence = fences[-result - 1]
-            raise FencedError(f"the state of {self._service!r} refused the write: {fence.refusal}", key=fence.key)
+            raise FencedError(f"a write to the state of {self._service!r} was refused: {fence.refusal}", key=fence.key)
         return result
 
 
@@ -227,5 +232,5 @@ def _decode(raw: bytes) -> Json:
     try:
         value: Json = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return raw.decode(errors="replace")  # written by hand with redis-cli
+        return raw.decode(errors="replace")  # not JSON: the value was written by hand, with redis-cli
     return value

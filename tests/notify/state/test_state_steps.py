@@ -93,7 +93,7 @@ def test_S17_incrementing_a_wrong_value_raises_and_keeps_it(bus, state, there):
     raw = bus.redis.hget(bus.keys.state("counter"), "n").decode()
     with pytest.raises(FieldValueError) as caught:
         state.increment("n")
-    assert str(caught.value) == (f"'n' in the state of 'counter' holds {raw}: adding 1 needs an integer and a sum of 64 bits")
+    assert str(caught.value) == (f"'n' in the state of 'counter' holds {raw}: adding 1 needs an integer, and a sum of at most 64 bits")
     assert everything(bus.redis) == before
 
 
@@ -162,7 +162,7 @@ def test_S17_a_step_is_refused_when_its_fence_has_fallen(bus):
     with bus.service("s"):
         fenced.increment("n")
     for step in (lambda: fenced.increment("n"), lambda: fenced.append("list", 1), lambda: fenced.update(n=5, m=5)):
-        with pytest.raises(FencedError, match="the state of 'counter' refused the write"):
+        with pytest.raises(FencedError, match="a write to the state of 'counter' was refused"):
             step()
     assert fenced.snapshot() == {"n": 1}
 
@@ -193,7 +193,7 @@ def test_a_write_needs_all_its_fences_and_names_the_fallen_one(bus, step):
     held = [Fence(f"rq:test:hash-{number}", "field", value, f"fence {number} fell") for number, value in enumerate(("mine", ANY))]
     behind = State(bus.redis, "counter", fences=lambda: tuple(held))
     before = everything(bus.redis)
-    with pytest.raises(FencedError, match="the state of 'counter' refused the write: fence 0 fell") as caught:
+    with pytest.raises(FencedError, match="a write to the state of 'counter' was refused: fence 0 fell") as caught:
         step(behind)
     assert caught.value.key == "rq:test:hash-0"
     bus.redis.hset("rq:test:hash-0", "field", "mine")

@@ -69,7 +69,7 @@ def test_writes_of_a_cancelled_job_are_refused_although_its_code_runs_on(
     effects.wait_for("x:refused", WAYS)
     wait_until(lambda: words(bus, "x:unfenced") == "written", what="the write without a fence")
     assert (effects["x:written"], dict(state)) == (0, OLD)
-    assert words(bus, "x") == f"the state of 's' refused the write: job {running.id} was stopped or cancelled, or another run has it"
+    assert words(bus, "x") == f"a write to the state of 's' was refused: job {running.id} was stopped or cancelled, or another run has it"
     assert queue.enqueue(add).wait(10) == Outcome("finished")
 
 
