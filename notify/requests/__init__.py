@@ -1,6 +1,6 @@
-"""Requests: calling a method of a service, and serving such calls.
+"""Requests: calls a method of a service, and serves such calls.
 
-`Bus.call` uses the client, a service with ``exports`` uses the server.
+`Bus.call` uses the client, `RequestClient`. A service with ``exports`` uses the server, `RequestServer`.
 This folder never registers or withdraws a service.
 """
 

@@ -1,7 +1,7 @@
 """Client side of requests: calls a method of a service and waits for the answer.
 
-A request is sent to one registration (incarnation) of one service. A call returns the result, or raises an error that says
-whether the method had begun.
+A request is sent to one incarnation of one service. A call returns the result of the method, or raises an error. If there was no
+answer, the error says whether the method had begun.
 """
 
 import itertools
@@ -38,15 +38,16 @@ from notify.settings import MAX_TIMEOUT_S, positive
 __all__ = ["RequestClient"]
 
 TRIM_EVERY: Final = 100
-"""After this many answers, those that were read are deleted from the stream."""
+"""After this many answers, the answers that were read are deleted from the stream."""
 
 log = logging.getLogger(__name__)
 
 
 class PendingCall:
-    """A call that waits for its answer, or for the withdrawal of the service it was sent to.
+    """A call that waits for its answer.
 
-    ``outcome`` gets one of both, or ``None`` when the bus is closed.
+    ``outcome`` receives the answer, or the withdrawal of the service to which the request was sent, or ``None`` when the bus is
+    closed. ``entry_id`` is the id of the request in its stream, ``None`` until the request is sent.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -56,14 +57,14 @@ class PendingCall:
 
 
 class RequestClient:
-    """Calls methods of services, from any number of threads.
+    """Calls methods of services. Any number of threads may use it.
 
-    One thread, with one connection, reads for all calls: the stream of answers to this process, and the log of the directory's
-    changes.
+    One thread, with one connection, reads for all calls: the stream of answers to this process, and the log of the changes of the
+    directory.
 
     Args:
-        client: whose server and connections to use.
-        name: the name of the caller in its requests.
+        client: the client of the server on which to call.
+        name: the name of the caller, which the service writes to its log.
     """
 
     def __init__(self, client: Client, *, name: str) -> None:
@@ -88,7 +89,7 @@ class RequestClient:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        with self._client.translating("looking at the directory"):
+        with self._client.translating("reading the changes of the directory"):
             last: Any = self._client.xrevrange(self._changes, count=1)
         if last:
             self._positions[self._changes] = last[0][0].decode()
@@ -96,7 +97,7 @@ class RequestClient:
         return self
 
     def call(self, target: Target, method: str, args: tuple[Json, ...], kwargs: dict[str, Json], *, timeout_s: float) -> Any:
-        """Call a method and return its result; arguments and errors as for `Bus.call`."""
+        """Call a method and return its result. Arguments and errors are those of `Bus.call`."""
         deadline = time.monotonic() + positive(timeout_s, "timeout_s", at_most=MAX_TIMEOUT_S)
         if not isinstance(method, str):
             raise UnknownMethodError(f"the name of a method is text, not {method!r}")
@@ -125,7 +126,7 @@ class RequestClient:
                 )
 
     def close(self) -> None:
-        """End all pending calls with `ClosedError`, take back the requests that have not begun, and stop the thread."""
+        """End all pending calls with `ClosedError`, take back their requests that have not begun, and stop the thread."""
         ended = self._end_pending()
         with suppress(ServerError):
             for call in ended:
@@ -135,7 +136,7 @@ class RequestClient:
 
     @contextmanager
     def _pending_call(self, request: Request, endpoint: Endpoint) -> Iterator[PendingCall]:
-        """Register a pending call. This comes before the request is sent: the answer could be faster than this thread."""
+        """Keep a pending call during the block. The request is sent within the block, because its answer may arrive at once."""
         call = PendingCall(endpoint)
         with self._lock:
             if self._reader.is_closing:
@@ -171,7 +172,7 @@ class RequestClient:
         raise _withdrawn(outcome, request, self._give_up(call))
 
     def _give_up(self, call: PendingCall) -> str:
-        """Take the request back. Returns how far it had got, for an error message."""
+        """Take the request back. Returns whether its method had begun, as a part of an error message."""
         try:
             not_begun = self._take_back(call)
         except ServerError:
@@ -179,7 +180,7 @@ class RequestClient:
         return "the method had not begun, and will not" if not_begun else "the method had begun, and may have finished"
 
     def _take_back(self, call: PendingCall) -> bool:
-        """Remove the request of a call. Returns whether it was still waiting: then it never begins."""
+        """Remove the request of a call from its stream. Returns whether the request was still waiting; then it never begins."""
         endpoint = call.endpoint
         return call.entry_id is not None and self._scripts.give_up(endpoint.service, endpoint.incarnation, call.entry_id)
 
@@ -198,15 +199,15 @@ class RequestClient:
                 read = self._reader.read(self._positions)
                 self._dispatch(read.get(self._answers, []), read.get(self._changes, []))
         finally:
-            self._end_pending()  # also if this thread dies: without it no call would ever be answered
+            self._end_pending()  # also if this thread dies: otherwise the pending calls would wait until they time out
             self._reader.close()
 
     def _dispatch(self, answers: Entries, changes: Entries) -> None:
-        # All answers come before any change: a service that answered and was withdrawn then has answered.
+        # Changes are handled when all answers have been: a call gets its answer also if the service was withdrawn right after it.
         for entry_id, fields in answers:
             self._positions[self._answers] = entry_id
             self._on_answer(fields.get(b"answer", b""))
-        if len(answers) < COUNT:
+        if len(answers) < COUNT:  # otherwise more answers may wait, and the changes are read again after them
             for entry_id, fields in changes:
                 self._positions[self._changes] = entry_id
                 self._on_change(fields.get(b"data", b""))
@@ -222,10 +223,11 @@ class RequestClient:
             return log.warning("an entry of %s is not an answer and is ignored: %r", self._answers, raw[:40])
         call = self._pending.get(answer.id)
         if call is None:
-            return log.debug("a late answer is dropped: %s", answer.id)
+            return log.debug("the answer to request %s came after its call had ended and is ignored", answer.id)
         return call.outcome.put(answer)
 
     def _on_change(self, raw: bytes) -> None:
+        """Clear the cache of the resolver. A withdrawal ends the calls that wait for this incarnation of the service."""
         self._resolver.forget()
         change = read_logged_change(raw)
         if change is None or change.change != "withdrawn":

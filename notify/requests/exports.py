@@ -11,7 +11,7 @@ from notify.errors import InvalidServiceError
 __all__ = ["capabilities_of", "exported_methods"]
 
 BINDING: Final = (classmethod, staticmethod, partialmethod, singledispatchmethod)
-"""Members that become a method only when they are read from an object, and that need not be callable before."""
+"""Kinds of class members that become a method when they are read from an object, and that need not be callable themselves."""
 
 
 def exported_methods(exports: object) -> Mapping[str, Callable[..., Any]]:
@@ -30,13 +30,17 @@ def exported_methods(exports: object) -> Mapping[str, Callable[..., Any]]:
     asynchronous = [name for name, method in methods.items() if inspect.iscoroutinefunction(method)]
     if asynchronous:
         raise InvalidServiceError(
-            f"{', '.join(asynchronous)} of {exports!r} is asynchronous, which is not supported: export a plain method"
+            f"exports is {exports!r}, whose methods {', '.join(asynchronous)} are asynchronous: only plain methods can be exported"
         )
     return MappingProxyType(methods)
 
 
 def capabilities_of(provides: Collection[str] | object) -> frozenset[str]:
-    """Return the capabilities that ``provides`` stands for: the given names, or the public callables of any other object."""
+    """Return the capabilities that a service declares.
+
+    Args:
+        provides: a name, or a set, list or tuple of names; any other object declares the names of its public callables.
+    """
     if isinstance(provides, str):
         return frozenset({provides})
     if isinstance(provides, Set | list | tuple):

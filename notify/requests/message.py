@@ -1,4 +1,4 @@
-"""Request and answer: the two messages between a caller and a service, and their JSON form."""
+"""Request and answer: the messages between a caller and a service, and their JSON form."""
 
 from typing import Any, Final
 
@@ -13,11 +13,11 @@ class Request(msgspec.Struct, frozen=True):
     """A request, as JSON in ``ns:requests:<member>``.
 
     Args:
-        id: unique per caller; the answer carries it.
+        id: unique; the answer has the same id.
         method: the name of the method.
-        args, kwargs: its arguments.
-        caller: the answer goes to ``ns:answers:<caller>``.
-        source: the name of the caller, for the log of the service.
+        args, kwargs: the arguments of the method.
+        caller: the id of the calling process; the answer goes to ``ns:answers:<caller>``.
+        source: the name of the calling process, for the log of the service.
     """
 
     id: str
@@ -29,7 +29,13 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An answer as JSON in ``ns:answers:<caller>``: the result, or the error that the method raised."""
+    """An answer, as JSON in ``ns:answers:<caller>``: the result of the method, or the error that it raised.
+
+    Args:
+        id: the id of the request.
+        result: the result, any JSON value; unset if there is an error.
+        error: the error; ``None`` if there is a result.
+    """
 
     id: str
     result: Any = msgspec.UNSET
@@ -44,20 +50,20 @@ def encode_request(request: Request, *, max_bytes: int) -> bytes:
 
     Raises:
         ContentsError: an argument is not a JSON value; the message names its path.
-        PayloadTooLargeError: the JSON has more than ``max_bytes``.
+        PayloadTooLargeError: the JSON has more than ``max_bytes`` bytes.
     """
     what = f"the request for {request.method!r}"
     return check_size(encode_json(msgspec.structs.asdict(request), what=what), what=what, max_bytes=max_bytes)
 
 
 def encode_answer(request: Request, result: object, *, max_bytes: int) -> bytes:
-    """Return the JSON form of the answer that carries a method's result; errors as for `encode_request`."""
+    """Return the JSON form of an answer with the result of the method. Raises the same errors as `encode_request`."""
     what = f"the result of {request.method!r}"
     return check_size(encode_json({"id": request.id, "result": result}, what=what), what=what, max_bytes=max_bytes)
 
 
 def encode_failure(request: Request, error: BaseException, *, max_bytes: int) -> bytes:
-    """Return the JSON form of the answer that carries an error. A very long message is cut."""
+    """Return the JSON form of an answer with an error. A message of more than ``max_bytes // 8`` characters is cut."""
     failure = Failure.of(error)
     short = msgspec.structs.replace(failure, message=failure.message[: max_bytes // 8])
     return _ENCODER.encode(Answer(request.id, error=short))

@@ -1,4 +1,4 @@
-"""Resolver: which registered services can answer a request; cached until the directory changes."""
+"""Resolver: finds the registered services that can answer a request, and caches them until the directory changes."""
 
 import itertools
 import threading
@@ -17,7 +17,7 @@ __all__ = ["Endpoint", "Resolver"]
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One registration of a service, and the methods that it exports."""
+    """One incarnation of a service, and the methods that it exports."""
 
     service: str
     incarnation: int
@@ -26,7 +26,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Resolver:
-    """Finds the endpoints for a target. It keeps what it found until `forget` is called."""
+    """Finds the endpoints for a target. The endpoints are cached until `forget` is called."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -37,9 +37,9 @@ class Resolver:
         self._lock = threading.Lock()
 
     def resolve(self, target: Target, method: str) -> Sequence[Endpoint]:
-        """Return the endpoints that export a method, in the order to try them.
+        """Return the endpoints that export a method, in the order in which to try them.
 
-        Providers take turns: each call begins with the next one. Suspected services come last.
+        The providers of a capability take turns: each call begins with the next provider. Suspected services come last.
 
         Raises:
             InvalidServiceError: the target is neither a name nor a capability.
@@ -49,7 +49,7 @@ class Resolver:
         """
         registered = self._cache.get(target, ()) if isinstance(target, str | Provider) else ()
         found = [endpoint for endpoint in registered if method in endpoint.methods]
-        if not found:  # a successor may export it, whose announcement is still on its way
+        if not found:  # a service that exports it may have registered, and its announcement may not have arrived yet
             registered = self._look_up(target)
             found = [endpoint for endpoint in registered if method in endpoint.methods]
         if not found:
@@ -61,7 +61,7 @@ class Resolver:
         return [*_rotated(alive, turn), *_rotated(suspects, turn)]
 
     def forget(self) -> None:
-        """Clear the cache: the directory has changed."""
+        """Clear the cache, because the directory has changed."""
         with self._lock:
             self._cache.clear()
             self._changes += 1
@@ -70,7 +70,7 @@ class Resolver:
         changes = self._changes
         found = self._fetch(target)
         with self._lock:
-            if changes == self._changes:  # otherwise the directory changed during the look-up: the result may be old
+            if changes == self._changes:  # otherwise the directory changed during the look-up, and the result may be old
                 self._cache[target] = found
         return found
 
@@ -106,7 +106,10 @@ def _rotated(endpoints: list[Endpoint], turn: int) -> list[Endpoint]:
 
 
 def _endpoint(name: str, row: list[bytes | None], capability: str | None) -> Endpoint | None:
-    """Return the endpoint in the fields of a description; ``None`` if it is not registered, lacks the capability or is spoilt."""
+    """Return the endpoint that the fields of a description give.
+
+    Returns ``None`` if the service is not registered, does not have the capability, or its description is corrupt.
+    """
     entry = read_entry(row)
     if entry.incarnation is None or entry.exports is None or (capability is not None and capability not in (entry.provides or ())):
         return None

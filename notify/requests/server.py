@@ -1,4 +1,4 @@
-"""Server side of requests: threads that run the exported methods of a service, each thread one request at a time."""
+"""Server side of requests: threads that run the exported methods of a service. Each thread runs one request at a time."""
 
 import logging
 import threading
@@ -23,6 +23,7 @@ DRAIN_S: Final = 5.0
 MAX_THREADS: Final = 64
 
 Identity = Callable[[], tuple[str, int]]
+"""A function that returns the present name and incarnation of the service; both may change when it registers again."""
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +31,15 @@ log = logging.getLogger(__name__)
 class RequestServer:
     """Runs the requests of a service in its threads.
 
-    A request waits in Redis until a thread is free. It runs once, or never if its caller gave up first.
+    A request waits in Redis until a thread is free. It runs at most once. It never runs if its caller gave up first, its deadline
+    has passed, or the incarnation that it was sent to is not registered any more.
 
     Args:
-        client: the server to serve on; each thread opens a connection of its own.
+        client: the client of the server to serve on; each thread opens a connection of its own.
         exports: the object whose public methods are called.
         threads: how many requests may run at once; with one thread the object needs no locks.
-        identity: returns name and incarnation of the service, as they are at that moment.
-        suspensions: a running request suspends the shutdown of the service.
+        identity: returns the present name and incarnation of the service.
+        suspensions: the suspensions of the service's shutdown; each running request holds one.
 
     Raises:
         InvalidServiceError: the object has no method to call, or the number of threads is out of range.
@@ -52,7 +54,7 @@ class RequestServer:
             thread.open()
 
     def stop(self) -> None:
-        """Take no more requests. Running methods go on."""
+        """Take no more requests, and do not wait. Running methods go on."""
         for thread in self._threads:
             thread.stop()
 
@@ -94,19 +96,19 @@ class RequestThread:
         while not self._reader.is_stopped:
             service, incarnation = self._identity()
             requests = self._scripts.keys.requests(due_member(service, incarnation))
-            # Always read from the beginning: taking a request deletes it, so the first entry is the oldest that waits.
+            # Always read from the beginning: taking a request deletes its entry, so the first entry is the oldest waiting request.
             for entry_id, fields in self._reader.read({requests: "0-0"}, count=1).get(requests, []):
                 try:
                     left_s = self._take(service, incarnation, entry_id, fields)
                     if left_s > 0:
                         with self._suspensions.take():
                             self._serve(fields.get(b"request", b""), time.monotonic() + left_s)
-                except Exception:  # any error: if this thread ended, the service would stay registered and never answer
+                except Exception:  # an error must not end this thread: the service would stay registered and never answer
                     log.exception("a request to %r failed unexpectedly", service)
         self._reader.close()
 
     def _take(self, service: str, incarnation: int, entry_id: str, fields: Mapping[bytes, bytes]) -> float:
-        """Take the request. Returns the seconds left for it; 0 if it must not begin."""
+        """Take a request. Returns the seconds until its deadline; 0 if it must not begin."""
         deadline_ms = fields.get(b"deadline_ms", b"")
         try:
             return self._scripts.take(service, incarnation, entry_id, deadline_ms=int(deadline_ms) if deadline_ms.isdigit() else 0)
@@ -115,18 +117,18 @@ class RequestThread:
             return 0.0
 
     def _serve(self, raw: bytes, deadline: float) -> None:
-        """Run the method of a request and send the answer, again and again until the deadline if the server is away."""
+        """Run the method of a request and send the answer. While the server is away, send it again until the deadline."""
         try:
             request = msgspec.json.decode(raw, type=Request)
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-            return log.warning("an entry in the requests to %r is not a request and is ignored: %s", self._identity()[0], exc)
+            return log.warning("an entry in the stream of requests to %r is not a request and is ignored: %s", self._identity()[0], exc)
         answer = self._run_method(request)
         while True:
             try:
                 return self._scripts.answer(request.caller, answer, left_s=max(0.0, deadline - time.monotonic()))
             except ServerError as exc:
                 if time.monotonic() >= deadline or self._reader.is_closing:
-                    return log.warning("the answer to %s for %r is lost: %s", request.source, request.method, exc)
+                    return log.warning("the answer to caller %r for method %r is lost: %s", request.source, request.method, exc)
                 self._reader.pause(exc)
 
     def _run_method(self, request: Request) -> bytes:
@@ -134,10 +136,10 @@ class RequestThread:
         try:
             method = self._methods.get(request.method)
             if method is None:
-                raise UnknownMethodError(f"{request.method!r} is not exported: {', '.join(self._methods)} are")
+                raise UnknownMethodError(f"no method {request.method!r} is exported; exported are {', '.join(self._methods)}")
             return encode_answer(request, method(*request.args, **request.kwargs), max_bytes=self._max_bytes)
-        except BaseException as exc:  # also sys.exit(): it ends the method, not the service
-            log.info("%r raised for %s", request.method, request.source, exc_info=True)
+        except BaseException as exc:  # also SystemExit: sys.exit() ends the method, not the service
+            log.info("method %r raised an error, which is sent to its caller %r", request.method, request.source, exc_info=True)
             return encode_failure(request, exc, max_bytes=self._max_bytes)
 
 

@@ -73,7 +73,7 @@ class Later:
     [
         (Silent(), "no public method"),
         (Silent, "the class Silent: give an object of it, Silent()"),
-        (Later(), "read of .* is asynchronous, which is not supported"),
+        (Later(), "whose methods read are asynchronous: only plain methods can be exported"),
     ],
 )
 def test_an_object_that_cannot_be_exported_is_refused_with_the_reason(exports, message):
