@@ -86,5 +86,5 @@ def test_an_invalid_need_is_refused(bus, needs):
 def test_provides_and_group_are_refused_with_several_needs(bus, how):
     with pytest.raises(InvalidServiceError, match="do not go with several needs"):
         bus.directory.wait_for("a", "b", timeout_s=0, **how)
-    with pytest.raises(InvalidServiceError, match="do not go with several needs"):
+    with pytest.raises(InvalidServiceError, match="does not go with a provider of 'rest' as the need"):
         bus.directory.wait_for(notify.provides("rest"), provides="work", timeout_s=0)
