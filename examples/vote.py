@@ -1,7 +1,7 @@
-"""A distributed vote: a motion to the group, ballots to the teller, the result to the group again.
+"""A distributed vote: the teller publishes a motion, each voter answers with a ballot, and the teller publishes the result.
 
-Each voter is a process of its own. The ballots carry an idempotency key, so that a vote counts once, however often
-it is sent. Run it: ``python examples/vote.py``. It uses the private server, or $NOTIFY_URL.
+Each voter is a process of its own. A ballot has an idempotency key, so that it counts once, however often it is sent.
+Run it: ``python examples/vote.py``. It uses the private server, or $NOTIFY_URL.
 """
 
 import subprocess
@@ -18,10 +18,10 @@ VOTERS = {"ada": "aye", "grace": "aye", "linus": "nay"}
 
 
 def voter(name: str, choice: str) -> None:
-    """Receive the motion, vote twice (the second vote does not count), and receive the result."""
-    with notify.connect(name=name) as bus, bus.subscribe(MOTION, RESULT) as heard:
+    """Receive the motion, send the ballot twice (the second one does not count), and receive the result."""
+    with notify.connect(name=name) as bus, bus.subscribe(MOTION, RESULT) as events:
         bus.publish(BALLOTS, {"voter": name, "present": True})
-        for event in heard:
+        for event in events:
             if not isinstance(event, notify.Event):
                 continue
             contents: Any = event.contents
@@ -29,7 +29,7 @@ def voter(name: str, choice: str) -> None:
                 for _ in range(2):
                     bus.publish(BALLOTS, {"voter": name, "choice": choice}, key=f"{event.id}:{name}")
             elif event.topic == RESULT:
-                # In one piece, newline included: the others write to the same terminal.
+                # The newline is part of the same write, because the other voters write to the same terminal.
                 print(f"{name} voted {choice}; the motion is {'carried' if contents['carried'] else 'lost'}\n", end="", flush=True)
                 return
 
@@ -38,13 +38,13 @@ def main() -> None:
     with notify.connect(name="teller") as bus, bus.subscribe(BALLOTS) as ballots:
         voters = [subprocess.Popen([sys.executable, __file__, name, choice]) for name, choice in VOTERS.items()]
         for _ in voters:
-            ballots.get(timeout_s=30.0)  # every voter is present
+            ballots.get(timeout_s=30.0)  # wait until every voter is present
         motion = bus.publish(MOTION, {"motion": "tea at four", "seconded": True})
         votes: Counter[str] = Counter()
         while votes.total() < len(voters):
             ballot = ballots.get(timeout_s=10.0)
             if ballot is None:
-                sys.exit("somebody does not vote")
+                sys.exit("no ballot was received for 10 s: a voter is missing")
             if isinstance(ballot, notify.Event) and isinstance(ballot.contents, dict) and "choice" in ballot.contents:
                 votes[str(ballot.contents["choice"])] += 1
         bus.publish(RESULT, {"motion": motion, "carried": votes["aye"] > votes["nay"], **votes})

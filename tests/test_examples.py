@@ -17,21 +17,21 @@ ROOT = Path(__file__).parent.parent
         (
             "group_and_direct.py",
             [
-                "ada heard: who is there?",
-                "grace heard: who is there?",
-                "linus heard: who is there?",
-                "ada learns that 3 answered",
-                "grace learns that 3 answered",
-                "linus learns that 3 answered",
+                "ada received: who is there?",
+                "grace received: who is there?",
+                "linus received: who is there?",
+                "ada: 3 members answered",
+                "grace: 3 members answered",
+                "linus: 3 members answered",
             ],
         ),
         (
             "on_demand.py",
             [
-                "ada heard direct.ada, readings",
-                "grace heard direct.grace, readings",
-                "nobody listens: the sensor rests",
-                "nobody listens: the sensor rests",
+                "ada received direct.ada, readings",
+                "grace received direct.grace, readings",
+                "no recorder is left: the sensor stops",
+                "no recorder is left: the sensor stops",
             ],
         ),
         (
