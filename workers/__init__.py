@@ -1,6 +1,6 @@
-"""Jobs on RQ that require services, and stop the moment one of these is withdrawn.
+"""Jobs on RQ that name the services they require. When one of these is withdrawn, they are cancelled, held or stopped.
 
-Mark functions with `job`, enqueue calls of them on a `Queue`, and run a `Worker`.
+Mark functions with `job`, enqueue calls of them on a `Queue`, and run a `Worker` for that queue.
 """
 
 from workers.errors import (

@@ -1,4 +1,4 @@
-"""The worker process of a `workers.worker.pool.Pool`; it reads the process id of the pool and its options from standard input."""
+"""A worker process of a `workers.worker.pool.Pool`. It reads the process id of the pool, and then its options, from standard input."""
 
 import logging
 import signal
@@ -14,7 +14,7 @@ from workers.worker import Worker, WorkerOptions
 
 
 def main() -> int:
-    """Work until SIGTERM, or until the queues are empty in a burst.
+    """Run a worker until SIGTERM or, with the option ``burst``, until its queues are empty.
 
     Returns:
         The exit code: 0 after an orderly end, 1 after an error, which is written to stderr.

@@ -15,10 +15,10 @@ CLIENT: Final = "client"
 
 
 class Recorder:
-    """Subscribes to readings and to the status of the storage; use it as a context manager.
+    """Subscribes to the readings of the thermometer and to the status of the storage. Use it as a context manager.
 
     Each reading becomes a job, so that a slow storage does not delay the receiver. A fatal status event of the storage ends the
-    recorder: it unsubscribes, and cancels the waiting jobs. An error about one key does not end it.
+    recorder: it unsubscribes, and cancels the waiting jobs. An error event about one key does not.
 
     Args:
         bus: the bus; a notification manager and the storage must be registered.
@@ -31,7 +31,7 @@ class Recorder:
         self._queue = Queue(queue, connection=bus.redis)
         self._delay_s = delay_s
         self._manager: NotificationManager = bus.manager()
-        self._end: Event | None = None
+        self._end_event: Event | None = None
         self._ended = threading.Event()
 
     @property
@@ -40,8 +40,8 @@ class Recorder:
         return self._manager
 
     def wait(self, timeout_s: float | None = None) -> Event | None:
-        """Wait for the end of the storage. Return the event that announced it; ``None`` if it did not end in time."""
-        return self._end if self._ended.wait(timeout_s) else None
+        """Wait for the end of the storage. Return the event that announced the end; ``None`` if none came within ``timeout_s``."""
+        return self._end_event if self._ended.wait(timeout_s) else None
 
     def __enter__(self) -> "Recorder":
         """Find the manager and the storage, create the log, and subscribe.
@@ -55,7 +55,7 @@ class Recorder:
             self._bus.directory.find(lambda service: "store" in service.provides)
             Store(self._bus).store(LOG_KEY, {})
             self._manager.subscribe(CLIENT, self._receive, TOPIC, self._bus.keys.status_topic(NAME))
-            self._bus.directory.find(lambda service: "store" in service.provides)  # an end just before the subscription would be missed
+            self._bus.directory.find(lambda service: "store" in service.provides)  # its end just before the subscription went unnoticed
         except BaseException:
             self._manager.close()
             raise
@@ -76,8 +76,8 @@ class Recorder:
         try:
             self._manager.unsubscribe(CLIENT)
         except NotSubscribedError:
-            return  # it has already ended
-        self._end = event
+            return  # the recorder has already ended
+        self._end_event = event
         try:
             self._queue.cancel(needs=NAME, reason=str(event.contents))
         finally:

@@ -48,8 +48,11 @@ WORKERS: Final = RqWorker.redis_workers_keys
 
 
 def job(job_id: str) -> str:
-    """Hash: a job. Our fields: needs (JSON), on_loss, max_hold_ms, grace_ms, turn, held (the need), fence and sealed of the run,
-    stopped (its fence), outcome (JSON)."""
+    """Hash: a job, with RQ's fields and ours.
+
+    Our fields: needs (JSON), on_loss, max_hold_ms, grace_ms, turn (the place among all jobs), held (the need it is held for),
+    fence and sealed (of its run), stopped (the fence of the stopped run), outcome (JSON).
+    """
     return RqJob.key_for(job_id)
 
 
@@ -89,7 +92,7 @@ def queue_name(key: str) -> str:
 
 
 def started(name: str) -> str:
-    """Sorted set: the running jobs of a queue, as ``<job>:<execution>``."""
+    """Sorted set: the running jobs of a queue, as ``<job id>:<fence>``."""
     return StartedJobRegistry.key_template.format(name)
 
 
@@ -109,12 +112,12 @@ def deferred(name: str) -> str:
 
 
 def scheduled(name: str) -> str:
-    """Sorted set: the scheduled jobs of a queue, by the second they are due."""
+    """Sorted set: the scheduled jobs of a queue, scored by the time they are due, in seconds since the epoch."""
     return ScheduledJobRegistry.key_template.format(name)
 
 
 def scheduler_lock(name: str) -> str:
-    """String: the scheduler that has the schedule of a queue; there is one at a time."""
+    """String: the lock on the schedule of a queue. Its value names the scheduler that holds it."""
     return SCHEDULER_LOCKING_KEY_TEMPLATE % name
 
 
@@ -124,7 +127,7 @@ def failed(name: str) -> str:
 
 
 def workers(name: str) -> str:
-    """Set: the keys of the workers that listen to a queue."""
+    """Set: the keys of the workers that take jobs from a queue."""
     return WORKERS_BY_QUEUE_KEY % name
 
 
@@ -134,5 +137,5 @@ def worker(name: str) -> str:
 
 
 def suspended() -> str:
-    """String: exists while no worker may take a job."""
+    """String: while this key exists, no worker takes a job (``rq suspend``)."""
     return WORKERS_SUSPENDED

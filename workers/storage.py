@@ -20,7 +20,7 @@ NAME: Final = "storage"
 
 
 class _Missing:
-    """Type of `MISSING`: the result of `Store.retrieve` for a key without a value, as distinct from a stored null."""
+    """Type of `MISSING`, which stands for a key without a value. A stored null is ``None``."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -35,8 +35,8 @@ MISSING: Final = _Missing()
 class Store:
     """Stores, retrieves and modifies values while the storage service is registered.
 
-    An error about one key (it exists already, it is unknown) is returned and reported on ``storage_status``, not raised. An error
-    is raised if the service is not registered.
+    An error about one key (it exists already, it is unknown) is not raised: it is reported on ``storage_status``, and the method
+    returns ``False`` or `MISSING`. If the service is not registered, every method raises an error.
 
     Args:
         bus: the bus of the service.
@@ -86,28 +86,28 @@ class Store:
         Returns:
             The new value, or `MISSING`. Errors as for `store`.
         """
-        changing = False
+        is_in_change = False
 
-        def changed(value: Json) -> Json:
-            nonlocal changing
-            changing = True
+        def call_change(value: Json) -> Json:
+            nonlocal is_in_change
+            is_in_change = True
             new = change(value)
-            changing = False
+            is_in_change = False
             return new
 
         with self._translating_fence():
             self._check_registered()
             try:
-                return self._state.modify(key, changed)
+                return self._state.modify(key, call_change)
             except MissingKeyError:
-                if changing:
-                    raise  # raised by ``change``, not about our key
+                if is_in_change:
+                    raise  # an error of ``change`` itself, not about this key
         self._report(UnknownKeyError(f"nothing is stored under {key!r}"))
         return MISSING
 
     @contextmanager
     def _translating_fence(self) -> Iterator[None]:
-        """Translate the refusal of a write because the service is gone into a `StorageError` that says whether it was killed."""
+        """If Redis refuses a write because the service is gone, raise a `StorageError` that says whether the service was killed."""
         try:
             yield
         except FencedError as exc:
@@ -121,7 +121,7 @@ class Store:
             ) from exc
 
     def _check_registered(self) -> None:
-        """Raise `FencedError` unless the service is registered. Needed where nothing is written, because only writes are fenced."""
+        """Raise `FencedError` unless the service is registered. Redis fences writes only, so a read is checked here."""
         if self._name not in self._bus.directory:
             raise FencedError(f"{self._name!r} is not registered", key=self._bus.keys.service(self._name))
 
@@ -130,7 +130,7 @@ class Store:
 
 
 class StorageService:
-    """The running storage service; use it as a context manager.
+    """The running storage service. Use it as a context manager.
 
     Args:
         bus: the bus to serve on.
@@ -163,7 +163,7 @@ class StorageService:
         return self._store.modify(key, change)
 
     def kill(self, why: str = "", *, purge: bool = False) -> None:
-        """End the service with one fatal event, ``StorageKilledError: storage killed``. A second kill has no effect.
+        """Withdraw the service with one fatal event, ``StorageKilledError: storage killed``. A second kill has no effect.
 
         Args:
             why: the reason, part of the event.
@@ -203,7 +203,7 @@ OPERATIONS: Final[dict[str, Callable[[Any, Any], Json]]] = {
     "append": lambda value, item: [*value, item],
     "update": lambda value, fields: {**value, **fields},
 }
-"""The operations of the job `modify`, by name: a function cannot be sent as JSON."""
+"""The operations of the job `modify`, by name. A job takes the name, because JSON cannot hold a function."""
 
 
 class StorageDesk:
@@ -255,5 +255,5 @@ def retrieve(key: str) -> dict[str, Json]:
 @job("storage", needs=NAME)
 def modify(key: str, operation: str, operand: Json) -> dict[str, Json]:
     """As `StorageDesk.modify`."""
-    _operation(operation)  # refuses an unknown operation before Redis is asked
+    _operation(operation)  # raises for an unknown operation before anything is sent to Redis
     return StorageDesk(Store(current_bus())).modify(key, operation, operand)

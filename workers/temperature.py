@@ -23,10 +23,11 @@ __all__ = ["LOG_KEY", "QUEUE", "TOPIC", "Thermometer", "log_temperature", "numbe
 TOPIC: Final = "temperature"
 QUEUE: Final = "temperature"
 LOG_KEY: Final = "temperatures"
-"""The key in the storage for the log of readings, time → text."""
+"""The key in the storage for the log of readings, a mapping from time to text."""
 THRESHOLD: Final = 5.0
+"""Degrees Celsius by which a reading has to differ before it is published."""
 LONGEST_WAIT_S: Final = 0.5
-"""Longest time for which a killed thermometer still waits for its next reading."""
+"""The thermometer notices that it was killed after this many seconds at the latest."""
 
 Against: TypeAlias = Literal["published", "previous"]
 
@@ -38,7 +39,7 @@ def simulated() -> Iterator[float]:
 
 
 def numbers_in(lines: Iterable[str]) -> Iterator[float]:
-    """Yield the number in each line of a file, a serial line or a command's output; other lines are skipped."""
+    """Yield the numbers in lines of text, one per line, for example from a file, a serial port or a command. Other lines are skipped."""
     for line in lines:
         try:
             number = float(line)
@@ -53,9 +54,9 @@ class Thermometer(Program):
 
     Args:
         bus: the bus to serve on. A service in its directory must offer ``register_publisher``.
-        source: the readings, in degrees Celsius; the service ends with its source.
+        source: the readings, in degrees Celsius; the service ends when they do. By default those of `simulated`.
         interval_s: seconds between two readings.
-        threshold: a reading is published if it differs by more than this many degrees.
+        threshold: a reading is published if it differs by more than this many degrees Celsius.
         threshold_against: the reading it is compared with: the last one that was ``published``, or the ``previous`` one, published or
             not. With ``previous`` a slow drift is never reported.
         ttl_s: seconds of silence after which the service is withdrawn; by default that of the settings.
@@ -118,7 +119,7 @@ class Thermometer(Program):
         self.stopping.set()
 
     def __enter__(self) -> Self:
-        """Find the service that registers publishers, and register this one.
+        """Find the service that registers publishers, register this publisher with it, and register the thermometer.
 
         Raises:
             ServiceNotFoundError: no service offers ``register_publisher``.

@@ -19,7 +19,7 @@ __all__ = ["Duty", "Leader"]
 DEFAULT_WAIT_S: Final = 1.0
 """Seconds until the next call of a duty that returns ``None``."""
 ERROR_WAIT_S: Final = 10.0
-"""Seconds until the next call of a duty that raised; long, so that its tracebacks do not fill the log."""
+"""Seconds until the next call of a duty that raised an unexpected error. Long, so that its tracebacks do not fill the log."""
 
 Duty: TypeAlias = Callable[[], float | None]
 """Does the work that is due, and returns the seconds until its next call; ``None`` for a second."""
@@ -28,11 +28,11 @@ log = logging.getLogger(__name__)
 
 
 class Leader:
-    """Calls duties one after the other while this worker leads, in a thread from `open` to `close`. The lease has a thread of its own.
+    """Calls the duties one after the other while this worker leads, in a thread from `open` to `close`.
 
     Args:
-        duties: the duties of a leader. An error of one is logged and does not stop the others; after a `ServerError` it is retried
-            with a backoff.
+        duties: the duties of a leader. An error of one is logged and does not stop the others. A duty that raises a `ServerError` is
+            called again after a backoff, one that raises another error after ten seconds.
     """
 
     def __init__(self, duties: Sequence[Duty]) -> None:
@@ -44,7 +44,7 @@ class Leader:
 
     @property
     def leads(self) -> bool:
-        """Whether this worker leads. False as soon as its lease is over, also if no answer of Redis said so."""
+        """Whether this worker leads. False as soon as its lease is over by its own clock, even if Redis cannot be asked."""
         return time.monotonic() < self._leads_until and not self._closing
 
     def open(self) -> None:
@@ -59,12 +59,12 @@ class Leader:
             self._thread.join()
 
     def lead_until(self, end: float) -> None:
-        """Lead until a moment of ``time.monotonic()``; 0 for not at all. Returns at once."""
+        """Lead until a moment of ``time.monotonic()``; 0 to stop leading. Returns at once."""
         self._leads_until = end
-        self._changed.set()  # always: the thread may just have found that the last moment has passed
+        self._changed.set()  # even if this worker led before: the thread may just have found that its lead was over
 
     def hurry(self) -> None:
-        """Call all duties now, whether due or not. May be called in any thread."""
+        """Have the thread call all duties now, whether due or not. Returns at once; may be called in any thread."""
         self._is_hurried = True
         self._changed.set()
 

@@ -1,4 +1,4 @@
-"""The lease of a worker: a worker that stops renewing it is dead. A renewal also finds leases that are over, and elects the leader."""
+"""The lease of a worker: a worker that stops renewing it counts as dead. A renewal also finds dead workers, and elects the leader."""
 
 import logging
 import threading
@@ -17,8 +17,8 @@ __all__ = ["LEASE_S", "Lease"]
 LEASE_S: Final = 5.0
 """Seconds of silence after which a worker counts as dead."""
 RENEW_S: Final = 1.0
-"""Most seconds between two renewals. A lease is renewed at least four times before it is over. If no worker renewed for twice this
-time, the server was down."""
+"""The longest pause between two renewals; for a short lease it is a quarter of the lease. If no worker renewed for twice the pause, the
+server was down."""
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +29,10 @@ class Lease:
     The thread does nothing else, so that no other work of the worker delays a renewal.
 
     Args:
-        client: the lease opens a connection of its own like this one.
+        client: the lease opens a connection of its own with the settings of this one.
         worker: the name of the worker.
         lease_s: seconds for which the worker may be silent.
-        revive: called in the thread when the worker had been taken for dead: its entries in RQ's registries are gone.
+        revive: called in the thread when this worker had been taken for dead, so that its entries in RQ's registries are gone.
         lead: called in the thread after each renewal, with the moment of ``time.monotonic()`` until which the worker leads, or 0.
             It must return at once.
     """
@@ -61,7 +61,7 @@ class Lease:
         self._thread.start()
 
     def close(self) -> None:
-        """Give back the lease, and the lead if this worker has it: another worker leads within a second."""
+        """Stop renewing, and give the lease back. If this worker leads, another one leads within a second."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -70,8 +70,8 @@ class Lease:
         self._client.close()
 
     def _renew(self) -> tuple[bool, str, str]:
-        """Return whether the lease had been lost; and the name of a dead worker for this one to reap, with the job it was running."""
-        asked_at = time.monotonic()  # the lease begins later than this, so no other worker is elected while this one believes to lead
+        """Renew the lease. Return whether it had been lost, a dead worker for this one to reap, and the job that this one was running."""
+        asked_at = time.monotonic()  # before the lease begins, so that this worker stops leading before another one is elected
         lease_ms, away_ms = round(self._lease_s * 1000), round(2000 * self._renew_s)
         renewal = self._scripts.renew_lease(self._worker, lease_ms=lease_ms, away_ms=away_ms)
         self._lead(asked_at + self._lease_s if renewal.leads else 0.0)
@@ -102,5 +102,5 @@ class Lease:
             self._reaper.reap(dead, job)
         except ServerError:
             raise
-        except Exception:  # an odd job of a dead worker must not cost this one its lease
-            log.exception("the dead worker %s cannot be reaped; the next worker tries again after a lease", dead)
+        except Exception:  # such as a broken job of the dead worker; it must not end the thread, which renews the lease
+            log.exception("the dead worker %s cannot be reaped; a worker tries again in %g s", dead, self._lease_s)

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Reaper:
-    """Reaps dead workers. Several reapers may reap one worker at once: its run is ended once.
+    """Reaps dead workers. If several reapers reap the same worker at once, its run is still ended only once.
 
     Args:
         client: the client of the calling thread.
@@ -34,11 +34,14 @@ class Reaper:
         self._scripts = JobScripts(client)
 
     def reap(self, worker: str, job_id: str) -> None:
-        """End the run of a dead worker, and remove the worker; its lease last, so that another reaper continues if this one dies.
+        """End the run of a dead worker, and remove the worker from RQ's registries.
+
+        The lease of the worker is removed last, so that another reaper continues if this one dies.
 
         Args:
             worker: the name of the dead worker.
-            job_id: the job it was running when it was found dead, or empty. If it runs another job by now, it is alive and left alone.
+            job_id: the job it was running when it was found dead, or empty. If it runs another job by now, it is alive, and nothing
+                is done.
 
         Raises:
             ServerError: Redis did not answer, or refused; call again.
@@ -46,7 +49,7 @@ class Reaper:
         with self._client.translating(f"reaping worker {worker}"):
             raw: Any = self._client.hmget(rq_keys.worker(worker), "current_job", "queues")
             current, queues = (value.decode() if value else "" for value in raw)
-            if current != job_id:  # it was frozen and has just woken up; it will renew its lease itself
+            if current != job_id:  # the worker was only frozen, and will renew its lease itself
                 log.warning("worker %s is alive again after it was silent for too long", worker)
                 return
             log.warning("worker %s is dead%s", worker, f" and was running job {current}" if current else "")
@@ -59,21 +62,22 @@ class Reaper:
     def _reap_job(self, worker: str, job_id: str) -> None:
         raw: Any = self._client.hmget(rq_keys.job(job_id), "stopped", "worker_name")
         stopped, name = raw
-        if stopped is not None and name == worker.encode():  # else the process of another run may still be alive
-            self._scripts.hold_run(job_id, fence=stopped.decode())  # if the run was stopped to be held
+        # If another worker has the job by now, the process of its run may be alive.
+        if stopped is not None and name == worker.encode():
+            self._scripts.hold_run(job_id, fence=stopped.decode())  # does nothing unless the run was stopped in order to hold the job
 
-        def step(pipe: Any) -> _Failed | None:
+        def end_run(pipe: Any) -> _Failed | None:
             return self._end_run(pipe, worker, job_id)
 
-        # WATCH: if the worker was only frozen and writes the job meanwhile, the transaction starts again.
+        # With WATCH: if the worker was only frozen and writes the job meanwhile, the transaction starts again.
         transact: Any = self._client.transaction
-        failed: _Failed | None = transact(step, rq_keys.job(job_id), value_from_callable=True)
+        failed: _Failed | None = transact(end_run, rq_keys.job(job_id), value_from_callable=True)
         if failed is not None:
             publish_outcome(self._client, failed.job, failed.outcome, source=worker)
             failed.queue.enqueue_dependents(failed.job)
 
     def _end_run(self, pipe: Any, worker: str, job_id: str) -> "_Failed | None":
-        """End the run of the worker, in a transaction. Return the job if it ended too; else ``None``."""
+        """Add the commands that end the run of the worker to a transaction. Return the job if it ends with the run; else ``None``."""
         fields: dict[bytes, bytes] = pipe.hgetall(rq_keys.job(job_id))
         if fields.get(b"worker_name") != worker.encode():
             return None
@@ -96,7 +100,7 @@ class Reaper:
             died = worker_died(worker, at_ms=round(now.timestamp() * 1000))
             failed = _Failed(job, queue, msgspec.json.decode(fields[b"outcome"], type=Outcome) if is_stopped else died)
             _fail(pipe, failed, run, worker, now)
-        pipe.hdel(job.key, "fence")  # a run that still goes on has lost the job
+        pipe.hdel(job.key, "fence")  # if the worker was only frozen, its run cannot write any more
         _remove_run(pipe, run, origin)
         return failed
 
@@ -104,12 +108,12 @@ class Reaper:
         job = lazy_job(Job, job_id, fields, connection=self._client, functions={})
         try:
             job.origin  # noqa: B018  # reads the job
-        except JobError:  # another program wrote it: go on with its id and queue only
+        except JobError:  # another program wrote the job: its id and its queue have to do
             job.origin = origin
         return job
 
     def _remove_runs(self, worker: str, job_id: str, queues: list[str]) -> None:
-        """Remove the worker's other runs of a job that was enqueued again since: they would make RQ take the job for abandoned."""
+        """Remove other runs of the worker, of a job that was enqueued again since: RQ would take the job for abandoned because of them."""
         fences: Any = self._client.zrange(rq_keys.executions(job_id), 0, -1)
         for run in (Run(job_id, fence.decode()) for fence in fences):
             if self._client.hget(rq_keys.execution(f"{job_id}:{run.fence}"), "worker_name") == worker.encode():
@@ -130,7 +134,7 @@ class Reaper:
 
 
 class _Failed(NamedTuple):
-    """A job that ended with the run of its worker: it failed, or had been stopped."""
+    """A job that ends with the run of the dead worker: it fails, or had been stopped."""
 
     job: Job
     queue: Queue
@@ -142,7 +146,7 @@ def _retry(pipe: Any, job: Job, queue: Queue, now: datetime) -> None:
     if not interval_s:
         job.retry(queue, pipe)
         return
-    # As RQ's retry; but that writes the status outside the transaction.
+    # The same as RQ's retry, which would write the status outside the transaction.
     job.retries_left = (job.retries_left or 1) - 1
     job.set_status(JobStatus.SCHEDULED, pipeline=pipe)
     queue.schedule_job(job, now + timedelta(seconds=interval_s), pipeline=pipe)

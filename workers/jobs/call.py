@@ -1,4 +1,4 @@
-"""The call of a job as JSON: encoding, and decoding of a plain call without the rest of the job.
+"""The call of a job as JSON: encodes it, and decodes a plain call without parsing the rest of the job.
 
 RQ stores a call in the field ``data`` as ``[function path, null, args, kwargs]``. JSON is readable in ``redis-cli``, and decoding it
 executes nothing.
@@ -18,13 +18,14 @@ from workers.scripts import DEFAULT_TIMEOUT_S
 __all__ = ["DecodedCall", "JsonSerializer", "encode_call", "function_of", "plain_call"]
 
 _SPECIAL_FIELDS: Final = (b"success_callback_name", b"webhooks", b"repeats_left", b"repeat_intervals")
-"""Fields that make a success more than a result to store: RQ's own code handles such a job."""
+"""Fields of a job whose success takes more than storing the result. RQ's own code runs such a job."""
 _NUMBER_FIELDS: Final = (b"retries_left", b"number_of_retries", b"result_ttl", b"failure_ttl", b"ttl")
+"""Fields that must be whole numbers. RQ's own code refuses a job with another value there."""
 _decoder: Final = msgspec.json.Decoder(tuple[str, None, list[Any], dict[str, Any]])
 
 
 class JsonSerializer:
-    """Serializer of our queues, jobs and workers. A value that JSON cannot hold is refused, not changed."""
+    """The serializer of our queues, jobs and workers. It never changes a value: `dumps` raises an error if JSON cannot hold it."""
 
     @staticmethod
     def dumps(value: object) -> bytes:
@@ -72,7 +73,7 @@ def plain_call(fields: Mapping[bytes, bytes], functions: JobFunctions) -> Decode
         functions: the functions that may be called.
 
     Returns:
-        The call; ``None`` if RQ's own code has to handle the job, which includes refusing it.
+        The call; ``None`` if RQ's own code has to run the job, or to refuse it.
     """
     if any(map(fields.get, _SPECIAL_FIELDS)) or fields.get(b"result_ttl") == b"0":
         return None

@@ -38,6 +38,6 @@ def current_bus() -> Bus:
 
 
 def _fences(job: Job) -> tuple[Fence, ...]:
-    if not job.fence:  # the job runs without one of our workers
+    if not job.fence:  # no worker of ours runs the job, for example in a queue with is_async=False
         return ()
     return (Fence(rq_keys.job(job.id), "fence", job.fence, f"job {job.id} was stopped or cancelled, or another run has it"),)

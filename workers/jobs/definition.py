@@ -1,4 +1,4 @@
-"""The decorator `job`, and loading the modules with marked functions: a worker runs no other functions."""
+"""The decorator `job`, which marks functions as jobs; and `load_jobs`, which finds the marked functions of modules."""
 
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
@@ -23,7 +23,7 @@ _MARK: Final = "__notify_job__"
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """The properties that `job` attaches to a function.
+    """The properties of a job, which the decorator `job` attaches to its function.
 
     Args:
         queue: the name of its queue.
@@ -63,7 +63,7 @@ def job(
         stop: the steps before a running job is killed; by default none, its process is killed at once.
         cron: a cron line, in UTC; a sixth field is for seconds. At these times the job is enqueued automatically, while a worker
             that has loaded it lives.
-        every_s: instead of ``cron``: the seconds between two of these times.
+        every_s: instead of ``cron``: an interval in seconds.
 
     Raises:
         JobDefinitionError: the queue, a need, the policy, a time, the ladder or the schedule is invalid.
@@ -98,7 +98,7 @@ def _needs_no_arguments(function: Callable[..., Any]) -> bool:
 
 
 def definition_of(function: object) -> Definition | None:
-    """Return the definition that `job` attached to a function; ``None`` if the function is not marked."""
+    """Return the definition that the decorator `job` attached to a function; ``None`` if the function is not marked."""
     found = getattr(function, _MARK, None)
     return found if isinstance(found, Definition) else None
 

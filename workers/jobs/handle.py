@@ -1,4 +1,4 @@
-"""The class `Job`: RQ's job, with required services and an outcome that is decided once."""
+"""The class `Job`: RQ's job, extended by the services it requires, and by an outcome that says why it ended."""
 
 import random
 import time
@@ -25,7 +25,7 @@ ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED}) | STOPPED_OR_CA
 UNDECIDED: Final = frozenset({"ending", "queued", "deferred", "scheduled"})
 """Answers of `JobScripts.stop_run` after which a cancel has to try again."""
 ENDING_S: Final = 5.0
-"""How long a cancel tries while a worker records the end of the job."""
+"""Seconds for which a cancel is retried while a worker records the end of the job."""
 
 
 class Job(JobRecord):
@@ -53,7 +53,7 @@ class Job(JobRecord):
 
     @property
     def stopping(self) -> bool:
-        """Whether the job is being stopped, for the job's own code if a `StopLadder` grants it time. A read of memory."""
+        """Whether the job is being stopped. Its own code can ask this if the `StopLadder` grants it time; Redis is not read."""
         return self._stop_sign is not None and self._stop_sign.is_up
 
     @property
@@ -73,7 +73,7 @@ class Job(JobRecord):
         if status in STOPPED_OR_CANCELED and raw[1] is not None:
             return msgspec.json.decode(raw[1], type=Outcome)
         if status == JobStatus.FAILED:
-            return self._failed()
+            return self._failed_outcome()
         return Outcome("cancelled" if status == JobStatus.CANCELED else str(status.value))
 
     def wait(self, timeout_s: float | None = None) -> Outcome | None:
@@ -106,7 +106,7 @@ class Job(JobRecord):
 
         Returns:
             How the job ended: ``cancelled``, ``stopped``, or the outcome that it had before; ``None`` if a worker has been
-            recording its end for seconds, or died while it did.
+            recording its end for five seconds, or died while it did.
 
         Raises:
             JobDefinitionError: options of RQ were given.
@@ -116,18 +116,18 @@ class Job(JobRecord):
             raise JobDefinitionError(f"cancel() does not support {', '.join(rq_options)}: give a reason only")
         scripts, reason = JobScripts(self._client), reason or "cancelled"
         deadline = time.monotonic() + ENDING_S
-        # Between the two steps the job can start, end, or be queued again for a retry: then try both again.
+        # Between the two scripts the job can start, end, or be queued again for a retry: then both are tried again.
         while not scripts.cancel([self.id], reason=reason):
             if scripts.stop_run(self.id, reason=reason) not in UNDECIDED or time.monotonic() > deadline:
                 break
             time.sleep(0.002)
         outcome = self.outcome
         if outcome is not None and outcome.status == "stopped":
-            self._tell_worker()
+            self._send_stop_command()
         return outcome
 
     def admit(self) -> None:
-        """Store the serial of the last loss of each need. The claim compares: only a later loss, or a missing service, counts."""
+        """Set the serial of the last loss of each need (see `read_needs`), so that earlier losses do not count when the job is claimed."""
         if not self.needs:
             return
         names = sorted(self.needs)
@@ -162,20 +162,20 @@ class Job(JobRecord):
             super().set_status(status, pipeline)
 
     def prepare_for_execution(self, worker_name: str, pipeline: Any) -> None:
-        """Set the attributes that the claim wrote to Redis. A second write could undo a stop in between."""
+        """Set the attributes to what the claim wrote. RQ would write them to Redis again, and so could undo a stop in between."""
         self.worker_name = worker_name
         self.started_at = self.last_heartbeat = datetime.now(UTC)
         self._status = JobStatus.STARTED
 
-    def _failed(self) -> Outcome:
+    def _failed_outcome(self) -> Outcome:
         """Return the outcome of a failed job: the error is the last line of the traceback that RQ stores."""
         with self._client.translating(f"reading job {self.id}"):
             result = self.latest_result()
         lines = (result.exc_string or "").strip().splitlines() if result else []
         return failure(lines[-1].strip() if lines else "")
 
-    def _tell_worker(self) -> None:
-        """Send a stop command to the worker that runs the job. A worker that misses the command reads the job's state later."""
+    def _send_stop_command(self) -> None:
+        """Send a stop command to the worker that runs the job. A worker that misses it finds out when it checks the run next."""
         with self._client.translating(f"stopping job {self.id}"):
             name: Any = self.connection.hget(self.key, "worker_name")
             if name:
@@ -184,18 +184,18 @@ class Job(JobRecord):
 
 
 def read_jobs(client: Client, job_ids: Sequence[str]) -> Iterator[Job]:
-    """Yield those of the jobs that exist and can be read, in one round trip."""
+    """Read jobs in one round trip. Yield those that exist and can be read."""
     with client.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
             pipe.hgetall(Job.key_for(job_id))
         rows: list[Any] = pipe.execute()
     for job_id, row in zip(job_ids, rows, strict=True):
         found = Job(job_id, connection=client)
-        with suppress(NoSuchJobError):  # also raised for a job that cannot be read
+        with suppress(NoSuchJobError):  # raised for a job that cannot be read, too
             if row:
                 found.restore(row)
                 yield found
 
 
 class _NotFailedError(JobRefusedError, InvalidJobOperation):
-    """Also RQ's error, for code that catches that."""
+    """A `JobRefusedError` that is RQ's error as well, for code that catches RQ's."""

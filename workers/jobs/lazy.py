@@ -24,7 +24,7 @@ def lazy_job(
     stop_sign: StopSign | None = None,
     fence: str = "",
 ) -> Job:
-    """Return a job that knows its id, and parses its hash when any other attribute is read.
+    """Return a job that parses its hash when an attribute other than its id is read.
 
     Args:
         job_class: the class of the job.
@@ -32,7 +32,7 @@ def lazy_job(
         fields: its hash.
         connection: its connection.
         functions: the functions that it may call.
-        stop_sign: in the process that runs the job, the flag that says it is being stopped.
+        stop_sign: in the process that runs the job, the flag that is set while the job is being stopped.
         fence: in that process, the fence of the run.
     """
     unread = _unread(job_class)  # type: ignore[arg-type]  # a class is hashable, whatever mypy makes of RQ's

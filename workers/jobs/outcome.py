@@ -1,4 +1,4 @@
-"""How a job ended, and why; and the job event that says so where no script publishes it."""
+"""The outcome of a job: how it ended, and why. `publish_outcome` publishes the outcomes that no script publishes."""
 
 from typing import Any, Final
 
@@ -19,9 +19,9 @@ class Why(msgspec.Struct, frozen=True):
     """The cause of a job's end.
 
     Args:
-        rule: ``on_loss=cancel`` (or another policy), ``max_hold_s``, ``grace_s``, ``asked``, ``raised``, ``timeout``,
-            ``process died`` or ``worker died``.
-        service: the service that was lost.
+        rule: a loss: ``on_loss=cancel`` (or another policy), ``max_hold_s`` or ``grace_s``; a request to cancel: ``asked``; a
+            failure: ``raised`` (by the function), ``timeout``, ``process died`` or ``worker died``.
+        service: the service that was lost; ``None`` if the job did not end by a loss.
         incarnation: the incarnation of that service.
         event: the id of the event on the service's status topic that announced the loss.
         after_ms: milliseconds from the loss to the decision.

@@ -1,4 +1,4 @@
-"""A job's record in Redis: RQ's hash, extended by the requirements, with plain JSON for data."""
+"""The record of a job in Redis: RQ's hash, with the call as plain JSON, extended by the requirements."""
 
 import logging
 from collections.abc import Callable
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class JobRecord(rq.job.Job):
-    """An ``rq.job.Job`` whose data are plain JSON. Its function is looked up among the loaded ones, never imported by name."""
+    """An ``rq.job.Job`` whose call is plain JSON. Its function is looked up among the loaded functions, never imported by name."""
 
     _stop_sign: StopSign | None = None
     fence = ""
@@ -41,7 +41,7 @@ class JobRecord(rq.job.Job):
         """False while the job runs and its result is not recorded: `to_dict` then leaves the status out."""
 
     def bind(self, functions: JobFunctions, stop_sign: StopSign | None = None) -> None:
-        """Set the functions that the job may call and, in the process that runs it, the flag that says it is being stopped."""
+        """Set the functions that the job may call and, in the process that runs it, the flag that is set while the job is being stopped."""
         self._functions, self._stop_sign = functions, stop_sign
         self.is_decided = stop_sign is None
 
@@ -89,14 +89,14 @@ class JobRecord(rq.job.Job):
         return (self._functions.get(name) or (lambda *_: self._refuse(name))) if name else None
 
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
-        """Return the hash of the job: RQ's fields, with the call in plain JSON, and ours. `restore` reads it."""
+        """Return the hash of the job: RQ's fields, with the call as plain JSON, and our fields. `restore` reads it."""
         fields = super().to_dict(include_meta=include_meta, include_result=include_result)
-        fields["data"] = self.data  # not compressed: RQ reads it as well, and redis-cli shows it
+        fields["data"] = self.data  # RQ would compress it; it reads both forms, and redis-cli shows this one
         if not self.is_decided:
             # RQ sets the expected status before callbacks and handlers run. If one of these saves the job, that status would
             # look like a recorded end, or overwrite a stop.
             del fields["status"]
-        if not self.data:  # it was too large to be read: the stored value stays
+        if not self.data:  # the call was too large to be read: the hash in Redis keeps it
             del fields["data"]
         if self.needs:
             fields["needs"] = msgspec.json.encode(self.needs)
@@ -110,7 +110,7 @@ class JobRecord(rq.job.Job):
             JobError: another program wrote the hash, and it cannot be read.
         """
         try:
-            # RQ would unpack the call without a limit.
+            # RQ would unpack a compressed call without a limit on its size.
             super().restore({**raw_data, b"data": b""} if b"data" in raw_data else raw_data)
             self.data = unpacked(raw_data[b"data"], max_bytes=self._client.settings.max_payload_bytes)
             self.needs, self.requirements = read_needs(raw_data), Requirements.read(raw_data)
@@ -157,8 +157,8 @@ class JobRecord(rq.job.Job):
 
 
 class _NoSuchJobError(JobNotFoundError, NoSuchJobError):
-    """Also RQ's error: RQ's code skips ids without a job."""
+    """A `JobNotFoundError` that is RQ's error as well: RQ's code catches it to skip ids without a job."""
 
 
 class _UnreadableJobError(JobError, NoSuchJobError):
-    """Also RQ's error for a job that does not exist: a worker skips the job and keeps running."""
+    """A `JobError` that is RQ's error for a missing job as well: a worker skips the job and keeps running."""

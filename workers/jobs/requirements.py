@@ -33,7 +33,7 @@ class Requirements(msgspec.Struct, frozen=True):
     """The services a job requires, and what their loss does. Made by `Requirements.of`.
 
     Args:
-        needs: the required services, as `need_of` writes them.
+        needs: the required services and capabilities, as texts of `need_of`.
         on_loss: the effect of a loss.
         max_hold_s: seconds for which the job may be held; ``None`` for no limit.
         grace_s: seconds within which a service may return without being lost.
@@ -53,13 +53,13 @@ class Requirements(msgspec.Struct, frozen=True):
         """
         policy = check_policy(on_loss)
         if max_hold_s is not None and policy != "hold":
-            raise JobDefinitionError(f"max_hold_s is for on_loss='hold', not for {policy!r}: leave it out, or say grace_s")
+            raise JobDefinitionError(f"max_hold_s is for on_loss='hold', not for {policy!r}: leave it out, or give grace_s")
         if grace_s and policy == "ignore":
             raise JobDefinitionError("grace_s has no effect with on_loss='ignore': leave it out")
         for name, value in (("max_hold_s", max_hold_s), ("grace_s", grace_s)):
             _check_time(name, value)
         if max_hold_s == 0:
-            raise JobDefinitionError("max_hold_s is 0: say on_loss='cancel' if the job is not to be held")
+            raise JobDefinitionError("max_hold_s is 0, so the job would never be held: give more seconds, or on_loss='cancel'")
         return cls(_check_needs(needs), policy, max_hold_s, grace_s)
 
     def but(
@@ -67,7 +67,7 @@ class Requirements(msgspec.Struct, frozen=True):
     ) -> "Requirements":
         """Return a copy with the given values replaced. Errors as for `of`.
 
-        Another policy drops a time that means nothing with it.
+        If the policy changes, a time that has no effect with the new policy is dropped.
         """
         if needs is None and on_loss is None and max_hold_s is None and grace_s is None:
             return self
@@ -82,7 +82,7 @@ class Requirements(msgspec.Struct, frozen=True):
         )
 
     def fields(self) -> dict[str, Any]:
-        """Return the fields of a job's hash for the policy and the times. The job writes its needs itself, with their serials."""
+        """Return the fields of a job's hash for the policy and the times. Not the field ``needs``: that holds serials too."""
         if not self.needs:
             return {}
         times = {"max_hold_ms": self.max_hold_s, "grace_ms": self.grace_s or None}
@@ -93,7 +93,7 @@ class Requirements(msgspec.Struct, frozen=True):
         """Read the requirements from the hash of a job.
 
         Raises:
-            JobDefinitionError, ValueError, msgspec.DecodeError: another program wrote the fields.
+            JobDefinitionError, ValueError, msgspec.DecodeError: a field is invalid, so another program wrote it.
         """
         held_ms, grace_ms = raw.get(b"max_hold_ms"), raw.get(b"grace_ms")
         policy = raw.get(b"on_loss")
@@ -106,7 +106,11 @@ class Requirements(msgspec.Struct, frozen=True):
 
 
 def read_needs(raw: Mapping[bytes, bytes]) -> dict[str, int]:
-    """Read the needs from the hash of a job, each with the serial of its last loss at enqueue; errors as for `Requirements.read`."""
+    """Return the needs in the hash of a job, each with the serial of its last loss when the job was enqueued.
+
+    The serial is a number that grows with each loss of the need, 0 before the first. A loss with a higher serial affects the job.
+    Errors as for `Requirements.read`.
+    """
     needs = raw.get(b"needs")
     return _counts.decode(needs) if needs else {}
 
@@ -122,7 +126,7 @@ def target_of(need: str) -> Target:
 
 
 def check_policy(policy: str) -> Policy:
-    """Return the policy.
+    """Return the policy if it exists.
 
     Raises:
         JobDefinitionError: there is no such policy.
@@ -144,7 +148,7 @@ def check_need(need: object) -> str:
     """Return one need as text, see `need_of`.
 
     Raises:
-        JobDefinitionError: it names no service or capability.
+        JobDefinitionError: the need is not the name of a service or capability.
     """
     target = target_of(need) if isinstance(need, str) else need
     try:

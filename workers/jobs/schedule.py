@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
-from croniter import croniter  # type: ignore[import-untyped]  # it has no types
+from croniter import croniter  # type: ignore[import-untyped]  # croniter has no types
 
 from workers.errors import JobDefinitionError
 from workers.jobs.requirements import Requirements
@@ -13,16 +13,17 @@ from workers.jobs.requirements import Requirements
 __all__ = ["CronJob", "Schedule", "schedule_of"]
 
 LEAST_EVERY_S: Final = 0.1
+"""The shortest interval of a recurring job, in seconds."""
 FIELDS: Final = (1, 5, 6)
-"""Numbers of fields in a cron line: ``@daily`` and its like, the five of cron, and seconds after these."""
+"""How many fields a cron line may have: one such as ``@daily``, the five of cron, or a sixth for the seconds."""
 
 
 class Schedule(msgspec.Struct, frozen=True):
     """The times at which a job is due, by the server's clock, in UTC.
 
     Args:
-        cron: a cron line; or empty.
-        every_ms: without a cron line, the interval in ms; the times are its multiples since the epoch.
+        cron: a cron line, or empty.
+        every_ms: if there is no cron line, the interval in ms; the times are its multiples since the epoch.
     """
 
     cron: str = ""

@@ -9,20 +9,21 @@ from workers.errors import JobDefinitionError
 __all__ = ["JobStopped", "StopLadder", "StopSign"]
 
 
-class JobStopped(BaseException):  # like KeyboardInterrupt it is no error, and `except Exception` does not catch it
+class JobStopped(BaseException):  # as for KeyboardInterrupt: `except Exception` does not catch it
     """Raised in a running job that is stopped, if its `StopLadder` asks for it. Clean up, and let it propagate."""
 
 
 class StopLadder(msgspec.Struct, frozen=True):
-    """The steps by which a running job is stopped. Each step is taken if the job still runs when the time of the step before is
-    over; a step of 0 seconds is left out. The last step is always SIGKILL, to all processes of the job.
+    """The steps by which a running job is stopped: a flag, an exception, SIGTERM, and always SIGKILL at last.
 
-    However the job ends in that time, its outcome is ``stopped``.
+    Each step is taken if the job still runs when the time of the step before is over. A step of 0 seconds is left out. SIGKILL
+    goes to all processes of the job. Whether the job returns or raises meanwhile, its outcome is ``stopped``.
 
     Args:
-        flag_s: seconds in which `Job.stopping` is true and nothing else happens.
-        exception_s: seconds after `JobStopped` was raised in the main thread of the job (by SIGUSR1, which is reserved for this).
-        sigterm_s: seconds after SIGTERM was sent to the process of the job and to the processes that it started.
+        flag_s: seconds for which `Job.stopping` is true before the next step.
+        exception_s: seconds between `JobStopped`, which is raised in the main thread of the job by SIGUSR1, and the next step. A job
+            must not use that signal itself.
+        sigterm_s: seconds between SIGTERM, which is sent to the process of the job and to the processes that it started, and SIGKILL.
     """
 
     flag_s: float = 0.0

@@ -1,6 +1,6 @@
-"""The loss of a service: watching for losses, and applying them to the jobs that require the service.
+"""The loss of a service: watches for losses, and applies them to the jobs that require the service.
 
-Every worker watches for its own job; one worker at a time applies a loss to the waiting jobs, and releases held jobs.
+Every worker watches its own running job. One worker at a time applies a loss to the waiting jobs, and the leader releases held jobs.
 Nothing here decides whether a service is alive: the directory does.
 """
 

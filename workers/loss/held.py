@@ -8,16 +8,16 @@ from workers.scripts import AT_ONCE, JobScripts
 __all__ = ["HeldJobs"]
 
 FIRST_BATCH: Final = 8
-"""Jobs of a queue in the first batch. Each batch follows when the last job of the one before has started, and has twice its size."""
+"""Jobs in the first batch of a queue and a need. When the last job of a batch has started, the next one follows, twice as large."""
 LARGEST_BATCH: Final = 512
 MIN_PAUSE_S: Final = 0.02
 MAX_PAUSE_S: Final = 1.0
 IDLE_PAUSE_S: Final = 2.0
-"""The pause while no job is held. A job that is held meanwhile for a shorter time is cancelled that much late, once."""
+"""The pause while no job is held. If a job is then held for a shorter time than this pause, it is cancelled after the pause."""
 
 
 class HeldJobs:
-    """A duty of the leader: releases or cancels held jobs. Several may run at once; one is enough.
+    """A duty of the leader: releases or cancels held jobs. Several workers may run it at once; one is enough.
 
     Args:
         client: the client of the thread that calls `run`.
@@ -41,7 +41,7 @@ class HeldJobs:
         if expired == AT_ONCE or any(batch.released for batch in batches):
             self._pause_s = MIN_PAUSE_S
         elif any(batch.is_under_way for batch in batches):
-            self._pause_s = min(MAX_PAUSE_S, 2 * self._pause_s)  # the last batch has not started yet
+            self._pause_s = min(MAX_PAUSE_S, 2 * self._pause_s)  # the jobs of the last batch have not all started yet
         else:
             self._pause_s = MAX_PAUSE_S if pairs else IDLE_PAUSE_S
         return self._pause_s

@@ -15,7 +15,7 @@ from notify.directory import ServiceChange, read_change
 from notify.errors import ClosedError, ServerError
 from notify.events import Event, Gap, Subscriber
 from notify.keys import SERVICES_TOPIC, any_provider
-from notify.server import Client
+from notify.server import Backoff, Client
 from workers.scripts import AT_ONCE, JobScripts, Run, RunCheck
 
 __all__ = ["LossWatcher"]
@@ -23,22 +23,22 @@ __all__ = ["LossWatcher"]
 CHECK_S: Final = 1.0
 """A running job is checked at least this often."""
 RECONCILE_S: Final = 30.0
-"""Waiting jobs are checked at least this often, should every event about their services be lost."""
+"""The losses of waiting jobs are looked up at least this often, in case an event about a service was lost."""
 PROBE_S: Final = 5.0
-"""An idle subscription is probed this often. That is enough: the lease is renewed, and a running job checked, every second."""
+"""Silence after which the subscription is pinged. A server that hangs is noticed earlier, by the lease and by the check of the run."""
 LOCK_MS: Final = 5_000
-"""Lifetime of the lock of the one worker that applies a loss; it is renewed after each script."""
+"""Lifetime of the lock on applying a loss. The worker that holds the lock renews it after each script."""
 NEEDS_PER_TRIP: Final = 1_000
-"""Lost needs that are looked up in one round trip. Meanwhile no event is received."""
+"""Lost needs that are looked up in one round trip. The watcher receives no event meanwhile."""
 
 log = logging.getLogger(__name__)
 
 
 class LossWatcher:
-    """Watches the running job of one worker, and all waiting jobs, in a thread from `open` to `close`.
+    """Watches the running job of one worker, and the waiting jobs of all queues, in a thread from `open` to `close`.
 
     Args:
-        client: the watcher opens connections of its own like this one.
+        client: the watcher opens connections of its own with the settings of this one.
         stop: called, in the watcher's thread, with a run that must end and the check with the reason.
         returned: called, in the watcher's thread, when a service becomes available: jobs that are held for it may be released.
     """
@@ -48,12 +48,13 @@ class LossWatcher:
         self._scripts = JobScripts(self._client)
         self._stop, self._returned = stop, returned
         self._run: Run | None = None
+        self._backoff = Backoff(log, "the loss watcher")
         self._closing = threading.Event()
         self._subscriber: Subscriber | None = None
         self._thread = threading.Thread(target=self._run_thread, name="notify-loss-watcher", daemon=True)
 
     def open(self) -> None:
-        """Start to watch. The subscription is live when this returns.
+        """Start the thread. The subscription to changes of services is live when this returns.
 
         Raises:
             ServerError: the server did not answer, or refused.
@@ -62,6 +63,7 @@ class LossWatcher:
         self._thread.start()
 
     def close(self) -> None:
+        """Stop the thread, and close the connections."""
         self._closing.set()
         if self._subscriber is not None:
             self._subscriber.close()
@@ -74,26 +76,28 @@ class LossWatcher:
         self._run = run
 
     def release(self) -> None:
+        """Stop watching the run: it has ended."""
         self._run = None
 
     def check(self) -> float:
-        """Stop the watched run if it may not continue. Returns the seconds after which to check again."""
+        """Check the watched run, and stop it if it may not continue. Returns the seconds after which to check again."""
         run = self._run
         if run is None:
             return CHECK_S
         found = self._scripts.check_run(run.job_id, fence=run.fence)
+        self._backoff.over()
         if not found.may_run and run is self._run:
             self._stop(run, found)
         return CHECK_S if found.grace_ms is None else min(CHECK_S, found.grace_ms / 1000)
 
     def apply_loss(self, need: str) -> int:
-        """Cancel or hold the waiting jobs that a loss affects. A lock has one worker do it while the others do nothing.
+        """Cancel or hold the waiting jobs that a loss affects. A lock makes sure that one worker at a time does it.
 
         Args:
             need: the need that was lost: the name of a service, or ``any <capability>``.
 
         Returns:
-            The number of jobs that this call cancelled or held.
+            The number of jobs that this call cancelled or held; 0 if another worker has the lock.
         """
         key = self._scripts.keys.losing(need)
         with self._client.translating(f"applying the loss of {need!r} to waiting jobs"):
@@ -112,7 +116,7 @@ class LossWatcher:
             queues.update(lost.queues)
             if not lost.looked_at:
                 break
-            self.check()  # the loop may take seconds, in which the running job may lose its service
+            self.check()  # the loop may take seconds, and the running job may lose its service meanwhile
             self._client.pexpire(self._scripts.keys.losing(need), LOCK_MS)
         for queue in queues:
             self._scripts.compact_queue(queue)
@@ -136,8 +140,7 @@ class LossWatcher:
                 return
             except ServerError as exc:
                 if not self._closing.is_set():
-                    log.warning("the loss watcher waits for the server: %s", exc)
-                    self._closing.wait(CHECK_S)
+                    self._closing.wait(min(CHECK_S, self._backoff.failed(exc)))
 
     def _react_to(self, event: Event) -> None:
         change = read_change(event.contents)
@@ -152,25 +155,27 @@ class LossWatcher:
                     log.warning("%d waiting jobs were cancelled or held: %s is gone", count, need)
 
     def _reconcile(self) -> None:
+        """Apply the losses of which no event told: those before the start of the watcher, and those whose events were lost."""
         for needs in self._lost_needs():
             for need in needs:
                 self.apply_loss(need)
+        self._backoff.over()
 
     def _lost_needs(self) -> Iterator[list[str]]:
-        """Yield the lost needs that waiting jobs have, a part at a time. The record of losses goes back a month; few are needed."""
+        """Yield, in chunks, the lost needs that waiting jobs have. The record of losses goes back a month; most concern no waiting job."""
         keys = self._scripts.keys
         with self._client.translating("looking for lost needs"):
             names: Any = self._client.hkeys(keys.losses)
             lost = [name.decode() for name in names]
             for start in range(0, len(lost), NEEDS_PER_TRIP):
-                some = lost[start : start + NEEDS_PER_TRIP]
+                chunk = lost[start : start + NEEDS_PER_TRIP]
                 with self._client.pipeline(transaction=False) as pipe:
-                    for need in some:
+                    for need in chunk:
                         pipe.exists(keys.needs(need))
-                    wait = pipe.execute()
-                yield [need for need, waits in zip(some, wait, strict=True) if waits]
+                    have_jobs = pipe.execute()
+                yield [need for need, has_jobs in zip(chunk, have_jobs, strict=True) if has_jobs]
 
 
 def _needs_met_by(change: ServiceChange) -> list[str]:
-    """The needs that a service met: its name, and each of its capabilities."""
+    """Return the needs that a service met: its name, and each of its capabilities."""
     return [change.service, *map(any_provider, change.capabilities)]

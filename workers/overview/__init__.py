@@ -1,6 +1,6 @@
 """Read-only views: queues, jobs, progress, recurring jobs, and a preview of a loss.
 
-The command line and applications call them; queues read the ids of many jobs here.
+The command line and applications call them; queues use the paging of ids.
 Nothing here changes a job or a queue.
 """
 

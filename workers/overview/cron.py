@@ -1,4 +1,4 @@
-"""The recurring jobs that workers have announced."""
+"""The list of the recurring jobs that workers have registered in Redis."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ class CronInfo(msgspec.Struct, frozen=True):
     Args:
         function: the dotted path of its function.
         queue: the queue it is enqueued on.
-        schedule: its cron line, or its interval.
+        schedule: its cron line, or its interval as text.
         next: the time at which it is due next; in the past while no worker has loaded it.
         last: the time for which it was enqueued last; ``None`` if it never was.
         workers: the number of living workers that have loaded it; with none it is not enqueued.
@@ -48,12 +48,12 @@ def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
         pipe.hgetall(keys.cron_workers)
         pipe.zrange(keys.leases, 0, -1, withscores=True)
         pipe.time()
-        due, written, last, loaded, leases, (seconds, _) = pipe.execute()
+        due, encoded, last, loaded, leases, (seconds, _) = pipe.execute()
     alive = {worker for worker, end_ms in leases if end_ms > seconds * 1000}
-    names = [name for worker, its in loaded.items() if worker in alive for name in _read(its, list[str], [])]
+    names = [name for worker, its_names in loaded.items() if worker in alive for name in _decode(its_names, list[str], [])]
     found = []
     for name, due_ms in due:
-        cron_job = _read(written.get(name, b""), CronJob, None)
+        cron_job = _decode(encoded.get(name, b""), CronJob, None)
         if cron_job is not None:
             function = name.decode()
             last_at = _time(last[name]) if name in last else None
@@ -61,10 +61,10 @@ def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
     return found
 
 
-def _read(written: bytes, kind: Any, default: Any) -> Any:
-    """Decode what a worker wrote; return the default if another program wrote it."""
+def _decode(encoded: bytes, kind: Any, default: Any) -> Any:
+    """Decode a value that a worker wrote. Return the default if it cannot be decoded, so that another program wrote it."""
     try:
-        return msgspec.json.decode(written, type=kind)
+        return msgspec.json.decode(encoded, type=kind)
     except msgspec.DecodeError:
         return default
 

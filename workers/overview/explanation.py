@@ -1,4 +1,4 @@
-"""The function `explain`: the state of a job, and the reason for it, in words."""
+"""The function `explain`: says in words in which state a job is, and why."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,7 @@ __all__ = ["explain"]
 
 
 def explain(bus: Bus, job: Job) -> str:
-    """Return a paragraph that says what the job calls, its state and the reason for it, and what would change that.
+    """Return a paragraph that says what the job calls, in which state it is and why, and what would change that.
 
     Args:
         bus: the bus of the job.
@@ -25,28 +25,28 @@ def explain(bus: Bus, job: Job) -> str:
     """
     outcome = job.outcome
     status = job.get_status()
-    sentences = [_what(job), _ended(job, outcome) if outcome is not None else _standing(bus, job, status)]
+    sentences = [_call(job), _end(job, outcome) if outcome is not None else _state(bus, job, status)]
     if job.needs:
         sentences.append(_needs(bus, job, ended=outcome is not None))
     return " ".join(sentences)
 
 
-def _what(job: Job) -> str:
+def _call(job: Job) -> str:
     return f"Job {job.id} calls {job.func_name} on queue {job.origin!r}, enqueued {_time(job.enqueued_at or job.created_at)}."
 
 
-def _ended(job: Job, outcome: Outcome) -> str:
+def _end(job: Job, outcome: Outcome) -> str:
     verb = outcome.status if outcome.status in ("finished", "failed") else f"was {outcome.status}"
     ran = f" after it ran {_seconds(job)}" if job.started_at and job.ended_at else ""
     why = f": {outcome.reason}" if outcome.reason not in ("", outcome.status) else ""
     return f"It {verb}{ran}{why}."
 
 
-def _standing(bus: Bus, job: Job, status: JobStatus | None) -> str:
+def _state(bus: Bus, job: Job, status: JobStatus | None) -> str:
     if status == JobStatus.STARTED:
         return f"It runs on worker {job.worker_name} since {_time(job.started_at)}."
     held = job.held
-    if held is not None and _is_there(bus, held):
+    if held is not None and _is_met(bus, held):
         return f"It is held: {held} is back, and held jobs return to the queue a few at a time, in their old order."
     if held is not None:
         return f"It is held: {held} is not there. {_until(bus, job, held)}"
@@ -66,7 +66,7 @@ def _standing(bus: Bus, job: Job, status: JobStatus | None) -> str:
 
 
 def _needs(bus: Bus, job: Job, *, ended: bool) -> str:
-    listed = ", ".join(f"{need} ({'alive' if _is_there(bus, need) else 'gone'})" for need in sorted(job.needs))
+    listed = ", ".join(f"{need} ({'alive' if _is_met(bus, need) else 'gone'})" for need in sorted(job.needs))
     if ended:
         return f"It needed {listed}."
     rule = {
@@ -79,7 +79,8 @@ def _needs(bus: Bus, job: Job, *, ended: bool) -> str:
     return f"It needs {listed}; {rule}{grace}."
 
 
-def _is_there(bus: Bus, need: str) -> bool:
+def _is_met(bus: Bus, need: str) -> bool:
+    """Return whether the service is registered or, for ``any <capability>``, a service that has the capability."""
     target = target_of(need)
     return bool(bus.directory.find_all(provides=target.capability)) if isinstance(target, Provider) else target in bus.directory
 

@@ -1,4 +1,4 @@
-"""Listings: each queue in numbers, and the jobs of a queue in whichever list or registry RQ keeps them."""
+"""Listings: the numbers of each queue, and the jobs of queues, read from RQ's lists and registries."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -23,15 +23,17 @@ JobStatus: TypeAlias = Literal["queued", "started", "held", "deferred", "schedul
 """The status of a job in RQ's words; and ``held``, which RQ calls deferred."""
 
 HELD_OR_DEFERRED: Final = ("held", "deferred")
+"""Two statuses for which RQ has one."""
 
 REGISTRIES: Final[dict[str, Callable[[str], str]]] = {
     "started": rq_keys.started,
     "deferred": rq_keys.deferred,
     "scheduled": rq_keys.scheduled,
     "finished": rq_keys.finished,
-    "failed": rq_keys.failed,  # and stopped
+    "failed": rq_keys.failed,  # stopped jobs are in it as well
     "canceled": rq_keys.canceled,
 }
+"""RQ's registries of jobs by status, each as the function that builds its key from the name of a queue."""
 
 
 class QueueInfo(msgspec.Struct, frozen=True):
@@ -65,13 +67,14 @@ def queues(connection: redis.Redis) -> list[QueueInfo]:
 
 
 def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str | None = None, needs: str | None = None) -> Iterator[Job]:
-    """Yield jobs, first the waiting jobs in the order of the queue. Each is read when it is reached.
+    """Yield jobs, first the waiting jobs in the order of the queue. They are read in chunks, while the caller iterates.
 
     Args:
         connection: ``bus.redis``; any other ``redis.Redis`` stands for the default namespace.
         queue: only jobs of this queue.
         status: only jobs with this status: one of `JobStatus`, or ``cancelled``.
-        needs: only jobs that wait or run and require this: the name of a service, or ``any <capability>``.
+        needs: only jobs that require this: the name of a service, or ``any <capability>``. Without a status, only those that wait or
+            run.
 
     Raises:
         QueueNotFoundError: no job was ever put on that queue.
@@ -85,12 +88,12 @@ def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str 
         names = queue_names(client)
         if queue is not None and queue not in names:
             raise QueueNotFoundError(f"no queue {queue!r} at {client.address}; there are {', '.join(names) or 'none'}")
-        of_rq = RQ_STATUS.get(status, status) if status is not None else None
-        kept_as = "failed" if of_rq == "stopped" else of_rq
+        rq_status = RQ_STATUS.get(status, status) if status is not None else None
+        registry = "failed" if rq_status == "stopped" else rq_status
         by_need = needs is not None and status in (None, "queued", "held")
-        ids = _ids(client, [queue] if queue is not None else names, kept_as, needs, by_need=by_need)
+        ids = _ids(client, [queue] if queue is not None else names, registry, needs, by_need=by_need)
         for chunk in chunked(ids, CHUNK):
-            found = (each for each in read_jobs(client, chunk) if _fits(each, queue, of_rq, needs))
+            found = (each for each in read_jobs(client, chunk) if _matches(each, queue, rq_status, needs))
             yield from (each for each in found if status not in HELD_OR_DEFERRED or (each.held is not None) == (status == "held"))
 
 
@@ -102,8 +105,8 @@ def _ids(client: Client, names: list[str], status: str | None, needs: str | None
         if status in (None, "queued"):
             yield from (job_id for name in names for job_id in _read(client.lrange, rq_keys.queue(name)))
         registries = set(REGISTRIES) if status is None else {status}
-    for kept, registry in REGISTRIES.items():
-        if kept in registries:
+    for kept_status, registry in REGISTRIES.items():
+        if kept_status in registries:
             for name in names:
                 yield from (member.partition(":")[0] for member in _read(client.zrange, registry(name)))
 
@@ -112,10 +115,10 @@ def _read(command: Callable[..., Any], key: str) -> Iterator[str]:
     return read_forward(partial(command, key), size=CHUNK)
 
 
-def _fits(found: Job, queue: str | None, status: str | None, needs: str | None) -> bool:
-    is_now = found.get_status(refresh=False)
+def _matches(found: Job, queue: str | None, status: str | None, needs: str | None) -> bool:
+    current = found.get_status(refresh=False)
     return (
         (queue is None or found.origin == queue)
         and (needs is None or needs in found.needs)
-        and (status is None or (is_now is not None and is_now.value == status))
+        and (status is None or (current is not None and current.value == status))
     )

@@ -1,4 +1,4 @@
-"""A preview of a loss: the jobs that would be affected if a service were withdrawn."""
+"""The preview of a loss: counts the jobs that the withdrawal of a service would affect."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ WAITING: Final = frozenset({"queued", "deferred", "scheduled"})
 
 
 class Stake(msgspec.Struct, frozen=True):
-    """The affected jobs of one queue and one policy: they require a service.
+    """The jobs of one queue and one policy that the loss of a service would affect.
 
     Args:
         queue: the queue of the jobs.
@@ -37,9 +37,9 @@ class Stake(msgspec.Struct, frozen=True):
 
 
 def preview_loss(connection: redis.Redis, service: str) -> list[Stake]:
-    """Count the jobs that require a service, by queue and policy. Nothing is changed.
+    """Count the jobs that the loss of a service would affect, by queue and policy. Nothing is changed.
 
-    A job that requires a capability counts if no other service has that capability.
+    A job that requires a capability of the service counts if no other service has that capability.
 
     Args:
         connection: ``bus.redis``; any other ``redis.Redis`` stands for the default namespace.
@@ -59,9 +59,9 @@ def preview_loss(connection: redis.Redis, service: str) -> list[Stake]:
 
 
 def count_needing(connection: redis.Redis, needs: Target) -> list[Stake]:
-    """Count the jobs that require a service or capability by that name; `Queue.cancel` would cancel the waiting ones.
+    """Count the jobs that name a service, or a capability, as a need. `Queue.cancel` would cancel the waiting ones.
 
-    The result is as for `preview_loss`.
+    Unlike `preview_loss` it does not count the jobs that require a capability of the service. It returns the counts in the same form.
 
     Raises:
         JobDefinitionError: ``needs`` names no service or capability.
@@ -85,7 +85,7 @@ def _stakes(client: Client, needs: frozenset[str]) -> list[Stake]:
 
 
 def _lost_with(client: Client, service: str) -> frozenset[str]:
-    """What is lost with a service: itself, and each capability that it alone has."""
+    """Return the needs that are lost with a service: its name, and each capability that no other service has."""
     keys = Keys(client.settings.namespace)
     values: Any = client.hmget(keys.service(service), ENTRY_FIELDS)
     capabilities = read_entry(values).provides or ()
@@ -93,8 +93,8 @@ def _lost_with(client: Client, service: str) -> frozenset[str]:
         for capability in capabilities:
             pipe.zcard(keys.provides(capability))
         counts = pipe.execute()
-    alone = (capability for capability, count in zip(capabilities, counts, strict=True) if count == 1)
-    return frozenset([service, *map(any_provider, alone)])
+    only_here = (capability for capability, count in zip(capabilities, counts, strict=True) if count == 1)
+    return frozenset([service, *map(any_provider, only_here)])
 
 
 def _read_rows(client: Client, job_ids: list[str]) -> Iterator[tuple[str, str, str, Any]]:

@@ -1,4 +1,4 @@
-"""Reading the ids of many jobs from Redis a page at a time, so that no command is long; and the names of the queues."""
+"""Paging: reads the ids of many jobs a page at a time, so that no command occupies Redis for long. Also the names of the queues."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -11,7 +11,7 @@ from workers import rq_keys
 __all__ = ["chunked", "ids_needing", "queue_names", "read_backward", "read_forward", "running_ids"]
 
 ReadRange: TypeAlias = Callable[[int, int], Any]
-"""Reads the members from one index to another, both included; LRANGE or ZRANGE of a key."""
+"""LRANGE or ZRANGE of one key: takes the first and the last index, both included, and returns the members."""
 
 
 def queue_names(client: Client) -> list[str]:
@@ -21,7 +21,7 @@ def queue_names(client: Client) -> list[str]:
 
 
 def read_forward(read: ReadRange, *, size: int) -> Iterator[str]:
-    """Yield members from the first to the last, each page read when it is reached."""
+    """Yield the members from the first to the last. A page is read when the iteration reaches it."""
     start = 0
     while page := read(start, start + size - 1):
         yield from (member.decode() for member in page)
@@ -31,7 +31,7 @@ def read_forward(read: ReadRange, *, size: int) -> Iterator[str]:
 def read_backward(read: ReadRange, *, size: int) -> list[str]:
     """Return all members in their order, each once, read from the last to the first.
 
-    Members that a worker takes from the front meanwhile do not shift the pages that are still to be read.
+    The pages are counted from the end, so that a worker that takes members from the front meanwhile does not shift them.
     """
     found: list[str] = []
     while page := read(-len(found) - size, -len(found) - 1):
@@ -42,13 +42,13 @@ def read_backward(read: ReadRange, *, size: int) -> list[str]:
 
 
 def ids_needing(client: Client, need: str, *, size: int) -> Iterator[str]:
-    """Yield the ids of the waiting jobs that require a need, in no order; one may come twice."""
+    """Yield the ids of the waiting jobs that have a need, in any order. An id may come twice."""
     for job_id, _ in client.zscan_iter(Keys(client.settings.namespace).needs(need), count=size):
         yield job_id.decode()
 
 
 def running_ids(client: Client) -> Iterator[str]:
-    """Yield the ids of the jobs that run, queue by queue."""
+    """Yield the ids of the running jobs, queue by queue."""
     for name in queue_names(client):
         members: Any = client.zrange(rq_keys.started(name), 0, -1)
         yield from (member.decode().partition(":")[0] for member in members)

@@ -1,4 +1,4 @@
-"""The progress of some workers: the jobs they have done, and the jobs left for them."""
+"""The progress of some workers: how many jobs they have done, and how many are left for them."""
 
 from collections.abc import Collection
 
@@ -11,15 +11,16 @@ from workers import rq_keys
 __all__ = ["WorkerProgress", "worker_progress"]
 
 FIELDS = ("successful_job_count", "failed_job_count", "current_job")
+"""Fields of RQ's hash of a worker."""
 
 
 class WorkerProgress(msgspec.Struct, frozen=True):
-    """Jobs in numbers.
+    """Numbers of jobs.
 
     Args:
         done: jobs that the workers finished.
         failed: runs that failed; a job that is retried counts each time.
-        left: jobs in the queues and running jobs.
+        left: jobs that wait in the queues, and jobs that these workers run.
     """
 
     done: int

@@ -19,15 +19,16 @@ __all__ = ["Progress", "cancel_waiting"]
 
 
 PAGE: Final = 1_000
+"""How many ids one command reads."""
 
 
 class Progress(msgspec.Struct, frozen=True):
     """The progress of a bulk cancel.
 
     Args:
-        looked_at: jobs looked at so far.
-        of: jobs that there were at its beginning.
-        cancelled: jobs cancelled so far.
+        looked_at: how many jobs it has looked at so far.
+        of: how many jobs it looks at in all.
+        cancelled: how many jobs it has cancelled so far.
     """
 
     looked_at: int
@@ -46,20 +47,22 @@ def cancel_waiting(
 ) -> int:
     """Cancel waiting jobs; arguments, result and errors as for `Queue.cancel`."""
     if needs is None and where is None:
-        raise JobDefinitionError(f"cancel which jobs of {queue!r}? give needs= or where=; where=lambda job: True means all jobs")
+        raise JobDefinitionError(
+            f"cannot cancel jobs of {queue!r} without a selection: give needs= or where=; where=lambda job: True selects all jobs"
+        )
     client = Client.of(connection)
     scripts = JobScripts(client)
     need = check_need(needs) if needs is not None else None
     with client.translating(f"cancelling jobs of {queue!r}"):
         if not client.sismember(rq_keys.QUEUES, rq_keys.queue(queue)):
-            raise QueueNotFoundError(f"no queue {queue!r} at {client.address}: nothing was ever put on it")
+            raise QueueNotFoundError(f"no queue {queue!r} at {client.address}: no job was ever put on it; check its name")
         ids = _waiting(client, queue) if need is None else _read(client.zrange, scripts.keys.needs(need))
         looked_at = cancelled = 0
-        for some in chunked(ids, AT_ONCE):
-            chosen = some if where is None else [found.id for found in read_jobs(client, some) if _matches(found, queue, need, where)]
+        for chunk in chunked(ids, AT_ONCE):
+            chosen = chunk if where is None else [found.id for found in read_jobs(client, chunk) if _matches(found, queue, need, where)]
             why = reason or (f"jobs that need {need} were cancelled" if need else "cancelled")
             cancelled += scripts.cancel(chosen, queue=queue, reason=why, from_list=False) if chosen else 0
-            looked_at += len(some)
+            looked_at += len(chunk)
             if progress is not None:
                 progress(Progress(looked_at, len(ids), cancelled))
         scripts.compact_queue(queue)

@@ -1,6 +1,6 @@
-"""The fast path of enqueueing: a plain call of a marked function becomes the hash of a job without an ``rq.job.Job`` in between.
+"""The fast path of enqueueing: encodes a plain call of a marked function as the hash of a job.
 
-This is several times as fast as RQ, which first makes a complete job object of each call.
+RQ makes an ``rq.job.Job`` of each call first, which takes several times as long.
 """
 
 import inspect
@@ -37,10 +37,10 @@ def encode_job(
     requirements: Requirements,
     max_bytes: int,
 ) -> NewJob:
-    """Return a new job with an id of its own, for `EnqueueScripts.put`.
+    """Return a new job with a random id, for `EnqueueScripts.enqueue`.
 
     Raises:
-        JobArgumentsError: the function does not accept these arguments, or JSON cannot hold one.
+        JobArgumentsError: the function does not accept these arguments, or JSON cannot hold one of them.
         JobTooLargeError: the call has more than ``max_bytes``.
     """
     path = f"{func.__module__}.{func.__qualname__}"
@@ -58,13 +58,13 @@ def encode_job(
         b"timeout": b"%d" % timeout_s,
         b"failure_ttl": b"%d" % DEFAULT_FAILURE_TTL,
         b"status": b"queued",
-        **_requirements(requirements),
+        **_requirement_fields(requirements),
     }
-    return NewJob(str(uuid4()), fields, "new", needs=_needs(requirements))
+    return NewJob(str(uuid4()), fields, "new", needs=_encoded_needs(requirements))
 
 
 def _encode_call(path: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-    """Return a call as JSON. Raises `JobArgumentsError`, which names the path within the arguments, if JSON cannot hold one."""
+    """Return a call as JSON. Raises `JobArgumentsError` if JSON cannot hold an argument; the message says where in the arguments."""
     try:
         return encode_call(path, args, kwargs)
     except ContentsError:
@@ -73,7 +73,7 @@ def _encode_call(path: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> b
 
 
 def check_arguments(path: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Raise `JobArgumentsError`, which names the path within the arguments, if JSON cannot hold one."""
+    """Raise `JobArgumentsError` if JSON cannot hold an argument; the message says where in the arguments."""
     try:
         encode_json({"args": list(args), "kwargs": dict(kwargs)}, what=f"the call of {path}")
     except ContentsError as exc:
@@ -94,10 +94,10 @@ def _signature(func: Callable[..., Any]) -> inspect.Signature:
 
 
 @cache
-def _requirements(requirements: Requirements) -> dict[bytes, bytes]:
+def _requirement_fields(requirements: Requirements) -> dict[bytes, bytes]:
     return {name.encode(): str(value).encode() for name, value in requirements.fields().items()}
 
 
 @cache
-def _needs(requirements: Requirements) -> bytes:
+def _encoded_needs(requirements: Requirements) -> bytes:
     return msgspec.json.encode(dict.fromkeys(sorted(requirements.needs), 0)) if requirements.needs else b""

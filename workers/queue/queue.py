@@ -1,4 +1,4 @@
-"""The class `Queue`: RQ's queue, which takes marked functions only and checks the services that a job requires; and `requeue`."""
+"""The class `Queue`: RQ's queue, for calls of marked functions, whose required services it checks. Also `requeue`, for ended jobs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -21,12 +21,13 @@ __all__ = ["Queue", "requeue"]
 
 
 class _EncodedJob(NamedTuple):
-    """A job that is not enqueued yet, and its object.
+    """A job that is encoded and not enqueued yet.
 
     Args:
-        new_job: the job as the enqueue script takes it.
-        job: its object.
-        is_plain: the call was encoded by the fast path, and the object reads the same fields; else it was encoded from the object.
+        new_job: the job in the form for the enqueue script.
+        job: the job as an object, for the caller of `Queue.enqueue`.
+        is_plain: whether the fast path encoded the call. Then ``job`` reads the fields of ``new_job``; else ``new_job`` was made from
+            ``job``.
     """
 
     new_job: NewJob
@@ -37,10 +38,10 @@ class _EncodedJob(NamedTuple):
 class Queue(RqQueue):
     """An ``rq.Queue`` whose jobs may require services.
 
-    With RQ's ``is_async=False``, meant for tests, a call runs at once in this process: the services it requires are not checked.
+    With RQ's ``is_async=False``, which is for tests, a call runs at once in this process, and the services it requires are not checked.
 
     Args:
-        name: its name.
+        name: the name of the queue.
         connection: ``bus.redis``; any other ``redis.Redis`` stands for the default namespace.
         rq_options: as for ``rq.Queue``.
     """
@@ -58,7 +59,7 @@ class Queue(RqQueue):
         """Enqueue a call of a marked function.
 
         Args:
-            f: the function; or its dotted path, which carries no requirements.
+            f: the function; or its dotted path, for which only the requirements given here hold.
             args: its arguments; JSON values.
             needs: the services that this call requires; by default those of `job`.
             on_loss: the effect of their loss; by default that of `job`.
@@ -71,7 +72,8 @@ class Queue(RqQueue):
 
         Raises:
             JobDefinitionError: the function is not marked, or a need, the policy or an option is invalid. Nothing is enqueued.
-            JobArgumentsError: JSON cannot hold an argument; the message names the path. Nothing is enqueued.
+            JobArgumentsError: the function does not accept the arguments, or JSON cannot hold one: the message says where. Nothing is
+                enqueued.
             JobTooLargeError: the encoded call is above the payload limit. Nothing is enqueued.
             DuplicateJobError: ``unique=True`` was given, and there is a job with that id.
             ServerError: Redis did not answer, or refused.
@@ -107,7 +109,7 @@ class Queue(RqQueue):
             f, args, needs, on_loss, max_hold_s, grace_s, kwargs: as for `enqueue`.
 
         Returns:
-            The job. The services it requires are checked when its time comes, not before.
+            The job. The services it requires are checked when a worker claims it, after its time has come.
 
         Raises:
             JobDefinitionError, JobArgumentsError, JobTooLargeError, ServerError: as for `enqueue`.
@@ -133,7 +135,7 @@ class Queue(RqQueue):
         max_hold_s: float | None = None,
         grace_s: float | None = None,
     ) -> list[Job]:
-        """Enqueue many calls, up to a hundred in one step.
+        """Enqueue many calls, up to a hundred with one script.
 
         Args:
             job_datas: calls from `prepare_data`.
@@ -145,7 +147,7 @@ class Queue(RqQueue):
 
         Raises:
             JobDefinitionError, JobArgumentsError: as for `enqueue`. No job is enqueued.
-            ServerError: Redis did not answer, or refused; the jobs of earlier steps may be enqueued.
+            ServerError: Redis did not answer, or refused; the jobs of earlier scripts may be enqueued.
         """
         changes: dict[str, Any] = {"needs": needs, "on_loss": on_loss, "max_hold_s": max_hold_s, "grace_s": grace_s}
         calls = list(job_datas)
@@ -163,7 +165,7 @@ class Queue(RqQueue):
         """Put a job that failed, was stopped or was cancelled on the queue again; earlier losses do not count.
 
         Raises:
-            JobRefusedError: the job has not ended, or finished, or another client has just put it back.
+            JobRefusedError: the job has not ended yet, it finished, or another client has just put it back.
             ServerError: Redis did not answer, or refused.
         """
         job.started_at = job.ended_at = None
@@ -187,7 +189,7 @@ class Queue(RqQueue):
         Args:
             needs: the service, registered or not, or ``notify.provides("capability")``.
             where: called with each waiting job; returns whether to cancel it.
-            reason: stored in the outcomes.
+            reason: stored in the outcomes of the jobs.
             progress: called after every few hundred jobs.
 
         Returns:
@@ -215,9 +217,9 @@ class Queue(RqQueue):
     def _encode_plain(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], requirements: Requirements) -> _EncodedJob:
         if func.__module__ == "__main__":
             raise JobDefinitionError(f"{func.__qualname__} is defined in __main__, which no worker can import: put it into a module")
-        most = self._client.settings.max_payload_bytes
+        max_bytes = self._client.settings.max_payload_bytes
         new_job = encode_job(
-            func, args, kwargs, queue=self.name, timeout_s=self._default_timeout, requirements=requirements, max_bytes=most
+            func, args, kwargs, queue=self.name, timeout_s=self._default_timeout, requirements=requirements, max_bytes=max_bytes
         )
         functions = {f"{func.__module__}.{func.__qualname__}": func}
         job = lazy_job(self.job_class, new_job.job_id, new_job.fields, connection=self.connection, functions=functions)
@@ -226,7 +228,8 @@ class Queue(RqQueue):
     def _encode(self, call: EnqueueData, changes: Mapping[str, Any]) -> _EncodedJob:
         definition = check_function(call.func, queue=self.name)
         requirements = _requirements_of(definition).but(**changes)
-        if definition is not None and not any(call[len(("func", "args", "kwargs")) :]):
+        has_options = any(call[len(("func", "args", "kwargs")) :])
+        if definition is not None and not has_options:
             return self._encode_plain(call.func, call.args or (), call.kwargs or {}, requirements)
         options = call._asdict()
         at_front = options.pop("at_front")
@@ -238,8 +241,8 @@ class Queue(RqQueue):
 
 def _put_encoded(scripts: EnqueueScripts, queue: str, encoded: Sequence[_EncodedJob]) -> list[Job]:
     new_jobs = [each.new_job for each in encoded]
-    put = scripts.enqueue if len(new_jobs) == 1 else scripts.enqueue_many
-    for each, admission in zip(encoded, put(queue, new_jobs), strict=True):
+    enqueue = scripts.enqueue if len(new_jobs) == 1 else scripts.enqueue_many
+    for each, admission in zip(encoded, enqueue(queue, new_jobs), strict=True):
         if each.is_plain:
             each.new_job.fields.update({b"status": RQ_STATUS[admission.status].encode(), b"needs": admission.needs})
         else:
@@ -263,7 +266,7 @@ def requeue(connection: redis.Redis, job_id: str) -> Job:
 
     Raises:
         JobNotFoundError: there is no such job.
-        JobRefusedError: the job has not ended, or finished, or another client has just put it back.
+        JobRefusedError: the job has not ended yet, it finished, or another client has just put it back.
     """
     job = Job.fetch(job_id, connection=connection)
     return Queue(job.origin, connection=connection).put_back(job)

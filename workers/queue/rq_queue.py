@@ -1,4 +1,4 @@
-"""The RQ-compatible part of a queue: RQ's own ways of creating and enqueueing a job all lead to a job of ours."""
+"""The RQ-compatible part of a queue: every method of RQ that creates or enqueues a job does so with a `workers.Job`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +20,9 @@ from workers.scripts import Admission, Condition, EnqueueScripts, NewJob, too_la
 __all__ = ["RqQueue", "check_function", "checked_job", "new_job_of", "translating"]
 
 QUEUED: Final = Admission("queued", "", b"")
+"""Stands for the admission of a job that is enqueued in a pipeline: the real one is not known before the pipeline is executed."""
 LONGEST_TIMEOUT_S: Final = 2**31 - 1
-"""The longest time to which the system can set an alarm."""
+"""The longest timeout, in seconds, to which the operating system can set an alarm."""
 
 
 class RqQueue(rq.Queue):
@@ -59,10 +60,10 @@ class RqQueue(rq.Queue):
             return self._create_job(func, *args, **kwargs)
 
     def schedule_job(self, job: Any, datetime: Any, pipeline: Any = None, unique: bool = False) -> Any:
-        """Schedule a job for later. A service that is lost from now on counts as a loss; an earlier loss does not."""
+        """Schedule a job for later; arguments as for ``rq.Queue``. A loss of a service counts from now on; earlier losses do not count."""
         if not isinstance(job, Job):
             return super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
-        job.admit()  # the claim sees a service that is missing then, or was lost until then
+        job.admit()  # what is lost or missing when the job is claimed is dealt with by the claim
         super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
         self._index(job, pipeline)
         return job
@@ -80,8 +81,8 @@ class RqQueue(rq.Queue):
 
     def _create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
         definition = check_function(func, queue=self.name)
-        for when in ("on_success", "on_failure", "on_stopped"):
-            callback = kwargs.get(when)
+        for option in ("on_success", "on_failure", "on_stopped"):
+            callback = kwargs.get(option)
             check_function(getattr(callback, "func", callback) or "", queue=self.name)
         job = checked_job(super().create_job(func, *args, **kwargs))
         if job.failure_ttl is None:
@@ -117,7 +118,7 @@ class RqQueue(rq.Queue):
 
 @contextmanager
 def translating(client: Client, queue: str, func: object) -> Iterator[None]:
-    """Translate errors of RQ and redis-py in the block, which enqueues a call, into ours."""
+    """Raise errors of RQ and redis-py from the block, which enqueues a call, as errors of this package."""
     try:
         with client.translating(f"enqueueing on {queue!r}"):
             yield
@@ -131,7 +132,7 @@ def check_function(func: object, *, queue: str) -> Definition | None:
     """Return the definition of a marked function; ``None`` for a dotted path, which only the worker can check.
 
     Raises:
-        JobDefinitionError: the function is not marked; the message names the queue for which to mark it.
+        JobDefinitionError: the function is not marked; the message names the queue to mark it for.
     """
     definition = definition_of(func)
     if definition is None and not isinstance(func, str):
@@ -146,7 +147,7 @@ def _check_arguments(job: Job, *, max_bytes: int) -> None:
         except ContentsError as exc:
             raise JobArgumentsError(str(exc)) from exc
     try:
-        size = len(job.data)  # the first access encodes the call
+        size = len(job.data)  # reading this attribute for the first time encodes the call
     except ContentsError:
         check_arguments(str(job.func_name), job.args, job.kwargs)
         raise JobDefinitionError(
@@ -157,14 +158,14 @@ def _check_arguments(job: Job, *, max_bytes: int) -> None:
 
 
 def new_job_of(job: Job, condition: Condition = "", *, at_front: bool = False) -> NewJob:
-    """Return a job object in the form for `EnqueueScripts.put`."""
+    """Return a job in the form for `EnqueueScripts.enqueue`."""
     fields = job.to_dict()
     fields["status"] = "queued"
     return NewJob(job.id, fields, condition, at_front, job.ttl, fields.pop("needs", b""))
 
 
 def checked_job(job: object) -> Job:
-    """Return a job. Raises `JobDefinitionError` if it is not a `workers.Job`."""
+    """Return the job if it is a `workers.Job`; else raise `JobDefinitionError`."""
     if not isinstance(job, Job):
         raise JobDefinitionError(f"{job!r} is no workers.Job: leave job_class out, or derive it from workers.Job")
     return job

@@ -1,7 +1,7 @@
-"""Recurring jobs: workers register the ones they have loaded, and the leader enqueues each once per due time.
+"""Recurring jobs: workers register those they have loaded, and the leader enqueues each once per due time.
 
-The decision and the enqueueing are one script (``cron_enqueue.lua``), so a crash in between cannot lose or repeat a job. Times that
-pass while no worker has loaded a job are made up for by one run, however many they are.
+One script (``cron_enqueue.lua``) checks the due time and enqueues the job, so that a crash cannot lose or repeat a job. If several due
+times pass while no worker has loaded a job, it is enqueued once for all of them.
 """
 
 import logging
@@ -18,7 +18,7 @@ from workers.scripts import LoadedJob, NewJob, ScheduleScripts
 __all__ = ["Cron", "register_cron"]
 
 LONGEST_WAIT_MS: Final = 5_000
-"""Longest pause between two looks. The first run of a job that was registered meanwhile may be that late."""
+"""The longest pause between two calls of `Cron.run`. The first run of a job that is registered meanwhile may be that late."""
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def register_cron(client: Client, worker: str, functions: JobFunctions) -> None:
 
 
 class Cron:
-    """A duty of the leader. Several may run at once: a job is enqueued once per due time.
+    """A duty of the leader: enqueues recurring jobs. If several workers run it at once, a job is still enqueued once per due time.
 
     Args:
         client: the client of the thread that calls `run`.
@@ -63,13 +63,13 @@ class Cron:
             ServerError: Redis did not answer, or refused.
         """
         due = self._scripts.cron_due(longest_wait_ms=LONGEST_WAIT_MS)
-        for name, due_ms, written in due.jobs:
+        for name, due_ms, encoded in due.jobs:
             try:
-                self._enqueue(name.decode(), due_ms, msgspec.json.decode(written, type=CronJob), now_ms=due.now_ms)
-            except (msgspec.DecodeError, ValueError) as exc:  # another program wrote it
+                self._enqueue(name.decode(), due_ms, msgspec.json.decode(encoded, type=CronJob), now_ms=due.now_ms)
+            except (msgspec.DecodeError, ValueError) as exc:  # another program wrote the entry
                 log.warning("the recurring job %r cannot be read and is removed: %s", name, exc)
                 self._forget(name)
-            except ServerRefusedError as exc:  # it would refuse this job at each try; the others go on
+            except ServerRefusedError as exc:  # Redis may refuse this job at every attempt; the other jobs must not wait for it
                 log.warning("the recurring job %r is due, but Redis refused to enqueue it: %s", name.decode(), exc)
         return due.wait_ms / 1000
 
@@ -103,5 +103,8 @@ def _cron_jobs(functions: JobFunctions) -> dict[str, CronJob]:
 
 
 def _job_id(name: str, due_ms: int) -> str:
-    """Return an id that is the same in every process and unique: RQ allows ASCII letters, digits, ``_`` and ``-``; a path has no ``-``."""
+    """Return the id of the job for one due time: unique, and the same in every process.
+
+    RQ allows ASCII letters, digits, ``_`` and ``-`` in an id. A dotted path has no ``-``, so that it can stand for the dot.
+    """
     return f"{name.replace('.', '-').encode('punycode').decode().rstrip('-')}-{due_ms}"

@@ -1,4 +1,4 @@
-"""The scheduler: enqueues scheduled jobs when they are due (``enqueue_in``, ``enqueue_at``, a retry with an interval)."""
+"""The scheduler: enqueues jobs that were scheduled by ``enqueue_in``, ``enqueue_at`` or a retry with an interval when they are due."""
 
 from typing import Final
 
@@ -8,15 +8,16 @@ from workers.scripts import AT_ONCE, DEFAULT_TIMEOUT_S, ScheduleScripts
 __all__ = ["Scheduler"]
 
 LOCK_MS: Final = 5_000
-"""Lifetime of the lock on a queue's schedule: after it, a scheduler of RQ may take over the queue."""
+"""Lifetime of the lock on a queue's schedule. When it is over, a scheduler of RQ may take over the queue."""
 LONGEST_WAIT_MS: Final = 1_000
+"""The longest pause between two calls of `Scheduler.run`. A job that is scheduled meanwhile may be that late."""
 
 
 class Scheduler:
-    """A duty of the leader. Several may run at once: a job is enqueued once.
+    """A duty of the leader: enqueues scheduled jobs. If several workers run it at once, a job is still enqueued once.
 
     The scheduler serves every queue that no scheduler of RQ serves: both take the same lock per queue. All leaders of a namespace
-    take it under one name, so that the next leader continues at once.
+    write the same name into it, so that the next leader continues at once.
 
     Args:
         client: the client of the thread that calls `run`.
@@ -26,7 +27,7 @@ class Scheduler:
         self._scripts = ScheduleScripts(client)
 
     def run(self) -> float:
-        """Enqueue jobs that are due, at most one chunk.
+        """Enqueue jobs that are due, at most `AT_ONCE`.
 
         Returns:
             Seconds until the next job is due: 0 if one is due already, 1 at the most.

@@ -42,10 +42,10 @@ def test_an_invalid_need_is_refused(needs: Any) -> None:
     ("values", "remedy"),
     [
         ({"on_loss": "shrug"}, "choose one of cancel, hold, drain, ignore"),
-        ({"on_loss": "cancel", "max_hold_s": 5}, "max_hold_s is for on_loss='hold', not for 'cancel': leave it out, or say grace_s"),
+        ({"on_loss": "cancel", "max_hold_s": 5}, "max_hold_s is for on_loss='hold', not for 'cancel': leave it out, or give grace_s"),
         ({"on_loss": "drain", "max_hold_s": 5}, "max_hold_s is for"),
         ({"on_loss": "ignore", "grace_s": 5}, "grace_s has no effect with on_loss='ignore': leave it out"),
-        ({"on_loss": "hold", "max_hold_s": 0}, "say on_loss='cancel'"),
+        ({"on_loss": "hold", "max_hold_s": 0}, "would never be held: give more seconds, or on_loss='cancel'"),
     ],
 )
 def test_contradicting_requirements_are_refused_with_a_remedy(values: Any, remedy: str) -> None:

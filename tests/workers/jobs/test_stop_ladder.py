@@ -101,7 +101,7 @@ def test_repeated_stops_go_through_the_ladder_once(queue: Queue, start_workers: 
     running.cancel()
     effects.wait_for("x:stopped")
     for _ in range(20):
-        running._tell_worker()  # RQ's command, as Job.cancel sends it
+        running._send_stop_command()  # RQ's command, as Job.cancel sends it
         running.cancel()
     effects.let_go("x")
     effects.wait_for("x:done")

@@ -263,6 +263,31 @@ def test_a_watcher_outlives_its_server(own_server: PrivateServer) -> None:
         wait_until(lambda: is_cancelled(waiting), timeout_s=15)
 
 
+def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
+    bus: notify.Bus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempts: list[Run] = []
+
+    def check_run(scripts: JobScripts, job_id: str, *, fence: str) -> RunCheck:
+        attempts.append(Run(job_id, fence))
+        if len(attempts) <= 3:
+            raise notify.ServerUnreachableError("no answer")
+        return RunCheck(may_run=True)
+
+    monkeypatch.setattr("workers.loss.watcher.CHECK_S", 0.01)
+    monkeypatch.setattr(JobScripts, "check_run", check_run)
+    watcher = LossWatcher(bus.redis, lambda run, found: None)
+    watcher.watch(Run("job", "fence"))
+    watcher.open()
+    try:
+        wait_until(lambda: len(attempts) >= 5)
+    finally:
+        watcher.close()
+    began, ended = (record.getMessage() for record in caplog.records if record.name == "workers.loss.watcher")
+    assert began == "the loss watcher waits for the server: no answer"
+    assert ended.startswith("the loss watcher goes on after")
+
+
 def test_a_watcher_that_cannot_connect_says_so_and_leaves_nothing() -> None:
     settings = notify.Settings(url="unix:///nowhere/redis.sock")
     pool = redis.ConnectionPool(connection_class=redis.UnixDomainSocketConnection, path="/nowhere/redis.sock", retry_on_error=[])

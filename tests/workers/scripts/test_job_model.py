@@ -87,7 +87,7 @@ class Jobs(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.model.there) < len(SERVICES))
     @rule(data=st.data())
-    def one_comes(self, data: st.DataObject) -> None:
+    def a_service_comes(self, data: st.DataObject) -> None:
         self.come(data.draw(st.sampled_from(sorted(SERVICES.keys() - self.model.there))))
 
     def come(self, name: str) -> None:
@@ -99,7 +99,7 @@ class Jobs(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.there)
     @rule(data=st.data(), kills=st.booleans(), then=st.sampled_from(["", "", "long ago", "and back"]))
-    def one_goes(self, data: st.DataObject, kills: bool, then: str) -> None:
+    def a_service_goes(self, data: st.DataObject, kills: bool, then: str) -> None:
         name = data.draw(st.sampled_from(sorted(self.model.there)))
         self.go(name, kills=kills)
         if then == "long ago":
@@ -207,7 +207,7 @@ class Jobs(RuleBasedStateMachine):
 
     @precondition(lambda self: self.in_hand)
     @rule(data=st.data(), how=st.sampled_from(["success", "success", "failure", "killed"]))
-    def end_run(self, data: st.DataObject, how: str) -> None:
+    def end_a_run(self, data: st.DataObject, how: str) -> None:
         self.end(data.draw(st.sampled_from(sorted(self.in_hand))), how)
 
     def end(self, name: str, how: str) -> None:
@@ -314,7 +314,7 @@ class Jobs(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.pairs)
     @rule()
-    def look_after_holds(self) -> None:
+    def run_the_duty_of_held_jobs(self) -> None:
         pairs = [tuple(pair) for pair in self.scripts.expire_holds(0)[1]]
         assert set(pairs) == self.model.pairs
         self.holds.run()

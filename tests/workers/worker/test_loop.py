@@ -280,7 +280,7 @@ def test_an_idle_worker_sends_next_to_nothing_and_begins_at_once(bus: notify.Bus
     commands = commands_during(bus.redis, lambda: threading.Event().wait(3))
     leased = [command for command in commands if bus.keys.renewed in command]
     assert 2 <= len(leased) <= 4
-    # It leads, and looks what is scheduled, whose hold is over, and now and then what is due by its rhythm.
+    # It leads: it looks for scheduled jobs, for holds that are over, and now and then for recurring jobs that are due.
     holds = hashlib.sha1(JobScriptRunner(bus.redis).source("expire_holds").encode(), usedforsecurity=False).hexdigest()
     done = [command for command in commands if any(mark in command for mark in (rq_keys.QUEUES, bus.keys.cron_due, holds))]
     assert 3 <= len(done) <= 8
