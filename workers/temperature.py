@@ -58,7 +58,7 @@ class Thermometer(Program):
         interval_s: seconds between two readings.
         threshold: a reading is published if it differs by more than this many degrees Celsius.
         threshold_against: the reading it is compared with: the last one that was ``published``, or the ``previous`` one, published or
-            not. With ``previous`` a slow drift is never reported.
+            not. With ``published`` the first reading is published. With ``previous`` it is not, and a slow drift is never reported.
         ttl_s: seconds of silence after which the service is withdrawn; by default that of the settings.
 
     Raises:
@@ -98,7 +98,8 @@ class Thermometer(Program):
         celsius = next(self._source, None)
         if celsius is None:
             return False
-        has_changed = self._reference is None or abs(celsius - self._reference) > self._threshold
+        known = self._reference
+        has_changed = self._against == "published" if known is None else abs(celsius - known) > self._threshold
         if has_changed or self._against == "previous":
             self._reference = celsius
         if has_changed and self._publisher is not None:

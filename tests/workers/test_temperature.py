@@ -126,7 +126,14 @@ def test_L15_a_slow_drift_is_reported(bus: notify.Bus, manager: notify.Notificat
 
 
 def test_L15_comparing_with_the_previous_reading_misses_a_slow_drift(bus: notify.Bus, manager: notify.NotificationManager) -> None:
-    assert published(bus, [10, 13, 16, 19, 22, 30, 25, 19], threshold_against="previous") == [10, 30, 19]
+    assert published(bus, [10, 13, 16, 19, 22, 30, 25, 19], threshold_against="previous") == [30, 19]
+
+
+@pytest.mark.parametrize(("against", "expected"), [("published", [10]), ("previous", [])])
+def test_L15_the_first_reading_is_published_unless_compared_with_the_previous(
+    bus: notify.Bus, manager: notify.NotificationManager, against: Any, expected: list[float]
+) -> None:
+    assert published(bus, [10, 10], threshold_against=against) == expected
 
 
 def test_L15_the_threshold_can_be_set(bus: notify.Bus, manager: notify.NotificationManager) -> None:
