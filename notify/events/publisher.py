@@ -87,19 +87,31 @@ class Publisher:
         self._source = source
 
     def __call__(
-        self, event: Event | Json | Failure | Message | BaseException, *, retain_s: float | None = None, key: str | None = None
+        self,
+        event: Event | Json | Failure | Message | BaseException,
+        *,
+        topic: str | None = None,
+        retain_s: float | None = None,
+        key: str | None = None,
     ) -> str:
-        """Publish and return the event's id; arguments and errors as for `publish`.
+        """Publish and return the event's id; the other arguments and errors as for `publish`.
+
+        Args:
+            event: an `Event`, or the contents of one.
+            topic: the topic of this event only, in place of the publisher's.
 
         Raises:
             ContentsError: the event is on another topic, or is not a message of the class of this publisher; also a ``TypeError``.
         """
+        topic = self.topic if topic is None else check_topic(topic)
         if isinstance(event, BaseException):
             event = Failure.of(event)
         if not isinstance(event, Event):
-            event = Event(topic=self.topic, contents=event, source=self._source)
-        if event.topic != self.topic:
-            raise ContentsError(f"an event on {event.topic!r} was given to the publisher of {self.topic!r}: use a publisher of its topic")
+            event = Event(topic=topic, contents=event, source=self._source)
+        if event.topic != topic:
+            raise ContentsError(
+                f"an event on {event.topic!r} was given to the publisher of {topic!r}: use a publisher of its topic, or give the topic"
+            )
         if self._class is not None and type(event.contents) is not self._class:
             raise ContentsError(f"the publisher of {self.topic!r} takes a {self._class.__name__}, not a {type(event.contents).__name__}")
         return publish(self._scripts, event, retain_s=retain_s, key=key)

@@ -198,13 +198,36 @@ def test_publishing_again_after_a_lost_answer_is_safe_only_with_a_key(bus, proxy
     assert proxy.lost == 2
 
 
+class Reading(notify.Message, topic="usual"):
+    celsius: float
+
+
 def test_M1_a_publisher_keeps_its_topic_and_a_topic_for_one_call_lasts_one_call(bus, collect):
     publish = bus.register_publisher("usual")
     with bus.subscribe("*") as events:
         publish(1)
-        bus.publish("once", 2)
+        publish(2, topic="once")
         publish(3)
         assert [(event.topic, event.contents) for event in collect(events, 3)] == [("usual", 1), ("once", 2), ("usual", 3)]
+
+
+def test_M1_an_event_and_a_class_are_checked_with_a_topic_for_one_call_too(bus, collect):
+    publish = bus.register_publisher(Reading)
+    with pytest.raises(ContentsError, match="takes a Reading, not a int"):
+        publish(1, topic="once")
+    with pytest.raises(ContentsError, match="an event on 'other' was given to the publisher of 'once'"):
+        bus.register_publisher("usual")(notify.Event(topic="other", contents=1), topic="once")
+    with bus.subscribe("once") as events:
+        publish(Reading(celsius=21.5), topic="once")
+        bus.register_publisher("usual")(notify.Event(topic="once", contents=2), topic="once")
+        assert [event.contents for event in collect(events, 2)] == [{"celsius": 21.5}, 2]
+
+
+@pytest.mark.parametrize("topic", ["", "a*", 5])
+def test_M1_a_topic_for_one_call_is_checked(bus, topic):
+    publish = bus.register_publisher("usual")
+    with pytest.raises(notify.InvalidTopicError):
+        publish(1, topic=topic)
 
 
 @pytest.mark.parametrize("topic", [None, 5, b"t", ["t"], object()])
