@@ -12,7 +12,7 @@
     │   ├── JobNotFoundError
     │   └── QueueNotFoundError
     ├── HorseError                  a worker cannot start a process for its jobs
-    ├── ModuleLoadError             a module with jobs cannot be imported
+    ├── ModuleLoadError             a module cannot be imported, or defines no job
     └── StorageError
         ├── DuplicateKeyError
         ├── UnknownKeyError
@@ -69,7 +69,7 @@ class JobRefusedError(JobError):
 
 
 class JobNotFoundError(JobError, LookupError):
-    """There is no job with this id; its time to live may be over."""
+    """There is no job with this id, because its time to live may be over; or no job runs here."""
 
 
 class QueueNotFoundError(JobError, LookupError):
@@ -81,7 +81,7 @@ class HorseError(WorkersError):
 
 
 class ModuleLoadError(WorkersError):
-    """A module with jobs cannot be imported."""
+    """A module cannot be imported, or defines no job."""
 
 
 class StorageError(WorkersError):

@@ -55,7 +55,7 @@ class Recorder:
             self._bus.directory.find(lambda service: "store" in service.provides)
             Store(self._bus).store(LOG_KEY, {})
             self._manager.subscribe(CLIENT, self._receive, TOPIC, self._bus.keys.status_topic(NAME))
-            self._bus.directory.find(lambda service: "store" in service.provides)  # its end just before the subscription went unnoticed
+            self._bus.directory.find(lambda service: "store" in service.provides)  # it may have ended before the subscription
         except BaseException:
             self._manager.close()
             raise

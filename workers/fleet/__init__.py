@@ -1,6 +1,6 @@
 """Cooperation of workers: a lease per worker, one elected leader, and the reaper of dead workers.
 
-Every worker renews its lease here and thereby stands for election.
+Every worker renews its lease here, and a renewal may make it the leader.
 Nothing here takes a job from a queue.
 """
 

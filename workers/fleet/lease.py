@@ -70,7 +70,7 @@ class Lease:
         self._client.close()
 
     def _renew(self) -> tuple[bool, str, str]:
-        """Renew the lease. Return whether it had been lost, a dead worker for this one to reap, and the job that this one was running."""
+        """Renew the lease. Return whether it had been lost, the name of a dead worker to reap, and the job the dead worker was running."""
         asked_at = time.monotonic()  # before the lease begins, so that this worker stops leading before another one is elected
         lease_ms, away_ms = round(self._lease_s * 1000), round(2000 * self._renew_s)
         renewal = self._scripts.renew_lease(self._worker, lease_ms=lease_ms, away_ms=away_ms)
@@ -102,5 +102,5 @@ class Lease:
             self._reaper.reap(dead, job)
         except ServerError:
             raise
-        except Exception:  # such as a broken job of the dead worker; it must not end the thread, which renews the lease
+        except Exception:  # an error about the dead worker must not end the thread that renews this one's lease
             log.exception("the dead worker %s cannot be reaped; a worker tries again in %g s", dead, self._lease_s)

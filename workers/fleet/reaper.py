@@ -100,7 +100,7 @@ class Reaper:
             died = worker_died(worker, at_ms=round(now.timestamp() * 1000))
             failed = _Failed(job, queue, msgspec.json.decode(fields[b"outcome"], type=Outcome) if is_stopped else died)
             _fail(pipe, failed, run, worker, now)
-        pipe.hdel(job.key, "fence")  # if the worker was only frozen, its run cannot write any more
+        pipe.hdel(job.key, "fence")  # a worker that was only frozen can no longer write to fenced states
         _remove_run(pipe, run, origin)
         return failed
 
@@ -108,7 +108,7 @@ class Reaper:
         job = lazy_job(Job, job_id, fields, connection=self._client, functions={})
         try:
             job.origin  # noqa: B018  # reads the job
-        except JobError:  # another program wrote the job: its id and its queue have to do
+        except JobError:  # another program wrote the job: only its id and queue are known
             job.origin = origin
         return job
 

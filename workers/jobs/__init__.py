@@ -1,6 +1,6 @@
 """Jobs: their definition, their requirements, their record in Redis, and their outcome.
 
-Queues create jobs, workers run them, and applications hold them as handles.
+Queues create jobs, workers run them, and applications follow them by `Job` objects.
 Nothing here puts a job on a queue or takes it off.
 """
 

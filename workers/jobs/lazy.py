@@ -35,7 +35,7 @@ def lazy_job(
         stop_sign: in the process that runs the job, the flag that is set while the job is being stopped.
         fence: in that process, the fence of the run.
     """
-    unread = _unread(job_class)  # type: ignore[arg-type]  # a class is hashable, whatever mypy makes of RQ's
+    unread = _unread(job_class)  # type: ignore[arg-type]  # mypy does not see that RQ's class is hashable
     job = unread.__new__(unread)
     job.__dict__.update(_id=job_id, _stop_sign=stop_sign, fence=fence, _unread=(job_class, fields, connection, functions))
     return job

@@ -155,7 +155,7 @@ class LossWatcher:
                     log.warning("%d waiting jobs were cancelled or held: %s is gone", count, need)
 
     def _reconcile(self) -> None:
-        """Apply the losses of which no event told: those before the start of the watcher, and those whose events were lost."""
+        """Apply all recorded losses that waiting jobs have: those from before the watcher started, and those whose events were lost."""
         for needs in self._lost_needs():
             for need in needs:
                 self.apply_loss(need)

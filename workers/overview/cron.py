@@ -62,7 +62,7 @@ def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
 
 
 def _decode(encoded: bytes, kind: Any, default: Any) -> Any:
-    """Decode a value that a worker wrote. Return the default if it cannot be decoded, so that another program wrote it."""
+    """Decode a value that a worker wrote. Return the default if it cannot be decoded, because another program wrote it."""
     try:
         return msgspec.json.decode(encoded, type=kind)
     except msgspec.DecodeError:

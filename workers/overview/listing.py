@@ -23,7 +23,7 @@ JobStatus: TypeAlias = Literal["queued", "started", "held", "deferred", "schedul
 """The status of a job in RQ's words; and ``held``, which RQ calls deferred."""
 
 HELD_OR_DEFERRED: Final = ("held", "deferred")
-"""Two statuses for which RQ has one."""
+"""Two statuses that RQ does not distinguish: both are ``deferred`` there."""
 
 REGISTRIES: Final[dict[str, Callable[[str], str]]] = {
     "started": rq_keys.started,

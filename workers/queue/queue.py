@@ -124,7 +124,7 @@ class Queue(RqQueue):
             job.enqueue_at_front = at_front or None
             return checked_job(self.schedule_job(job, datetime, pipeline=pipeline))
 
-    def enqueue_many(  # type: ignore[override]  # the type of RQ's list is one of RQ's own jobs
+    def enqueue_many(  # type: ignore[override]  # RQ's method returns a list of RQ's jobs
         self,
         job_datas: Iterable[EnqueueData],
         pipeline: Any = None,

@@ -63,7 +63,7 @@ class RqQueue(rq.Queue):
         """Schedule a job for later; arguments as for ``rq.Queue``. A loss of a service counts from now on; earlier losses do not count."""
         if not isinstance(job, Job):
             return super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
-        job.admit()  # what is lost or missing when the job is claimed is dealt with by the claim
+        job.admit()  # only records serials: the claim checks whether a service is missing or was lost since
         super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
         self._index(job, pipeline)
         return job
