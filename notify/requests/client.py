@@ -1,7 +1,7 @@
 """Client side of requests: calls a method of a service and waits for the answer.
 
-A request is sent to one incarnation of one service. A call returns the result of the method, or raises an error. If there was no
-answer, the error says whether the method had begun.
+A request is sent to one incarnation of one service. A call returns the result of the method, or raises an error. If no answer came
+in time, or the service was withdrawn before it answered, the error says whether the method had begun.
 """
 
 import itertools
@@ -59,7 +59,7 @@ class PendingCall:
 class RequestClient:
     """Calls methods of services. Any number of threads may use it.
 
-    One thread, with one connection, reads for all calls: the stream of answers to this process, and the log of the changes of the
+    One thread, with one connection, reads for all calls: the stream of answers to this client, and the log of the changes of the
     directory.
 
     Args:
@@ -203,7 +203,7 @@ class RequestClient:
             self._reader.close()
 
     def _dispatch(self, answers: Entries, changes: Entries) -> None:
-        # Changes are handled when all answers have been: a call gets its answer also if the service was withdrawn right after it.
+        # Changes are handled after all answers: if a service answered and was withdrawn then, the call gets its answer.
         for entry_id, fields in answers:
             self._positions[self._answers] = entry_id
             self._on_answer(fields.get(b"answer", b""))

@@ -16,8 +16,8 @@ class Request(msgspec.Struct, frozen=True):
         id: unique; the answer has the same id.
         method: the name of the method.
         args, kwargs: the arguments of the method.
-        caller: the id of the calling process; the answer goes to ``ns:answers:<caller>``.
-        source: the name of the calling process, for the log of the service.
+        caller: the id of the client that calls; the answer goes to ``ns:answers:<caller>``.
+        source: the name of the caller, for the log of the service.
     """
 
     id: str

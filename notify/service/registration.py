@@ -21,7 +21,7 @@ from notify.server import Client
 __all__ = ["Registration"]
 
 CHUNK: Final = 100
-"""When the name is taken, this many names with a number (``name-2``) are looked up in one round trip."""
+"""This many names (``name``, ``name-2``, ``name-3``, ...) are looked up in one round trip to find a free one."""
 
 
 class Registration:

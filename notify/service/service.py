@@ -1,4 +1,4 @@
-"""A running service: registered in the directory, sends heartbeats and reports, and serves requests, until it is closed or killed."""
+"""A running service: it is registered, sends heartbeats and reports, and serves requests, until it is closed or killed."""
 
 import logging
 import threading
@@ -255,7 +255,7 @@ class Service:
     def _on_lost(self, answer: str) -> bool:
         """End the service if another process killed it; otherwise register it again and report that.
 
-        `Heartbeats` calls this, with the answer to a heartbeat. After a `ServerError` it calls again, to complete the rest.
+        `Heartbeats` calls this with the answer to a heartbeat. After a `ServerError` it calls again; then the rest is completed.
 
         Returns:
             Whether the service still needs heartbeats.
