@@ -1,6 +1,6 @@
-"""Events: publishing, subscribing, and reading missed events from the log of a topic.
+"""Events: publish, subscribe, and read missed events from the log of a topic.
 
-The bus, services and the command line use it; the directory and jobs publish their own events through its scripts.
+The bus, services and the command line use this folder; the directory and jobs publish their own events through its scripts.
 It never depends on the contents of an event.
 """
 

@@ -1,6 +1,6 @@
 """Entry point of a receiving process: ``python -m notify.events TOPIC...``, started by a `QueuedListener`.
 
-It is not `notify.events.receiver` itself: the package imports that module, so ``python -m`` would load it twice.
+``python -m notify.events.receiver`` would load that module twice, because the package imports it.
 """
 
 from notify.events.receiver import main

@@ -29,13 +29,13 @@ from notify.server import Backoff, Client
 __all__ = ["BackgroundPublisher"]
 
 BATCH: Final = 200
-"""Events of a batch. The script that publishes them blocks the server for two or three milliseconds."""
+"""The most events of a batch. The script that publishes them blocks the server for two or three milliseconds."""
 
 log = logging.getLogger(__name__)
 
 
 class Counters(msgspec.Struct, frozen=True):
-    """How many events were accepted by `put`, sent, dropped because the queue was full, and refused by the server."""
+    """Numbers of events: accepted by `put`, sent, dropped because the queue was full, and refused by the server."""
 
     accepted: int
     sent: int
@@ -46,15 +46,16 @@ class Counters(msgspec.Struct, frozen=True):
 class BackgroundPublisher:
     """Publishes events in the order of `put`, in a thread, in batches. Made by `Bus.background_publisher`.
 
-    Events may be put before `start`. While the server is unreachable, out of memory or read-only, the events wait, and no batch
-    is published twice within a day. An event that the user of the connection may not publish is logged and lost.
-    `close` sends the events that were accepted.
+    `put` may be called before `start`. While the server is unreachable, out of memory or read-only, the events wait. A batch is
+    sent again if its answer was lost, but is not published twice within a day. An event for which the Redis user has no
+    permission is logged and lost. `close` sends the events that were accepted.
 
     Args:
         client: the server, the settings and the namespace to use; the publisher opens a connection of its own.
         source: the source of the events.
         max_items: events that may wait to be sent.
-        when_full: what `put` does when so many wait: ``raise`` `PublisherFullError`, ``block`` until there is room, or ``drop_oldest``.
+        when_full: what `put` does when ``max_items`` events wait: ``raise`` `PublisherFullError`, ``block`` until there is room,
+            or ``drop_oldest``.
     """
 
     def __init__(self, client: Client, *, source: str, max_items: int = 10_000, when_full: WhenPublisherFull = "raise") -> None:
@@ -76,14 +77,15 @@ class BackgroundPublisher:
 
     @property
     def counters(self) -> Counters:
+        """The numbers of events so far."""
         return Counters(self._accepted, self._sent, self._dropped, self._refused)
 
     def put(self, topics: str | Sequence[str], contents: Json | Failure | BaseException, *, retain_s: float | None = None) -> None:
-        """Accept an event for one topic or several.
+        """Add an event for one topic, or one for each of several topics, to the queue.
 
         Args:
-            topics: a topic, or several topics, each of which gets an event.
-            contents: any JSON value, or an error. It is encoded at once: later changes to the value do not change the event.
+            topics: a topic, or several topics.
+            contents: any JSON value, or an error. It is encoded at once: later changes to the value have no effect.
             retain_s: as for `Bus.publish`.
 
         Raises:
@@ -109,7 +111,7 @@ class BackgroundPublisher:
             self._changed.notify_all()
 
     def start(self) -> None:
-        """Start sending. May be called again."""
+        """Start the thread that sends. May be called again."""
         if self._thread.ident is None:
             self._thread.start()
 
@@ -117,7 +119,7 @@ class BackgroundPublisher:
         """Send the accepted events, then stop. May be called again.
 
         Args:
-            timeout_s: seconds that this may take.
+            timeout_s: seconds to wait for the server.
 
         Raises:
             ServerUnreachableError: some events could not be sent in time; the message says how many.
@@ -129,15 +131,15 @@ class BackgroundPublisher:
         self._thread.join(timeout_s)
         self._giving_up.set()
         while self._thread.is_alive():
-            self._scripts.client.connection_pool.disconnect()  # or the thread may wait for an answer long after the time is over
+            self._scripts.client.connection_pool.disconnect()  # otherwise the thread may wait for an answer for much longer
             self._thread.join(0.05)
         self._scripts.client.close()
-        left = len(self._items) + sum(map(len, self._unsent))
-        if left:
+        unsent = len(self._items) + sum(map(len, self._unsent))
+        if unsent:
             self._items.clear()
             self._unsent.clear()
             raise ServerUnreachableError(
-                f"{left} accepted events could not be sent to {self._scripts.client.address} in {timeout_s:g} s and are lost"
+                f"{unsent} accepted events could not be sent to {self._scripts.client.address} in {timeout_s:g} s and are lost"
             )
 
     def __enter__(self) -> "BackgroundPublisher":
@@ -148,7 +150,7 @@ class BackgroundPublisher:
         self.close()
 
     def _make_room(self, count: int) -> None:
-        """Make room for so many events, or raise. Called with the lock held."""
+        """Make room for ``count`` events in the queue, as `when_full` says, or raise. Called with the lock held."""
         while True:
             if self._closing:
                 raise ClosedError("the background publisher is closed: make another one")
@@ -179,7 +181,7 @@ class BackgroundPublisher:
             self._send()
 
     def _send(self) -> None:
-        """Send the batch. A part that the server refuses is halved until the refused event is alone."""
+        """Send the batch. If the server refuses a part as a whole, its halves are sent, down to single events."""
         while self._unsent:
             part = self._unsent[0]
             self._batches += 1
@@ -194,19 +196,19 @@ class BackgroundPublisher:
             if refused is None:
                 return
             for index, problem in refused:
-                log.error("an event on %r was refused and is lost: %s", part[index].topic, problem)
+                log.error("the server refused an event on %r, which is lost: %s", part[index].topic, problem)
             self._refused += len(refused)
             self._sent += len(part) - len(refused)
             del self._unsent[0]
 
     def _publish(self, part: list[Item]) -> list[tuple[int, str]] | None:
-        """Publish a part of a batch, however long the server is unreachable or refuses all writes.
+        """Publish a part of a batch. The call is repeated while the server is unreachable or refuses it.
 
         Returns:
-            Place and problem of the events that were refused; ``None`` if `close` gave up.
+            Index and error message of each event that was refused; ``None`` if the timeout of `close` is over.
 
         Raises:
-            ServerRefusedError: the user of the connection lacks the permission, which waiting would not change.
+            ServerRefusedError: the Redis user has no permission, so repeating the call is useless.
         """
         while not self._giving_up.is_set():
             try:

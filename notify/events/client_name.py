@@ -1,4 +1,4 @@
-"""The name of a subscriber's connection, which says who subscribes to which channels and patterns.
+"""The connection name of a subscriber, which contains the name of the subscriber, its channels and its patterns.
 
 An example: ``notify:recorder|notify:event:temperature|notify:event:storage_*``. Redis forgets the name when the connection
 closes, so ``CLIENT LIST`` is a reliable list of subscribers, also after kill -9.
@@ -15,13 +15,13 @@ from notify.server import PREFIX
 
 __all__ = ["ListeningClient", "listening_client", "name_with_channels"]
 
-MARK: Final = "|"
-PLAIN: Final = "!\"#$&'()*+,/:;<>?@[\\]^`{}"
-"""Characters that are not quoted in a name, beside letters, digits and "_.-~"."""
+SEPARATOR: Final = "|"
+UNQUOTED: Final = "!\"#$&'()*+,/:;<>?@[\\]^`{}"
+"""Characters that are not percent-encoded in a name, besides letters, digits and "_.-~"."""
 
 
 class ListeningClient(msgspec.Struct, frozen=True):
-    """A connection with subscriptions: the name of the subscriber, and the channels and patterns."""
+    """A connection of a subscriber: the name of the subscriber, and its channels and patterns."""
 
     name: str
     channels: tuple[str, ...]
@@ -32,13 +32,13 @@ class ListeningClient(msgspec.Struct, frozen=True):
 
 
 def name_with_channels(name: str, channels: Iterable[str]) -> str:
-    """Return the name for a connection of ``name`` that will subscribe to ``channels``."""
-    return MARK.join(quote(part, safe=PLAIN) for part in (name, *channels))
+    """Return the connection name of the subscriber ``name`` with its channels and patterns."""
+    return SEPARATOR.join(quote(part, safe=UNQUOTED) for part in (name, *channels))
 
 
 def listening_client(client: dict[str, Any]) -> ListeningClient | None:
-    """Return the subscriber in a row of ``CLIENT LIST``, or ``None`` if the connection was not opened by Notify to subscribe."""
-    name, *channels = str(client["name"]).split(MARK)
+    """Return the subscriber in a row of ``CLIENT LIST``, or ``None`` if the row is not a subscriber of Notify."""
+    name, *channels = str(client["name"]).split(SEPARATOR)
     if not channels or not name.startswith(PREFIX):
         return None
     return ListeningClient(unquote(name.removeprefix(PREFIX)), tuple(map(unquote, channels)))

@@ -1,14 +1,14 @@
-"""Events: `Event`, its JSON form, and `Gap` for events that are lost to a subscriber.
+"""Events: `Event`, its JSON form, and `Gap` for events that a subscriber cannot receive any more.
 
-On the wire an event is one JSON object, readable and publishable with ``redis-cli``::
+In Redis an event is one JSON object, which ``redis-cli`` can print and publish::
 
     {"id":"1732172400000-0@5f3a9c01","prev":"1732172399000-0","topic":"temperature","time":"2026-11-21T07:00:00Z",
      "source":"lab-7:4242","contents":{"celsius":21.5}}
 
-``id`` and ``prev``, the stamp, are added by the server when the event enters the log of its topic. ``id`` is a time, a counter
-and the epoch of the log; ``prev`` is the id of the event before it: a subscriber that received that one has missed nothing.
-Anything else that is published on the channel of a topic, such as ``PUBLISH notify:event:temperature 21.5``, is an event without
-a stamp.
+``id`` and ``prev`` are the *stamp*, which the server adds when the event enters the log of its topic. ``id`` consists of the server's
+time in ms, a counter, and the epoch of the log, which changes if the log is deleted. ``prev`` is the id, without epoch, of the event
+before it in the log: from it a subscriber sees whether it has missed an event.
+Any other message on the channel of a topic, such as ``PUBLISH notify:event:temperature 21.5``, becomes an event without a stamp.
 """
 
 import json
@@ -31,7 +31,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     Args:
         type: name of the error's class.
         message: the message of the error; ``str()`` of the failure returns it.
-        fatal: whether the service that reports the error ends with it.
+        fatal: whether the error ends the service that reports it.
     """
 
     type: str
@@ -51,7 +51,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as exc:  # a foreign __str__: the error itself is reported in any case
+    except Exception as exc:  # a faulty __str__ must not keep the error from being reported
         return f"(no message: str() of the error raised {type(exc).__name__})"
 
 
@@ -61,10 +61,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         topic: the name of the topic.
         contents: any JSON value, or a `Failure`.
-        time: when the event happened; aware, in UTC. Defaults to now.
+        time: when the event happened; a datetime with a time zone, by default now, in UTC.
         source: the name of the process or service that published it.
-        id: place in the topic's log, ``<ms>-<counter>@<epoch>``; ``None`` if it was published by hand or is not published yet.
-        received: when this process received it; aware, in UTC. ``None`` for an event that was not received.
+        id: place in the topic's log, ``<ms>-<counter>@<epoch>``; ``None`` if the event is not in a log.
+        received: when this process received the event, in UTC; ``None`` if it did not receive it.
     """
 
     topic: str
@@ -85,18 +85,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(contents, Message):
             contents = contents.to_contents()
         text = str(contents) if isinstance(contents, str | Failure) else json.dumps(contents, ensure_ascii=False)
-        # time.asctime is %c of the C locale, whatever locale the process is in.
+        # time.asctime ignores the locale of the process, unlike strftime with %c.
         return f"New event\nTopic: {self.topic}\nTime: {clock.asctime(self.time.astimezone(UTC).timetuple())}\n{text}"
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Events of a topic that are lost to a subscriber. It is delivered once, in the place of the events.
+    """A notice that a subscriber cannot receive some events of a topic any more. It is delivered once, in their place.
 
     Args:
         topic: the topic of the events.
         reason: ``trimmed`` (the log no longer holds them), ``epoch`` (the log was deleted and began anew) or
-            ``rollback`` (a failover lost events that had been delivered already).
-        first: id of the event before the gap, ``None`` if it is unknown.
+            ``rollback`` (a failover of the server lost events that were delivered before).
+        first: id of the last event before the gap, ``None`` if it is unknown.
         last: id of the last event in the gap, ``None`` if it is unknown.
     """
 
@@ -107,7 +107,7 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class Wire(msgspec.Struct, omit_defaults=True):
-    """The JSON form of an event. ``prev`` is the id, without epoch, of the event before it."""
+    """The JSON form of an event. It has ``contents`` or ``error``. ``prev`` is the id, without epoch, of the event before it."""
 
     topic: str
     time: datetime
@@ -127,8 +127,8 @@ def encode(event: Event, *, max_bytes: int) -> bytes:
     """Return the JSON form of an event, without a stamp.
 
     Raises:
-        ContentsError: JSON cannot represent the contents; the message names the path to the part.
-        PayloadTooLargeError: the result has more than ``max_bytes`` bytes.
+        ContentsError: JSON cannot represent a part of the contents; the message names the path to it.
+        PayloadTooLargeError: the JSON has more than ``max_bytes`` bytes.
     """
     wire = wire_of(event)
     if wire.error is None:
@@ -156,15 +156,16 @@ def wire_of(event: Event) -> Wire:
 
 
 def event_of(wire: Wire) -> Event:
-    """Return the event whose JSON form this is."""
+    """Return the event for its JSON form."""
     contents = wire.contents if wire.error is None else wire.error
     return Event(topic=wire.topic, contents=contents, time=wire.time, source=wire.source, id=wire.id, received=wire.received)
 
 
 def decode(topic: str, payload: bytes) -> tuple[Event, str | None]:
-    """Return the event in a payload, and the id, without epoch, of the event before it (``None`` if it has no stamp).
+    """Return the event in a message, and the id, without epoch, of the event before it (``None`` if it has no stamp).
 
-    A payload that is not the JSON form of an event becomes an event without a stamp. Its contents are the JSON value, or else the text.
+    A payload that is not the JSON form of an event becomes the contents of an event without a stamp: as JSON value if it is JSON, else
+    as text.
 
     Raises:
         ContentsError: the payload is not UTF-8 text.
@@ -180,6 +181,7 @@ def decode(topic: str, payload: bytes) -> tuple[Event, str | None]:
 
 
 def _plain(topic: str, payload: bytes) -> Json:
+    """Return a payload that is not an event, as JSON value or text."""
     try:
         value: Json = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""A listener: a process of its own receives events, and a thread calls back, so that a slow callback does not delay reception."""
+"""A listener: a child process receives events and a thread calls a function with them, so a slow callback delays no reception."""
 
 import logging
 import subprocess
@@ -26,17 +26,18 @@ log = logging.getLogger(__name__)
 
 
 class QueuedListener:
-    """Calls back with every event of its topics, in order. Made by `Bus.listen`; open it, or use it as a context manager.
+    """Calls a function with every event of its topics, in order. Made by `Bus.listen`; open it, or use it as a context manager.
 
-    It is subscribed when `open` returns. If the receiving process dies, another one is started and continues where it stopped.
+    The subscription is live when `open` returns. If the receiving process dies, another one is started, which continues after the
+    last event that was received.
 
     Args:
         client: the server, the settings and the namespace to use.
         topics: topic names and glob patterns.
         callback: takes an `Event`, or a `Gap` where events are lost for good. Exceptions that it raises are logged.
         max_items: events that may wait for the callback.
-        when_full: ``block`` stops receiving; later events are read from the log when there is room, or become a `Gap`.
-            ``drop_oldest`` drops the event that waits longest and counts it in `dropped`.
+        when_full: what happens when ``max_items`` events wait. ``block`` stops receiving until there is room; the missed events are
+            then read from the log, or become a `Gap`. ``drop_oldest`` drops the oldest event and counts it in `dropped`.
         name: the name of the subscriber in ``CLIENT LIST`` and in a `Demand`.
     """
 
@@ -66,9 +67,10 @@ class QueuedListener:
         self._is_open = False
         self._times_opened = 0
         self._threads: list[threading.Thread] = []
-        self._calling = threading.Lock()
+        self._callback_lock = threading.Lock()
         self._called_by: threading.Thread | None = None
         self.dropped = 0
+        """How many events were dropped because the queue was full."""
 
     @property
     def is_open(self) -> bool:
@@ -76,11 +78,11 @@ class QueuedListener:
 
     @property
     def waiting(self) -> int:
-        """How many events wait for the callback."""
+        """How many events and gaps wait for the callback."""
         return len(self._items)
 
     def open(self) -> bool:
-        """Start receiving. Returns ``True``, or ``False`` if the listener is open already.
+        """Start the receiving process, and wait until it has subscribed. Returns ``False`` if the listener is open already, else ``True``.
 
         Raises:
             ServerUnreachableError: the receiving process could not subscribe; the message says why.
@@ -100,9 +102,9 @@ class QueuedListener:
         return True
 
     def close(self) -> bool:
-        """Stop, and drop the events that wait for the callback. Returns ``True``, or ``False`` if the listener is closed already.
+        """Stop, and drop the events that wait for the callback. Returns ``False`` if the listener is closed already, else ``True``.
 
-        The callback may call it, and `open` afterwards.
+        The callback may call `close`, and then `open`.
         """
         with self._changed:
             if not self._is_open:
@@ -139,7 +141,7 @@ class QueuedListener:
             process.stdin.flush()
             first = read_line(process.stdout)
         except (OSError, ValueError):
-            first = None  # the process died before it read the options, or the listener was closed
+            first = None  # the process died before it had read the options, or the listener was closed
         if first is None or first.problem is not None:
             self._end_process()
             problem = first.problem if first else "the receiving process died"
@@ -186,18 +188,18 @@ class QueuedListener:
             self._changed.notify_all()
 
     def _restart(self) -> None:
-        log.error("the receiving process of %s died and is started again", ", ".join(self._topics))
+        log.error("the receiving process of the listener to %s died and is started again", ", ".join(self._topics))
         self._end_process()
         try:
             self._start_process()
         except ServerUnreachableError as exc:
-            log.warning("%s", exc)
+            log.warning("%s; trying again in %g s", exc, RESTART_S)
             with self._changed:
                 if self._is_open:
                     self._changed.wait(RESTART_S)
             return
         if not self._is_open:
-            self._end_process()  # closed in the meantime: close() did not see this process
+            self._end_process()  # the listener was closed meanwhile, and close() did not see this process
 
     def _call_back(self, opened: int) -> None:
         def is_current() -> bool:
@@ -205,7 +207,7 @@ class QueuedListener:
 
         while is_current():
             # If a callback closes and opens the listener again, the new thread waits here until that callback has returned.
-            with self._calling:
+            with self._callback_lock:
                 with self._changed:
                     while is_current() and not self._items:
                         self._changed.wait()

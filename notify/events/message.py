@@ -1,4 +1,4 @@
-"""Typed messages: the base class for the contents of a topic, and the registry of the message classes of a bus."""
+"""Typed messages: the base class for typed contents of events, and the registry of the message classes of a bus."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self, TypeVar
@@ -15,17 +15,19 @@ M = TypeVar("M", bound="Message")
 
 
 class _MessageMeta(msgspec.StructMeta):
-    """The metaclass of `Message`: the class statement takes ``topic`` beside the options of a struct."""
+    """The metaclass of `Message`: a class statement takes the keyword ``topic`` and the options of a ``msgspec.Struct``."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, topic: str | None = None, **options: Any) -> Any:
         options.setdefault("frozen", True)
         options.setdefault("kw_only", True)
         if options.get("array_like"):
-            raise ContentsError(f"the message class {name!r} cannot be array_like: its contents are a JSON object")
-        made = super().__new__(mcs, name, bases, namespace, **options)
+            raise ContentsError(
+                f"the message class {name!r} cannot be array_like, as its contents must be a JSON object: remove the option"
+            )
+        cls = super().__new__(mcs, name, bases, namespace, **options)
         if topic is not None:
-            type.__setattr__(made, "topic", check_topic(topic))
-        return made
+            type.__setattr__(cls, "topic", check_topic(topic))
+        return cls
 
 
 class Message(msgspec.Struct, metaclass=_MessageMeta):
@@ -51,10 +53,10 @@ class Message(msgspec.Struct, metaclass=_MessageMeta):
         return {**extras, **fields} if isinstance(extras, dict) else fields
 
     def checked_contents(self) -> dict[str, Json]:
-        """Return the result of `to_contents` after a check that this class can be read from it.
+        """Return `to_contents`, after a check that `from_contents` accepts it.
 
         Raises:
-            ContentsError: a field has a value of another type.
+            ContentsError: the value of a field has the wrong type.
         """
         contents = self.to_contents()
         self.from_contents(contents)
@@ -62,37 +64,37 @@ class Message(msgspec.Struct, metaclass=_MessageMeta):
 
     @classmethod
     def from_contents(cls, contents: Any) -> Self:
-        """Return the message in the contents of an event.
+        """Return the message for the contents of an event.
 
         Raises:
             ContentsError: the contents do not fit the class; the message says where.
         """
         if not isinstance(contents, dict):
-            raise ContentsError(f"the contents of a {cls.__name__} are a JSON object, not {contents!r}")
+            raise ContentsError(f"the contents of a {cls.__name__} must be a JSON object, not {contents!r}")
         extras = _encoded_name(cls, "extras")
         names = {*cls.__struct_encode_fields__, cls.__struct_config__.tag_field} - {extras}
         known = {name: value for name, value in contents.items() if name in names}
         try:
-            made = msgspec.convert({**known, extras: {name: value for name, value in contents.items() if name not in names}}, cls)
+            message = msgspec.convert({**known, extras: {name: value for name, value in contents.items() if name not in names}}, cls)
         except msgspec.ValidationError as exc:
             raise ContentsError(f"the contents are not a {cls.__name__}: {exc}") from exc
-        return made
+        return message
 
 
 def _encoded_name(cls: type[Message], field: str) -> str:
-    """The name of a field in JSON, which the ``rename`` of a class may change."""
+    """Return the name of a field in JSON, which the option ``rename`` of the class may change."""
     return cls.__struct_encode_fields__[cls.__struct_fields__.index(field)]
 
 
 def message_topic(cls: object) -> str:
-    """Return the topic of a message class, else raise `ContentsError`."""
+    """Return the topic of a message class; raise `ContentsError` for anything else, and for a class without a topic."""
     if not (isinstance(cls, type) and issubclass(cls, Message)) or not hasattr(cls, "topic"):
         raise ContentsError(f"{cls!r} is not a message class with a topic: derive it as class Reading(notify.Message, topic='temperature')")
     return cls.topic
 
 
 def classes_by_topic(classes: Sequence[type[Message]]) -> dict[str, type[Message]]:
-    """Return message classes by topic. Raises `ContentsError` if one is not a message class, or two have the same topic."""
+    """Return topic → message class. Raises `ContentsError` if a class has no topic, or two classes have the same topic."""
     by_topic: dict[str, type[Message]] = {}
     for cls in classes:
         other = by_topic.setdefault(message_topic(cls), cls)

@@ -1,4 +1,4 @@
-"""Overflow: the policies for a full queue of events, and the check of the chosen one."""
+"""Overflow: the policies for a full queue of events, and a check of the policy and limit of a queue."""
 
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -7,7 +7,7 @@ from notify.errors import SettingsError
 __all__ = ["LISTENER_POLICIES", "PUBLISHER_POLICIES", "WhenListenerFull", "WhenPublisherFull", "check_overflow"]
 
 WhenPublisherFull: TypeAlias = Literal["raise", "block", "drop_oldest"]
-"""The policies of a background publisher: ``raise`` an error, ``block`` until there is room, or drop the oldest event."""
+"""The policies of a background publisher: ``raise`` an error, ``block`` until there is room, or drop the oldest event (``drop_oldest``)."""
 
 WhenListenerFull: TypeAlias = Literal["block", "drop_oldest"]
 """The policies of a listener: ``block`` stops receiving until there is room; ``drop_oldest`` drops the oldest event."""

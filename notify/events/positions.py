@@ -1,4 +1,7 @@
-"""The position of a subscriber in the log of each topic, and the repair that reads the events it missed."""
+"""The positions of a subscriber: how far it has read each topic, and the repair, which reads missed events from the log.
+
+A bare id is the id of an event without the epoch of the log.
+"""
 
 import logging
 import re
@@ -13,16 +16,17 @@ from notify.events.topic import is_pattern
 __all__ = ["START", "Positions", "check_id", "check_since", "position_after"]
 
 PAGE: Final = 500
-"""Entries that are read from a log at once."""
+"""The most entries that are read from a log at once."""
 BEGINNING: Final = "0-0"
+"""The bare id before the first entry of every log."""
 START: Final = "start"
-"""A position before the first event that the log still holds."""
+"""The position before the first event that the log still holds."""
 
 log = logging.getLogger(__name__)
 
 
 class Positions:
-    """The positions of one subscriber: for each topic the epoch of the log, and the id, without epoch, of the last delivered event."""
+    """The positions of one subscriber: for each topic the epoch of its log and the bare id of the last delivered event."""
 
     def __init__(self, scripts: EventScripts) -> None:
         self._scripts = scripts
@@ -33,13 +37,13 @@ class Positions:
 
         Args:
             topics: the topics.
-            since: topic → id or `START`. For a topic that is not in it the position is the present end of its log.
+            since: topic → id or `START`. The position in all other topics is the present end of the log.
 
         Returns:
-            The retained events at that instant of the topics that begin at the end of their log.
+            The retained events of those other topics, read at the same instant.
         """
         retained = []
-        for topic, (epoch, last, payload) in zip(topics, self._scripts.standing(topics), strict=True):
+        for topic, (epoch, last, payload) in zip(topics, self._scripts.heads_and_retained(topics), strict=True):
             wanted = (since or {}).get(topic)
             if wanted is not None:
                 bare, _, known_epoch = wanted.partition("@")
@@ -50,15 +54,15 @@ class Positions:
                 try:
                     retained.append(decode(topic, payload)[0])
                 except ContentsError as exc:
-                    log.error("the retained event of %r cannot be read: %s", topic, exc)
+                    log.error("the retained event of %r cannot be decoded and is skipped: %s", topic, exc)
         return retained
 
     def ids(self) -> dict[str, str]:
-        """Return the positions as a later subscription takes them: topic → id, or `START` for a topic without a log."""
+        """Return topic → id, or `START` for a topic without a log: the form that ``since`` of a later subscription takes."""
         return {topic: f"{last}@{epoch}" if epoch else START for topic, (epoch, last) in self._positions.items()}
 
     def deliver(self, topic: str, payload: bytes) -> tuple[Event, ...] | Iterator[Event | Gap]:
-        """Return what to deliver for a message: its event, nothing if it was delivered before, or a `repair` if events are missing."""
+        """Return the event in a message; nothing if it was delivered before; the iterator of `repair` if events before it are missing."""
         event, prev = decode(topic, payload)
         if event.id is None or prev is None:
             return (event,)
@@ -71,8 +75,8 @@ class Positions:
             return self.repair(topic)
         return ()
 
-    def moved(self, topics: Sequence[str]) -> list[str]:
-        """Return the topics whose log does not end at the position of the subscriber."""
+    def topics_to_repair(self, topics: Sequence[str]) -> list[str]:
+        """Return the topics whose last event is not the one at the position of the subscriber."""
         heads = zip(topics, self._scripts.heads(topics), strict=True)
         return [topic for topic, (epoch, last) in heads if (epoch or "", last or BEGINNING) != self._positions.get(topic, ("", BEGINNING))]
 
@@ -96,10 +100,11 @@ class Positions:
             after = page.entries[-1][0]
 
     def _replay(self, topic: str, page: Page) -> Iterator[Event | Gap]:
+        """Yield the events of a page, and a gap wherever events are missing between two of them."""
         epoch, last = self._positions[topic]
         for entry_id, prev, entry_epoch, data in page.entries:
             if entry_epoch != epoch:
-                continue  # an entry of an earlier epoch
+                continue  # the entry is of an earlier epoch
             if prev != last:
                 yield _gap(topic, epoch, last, prev)
             stamp = f'{{"id":"{entry_id}@{epoch}","prev":"{prev}",'.encode()
@@ -108,7 +113,7 @@ class Positions:
             yield decode(topic, stamp + data[1:])[0]
 
     def _finish(self, topic: str, page: Page) -> Iterator[Event | Gap]:
-        """Yield a gap if the log ends at another event than the last one that was read."""
+        """Yield a gap if the last event of the topic is not the last event that was read."""
         epoch, last = self._positions[topic]
         if page.last is None or page.last == last:
             return
@@ -117,20 +122,20 @@ class Positions:
 
 
 def _gap(topic: str, epoch: str, delivered: str, present: str) -> Gap:
-    """The gap between the event that was delivered last and the one that the log holds in its place."""
+    """Return the gap after the bare id ``delivered``, the last delivered event, where the log continues after the bare id ``present``."""
     if _order(present) < _order(delivered):
         return Gap(topic, "rollback", f"{present}@{epoch}", f"{delivered}@{epoch}")
     return Gap(topic, "trimmed", f"{delivered}@{epoch}", f"{present}@{epoch}")
 
 
 def _order(bare_id: str) -> tuple[int, int]:
-    """The sort key of an id in its log. An id that was not made by the server sorts before all others."""
+    """Return the sort key of a bare id. An id that was not made by the server sorts before all others."""
     ms, _, counter = bare_id.partition("-")
     return (int(ms), int(counter)) if ms.isdecimal() and counter.isdecimal() else (0, 0)
 
 
 def check_id(event_id: object) -> str:
-    """Return the id if it has the form of those that `Bus.publish` returns, or is `START`; else raise `InvalidPositionError`."""
+    """Return the id if it has the form of the ids of `Bus.publish`, or is `START`; else raise `InvalidPositionError`."""
     if isinstance(event_id, str) and (event_id == START or re.fullmatch(r"\d+-\d+@\w+", event_id)):
         return event_id
     raise InvalidPositionError(f"since is {event_id!r}: give the id of an event, as publish returns it, or {START!r}")
@@ -139,17 +144,17 @@ def check_id(event_id: object) -> str:
 def position_after(item: Event | Gap, known: str) -> str:
     """Return the position in a topic after an item was delivered; ``known`` is the position before."""
     if isinstance(item, Gap):
-        # A new log is read from its start; after a rollback the log continues after the event that it went back to.
+        # A log of a new epoch is read from its start; after a rollback the log continues after the last event that the server kept.
         return {"epoch": START, "rollback": item.first}.get(item.reason, item.last) or known
     if item.id is None:
         return known
     (bare, _, epoch), (known_bare, _, known_epoch) = item.id.partition("@"), known.partition("@")
-    retained_earlier = epoch == known_epoch and _order(bare) < _order(known_bare)
-    return known if retained_earlier else item.id
+    is_older_retained = epoch == known_epoch and _order(bare) < _order(known_bare)
+    return known if is_older_retained else item.id
 
 
 def check_since(since: Mapping[str, str] | str | None, topics: Sequence[str]) -> Mapping[str, str] | str | None:
-    """Return the position, or the positions by topic, after which a subscription begins, or raise `InvalidPositionError`."""
+    """Return ``since`` with each id checked, as topic → id if it is one id; raise `InvalidPositionError` if it cannot be used."""
     if since is None or since == START:
         return since
     if isinstance(since, Mapping):

@@ -1,4 +1,4 @@
-"""Publishing events, one at a time: with a log, or without one."""
+"""Publishes single events, with or without an entry in the log of the topic."""
 
 from typing import Final, TypeAlias
 
@@ -15,18 +15,18 @@ from notify.settings import MAX_LIFETIME_S
 __all__ = ["FOREVER", "Contents", "Publisher", "event_from", "publish", "publish_unlogged", "retain_ms"]
 
 FOREVER: Final = -1.0
-"""The lifetime of a retained event that is kept without limit."""
+"""The value of ``retain_s`` that keeps a retained event without limit."""
 
 
 Contents: TypeAlias = Json | Failure | BaseException | msgspec.UnsetType
-"""The contents that can be published on a topic; unset where a message stands in place of the topic."""
+"""The contents that can be published on a topic; unset if a message is given in place of the topic."""
 
 
 def event_from(topic: str | Message, contents: Contents, *, source: str, messages: Messages) -> Event:
-    """Return the event for a topic and contents, or for a message, whose class is registered with ``messages``.
+    """Return the event for a topic and contents, or for a message. The class of the message is added to ``messages``.
 
     Raises:
-        ContentsError: there are no contents.
+        ContentsError: no contents were given.
         DuplicateMessageError: another class with that name is registered.
     """
     if isinstance(topic, Message):
@@ -39,7 +39,7 @@ def event_from(topic: str | Message, contents: Contents, *, source: str, message
 
 
 def publish(scripts: EventScripts, event: Event, *, retain_s: float | None = None, key: str | None = None) -> str:
-    """Publish one event: append it to the log of its topic, send it to the subscribers, and retain it if asked; one round trip.
+    """Publish one event in one round trip: append it to the log of its topic, send it to the subscribers, and retain it if asked.
 
     Args:
         scripts: the event scripts of the server to publish on.
@@ -94,14 +94,14 @@ class Publisher:
         retain_s: float | None = None,
         key: str | None = None,
     ) -> str:
-        """Publish and return the event's id; the other arguments and errors as for `publish`.
+        """Publish an event and return its id. The other arguments and errors as for `publish`.
 
         Args:
             event: an `Event`, or the contents of one.
-            topic: the topic of this event only, in place of the publisher's.
+            topic: a topic for this event only, in place of the topic of the publisher.
 
         Raises:
-            ContentsError: the event is on another topic, or is not a message of the class of this publisher; also a ``TypeError``.
+            ContentsError: the event is on another topic, or is not a message of the class of this publisher.
         """
         topic = self.topic if topic is None else check_topic(topic)
         if isinstance(event, BaseException):
@@ -121,7 +121,7 @@ class Publisher:
 
 
 def retain_ms(retain_s: float | None) -> int | None:
-    """Return a lifetime in ms as ``publish.lua`` takes it (``None``: leave the retained event alone), or raise `SettingsError`."""
+    """Return ``retain_s`` of `publish` in ms, as ``publish.lua`` takes it, or raise `SettingsError`."""
     if retain_s is None or retain_s == FOREVER:
         return None if retain_s is None else -1
     if isinstance(retain_s, bool) or not isinstance(retain_s, int | float) or not 0 <= retain_s <= MAX_LIFETIME_S:

@@ -1,4 +1,4 @@
-"""The connection of a subscriber. It is checked while it is silent and opened again when it breaks, and it says when it was."""
+"""The pub/sub connection of a subscriber: it pings a silent server, reconnects after a failure, and reports each reconnect."""
 
 import logging
 import threading
@@ -14,15 +14,15 @@ from notify.server import Backoff, Client, RawConnection, read_within, release_r
 __all__ = ["PubSubConnection", "PubSubMessage"]
 
 PROBE_AFTER_S: Final = 1.0
-"""Silence after which the server is pinged."""
+"""Time without data from the server after which it is pinged."""
 PROBE_TIMEOUT_S: Final = 2.0
-"""Silence after the ping that counts as a lost connection."""
+"""Time without an answer to the ping after which the connection counts as lost."""
 
 log = logging.getLogger(__name__)
 
 
 class PubSubMessage(msgspec.Struct, frozen=True):
-    """A message: its channel, the pattern that it matched (``None`` if the channel was subscribed to by name), its payload."""
+    """A message: its channel, the pattern through which it arrived (``None`` for a subscription by name), its payload."""
 
     channel: bytes
     pattern: bytes | None
@@ -30,17 +30,18 @@ class PubSubMessage(msgspec.Struct, frozen=True):
 
 
 class PubSubConnection:
-    """A connection of its own, subscribed to a set of channels and patterns.
+    """A connection that is subscribed to a fixed set of channels and patterns.
 
-    ``PubSub`` of redis-py reconnects without telling, and spends more time on a message than reading it takes. This class
-    uses redis-py's connection and sets `resumed` after a reconnect, as soon as all subscriptions are confirmed again.
-    Messages that were published in between are lost; the caller has to look for them elsewhere.
+    ``PubSub`` of redis-py does not report a reconnect, and takes several times as long for a message. This class uses only the
+    connections of redis-py. After a reconnect it sets `resumed` as soon as all subscriptions are confirmed again. Messages that were
+    published in between are lost; the caller must read them from the log.
 
     Args:
-        client: opens the connection.
-        channels, patterns: what to subscribe to.
-        name: who subscribes, as the log calls it.
-        probe_after_s: silence after which the server is pinged; by default a second.
+        client: the client whose pool the connection is taken from.
+        channels: the channels to subscribe to by name.
+        patterns: the patterns to subscribe to.
+        name: the name of the subscriber in the log.
+        probe_after_s: seconds without data from the server after which it is pinged; by default a second.
     """
 
     def __init__(
@@ -55,9 +56,10 @@ class PubSubConnection:
         self._unconfirmed = 0
         self._closing = threading.Event()
         self._backoff = Backoff(log, name)
-        self._heard_at = time.monotonic()
+        self._answered_at = time.monotonic()
         self._pinged_at: float | None = None
         self.resumed = False
+        """Whether messages may have been lost: set when a reconnect is confirmed, and by `pause`; reset by `recovered`."""
 
     def open(self) -> list[PubSubMessage]:
         """Subscribe, and wait until every subscription is confirmed.
@@ -70,7 +72,7 @@ class PubSubConnection:
         while self._unconfirmed:
             answer = self._read(self._client.settings.command_timeout_s)
             if answer is None:
-                raise redis.TimeoutError("no confirmation of the subscription")
+                raise redis.TimeoutError("the server did not confirm the subscription")
             message = self._interpret(answer)
             if message is not None:
                 early.append(message)
@@ -78,15 +80,15 @@ class PubSubConnection:
         return early
 
     def receive(self, timeout_s: float) -> PubSubMessage | None:
-        """Wait at most ``timeout_s`` seconds for the next message. Look at `resumed` afterwards.
+        """Wait at most ``timeout_s`` seconds for the next message. The caller checks `resumed` afterwards.
 
         Raises:
-            redis.RedisError, OSError: the connection is lost. Call `pause`, then `receive` again: that connects.
+            redis.RedisError, OSError: the connection is lost. Call `pause`, then `receive` again, which connects.
         """
         try:
             if self._connection is None:
                 self._connect()
-            # No longer than until the next ping is due, or its answer: a long wait would detect a lost connection that much later.
+            # At most until the next ping, or the answer to one, is due: a longer wait would delay the detection of a lost connection.
             answer = self._read(min(timeout_s, self._due_in_s()))
             if answer is not None:
                 return self._interpret(answer)
@@ -98,14 +100,14 @@ class PubSubConnection:
         return None
 
     def pause(self, problem: BaseException, *, at_most_s: float) -> None:
-        """Wait before the next attempt, longer each time. The first failure of an outage is logged."""
+        """Wait before the next attempt, longer during a long outage, at most ``at_most_s`` seconds. Logs the first failure of an outage."""
         if self._closing.is_set():
             return
-        self.resumed = True  # a repair may have been cut off
+        self.resumed = True  # the error may have interrupted a repair
         self._closing.wait(min(self._backoff.failed(f"no connection to {self._client.address} ({problem})"), at_most_s))
 
     def recovered(self) -> None:
-        """Record that everything missed was repaired: `resumed` is reset, and the end of an outage is logged."""
+        """Record that the missed messages were read from the log: resets `resumed`, and logs the end of an outage."""
         self.resumed = False
         self._backoff.over()
 
@@ -121,17 +123,17 @@ class PubSubConnection:
 
     def _connect(self) -> None:
         self._connection = connection = take_raw(self._client.connection_pool)
-        # redis-py reconnects by itself when it finds the connection closed: then too, everything is subscribed to again.
+        # redis-py may reconnect by itself when it sends a command on a closed connection: the callback then subscribes again.
         connection.register_connect_callback(self._subscribe)
         self._subscribe(connection)
 
     def _subscribe(self, connection: RawConnection) -> None:
-        """Send all subscriptions. Their confirmations are counted as they are read."""
+        """Subscribe to all channels and patterns. `_interpret` counts the confirmations."""
         for command, names in (("SUBSCRIBE", self._channels), ("PSUBSCRIBE", self._patterns)):
             if names:
                 connection.send_command(command, *names, check_health=False)
         self._unconfirmed = len(self._channels) + len(self._patterns)
-        self._heard_at, self._pinged_at = time.monotonic(), None
+        self._answered_at, self._pinged_at = time.monotonic(), None
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -144,10 +146,11 @@ class PubSubConnection:
         assert self._connection is not None  # noqa: S101  # both callers connect before
         answer: list[Any] | None = read_within(self._connection, timeout_s)
         if answer is not None:
-            self._heard_at, self._pinged_at = time.monotonic(), None
+            self._answered_at, self._pinged_at = time.monotonic(), None
         return answer
 
     def _interpret(self, answer: list[Any]) -> PubSubMessage | None:
+        """Return the message in an answer; ``None`` for a confirmation or the answer to a ping."""
         kind = answer[0]
         if kind == b"message":
             return PubSubMessage(answer[1], None, answer[2])
@@ -159,11 +162,12 @@ class PubSubConnection:
         return None
 
     def _due_in_s(self) -> float:
-        """Seconds until the silence calls for a ping, or, after a ping, counts as a lost connection."""
-        due = self._heard_at + self._probe_after_s if self._pinged_at is None else self._pinged_at + PROBE_TIMEOUT_S
+        """Return the seconds until the next ping is due or, after a ping, until its answer is overdue."""
+        due = self._answered_at + self._probe_after_s if self._pinged_at is None else self._pinged_at + PROBE_TIMEOUT_S
         return max(0.0, due - time.monotonic())
 
     def _keep_alive(self) -> None:
+        """Ping the server if that is due; raise if the answer to the last ping is overdue."""
         if self._due_in_s() > 0:
             return
         if self._pinged_at is not None:

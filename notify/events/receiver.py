@@ -1,7 +1,7 @@
 """The receiving process of a `QueuedListener`, and the protocol between the two.
 
-The listener writes one line of JSON to the standard input of the process, `ReceiverOptions`. The process subscribes and writes
-one line of JSON per event or gap to its standard output, `ReceivedLine`; the first line says whether it subscribed.
+The listener writes `ReceiverOptions`, as one line of JSON, to the standard input of the process. The process subscribes and writes
+a `ReceivedLine`, as a line of JSON, for each event or gap to its standard output; the first line says whether it has subscribed.
 The process ends when its standard input is closed, which also happens when the listener is killed.
 """
 
@@ -41,7 +41,7 @@ class ReceiverOptions(msgspec.Struct, frozen=True):
 class ReceivedLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line on standard output: an event or a gap, and the positions that changed.
 
-    The first line carries all positions, or the problem because of which the process could not subscribe.
+    The first line contains all positions, or the error because of which the process could not subscribe, as ``problem``.
     """
 
     event: Wire | None = None
@@ -51,17 +51,18 @@ class ReceivedLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def item(self) -> Event | Gap | None:
+        """The event or gap; ``None`` in the first line."""
         return self.gap if self.event is None else event_of(self.event)
 
 
 def read_line(stream: IO[bytes]) -> ReceivedLine | None:
-    """Return the next line of a receiving process, or ``None`` when it has ended."""
+    """Return the next line of a receiving process, or ``None`` if the process has ended."""
     line = stream.readline()
     return msgspec.json.decode(line, type=ReceivedLine) if line.endswith(b"\n") else None
 
 
 def main() -> None:
-    """Receive for the `QueuedListener` in the parent process until that ends."""
+    """Receive events for the `QueuedListener` in the parent process until the parent ends."""
     options = msgspec.json.decode(sys.stdin.buffer.readline(), type=ReceiverOptions)
     set_title(f"listener of {', '.join(options.topics)}")
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -94,5 +95,5 @@ def _write(line: ReceivedLine) -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()  # the parent writes nothing more: this returns when the parent has ended
+    sys.stdin.buffer.read()  # the parent writes nothing more: `read` returns when the parent has ended
     os._exit(0)

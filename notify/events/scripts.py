@@ -1,4 +1,7 @@
-"""The atomic steps of events: one typed method per Lua script."""
+"""The Lua scripts of events, one typed method per script.
+
+The *head* of a topic is the hash with the epoch of its log and the id of its last event. It expires 30 days after that event.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -13,10 +16,10 @@ from notify.settings import Settings
 __all__ = ["EventScripts", "Item", "Page", "PublishingScripts", "limits_of"]
 
 HEAD_MS: Final = 30 * 86_400_000
-"""How long the head of a topic outlives the last event of the topic."""
+"""Lifetime of the head of a topic after its last event."""
 
 SENT_MS: Final = 86_400_000
-"""How long the number of a publisher's last batch is remembered: longer than a publisher tries to send a batch again."""
+"""Lifetime of the number of a publisher's last batch. A batch that is sent again within this time is not published twice."""
 
 
 def limits_of(settings: Settings) -> tuple[int, int, int]:
@@ -25,7 +28,7 @@ def limits_of(settings: Settings) -> tuple[int, int, int]:
 
 
 class PublishingScripts(ScriptRunner):
-    """Runs scripts that publish events. Arguments as for `ScriptRunner`."""
+    """The base class for scripts that publish events. Arguments as for `ScriptRunner`."""
 
     def __init__(self, client: Client, package: str, *, prelude: str = "") -> None:
         super().__init__(client, package, prelude=prelude)
@@ -36,7 +39,7 @@ class PublishingScripts(ScriptRunner):
         return [self.keys.log(topic), self.keys.topic(topic), self.keys.topics]
 
     def body(self, topic: str, contents: Json | Failure) -> bytes:
-        """Return an event that a script publishes, as JSON without its stamp."""
+        """Return an event for a script to publish, as JSON without its stamp."""
         event = Event(topic=topic, contents=contents, source=process_name())
         return encode(event, max_bytes=self.client.settings.max_payload_bytes)
 
@@ -49,8 +52,8 @@ class Page(msgspec.Struct, frozen=True):
     """A page of a topic's log.
 
     Args:
-        epoch, last: the head of the log: its epoch and the id of the last event; ``None`` if there is no log.
-        entries: (id, id before, epoch, event as JSON) of each entry.
+        epoch, last: the head of the topic; ``None`` if there was no event yet.
+        entries: the entries, each as (id, id of the event before, epoch, event as JSON without its stamp).
     """
 
     epoch: str | None
@@ -64,7 +67,7 @@ class Item(NamedTuple):
     Args:
         topic: the topic.
         body: the event as JSON, without its stamp.
-        retain_ms: lifetime of the retained value: ``None`` keeps it as it is, 0 deletes it, -1 keeps this event for ever.
+        retain_ms: lifetime of the event as retained event, in ms; -1 without limit, 0 deletes the retained event, ``None`` leaves it alone.
     """
 
     topic: str
@@ -73,13 +76,20 @@ class Item(NamedTuple):
 
 
 class EventScripts(PublishingScripts):
-    """The atomic steps of events."""
+    """Runs the scripts of events, and reads the heads of topics."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client, "notify.events")
 
     def publish(self, topic: str, body: bytes, *, retain_ms: int | None = None, once: str | None = None) -> str:
-        """Log and publish one event, at most once with an idempotency key ``once``; ``retain_ms`` as in `Item`. Returns the id."""
+        """Append one event to the log and publish it. Returns its id.
+
+        Args:
+            topic: the topic.
+            body: the event as JSON, without its stamp.
+            retain_ms: as in `Item`.
+            once: an idempotency key; if it was used before, nothing is published, and the id of the first event is returned.
+        """
         keys = self.keys
         all_keys = [keys.log(topic), keys.topic(topic), keys.topics, keys.retained(topic)]
         args = [keys.channel(topic), topic, body, "" if retain_ms is None else str(retain_ms), *self.limits()]
@@ -89,7 +99,7 @@ class EventScripts(PublishingScripts):
         return _text(self.run("publish", all_keys, args, action=f"publishing on {topic!r}"))
 
     def publish_many(self, publisher: str, batch: int, items: Sequence[Item]) -> list[tuple[int, str]]:
-        """Publish a batch of events, once however often it is sent. Returns the place and the error of each event that was refused."""
+        """Publish a batch of events; if it is sent again, it is not published again. Returns index and error of each refused event."""
         keys = self.keys
         numbers = {topic: number for number, topic in enumerate(dict.fromkeys(item.topic for item in items), 1)}
         all_keys = [keys.sent(publisher), keys.topics]
@@ -115,25 +125,25 @@ class EventScripts(PublishingScripts):
             entries.append((_text(entry_id), _text(prev), _text(entry_epoch), data))
         return Page(_text(epoch) if epoch else None, _text(last) if last else None, entries)
 
-    def standing(self, topics: Sequence[str]) -> list[tuple[str | None, str | None, bytes | None]]:
-        """Return the head of each topic's log as (epoch, last), and the retained value: all at one instant."""
-        with self.client.translating("reading the heads of the logs"), self.client.pipeline(transaction=True) as pipe:
+    def heads_and_retained(self, topics: Sequence[str]) -> list[tuple[str | None, str | None, bytes | None]]:
+        """Return (epoch, last, retained event as JSON) of each topic, all read at one instant."""
+        with self.client.translating("reading the heads of the topics"), self.client.pipeline(transaction=True) as pipe:
             for topic in topics:
                 pipe.hmget(self.keys.topic(topic), "epoch", "last")
                 pipe.get(self.keys.retained(topic))
             rows = pipe.execute()
-        return [(epoch and _text(epoch), last and _text(last), kept) for (epoch, last), kept in zip(rows[::2], rows[1::2], strict=True)]
+        return [(epoch and _text(epoch), last and _text(last), event) for (epoch, last), event in zip(rows[::2], rows[1::2], strict=True)]
 
     def heads(self, topics: Sequence[str]) -> list[tuple[str | None, str | None]]:
-        """Return the head of each topic's log as (epoch, last), in one round trip."""
-        with self.client.translating("reading the heads of the logs"), self.client.pipeline(transaction=False) as pipe:
+        """Return the head of each topic as (epoch, last), in one round trip."""
+        with self.client.translating("reading the heads of the topics"), self.client.pipeline(transaction=False) as pipe:
             for topic in topics:
                 pipe.hmget(self.keys.topic(topic), "epoch", "last")
             return [(epoch and _text(epoch), last and _text(last)) for epoch, last in pipe.execute()]
 
     def declare_topic(self, topic: str) -> None:
-        """Make a topic known before its first event."""
-        self.run("declare_topic", [self.keys.topics], [topic, HEAD_MS], action=f"making {topic!r} known")
+        """Add a topic to the known topics before its first event."""
+        self.run("declare_topic", [self.keys.topics], [topic, HEAD_MS], action=f"declaring the topic {topic!r}")
 
     def topics(self) -> list[str]:
         """Return the known topics, sorted."""

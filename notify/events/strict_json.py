@@ -1,4 +1,4 @@
-"""Strict JSON: a value is encoded so that decoding returns an equal value, or an error names the part that JSON cannot represent."""
+"""Strict JSON: encodes a value so that decoding returns an equal value, or raises an error that names the part that does not fit."""
 
 import math
 from typing import Final, TypeAlias
@@ -34,12 +34,12 @@ def encode_json(value: object, *, what: str) -> bytes:
 
 
 def check_json(value: object, *, what: str) -> None:
-    """Raise `ContentsError`, with the path, if JSON cannot represent a part of the value. Arguments as for `encode_json`."""
+    """Raise `ContentsError`, which names the path, if JSON cannot represent a part of a value. Arguments as for `encode_json`."""
     _check(value, what, "")
 
 
 def size_problem(what: str, size: int, max_bytes: int) -> str:
-    """Return the message of an error about ``size`` bytes where ``max_bytes`` are allowed, with the remedy."""
+    """Return the error message for a ``what`` that has ``size`` bytes, more than ``max_bytes``."""
     return (
         f"{what} has {size} bytes, the limit is {max_bytes}: "
         "send less (or a reference to it), or raise max_payload_bytes ($NOTIFY_MAX_PAYLOAD_BYTES)"
@@ -47,14 +47,15 @@ def size_problem(what: str, size: int, max_bytes: int) -> str:
 
 
 def check_size(body: bytes, *, what: str, max_bytes: int) -> bytes:
-    """Return the encoded body if it has at most ``max_bytes`` bytes, else raise `PayloadTooLargeError`, which calls it ``what``."""
+    """Return ``body`` if it has at most ``max_bytes`` bytes, else raise `PayloadTooLargeError`; ``what`` is its name in the error."""
     if len(body) > max_bytes:
         raise PayloadTooLargeError(size_problem(what, len(body), max_bytes))
     return body
 
 
 def _check(value: object, what: str, path: str) -> None:
-    # msgspec also encodes bytes, dates and sets, but they are decoded as something else: they are refused here.
+    """Check a value and, recursively, its parts; ``path`` leads from the top to the value."""
+    # msgspec would encode bytes, dates and sets too, as text and lists: decoding would not return an equal value.
     if value is None or isinstance(value, str | bool):
         return
     if isinstance(value, dict):
@@ -79,7 +80,7 @@ def _refusal(what: str, path: str, problem: str) -> ContentsError:
 
 
 def _as_builtin(value: object) -> str | int | float:
-    """The value of a subclass of str, int or float as that builtin type; `_check` lets no other type through."""
+    """Return a value of a subclass of str, int or float as that built-in type. `_check` refuses all other types before."""
     if isinstance(value, str):
         return str.__str__(value)
     return float(value) if isinstance(value, float) else int(value)  # type: ignore[call-overload]  # see above

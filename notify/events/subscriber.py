@@ -1,8 +1,8 @@
-"""Receiving events: immediately through pub/sub, completely through the log of the topic.
+"""The subscriber: receives events through pub/sub, and reads missed events from the log of the topic.
 
-Every event carries the id of the event before it. If that is not the event delivered last, and after every reconnect, and from
-time to time in any case, the subscriber compares its position with the log and reads the missing events from there. Events
-that the log no longer holds become one `Gap`. The idea of position and epoch is that of Centrifugo's recovery.
+Every event in a log contains the id of the event before it. If the subscriber has not delivered that one, it reads the missing events from
+the log. It also compares its position with the log after every reconnect and every five seconds. Events that the log no longer
+holds become one `Gap`. Position and epoch work as in the recovery of Centrifugo.
 """
 
 import logging
@@ -30,9 +30,9 @@ from notify.server import Client
 __all__ = ["Subscriber"]
 
 WAIT_S: Final = 1.0
-"""How long `Subscriber.get` waits for a message before it checks the connection."""
+"""The longest single wait of `Subscriber.get` for a message."""
 REPAIR_AFTER_S: Final = 5.0
-"""How often the position is compared with the log in any case: if pub/sub loses the last event of a topic, no later one shows it."""
+"""Time between two comparisons with the log. If pub/sub loses the last event of a topic, no later event reveals that."""
 
 log = logging.getLogger(__name__)
 
@@ -40,18 +40,19 @@ log = logging.getLogger(__name__)
 class Subscriber:
     """Receives the events of topics: iterate, or call `get`, for each `Event`, and for a `Gap` where events are lost for good.
 
-    It is subscribed when the constructor returns. Retained events come first. A subscriber has no thread: the thread that calls
-    `get` reads from the connection. If it reads too slowly, the server closes the connection when its buffer is full, and the
-    subscriber reads the missed events from the log. During an outage of the server `get` waits, and continues with the missed events.
+    The subscription is live when the constructor returns. Retained events come first. A subscriber has no thread: the thread that
+    calls `get` reads from the connection. If the thread is too slow, the server closes the connection when its output buffer is full,
+    and the subscriber reads the missed events from the log. During an outage of the server `get` waits, and then continues with
+    the missed events.
 
     Args:
         client: the server, the settings and the namespace to use; the subscriber opens a connection of its own.
-        topics: topic names, glob patterns, and message classes: the contents of their topics become instances of the class.
+        topics: topic names, glob patterns, and message classes: contents on the topic of a class become its instances.
         since: where to begin: the id of an event (with one topic), `START` for all events in the logs, or an id for each
             topic as `positions` returns them. Without it the subscriber begins with new events.
         name: the name of the subscriber in ``CLIENT LIST`` and in a `Demand`.
-        probe_after_s: silence after which the server is pinged; by default a second, so that a server that hangs is detected
-            within three seconds. A caller that detects this otherwise can choose a longer time.
+        probe_after_s: seconds without data from the server after which it is pinged; by default a second, so that a server that
+            hangs is detected within three seconds. A caller that detects this in another way can choose a longer time.
 
     Raises:
         EmptySubscriptionError: no topic was given.
@@ -76,23 +77,23 @@ class Subscriber:
         self._exact = {topic for topic in names if not is_pattern(topic)}
         self._patterns = {topic: Glob(topic) for topic in names if is_pattern(topic)}
         self._keys = Keys(client.settings.namespace)
-        # While a log is read, a server that hangs is detected as soon as on the pub/sub connection.
+        # A server that hangs is detected while a log is read as fast as on the pub/sub connection.
         timeout_s = min(client.settings.command_timeout_s, pubsub.PROBE_TIMEOUT_S)
         self._client = client.clone(name=name_with_channels(name, map(self._keys.channel, names)), timeout_s=timeout_s)
         self._scripts = EventScripts(self._client)
         self._positions = Positions(self._scripts)
-        self._taken: dict[str, str] = {}
+        self._returned_positions: dict[str, str] = {}
         self._ready: deque[Event | Gap] = deque()
         self._missed: deque[Iterator[Event | Gap]] = deque()
-        self._retained = 0
+        self._retained_left = 0
         self._closing = threading.Event()
         self._reading = threading.RLock()
         self._repaired_at = time.monotonic()
         self._must_repair = since is not None
-        self._logged: set[str] = set()
+        self._logged_topics: set[str] = set()
         self._topic_names: dict[bytes, str] = {}
         self.skipped = 0
-        """How many messages were skipped because they could not be decoded."""
+        """How many events were skipped because they could not be decoded."""
         channels = [self._keys.channel(topic) for topic in self._exact]
         self._pubsub = PubSubConnection(
             self._client, channels, [self._keys.channel(p) for p in self._patterns], name=repr(self), probe_after_s=probe_after_s
@@ -111,13 +112,13 @@ class Subscriber:
             timeout_s: seconds to wait; ``0`` returns at once, ``None`` waits without limit.
 
         Returns:
-            ``None`` if none came in time, or the subscriber was closed in the meantime.
+            The event or gap; ``None`` if none came in time, or another thread closed the subscriber.
 
         Raises:
-            ClosedError: the subscriber was closed before.
+            ClosedError: the subscriber is closed.
         """
         if self._closing.is_set():
-            raise ClosedError("this subscriber is closed: subscribe again")
+            raise ClosedError(f"{self!r} is closed: subscribe again")
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._reading:
             while not self._closing.is_set():
@@ -134,12 +135,12 @@ class Subscriber:
 
     @property
     def positions(self) -> dict[str, str]:
-        """Topic → id of the last event that `get` returned. Stored, and given as ``since`` later, it continues after these events.
+        """Topic → id of the last event that `get` returned. A later subscription with these positions as ``since`` continues after them.
 
-        A topic without an event is at `START`, and so is a pattern, for topics that are created while nothing is subscribed.
+        The position is `START` for a topic without an event, and for a pattern: for topics that are created before the next subscription.
         A program that stores the positions after it has processed an event receives every event at least once, even if it crashes.
         """
-        return {**dict.fromkeys(self._patterns, START), **self._taken}
+        return {**dict.fromkeys(self._patterns, START), **self._returned_positions}
 
     def __iter__(self) -> Iterator[Event | Gap]:
         """Yield events and gaps until the subscriber is closed."""
@@ -147,7 +148,7 @@ class Subscriber:
             try:
                 item = self.get()
             except ClosedError:
-                return  # closed by another thread since the check above
+                return  # another thread has closed the subscriber since the check above
             if item is not None:
                 yield item
 
@@ -170,16 +171,16 @@ class Subscriber:
 
     def _start(self, since: Mapping[str, str] | str | None) -> None:
         early = self._pubsub.open()
-        # Subscribed from here on. Events that were published before count as delivered, except for the retained ones.
+        # The subscription is live from here on. Events that were published before count as delivered, except for the retained events.
         topics = self._topics()
-        self._ready.extend(self._positions.start(topics, since=self._since_each(since, topics)))
-        self._retained = len(self._ready)
-        self._taken = self._positions.ids()
+        self._ready.extend(self._positions.start(topics, since=self._since_by_topic(since, topics)))
+        self._retained_left = len(self._ready)
+        self._returned_positions = self._positions.ids()
         for message in early:
             self._accept(message)
 
-    def _since_each(self, since: Mapping[str, str] | str | None, topics: Sequence[str]) -> Mapping[str, str]:
-        """The position for each topic. A topic that ``since`` does not name begins where its pattern does."""
+    def _since_by_topic(self, since: Mapping[str, str] | str | None, topics: Sequence[str]) -> Mapping[str, str]:
+        """Return topic → position at which to begin. For a topic that ``since`` does not name the position of its pattern is used."""
         if isinstance(since, str):
             return dict.fromkeys(topics, since)
         named = since or {}
@@ -187,16 +188,16 @@ class Subscriber:
         return {topic: position for topic, position in wanted.items() if position is not None}
 
     def _topics(self) -> list[str]:
-        """The topics that are subscribed to by name, and the known topics that match a pattern."""
+        """Return the topics that are subscribed to by name, and the known topics that match a pattern."""
         known = self._scripts.topics() if self._patterns else []
         return sorted({*self._exact, *(topic for topic in known if self._pattern_of(topic))})
 
     def _pattern_of(self, topic: str) -> str | None:
-        """The first pattern that matches a topic. An event that arrives through several patterns is delivered for this one only."""
+        """Return the first pattern that matches a topic. An event that arrives through several patterns is delivered for this one only."""
         return next((pattern for pattern, glob in self._patterns.items() if glob.matches(topic)), None)
 
     def _receive(self, timeout_s: float) -> bool:
-        """Read at most one message, and repair if that is due. Returns whether there was a message."""
+        """Read at most one message, and compare with the logs if that is due. Returns whether there was a message."""
         try:
             message = self._pubsub.receive(0.0 if self._must_repair else timeout_s)
             if self._closing.is_set():
@@ -212,6 +213,7 @@ class Subscriber:
             return False
 
     def _accept(self, message: PubSubMessage) -> None:
+        """Queue the event of a message, or the missing events if some before it are missing."""
         topic = self._topic_names.get(message.channel)
         if topic is None:
             topic = self._topic_names[message.channel] = self._keys.topic_of(message.channel.decode(errors="replace"))
@@ -228,26 +230,27 @@ class Subscriber:
             self._missed.append(items)
 
     def _is_duplicate(self, topic: str, pattern_channel: bytes) -> bool:
-        """Whether the same event also arrives through the name of its topic, or through an earlier pattern."""
+        """Return whether the same event also arrives by the name of its topic, or through an earlier pattern."""
         first = self._pattern_of(topic)
         return topic in self._exact or (first is not None and pattern_channel.decode() != self._keys.channel(first))
 
     def _repair(self) -> None:
-        # The iterators read page by page when they are consumed: a long log does not fill the memory.
-        self._missed.extend(self._positions.repair(topic) for topic in self._positions.moved(self._topics()))
+        """Compare all positions with the logs, and queue the missed events."""
+        # The iterators read the logs page by page when `get` needs the next event: a long log does not fill the memory.
+        self._missed.extend(self._positions.repair(topic) for topic in self._positions.topics_to_repair(self._topics()))
         self._must_repair, self._repaired_at = False, time.monotonic()
         self._pubsub.recovered()
 
     def _take(self, timeout_s: float) -> Event | Gap | None:
-        """The next item that is ready or was missed; ``None`` if there is none, or it is skipped."""
+        """Return the next queued item; ``None`` if there is none, or if it cannot be decoded and is skipped."""
         item = self._ready.popleft() if self._ready else self._catch_up(timeout_s)
         if item is None:
             return None
-        if self._retained or isinstance(item, Gap) or item.id is None:
-            self._taken[item.topic] = position_after(item, self._taken.get(item.topic, START))
-            self._retained = max(0, self._retained - 1)
+        if self._retained_left or isinstance(item, Gap) or item.id is None:
+            self._returned_positions[item.topic] = position_after(item, self._returned_positions.get(item.topic, START))
+            self._retained_left = max(0, self._retained_left - 1)
         else:
-            self._taken[item.topic] = item.id
+            self._returned_positions[item.topic] = item.id
         cls = self._classes.get(item.topic)
         if cls is None or isinstance(item, Gap):
             return item
@@ -258,7 +261,7 @@ class Subscriber:
             return None
 
     def _catch_up(self, timeout_s: float) -> Event | Gap | None:
-        """The next missed item, read from the log."""
+        """Return the next missed item, read from the log; ``None`` if there is none, or if reading failed."""
         try:
             item = next(self._missed[0], None)
         except (redis.RedisError, ServerError, OSError) as exc:
@@ -271,8 +274,8 @@ class Subscriber:
         return item
 
     def _skip(self, topic: str, problem: ContentsError) -> None:
-        """Count an item that cannot be decoded; the first one of a topic is logged."""
+        """Count an event that cannot be decoded. The first such event of a topic is logged."""
         self.skipped += 1
-        if topic not in self._logged:
-            self._logged.add(topic)
-            log.error("%r skips what it cannot decode: %s", self, problem)
+        if topic not in self._logged_topics:
+            self._logged_topics.add(topic)
+            log.error("%r skips an event that cannot be decoded (further ones on its topic are not logged): %s", self, problem)

@@ -15,8 +15,8 @@ def check_topic(topic: object) -> str:
     """Return the topic if events can be published on it.
 
     Raises:
-        TopicTypeError: it is not text; a ``TypeError`` as well as an `InvalidTopicError`.
-        InvalidTopicError: it is empty, longer than 512 bytes, or a pattern.
+        TopicTypeError: the topic is not text.
+        InvalidTopicError: the topic is empty, longer than 512 bytes, or a pattern.
     """
     name = check_topic_or_pattern(topic)
     if is_pattern(name):
@@ -27,13 +27,13 @@ def check_topic(topic: object) -> str:
 def check_topic_or_pattern(topic: object) -> str:
     """Return the topic or glob pattern if it can be subscribed to, or raise `InvalidTopicError`."""
     if not isinstance(topic, str):
-        raise TopicTypeError(f"a topic is text, not {topic!r}")
+        raise TopicTypeError(f"a topic must be text, not {topic!r}")
     if not topic:
         raise InvalidTopicError("a topic cannot be empty: give it a name")
     try:
         size = len(topic.encode())
     except UnicodeEncodeError as exc:
-        raise InvalidTopicError(f"the topic {topic!r} cannot be encoded as UTF-8") from exc
+        raise InvalidTopicError(f"the topic {topic!r} cannot be encoded as UTF-8: remove the surrogates from it") from exc
     if size > MAX_TOPIC_BYTES:
         raise InvalidTopicError(f"the topic {topic[:40]!r}… has {size} bytes, the limit is {MAX_TOPIC_BYTES}: give it a shorter name")
     return topic
@@ -42,7 +42,7 @@ def check_topic_or_pattern(topic: object) -> str:
 def check_topics(topics: Sequence[object]) -> tuple[str, ...]:
     """Return the topics and patterns of a subscription, or raise `EmptySubscriptionError` or `InvalidTopicError`."""
     if not topics:
-        raise EmptySubscriptionError("no topic was given: subscribe to at least one; '*' means all of them")
+        raise EmptySubscriptionError("no topic was given: subscribe to at least one; '*' matches all topics")
     return tuple(check_topic_or_pattern(topic) for topic in topics)
 
 
@@ -54,7 +54,7 @@ def is_pattern(topic: str) -> bool:
 class Glob:
     """A glob pattern that matches the same topics as in Redis: ``*``, ``?``, ``[ab]``, ``[^a]``, ``[a-z]``, ``\\*``.
 
-    It works on bytes, and treats unusual classes as ``stringmatchlen`` in Redis's ``util.c`` does: ``[]`` matches nothing,
+    The class works on bytes, and treats unusual classes as ``stringmatchlen`` in Redis's ``util.c`` does: ``[]`` matches nothing,
     ``[^]`` any byte, ``[z-a]`` is ``[a-z]``, and the end of the pattern closes a class.
     """
 
@@ -67,7 +67,8 @@ class Glob:
 
 
 def _translate(glob: bytes) -> bytes:
-    runs, at = [b""], 0  # the parts between the stars
+    """Return a glob pattern as a regular expression."""
+    runs, at = [b""], 0  # the regular expressions of the parts between the stars
     while at < len(glob):
         character = glob[at : at + 1]
         at += 1
@@ -86,12 +87,12 @@ def _translate(glob: bytes) -> bytes:
     if len(runs) == 1:
         return runs[0]
     first, *middle, last = runs
-    # Atomic groups: once a star has matched it is not tried again, so that many stars do not take exponential time.
+    # Atomic groups keep the regular expression from trying a star again, so that many stars do not take exponential time.
     return first + b"".join(b"(?>.*?%s)" % run for run in middle if run) + b".*" + last
 
 
 def _members(glob: bytes, at: int) -> tuple[bytes, int]:
-    """The bytes that a class matches, and the index after it; ``at`` is the index after its "["."""
+    """Return the bytes that a class such as ``[a-z]`` matches, and the index after it; ``at`` is the index after its ``[``."""
     negated = glob[at : at + 1] == b"^"
     at += negated
     members: set[int] = set()

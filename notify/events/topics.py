@@ -13,8 +13,9 @@ from notify.events.topic import is_pattern
 __all__ = ["TopicInfo", "traffic"]
 
 WINDOW_S: Final = 60
-COUNTED: Final = 10_000
-"""Events of the last minute are counted up to this number."""
+"""The time over which the rate of events is measured."""
+MAX_COUNTED: Final = 10_000
+"""The most events of the last minute that are counted for the rate."""
 
 
 class TopicInfo(msgspec.Struct, frozen=True):
@@ -22,10 +23,10 @@ class TopicInfo(msgspec.Struct, frozen=True):
 
     Args:
         topic: the name.
-        events: events logged since the log began; ``None`` if the server does not count them (before Redis 7).
-        per_s: events per second over the last minute.
+        events: events since the log was created; ``None`` if the server does not count them (before Redis 7).
+        per_s: events per second over the last minute; at most 10,000 events are counted.
         log_length: events in the log.
-        subscribers: connections that are subscribed by name, or, if they were opened by Notify, by pattern.
+        subscribers: connections that are subscribed by name, and connections of Notify that are subscribed by pattern.
         last: when the last event was logged, by the clock of the server; ``None`` if there was none yet.
     """
 
@@ -47,7 +48,7 @@ def traffic(scripts: EventScripts) -> list[TopicInfo]:
         with client.pipeline(transaction=False) as pipe:
             for topic in topics:
                 pipe.xinfo_stream(keys.log(topic))
-                pipe.xrange(keys.log(topic), min=f"{(seconds - WINDOW_S) * 1000}-0", count=COUNTED)
+                pipe.xrange(keys.log(topic), min=f"{(seconds - WINDOW_S) * 1000}-0", count=MAX_COUNTED)
                 pipe.hget(keys.topic(topic), "last")
             rows = pipe.execute(raise_on_error=False)
         listening = [listening_client(row) for row in client.client_list(_type="pubsub")]
@@ -58,7 +59,7 @@ def traffic(scripts: EventScripts) -> list[TopicInfo]:
 
 
 def _count(by_pattern: Sequence[ListeningClient], channel: str) -> int:
-    """How many subscribers receive a channel through a pattern only."""
+    """Return how many of the subscribers receive a channel through a pattern only."""
     return sum(subscriber.hears(channel) and channel not in subscriber.channels for subscriber in by_pattern)
 
 

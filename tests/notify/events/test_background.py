@@ -224,7 +224,7 @@ def test_S15_one_event_that_is_refused_is_reported_and_the_next_are_sent(bus, ca
     publisher.close()
     assert _logged(bus, "good") == [0, 1, 2]
     assert (publisher.counters.sent, publisher.counters.refused) == (3, 3)
-    assert caplog.text.count("an event on 'bad' was refused and is lost: ") == 3
+    assert caplog.text.count("the server refused an event on 'bad', which is lost: ") == 3
     assert "WRONGTYPE" in caplog.text
 
 
@@ -238,7 +238,7 @@ def test_S15_only_the_events_without_permission_are_refused(own_server, connect_
     bus.redis.execute_command("ACL", "SETUSER", "default", "resetkeys", *allowed)
     publisher.close()
     assert (publisher.counters.sent, publisher.counters.refused) == (97, 3)
-    assert caplog.text.count("an event on 'secret' was refused and is lost: ") == 3
+    assert caplog.text.count("the server refused an event on 'secret', which is lost: ") == 3
     assert "permissions" in caplog.text
     bus.redis.execute_command("ACL", "SETUSER", "default", "~*")
     assert _logged(bus) == [number for number in range(100) if number not in (0, 42, 99)]

@@ -19,7 +19,7 @@ from tests.support.faults import cut
 @pytest.fixture
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read the subscribers every few milliseconds."""
-    monkeypatch.setattr(demand_module, "LOOK_S", 0.01)
+    monkeypatch.setattr(demand_module, "POLL_S", 0.01)
 
 
 pytestmark = pytest.mark.usefixtures("_often")

@@ -61,8 +61,8 @@ def test_M4_two_messages_do_not_share_their_extras():
     [
         ({"celsius": "warm"}, r"not a Reading: Expected `float`, got `str` - at `\$.celsius`"),
         ({}, "not a Reading: .*missing required field `celsius`"),
-        (21.5, "the contents of a Reading are a JSON object, not 21.5"),
-        (None, "the contents of a Reading are a JSON object"),
+        (21.5, "the contents of a Reading must be a JSON object, not 21.5"),
+        (None, "the contents of a Reading must be a JSON object"),
     ],
 )
 def test_M4_contents_that_do_not_fit_say_where(contents, problem):

@@ -241,7 +241,7 @@ def test_M1_a_topic_of_a_wrong_type_is_a_type_error_wherever_one_is_given(bus, t
         lambda: bus.listen(topic, callback=print),
         lambda: unsent.put([topic], 1),
     ):
-        with pytest.raises(TypeError, match="a topic is text, not "):
+        with pytest.raises(TypeError, match="a topic must be text, not "):
             give()
     unsent.close()
     assert bus.topics() == []

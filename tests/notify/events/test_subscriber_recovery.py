@@ -321,4 +321,4 @@ def test_a_retained_value_that_is_not_text_does_not_prevent_subscribing(bus, col
     with bus.subscribe("t") as events:
         bus.publish("t", 1)
         assert [event.contents for event in collect(events, 1)] == [1]
-    assert "the retained event of 't' cannot be read" in caplog.text
+    assert "the retained event of 't' cannot be decoded and is skipped" in caplog.text

@@ -285,7 +285,7 @@ def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
         watcher.close()
     began, ended = (record.getMessage() for record in caplog.records if record.name == "workers.loss.watcher")
     assert began == "the loss watcher waits for the server: no answer"
-    assert ended.startswith("the loss watcher goes on after")
+    assert ended.startswith("the loss watcher has reached the server again after")
 
 
 def test_a_watcher_that_cannot_connect_says_so_and_leaves_nothing() -> None:
