@@ -1,4 +1,4 @@
-"""The bus: one object for events, directory, services, requests and state."""
+"""The bus: the main object of the package, with methods for events, directory, services, requests and state."""
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -41,10 +41,10 @@ __all__ = ["Bus"]
 
 
 class Bus:
-    """Events, directory, services and state of one namespace on one server. Made by `connect`.
+    """Gives access to the events, directory, services and states of one namespace on one server. Made by `connect`.
 
-    It may be shared between threads, but not across a fork. `close` closes its connections and background threads; services,
-    subscribers and other objects made by it are closed by their users.
+    A bus may be shared between threads, but not across a fork. `close` closes the connections and background threads of the bus;
+    the caller closes the services, subscribers and other objects that the bus returned.
     """
 
     def __init__(self, client: Client, *, name: str, embedded: EmbeddedServer | None = None, fences: tuple[Fence, ...] = ()) -> None:
@@ -59,7 +59,7 @@ class Bus:
         self._closed = False
 
     def open(self, *, retry_s: float = ONE_ATTEMPT, on_link: LinkHandler | None = None) -> None:
-        """Check that the server answers. Called by `connect`; arguments and errors as there."""
+        """Check that the server answers. `connect` calls this; arguments and errors as there."""
         if on_link is not None:
             self._runtime.watch_connection(on_link)
         self._client.connect(retry_s=retry_s)
@@ -86,11 +86,11 @@ class Bus:
     def publish(
         self, topic: str | Message, contents: Contents = msgspec.UNSET, *, retain_s: float | None = None, key: str | None = None
     ) -> str:
-        """Publish one event; one round trip.
+        """Publish one event, in one round trip.
 
         Args:
-            topic: the name of the topic, at most 512 bytes, no pattern; or a message, which has a topic and is the contents.
-            contents: any JSON value, or an error, of which the type and the message are sent.
+            topic: the name of the topic, at most 512 bytes, no pattern; or a message, which names its topic and is the contents.
+            contents: any JSON value, or an exception, whose type and message are sent.
             retain_s: seconds for which new subscribers receive the event at once; ``-1`` without limit, ``0`` deletes the
                 retained event, ``None`` leaves it alone.
             key: idempotency key: a second event on the topic with the same key, within the retention of the log, is not published.
@@ -113,14 +113,13 @@ class Bus:
 
         Args:
             max_items: events that may wait to be sent.
-            when_full: what `put` does when so many wait: ``raise`` `PublisherFullError`, ``block`` until there is room, or
-                ``drop_oldest``.
+            when_full: what `put` does when ``max_items`` wait: ``raise`` `PublisherFullError`, ``block``, or ``drop_oldest``.
         """
         self._check_open()
         return BackgroundPublisher(self._client, source=self.name, max_items=max_items, when_full=when_full)
 
     def register_publisher(self, topic: str | type[Message]) -> Publisher:
-        """Add a topic to the known topics, and return a publisher for it; for a message class, one that accepts only that class."""
+        """Add a topic to the known topics, and return a publisher for it. The publisher of a message class accepts only that class."""
         self._check_open()
         publisher = Publisher(self._scripts, topic, source=self.name)
         self._scripts.declare_topic(publisher.topic)
@@ -140,19 +139,22 @@ class Bus:
         """Return a subscriber, which receives every event published from now on.
 
         Args:
-            topics: names, glob patterns (``"*"`` is all topics), and message classes, whose instances become the contents.
-            since: an id, ``"start"``, or earlier `Subscriber.positions`: the events after that are delivered first.
+            topics: names, glob patterns (``"*"`` is all topics), and message classes: contents on their topics become instances.
+            since: where to begin: the id of an event, ``"start"`` for all events in the logs, or `Subscriber.positions` of an
+                earlier subscriber; by default with new events.
 
         Raises:
             EmptySubscriptionError: no topic was given.
             InvalidTopicError: a topic cannot be subscribed to.
-            InvalidPositionError: ``since`` is not a position.
+            ContentsError: a class is not a message class, has no topic, or has the same topic as another class.
+            InvalidPositionError: ``since`` is not a position, or is one id for several topics.
+            ServerError: the server did not answer, or refused.
         """
         self._check_open()
         return Subscriber(self._client, topics, since=since, name=self.name)
 
     def demand(self, topic: str | type[Message]) -> Demand:
-        """Return the demand for a topic, to publish only while it has subscribers; use it as a context manager.
+        """Return the demand for a topic, which reports its subscribers; use it as a context manager.
 
         Raises:
             InvalidTopicError: the topic cannot be published on.
@@ -163,19 +165,19 @@ class Bus:
     def listen(
         self, *topics: str, callback: Callable[[Event | Gap], object], max_items: int = 1_000, when_full: WhenListenerFull = "block"
     ) -> QueuedListener:
-        """Return a listener that receives in a process of its own and calls back in a thread; open it to start.
+        """Return a listener, which receives events in a child process and calls a function with them in a thread; open it to start.
 
         Args:
             topics: names and glob patterns.
-            callback: takes an `Event` or a `Gap`.
+            callback: takes an `Event`, or a `Gap` where events are lost for good.
             max_items: events that may wait for the callback.
-            when_full: ``block`` or ``drop_oldest``.
+            when_full: what happens when ``max_items`` events wait: ``block`` stops receiving, ``drop_oldest`` drops the oldest.
         """
         self._check_open()
         return QueuedListener(self._client, topics, callback, max_items=max_items, when_full=when_full, name=self.name)
 
     def manager(self, name: str = "notification-manager") -> NotificationManager:
-        """Return a notification manager, which calls back with events. While it is open it is a service with that name."""
+        """Return a notification manager, which calls functions with events. While it is open, it is a service with that name."""
         self._check_open()
         return NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heartbeats=self._runtime.heartbeats())
 
@@ -192,18 +194,18 @@ class Bus:
         exports: object = None,
         threads: int = 1,
     ) -> Service:
-        """Return a service to run as a context manager.
+        """Return a service, which is registered while it is open; use it as a context manager.
 
         Args:
             name: the name; if it is taken, a suffix makes it unique.
-            provides: the capabilities: names, or an object whose public methods are the names.
+            provides: the capabilities: names, or an object whose public methods give the names.
             groups: the groups of the service; `Service.join` and `Service.leave` change them.
             ttl_s: seconds without a heartbeat after which the service is withdrawn; by default ``ttl_s`` of the settings.
             exclusive: raise an error if the name is taken.
-            metadata: text by name, shown in the directory.
-            address: an address at which the service can be reached in another way, if it has one.
-            exports: an object whose public methods others may `call`; their names are capabilities as well.
-            threads: how many requests may run at once; with one thread the object needs no locks.
+            metadata: name → text, shown in the directory.
+            address: an address at which the service can be reached without Redis, if it has one.
+            exports: an object whose public methods other processes may `call`; their names are capabilities as well.
+            threads: how many requests may run at once; with one thread the object of ``exports`` needs no locks.
 
         Raises:
             InvalidServiceError: a name, capability, group, ttl, address or metadata cannot be used, or the object has no methods.
@@ -229,8 +231,8 @@ class Bus:
         """Call a method that a service exports, and return its result.
 
         Args:
-            service: the name of a service, or the result of `provides`: then the providers of the capability take turns; a suspect
-                one is called only if there is no other.
+            service: the name of a service, or the result of `provides`: then the providers of the capability take turns, and a
+                suspect provider is called only if there is no other.
             method: a method that the service exports.
             args, kwargs: any JSON values, the arguments of the method. A parameter ``timeout_s`` of the method can be given by
                 position only.
@@ -247,7 +249,7 @@ class Bus:
             ServiceWithdrawnError: the service was withdrawn before it answered (`ServiceKilledError`: it was killed).
             RequestsFullError: a thousand requests wait for the service already.
             InvalidServiceError, ContentsError, PayloadTooLargeError, SettingsError: no request was sent.
-            ServerUnreachableError: no answer from the server; the method may be called.
+            ServerUnreachableError: no answer from the server; the method may have been called.
             ClosedError: the bus is closed, or was closed during the call.
         """
         return self._runtime.request_client().call(service, method, args, kwargs, timeout_s=timeout_s)
@@ -259,18 +261,18 @@ class Bus:
         return Directory(self._client)
 
     def state(self, service: str, *, fenced: bool = False) -> State:
-        """Return the state hash of a service, for other processes than the service itself.
+        """Return the state of a service, for processes other than the service itself.
 
         Args:
             service: the name of the service.
-            fenced: refuse every write while the service is not registered; for jobs that require the service.
+            fenced: refuse every write while the service is not registered; for jobs that need the service.
         """
         self._check_open()
         fences = (*self._fences, registered(self.keys, check_name(service))) if fenced else self._fences
         return State(self._client, check_name(service), fences=lambda: fences)
 
     def close(self) -> None:
-        """Close the connections and background threads. The private server stops with its last user. May be called again."""
+        """Close the connections and background threads. The last user of the private server stops it. May be called again."""
         if self._closed:
             return
         self._closed = True

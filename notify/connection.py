@@ -25,19 +25,19 @@ def connect(
 
     Args:
         url: ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``. Without it, and without ``$NOTIFY_URL`` and
-            ``$REDIS_URL``, the private server is used, and started if it does not run; it ends with its last user.
-        settings: all other settings; by default read from ``environ``.
+            ``$REDIS_URL``, the private server is used: it is started if it does not run, and its last user stops it.
+        settings: the settings; by default read from ``environ``. If they are given, ``$NOTIFY_URL`` and ``$REDIS_URL`` are not read.
         environ: the environment; by default ``os.environ``.
         name: the name of this process, as source of events and in ``CLIENT LIST``; by default ``host:pid``.
-        retry_s: seconds between attempts, which are repeated until one succeeds; by default there is one attempt.
-        on_link: called with the result of the first attempt, and when the connection is lost or made again.
+        retry_s: seconds between attempts, which are repeated while the server is unreachable; by default there is one attempt.
+        on_link: called with a `LinkStatus` after the first probe of the server, and when the connection is lost or made again.
 
     Returns:
         A bus; close it, or use it as a context manager.
 
     Raises:
         SettingsError: the URL or a setting cannot be used.
-        ServerUnreachableError: no server answers at the address.
+        ServerUnreachableError: no server answers at the address, and there is one attempt.
         ServerRefusedError: the server refuses the password, or is older than Redis 6.2.
         EmbeddedServerError: the private server could not be started.
     """

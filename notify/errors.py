@@ -7,16 +7,16 @@
     ├── ServerError
     │   ├── ServerUnreachableError   no server answers at the address, or it stopped answering
     │   ├── ServerRefusedError       the server answered with an error
-    │   └── EmbeddedServerError      the private server cannot be started
+    │   └── EmbeddedServerError      the private server cannot be started or stopped
     │       └── NoServerBinaryError  no server program is installed
     ├── ClosedError                  an object was used after it was closed
     ├── EventError
     │   ├── InvalidTopicError
     │   │   └── TopicTypeError       a topic is not text
-    │   ├── ContentsError            JSON cannot represent the contents
+    │   ├── ContentsError            the contents do not fit JSON or the message class
     │   ├── PayloadTooLargeError
     │   ├── PublisherFullError       the queue of a background publisher is full
-    │   ├── DuplicateMessageError    two message classes have one name
+    │   ├── DuplicateMessageError    two message classes have the same name
     │   └── UnknownMessageError
     ├── SubscriptionError
     │   ├── EmptySubscriptionError
@@ -40,8 +40,8 @@
         ├── FencedError              the service or the job run that a write depends on has ended
         └── ContendedError           other writes interfered with every attempt of an update
 
-``workers.errors`` continues the tree. Public calls never raise the errors of redis-py and RQ: these are the ``__cause__`` of one of
-the errors here. Some are a built-in error as well (``ValueError``, ``LookupError``) and can be caught as that.
+``workers.errors`` continues the tree. Public calls never raise the errors of redis-py and RQ: such an error is the ``__cause__`` of
+one of the errors here. Some errors are a built-in error as well (``ValueError``, ``LookupError``) and can be caught as that.
 """
 
 __all__ = [
@@ -106,7 +106,7 @@ class ServerRefusedError(ServerError):
 
 
 class EmbeddedServerError(ServerError):
-    """The private server could not be started."""
+    """The private server cannot be started or stopped."""
 
 
 class NoServerBinaryError(EmbeddedServerError):
@@ -114,11 +114,11 @@ class NoServerBinaryError(EmbeddedServerError):
 
 
 class ClosedError(NotifyError):
-    """The bus, subscriber or service was used after it was closed."""
+    """An object, such as a bus or a subscriber, was used after it was closed."""
 
 
 class EventError(NotifyError):
-    """An event cannot be published."""
+    """An event cannot be published or decoded."""
 
 
 class InvalidTopicError(EventError, ValueError):
@@ -130,11 +130,11 @@ class TopicTypeError(InvalidTopicError, TypeError):
 
 
 class ContentsError(EventError, TypeError):
-    """JSON cannot represent the contents."""
+    """The contents of an event are missing, or do not fit JSON or the message class."""
 
 
 class PayloadTooLargeError(EventError, ValueError):
-    """The encoded event or request is larger than ``max_payload_bytes``."""
+    """An encoded event, request or call is larger than ``max_payload_bytes``."""
 
 
 class PublisherFullError(EventError):
@@ -234,7 +234,10 @@ class FieldValueError(StateError, ValueError):
 
 
 class FencedError(StateError):
-    """The write was refused: the service, or the run of the job, that it depends on has ended. ``key`` is the hash of that."""
+    """A write was refused, because the service or the job run that it depends on has ended.
+
+    ``key`` is the Redis key of the hash that describes that service or job.
+    """
 
     def __init__(self, message: str, *, key: str = "") -> None:
         super().__init__(message)

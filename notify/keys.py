@@ -21,7 +21,7 @@ ns:group:<group>         zset   names of its members, score: incarnation        
 ns:suspects              set    <name>#<incarnation> of services whose heartbeats are late  while there is one
 ns:sweep                 hash   sweep: at_ms, duty_ms, slot_ms, grace_ms, held_ms, alarm    a day after the last sweep
 ns:incarnation           string the last incarnation that was assigned                      30 days after the last one
-ns:losses                hash   need → serial of its last loss, which is about the ms       30 days after the last one
+ns:losses                hash   need → serial of its last loss: its ms, or more to be new   30 days after the last one
 ns:tombstone:<need>      hash   last loss: service, incarnation, reason, why, at_ms, event  a day
 ns:state:<service>       hash   the state of a service, field → JSON                        forever, or until purged
 ns:requests:<member>     stream requests to <name>#<incarnation>: request, deadline_ms      a minute after the last deadline
@@ -62,7 +62,7 @@ SERVICES_TOPIC: Final = "services"
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """Builds the keys of one namespace."""
+    """Builds the keys, channels and topic names of one namespace."""
 
     namespace: str
 
@@ -141,7 +141,7 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.namespace}:event:{topic}"
 
     def topic_of(self, channel: str) -> str:
-        """Return the topic of a channel that `channel` returned."""
+        """Return the topic of a channel, the inverse of `channel`."""
         return channel.removeprefix(f"{self.namespace}:event:")
 
     def service(self, name: str) -> str:
@@ -209,5 +209,5 @@ def parse_due_member(member: str) -> tuple[str, int]:
 
 
 def _pair(queue: str, need: str) -> str:
-    """Join queue and need. Both may contain colons: those of the queue are quoted, so that its end can be found."""
+    """Join a queue and a need by a colon. Colons in the queue are quoted, so that the first colon ends the name of the queue."""
     return f"{queue.replace('%', '%25').replace(':', '%3A')}:{need}"

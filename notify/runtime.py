@@ -1,4 +1,4 @@
-"""The background parts of a bus. Each is started when it is first needed, and closed with the bus."""
+"""The background parts of a bus. Each part is started when it is first needed, and closed with the bus."""
 
 import threading
 
@@ -12,11 +12,11 @@ __all__ = ["Runtime"]
 
 
 class Runtime:
-    """The heartbeats of the services of a process, the sweep of the directory, the client for requests and the connection monitor.
+    """Holds the heartbeats of the services, the monitor of the directory, the client for requests and the connection monitor.
 
     Args:
-        client: the server to work on.
-        name: the source of requests.
+        client: the server, the settings and the namespace to use.
+        name: the name of the process that sends the requests.
     """
 
     def __init__(self, client: Client, *, name: str) -> None:
@@ -34,7 +34,7 @@ class Runtime:
         self._connection_monitor = ConnectionMonitor(self._client, handler).open()
 
     def heartbeats(self) -> Heartbeats:
-        """Return the heartbeats of this process; its monitor sweeps the directory from now on."""
+        """Return the heartbeats of the services; starts the monitor, which sweeps the directory, in the first call."""
         with self._starting:
             self._check_open()
             if self._monitor is None:
@@ -42,7 +42,7 @@ class Runtime:
             return self._heartbeats
 
     def request_client(self) -> RequestClient:
-        """Return the client for requests.
+        """Return the client for requests; opens it in the first call.
 
         Raises:
             ServerError: the server did not answer, or refused.

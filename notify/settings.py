@@ -1,4 +1,4 @@
-"""The settings, one frozen object, and the only place that reads them from the environment."""
+"""The settings: one frozen object, and the only code that reads them from the environment."""
 
 import re
 from collections.abc import Mapping
@@ -12,12 +12,13 @@ from notify.errors import SettingsError
 __all__ = ["JOB_EVENTS", "MAX_LIFETIME_S", "MAX_TIMEOUT_S", "MAX_TTL_S", "Settings", "positive", "redact"]
 
 MAX_TTL_S: Final = 86_400.0
-"""The longest ttl of a service: with a longer one its death would practically not be detected."""
+"""The longest ttl of a service. With a longer one, the death of the service would practically not be detected."""
 
 MAX_LIFETIME_S: Final = 100 * 365 * 86_400.0
-"""A hundred years. Redis refuses much longer lifetimes, and would do so in the middle of a script."""
+"""A hundred years. Redis refuses much longer lifetimes, in the middle of a script."""
 
 MAX_TIMEOUT_S: Final = 86_400.0
+"""The longest timeout for a connection or an answer."""
 
 JOB_EVENTS: Final = ("enqueued", "started", "finished", "failed", "stopped", "cancelled", "held", "released")
 """The transitions of a job that can be published."""
@@ -29,11 +30,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The address of the server, timeouts and limits.
 
     Args:
-        url: ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``; ``None`` is the private server of the user.
+        url: ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``; ``None`` means the private server of the user.
         namespace: the first part of every key and channel. On Redis Cluster write it as a hash tag, ``{notify}``.
         ttl_s: seconds without a heartbeat after which a service is withdrawn.
         retention_s: seconds for which the log of a topic is kept after its last event.
-        log_length: events kept per topic (the server may keep a few more).
+        log_length: events that the log of a topic keeps (the server may keep a few more).
         max_payload_bytes: the largest encoded event, request or call of a job, in bytes.
         connect_timeout_s: seconds to wait for a connection.
         command_timeout_s: seconds to wait for the answer to a command.
@@ -80,16 +81,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({fields})"
 
     def tells(self, status: str) -> bool:
-        """Return whether a transition of jobs, one of `JOB_EVENTS`, is published."""
+        """Return whether the transition of a job to ``status``, one of `JOB_EVENTS`, is published."""
         return self.job_events == "all" or status in self.job_events.split(",")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
-        """Return the settings in an environment.
+        """Return the settings in environment variables.
 
         Args:
-            environ: usually ``os.environ``. Read are ``NOTIFY_URL``, else ``REDIS_URL``, and ``NOTIFY_<SETTING>``, for example
-                ``NOTIFY_TTL_S=2.5``. An empty variable counts as unset.
+            environ: usually ``os.environ``. The url is ``NOTIFY_URL``, else ``REDIS_URL``; every other setting is
+                ``NOTIFY_<SETTING>``, for example ``NOTIFY_TTL_S=2.5``. An empty variable counts as unset.
 
         Raises:
             SettingsError: a variable has a value that cannot be used; the message names the variable.
@@ -100,32 +101,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             variable = next((name for name in variables if environ.get(name)), None)
             if variable is not None:
                 found[field] = environ[variable]
-                _try_alone(variable, field, environ[variable])
+                _check_variable(variable, field, environ[variable])
         return msgspec.convert(found, cls, strict=False)
 
 
 def positive(value: float, name: str, *, at_most: float = MAX_LIFETIME_S) -> float:
-    """Return ``value`` if it is a number of seconds above 0 and not above ``at_most``, or raise `SettingsError` about ``name``."""
+    """Return ``value`` if it is above 0 and at most ``at_most`` seconds, else raise a `SettingsError` that names it ``name``."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= at_most:
         raise SettingsError(f"{name} is {value!r}: give a number of seconds above 0 and at most {at_most:g}")
     return value
 
 
 def redact(url: str) -> str:
-    """Return the URL for logs and errors, without its password, and without a query that may contain one."""
+    """Return a URL for logs and errors: without user and password, and without a query that may contain a password."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         return "***" if "@" in url or "pass" in url.lower() else url
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
     path, mark, query = rest.removeprefix(authority).partition("?")
     if authority and "@" in path + query:
-        return f"{scheme}://***"  # an unquoted password, the end of which cannot be found
+        return f"{scheme}://***"  # a password contains "/", "?" or "#" unquoted: its end is unknown
     secret = "***@" if "@" in authority else ""
     return f"{scheme}://{secret}{authority.rpartition('@')[2]}{path}{mark}{'***' if 'pass' in query.lower() else query}"
 
 
-def _try_alone(variable: str, field: str, value: str) -> None:
-    """Convert one setting alone, so that the error can name its variable."""
+def _check_variable(variable: str, field: str, value: str) -> None:
+    """Check one setting alone, so that the error can name its environment variable."""
     try:
         msgspec.convert({field: value}, Settings, strict=False)
     except msgspec.ValidationError as exc:
@@ -150,7 +151,7 @@ def _check_url(url: object) -> None:
 def _is_plausible(url: str) -> bool:
     scheme, _, rest = url.partition("://")
     if scheme == "redis+sentinel":
-        return bool(rest.strip("/"))  # urlsplit may refuse several hosts with brackets
+        return bool(rest.strip("/"))  # urlsplit may refuse a list of hosts with brackets
     try:
         parts = urlsplit(url)
         return parts.scheme in SCHEMES and (parts.port is None or parts.port > 0) and bool(parts.netloc or parts.path.strip("/"))

@@ -1,4 +1,4 @@
-"""Tools for the tests of services: a private server, a bus without a server, and waiting without sleeping.
+"""Tools for tests of applications: a server of their own, a bus without a server, and a wait for a condition.
 
 As a pytest fixture::
 
@@ -42,11 +42,12 @@ class PrivateServer:
 
     @property
     def url(self) -> str:
+        """The URL of the server."""
         return self._server.url
 
     @property
     def pid(self) -> int:
-        """The process id of the server.
+        """The process id of the server process.
 
         Raises:
             EmbeddedServerError: the server does not run.
@@ -57,17 +58,17 @@ class PrivateServer:
         return pid
 
     def freeze(self) -> None:
-        """Stop the process (SIGSTOP): connections stay open, and commands are not answered."""
+        """Suspend the server process (SIGSTOP): connections stay open, and commands are not answered."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Continue the process after `freeze` (SIGCONT)."""
+        """Continue the server process after `freeze` (SIGCONT)."""
         os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """Kill the process (SIGKILL), as in a crash, after all acknowledged writes are in its append-only file.
+        """Kill the server process (SIGKILL), as in a crash, when all acknowledged writes are in its append-only file.
 
-        The server may acknowledge a write up to two seconds before it is in the file, while the disk is busy.
+        While the disk is busy, a write may reach the file up to two seconds after the server has acknowledged it.
         """
         with redis.Redis.from_url(self.url, socket_timeout=1.0) as client, suppress(redis.RedisError, TimeoutError):
             wait_until(lambda: _is_written(client), what="the append-only file")
@@ -79,7 +80,7 @@ class PrivateServer:
         self._server = EmbeddedServer(self.directory, self._environ)
 
     def close(self) -> None:
-        """Stop the server, frozen or not."""
+        """Stop the server, also if it is frozen. Its data are kept."""
         with suppress(EmbeddedServerError, ProcessLookupError):
             self.thaw()
         self._server.close()
@@ -87,13 +88,14 @@ class PrivateServer:
 
 @contextmanager
 def private_server(environ: Mapping[str, str] | None = None) -> Iterator[PrivateServer]:
-    """Run a server for this block only; at the end it is stopped and its data are deleted.
+    """Run a server for the block; at the end the server is stopped and its data are deleted.
 
     Args:
         environ: the environment with ``NOTIFY_SERVER`` and ``PATH``; by default ``os.environ``.
 
     Raises:
         NoServerBinaryError: no server program is installed.
+        EmbeddedServerError: the server could not be started.
     """
     # Not in $TMPDIR, which can be too long for the path of a socket.
     directory = Path(tempfile.mkdtemp(prefix="notify-", dir="/tmp"))  # mkdtemp gives it mode 0700
@@ -110,7 +112,7 @@ def private_server(environ: Mapping[str, str] | None = None) -> Iterator[Private
 def fake_bus(settings: Settings | None = None) -> Bus:
     """Return a bus without a server, for fast tests of code that publishes, subscribes and keeps state in one process.
 
-    It needs ``fakeredis[lua]``. Use `private_server` for tests that depend on outages, restarts or several processes.
+    Install ``fakeredis[lua]`` for it. Use `private_server` for tests that depend on outages, restarts or several processes.
     """
     fakeredis = import_module("fakeredis")
     settings = msgspec.structs.replace(settings or Settings(), url="redis://fake")
@@ -119,24 +121,25 @@ def fake_bus(settings: Settings | None = None) -> Bus:
 
 
 def _is_written(client: redis.Redis) -> bool:
+    """Return whether all writes of the server are in its append-only file."""
     info: Any = client.info("persistence")
     return not info.get("aof_buffer_length") and not info.get("aof_pending_bio_fsync")
 
 
 def wait_until(condition: Callable[[], T], *, timeout_s: float = 5.0, what: str = "the condition") -> T:
-    """Call ``condition`` until it returns a true value, and return that.
+    """Call ``condition`` until it returns a true value, and return that value.
 
     Args:
         condition: called every few milliseconds.
-        timeout_s: seconds to wait.
+        timeout_s: seconds to wait at most.
         what: the name of the condition in the error.
 
     Raises:
-        TimeoutError: the value was false for the whole time.
+        TimeoutError: the condition was still false after ``timeout_s`` seconds.
     """
     deadline = time.monotonic() + timeout_s
     while not (result := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not come true within {timeout_s:g} s")
+            raise TimeoutError(f"gave up waiting for {what} after {timeout_s:g} s")
         time.sleep(0.005)
     return result

@@ -101,7 +101,7 @@ class Publisher:
             topic: a topic for this event only, in place of the topic of the publisher.
 
         Raises:
-            ContentsError: the event is on another topic, or is not a message of the class of this publisher.
+            ContentsError: the event is on another topic, or is not a message of the class of this publisher (a ``TypeError`` as well).
         """
         topic = self.topic if topic is None else check_topic(topic)
         if isinstance(event, BaseException):

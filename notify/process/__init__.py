@@ -1,6 +1,6 @@
-"""The operating-system process: an event for signal handlers, holds on the shutdown, and the process title.
+"""This operating-system process: an event for signal handlers, holds that delay a shutdown, and the process title.
 
-Programs, services, workers and the command line use it.
+Programs, services, workers and the command line use this folder.
 It never talks to a server.
 """
 

@@ -1,4 +1,4 @@
-"""An event that a signal handler may set while the thread it interrupted waits for it."""
+"""An event that a signal handler may set even while the thread that it interrupts waits for the event."""
 
 import math
 import queue
@@ -8,14 +8,14 @@ from typing import Final
 __all__ = ["SignalSafeEvent"]
 
 SLICE_S: Final = 0.1
-"""The longest time after which a waiting thread handles a signal."""
+"""The longest time until a waiting main thread handles a signal."""
 
 
 class SignalSafeEvent:
     """An event that is set once, from any thread or signal handler.
 
-    ``threading.Event`` is not safe for that: if a signal handler sets it while the interrupted thread is inside ``wait``, the
-    handler waits forever for a lock of that thread. ``SimpleQueue.put`` is documented to be safe in this case.
+    ``threading.Event`` can deadlock here: if the signal interrupts a thread inside ``wait``, the handler waits for a lock that this
+    thread holds. ``SimpleQueue.put`` is documented to be safe in a signal handler.
     """
 
     def __init__(self) -> None:
@@ -24,6 +24,7 @@ class SignalSafeEvent:
 
     @property
     def is_set(self) -> bool:
+        """Whether the event was set."""
         return self._is_set
 
     def set(self) -> None:
@@ -39,8 +40,8 @@ class SignalSafeEvent:
             if left_s <= 0:
                 return False
             try:
-                # In slices: a signal that another thread received, or that arrived just before the call, does not interrupt
-                # `get`, and its handler runs only when this thread runs.
+                # In slices: Python runs signal handlers in the main thread only. A signal that arrives in another thread, or just
+                # before the call, does not interrupt `get`: its handler would not run before `get` returns.
                 self._wakes.get(timeout=min(SLICE_S, left_s))
             except queue.Empty:
                 continue

@@ -7,7 +7,7 @@ __all__ = ["Suspension", "Suspensions"]
 
 
 class Suspension:
-    """A hold on the shutdown until `resume`; as a context manager, until the end of the block."""
+    """A hold that delays a shutdown until `resume` is called or, as a context manager, until the end of the block."""
 
     def __init__(self, owner: "Suspensions") -> None:
         self._owner = owner
@@ -26,26 +26,26 @@ class Suspension:
 
 
 class Suspensions:
-    """Counts the holds on the shutdown."""
+    """Counts the holds that delay a shutdown, and waits until none is left."""
 
     def __init__(self) -> None:
         self._count = 0
         self._changed = threading.Condition()
 
     def take(self) -> Suspension:
-        """Return a new hold."""
+        """Add a hold and return it."""
         with self._changed:
             self._count += 1
         return Suspension(self)
 
     def release(self) -> None:
-        """Called once by each `Suspension`."""
+        """Remove a hold; each `Suspension` calls this once."""
         with self._changed:
             self._count -= 1
             self._changed.notify_all()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until there is no hold, at most ``timeout_s`` seconds. Returns whether there is none."""
+        """Wait until no hold is left, at most ``timeout_s`` seconds. Returns whether none is left."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while self._count:
@@ -56,4 +56,5 @@ class Suspensions:
             return True
 
     def __len__(self) -> int:
+        """Return how many holds there are."""
         return self._count

@@ -1,4 +1,4 @@
-"""The process title, as shown by ``ps``; set only where `setproctitle` is installed (the ``titles`` extra)."""
+"""The process title, as shown by ``ps``. It is set only if ``setproctitle`` is installed (the ``titles`` extra)."""
 
 try:
     from setproctitle import setproctitle
@@ -9,6 +9,6 @@ __all__ = ["set_title"]
 
 
 def set_title(what: str) -> None:
-    """Set the title of this process to ``notify: <what>``. All users can read it: never put an address or a password in it."""
+    """Set the title of this process to ``notify: <what>``. All users of the machine can read it: it must contain no address or password."""
     if setproctitle is not None:
         setproctitle(f"notify: {what}")

@@ -1,7 +1,7 @@
 """Programs that run services: the base class, the dispatcher with an orderly shutdown on signals, and timers.
 
-Applications with a main loop use it, such as the thermometer.
-It uses the bus and never talks to the server itself.
+Applications with a main loop use this folder, such as the thermometer of the demo.
+It uses the bus and never talks to Redis itself.
 """
 
 from notify.program.dispatcher import Dispatcher

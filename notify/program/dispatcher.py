@@ -1,4 +1,4 @@
-"""The dispatcher: runs several programs in one process until a signal, and shuts them down in two phases."""
+"""The dispatcher: runs several programs in one process until a signal, then shuts them down in two phases."""
 
 import logging
 import signal
@@ -20,6 +20,7 @@ __all__ = ["Dispatcher"]
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 DRAIN_S: Final = 10.0
 POLL_S: Final = 0.02
+"""Time between two checks whether a phase of the shutdown is over."""
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +28,10 @@ log = logging.getLogger(__name__)
 class Dispatcher:
     """Runs programs, each in a thread of its own, until SIGINT, SIGTERM or `shutdown`.
 
-    In the first phase of a shutdown it is *pending*: the programs finish their work in progress; ``service.suspend()`` delays the
-    second phase. When no suspension is left, or after ``drain_s`` seconds, the shutdown has *arrived*: the programs leave the
-    directory in the reverse order of their start. A second signal ends the first phase at once. Timers run until the programs
-    are done; a timer's call that runs then may finish within ``drain_s``.
+    A shutdown has two phases. In the first phase, *pending*, the programs finish their work in progress. The second phase, *arrived*,
+    begins when all programs have ended and no ``service.suspend()`` is left, or after ``drain_s`` seconds, or at once on a second
+    signal. The services of the programs are then withdrawn in the reverse order of their start. Timers run until the programs
+    have ended; a timer's call in progress may finish within ``drain_s``.
 
     Args:
         programs: the programs to run; they register in this order.
@@ -42,26 +43,26 @@ class Dispatcher:
         self._drain_s = positive(drain_s, "drain_s")
         self._stop_requested = SignalSafeEvent()
         self._stop_at_once = SignalSafeEvent()
-        self._left = len(programs)
-        self._changing = threading.Lock()
+        self._running = len(programs)
+        self._lock = threading.Lock()
         self._problem: BaseException | None = None
         self.timers = Timers()
-        """Timers that run while the dispatcher runs."""
+        """The timers of the dispatcher, which make their calls while it runs."""
 
     def run(self) -> None:
         """Run until a signal, until `shutdown`, or until all programs have ended by themselves. May be called once.
 
-        Signals are handled only in the main thread, as Python does it.
+        Signals are handled only if this is called in the main thread, because Python allows no other.
 
         Raises:
-            ClosedError: the dispatcher has run before.
-            NotifyError: a service could not be registered; those before it are withdrawn again.
-            Exception: the first exception that the ``run`` of a program raised, which shuts the others down in order, or that
-                its ``pending`` or ``arrived`` raised; the other programs are shut down all the same.
+            ClosedError: the dispatcher has run or was shut down before.
+            NotifyError: a service could not be registered; the services registered before it are withdrawn.
+            Exception: the first exception from ``run``, ``pending`` or ``arrived`` of a program. An exception in ``run`` starts the
+                shutdown. It is raised when all programs are shut down.
         """
         if self._stop_requested.is_set:
-            raise ClosedError("the dispatcher has run before: make another one")
-        with self._handling_signals(), ExitStack() as stack:
+            raise ClosedError("the dispatcher has run or was shut down before: make another one")
+        with self._signals_handled(), ExitStack() as stack:
             for program in self._programs:
                 stack.enter_context(program)
             threads = [self._thread(program) for program in self._programs]
@@ -76,23 +77,24 @@ class Dispatcher:
             raise self._problem
 
     def shutdown(self) -> None:
-        """Shut down as on a signal. May be called from any thread, also by a program."""
+        """Shut down, as a signal does: the second call ends the first phase at once. May be called from any thread."""
         (self._stop_at_once if self._stop_requested.is_set else self._stop_requested).set()
 
     def _thread(self, program: Program) -> threading.Thread:
-        # A daemon: a program that did not finish in time must not keep the process from ending.
+        # A daemon thread: a program that has not ended in time must not keep the process from ending.
         return threading.Thread(target=self._run, args=(program,), name=f"notify-{program.service.name}", daemon=True)
 
     def _run(self, program: Program) -> None:
+        """Run a program in its thread. An exception, or the end of the last program, starts the shutdown."""
         try:
             program.run()
         except BaseException as exc:
             log.exception("program %r raised an exception: all programs are shut down", program.service.name)
             self._record(exc)
             self._stop_requested.set()
-        with self._changing:
-            self._left -= 1
-            if not self._left:
+        with self._lock:
+            self._running -= 1
+            if not self._running:
                 self._stop_requested.set()
 
     def _drain(self, threads: list[threading.Thread]) -> None:
@@ -100,28 +102,29 @@ class Dispatcher:
         self._stop_requested.set()
         for program in reversed(self._programs):
             if not self._notify(program.pending):
-                Program.pending(program)  # else its `run` would not stop
+                Program.pending(program)  # an override raised: without this call its `run` would not stop
         deadline = time.monotonic() + self._drain_s
-        self._await(lambda: self._busy(threads), deadline)
-        self._await(self._called, deadline)  # last: programs that still run may need the timers
+        self._wait_for(lambda: self._busy(threads), deadline)
+        self._wait_for(self._close_timers, deadline)  # last: programs that still run may need the timers
         for program in reversed(self._programs):
             self._notify(program.arrived)
 
     def _notify(self, phase: Callable[[], None]) -> bool:
-        """Call a program at the start of a phase. Returns ``False`` if it raised; the shutdown continues in any case."""
+        """Call ``pending`` or ``arrived`` of a program. Returns ``False`` if it raised an exception, which is logged."""
         try:
             phase()
         except BaseException as exc:
-            log.exception("%r raised an exception: the shutdown continues", phase)
+            log.exception("%r raised an exception; the shutdown continues", phase)
             self._record(exc)
             return False
         return True
 
     def _record(self, problem: BaseException) -> None:
+        """Keep the first exception, for `run` to raise."""
         self._problem = self._problem or problem
 
-    def _await(self, busy: Callable[[], list[str]], deadline: float) -> None:
-        """Wait until ``busy`` returns no names, at most until the deadline or a second signal."""
+    def _wait_for(self, busy: Callable[[], list[str]], deadline: float) -> None:
+        """Wait until ``busy`` returns no names, at most until the deadline or a second signal, and log the names that are left."""
         while busy() and not self._stop_at_once.wait(POLL_S) and time.monotonic() < deadline:
             continue
         for name in busy():
@@ -130,16 +133,17 @@ class Dispatcher:
             )
 
     def _busy(self, threads: list[threading.Thread]) -> list[str]:
-        """The names of the programs that still run, or delay the shutdown with a suspension."""
+        """Return the names of the programs that still run, or whose service has a suspension or runs requests."""
         pairs = zip(self._programs, threads, strict=True)
         return [program.service.name for program, thread in pairs if thread.is_alive() or not program.service.drain(0)]
 
-    def _called(self) -> list[str]:
-        """Stop the timers; the name of a timer's call that still runs."""
+    def _close_timers(self) -> list[str]:
+        """Close the timers. Returns a name for the log if a timer's call still runs, else nothing."""
         return [] if self.timers.close(timeout_s=0) else ["a timer's call"]
 
     @contextmanager
-    def _handling_signals(self) -> Iterator[None]:
+    def _signals_handled(self) -> Iterator[None]:
+        """Handle `SIGNALS` in the block, if this is the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -10,11 +10,11 @@ from notify.service import Service
 __all__ = ["Program"]
 
 LOOK_S = 0.5
-"""The longest time after which a waiting program notices that its service was killed."""
+"""How often `Program.run`, unless it is overridden, checks that the service is still registered."""
 
 
 class Program:
-    """A program with a service: derive a class, set ``name`` and write `run`, then run it with a `Dispatcher`.
+    """The base class of a program with a service: set ``name`` and override `run` in a subclass, then run it by a `Dispatcher`.
 
     ::
 
@@ -27,21 +27,24 @@ class Program:
                     self.service.report(time.time(), subject="system.time")
 
     The service is registered while the program is entered as a context manager. A shutdown has two phases: in `pending` the
-    program takes no more work and may finish its work in progress, with the help of ``service.suspend()``; `arrived` comes just
-    before the service leaves the directory.
+    program takes no more work and may finish its work in progress, which ``service.suspend()`` gives it time for; `arrived` is
+    called just before the service is withdrawn.
 
     Args:
         bus: the bus to serve on.
         name: a name for the service, instead of the ``name`` of the class.
         ttl_s: seconds without a heartbeat after which the service is withdrawn; by default ``ttl_s`` of the settings.
-        exports: an object whose public methods others may call, as for `Bus.service`; calls in progress delay a shutdown.
+        exports: an object whose public methods other processes may call, as for `Bus.service`; calls in progress delay a shutdown.
 
-    Attributes are ``bus``, ``service`` and ``stopping``, an event that is set when a shutdown is pending.
-    An exception in `run` shuts the dispatcher down. An outage of the server raises one too, unless `run` catches it.
+    The attributes are ``bus``, ``service``, and ``stopping``, an event that is set when a shutdown begins.
+    An exception in `run` shuts the dispatcher down. During an outage of the server, calls of the bus and the service raise
+    `ServerUnreachableError`: a program that must outlive an outage catches it in `run`.
     """
 
     name: ClassVar[str] = ""
+    """The name of the service."""
     provides: ClassVar[Collection[str]] = ()
+    """The capabilities of the service."""
 
     def __init__(self, bus: Bus, *, name: str | None = None, ttl_s: float | None = None, exports: object = None) -> None:
         self.bus = bus
@@ -49,16 +52,20 @@ class Program:
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Do the work of the program until `stopping` is set. By default there is none: the service is only registered."""
+        """Do the work of the program until `stopping` is set. By default it does nothing, and the service is only registered."""
         while self.waits(LOOK_S):
             continue
 
     def waits(self, timeout_s: float) -> bool:
-        """Wait at most ``timeout_s`` seconds. Returns ``False`` once a shutdown is pending or the service has ended, else ``True``."""
+        """Wait ``timeout_s`` seconds, or until a shutdown begins.
+
+        Returns:
+            ``False`` if a shutdown has begun or the service has ended, else ``True``.
+        """
         return not self.stopping.wait(timeout_s) and not self.service.wait(0)
 
     def pending(self) -> None:
-        """Start the shutdown: set `stopping`, and accept no more requests. Called once, in the thread of the dispatcher.
+        """Start the shutdown: set ``stopping``, and accept no more requests. The dispatcher calls this once, in its own thread.
 
         An override must call this method.
         """
@@ -66,7 +73,7 @@ class Program:
         self.service.stop_serving()
 
     def arrived(self) -> None:
-        """Called once, just before the service leaves the directory. Does nothing by default."""
+        """Do nothing; an override may clean up. The dispatcher calls this once, just before it withdraws the service."""
 
     def __enter__(self) -> Self:
         self.service.open()

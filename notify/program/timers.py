@@ -1,4 +1,4 @@
-"""Timers: calls at a later time, once or repeatedly, by priority, cancellable."""
+"""Timers: call functions at a later time, once or repeatedly, in the order of their priority."""
 
 import heapq
 import logging
@@ -15,15 +15,15 @@ from notify.settings import positive
 __all__ = ["Priority", "Timer", "Timers"]
 
 IDLE_AFTER_S: Final = 0.05
-"""An idle call waits while another call is due within this time."""
+"""A due call of priority `Priority.IDLE` waits while a call of higher priority will be due within this time."""
 CLOSE_S: Final = 10.0
-"""How long a call that runs may go on when the timers are closed."""
+"""How long `Timers.close` waits for a call in progress, by default."""
 
 log = logging.getLogger(__name__)
 
 
 class Priority(IntEnum):
-    """The order of calls that are due. An idle call also waits while another one is about to be due."""
+    """The order of calls that are due. An idle call also waits while a call of higher priority will be due very soon."""
 
     URGENT = 0
     STANDARD = 1
@@ -42,29 +42,30 @@ class Timer:
 
     @property
     def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Make no more calls; a call that runs continues. May be called again, also within the call."""
+        """Make no more calls; a call in progress continues. May be called again, also within the call."""
         self._cancelled.set()
 
 
 class Timers:
     """Makes scheduled calls in one thread, one at a time, from `open` to `close`; use it as a context manager.
 
-    Exceptions in a call are logged. Calls that are not due before `close` are not made.
+    Exceptions in a call are logged. Calls that have not begun before `close` are never made.
     """
 
     def __init__(self) -> None:
         self._waiting: list[tuple[float, int, Timer]] = []
         self._due: list[tuple[Priority, float, int, Timer]] = []
-        self._order = count()
+        self._counter = count()
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="notify-timers", daemon=True)
 
     def after(self, delay_s: float, callback: Callable[[], object], *, priority: Priority = Priority.STANDARD) -> Timer:
-        """Call ``callback`` once, in ``delay_s`` seconds or, depending on its priority, later.
+        """Call ``callback`` once, after ``delay_s`` seconds, or later if other calls come first.
 
         Raises:
             SettingsError: the delay is not above 0.
@@ -73,7 +74,7 @@ class Timers:
         return self._add(Timer(callback, at=at, priority=priority, every_s=None))
 
     def every(self, interval_s: float, callback: Callable[[], object], *, priority: Priority = Priority.STANDARD) -> Timer:
-        """Call ``callback`` every ``interval_s`` seconds; times that a slow call missed are skipped. Errors as for `after`."""
+        """Call ``callback`` every ``interval_s`` seconds. Times that a slow call misses are skipped. Errors as for `after`."""
         at = time.monotonic() + positive(interval_s, "interval_s")
         return self._add(Timer(callback, at=at, priority=priority, every_s=interval_s))
 
@@ -82,10 +83,10 @@ class Timers:
         return self
 
     def close(self, *, timeout_s: float = CLOSE_S) -> bool:
-        """Make no more calls, and wait at most ``timeout_s`` seconds for the one that runs. May be called again, also in a call.
+        """Make no more calls, and wait at most ``timeout_s`` seconds for a call in progress. May be called again, also in a call.
 
         Returns:
-            Whether no call runs any more.
+            ``True`` if no call is in progress any more.
         """
         with self._changed:
             self._closing = True
@@ -103,7 +104,7 @@ class Timers:
 
     def _add(self, timer: Timer) -> Timer:
         with self._changed:
-            heapq.heappush(self._waiting, (timer.at, next(self._order), timer))
+            heapq.heappush(self._waiting, (timer.at, next(self._counter), timer))
             self._changed.notify_all()
         return timer
 
@@ -114,19 +115,19 @@ class Timers:
             except BaseException:  # sys.exit() included: it ends this call only
                 log.exception("the call of a timer raised an exception")
             if timer.every_s is not None and not timer.cancelled:
-                turns = max(1, math.ceil((time.monotonic() - timer.at) / timer.every_s))
-                timer.at += turns * timer.every_s
+                intervals = max(1, math.ceil((time.monotonic() - timer.at) / timer.every_s))
+                timer.at += intervals * timer.every_s
                 self._add(timer)
 
     def _next(self) -> Timer | None:
-        """Wait for the next call to make; ``None`` after `close`."""
+        """Wait until a call is due, and return its timer; ``None`` after `close`."""
         with self._changed:
             while not self._closing:
                 now = time.monotonic()
                 while self._waiting and self._waiting[0][0] <= now:
                     at, order, timer = heapq.heappop(self._waiting)
                     heapq.heappush(self._due, (timer.priority, at, order, timer))
-                if self._due and not self._must_wait(now):
+                if self._due and not self._must_idle_wait(now):
                     timer = heapq.heappop(self._due)[-1]
                     if not timer.cancelled:
                         return timer
@@ -134,7 +135,7 @@ class Timers:
                 self._changed.wait(max(0.0, self._waiting[0][0] - now) if self._waiting else None)
             return None
 
-    def _must_wait(self, now: float) -> bool:
-        """Return whether all due calls are idle and another call is about to be due."""
+    def _must_idle_wait(self, now: float) -> bool:
+        """Return whether all due calls are idle and a call of higher priority will be due very soon."""
         soon = (timer for at, _, timer in self._waiting if at - now < IDLE_AFTER_S)
         return self._due[0][0] is Priority.IDLE and any(timer.priority is not Priority.IDLE for timer in soon)

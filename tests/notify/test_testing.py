@@ -67,5 +67,5 @@ def test_wait_until_returns_the_value_of_the_condition():
 
 
 def test_wait_until_raises_an_error_that_names_the_condition():
-    with pytest.raises(TimeoutError, match=r"the moon did not come true within 0\.01 s"):
+    with pytest.raises(TimeoutError, match=r"gave up waiting for the moon after 0\.01 s"):
         wait_until(lambda: False, timeout_s=0.01, what="the moon")
