@@ -1,7 +1,7 @@
 """The work horse: the child process that runs jobs, the fork server that starts it, and the channel to it.
 
 The worker gives the horse one task at a time and waits for the reply.
-Nothing here talks to Redis or calls the function of a job: the worker passes in the function that performs a task.
+Nothing here talks to Redis or knows how a job is run: the worker passes in the function that performs a task.
 """
 
 from workers.horse.channel import Channel, Reply, Task

@@ -11,6 +11,7 @@ from workers.scripts import Ended
 __all__ = ["Channel", "Reply", "Task"]
 
 CHUNK: Final = 65_536
+"""Bytes to read from the socket at once."""
 
 T = TypeVar("T")
 
@@ -38,13 +39,13 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
-    """The answer of the horse to a task. With neither ``ended`` nor ``problem`` nor ``stopped``, the horse recorded the end itself.
+    """The answer of the horse to a task. Without ``ended``, ``problem`` and ``stopped`` there is nothing left to record.
 
     Args:
-        ended: the end of a run whose function returned; the worker is to record it.
-        problem: why the job cannot be read, or empty.
-        stopped: the run ended because it was stopped; the worker is to record that.
-        retires: the horse ends now, because it has done its share or because the job left something behind.
+        ended: the end of a run whose function returned; the worker has to record it.
+        problem: why the job cannot be read, or empty; the worker has to record it.
+        stopped: the run ended because it was stopped; the worker has to record it.
+        retires: the horse ends after this reply, because of `RetireAfter` or because the job left something behind.
     """
 
     ended: Ended | None = None
@@ -54,7 +55,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Channel:
-    """One end of the pair of sockets. There is never more than one message on its way: a task, or the reply to it.
+    """One end of the pair of sockets. At most one message is on its way at any time: a task, or the reply to it.
 
     Args:
         end: the socket; the channel owns it from now on.

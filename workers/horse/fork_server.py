@@ -1,6 +1,6 @@
 """The fork server: a process with a single thread that forks the horses.
 
-A worker has several threads. A child that it forked itself would copy whatever they were in the middle of, such as locks that are held.
+A worker has several threads. A child that it forked itself would inherit their unfinished state, such as locks that are held.
 """
 
 import gc
@@ -23,12 +23,15 @@ from workers.horse.parent_death import die_with_parent
 __all__ = ["Death", "ForkServer", "flush_output"]
 
 FORK: Final = b"f"
+"""Request of the worker: fork a horse. The socket for the horse comes with it."""
 DEAD: Final = b"d"
+"""Report of the fork server: the horse is dead."""
 REAP: Final = b"r"
+"""Request of the worker: reap the dead horse."""
 PID_BYTES: Final = 4
 LENGTH_BYTES: Final = 2
 BLOCKED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Blocked during a fork: a signal for the worker must not run the handler of the worker in the child."""
+"""Signals that are blocked during a fork, so that none of them runs a handler of the worker in the child."""
 
 HorseMain: TypeAlias = Callable[[socket.socket], NoReturn]
 
@@ -46,7 +49,7 @@ class Death(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ForkServer:
-    """Starts the fork server, and asks it to fork one horse at a time. Both end with this process, also if it is killed.
+    """Starts the fork server, and asks it to fork one horse at a time. Server and horse end with this process, also if it is killed.
 
     Args:
         run_jobs: the main function of a horse. It takes the horse's end of a pair of sockets and never returns.
@@ -75,10 +78,10 @@ class ForkServer:
         self._control, self._pid = ours, pid
 
     def fork(self) -> tuple[int, socket.socket]:
-        """Fork a horse; the one before must have been reaped.
+        """Fork a horse. The horse before must have been reaped.
 
         Returns:
-            Its process id, which is also that of its process group, and the worker's end of the pair of sockets.
+            The process id of the horse, which is also the id of its process group, and the worker's end of the pair of sockets.
 
         Raises:
             HorseError: the fork server is gone.
@@ -97,7 +100,7 @@ class ForkServer:
         return self._control_end.fileno()
 
     def wait(self) -> None:
-        """Wait until the horse is dead. Until `reap`, no other process can get its process id.
+        """Wait until the horse is dead. No other process can get its process id before `reap`.
 
         Raises:
             HorseError: the fork server is gone.
@@ -105,7 +108,7 @@ class ForkServer:
         self._receive(len(DEAD))
 
     def reap(self) -> Death:
-        """Reap a horse that is dead, after `wait`: from then on another process may get its process id.
+        """Reap the dead horse, after `wait`. From then on another process may get its process id.
 
         Raises:
             HorseError: the fork server is gone.
@@ -148,11 +151,11 @@ class ForkServer:
 
     def _gone(self) -> HorseError:
         self.is_gone = True
-        return HorseError(f"the fork server {self._pid}, which starts the processes of the jobs, is gone: this worker ends; start another")
+        return HorseError(f"the fork server of the worker (process {self._pid}) is gone, and the worker ends: start another worker")
 
 
 def _serve(control: socket.socket, run_jobs: HorseMain, parent: int) -> None:
-    """Main loop of the fork server: fork a horse, report its death, reap it, each when the worker asks, until the worker is gone."""
+    """Main loop of the fork server, until the worker is gone: fork a horse on request, report its death, reap it on request."""
     for signum in BLOCKED:
         signal.signal(signum, signal.SIG_IGN)
     die_with_parent(parent=parent)
@@ -168,7 +171,7 @@ def _serve(control: socket.socket, run_jobs: HorseMain, parent: int) -> None:
             control.close()
             _never_return(partial(_become_horse, end, run_jobs, own_pid))
         os.close(end)
-        with suppress(OSError):  # the horse does the same; whichever comes first, no signal for its group hits this one
+        with suppress(OSError):  # the horse does the same: by now a signal for its group no longer hits this process
             os.setpgid(pid, pid)
         control.sendall(pid.to_bytes(PID_BYTES, "big"))
         waited = None if _wait_unreaped(pid) else os.wait4(pid, 0)
@@ -181,7 +184,7 @@ def _serve(control: socket.socket, run_jobs: HorseMain, parent: int) -> None:
 
 
 def _wait_unreaped(pid: int) -> bool:
-    """Wait until a child is dead, without reaping it; until the worker knows, no other process may get its process id.
+    """Wait until a child is dead, without reaping it: no other process may get its process id before the worker knows.
 
     Returns:
         Whether the platform can do that.
@@ -193,6 +196,7 @@ def _wait_unreaped(pid: int) -> bool:
 
 
 def _become_horse(end: int, run_jobs: HorseMain, parent: int) -> None:
+    """Main function of the child: set up its process group and signals, and run jobs."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -202,8 +206,8 @@ def _become_horse(end: int, run_jobs: HorseMain, parent: int) -> None:
 
 
 def _fork() -> int:
-    """Fork. In the child the signals stay blocked until it has its own handlers."""
-    flush_output()  # or the child would write the same once more
+    """Fork. In the child the signals in `BLOCKED` stay blocked until it has its own handlers."""
+    flush_output()  # or the child would write the same output once more
     before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
     pid = -1
     try:
@@ -214,11 +218,11 @@ def _fork() -> int:
     return pid
 
 
-def _never_return(act: Callable[[], None]) -> NoReturn:
-    """Run the main function of a child process and exit: the caller's code is for the parent."""
+def _never_return(main: Callable[[], None]) -> NoReturn:
+    """Run the main function of a child process and exit: the code after the call is for the parent only."""
     status = 1
     try:
-        act()
+        main()
         status = 0
     except (BrokenPipeError, ConnectionResetError):
         status = 0  # the worker is gone
@@ -229,7 +233,7 @@ def _never_return(act: Callable[[], None]) -> NoReturn:
 
 
 def flush_output() -> None:
-    """Flush stdout and stderr: ``os._exit`` does not."""
+    """Flush stdout and stderr, which ``os._exit`` does not."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # it is closed, or its reader is gone
+        with suppress(OSError, ValueError):  # the stream is closed, or its reader is gone
             stream.flush()

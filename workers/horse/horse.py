@@ -19,15 +19,15 @@ __all__ = ["UNKNOWN", "Horse", "HorseEnd"]
 HorseEnd: TypeAlias = Reply | Death
 
 UNKNOWN: Final = Death(0, signal.SIGKILL, (0,) * 16)
-"""The end to report when the fork server was killed, and took the horse with it."""
+"""The end that is reported if the fork server was killed, which kills the horse too."""
 
 log = logging.getLogger(__name__)
 
 
 class Horse:
-    """The horse, which is forked when the first task is given, and again after it was killed, crashed or retired.
+    """The horse. Its process is forked for the first task, and again after it was killed, crashed or retired.
 
-    `kill` and `interrupt` are safe from any thread; all else is for one thread.
+    `kill` and `interrupt` are safe from any thread. Call all other methods from one thread.
 
     Args:
         run_jobs: the main function of the process. It takes its end of the channel and never returns.
@@ -44,7 +44,7 @@ class Horse:
 
     @property
     def is_lost(self) -> bool:
-        """True if no process can be forked any more: the fork server is gone."""
+        """True if the fork server is gone, so that no process can be forked any more."""
         return self._fork_server.is_gone
 
     def open(self) -> None:
@@ -53,7 +53,7 @@ class Horse:
         self._poll.register(self._fork_server, select.POLLIN)
 
     def close(self) -> None:
-        """Kill the process, whatever it does, and end the fork server. The horse can be opened again."""
+        """Kill the process, also in the middle of a task, and end the fork server. The horse can be opened again."""
         self.kill()
         if self._fork_server.is_open:
             self._poll.unregister(self._fork_server)
@@ -61,7 +61,7 @@ class Horse:
         self._forget()
 
     def give(self, task: Task) -> None:
-        """Send a task to the horse; the one before must have ended. A process is forked if there is none.
+        """Send a task to the horse, whose last task must have ended. If there is no process, fork one.
 
         Raises:
             HorseError: no process can be forked.
@@ -70,7 +70,7 @@ class Horse:
             channel = self._ready()
             try:
                 return channel.send(task)
-            except OSError:  # it died just now, and had too little of the message to begin
+            except OSError:  # the process died before it had the whole message, so the task has not begun
                 self._reap()
 
     def wait(self, timeout_s: float) -> HorseEnd | None:
@@ -80,14 +80,14 @@ class Horse:
             timeout_s: seconds to wait at most.
 
         Returns:
-            The reply, or how the process died without one; ``None`` if the time is over.
+            The reply, or the death of the process if it died without a reply; ``None`` if the time is over.
         """
         while True:
             ready = {fd for fd, _ in self._poll.poll(math.ceil(timeout_s * 1000))}
             if not ready:
                 return None
             if self._channel is None or self._channel.fileno() not in ready:
-                return self._reap()  # not by the socket alone: a program that the job started may hold that open
+                return self._reap()  # the channel may not show the death: a program that the job started may hold its socket open
             try:
                 reply = self._channel.take(Reply)
             except EOFError:
@@ -98,7 +98,7 @@ class Horse:
                 return reply
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to the process and to all that it started. Safe from any thread, at any moment."""
+        """Send a signal to the process and to all processes that it started. Safe from any thread, at any moment."""
         self._signal(os.killpg, signum)
 
     def interrupt(self) -> None:
@@ -106,7 +106,7 @@ class Horse:
         self._signal(os.kill, INTERRUPT)
 
     def _signal(self, send: Callable[[int, int], None], signum: signal.Signals) -> None:
-        with self._lock:  # the process is reaped under it, and until then no other one can get its id
+        with self._lock:  # `_reap` takes it too: before that no other process can get the process id
             if self.pid:
                 try:
                     send(self.pid, signum)
@@ -114,7 +114,7 @@ class Horse:
                     log.debug("the horse %d has ended already", self.pid)
 
     def _ready(self) -> Channel:
-        """Return a channel with a living process at the other end."""
+        """Return the channel to a living process. If there is none, fork one."""
         if self._channel is not None and self._poll.poll(0):
             self._reap()
         if self._channel is None:
@@ -128,6 +128,7 @@ class Horse:
         return self._channel
 
     def _reap(self) -> Death:
+        """Wait for the death of the process, reap it, and close the channel to it."""
         try:
             self._fork_server.wait()
             with self._lock:

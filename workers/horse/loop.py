@@ -6,7 +6,7 @@ import resource
 import signal
 import sys
 import threading
-from _signal import getsignal  # type: ignore[import-not-found]  # the C part of signal, which does not translate into names
+from _signal import getsignal  # type: ignore[import-not-found]  # the C module under signal: faster, because it makes no enums
 from collections.abc import Callable
 from typing import Final, NoReturn
 
@@ -18,19 +18,19 @@ from workers.horse.fork_server import flush_output
 __all__ = ["INTERRUPT", "RetireAfter", "run_jobs"]
 
 INTERRUPT: Final = signal.SIGUSR1
-"""The signal that raises `JobStopped` in a job."""
+"""The signal that raises `JobStopped` in the running job."""
 
 
 class RetireAfter(msgspec.Struct, frozen=True):
     """When the process that runs the jobs is replaced by a new one.
 
-    Signal handlers and the working directory are restored after each job. A job that leaves a thread or a program behind
-    gets the process replaced. Modules, globals and the environment are shared with the next job; with ``jobs=1`` each job has
-    a process of its own, as with RQ.
+    Signal handlers and the working directory are restored after each job. If a job leaves a thread or a child process behind,
+    the process is replaced. Modules, globals and the environment are shared with the next job. With ``jobs=1`` each job has a
+    process of its own, as with RQ.
 
     Args:
-        jobs: the number of jobs that a process runs.
-        megabytes: the memory that a process may hold; ``None``: no limit.
+        jobs: the number of jobs after which a process is replaced.
+        megabytes: the largest resident memory that a process may have had, in MiB; ``None``: no limit.
     """
 
     jobs: int = 10_000
@@ -38,14 +38,14 @@ class RetireAfter(msgspec.Struct, frozen=True):
 
 
 def run_jobs(channel: Channel, perform: Callable[[Task], Reply], *, retire: RetireAfter) -> NoReturn:
-    """Perform the tasks that come through the channel, until it is closed or the process retires.
+    """Perform the tasks that come through the channel, until the channel is closed or the process retires.
 
     Args:
         channel: the horse's end.
         perform: performs a task and returns the reply to it. An exception that it raises ends the process.
         retire: when the process retires.
     """
-    random.seed()
+    random.seed()  # or each horse would draw the same random numbers: it is a copy of the fork server
     state = _ProcessState()
     done = 0
     while True:
@@ -75,7 +75,7 @@ class _ProcessState:
         self._threads = threading.active_count()
 
     def restore(self) -> bool:
-        """Restore what a job changed. Returns whether that was possible; if not, the process must be replaced."""
+        """Restore the state after a job. Returns whether that was possible; if not, the process must be replaced."""
         for signum, handler in self._handlers:
             if getsignal(signum) != handler and handler is not None:
                 signal.signal(signum, handler)
@@ -84,12 +84,12 @@ class _ProcessState:
                 os.chdir(self._folder)
         except OSError:
             return False
-        # A thread or program of this job would go on during the next one, or be killed with it.
+        # A thread or child process of this job would go on during the next job, or be killed with it.
         return threading.active_count() == self._threads and not _has_children()
 
 
 def _has_children() -> bool:
-    """Return whether a program that a job started is still running; those that have ended are reaped."""
+    """Return whether a child process that a job started is still running. Child processes that have ended are reaped."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             continue
@@ -99,6 +99,7 @@ def _has_children() -> bool:
 
 
 def _is_above(megabytes: int | None) -> bool:
+    """Return whether the peak of this process's resident memory is above a limit in MiB."""
     if megabytes is None:
         return False
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,7 +1,7 @@
-"""The worker process: claims jobs, gives them to the horse, stops them, and records their end.
+"""The worker process: claims jobs, gives them to its child process (the horse), stops them, and records their end.
 
 ``notify worker``, `Pool` and ``rq worker`` run it.
-Nothing here decides whether a service is alive: the scripts do, at each claim and check.
+Nothing here decides whether a service is alive: the Lua scripts do, at each claim and at each check of a run.
 """
 
 from workers.worker.pool import Pool, WorkerOptions

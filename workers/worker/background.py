@@ -1,4 +1,4 @@
-"""What a worker does beside its jobs: it watches for losses, sweeps the directory, keeps its lease, and leads if it is elected."""
+"""The background threads of a worker: they watch for losses, sweep the directory, keep the lease, and lead if it is elected."""
 
 from collections.abc import Callable
 
@@ -13,14 +13,14 @@ __all__ = ["Background"]
 
 
 class Background:
-    """The parts of a worker that have threads of their own, from `open` to `close`. It can be opened again.
+    """Starts and stops the parts of a worker that have threads of their own. After `close` they can be opened again.
 
     Args:
-        client: each part opens connections of its own like this one.
+        client: the client whose settings the parts' own connections take.
         worker: the name of the worker.
-        lease_s: seconds that the worker may be silent before another one takes it for dead.
-        stop: called, in the thread of the loss watcher, with a run that must end and the check with the reason.
-        revive: called, in the thread of the lease, when the worker was taken for dead and is not.
+        lease_s: seconds that the worker may be silent before another worker takes it for dead.
+        stop: called, in the thread of the loss watcher, with a run that must end and the check that says why.
+        revive: called, in the thread of the lease, when another worker took this one for dead by mistake.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class Background:
             ServerError: the server did not answer, or refused.
         """
         client = self._client
-        # RQ has lengthened the timeouts of the worker's client.
-        self._leader_client = chores = client.clone(name="leader", timeout_s=client.settings.command_timeout_s)
-        self._leader = leader = Leader([Scheduler(chores).run, Cron(chores).run, HeldJobs(chores).run])
+        # With the timeout of the settings: RQ has lengthened that of the worker's client.
+        self._leader_client = leader_client = client.clone(name="leader", timeout_s=client.settings.command_timeout_s)
+        self._leader = leader = Leader([Scheduler(leader_client).run, Cron(leader_client).run, HeldJobs(leader_client).run])
         self.loss_watcher = LossWatcher(client, self._stop, returned=leader.hurry)
         self.loss_watcher.open()
         self._monitor = Monitor(client).open()

@@ -11,17 +11,18 @@ __all__ = ["CurrentRun"]
 
 
 class CurrentRun:
-    """The current run, from its claim until its end is recorded, and the state that ends with it.
+    """The current run, from its claim until its end is recorded, and the state that belongs to it.
 
-    The worker has one, and the horse a copy of it, in which `adopt` sets the run to perform. Change the attributes by the
-    methods only. RQ's code assigns three of them, by properties of the worker.
+    The worker has one, and the horse has a copy of it, in which `adopt` sets the run to perform. Change the attributes by the
+    methods only. RQ's code assigns three of them through properties of `FinishingWorker`: ``execution``, ``stopped_job_id``, ``horse_pid``.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         """Held while a run is taken, given to the horse, stopped or released, so that a stop never hits another run.
 
-        It is reentrant: the handler of a second SIGTERM, which kills the horse, may interrupt the main thread while that holds it.
+        It is reentrant: a second SIGTERM may interrupt the main thread while it holds the lock, and the handler, which kills the
+        horse, takes the lock again.
         """
         self.run: Run | None = None
         """The current run, until its end is recorded."""
@@ -30,15 +31,15 @@ class CurrentRun:
         self.execution: Execution | None = None
         """RQ's object for the run. It is made only when RQ's code is about to read it."""
         self.stopped_job_id: str | None = None
-        """The id of the job once its run is stopped. RQ resets it when it has recorded that."""
+        """The id of the job if the current run was stopped, else ``None``. RQ's code resets it when it has recorded the stop."""
         self.stop_reason = ""
         """Why the run was stopped last."""
         self.early_stop = ""
-        """The id of the job that was to be stopped before the answer to its claim arrived; otherwise empty."""
+        """The id of a job whose stop was requested before the answer to its claim arrived; otherwise empty."""
         self.horse_pid = 0
         """The process id of the horse while it has the run; otherwise 0."""
         self.stop_sign = StopSign()
-        """Tells the job in the horse that it is stopped; its memory is shared with the horse."""
+        """Tells the job in the horse that it is being stopped. It lies in memory that the worker shares with the horse."""
         self.over = threading.Event()
         """Set when the horse no longer has the run."""
 
@@ -70,16 +71,16 @@ class CurrentRun:
                 self.stopped_job_id, self.stop_reason = self.run.job_id, reason
 
     def expect_stop(self, job_id: str) -> None:
-        """Record a request to stop a job whose claim the server has granted, and whose answer is still on its way."""
+        """Record a request to stop a job that the server has given to this worker, while the answer to the claim is still on its way."""
         self.early_stop = job_id
 
     def prepare_start(self) -> None:
-        """Reset what the run before left behind, before the horse gets this one. Call it with the lock held."""
+        """Reset the stop sign and the end of the run before, before the horse gets this run. Call this with the lock held."""
         self.stop_sign.take_down()
         self.over.clear()
 
     def started(self, horse_pid: int) -> None:
-        """Record that the horse has the run. Call it with the lock held."""
+        """Record that the horse has the run. Call this with the lock held."""
         self.horse_pid = horse_pid
 
     def ended(self) -> None:

@@ -26,16 +26,16 @@ log = logging.getLogger(__name__)
 class FinishingWorker(rq.Worker):
     """An ``rq.Worker`` that records the end of a run only if no other end was recorded before.
 
-    RQ's code writes every end but the plain success, which the next claim writes. The same class serves in the worker and, after
-    `become_horse`, in the horse.
+    RQ's code records every end except a plain success, which the next claim records. The same class serves in the worker and,
+    after `become_horse`, in the horse.
 
     Args:
         queues, name, rq_options: as for ``rq.Worker``, without ``connection``.
-        client: the client of this worker alone: RQ lengthens its timeouts.
+        client: the client of this worker. Nothing else may use it, because RQ lengthens its timeouts.
     """
 
     def __init__(self, queues: Any, name: str, *, client: Client, **rq_options: Any) -> None:
-        self._current_run = CurrentRun()  # first: the constructor of RQ assigns the three properties below
+        self._current_run = CurrentRun()  # first: RQ's constructor assigns the three properties below
         super().__init__(queues, name, connection=client, **rq_options)
         self._client = client
         self._scripts = JobScripts(client)
@@ -67,21 +67,21 @@ class FinishingWorker(rq.Worker):
         self._current_run.horse_pid = pid
 
     def become_horse(self) -> None:
-        """Turn this copy of the worker into the one of the horse, with a connection of its own."""
+        """Turn this copy of the worker into that of the horse, with a connection of its own."""
         self.setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         self._is_horse = True
-        self._client = self.connection = self._client.clone(name=self.name)  # the connections that were copied are the worker's
+        self._client = self.connection = self._client.clone(name=self.name)  # the copied connections belong to the worker
         self._scripts = JobScripts(self._client)
 
     def ensure_execution(self) -> None:
-        """Create RQ's object for the current run, unless there is one. A plain run never needs it, which saves time."""
+        """Create RQ's object for the current run, unless there is one. Plain runs do without it, which saves time."""
         run = self._current_run.run
         if self.execution is None and run is not None:
             self.execution = Execution(run.fence, run.job_id, self.connection, self.name)
 
     def send_run_heartbeat(self, job: Any, working_s: float) -> None:
-        """Record that a job is still running, for so many seconds by now. Nothing is raised while the server is away."""
-        with suppress(redis.RedisError):  # the job goes on
+        """Record that a job is still running, and for how many seconds. While the server is away, do nothing: the job goes on."""
+        with suppress(redis.RedisError):
             self.ensure_execution()
             self.set_current_job_working_time(working_s)
             self.maintain_heartbeats(job)
@@ -96,7 +96,7 @@ class FinishingWorker(rq.Worker):
         super().handle_job_retry(job, queue, retry, started_job_registry, execution)
 
     def handle_job_failure(self, job: Any, queue: Any, started_job_registry: Any = None, exc_string: str = "") -> None:
-        """Record a failure, unless the run was stopped, or another run has the job by now."""
+        """Record a failure, or that the run was stopped. In the worker, an end that comes too late goes to `handle_refused_end`."""
         current = self._current_run
         if self.is_horse:
             self._seal_in_horse(job)
@@ -113,15 +113,15 @@ class FinishingWorker(rq.Worker):
 
     def cleanup_execution(self, job: Any, pipeline: Any) -> None:
         super().cleanup_execution(job, pipeline)
-        # A worker of plain RQ may have left the job there. It would be found later, and failed or tried again.
+        # A worker of plain RQ may have left the job there. RQ's maintenance would find it, and fail it or try it again.
         pipeline.lrem(IntermediateQueue.get_intermediate_queue_key(rq_keys.queue(job.origin)), 1, job.id)
 
     def leave_horse(self) -> NoReturn:
-        """End the process of the horse with nothing recorded."""
+        """End the process of the horse without recording anything."""
         os._exit(1)
 
     def _seal_in_horse(self, job: Any) -> None:
-        """In the horse, decide that the run ends as it did. If it was stopped before, this process records nothing and ends."""
+        """In the horse, seal the run: from now on it cannot be stopped. If it was stopped before, this ends the process instead."""
         run = self._current_run.run
         if self.is_horse and run is not None:
             if not self._scripts.seal_run(job.id, fence=run.fence):
@@ -129,9 +129,9 @@ class FinishingWorker(rq.Worker):
             job.is_decided = True
 
     def _publish_end(self, job: Any) -> None:
-        """Publish the job event of an end that RQ's code recorded; the scripts publish those that they record."""
+        """Publish the job event of an end that RQ's code recorded. For other ends the scripts publish it."""
         if not isinstance(job, Job):
-            return  # a job of plain RQ, in the hands of code that calls RQ's methods itself
+            return  # a job of plain RQ: the caller uses RQ's methods directly
         try:
             outcome = job.outcome
             if outcome is None:  # it failed, and is tried again

@@ -1,4 +1,4 @@
-"""The main loop of a worker: one command per job records the end of the last run and claims the next."""
+"""The main loop of a worker: one call of a script per job records the end of the last run and claims the next job."""
 
 import logging
 import os
@@ -27,11 +27,11 @@ from workers.worker.waiter import JobWaiter
 __all__ = ["ClaimLoop"]
 
 LEAVE_S: Final = 5.0
-"""Seconds for which a worker that is to end goes on trying to record the end of its last job, on a server that is away."""
+"""Seconds for which a worker that was asked to end goes on trying to record the end of its last job while Redis is unreachable."""
 HEARTBEAT_S: Final = 20.0
-"""An idle worker claims at least this often, which is its heartbeat."""
+"""Seconds between two claims of an idle worker at most: the claim is its heartbeat."""
 OVERDUE_S: Final = 60.0
-"""A job that runs longer than its timeout by so much ignores its timeout: its process is killed."""
+"""Seconds after its timeout at which a job is taken to ignore the timeout, and its process is killed."""
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class Returned(msgspec.Struct):
-    """A run whose function returned, until that is recorded."""
+    """A run whose function returned, and whose end is not recorded yet."""
 
     job: Any
     queue: Any
@@ -49,20 +49,21 @@ class Returned(msgspec.Struct):
 
 
 class ClaimLoop:
-    """Claims jobs, gives each to the horse, waits for its end, and records that together with the next claim.
+    """Claims jobs, gives each to the horse, waits for its end, and records the end together with the next claim.
 
-    RQ's own loop calls `next_job` and `execute` in turn. All but `leave` is for one thread.
+    RQ's own loop calls `next_job` and `execute` in turn. Only `leave` may be called from other threads.
 
     Args:
-        worker: the worker, for what RQ does once in a while: heartbeats, maintenance, the order of the queues.
+        worker: the worker, whose RQ methods do heartbeats, maintenance and the order of the queues.
         current_run: the current run.
         claims: claims jobs for this worker.
-        horse: the process that performs.
-        stopper: stops a run whose stop was requested before its claim was answered.
-        recorder: records the ends that the next claim does not.
+        horse: the process that performs the runs.
+        stopper: stops a run whose stop was requested before the answer to its claim arrived.
+        recorder: records the ends that a claim cannot record.
         background: has the loss watcher that watches the current run.
         functions: the functions that the worker may run.
-        wait_while_suspended: waits until ``rq resume``; takes whether this is a burst, which ends instead.
+        wait_while_suspended: RQ's function that waits until ``rq resume``. Its argument is true in burst mode: then it raises
+            `StopRequested` instead of waiting.
     """
 
     def __init__(
@@ -88,9 +89,9 @@ class ClaimLoop:
         self._functions = functions
         self._wait_while_suspended = wait_while_suspended
         self._returned: Returned | None = None
-        """The last run, as long as its end is to be recorded by the next claim."""
+        """The last run, until the next claim records its end."""
         self._is_given = False
-        """Whether the horse has the current run."""
+        """True if the current run was given to the horse."""
         self._waiter: JobWaiter | None = None
         self._leaving = threading.Event()
 
@@ -100,7 +101,7 @@ class ClaimLoop:
         self._open_waiter()
 
     def leave(self) -> None:
-        """End the wait for a job, and have the server waited for no longer than a moment. For any thread or signal handler."""
+        """End the wait for a job, and soon give up calls to a server that is away. Safe from any thread and in a signal handler."""
         self._leaving.set()
         if self._waiter is not None:
             self._waiter.wake()
@@ -115,26 +116,26 @@ class ClaimLoop:
         """Claim the next job and give it to the horse; wait for one if there is none.
 
         Args:
-            timeout: ``None`` for a burst: then nothing is waited for.
-            max_idle_time: seconds after which to wait no longer; ``None``: no limit.
+            timeout: ``None`` in burst mode: then this does not wait.
+            max_idle_time: seconds to wait for a job at most; ``None``: no limit.
 
         Returns:
             The job and its queue; ``None`` if there is no job.
 
         Raises:
-            StopRequested: the worker is to end.
-            HorseError: the worker must end, because no process can be forked any more.
+            StopRequested: the worker was asked to end.
+            HorseError: the worker must end, because its fork server is gone.
         """
         worker = self._worker
         idle_since = time.monotonic()
         while not worker._stop_requested:
             if self._horse.is_lost:
-                raise HorseError(f"worker {worker.name} ends: its fork server, which starts the processes of its jobs, was killed")
+                raise HorseError(f"worker {worker.name} ends because its fork server was killed: start another worker")
             try:
                 claim = self._next_claim(list(map(_key, worker._ordered_queues)))
-            except ServerUnreachableError as exc:  # raised only when the worker is to end
-                log.warning("worker %s ends without an answer: %s", worker.name, exc)
-                self._returned = None  # or it would be tried for as long again by `record_returned`
+            except ServerUnreachableError as exc:  # raised only if the worker was asked to end
+                log.warning("worker %s ends while the server is unreachable: %s", worker.name, exc)
+                self._returned = None  # else `record_returned` would try it for LEAVE_S once more
                 break
             if claim.answer == "started":
                 return self._begin(claim)
@@ -148,14 +149,14 @@ class ClaimLoop:
         raise StopRequested
 
     def execute(self, job: Any, queue: Any) -> None:
-        """Wait for the end of the job that was claimed last. It is recorded now, or, if its function returned, by the next claim.
+        """Wait for the end of the job that was claimed last, and record it. If the function returned, the next claim records that.
 
         Raises:
             JobDefinitionError: the job is not the one that was claimed last.
         """
         claim = self._current_run.claim
         if claim is None or claim.job_id != job.id:
-            raise JobDefinitionError(f"job {job.id} was not taken by this worker: dequeue_job_and_maintain_ttl() does that")
+            raise JobDefinitionError(f"job {job.id} was not claimed by this worker: call dequeue_job_and_maintain_ttl() first")
         end = Reply(problem=claim.problem) if claim.problem else self._wait_for_end(job)
         if self._background.loss_watcher is not None:
             self._background.loss_watcher.release()
@@ -171,10 +172,10 @@ class ClaimLoop:
             self._next_claim([])
 
     def retry_while_away(self, act: Callable[[], T]) -> T:
-        """Call a function until the server answers; once the worker is to end, for some seconds only. Returns its result.
+        """Call a function until the server answers, and return its result. Once the worker was asked to end, give up after `LEAVE_S`.
 
         Raises:
-            NotifyError, redis.RedisError: the server is still away and the worker is to end, or the server refused for good.
+            NotifyError, redis.RedisError: the worker was asked to end and the server is still away, or the server refused for good.
         """
         return retry_while_away(lambda _: act(), name=f"worker {self._worker.name}", leaving=self._leaving, leave_s=LEAVE_S)
 
@@ -183,6 +184,7 @@ class ClaimLoop:
         return self._waiter
 
     def _begin(self, claim: Claim) -> tuple[Any, Any]:
+        """Make the claimed run the current one and give it to the horse. Returns the job and its queue."""
         worker, current = self._worker, self._current_run
         run = current.take(claim)
         if current.early_stop == run.job_id:
@@ -190,7 +192,7 @@ class ClaimLoop:
         if self._background.loss_watcher is not None:
             self._background.loss_watcher.watch(run)
         queue = worker._ordered_queues[claim.queue]
-        self._is_given = not claim.problem and self._give(claim, queue)  # first: the job runs while the rest, and RQ's loop, is done
+        self._is_given = not claim.problem and self._give(claim, queue)  # first: the job runs while the worker does the rest
         job = lazy_job(worker.job_class, claim.job_id, claim.fields, connection=worker.connection, functions=self._functions)
         worker.reorder_queues(reference_queue=queue)
         if worker.log.isEnabledFor(logging.INFO):
@@ -199,7 +201,7 @@ class ClaimLoop:
         return job, queue
 
     def _give(self, claim: Claim, queue: Any) -> bool:
-        """Give a run to the horse. Returns whether it was given: a run that is stopped before is not."""
+        """Give a run to the horse. Returns false if the run was stopped before; then the horse does not get it."""
         current = self._current_run
         with current.lock:  # no stop can come between the check and the start
             if current.stopped_job_id == claim.job_id:
@@ -209,11 +211,11 @@ class ClaimLoop:
                 self._horse.give(Task(claim.job_id, claim.fence, queue.name, claim.fields))
                 current.started(self._horse.pid)
             except HorseError as exc:
-                log.debug("%s", exc)  # nothing can be forked any more: the wait for the end finds that out, and ends the worker
+                log.debug("%s", exc)  # the fork server is gone: the run ends as `UNKNOWN`, and `next_job` ends the worker
         return True
 
     def _wait_for_end(self, job: Any) -> HorseEnd | None:
-        """Wait for the end of the run. Returns how it ended; ``None`` if it was stopped before the horse had it."""
+        """Wait for the end of the run. Returns how it ended; ``None`` if the run was stopped before the horse got it."""
         worker = self._worker
         began = time.monotonic()
         end: HorseEnd | None = None
@@ -230,7 +232,7 @@ class ClaimLoop:
         return end
 
     def _next_claim(self, queues: Sequence[str]) -> Claim:
-        """Record the end of the last run, and claim a job of the queues."""
+        """Record the end of the last run, and claim a job from the queues."""
         while True:
             fence, returned = os.urandom(16).hex(), self._returned
             ended = None if returned is None else returned.ended
@@ -243,11 +245,11 @@ class ClaimLoop:
             if returned is not None:
                 self._returned = None
                 self._conclude(returned, claim.ended)
-            if claim.ended in ("", "finished"):
+            if claim.ended in ("", "finished"):  # otherwise the script only answered about the end: claim again
                 return claim
 
     def _conclude(self, returned: Returned, answer: str) -> None:
-        """Act on the answer of the server to the end of a run, and release the run."""
+        """Do what is left to do after the script was told the end of a run (``answer`` is `Claim.ended`), and release the run."""
         job, queue, ended = returned.job, returned.queue, returned.ended
         if answer == "finished":
             self._worker.log.info("Worker %s: %s: Job OK (%s)", self._worker.name, queue.name, job.id)
@@ -266,4 +268,4 @@ class ClaimLoop:
         try:
             waiter.wait(list(map(_key, worker._ordered_queues)), timeout_s=timeout_s)
         except ServerError as exc:
-            log.warning("%s; trying again", exc)  # the claim that comes next waits for the server
+            log.warning("%s; trying again", exc)  # the next claim waits until the server is back

@@ -1,6 +1,6 @@
 """Performing jobs in the horse: the function of a plain job is called directly, all other jobs go through RQ's own code."""
 
-import _signal  # type: ignore[import-not-found]  # the C part of signal, which spends no time on the names of signals
+import _signal  # type: ignore[import-not-found]  # the C module under signal: faster, because it makes no enums of the numbers
 import asyncio
 import logging
 import os
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class JobTimeout(UnixSignalDeathPenalty):
-    """Raises in the main thread when the timeout of a job is over: as RQ's own does, in less time."""
+    """Raises an exception in the main thread when the timeout of a job is over, as RQ's class does, with less overhead."""
 
     def setup_death_penalty(self) -> None:
         _signal.signal(_signal.SIGALRM, self.handle_death_penalty)
@@ -49,10 +49,10 @@ class JobTimeout(UnixSignalDeathPenalty):
 
 
 class Performer:
-    """Performs the tasks that the worker gives to the horse, one at a time. It works in the process of the horse.
+    """Performs the tasks that the worker gives to the horse, one at a time. It runs in the process of the horse.
 
     Args:
-        worker: the worker, of which the horse has a copy; its methods perform what is not plain.
+        worker: the worker, of which the horse has a copy; its RQ methods perform the jobs that are not plain.
         current_run: the current run.
         functions: the functions that may be called.
         retire: when the horse is replaced.
@@ -67,8 +67,9 @@ class Performer:
         self._task: Task
         self._channel: Channel
         self._is_interruptible = False
-        self._is_worn = False
-        """Whether this process must end after the task: something was interrupted in it, or a callback failed."""
+        """True while `INTERRUPT` may raise `JobStopped`."""
+        self._must_retire = False
+        """True if this process must end after the task: something was interrupted in it, or a callback failed."""
 
     def run(self, channel: Channel) -> NoReturn:
         """Main function of the horse: perform the tasks that come through the channel, until the process ends."""
@@ -80,18 +81,18 @@ class Performer:
         run_jobs(channel, self.perform, retire=self._retire)
 
     def perform(self, task: Task) -> Reply:
-        """Perform a task. Returns the reply to it. If the job is stopped meanwhile, this does not return."""
+        """Perform a task and return the reply to it. If the job is stopped meanwhile, this does not return: see `leave`."""
         self._task = task
         reply = self._call_on_stopped(task) if task.is_stopped else self._perform_run(task)
-        return msgspec.structs.replace(reply, retires=True) if self._is_worn else reply
+        return msgspec.structs.replace(reply, retires=True) if self._must_retire else reply
 
     def leave(self) -> NoReturn:
-        """End the process with nothing recorded. If the job has an ``on_stopped`` and is stopped, call that before."""
-        self._is_worn = True
+        """End the process without recording anything. If a stopped job has an ``on_stopped``, wait for the task to call that first."""
+        self._must_retire = True
         flush_output()
         if not self._stop_sign.is_up or not self._task.calls_back:
             os._exit(1)
-        # The caller is RQ's code, which takes whatever is raised for a failure of the job: so this never returns to it.
+        # Never return or raise: the caller may be RQ's code, which would record an exception as a failure of the job.
         self._channel.send(Reply(stopped=True))
         run_jobs(self._channel, self.perform, retire=self._retire)
 
@@ -99,17 +100,17 @@ class Performer:
         run = Run(task.job_id, task.fence)
         self._current_run.adopt(run)
         job = self._job_of(task)
-        call = plain_call(task.fields, self._functions) if self._performs_plainly() else None
+        call = plain_call(task.fields, self._functions) if self._may_bypass_rq() else None
         if call is None:
             return self._perform_by_rq(job, task)
         started_s = time.time()
         try:
             value = self._interruptible(partial(self._call, job, call))
-        except BaseException as exc:  # RQ's code takes whatever a job raises
-            return self._perform_by_rq(job, task, _Past(started_s, error=exc))
+        except BaseException as exc:  # RQ's code handles whatever a job raises
+            return self._perform_by_rq(job, task, _PastCall(started_s, error=exc))
         ended_s = time.time()
         if isinstance(value, Retry):
-            return self._perform_by_rq(job, task, _Past(started_s, value=value))
+            return self._perform_by_rq(job, task, _PastCall(started_s, value=value))
         return Reply(ended=Ended(run, started_s, ended_s, _encode(value)))
 
     def _job_of(self, task: Task) -> Job:
@@ -123,8 +124,8 @@ class Performer:
             fence=task.fence,
         )
 
-    def _performs_plainly(self) -> bool:
-        """Return whether RQ's ways of performing jobs are in place: its users replace them in subclasses and on instances."""
+    def _may_bypass_rq(self) -> bool:
+        """Return whether plain jobs may be called without RQ's code. They may not if a subclass or instance overrides RQ's methods."""
         worker = self._worker
         return (
             getattr(worker.perform_job, "__func__", None) is FinishingWorker.perform_job
@@ -142,13 +143,13 @@ class Performer:
         if self._is_interruptible and self._stop_sign.is_up:
             raise JobStopped("the job is stopped")
 
-    def _interruptible(self, act: Callable[[], T]) -> T:
-        """Call something in which the stop of the job may raise `JobStopped`. If the job was stopped, this does not return."""
+    def _interruptible(self, function: Callable[[], T]) -> T:
+        """Call a function while a stop of the job may raise `JobStopped` in it. If the job was stopped, this does not return."""
         self._is_interruptible = True
         try:
-            return act()
+            return function()
         except JobTimeoutException:
-            self._is_worn = True  # the timeout may have interrupted anything: no other job must run in this process
+            self._must_retire = True  # the timeout may have interrupted anything: no other job must run in this process
             raise
         finally:
             self._is_interruptible = False
@@ -161,33 +162,33 @@ class Performer:
             with _current(job):
                 job.execute_stopped_callback(self._worker.death_penalty_class)
         except BaseException as exc:  # nothing runs for the job after its callback, and the job ends as stopped in any case
-            self._is_worn = True
+            self._must_retire = True
             log.warning("the on_stopped callback of job %s ended by %s: %s", task.job_id, type(exc).__name__, exc)
         return Reply()
 
-    def _perform_by_rq(self, job: Any, task: Task, past: "_Past | None" = None) -> Reply:
-        """Have RQ perform a job, or record the end of one whose function was called."""
+    def _perform_by_rq(self, job: Any, task: Task, past_call: "_PastCall | None" = None) -> Reply:
+        """Have RQ's code perform a job, or only record its end if its function was called before."""
         try:
-            job.func_name  # noqa: B018  # reads the job, and its call
+            job.func_name  # noqa: B018  # parses the fields of the job, and its call
         except JobError as exc:
             return Reply(problem=str(exc))
         except DeserializationError as exc:
             return Reply(
-                problem=f"the call of job {job.id} cannot be read ({exc.__cause__}): it is no JSON of [function, null, args, kwargs]"
+                problem=f"the call of job {job.id} cannot be read ({exc.__cause__}): it must be the JSON of [function, null, args, kwargs]"
             )
-        perform = job.perform if past is None else partial(past.repeat, job)
+        perform = job.perform if past_call is None else partial(past_call.repeat, job)
         job.perform = partial(self._interruptible, perform)
         worker = self._worker
         worker.ensure_execution()
         queue = worker.queue_class(task.queue, connection=worker.connection, job_class=worker.job_class, serializer=worker.serializer)
-        with _current(job):  # `current_job` is for its callbacks as well
+        with _current(job):  # for its callbacks as well
             worker.perform_job(job, queue)
         return Reply()
 
 
 @contextmanager
 def _current(job: Job) -> Iterator[None]:
-    """Let `current_job` return a job."""
+    """Let `current_job` return this job."""
     _job_stack.push(job)  # type: ignore[no-untyped-call]  # RQ leaves it untyped
     try:
         yield
@@ -196,7 +197,7 @@ def _current(job: Job) -> Iterator[None]:
 
 
 def _encode(value: object) -> bytes | None:
-    """Encode a result as RQ stores it."""
+    """Encode a return value as RQ stores it. Returns ``None`` for ``None``."""
     if value is None:
         return None
     try:
@@ -205,8 +206,8 @@ def _encode(value: object) -> bytes | None:
         return UNSERIALIZABLE
 
 
-class _Past:
-    """The result of a function that was called already, to be returned or raised once more inside RQ's code."""
+class _PastCall:
+    """A call that is over. Inside RQ's code, `repeat` stands in for the function: it returns or raises the same again."""
 
     def __init__(self, started_s: float, *, value: Any = None, error: BaseException | None = None) -> None:
         self._started_s, self._value, self._error = started_s, value, error

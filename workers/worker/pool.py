@@ -20,8 +20,9 @@ from workers.horse import RetireAfter
 __all__ = ["Pool", "WorkerOptions"]
 
 RESPAWN_S: Final = 1.0
-"""A worker that ended right after its start is started again no sooner than this."""
+"""Seconds between two starts of a worker process at least."""
 POLL_S: Final = 0.05
+"""Seconds to wait for the end of a process at least, also when the grace is over."""
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,9 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         queues: the names of the queues, in the order of their priority.
         modules: the modules whose jobs may run.
         burst: whether to end when the queues are empty.
-        retire: when the process of the jobs is replaced by a new one.
-        lease_s: seconds that the worker may be silent before another one takes it for dead.
-        log_level: the level from which on it logs, on stderr; at ``INFO`` every job.
+        retire: when the process that runs the jobs is replaced by a new one.
+        lease_s: seconds that the worker may be silent before another worker takes it for dead.
+        log_level: the lowest level of log messages on stderr; ``INFO`` logs every job.
         name: the name of the worker; a `Pool` gives each worker its own.
     """
 
@@ -81,7 +82,7 @@ class Pool:
 
     @property
     def processes(self) -> Sequence[subprocess.Popen[bytes]]:
-        """The present worker processes, the ones that were started last."""
+        """The worker processes. A process that was started again has replaced the one that ended."""
         return self._processes
 
     @property
@@ -95,7 +96,7 @@ class Pool:
             self._processes.append(self._spawn())
 
     def check(self) -> int:
-        """Start the workers again that have ended (not in burst mode, and not while stopping).
+        """Restart the workers that have ended, but not in burst mode and not after `stop`.
 
         Returns:
             The number of workers that run.
@@ -104,12 +105,12 @@ class Pool:
             code = process.poll()
             if code is None or self._options.burst or self._stopping or time.monotonic() - self._started_at[process.pid] < RESPAWN_S:
                 continue
-            log.warning("worker process %d ended with %d and is started again", process.pid, code)
+            log.warning("worker process %d ended with exit code %d and is started again", process.pid, code)
             self._processes[index] = self._spawn()
         return sum(process.poll() is None for process in self._processes)
 
     def stop(self) -> None:
-        """Tell all workers to finish the current job and end (SIGTERM). This does not wait for it."""
+        """Tell all workers to finish their current jobs and end (SIGTERM). This does not wait for them."""
         self._stopping = True
         for process in self._processes:
             if process.poll() is None:
@@ -123,7 +124,7 @@ class Pool:
             try:
                 process.wait(max(POLL_S, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                log.warning("worker process %d does not end and is killed", process.pid)
+                log.warning("worker process %d has not ended after %g s and is killed", process.pid, grace_s)
                 process.kill()
                 process.wait()
 

@@ -23,7 +23,7 @@ __all__ = ["EndRecorder"]
 class EndRecorder:
     """Records the end of the current run, in the worker, by RQ's own methods.
 
-    Every method may be called again after it failed because the server was away.
+    Each method may be called again if it failed because the server was away.
 
     Args:
         worker: the worker, whose methods record.
@@ -39,12 +39,12 @@ class EndRecorder:
         self._stopped_callback = stopped_callback
 
     def record(self, job: Any, queue: Any, end: HorseEnd | None) -> None:
-        """Record an end, as far as the horse did not.
+        """Record the end of the current run, unless the horse did.
 
         Args:
             job: the job of the current run.
             queue: its queue.
-            end: the reply of the horse, or how it died; ``None`` if the run was stopped before the horse had it.
+            end: the reply of the horse, or how its process died; ``None`` if the run was stopped before the horse got it.
         """
         if end is None or (isinstance(end, Reply) and end.stopped):
             self.stopped(job, queue)
@@ -54,10 +54,10 @@ class EndRecorder:
             self.unreadable(job, queue, end.problem)
 
     def stopped(self, job: Any, queue: Any) -> None:
-        """Record that the run was stopped. Its process is dead, or has nothing more to do with it."""
+        """Record that the run was stopped. Call this when its process is dead or has nothing more to do for it."""
         run = self._current_run.run
         if run is not None and self._scripts.hold_run(job.id, fence=run.fence):
-            return  # it was stopped to wait for the service that it lost
+            return  # the job is held until the lost service is back, or queued if it is back already
         self._prepare(job, queue)
         if run is not None and not self._scripts.check_run(job.id, fence=run.fence).was_stopped:
             self._remove_traces(job)  # the job was enqueued again after the stop
@@ -66,7 +66,7 @@ class EndRecorder:
         self._worker.handle_job_failure(job, queue, exc_string=STOPPED)
 
     def died(self, job: Any, queue: Any, death: Death) -> None:
-        """Record the end of a run whose process died with it."""
+        """Record the end of a run whose process died."""
         self._prepare(job, queue)
         if self._current_run.stopped_job_id == job.id:
             self.stopped(job, queue)
@@ -76,21 +76,21 @@ class EndRecorder:
                 self._remove_traces(job)  # the process recorded the end before it died, or another run has the job by now
                 return
         except InvalidJobOperation:
-            return  # it ended, and its time to live is over
+            return  # the job has ended, and its hash has expired
         signalled = f" (signal {os.WTERMSIG(death.status)})" if os.WIFSIGNALED(death.status) else ""
         reason = f"Work-horse terminated unexpectedly; waitpid returned {death.status}{signalled}; "
         worker = self._worker
         worker.log.warning("Worker %s: job %s failed (%s)", worker.name, job.id, reason)
-        worker.handle_work_horse_killed(job, death.pid, death.status, death.rusage)  # type: ignore[no-untyped-call]  # RQ leaves it so
+        worker.handle_work_horse_killed(job, death.pid, death.status, death.rusage)  # type: ignore[no-untyped-call]  # RQ's
         worker.handle_job_failure(job, queue, exc_string=reason)
 
     def unreadable(self, job: Any, queue: Any, problem: str) -> None:
-        """Record that the run could not begin: the fields of the job are no call that can be run."""
+        """Record that the run could not begin, because the call of the job cannot be read."""
         self._prepare(job, queue)
         self._worker.handle_job_failure(job, queue, exc_string=problem)
 
     def refused(self, job: Any, queue: Any) -> None:
-        """Record the end of a run that ended by itself when it no longer might: it was stopped, or another run has the job."""
+        """Record the end of a run that ended by itself too late: it was stopped before, or another run has the job."""
         self._prepare(job, queue)
         run = self._current_run.run
         if self._current_run.stopped_job_id == job.id:
@@ -103,7 +103,7 @@ class EndRecorder:
             self._remove_traces(job)  # another run has the job
 
     def finished_with_dependents(self, job: Any, queue: Any, ended: Ended) -> None:
-        """Record that a job finished for which other jobs wait: RQ's code enqueues those."""
+        """Record that a job with dependents finished: RQ's code enqueues them."""
         self._prepare(job, queue)
         if not self._scripts.seal_run(job.id, fence=ended.run.fence):
             self.refused(job, queue)
@@ -120,10 +120,10 @@ class EndRecorder:
             pipeline.execute()
 
     def _prepare(self, job: Any, queue: Any) -> None:
-        """Set what RQ's code reads of the job and of the run."""
+        """Set the attributes of the job and the run that RQ's code reads."""
         try:
-            job.origin  # noqa: B018  # reads the job
-        except JobError:  # its fields were written by hand and cannot be read; from here on it has nothing but its id
+            job.origin  # noqa: B018  # parses the fields of the job
+        except JobError:  # the fields cannot be read (written by hand?): from here on the job has only its id and its queue
             job.origin = queue.name
         job.ended_at = datetime.now(UTC)
         self._worker.ensure_execution()

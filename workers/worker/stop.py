@@ -1,4 +1,4 @@
-"""Stopping the current run from outside: on a command, or because a service that its job needs is lost."""
+"""Stops the current run: on a command, or because a service that its job needs is lost."""
 
 import logging
 import threading
@@ -32,7 +32,7 @@ class Stopper:
         scripts: the scripts, on the client of the worker.
         functions: the functions that the worker may run; their definitions hold the stop ladders.
         worker: the name of the worker.
-        kill: called in place of `kill` to stop a run: users of RQ replace the method of the worker that calls `kill`.
+        kill: called instead of `kill` to stop a run. The worker passes its ``kill_horse``, which users of RQ override.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Stopper:
         """The run whose stop ladder is being climbed."""
 
     def kill(self, signum: Signals = SIGKILL) -> None:
-        """Send a signal to the process of the current run and to all that it started. Does nothing while the horse has no run."""
+        """Send a signal to the process of the current run and to all processes that it started. Without a run, do nothing."""
         with self._current_run.lock:
             if self._current_run.horse_pid:
                 self._horse.kill(signum)
@@ -63,7 +63,7 @@ class Stopper:
     def obey(self, command: bytes, *, otherwise: Callable[[dict[str, Any]], None]) -> None:
         """Obey a command that was published on the worker's channel.
 
-        A command that is too long, or cannot be read or obeyed, is logged: the thread that calls this goes on.
+        A command that is too long, or cannot be decoded or obeyed, is logged and ignored.
 
         Args:
             command: the command, as JSON.
@@ -90,17 +90,18 @@ class Stopper:
         """
         run = self._current_run.run
         if run is not None and run.job_id == job_id:
-            self._scripts.stop_run(job_id, reason=STOPPED)  # Job.cancel did so already; RQ's own command did not
+            self._scripts.stop_run(job_id, reason=STOPPED)  # `Job.cancel` has done so already; RQ's command has not
             self.check_run(run)
         elif self._scripts.is_run_by(self._worker, job_id):  # the answer to the claim is on its way to this worker
             self._scripts.stop_run(job_id, reason=STOPPED)
-            # The main loop sets the run and then reads the early stop. Here it is the other way round: the second of them sees both.
+            # The main loop sets the run and then reads the early stop; this thread sets the early stop and then reads the run.
+            # So at least one of them sees both, and stops the run.
             self._current_run.expect_stop(job_id)
             run = self._current_run.run
             if run is not None:
                 self.check_run(run)
         else:
-            log.info("worker %s is asked to stop job %s, which it does not run", self._worker, job_id)
+            log.info("worker %s ignores a request to stop job %s, which it does not run", self._worker, job_id)
 
     def check_run(self, run: Run) -> None:
         """Ask the server whether a run may continue, and stop it if not.
@@ -108,23 +109,23 @@ class Stopper:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        found = self._scripts.check_run(run.job_id, fence=run.fence)
-        if not found.may_run:
-            self.stop_run(run, found)
+        check = self._scripts.check_run(run.job_id, fence=run.fence)
+        if not check.may_run:
+            self.stop_run(run, check)
 
-    def stop_run(self, run: Run, found: RunCheck) -> None:
+    def stop_run(self, run: Run, check: RunCheck) -> None:
         """Stop a run if it is still the current one. A stop ladder, which takes time, is climbed in a thread of its own.
 
         Args:
             run: the run.
-            found: the check with the reason.
+            check: why it must stop.
         """
         with self._current_run.lock:
             if not self._current_run.is_current(run) or self._climbing is run:
                 return
             ladder = StopLadder()
-            if not found.superseded:
-                self._current_run.mark_stopped(f"{found.lost} is gone" if found.lost else STOPPED)
+            if not check.superseded:
+                self._current_run.mark_stopped(f"{check.lost} is gone" if check.lost else STOPPED)
                 ladder = self._ladder()
             if ladder == StopLadder():
                 self._kill()
@@ -139,6 +140,7 @@ class Stopper:
         return StopLadder() if definition is None else definition.stop
 
     def _climb(self, run: Run, ladder: StopLadder) -> None:
+        """Take one step of the stop ladder after the other, each after its time, until the run is over."""
         steps: tuple[tuple[float, Callable[[], object]], ...] = (
             (ladder.flag_s, self._current_run.stop_sign.put_up),
             (ladder.exception_s, self._interrupt),

@@ -1,4 +1,4 @@
-"""Calling the ``on_stopped`` of a stopped job: in the horse, never in the worker itself."""
+"""Has the ``on_stopped`` callback of a stopped job called: in the horse, never in the worker itself."""
 
 import logging
 import math
@@ -14,7 +14,7 @@ from workers.worker.finish import FinishingWorker
 __all__ = ["StoppedCallback"]
 
 OVERDUE_S: Final = 2.0
-"""A callback that runs longer than its timeout by so much is killed with its process."""
+"""Seconds after its timeout at which a callback that still runs is killed with its process."""
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +23,9 @@ class StoppedCallback:
     """Has the horse call ``on_stopped`` once for each stopped run: the horse that performed the run, or a new one if that died.
 
     Args:
-        worker: the worker, which sends heartbeats meanwhile.
+        worker: the worker, which sends heartbeats while the callback runs.
         current_run: the current run.
-        horse: the process that calls.
+        horse: the process that calls the callback.
     """
 
     def __init__(self, worker: FinishingWorker, current_run: CurrentRun, *, horse: Horse) -> None:
@@ -33,12 +33,12 @@ class StoppedCallback:
         self._current_run = current_run
         self._horse = horse
         self._called: Claim | None = None
-        """The last claim whose callback was called."""
+        """The claim of the run whose callback was called last."""
 
     def call(self, job: Any, queue: Any) -> None:
-        """Have the callback of the current job called, and wait until it returned. However it ends, nothing is raised."""
+        """Have the callback of the current job called, and wait for its end. If it fails, that is logged and not raised."""
         claim = self._current_run.claim
-        if claim is None or self._called is claim:  # the end is being recorded once more: the server was away
+        if claim is None or self._called is claim:  # called already: the end is recorded once more because the server was away
             return
         self._called = claim
         task = Task(claim.job_id, claim.fence, queue.name, claim.fields, is_stopped=True)

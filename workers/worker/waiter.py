@@ -15,19 +15,19 @@ __all__ = ["JobWaiter"]
 BLOCK_S: Final = 20
 """Seconds for which a command blocks in the server. Its answer after that shows that the connection still works."""
 GRACE_S: Final = 10.0
-"""Seconds that the answer may be late before the connection is taken for dead."""
+"""Seconds by which that answer may be late before the connection is taken for dead."""
 
 
 class JobWaiter:
     """Waits on one connection for each queue, with a command that blocks in the server while the list is empty.
 
-    The command moves the first entry of the list onto its own place (``BLMOVE queue queue LEFT LEFT``): it takes nothing, so
-    nothing is lost with a worker that dies. Any number of workers can wait for one queue: a job wakes all of them, and the
-    first to claim gets it.
+    The command moves the first entry of the list onto its own place (``BLMOVE queue queue LEFT LEFT``). Nothing is popped, so
+    no job is lost if the worker dies. Any number of workers can wait for one queue: a job wakes all of them, and the first
+    one to claim the job gets it.
 
     Args:
-        client: the waiter opens connections of its own like this one.
-        name: the name of those connections in ``CLIENT LIST``.
+        client: the client whose settings the waiter's own connections take.
+        name: the name of these connections in ``CLIENT LIST``.
     """
 
     def __init__(self, client: Client, *, name: str) -> None:
@@ -46,7 +46,7 @@ class JobWaiter:
             timeout_s: seconds to wait at most.
 
         Returns:
-            Whether it was woken. Another worker may have claimed the job meanwhile.
+            True if a queue had a job, which another worker may have claimed by now, or if `wake` was called.
 
         Raises:
             ServerError: a connection cannot be opened, or was lost; the next call opens another.
@@ -67,14 +67,14 @@ class JobWaiter:
         self._hang_up()
         self._client.close()
         ends = self._read_end, self._write_end
-        self._read_end = self._write_end = -1  # first: a late `wake` must not write into the file that gets the number next
+        self._read_end = self._write_end = -1  # first: a late `wake` must not write into the next file with the same number
         for end in ends:
             os.close(end)
 
     def _wait(self, queues: Sequence[str], timeout_s: float) -> bool:
         for queue in queues:
-            self._answered(queue)  # reads the answer to an earlier wait: the claim since then has seen that job
-            self._ask(queue)
+            self._read_answer(queue)  # to an earlier wait, and ignored: the claim since then has seen that job
+            self._send_wait(queue)
         files = {file_number(self._connections[queue]): queue for queue in queues}
         poll = select.poll()
         for file in (self._read_end, *files):
@@ -84,20 +84,21 @@ class JobWaiter:
             with suppress(BlockingIOError):
                 os.read(self._read_end, 1024)
             return True
-        return any([self._answered(files[file]) for file in ready])  # noqa: C419  # each of them has to be read
+        return any([self._read_answer(files[file]) for file in ready])  # noqa: C419  # each of them has to be read
 
-    def _ask(self, queue: str) -> None:
+    def _send_wait(self, queue: str) -> None:
+        """Send the blocking command for a queue, unless the last one is not answered yet."""
         if queue in self._waits_since:
             if time.monotonic() - self._waits_since[queue] > BLOCK_S + GRACE_S:
-                raise TimeoutError(f"no answer about {queue} for {BLOCK_S + GRACE_S:g} s")
+                raise TimeoutError(f"the server has not answered BLMOVE {queue} for {BLOCK_S + GRACE_S:g} s")
             return
         if queue not in self._connections:
             self._connections[queue] = take_raw(self._client.connection_pool)
         self._connections[queue].send_command("BLMOVE", queue, queue, "LEFT", "LEFT", BLOCK_S)
         self._waits_since[queue] = time.monotonic()
 
-    def _answered(self, queue: str) -> bool:
-        """Return whether the server has answered that a queue is not empty."""
+    def _read_answer(self, queue: str) -> bool:
+        """Read the answer to the blocking command, if it is there. Returns whether it says that the queue is not empty."""
         if queue not in self._waits_since or not self._connections[queue].can_read(0):
             return False
         answer = self._connections[queue].read_response()

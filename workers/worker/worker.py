@@ -1,4 +1,4 @@
-"""The worker: an ``rq.Worker`` that claims jobs by one script, watches the services they need, and keeps one process for them."""
+"""The worker: an ``rq.Worker`` that claims jobs by one Lua script, watches the services they need, and keeps one process to run them."""
 
 import os
 import threading
@@ -35,25 +35,27 @@ from workers.worker.stopped_callback import StoppedCallback
 __all__ = ["Worker"]
 
 IMPORT: Final = "NOTIFY_IMPORT"
+"""The environment variable that names the modules whose jobs a worker may run, separated by commas."""
 
 
 class Worker(FinishingWorker):
-    """An ``rq.Worker`` that runs only the functions of given modules, and stops a job the moment a service it needs is withdrawn.
+    """An ``rq.Worker`` that runs only functions marked with ``@job``, and stops a job when a service that the job needs is withdrawn.
 
     Args:
         queues: the queues to work on, by name or as `Queue`, in the order of their priority.
-        connection: ``bus.redis``, or any ``redis.Redis``; by default that of the queues. The worker opens connections of
-            its own like it.
-        modules: dotted names of the modules whose jobs it may run; by default those of ``$NOTIFY_IMPORT``, separated by commas,
-            for programs that cannot pass them: ``rq worker -w workers.Worker``.
+        connection: ``bus.redis``, or any ``redis.Redis``; by default the connection of the first queue given as an object. The
+            worker opens its own connections to the same server.
+        modules: dotted names of the modules whose jobs the worker may run; by default those of ``$NOTIFY_IMPORT``, for programs
+            that cannot pass them, such as ``rq worker -w workers.Worker``.
         name: the name of the worker; by default a random one.
-        retire: when the process of its jobs is replaced by a new one.
-        lease_s: seconds that it may be silent. Then another worker takes it for dead, and its job is tried again or has failed.
+        retire: when the process that runs the jobs is replaced by a new one.
+        lease_s: seconds that the worker may be silent. After that, another worker takes it for dead: its job is tried again, or fails.
         rq_options: as for ``rq.Worker``.
 
     Raises:
         ModuleLoadError: a module cannot be imported, or defines no job.
-        JobDefinitionError: there is no queue to work on, ``lease_s`` is not above 0, or an option contradicts what our jobs are.
+        JobDefinitionError: there is no connection, ``lease_s`` is not above 0, a queue is no `Queue`, or ``job_class`` cannot be
+            imported or is not derived from `Job`. `work` raises it if there is no queue.
     """
 
     queue_class = Queue  # type: ignore[assignment]  # RQ declares the base class, and takes any other
@@ -76,19 +78,19 @@ class Worker(FinishingWorker):
             raise JobDefinitionError("a worker needs a connection: Worker(queues, connection=bus.redis, modules=[...])")
         if not lease_s > 0:
             raise JobDefinitionError(f"lease_s is {lease_s:g}: give the seconds that the worker may be silent, more than 0")
-        rq_options["job_class"] = _job_class(rq_options.get("job_class"), otherwise=self.job_class)
+        rq_options["job_class"] = _job_class(rq_options.get("job_class"), default=self.job_class)
         rq_options["serializer"] = JsonSerializer
-        works = rq_options.get("prepare_for_work", True)  # RQ also makes workers that only describe others (Worker.all)
+        will_work = rq_options.get("prepare_for_work", True)  # false for an object of Worker.all(), which only describes a worker
         if modules is None:
-            modules = _modules_of(os.environ) if works else ()
+            modules = _modules_of(os.environ) if will_work else ()
         self._functions = load_jobs(modules)
         name = name or uuid4().hex
-        client = Client.of(connection).clone(name=name) if works else Client.of(connection)
+        client = Client.of(connection).clone(name=name) if will_work else Client.of(connection)
         super().__init__(queues, name, client=client, **rq_options)
         self._compose(self._functions, retire=retire or RetireAfter(), lease_s=lease_s)
 
     def _compose(self, functions: JobFunctions, *, retire: RetireAfter, lease_s: float) -> None:
-        """Make the parts that the methods below hand on to."""
+        """Create the parts of the worker. The methods below, which override RQ's, delegate to them."""
         current_run, scripts, client = self._current_run, self._scripts, self._client
         self._performer = Performer(self, current_run, functions=functions, retire=retire)
         self._horse = horse = Horse(self._performer.run)
@@ -112,23 +114,24 @@ class Worker(FinishingWorker):
         )
 
     def validate_queues(self) -> None:
-        """Refuse queues of plain RQ: the jobs that they enqueue when a job ends would need no service."""
-        strange = next((queue for queue in self.queues if not isinstance(queue, self.queue_class)), None)
-        if strange is not None:
-            raise JobDefinitionError(f"{strange!r} is no workers.Queue: make it one, or give its name to the worker")
+        """Refuse queues of plain RQ: they enqueue the dependents of a job without checking the services that these need."""
+        foreign = next((queue for queue in self.queues if not isinstance(queue, self.queue_class)), None)
+        if foreign is not None:
+            raise JobDefinitionError(f"{foreign!r} is not a workers.Queue: pass a workers.Queue, or the name of the queue")
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
-        """Register with RQ, and start what the worker does beside its jobs."""
+        """Register with RQ, and start the background parts of the worker."""
         if not self.queues:
-            raise JobDefinitionError("a worker needs at least one queue: name it")
+            raise JobDefinitionError("a worker needs at least one queue: pass its name")
         self._loop.open()
-        self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ does so later: a signal before would leave traces
+        # RQ installs them later: a signal before that would kill the worker while it is registered.
+        self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         super().bootstrap(*args, **kwargs)
         self._background.open()
         register_cron(self._client, self.name, self._functions)
 
     def subscribe(self) -> None:
-        """Listen to commands. That starts the first thread of the worker, so the fork server is forked before."""
+        """Subscribe to the channel of commands. That starts the first thread of the worker, so the fork server is forked before it."""
         self.procline("forks the processes of the jobs")  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         self._horse.open()
         self.procline("starts")  # type: ignore[no-untyped-call]  # as above
@@ -136,11 +139,11 @@ class Worker(FinishingWorker):
 
     def unsubscribe(self) -> None:
         if self.pubsub_thread:
-            self.pubsub_thread.stop()  # before the reply wakes it, or it would wait for another one
+            self.pubsub_thread.stop()  # first: the reply to UNSUBSCRIBE wakes the thread, which would then wait for another message
         super().unsubscribe()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
 
     def teardown(self) -> None:
-        """Record the end that is still to be recorded, end the horse and the background parts, and leave RQ."""
+        """Record the end of the last run if that is still to be done, end the horse and the background parts, and deregister from RQ."""
         self._loop.leave()
         try:
             self._loop.record_returned()
@@ -149,17 +152,17 @@ class Worker(FinishingWorker):
             self._background.close()
             self._loop.close()
             super().teardown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-            self._client.hang_up()  # not for good: as with RQ, a worker may work again
+            self._client.hang_up()  # not closed: as with RQ, `work` may be called again
 
     def check_for_suspension(self, burst: bool) -> None:
-        """Do nothing: a claim finds out in the same step whether workers are suspended."""
+        """Do nothing: the claim script checks whether workers are suspended."""
 
     def run_maintenance_tasks(self) -> None:
-        self._loop.record_returned()  # first: maintenance takes its time
+        self._loop.record_returned()  # first: maintenance may take long
         self._loop.retry_while_away(super().run_maintenance_tasks)
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        """Send a heartbeat, unless it is the one that RQ's loop sends after each job: the next claim is that."""
+        """Send a heartbeat. Without arguments, as RQ's loop calls it after each job, do nothing: the next claim is the heartbeat."""
         if timeout is not None or pipeline is not None:
             super().heartbeat(timeout, pipeline)
 
@@ -178,19 +181,19 @@ class Worker(FinishingWorker):
         self._performer.leave()
 
     def kill_horse(self, sig: Signals = SIGKILL) -> None:
-        """End the process of the running job and all that it started. Without a running job, nothing is done."""
+        """Send a signal to the process of the running job and to all processes that it started. Without a running job, do nothing."""
         self._stopper.kill(sig)
 
     def handle_payload(self, message: Any) -> None:
-        """Obey a command from ``rq:pubsub:<worker>``; one that cannot be obeyed is logged and does no harm."""
+        """Obey a command that was published on ``rq:pubsub:<worker>``. A command that cannot be obeyed is logged and ignored."""
         self._stopper.obey(message["data"], otherwise=partial(handle_command, self))
 
     def wait_for_horse(self) -> Any:
-        """Do nothing: `teardown` waits for the horse, after a second signal too."""
+        """Do nothing. RQ calls this after a second signal; `teardown` ends the horse then too."""
         return None, None, None
 
     def _shutdown(self) -> None:
-        """On SIGTERM or SIGINT, end after the current job. RQ raises in its signal handler, and loses a job that it just took."""
+        """On SIGTERM or SIGINT, end after the current job. RQ's handler raises instead, which can lose a job that was just claimed."""
         self._stop_requested = True
         self._loop.leave()
         # In a thread: the handler may interrupt the main thread in the middle of a command.
@@ -210,9 +213,9 @@ class Worker(FinishingWorker):
         register_cron(client, self.name, self._functions)
 
     def _start_scheduler(self, *args: Any, **kwargs: Any) -> None:
-        """Enqueue the jobs that are due, and start no scheduler of RQ's: the leader among the workers is one, for all queues."""
+        """Enqueue the jobs that are due. RQ's scheduler is not started: the leader among the workers schedules for all queues."""
         scheduler = Scheduler(self._client)
-        with suppress(ServerError):  # the leader meets that too, and tries again
+        with suppress(ServerError):  # the leader tries again
             while scheduler.run() == 0.0:
                 continue
 
@@ -227,17 +230,17 @@ def _connection_of(queues: Any) -> redis.Redis | None:
     return next((queue.connection for queue in given if isinstance(queue, rq.Queue)), None)
 
 
-def _job_class(named: Any, *, otherwise: type[rq.job.Job]) -> type[rq.job.Job]:
-    """Return the job class of a worker. RQ's programs name RQ's own when none was chosen: then it is ``otherwise``.
+def _job_class(chosen: Any, *, default: type[rq.job.Job]) -> type[rq.job.Job]:
+    """Return the job class of a worker: ``default`` if none was chosen, or RQ's own, which RQ's programs pass if none was chosen.
 
     Raises:
         JobDefinitionError: the class cannot be found, or is not derived from ours.
     """
     try:
-        found = import_job_class(named) if isinstance(named, str) else named
+        job_class = import_job_class(chosen) if isinstance(chosen, str) else chosen
     except ValueError as exc:
-        raise JobDefinitionError(f"there is no job_class {named!r}: {exc}") from exc
-    found = otherwise if found in (None, rq.job.Job) else found
-    if not issubclass(found, Job):
-        raise JobDefinitionError(f"{found.__name__} is no workers.Job: leave job_class out, or derive it from workers.Job")
-    return found
+        raise JobDefinitionError(f"job_class {chosen!r} cannot be imported: {exc}") from exc
+    job_class = default if job_class in (None, rq.job.Job) else job_class
+    if not issubclass(job_class, Job):
+        raise JobDefinitionError(f"{job_class.__name__} is not a workers.Job: leave job_class out, or derive it from workers.Job")
+    return job_class

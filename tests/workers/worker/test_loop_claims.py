@@ -171,7 +171,7 @@ def test_a_job_that_cannot_be_read_is_not_given_to_the_horse() -> None:
 def test_a_job_that_was_not_claimed_last_is_refused() -> None:
     its = Situation(a_claim("j"))
     its.next_job()
-    with pytest.raises(JobDefinitionError, match="job k was not taken by this worker"):
+    with pytest.raises(JobDefinitionError, match="job k was not claimed by this worker"):
         its.loop.execute(SimpleNamespace(id="k"), QUEUE)
 
 

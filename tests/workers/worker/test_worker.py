@@ -69,7 +69,7 @@ def test_a_kill_horse_that_a_user_replaced_is_called_to_stop_a_job(bus: notify.B
 
 
 def test_a_worker_takes_no_queue_of_plain_rq(bus: notify.Bus) -> None:
-    with pytest.raises(JobDefinitionError, match=r"is no workers\.Queue: make it one, or give its name"):
+    with pytest.raises(JobDefinitionError, match=r"is not a workers\.Queue: pass a workers\.Queue, or the name"):
         Worker([rq.Queue("work", connection=bus.redis)])
 
 
@@ -79,7 +79,7 @@ def test_a_worker_takes_jobs_of_no_other_class_than_ours(bus: notify.Bus) -> Non
 
 
 def test_a_worker_says_which_job_class_it_cannot_find(bus: notify.Bus) -> None:
-    with pytest.raises(JobDefinitionError, match=r"no job_class 'nowhere\.Job'"):
+    with pytest.raises(JobDefinitionError, match=r"job_class 'nowhere\.Job' cannot be imported"):
         Worker(["work"], connection=bus.redis, job_class="nowhere.Job")
 
 
