@@ -1,4 +1,4 @@
-"""The preview of a loss: counts the jobs that the withdrawal of a service would affect."""
+"""The preview of a loss: counts the jobs that require a service, by the effect that its withdrawal would have on them."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ WAITING: Final = frozenset({"queued", "deferred", "scheduled"})
 
 
 class Stake(msgspec.Struct, frozen=True):
-    """The jobs of one queue and one policy that the loss of a service would affect.
+    """The jobs of one queue and one policy that require a service.
 
     Args:
         queue: the queue of the jobs.
@@ -37,7 +37,7 @@ class Stake(msgspec.Struct, frozen=True):
 
 
 def preview_loss(connection: redis.Redis, service: str) -> list[Stake]:
-    """Count the jobs that the loss of a service would affect, by queue and policy. Nothing is changed.
+    """Count the jobs that require a service, by queue and policy. Nothing is changed.
 
     A job that requires a capability of the service counts if no other service has that capability.
 

@@ -48,7 +48,7 @@ def ids_needing(client: Client, need: str, *, size: int) -> Iterator[str]:
 
 
 def running_ids(client: Client) -> Iterator[str]:
-    """Yield the ids of the running jobs, queue by queue."""
+    """Yield the ids of the running jobs, queue by queue. They are not paged: a worker runs one job at a time."""
     for name in queue_names(client):
         members: Any = client.zrange(rq_keys.started(name), 0, -1)
         yield from (member.decode().partition(":")[0] for member in members)
