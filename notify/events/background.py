@@ -90,7 +90,8 @@ class BackgroundPublisher:
 
         Raises:
             ClosedError: the publisher is closed.
-            PublisherFullError: the queue is full and the policy is ``raise``. Nothing was accepted.
+            PublisherFullError: the queue is full and the policy is ``raise``, or there are more topics than ``max_items``. Nothing
+                was accepted.
             SubscriptionError: no topic was given.
             InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was accepted.
         """

@@ -1,4 +1,4 @@
-"""Demand: the subscribers of a topic, so that a publisher can work only while there are any."""
+"""Demand: reports the subscribers of a topic, so that a publisher can work only while there are subscribers."""
 
 import threading
 import time

@@ -6,7 +6,7 @@ In Redis an event is one JSON object, which ``redis-cli`` can print and publish:
      "source":"lab-7:4242","contents":{"celsius":21.5}}
 
 ``id`` and ``prev`` are the *stamp*, which the server adds when the event enters the log of its topic. ``id`` consists of the server's
-time in ms, a counter, and the epoch of the log, which changes if the log is deleted. ``prev`` is the id, without epoch, of the event
+time in ms, a counter, and the epoch of the log, which is new when the topic begins anew, as after FLUSHALL. ``prev`` is the id, without epoch, of the event
 before it in the log: from it a subscriber sees whether it has missed an event.
 Any other message on the channel of a topic, such as ``PUBLISH notify:event:temperature 21.5``, becomes an event without a stamp.
 """
@@ -94,7 +94,7 @@ class Gap(msgspec.Struct, frozen=True):
 
     Args:
         topic: the topic of the events.
-        reason: ``trimmed`` (the log no longer holds them), ``epoch`` (the log was deleted and began anew) or
+        reason: ``trimmed`` (the log no longer holds them), ``epoch`` (the topic began anew, as after FLUSHALL) or
             ``rollback`` (a failover of the server lost events that were delivered before).
         first: id of the last event before the gap, ``None`` if it is unknown.
         last: id of the last event in the gap, ``None`` if it is unknown.

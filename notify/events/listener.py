@@ -1,4 +1,4 @@
-"""A listener: a child process receives events and a thread calls a function with them, so a slow callback delays no reception."""
+"""A listener: a child process receives events and a thread calls a function with them, so a slow callback does not delay reception."""
 
 import logging
 import subprocess

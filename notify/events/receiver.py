@@ -28,7 +28,7 @@ class ReceiverOptions(msgspec.Struct, frozen=True):
     Args:
         settings: the server, the namespace and the limits.
         topics: topic names and glob patterns.
-        since: topic → id of the event after which to begin; ``None`` begins with new events.
+        since: topic → id of the event after which to begin, or ``start``; ``None`` begins with new events.
         name: the name of the subscriber.
     """
 

@@ -52,7 +52,7 @@ class Page(msgspec.Struct, frozen=True):
     """A page of a topic's log.
 
     Args:
-        epoch, last: the head of the topic; ``None`` if there was no event yet.
+        epoch, last: the head of the topic; ``None`` if there was no event yet, or the head has expired.
         entries: the entries, each as (id, id of the event before, epoch, event as JSON without its stamp).
     """
 

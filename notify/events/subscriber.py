@@ -1,7 +1,7 @@
 """The subscriber: receives events through pub/sub, and reads missed events from the log of the topic.
 
-Every event in a log contains the id of the event before it. If the subscriber has not delivered that one, it reads the missing events from
-the log. It also compares its position with the log after every reconnect and every five seconds. Events that the log no longer
+Every event in a log contains the id of the event before it. If the subscriber has not delivered that event,
+it reads the missing events from the log. It also compares its position with the log after every reconnect and every five seconds. Events that the log no longer
 holds become one `Gap`. Position and epoch work as in the recovery of Centrifugo.
 """
 
@@ -137,7 +137,8 @@ class Subscriber:
     def positions(self) -> dict[str, str]:
         """Topic → id of the last event that `get` returned. A later subscription with these positions as ``since`` continues after them.
 
-        The position is `START` for a topic without an event, and for a pattern: for topics that are created before the next subscription.
+        The position of a topic without an event is `START`. So is that of a pattern: it applies to topics that are created before the
+        next subscription.
         A program that stores the positions after it has processed an event receives every event at least once, even if it crashes.
         """
         return {**dict.fromkeys(self._patterns, START), **self._returned_positions}

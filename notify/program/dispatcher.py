@@ -58,7 +58,7 @@ class Dispatcher:
             ClosedError: the dispatcher has run or was shut down before.
             NotifyError: a service could not be registered; the services registered before it are withdrawn.
             Exception: the first exception from ``run``, ``pending`` or ``arrived`` of a program. An exception in ``run`` starts the
-                shutdown. It is raised when all programs are shut down.
+                shutdown. The first exception is raised after the shutdown of all programs.
         """
         if self._stop_requested.is_set:
             raise ClosedError("the dispatcher has run or was shut down before: make another one")

@@ -31,7 +31,7 @@ class Priority(IntEnum):
 
 
 class Timer:
-    """A scheduled call. Made by `Timers.after` and `Timers.every`."""
+    """A scheduled call. Made by `Timers.after` and `Timers.every`. ``at`` is the time of the next call, by ``time.monotonic``."""
 
     def __init__(self, callback: Callable[[], object], *, at: float, priority: Priority, every_s: float | None) -> None:
         self.callback = callback

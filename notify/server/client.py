@@ -113,7 +113,7 @@ class Client(redis.Redis):
         return pipelined(self.connection_pool, commands, in_flight=in_flight)
 
     def close(self) -> None:
-        """Close the connections. Commands of this package then raise `ClosedError`."""
+        """Close the connections. `translating`, `exchange` and `pipelined` then raise `ClosedError`."""
         self._is_closed = True
         self.hang_up()
 

@@ -71,7 +71,7 @@ class EmbeddedServer:
             with self._start_lock():
                 fcntl.flock(self._users, fcntl.LOCK_SH)
                 if not self._answers():
-                    self._remove_remains()
+                    self._clean_up()
                     self._start()
         except BaseException:
             os.close(self._users)
@@ -154,8 +154,8 @@ class EmbeddedServer:
         finally:
             client.close()
 
-    def _remove_remains(self) -> None:
-        """Remove the files of a killed server, and kill a server that runs and does not answer."""
+    def _clean_up(self) -> None:
+        """Kill a server that runs and does not answer, and remove the files of a server that was killed."""
         self._end_process(signal.SIGKILL)
         self.socket_path.unlink(missing_ok=True)
 

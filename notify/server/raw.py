@@ -33,7 +33,7 @@ class RawConnection(Protocol):
         """Send a command, and connect first if needed. With ``check_health`` a connection that was idle for long is pinged first."""
 
     def can_read(self, timeout: float = 0) -> bool:
-        """Return whether the first byte of an answer arrives within ``timeout`` seconds; raises if the server closed it."""
+        """Return whether the first byte of an answer arrives within ``timeout`` seconds; raises if the connection is closed."""
 
     def read_response(self, *, timeout: float = ..., disconnect_on_error: bool = True) -> Any:
         """Return the next answer, or raise it if it is an error. ``timeout``, in seconds, replaces that of the connection."""

@@ -101,7 +101,7 @@ class StreamReader:
             self.client.exchange("XTRIM", stream, "MINID", before)
 
     def pause(self, problem: BaseException) -> None:
-        """Wait before the next attempt, the longer the outage lasts, or until `interrupt`. The first failure of an outage is logged."""
+        """Wait before the next attempt, longer during a long outage, or until `interrupt`. Logs the first failure of an outage."""
         if self._closing.is_set():
             return
         self._closing.wait(self._backoff.failed(f"no connection to {self.client.address} ({problem})"))
