@@ -6,8 +6,8 @@ In Redis an event is one JSON object, which ``redis-cli`` can print and publish:
      "source":"lab-7:4242","contents":{"celsius":21.5}}
 
 ``id`` and ``prev`` are the *stamp*, which the server adds when the event enters the log of its topic. ``id`` consists of the server's
-time in ms, a counter, and the epoch of the log, which is new when the topic begins anew, as after FLUSHALL. ``prev`` is the id, without epoch, of the event
-before it in the log: from it a subscriber sees whether it has missed an event.
+time in ms, a counter, and the epoch of the log. The log gets another epoch when it begins anew, as after FLUSHALL. ``prev`` is the id,
+without epoch, of the event before it in the log: from it a subscriber sees whether it has missed an event.
 Any other message on the channel of a topic, such as ``PUBLISH notify:event:temperature 21.5``, becomes an event without a stamp.
 """
 

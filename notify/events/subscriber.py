@@ -1,8 +1,8 @@
 """The subscriber: receives events through pub/sub, and reads missed events from the log of the topic.
 
-Every event in a log contains the id of the event before it. If the subscriber has not delivered that event,
-it reads the missing events from the log. It also compares its position with the log after every reconnect and every five seconds. Events that the log no longer
-holds become one `Gap`. Position and epoch work as in the recovery of Centrifugo.
+Every event in a log contains the id of the event before it. If the subscriber has not delivered that event, it reads the missing
+events from the log. The subscriber also compares its position with the log after every reconnect and every five seconds. Events that
+the log no longer holds become one `Gap`. Position and epoch work as in the recovery of Centrifugo.
 """
 
 import logging
