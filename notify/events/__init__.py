@@ -7,22 +7,22 @@ It never depends on the contents of an event.
 from notify.events.background import BackgroundPublisher
 from notify.events.demand import Demand, DemandChange, Joined, Left
 from notify.events.event import Event, Failure, Gap, encode
+from notify.events.event_bus import EventBus
 from notify.events.listener import QueuedListener
-from notify.events.message import Message, Messages, message_topic
-from notify.events.overflow import WhenListenerFull, WhenPublisherFull
-from notify.events.publisher import Contents, Publisher, event_from, publish, publish_unlogged
+from notify.events.message import Message, Messages, Subscribable, message_topic, topics_by_name
+from notify.events.publisher import Publisher, publish
 from notify.events.scripts import EventScripts, PublishingScripts, limits_of
 from notify.events.strict_json import Json, check_size, encode_json, size_problem
 from notify.events.subscriber import Subscriber
-from notify.events.topic import Glob, check_topic, check_topic_or_pattern, is_pattern
-from notify.events.topics import TopicInfo, traffic
+from notify.events.topic import Glob, check_topic, flat_topics, is_pattern
+from notify.events.topics import TopicInfo
 
 __all__ = [
     "BackgroundPublisher",
-    "Contents",
     "Demand",
     "DemandChange",
     "Event",
+    "EventBus",
     "EventScripts",
     "Failure",
     "Gap",
@@ -35,21 +35,18 @@ __all__ = [
     "Publisher",
     "PublishingScripts",
     "QueuedListener",
+    "Subscribable",
     "Subscriber",
     "TopicInfo",
-    "WhenListenerFull",
-    "WhenPublisherFull",
     "check_size",
     "check_topic",
-    "check_topic_or_pattern",
     "encode",
     "encode_json",
-    "event_from",
+    "flat_topics",
     "is_pattern",
     "limits_of",
     "message_topic",
     "publish",
-    "publish_unlogged",
     "size_problem",
-    "traffic",
+    "topics_by_name",
 ]

@@ -4,7 +4,7 @@ import logging
 import secrets
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -16,14 +16,12 @@ from notify.errors import (
     ServerError,
     ServerRefusedError,
     ServerUnreachableError,
-    SubscriptionError,
 )
-from notify.events.event import Event, Failure, encode
+from notify.events.event import Event, encode
 from notify.events.overflow import PUBLISHER_POLICIES, WhenPublisherFull, check_overflow
-from notify.events.publisher import retain_ms
+from notify.events.publisher import Contents, contents_of, retain_ms
 from notify.events.scripts import EventScripts, Item
-from notify.events.strict_json import Json
-from notify.events.topic import check_topic
+from notify.events.topic import check_each
 from notify.server import Backoff, Client
 
 __all__ = ["BackgroundPublisher"]
@@ -80,7 +78,7 @@ class BackgroundPublisher:
         """The numbers of events so far."""
         return Counters(self._accepted, self._sent, self._dropped, self._refused)
 
-    def put(self, topics: str | Sequence[str], contents: Json | Failure | BaseException, *, retain_s: float | None = None) -> None:
+    def put(self, topics: str | Collection[str], contents: Contents = msgspec.UNSET, *, retain_s: float | None = None) -> None:
         """Add an event for one topic, or one for each of several topics, to the queue.
 
         Args:
@@ -95,16 +93,11 @@ class BackgroundPublisher:
             SubscriptionError: no topic was given.
             InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was accepted.
         """
-        names = [topics] if isinstance(topics, str) else list(topics)
-        if not names:
-            raise SubscriptionError("an event needs a topic: give one topic or several")
-        value = Failure.of(contents) if isinstance(contents, BaseException) else contents
+        names = check_each(topics)
+        value = contents_of(names[0], contents)
         lifetime = retain_ms(retain_s)
         limit = self._scripts.client.settings.max_payload_bytes
-        items = [
-            Item(check_topic(name), encode(Event(topic=name, contents=value, source=self._source), max_bytes=limit), lifetime)
-            for name in names
-        ]
+        items = [Item(name, encode(Event(topic=name, contents=value, source=self._source), max_bytes=limit), lifetime) for name in names]
         with self._changed:
             self._make_room(len(items))
             self._items.extend(items)

@@ -1,15 +1,15 @@
 """Typed messages: the base class for typed contents of events, and the registry of the message classes of a bus."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Self, TypeVar
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar
 
 import msgspec
 
 from notify.errors import ContentsError, DuplicateMessageError, UnknownMessageError
 from notify.events.strict_json import Json
-from notify.events.topic import check_topic
+from notify.events.topic import check_topic, check_topic_or_pattern
 
-__all__ = ["Message", "Messages", "classes_by_topic", "message_topic"]
+__all__ = ["Message", "Messages", "Subscribable", "classes_by_topic", "message_topic", "topics_by_name"]
 
 M = TypeVar("M", bound="Message")
 
@@ -79,6 +79,21 @@ class Message(msgspec.Struct, metaclass=_MessageMeta):
         except msgspec.ValidationError as exc:
             raise ContentsError(f"the contents are not a {cls.__name__}: {exc}") from exc
         return message
+
+
+def topics_by_name(topics: Sequence[str | type[Message]]) -> dict[str, str | type[Message]]:
+    """Return topics, patterns and message classes by name; a class stands for its topic, also if the name is given too.
+
+    Raises:
+        InvalidTopicError: a topic cannot be subscribed to.
+        ContentsError: as for `classes_by_topic`.
+    """
+    names = {check_topic_or_pattern(topic): topic for topic in topics if not isinstance(topic, type)}
+    return {**names, **classes_by_topic([topic for topic in topics if isinstance(topic, type)])}
+
+
+Subscribable: TypeAlias = str | type[Message] | Collection[str | type[Message]]
+"""A topic name, a glob pattern or a message class, or a collection of several."""
 
 
 def _encoded_name(cls: type[Message], field: str) -> str:

@@ -1,5 +1,6 @@
 """Publishes single events, with or without an entry in the log of the topic."""
 
+from collections.abc import Sequence, Set
 from typing import Final, TypeAlias
 
 import msgspec
@@ -9,10 +10,24 @@ from notify.events.event import Event, Failure, encode
 from notify.events.message import Message, Messages, message_topic
 from notify.events.scripts import EventScripts
 from notify.events.strict_json import Json
-from notify.events.topic import check_topic
+from notify.events.topic import check_each, check_topic
 from notify.settings import MAX_LIFETIME_S
 
-__all__ = ["FOREVER", "Contents", "Publisher", "event_from", "publish", "publish_unlogged", "retain_ms"]
+__all__ = [
+    "FOREVER",
+    "Contents",
+    "Publisher",
+    "Topics",
+    "contents_of",
+    "events_from",
+    "publish",
+    "publish_each",
+    "publish_unlogged",
+    "retain_ms",
+]
+
+Topics: TypeAlias = list[str] | tuple[str, ...] | Set[str]
+"""Several topics. Not ``Collection[str]``, which a single text is as well."""
 
 FOREVER: Final = -1.0
 """The value of ``retain_s`` that keeps a retained event without limit."""
@@ -22,20 +37,29 @@ Contents: TypeAlias = Json | Failure | BaseException | msgspec.UnsetType
 """The contents that can be published on a topic; unset if a message is given in place of the topic."""
 
 
-def event_from(topic: str | Message, contents: Contents, *, source: str, messages: Messages) -> Event:
-    """Return the event for a topic and contents, or for a message. The class of the message is added to ``messages``.
+def events_from(topics: str | Message | Topics, contents: Contents, *, source: str, messages: Messages) -> list[Event]:
+    """Return the event for each topic with these contents, or for a message. The class of the message is added to ``messages``.
 
     Raises:
+        SubscriptionError: there is no topic.
+        InvalidTopicError: an event cannot be published on one of the topics.
         ContentsError: no contents were given.
         DuplicateMessageError: another class with that name is registered.
     """
-    if isinstance(topic, Message):
-        if type(topic) not in messages:
-            messages.add(type(topic))
-        return Event(topic=topic.topic, contents=topic, source=source)
+    if isinstance(topics, Message):
+        if type(topics) not in messages:
+            messages.add(type(topics))
+        return [Event(topic=topics.topic, contents=topics, source=source)]
+    names = check_each(topics)
+    value = contents_of(names[0], contents)
+    return [Event(topic=name, contents=value, source=source) for name in names]
+
+
+def contents_of(topic: str, contents: Contents) -> Json | Failure:
+    """Return the contents of an event, an error as a `Failure`; raise `ContentsError` if there are none."""
     if isinstance(contents, msgspec.UnsetType):
         raise ContentsError(f"no contents were given for {topic!r}: give some; None, 0 and [] are valid contents")
-    return Event(topic=topic, contents=Failure.of(contents) if isinstance(contents, BaseException) else contents, source=source)
+    return Failure.of(contents) if isinstance(contents, BaseException) else contents
 
 
 def publish(scripts: EventScripts, event: Event, *, retain_s: float | None = None, key: str | None = None) -> str:
@@ -55,20 +79,25 @@ def publish(scripts: EventScripts, event: Event, *, retain_s: float | None = Non
         InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was sent.
         ServerUnreachableError: no answer; the event may have been published. With a key it can be published again safely.
     """
-    check_topic(event.topic)
+    return publish_each(scripts, [event], retain_s=retain_s, key=key)[0]
+
+
+def publish_each(scripts: EventScripts, events: Sequence[Event], *, retain_s: float | None = None, key: str | None = None) -> list[str]:
+    """Publish events one after another, after a check of all of them, and return their ids. Arguments and errors as for `publish`."""
     if key == "":
-        raise SettingsError(f"the idempotency key of an event on {event.topic!r} is empty: give a key, or None")
-    body = encode(event, max_bytes=scripts.client.settings.max_payload_bytes)
-    return scripts.publish(event.topic, body, retain_ms=retain_ms(retain_s), once=key)
+        raise SettingsError(f"the idempotency key of an event on {events[0].topic!r} is empty: give a key, or None")
+    limit, lifetime = scripts.client.settings.max_payload_bytes, retain_ms(retain_s)
+    bodies = [(check_topic(event.topic), encode(event, max_bytes=limit)) for event in events]
+    return [scripts.publish(topic, body, retain_ms=lifetime, once=key) for topic, body in bodies]
 
 
-def publish_unlogged(scripts: EventScripts, event: Event) -> None:
-    """Send an event to the present subscribers only, without log and id: for frequent events that may be lost. Errors as for `publish`."""
+def publish_unlogged(scripts: EventScripts, events: Sequence[Event]) -> None:
+    """Send events to the present subscribers only, without log and id: for frequent events that may be lost. Errors as for `publish`."""
     client = scripts.client
-    check_topic(event.topic)
-    body = encode(event, max_bytes=client.settings.max_payload_bytes)
-    with client.translating(f"publishing on {event.topic!r}"):
-        client.publish(scripts.keys.channel(event.topic), body)
+    bodies = [(check_topic(event.topic), encode(event, max_bytes=client.settings.max_payload_bytes)) for event in events]
+    for topic, body in bodies:
+        with client.translating(f"publishing on {topic!r}"):
+            client.publish(scripts.keys.channel(topic), body)
 
 
 class Publisher:

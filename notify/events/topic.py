@@ -1,12 +1,12 @@
 """Names of topics, and the glob patterns that match them."""
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from notify.errors import EmptySubscriptionError, InvalidTopicError, TopicTypeError
+from notify.errors import EmptySubscriptionError, InvalidTopicError, SubscriptionError, TopicTypeError
 
-__all__ = ["MAX_TOPIC_BYTES", "Glob", "check_topic", "check_topic_or_pattern", "check_topics", "is_pattern"]
+__all__ = ["MAX_TOPIC_BYTES", "Glob", "check_each", "check_topic", "check_topic_or_pattern", "check_topics", "flat_topics", "is_pattern"]
 
 MAX_TOPIC_BYTES: Final = 512
 
@@ -22,6 +22,14 @@ def check_topic(topic: object) -> str:
     if is_pattern(name):
         raise InvalidTopicError(f"{name!r} is a pattern (it contains '*', '?' or '['): give one topic to publish on")
     return name
+
+
+def check_each(topics: object) -> list[str]:
+    """Return one topic, or each of several, after `check_topic`. Raises `SubscriptionError` if there is none."""
+    names = [check_topic(topic) for topic in flat_topics(topics)]
+    if not names:
+        raise SubscriptionError("an event needs a topic: give one topic or several")
+    return names
 
 
 def check_topic_or_pattern(topic: object) -> str:
@@ -44,6 +52,17 @@ def check_topics(topics: Sequence[object]) -> tuple[str, ...]:
     if not topics:
         raise EmptySubscriptionError("no topic was given: subscribe to at least one; '*' matches all topics")
     return tuple(check_topic_or_pattern(topic) for topic in topics)
+
+
+def flat_topics(*topics: object) -> list[Any]:
+    """Return the topics as one list, unchecked; each argument is a topic, or a collection of several."""
+    flat: list[Any] = []
+    for topic in topics:
+        if isinstance(topic, Iterable) and not isinstance(topic, str | bytes | bytearray | Mapping):
+            flat.extend(topic)
+        else:
+            flat.append(topic)
+    return flat
 
 
 def is_pattern(topic: str) -> bool:

@@ -6,7 +6,20 @@ from collections.abc import Callable
 from typing import Final
 
 from notify.errors import ClosedError, DuplicateClientNameError, NotSubscribedError
-from notify.events import Event, EventScripts, Gap, Glob, Publisher, Subscriber, check_topic_or_pattern, is_pattern
+from notify.events import (
+    Event,
+    EventScripts,
+    Gap,
+    Glob,
+    Message,
+    Publisher,
+    Subscribable,
+    Subscriber,
+    flat_topics,
+    is_pattern,
+    message_topic,
+    topics_by_name,
+)
 from notify.server import Client
 from notify.service.heartbeat import Heartbeats
 from notify.service.report import Report
@@ -40,11 +53,11 @@ class NotificationManager:
         """The unique name under which the manager is registered."""
         return self._service.name
 
-    def register_publisher(self, topic: str) -> Publisher:
+    def register_publisher(self, topic: str | type[Message]) -> Publisher:
         """Declare a topic and return a publisher for it, usable until the manager is closed. Publishers may share a topic."""
         self._check_open()
         publisher = Publisher(self._scripts, topic, source=self.name)
-        self._scripts.declare_topic(topic)
+        self._scripts.declare_topic(publisher.topic)
         return publisher
 
     def topics(self) -> list[str]:
@@ -52,37 +65,39 @@ class NotificationManager:
         return self._scripts.topics()
 
     def subscribe(
-        self, client_name: str, callback: Callable[[Event], object], *topics: str, on_gap: Callable[[Gap], object] | None = None
+        self, client_name: str, callback: Callable[[Event], object], *topics: Subscribable, on_gap: Callable[[Gap], object] | None = None
     ) -> None:
         """Call ``callback`` with every event of the topics from now on, in order per topic.
 
         Args:
             client_name: unique per topic within this manager.
             callback: called in the client's thread. An exception that it raises is logged; delivery goes on.
-            topics: names or patterns. A topic need not exist yet. Without a topic nothing is subscribed.
+            topics: names, patterns and message classes, or lists of them. A topic need not exist yet. Without a topic nothing is
+                subscribed. An event on the topic of a class has an instance of it as contents. An event that does not fit the class
+                is skipped, and the first one of a topic is logged.
             on_gap: called with a `Gap`, in its place among the events, when events are lost and the log no longer has them.
                 Without it the gap is logged.
 
         Raises:
             DuplicateClientNameError: a client with that name is subscribed to one of the topics already; nothing was subscribed.
-            InvalidTopicError: a topic is not valid; nothing was subscribed.
+            InvalidTopicError, ContentsError: a topic or a message class is not valid; nothing was subscribed.
             ClosedError, ServiceKilledError: the manager is not open, or was killed.
             TypeError: a callback cannot be called.
         """
         for function in (callback, on_gap or callback):
             if not callable(function):
                 raise TypeError(f"the callback of {client_name!r} must be callable, not {function!r}")
-        names = {check_topic_or_pattern(topic) for topic in topics}
+        names = topics_by_name(flat_topics(*topics))
         if not names:
             return
         with self._lock:
             self._check_open()
-            taken = names & self._topics_of(client_name)
+            taken = names.keys() & self._topics_of(client_name)
             if taken:
                 listed = ", ".join(sorted(taken))
                 raise DuplicateClientNameError(f"a client named {client_name!r} is already subscribed to {listed}: unsubscribe it first")
-            subscriber = Subscriber(self._client, sorted(names), name=client_name)
-            self._subscriptions.setdefault(client_name, []).append(_Subscription(client_name, subscriber, callback, on_gap, names))
+            subscriber = Subscriber(self._client, [names[name] for name in sorted(names)], name=client_name)
+            self._subscriptions.setdefault(client_name, []).append(_Subscription(client_name, subscriber, callback, on_gap, set(names)))
 
     def subscribe_reports(self, client_name: str, callback: Callable[[Report], object], *, service: str = "*", subject: str = "*") -> None:
         """Call ``callback`` with every `Report` of a service about a subject; with retained reports at once.
@@ -105,19 +120,20 @@ class NotificationManager:
 
         self.subscribe(client_name, deliver, f"{service}.{subject}")
 
-    def unsubscribe(self, client_name: str, *topics: str) -> None:
+    def unsubscribe(self, client_name: str, *topics: Subscribable) -> None:
         """End a client's subscription to some or all of its topics. May be called inside its callback.
 
         Args:
             client_name: as given to `subscribe`.
-            topics: names and patterns as given to `subscribe`; without them all topics of the client.
+            topics: names, patterns and message classes, or lists of them, as given to `subscribe`; without them all topics of the client.
 
         Raises:
             NotSubscribedError: the client is not subscribed to one of the topics; nothing was changed.
         """
         with self._lock:
             subscribed = self._topics_of(client_name)
-            wanted = set(topics) or subscribed
+            named = {message_topic(topic) if isinstance(topic, type) else topic for topic in flat_topics(*topics)}
+            wanted = named if topics else subscribed
             if not subscribed or not wanted <= subscribed:
                 raise NotSubscribedError(
                     f"no client named {client_name!r} is subscribed to {', '.join(sorted(wanted - subscribed)) or 'anything'}"

@@ -280,10 +280,21 @@ def test_S11_an_invalid_event_is_refused_by_put(bus, topics, contents, error):
     with bus.background_publisher() as publisher:
         with pytest.raises(error):
             publisher.put(topics, contents)
-        with pytest.raises(TypeError):
+        with pytest.raises(ContentsError, match="no contents were given for 't'"):
             publisher.put("t")  # no message at all
         with pytest.raises(SettingsError, match="retain_s"):
             publisher.put("t", 1, retain_s=-2)
+        assert publisher.counters.accepted == 0
+    assert bus.topics() == []
+
+
+@pytest.mark.parametrize("topics", [None, 5, b"t", {"t": 1}, ["t", None]])
+def test_S11_a_put_without_a_topic_or_with_a_wrong_type_is_a_topic_type_error(bus, topics):
+    """Also without contents: the topic is checked first."""
+    with bus.background_publisher() as publisher:
+        for arguments in ([topics], [topics, 1]):
+            with pytest.raises(notify.TopicTypeError, match="a topic must be text, not "):
+                publisher.put(*arguments)
         assert publisher.counters.accepted == 0
     assert bus.topics() == []
 

@@ -230,7 +230,7 @@ def test_M1_a_topic_for_one_call_is_checked(bus, topic):
         publish(1, topic=topic)
 
 
-@pytest.mark.parametrize("topic", [None, 5, b"t", ["t"], object()])
+@pytest.mark.parametrize("topic", [None, 5, b"t", [5], {"t": 1}, object()])
 def test_M1_a_topic_of_a_wrong_type_is_a_type_error_wherever_one_is_given(bus, topic):
     unsent = bus.background_publisher()
     for give in (
@@ -239,6 +239,7 @@ def test_M1_a_topic_of_a_wrong_type_is_a_type_error_wherever_one_is_given(bus, t
         lambda: bus.register_publisher(topic),
         lambda: bus.subscribe("t", topic),
         lambda: bus.listen(topic, callback=print),
+        lambda: unsent.put(topic, 1),
         lambda: unsent.put([topic], 1),
     ):
         with pytest.raises(TypeError, match="a topic must be text, not "):
@@ -252,6 +253,31 @@ def test_M1_a_topic_that_is_text_and_cannot_be_used_is_a_value_error(bus, topic)
     with pytest.raises(ValueError, match=r"topic|pattern") as caught:
         bus.publish(topic, 1)
     assert not isinstance(caught.value, TypeError)
+
+
+@pytest.mark.parametrize("topics", [["a", "b"], ("a", "b")])
+def test_S1_an_event_is_published_on_one_topic_or_on_several(bus, collect, topics):
+    with bus.subscribe("*") as events:
+        ids = bus.publish(topics, 1, key="k")
+        assert [(event.topic, event.contents, event.id) for event in collect(events, 2)] == [("a", 1, ids[0]), ("b", 1, ids[1])]
+    assert bus.publish(topics, 3, key="k") == ids
+
+
+def test_S1_an_unlogged_event_is_sent_on_several_topics(bus, collect):
+    with bus.subscribe("*") as events:
+        bus.publish_unlogged({"a"}, 1)
+        bus.publish_unlogged(["b", "c"], 2)
+        assert [(event.topic, event.contents) for event in collect(events, 3)] == [("a", 1), ("b", 2), ("c", 2)]
+
+
+def test_S1_nothing_is_published_if_one_of_the_topics_is_refused(bus):
+    for topics, error in ((["a", ""], notify.InvalidTopicError), (["a", "b*"], notify.InvalidTopicError), ([], notify.SubscriptionError)):
+        for publish in (bus.publish, bus.publish_unlogged):
+            with pytest.raises(error):
+                publish(topics, 1)
+    with pytest.raises(notify.PayloadTooLargeError):
+        bus.publish(["a", "b"], "x" * 70_000)
+    assert bus.topics() == []
 
 
 @pytest.mark.parametrize("contents", [b"bytes", {1, 2}, object(), {"n": [1j]}])

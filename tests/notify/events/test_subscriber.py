@@ -64,8 +64,10 @@ def test_S5_a_star_is_all_topics(bus, collect):
 def test_S5_a_subscription_to_nothing_is_refused(bus, topics):
     with pytest.raises(EmptySubscriptionError, match=r"'\*' matches all"):
         bus.subscribe(*topics)
-    with pytest.raises(InvalidTopicError):
+    with pytest.raises(EmptySubscriptionError):
         bus.subscribe(topics)
+    with pytest.raises(InvalidTopicError):
+        bus.subscribe(None)
     with pytest.raises(InvalidTopicError):
         bus.subscribe(None)
 
@@ -292,3 +294,10 @@ def test_a_namespace_with_a_hash_tag_works_for_names_and_patterns(server, bus, c
         tagged.publish("t", 1)
         tagged.publish("uu", 2)
         assert [event.topic for event in collect(events, 2)] == ["t", "uu"]
+
+
+def test_S1_topics_are_given_one_by_one_or_as_a_list(bus, collect):
+    with bus.subscribe(["a", "b"], "c", {"d*"}) as events:
+        for topic in ("a", "b", "c", "d1"):
+            bus.publish(topic, 1)
+        assert [event.topic for event in collect(events, 4)] == ["a", "b", "c", "d1"]
