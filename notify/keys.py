@@ -186,9 +186,11 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.namespace}:ramp:{_pair(queue, need)}"
 
     def status_topic(self, service: str) -> str:
+        """Return the topic of the reports of a service."""
         return f"{service}_status"
 
     def job_topic(self, queue: str) -> str:
+        """Return the topic of the transitions of the jobs of a queue."""
         return f"job.{queue}"
 
 

@@ -54,6 +54,7 @@ class Runtime:
             return self._request_client
 
     def close(self) -> None:
+        """Close all parts that were started."""
         with self._starting:
             self._closed = True
         for part in (self._request_client, self._monitor, self._heartbeats, self._connection_monitor):

@@ -135,7 +135,9 @@ class Messages:
         """
         message_topic(cls)
         if self._classes.get(cls.__name__, cls) is not cls:
-            raise DuplicateMessageError(f"a message class named {cls.__name__!r} is registered already: {self._classes[cls.__name__]!r}")
+            raise DuplicateMessageError(
+                f"a message class named {cls.__name__!r} is registered already, {self._classes[cls.__name__]!r}: rename one of them"
+            )
         self._classes[cls.__name__] = cls
         return cls
 

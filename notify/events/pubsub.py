@@ -119,6 +119,7 @@ class PubSubConnection:
             shut_down(connection)
 
     def close(self) -> None:
+        """Close the connection."""
         self._disconnect()
 
     def _connect(self) -> None:

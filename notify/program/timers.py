@@ -79,6 +79,7 @@ class Timers:
         return self._add(Timer(callback, at=at, priority=priority, every_s=interval_s))
 
     def open(self) -> "Timers":
+        """Start the thread of the timers. May be called once."""
         self._thread.start()
         return self
 

@@ -67,6 +67,7 @@ class ConnectionMonitor:
         self._thread = threading.Thread(target=self._run, name="notify-link", daemon=True)
 
     def open(self) -> "ConnectionMonitor":
+        """Start to probe."""
         self._thread.start()
         return self
 
