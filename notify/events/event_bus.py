@@ -1,6 +1,6 @@
 """The events of a bus: publish, subscribe and listen. `notify.Bus` adds the directory, services, requests and state."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import overload
 
 import msgspec
@@ -126,16 +126,16 @@ class EventBus:
 
     def listen(
         self,
-        *topics: str | Collection[str],
-        callback: Callable[[Event | Gap], object],
+        *topics: Subscribable,
+        callback: Callable[[Event | Gap], object] | None = None,
         max_items: int = 1_000,
         when_full: WhenListenerFull = "block",
     ) -> QueuedListener:
         """Return a listener, which receives events in a child process and calls a function with them in a thread; open it to start.
 
         Args:
-            topics: names and glob patterns, or lists of them.
-            callback: takes an `Event`, or a `Gap` where events are lost for good.
+            topics: names, glob patterns and message classes, or lists of them, as for `subscribe`.
+            callback: takes an `Event`, or a `Gap` where events are lost for good. `QueuedListener.subscribe` adds further ones.
             max_items: events that may wait for the callback.
             when_full: what happens when ``max_items`` events wait: ``block`` stops receiving, ``drop_oldest`` drops the oldest.
         """

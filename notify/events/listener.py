@@ -7,12 +7,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
 from notify.errors import ServerUnreachableError
+from notify.events.decoder import MessageDecoder
 from notify.events.event import Event, Gap
+from notify.events.message import Message, message_topic
 from notify.events.overflow import LISTENER_POLICIES, WhenListenerFull, check_overflow
 from notify.events.receiver import ReceivedLine, ReceiverOptions, read_line
 from notify.events.topic import check_topics
@@ -25,16 +27,20 @@ RESTART_S: Final = 0.5
 log = logging.getLogger(__name__)
 
 
+ListenerCallback: TypeAlias = Callable[[Event | Gap], object]
+
+
 class QueuedListener:
-    """Calls a function with every event of its topics, in order. Made by `Bus.listen`; open it, or use it as a context manager.
+    """Calls functions with every event of its topics, in order. Made by `Bus.listen`; open it, or use it as a context manager.
 
     The subscription is live when `open` returns. If the receiving process dies, another one is started, which continues after the
     last event that was received.
 
     Args:
         client: the server, the settings and the namespace to use.
-        topics: topic names and glob patterns.
-        callback: takes an `Event`, or a `Gap` where events are lost for good. Exceptions that it raises are logged.
+        topics: topic names, glob patterns, and message classes: the contents of their topics become instances of the class.
+        callback: takes an `Event`, or a `Gap` where events are lost for good. Exceptions that it raises are logged. `subscribe` adds
+            further callbacks; an event for which there is no callback is dropped.
         max_items: events that may wait for the callback.
         when_full: what happens when ``max_items`` events wait. ``block`` stops receiving until there is room; the missed events are
             then read from the log, or become a `Gap`. ``drop_oldest`` drops the oldest event and counts it in `dropped`.
@@ -44,24 +50,26 @@ class QueuedListener:
     def __init__(
         self,
         client: Client,
-        topics: Sequence[str],
-        callback: Callable[[Event | Gap], object],
+        topics: Sequence[str | type[Message]],
+        callback: ListenerCallback | None = None,
         *,
         max_items: int = 1_000,
         when_full: WhenListenerFull = "block",
         name: str = "receiver",
     ) -> None:
-        if not callable(callback):
-            raise TypeError(f"the callback of a listener must be callable, not {callback!r}")
         check_overflow(max_items, when_full, LISTENER_POLICIES)
         self._client = client
         self._name = name
-        self._topics = check_topics(topics)
-        self._callback = callback
+        self._topics = check_topics([message_topic(topic) if isinstance(topic, type) else topic for topic in topics])
+        classes = [topic for topic in topics if isinstance(topic, type)]
+        self._decoder = MessageDecoder(classes, log=log, name=f"the listener to {', '.join(self._topics)}")
+        self._callbacks: tuple[ListenerCallback, ...] = ()  # replaced, never changed: the thread may be iterating over it
         self._max_items = max_items
         self._when_full = when_full
         self._items: deque[Event | Gap] = deque()
         self._changed = threading.Condition()
+        if callback is not None:
+            self.subscribe(callback)
         self._process: subprocess.Popen[bytes] | None = None
         self._positions: dict[str, str] = {}
         self._is_open = False
@@ -80,6 +88,42 @@ class QueuedListener:
     def waiting(self) -> int:
         """How many events and gaps wait for the callback."""
         return len(self._items)
+
+    @property
+    def skipped(self) -> int:
+        """How many events were skipped because their contents do not fit the message class of their topic."""
+        return self._decoder.skipped
+
+    def subscribe(self, callback: ListenerCallback) -> bool:
+        """Call a function with every event from now on, after the functions that were subscribed before.
+
+        Returns:
+            ``False`` if it is subscribed already; it is not called twice.
+
+        Raises:
+            TypeError: the callback cannot be called.
+        """
+        if not callable(callback):
+            raise TypeError(f"the callback of a listener must be callable, not {callback!r}")
+        with self._changed:
+            if callback in self._callbacks:
+                return False
+            self._callbacks = (*self._callbacks, callback)
+        return True
+
+    def unsubscribe(self, callback: ListenerCallback) -> bool:
+        """Stop calling a function; it may call this itself. Returns ``False`` if it is not subscribed.
+
+        Raises:
+            TypeError: the callback cannot be called.
+        """
+        if not callable(callback):
+            raise TypeError(f"the callback of a listener must be callable, not {callback!r}")
+        with self._changed:
+            if callback not in self._callbacks:
+                return False
+            self._callbacks = tuple(each for each in self._callbacks if each != callback)
+        return True
 
     def open(self) -> bool:
         """Start the receiving process, and wait until it has subscribed. Returns ``False`` if the listener is open already, else ``True``.
@@ -172,8 +216,10 @@ class QueuedListener:
                 self._restart()
 
     def _queue(self, line: ReceivedLine) -> None:
-        item = line.item
+        item = None if line.item is None else self._decoder.decode(line.item)
         if item is None:
+            with self._changed:
+                self._positions.update(line.positions)
             return
         with self._changed:
             while self._is_open and self._when_full == "block" and len(self._items) >= self._max_items:
@@ -220,8 +266,14 @@ class QueuedListener:
     def _call(self, item: Event | Gap) -> None:
         self._called_by = threading.current_thread()
         try:
-            self._callback(item)
-        except Exception:
-            log.exception("the callback of the listener to %s raised an exception", ", ".join(self._topics))
+            for callback in self._callbacks:
+                if callback in self._callbacks:  # not unsubscribed by an earlier one
+                    self._call_one(callback, item)
         finally:
             self._called_by = None
+
+    def _call_one(self, callback: ListenerCallback, item: Event | Gap) -> None:
+        try:
+            callback(item)
+        except Exception:
+            log.exception("a callback of the listener to %s raised an exception", ", ".join(self._topics))

@@ -76,7 +76,7 @@ class Message(msgspec.Struct, metaclass=_MessageMeta):
         known = {name: value for name, value in contents.items() if name in names}
         try:
             message = msgspec.convert({**known, extras: {name: value for name, value in contents.items() if name not in names}}, cls)
-        except msgspec.ValidationError as exc:
+        except Exception as exc:  # a ValidationError, or any error that __post_init__ of the class raises
             raise ContentsError(f"the contents are not a {cls.__name__}: {exc}") from exc
         return message
 

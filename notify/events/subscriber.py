@@ -12,14 +12,14 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-import msgspec
 import redis
 
 from notify.errors import ClosedError, ContentsError, ServerError
 from notify.events import pubsub
 from notify.events.client_name import name_with_channels
+from notify.events.decoder import MessageDecoder
 from notify.events.event import Event, Gap
-from notify.events.message import Message, classes_by_topic, message_topic
+from notify.events.message import Message, message_topic
 from notify.events.positions import START, Positions, check_since, position_after
 from notify.events.pubsub import PubSubConnection, PubSubMessage
 from notify.events.scripts import EventScripts
@@ -71,7 +71,7 @@ class Subscriber:
         name: str = "subscriber",
         probe_after_s: float | None = None,
     ) -> None:
-        self._classes = classes_by_topic([topic for topic in topics if isinstance(topic, type)])
+        classes = [topic for topic in topics if isinstance(topic, type)]
         names = check_topics([message_topic(topic) if isinstance(topic, type) else topic for topic in topics])
         since = check_since(since, names)
         self._exact = {topic for topic in names if not is_pattern(topic)}
@@ -90,10 +90,8 @@ class Subscriber:
         self._reading = threading.RLock()
         self._repaired_at = time.monotonic()
         self._must_repair = since is not None
-        self._logged_topics: set[str] = set()
         self._topic_names: dict[bytes, str] = {}
-        self.skipped = 0
-        """How many events were skipped because they could not be decoded."""
+        self._decoder = MessageDecoder(classes, log=log, name=repr(self))
         channels = [self._keys.channel(topic) for topic in self._exact]
         self._pubsub = PubSubConnection(
             self._client, channels, [self._keys.channel(p) for p in self._patterns], name=repr(self), probe_after_s=probe_after_s
@@ -132,6 +130,11 @@ class Subscriber:
                 if not (has_read or self._ready or self._missed) and deadline is not None and time.monotonic() >= deadline:
                     return None
             return None
+
+    @property
+    def skipped(self) -> int:
+        """How many events were skipped because they could not be decoded."""
+        return self._decoder.skipped
 
     @property
     def positions(self) -> dict[str, str]:
@@ -223,7 +226,7 @@ class Subscriber:
         try:
             items = self._positions.deliver(topic, message.payload)
         except ContentsError as exc:
-            self._skip(topic, exc)
+            self._decoder.skip(topic, exc)
             return
         if isinstance(items, tuple):
             self._ready.extend(items)
@@ -252,14 +255,7 @@ class Subscriber:
             self._retained_left = max(0, self._retained_left - 1)
         else:
             self._returned_positions[item.topic] = item.id
-        cls = self._classes.get(item.topic)
-        if cls is None or isinstance(item, Gap):
-            return item
-        try:
-            return msgspec.structs.replace(item, contents=cls.from_contents(item.contents))
-        except ContentsError as exc:
-            self._skip(item.topic, exc)
-            return None
+        return self._decoder.decode(item)
 
     def _catch_up(self, timeout_s: float) -> Event | Gap | None:
         """Return the next missed item, read from the log; ``None`` if there is none, or if reading failed."""
@@ -273,10 +269,3 @@ class Subscriber:
         if item is None:
             self._missed.popleft()
         return item
-
-    def _skip(self, topic: str, problem: ContentsError) -> None:
-        """Count an event that cannot be decoded. The first such event of a topic is logged."""
-        self.skipped += 1
-        if topic not in self._logged_topics:
-            self._logged_topics.add(topic)
-            log.error("%r skips an event that cannot be decoded (further ones on its topic are not logged): %s", self, problem)
