@@ -95,8 +95,9 @@ class Model:
     def enqueue(self, job: ModelJob, *, front: bool) -> str:
         self.turn += 1
         old = self.jobs.get(job.id)
-        if old is not None and old.status == "queued" and job.id in self.lists[old.queue]:
+        if old is not None and old.status in ("queued", "canceled", "deferred") and job.id in self.lists[old.queue]:
             self.lists[old.queue].remove(job.id)
+        job.status, job.fence = "queued", None
         job.turn = -self.turn if front else self.turn
         job.needs = {need: self.serials.get(need, 0) for need in job.needs}
         self.jobs[job.id] = job
@@ -209,7 +210,6 @@ class Model:
     def fail(self, job: ModelJob) -> None:
         if job.retries:
             job.retries -= 1
-            job.status, job.fence = "queued", None
             self.enqueue(job, front=False)
         else:
             self.end(job, "failed")

@@ -158,6 +158,20 @@ def test_a_job_of_an_id_that_was_used_before_inherits_nothing(bus: notify.Bus, q
     assert claim_next(bus).job_id == "one"
 
 
+@pytest.mark.parametrize("on_loss", ["cancel", "hold"])
+def test_an_id_whose_job_lost_a_need_gets_one_place_at_the_end(bus: notify.Bus, queue: Queue, on_loss: str) -> None:
+    """The lost job stays in the list behind another one until the list is compacted; its id can be enqueued again before that."""
+    scripts = JobScripts(bus.redis)
+    with bus.service("svc"):
+        queue.enqueue(add, job_id="first")
+        queue.enqueue(add_with_svc, job_id="j", on_loss=on_loss)
+    scripts.apply_loss("svc", passed=0, count=10)
+    queue.enqueue(add, job_id="last")
+    assert queue.job_ids == ["first", "j", "last"]
+    queue.enqueue(add, job_id="j")
+    assert queue.job_ids == ["first", "last", "j"]
+
+
 @pytest.mark.parametrize("ttl_s", [None, 50])
 def test_a_job_lives_as_long_as_it_may_wait(bus: notify.Bus, queue: Queue, ttl_s: int | None) -> None:
     queue.enqueue(add, job_id="one", ttl=5)

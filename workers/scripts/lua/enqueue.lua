@@ -18,6 +18,8 @@ local FIRST_JOB = FIRST_COMMON + common_count
 local FIXED = 6 -- arguments of a job before its fields
 local REGISTRY = {failed = k.failed, stopped = k.failed, canceled = k.canceled}
 local OTHERS = {finished = k.finished, deferred = k.deferred, scheduled = k.scheduled}
+-- A job that lost a need stays in the list of its queue until compact_queue has been there.
+local LISTED = {queued = true, canceled = true, deferred = true}
 local again, turn = asked == 'again', now_us()
 local now, list = math.floor(turn / 1000), k.queue .. queue
 local common = {unpack(ARGV, FIRST_COMMON, FIRST_JOB - 1)}
@@ -100,7 +102,7 @@ local function begin_anew(id)
     redis.call('ZREM', k.needs .. need, id) -- at once: the new job may have the same need
   end
   redis.call('DEL', k.job .. id)
-  if was.status == 'queued' then
+  if LISTED[was.status] then
     redis.call('LREM', k.queue .. (was.origin or queue), 1, id)
   end
   local registry = REGISTRY[was.status] or OTHERS[was.status]
