@@ -149,15 +149,20 @@ class Bus(EventBus):
         fences = (*self._fences, registered(self.keys, check_name(service))) if fenced else self._fences
         return State(self._client, check_name(service), fences=lambda: fences)
 
-    def close(self) -> None:
-        """Close the connections and background threads. The last user of the private server stops it. May be called again."""
+    def close(self) -> bool:
+        """Close the connections and background threads. The last user of the private server stops it.
+
+        Returns:
+            ``False`` if the bus is closed already.
+        """
         if self._closed:
-            return
+            return False
         self._closed = True
         self._runtime.close()
         self._client.close()
         if self._embedded is not None:
             self._embedded.close()
+        return True
 
     def __enter__(self) -> "Bus":
         return self

@@ -119,8 +119,9 @@ class Watch:
             while (change := self.get()) is not None:
                 yield change
 
-    def close(self) -> None:
-        self._subscriber.close()
+    def close(self) -> bool:
+        """End the watch. Returns ``False`` if it has ended already."""
+        return self._subscriber.close()
 
     def __enter__(self) -> "Watch":
         return self

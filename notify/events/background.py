@@ -58,6 +58,7 @@ class BackgroundPublisher:
 
     def __init__(self, client: Client, *, source: str, max_items: int = 10_000, when_full: WhenPublisherFull = "raise") -> None:
         check_overflow(max_items, when_full, PUBLISHER_POLICIES)
+        self._parent = client
         self._scripts = EventScripts(client.clone(name="publisher"))
         self._source = source
         self._max_items = max_items
@@ -68,10 +69,10 @@ class BackgroundPublisher:
         self._unsent: list[list[Item]] = []  # the batch that is being sent, in parts
         self._changed = threading.Condition()
         self._backoff = Backoff(log, "the background publisher")
-        self._closing = False
+        self._closing = self._closed = False
         self._giving_up = threading.Event()
         self._accepted = self._sent = self._dropped = self._refused = 0
-        self._thread = threading.Thread(target=self._run, name="notify-publisher", daemon=True)
+        self._thread: threading.Thread | None = None
 
     @property
     def counters(self) -> Counters:
@@ -104,37 +105,58 @@ class BackgroundPublisher:
             self._accepted += len(items)
             self._changed.notify_all()
 
-    def start(self) -> None:
-        """Start the thread that sends. May be called again."""
-        if self._thread.ident is None:
-            self._thread.start()
+    def start(self) -> bool:
+        """Start the thread that sends. A closed publisher is opened again. Returns ``False`` if the thread was started already."""
+        with self._changed:
+            if self._closed:
+                self._scripts = EventScripts(self._parent.clone(name="publisher"))
+                self._giving_up = threading.Event()
+                self._closing = self._closed = False
+            elif self._thread is not None:
+                return False
+            self._thread = self._start_thread()
+        return True
 
-    def close(self, *, timeout_s: float = 10.0) -> None:
-        """Send the accepted events, then stop. May be called again.
+    def _start_thread(self) -> threading.Thread:
+        thread = threading.Thread(target=self._run, name="notify-publisher", daemon=True)
+        thread.start()
+        return thread
+
+    def close(self, *, timeout_s: float = 10.0) -> bool:
+        """Send the accepted events, then stop.
 
         Args:
             timeout_s: seconds to wait for the server.
+
+        Returns:
+            ``False`` if the publisher is closed already.
 
         Raises:
             ServerUnreachableError: some events could not be sent in time; the message says how many.
         """
         with self._changed:
+            if self._closed:
+                return False
             self._closing = True
+            # Events that were put before `start` are sent as well.
+            self._thread = thread = self._thread or self._start_thread()
             self._changed.notify_all()
-        self.start()  # events that were put before `start` are sent as well
-        self._thread.join(timeout_s)
+        thread.join(timeout_s)
         self._giving_up.set()
-        while self._thread.is_alive():
+        while thread.is_alive():
             self._scripts.client.connection_pool.disconnect()  # otherwise the thread may wait for an answer for much longer
-            self._thread.join(0.05)
+            thread.join(0.05)
         self._scripts.client.close()
         unsent = len(self._items) + sum(map(len, self._unsent))
+        self._items.clear()
+        self._unsent.clear()
+        with self._changed:
+            self._closed = True
         if unsent:
-            self._items.clear()
-            self._unsent.clear()
             raise ServerUnreachableError(
                 f"{unsent} accepted events could not be sent to {self._scripts.client.address} in {timeout_s:g} s and are lost"
             )
+        return True
 
     def __enter__(self) -> "BackgroundPublisher":
         self.start()
@@ -147,7 +169,7 @@ class BackgroundPublisher:
         """Make room for ``count`` events in the queue, as `when_full` says, or raise. Called with the lock held."""
         while True:
             if self._closing:
-                raise ClosedError("the background publisher is closed: make another one")
+                raise ClosedError("the background publisher is closed: start it again, or make another one")
             excess = len(self._items) + count - self._max_items
             if excess <= 0:
                 return

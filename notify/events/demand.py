@@ -108,9 +108,11 @@ class Demand:
             while (change := self.get()) is not None:
                 yield change
 
-    def close(self) -> None:
-        """Close the demand; a `wait` or `get` in another thread returns."""
+    def close(self) -> bool:
+        """Close the demand; a `wait` or `get` in another thread returns. Returns ``False`` if it is closed already."""
+        was_open = not self._closing.is_set()
         self._closing.set()
+        return was_open
 
     def __enter__(self) -> "Demand":
         return self

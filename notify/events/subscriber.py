@@ -156,13 +156,15 @@ class Subscriber:
             if item is not None:
                 yield item
 
-    def close(self) -> None:
-        """End the subscription. A `get` that waits in another thread returns ``None``. May be called again."""
+    def close(self) -> bool:
+        """End the subscription. A `get` that waits in another thread returns ``None``. Returns ``False`` if it has ended already."""
+        was_open = not self._closing.is_set()
         self._closing.set()
         self._pubsub.interrupt()
         with self._reading:
             self._pubsub.close()
             self._client.close()
+        return was_open
 
     def __enter__(self) -> "Subscriber":
         return self

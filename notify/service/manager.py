@@ -157,10 +157,10 @@ class NotificationManager:
         self._service.open()
         return self
 
-    def close(self) -> None:
-        """Unsubscribe all clients and withdraw the manager. A second call does no harm, and a callback may call it."""
+    def close(self) -> bool:
+        """Unsubscribe all clients and withdraw the manager. A callback may call it. Returns ``False`` if it is closed already."""
         with self._lock:
-            self._closed = True
+            was_open, self._closed = not self._closed, True
             ending = [s for subscriptions in self._subscriptions.values() for s in subscriptions]
             self._subscriptions.clear()
         for subscription in ending:
@@ -171,6 +171,7 @@ class NotificationManager:
             self._service.close()
         finally:
             self._client.close()
+        return was_open
 
     def __enter__(self) -> "NotificationManager":
         return self.open()

@@ -144,12 +144,13 @@ class Service:
                 self._request_server.open()
         return self
 
-    def close(self) -> None:
-        """Take no more requests, wait up to 5 s for running methods, withdraw the service, and stop its heartbeats."""
+    def close(self) -> bool:
+        """Take no more requests, wait up to 5 s for running methods, and withdraw the service. Returns ``False`` if it has ended."""
         if self._request_server is not None:
             self._request_server.close()
-        self._finish("withdrawn", "", ServiceWithdrawnError(f"the service {self.name!r} is closed"))
+        was_open = self._finish("withdrawn", "", ServiceWithdrawnError(f"the service {self.name!r} is closed"))
         self._heartbeats.leave(self._registration)
+        return was_open
 
     def join(self, group: str) -> None:
         """Join a group. If the service registers again, its next incarnation is in the group as well.

@@ -123,3 +123,20 @@ def test_the_repr_of_a_bus_shows_its_address_without_a_password(server):
     url = server.url.replace("unix://", "unix://default:hush@")
     with notify.connect(settings=msgspec.structs.replace(Settings(), url=url)) as bus:
         assert repr(bus) == f"<Bus {server.url.replace('unix://', 'unix://***@')} namespace 'notify'>"
+
+
+OPENED = {
+    "subscriber": lambda bus: bus.subscribe("t"),
+    "demand": lambda bus: bus.demand("t"),
+    "background publisher": lambda bus: bus.background_publisher(),
+    "watch": lambda bus: bus.directory.watch(),
+    "manager": lambda bus: bus.manager().open(),
+    "service": lambda bus: bus.service("s").open(),
+    "bus": lambda bus: notify.connect(bus.settings.url),
+}
+
+
+@pytest.mark.parametrize("make", OPENED.values(), ids=OPENED)
+def test_M9_close_returns_true_the_first_time_and_then_false(bus, make):
+    opened = make(bus)
+    assert [opened.close(), opened.close()] == [True, False]

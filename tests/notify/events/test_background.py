@@ -339,3 +339,30 @@ def test_M3_a_background_publisher_works_on_a_fake_server_too():
             for number in range(300):
                 publisher.put(["t", "u"], number)
         assert _logged(bus, "t") == _logged(bus, "u") == list(range(300))
+
+
+def test_M9_start_and_close_return_whether_they_had_an_effect(bus):
+    """A closed publisher refuses events, and a start opens it again."""
+    publisher = bus.background_publisher()
+    for number in range(3):
+        assert [publisher.start(), publisher.start()] == [True, False]
+        publisher.put("t", number)
+        assert [publisher.close(), publisher.close()] == [True, False]
+        with pytest.raises(ClosedError, match="start it again"):
+            publisher.put("t", "too late")
+    assert _logged(bus) == [0, 1, 2]
+    assert publisher.counters.sent == 3
+
+
+def test_M9_a_publisher_that_lost_events_at_its_close_can_be_started_again(own_server, connect_to):
+    bus = connect_to(own_server)
+    publisher = bus.background_publisher()
+    publisher.put("t", "early")
+    own_server.kill()
+    with pytest.raises(ServerUnreachableError, match="1 accepted events could not be sent"):
+        publisher.close(timeout_s=0.2)
+    own_server.restart()
+    assert publisher.start()
+    publisher.put("t", "late")
+    assert publisher.close()
+    assert _logged(bus) == ["late"]
