@@ -27,7 +27,7 @@ class RequestScripts(ScriptRunner):
         """Send a request to one incarnation of a service. Returns the id of its entry, `GONE` or `FULL`."""
         args: list[str | bytes | int] = [incarnation, request, max(1, round(timeout_s * 1000)), MAX_WAITING]
         keys, within_s = self._keys(service, incarnation), self._answer_within_s(timeout_s)
-        answer: bytes = self.run("send", keys, args, action=f"asking {service!r}", timeout_s=within_s)
+        answer: bytes = self.run("send", keys, args, action=f"sending a request to {service!r}", timeout_s=within_s)
         return answer.decode()
 
     def take(self, service: str, incarnation: int, entry_id: str, *, deadline_ms: int) -> float:
@@ -37,9 +37,9 @@ class RequestScripts(ScriptRunner):
         return left_ms / 1000
 
     def give_up(self, service: str, incarnation: int, entry_id: str) -> bool:
-        """Withdraw a request whose caller does not wait any longer. Returns true if the request had not begun; then it never will."""
+        """Remove a request whose caller does not wait any longer. Returns true if the request had not begun; then it never begins."""
         requests = self._keys(service, incarnation)[1]
-        with self.client.translating(f"giving up a request to {service!r}"):
+        with self.client.translating(f"taking back a request to {service!r}"):
             removed: Any = self.client.exchange("XDEL", requests, entry_id, timeout_s=self._answer_within_s(0.0))
         return bool(removed)
 

@@ -38,7 +38,7 @@ class StateScripts(ScriptRunner):
         return int(self._step("delete", fences, fields, action=f"deleting from the state of {self._service!r}"))
 
     def increment(self, field: str, by: int, *, fences: Sequence[Fence]) -> tuple[int, bytes]:
-        """Add to an integer. Returns 1 and the new value; or 0 and the present value if it cannot be added to."""
+        """Add to an integer. Returns 1 and the new value; or 0 and the present value if it is no integer, or the sum is too large."""
         done, value = self._step("increment", fences, [field, str(by)], action=self._changing)
         return int(done), bytes(value)
 

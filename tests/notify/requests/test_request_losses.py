@@ -46,7 +46,7 @@ def test_N13_a_request_whose_sending_was_not_confirmed_runs_once(bus, proxy):
     with _serving(bus) as desk, notify.connect(proxy.url) as caller:
         assert caller.call("desk", "note", 1) == 1
         _lose(proxy, "send")
-        with pytest.raises(ServerUnreachableError, match="while asking 'desk'"):
+        with pytest.raises(ServerUnreachableError, match="while sending a request to 'desk'"):
             caller.call("desk", "note", 2)
         wait_until(lambda: desk.ran == [1, 2])
         assert caller.call("desk", "note", 3) == 3
@@ -93,7 +93,7 @@ def test_N13_a_call_to_a_server_that_hangs_ends_near_its_timeout(own_server, con
         with _frozen(own_server):
             for _ in range(times):
                 before = time.monotonic()
-                with pytest.raises(ServerUnreachableError, match="while asking 'desk'"):
+                with pytest.raises(ServerUnreachableError, match="while sending a request to 'desk'"):
                     bus.call("desk", "note", 2, timeout_s=0.6)
                 assert time.monotonic() - before < 2
         assert bus.call("desk", "note", 3, timeout_s=10) == 3
