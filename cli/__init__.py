@@ -1,5 +1,5 @@
 """The ``notify`` command: thin commands over the packages ``notify`` and ``workers``.
 
 The entry point is ``cli.__main__``; `app` assembles the commands.
-Nothing here decides about events, services or jobs.
+Commands parse options and print. What happens to events, services and jobs is in those packages.
 """

@@ -17,7 +17,7 @@ from cli.cron import cron
 from cli.demo import demo
 from cli.kill import kill
 from cli.options import AsJson, Namespace, Options, Url
-from cli.output import NobodyReadsError, Output
+from cli.output import Output, OutputClosedError
 from cli.serve import serve
 from cli.signals import INTERRUPTED, ignore_signals, unwind_on_signals
 from cli.up import up
@@ -55,17 +55,18 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
-        except NobodyReadsError:
+        except OutputClosedError:
             raise typer.Exit(0) from None
         except NotifyError as exc:
             raise _failed(str(exc), _exit_code(exc)) from exc
         except UnicodeError as exc:
             raise _failed(f"an argument or a setting is not UTF-8: {exc}", 2) from exc
         except OSError as exc:
-            raise _failed(f"the operating system refused: {exc}", 1) from exc
+            raise _failed(f"the operating system reported an error: {exc}", 1) from exc
 
 
 def _failed(message: str, code: int) -> typer.Exit:
+    """Print an error on stderr. Returns the exception that ends the command with an exit code."""
     Output(as_json=False).talk(f"notify: {message}", style="red")
     return typer.Exit(code)
 
@@ -85,8 +86,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(requested: bool) -> None:
+    if requested:
         sys.stdout.write(f"notify {__version__}\n")
         raise typer.Exit
 

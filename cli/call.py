@@ -16,7 +16,7 @@ def call(
     service: Annotated[str, typer.Argument(help="The service's name, as `notify services` shows it.")],
     method: Annotated[str, typer.Argument(help="A method that the service exports.")],
     arguments: Annotated[
-        list[str] | None, typer.Argument(help="JSON, or else text; write -- before one that begins with a dash.", show_default=False)
+        list[str] | None, typer.Argument(help="JSON or text; write -- before an argument that begins with a dash.", show_default=False)
     ] = None,
     timeout_s: Annotated[float, typer.Option("--timeout-s", help="Seconds to wait for the answer.")] = 5.0,
     url: Url = None,

@@ -1,4 +1,4 @@
-"""``notify demo``: runs the lab end to end, each part as a process of its own, until it kills the storage."""
+"""``notify demo``: runs the lab, each part as a process of its own, kills its storage, and shows what happens to the jobs."""
 
 import secrets
 import subprocess
@@ -26,13 +26,18 @@ from workers.temperature import LOG_KEY, QUEUE
 __all__ = ["demo"]
 
 INTERVAL_S: Final = 0.2
+"""Seconds between two readings."""
 JOB_S: Final = 0.8
-"""Longer than the interval per worker, so that some jobs run and others wait when the storage is killed."""
+"""Seconds that a job takes. With two workers jobs are slower than readings, so some run and others wait when the storage is killed."""
 READY_S: Final = 30.0
+"""Seconds within which a part of the demo must start."""
 ENDED_S: Final = 10.0
+"""Seconds within which all jobs must end after the storage was killed."""
 
 
 class _Summary(msgspec.Struct):
+    """The numbers of jobs by how they ended. They are printed under these names."""
+
     logged: int = 0
     stopped_while_running: int = 0
     cancelled_while_queued: int = 0
@@ -49,7 +54,7 @@ def demo(
 ) -> None:
     """Log a temperature by jobs in worker processes, kill the storage, and show how the jobs stop.
 
-    Unless a server is named, the demo starts one of its own and stops it at the end.
+    Without a server in the options or the environment, the demo starts one of its own and stops it at the end.
     """
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with ExitStack() as stack:
@@ -61,6 +66,8 @@ def demo(
 
 
 class _Demo:
+    """One run of the demo on an open bus."""
+
     def __init__(self, bus: Bus, queue: str, output: Output, size: int) -> None:
         self._bus = bus
         self._queue = Queue(queue, connection=bus.redis)
@@ -71,7 +78,7 @@ class _Demo:
 
     def run(self, seconds: float) -> None:
         bus, environ = self._bus, environ_of(self._bus.settings)
-        asked = WorkerOptions(settings=bus.settings, queues=(self._queue.name,), modules=BUILT_IN_MODULES, log_level="ERROR")
+        worker_options = WorkerOptions(settings=bus.settings, queues=(self._queue.name,), modules=BUILT_IN_MODULES, log_level="ERROR")
         topics = (bus.keys.job_topic(self._queue.name), bus.keys.status_topic(NAME))
         with bus.subscribe(*topics) as events, ExitStack() as readers, ExitStack() as running:
             self._output.talk(f"starting storage, {self._size} workers, recorder and thermometer on {bus.redis.address}")
@@ -80,9 +87,9 @@ class _Demo:
                 with HeldSignals():
                     return running.enter_context(Child(arguments, environ=environ, capture=capture, quiet=True))
 
-            # They stop in the opposite order.
+            # The parts stop in the opposite order.
             serve("storage")
-            pool = running.enter_context(working(Pool(asked, size=self._size, stdout=subprocess.PIPE, environ=environ)))
+            pool = running.enter_context(working(Pool(worker_options, size=self._size, stdout=subprocess.PIPE, environ=environ)))
             for process in pool.processes:
                 self._follow(readers, process.stdout, self._logs.add)
             self._until(
@@ -104,7 +111,7 @@ class _Demo:
         self._print("".join(printed).rstrip("\n"), summary)
 
     def _follow(self, readers: ExitStack, stream: IO[Any] | None, take: Callable[[str], object]) -> None:
-        """Pass each line to ``take`` in a thread until the process ends; ``readers`` waits for that."""
+        """Pass each line of a stream to ``take``, in a thread that ends with the stream. Closing ``readers`` waits for the thread."""
         assert stream is not None  # noqa: S101  # capture was given
 
         def read() -> None:
@@ -121,20 +128,21 @@ class _Demo:
         thread.start()
         readers.callback(thread.join)
 
-    def _until(self, condition: Callable[[], object], otherwise: str, *, timeout_s: float = READY_S) -> None:
+    def _until(self, condition: Callable[[], object], problem: str, *, timeout_s: float = READY_S) -> None:
+        """Wait until a condition is true. If that takes too long, raise an error with the problem."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             if self._failure is not None:
                 raise self._failure
             if time.monotonic() > deadline:
-                raise NotifyError(f"the demo failed: {otherwise} within {timeout_s:g} s")
+                raise NotifyError(f"the demo failed: {problem} within {timeout_s:g} s")
             time.sleep(0.02)
 
     def _sum_up(self, events: Subscriber) -> _Summary:
         """Wait until no job runs or waits, and count the jobs by how they ended."""
         summary = _Summary()
         registry = self._queue.started_job_registry
-        self._until(lambda: not self._queue.count and not registry.count, "jobs are still there", timeout_s=ENDED_S)
+        self._until(lambda: not self._queue.count and not registry.count, "the jobs did not end", timeout_s=ENDED_S)
         killed_ms = last_ms = None
         while (item := events.get(0.3)) is not None:
             if not isinstance(item, Event) or item.id is None:
@@ -164,7 +172,7 @@ class _Demo:
 
 
 class _OrderedLogs:
-    """Prints the logs in order, although several workers print at the same time."""
+    """Prints the logs in order, although several workers write them at the same time. The n-th log holds n readings."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -173,6 +181,7 @@ class _OrderedLogs:
         self.count = 0
 
     def add(self, line: str) -> None:
+        """Print a line of a worker: a log after all logs before it, any other line as a message."""
         try:
             size = len(msgspec.json.decode(line)[LOG_KEY])
         except (msgspec.DecodeError, KeyError, TypeError):
@@ -185,7 +194,7 @@ class _OrderedLogs:
                 self._output.line(self._waiting.pop(self.count))
 
     def flush(self) -> None:
-        """Print the remaining logs, after a job that was stopped between logging and printing."""
+        """Print the remaining logs. They wait for the log of a job that was stopped before it could print."""
         for size in sorted(self._waiting):
             self.count += 1
             self._output.line(self._waiting[size])
@@ -193,12 +202,12 @@ class _OrderedLogs:
 
 @contextmanager
 def _connect(chosen: Options) -> Iterator[Bus]:
-    """Connect to the named server in a namespace of the demo, or else to a server of the demo."""
+    """Connect to the chosen server in a namespace of the demo's own, or without one to a server of the demo's own."""
     with ExitStack() as stack:
         if chosen.settings.url is None:
             chosen = msgspec.structs.replace(chosen, url=stack.enter_context(shielded(private_server)).url)
         else:
-            # Other services may use the namespace that was named.
+            # Other services may use the chosen namespace.
             namespace = f"{chosen.settings.namespace}-demo-{secrets.token_hex(3)}"
             chosen = msgspec.structs.replace(chosen, namespace=namespace)
         yield stack.enter_context(chosen.connect(name="notify-demo"))

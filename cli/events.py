@@ -103,4 +103,4 @@ def _lines_of_stdin() -> Iterator[str]:
         try:
             yield line.decode().rstrip("\r\n")
         except UnicodeDecodeError as exc:
-            raise typer.BadParameter(f"line {number} of stdin is not UTF-8: convert the input, with iconv for one") from exc
+            raise typer.BadParameter(f"line {number} of stdin is not UTF-8: convert the input, for example with iconv") from exc

@@ -60,7 +60,7 @@ def cancel_job(
         found = Job.fetch(job_id, connection=bus.redis)
         outcome = found.cancel(reason)
         if outcome is None:
-            raise JobNotFoundError(f"job {job_id} is just ending, or its worker died while it ended: look again in a minute")
+            raise JobNotFoundError(f"job {job_id} is about to end, or its worker died while recording its end: try again in a minute")
         print_end(chosen.output, found, outcome)
         if outcome.status not in ("cancelled", "stopped"):
             raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""``notify jobs``, ``queues``, ``enqueue`` and ``cancel``: many jobs, and new ones."""
+"""``notify jobs``, ``queues``, ``enqueue`` and ``cancel``: list jobs and queues, enqueue a job, cancel many."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -21,7 +21,7 @@ JOB_COLUMNS = ("id", "status", "queue", "function", "needs", "why", "on_loss", "
 QUEUE_COLUMNS = QueueInfo.__struct_fields__
 LOSS_COLUMNS = ("queue", "on_loss", "waiting", "running")
 
-A_NEED = "the name of a service, or 'any CAPABILITY'"
+NEED_FORMAT = "the name of a service, or 'any CAPABILITY'"
 
 Status = Annotated[str | None, typer.Option("--status", help=f"Only jobs with this status: {', '.join(get_args(JobStatus))}.")]
 QueueName = Annotated[str | None, typer.Option("--queue", help="Only jobs on this queue.")]
@@ -60,9 +60,13 @@ def enqueue(
     arguments: Annotated[
         list[str] | None, typer.Argument(help="Arguments of the function: JSON, or else text.", show_default=False)
     ] = None,
-    queue: Annotated[str | None, typer.Option("--queue", help="Queue, instead of that in its definition.")] = None,
-    needs: Annotated[list[str] | None, typer.Option("--needs", help=f"What the job needs, instead of its definition: {A_NEED}.")] = None,
-    on_loss: Annotated[str | None, typer.Option("--on-loss", help=f"Effect of a loss of that: {', '.join(get_args(Policy))}.")] = None,
+    queue: Annotated[str | None, typer.Option("--queue", help="Name of the queue; by default that of the definition.")] = None,
+    needs: Annotated[
+        list[str] | None, typer.Option("--needs", help=f"What the job needs; by default that of the definition: {NEED_FORMAT}.")
+    ] = None,
+    on_loss: Annotated[
+        str | None, typer.Option("--on-loss", help=f"Effect on the job of losing a need: {', '.join(get_args(Policy))}.")
+    ] = None,
     max_hold_s: Annotated[
         float | None, typer.Option("--max-hold", help="Seconds for which the job may be held (with --on-loss hold).")
     ] = None,
@@ -101,7 +105,7 @@ def enqueue(
 
 def cancel(
     context: typer.Context,
-    needs: Annotated[str, typer.Option("--needs", help=f"What the jobs need: {A_NEED}.")],
+    needs: Annotated[str, typer.Option("--needs", help=f"What the jobs need: {NEED_FORMAT}.")],
     queue: QueueName = None,
     reason: Annotated[str, typer.Option("--reason", help="Stored in the outcomes of the jobs.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Cancel nothing: count the jobs, by queue and policy.")] = False,
@@ -132,5 +136,5 @@ def _function(path: str) -> Callable[..., Any]:
     add_working_folder()
     marked = load_jobs([module])
     if path not in marked:
-        raise typer.BadParameter(f"{module} marks no job {name!r}; it marks {', '.join(sorted(marked))}")
+        raise typer.BadParameter(f"{module} has no function {name!r} marked with @job: choose one of {', '.join(sorted(marked))}")
     return marked[path]

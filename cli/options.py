@@ -30,8 +30,8 @@ class Options(msgspec.Struct, frozen=True):
     @property
     def settings(self) -> Settings:
         """The settings from the environment, overridden by the options."""
-        asked = {"url": self.url, "namespace": self.namespace}
-        return msgspec.structs.replace(Settings.from_env(os.environ), **{name: value for name, value in asked.items() if value is not None})
+        given = {"url": self.url, "namespace": self.namespace}
+        return msgspec.structs.replace(Settings.from_env(os.environ), **{name: value for name, value in given.items() if value is not None})
 
     @property
     def output(self) -> Output:
@@ -42,7 +42,7 @@ class Options(msgspec.Struct, frozen=True):
         settings = self.settings
         if settings.url is not None:
             return connect(settings=settings, name=name)
-        # If Ctrl-C came while a private server starts or stops, the server would be left behind.
+        # Ctrl-C while a private server starts or stops would leave the server behind.
         return shielded(lambda: connect(settings=settings, name=name))
 
 

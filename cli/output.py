@@ -13,7 +13,7 @@ from rich.text import Text
 
 from notify import Event, Failure, Gap, Json, Message
 
-__all__ = ["NobodyReadsError", "Output", "one_line"]
+__all__ = ["Output", "OutputClosedError", "one_line"]
 
 GUTTER = 2
 """Spaces between two columns."""
@@ -21,7 +21,7 @@ WRAPPED = frozenset({"provides", "groups", "needs", "why", "subscribers"})
 """Columns whose cells may wrap."""
 
 
-class NobodyReadsError(Exception):
+class OutputClosedError(Exception):
     """The reader of stdout has closed it, as ``head`` does after a few lines."""
 
 
@@ -55,7 +55,7 @@ class Output:
         """Print one line of data.
 
         Raises:
-            NobodyReadsError: stdout was closed by its reader.
+            OutputClosedError: stdout was closed by its reader.
         """
         try:
             if self.pretty:
@@ -67,7 +67,7 @@ class Output:
             # Python would try to write again, and report an error, when it closes stdout.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if isinstance(exc, BrokenPipeError):
-                raise NobodyReadsError from exc
+                raise OutputClosedError from exc
             raise
 
     def record(self, record: Mapping[str, Json], text: str, *, style: str = "") -> None:
@@ -75,7 +75,7 @@ class Output:
         self.line(msgspec.json.encode(record).decode() if self.as_json else text, style=style)
 
     def table(self, columns: Sequence[str], rows: Sequence[Mapping[str, Json]], *, empty: str) -> None:
-        """Print records as a table. Without any, a terminal gets the message ``empty``."""
+        """Print records as a table. If there are none, a terminal gets the message ``empty``."""
         if self.as_json:
             for row in rows:
                 self.line(msgspec.json.encode(row).decode())

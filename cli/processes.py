@@ -1,4 +1,7 @@
-"""Built-in services and workers as child processes. They end in order and with their parent, and no command line shows an address."""
+"""Runs built-in services and workers as child processes. They end in order and with their parent.
+
+Their environment holds the address of the server: a command line, which is public, does not.
+"""
 
 import os
 import signal
@@ -16,18 +19,19 @@ from workers import Pool
 __all__ = ["Child", "environ_of", "working"]
 
 GRACE_S: Final = 5.0
+"""Seconds that a child may take to end after SIGTERM."""
 HURRY_S: Final = 2.0
-"""How long a child may take to end after the second Ctrl-C."""
+"""The same after Ctrl-C has interrupted this process."""
 
 
 class Child:
-    """``notify serve ...`` as a child process; use it as a context manager. It ends with its parent, also when that is killed.
+    """``notify serve ...`` as a child process; use it as a context manager. The child ends with its parent, also when that is killed.
 
     Args:
         arguments: the arguments of ``notify serve``; the first one names the child.
         environ: the environment, from `environ_of`.
         capture: make the output of the child available as `stdout`; otherwise it is dropped.
-        quiet: drop its stderr as well.
+        quiet: drop the stderr of the child as well.
     """
 
     def __init__(self, arguments: Sequence[str], *, environ: Mapping[str, str], capture: bool = False, quiet: bool = False) -> None:
@@ -84,7 +88,7 @@ class Child:
 
 @contextmanager
 def working(pool: Pool) -> Iterator[Pool]:
-    """Run a pool within the block. At the end its workers finish their jobs, unless Ctrl-C interrupts this process."""
+    """Run a pool within the block. At the end its workers have time to finish their jobs: after Ctrl-C only `HURRY_S`."""
     try:
         with HeldSignals():
             pool.open()

@@ -16,7 +16,7 @@ __all__ = ["BurstProgress"]
 
 
 class BurstProgress:
-    """Shows how many jobs a pool has done and has left. Use it as a context manager, and call `show` now and then.
+    """Shows how many jobs a pool has done and has left. Use it as a context manager, and call `show` repeatedly.
 
     Args:
         output: the bar goes to its stderr if that is a terminal, unless the output is JSON.
@@ -35,7 +35,7 @@ class BurstProgress:
 
     def show(self) -> None:
         """Ask the server for the numbers, and update the bar."""
-        if self._bar is not None and self._task is not None and self._look():
+        if self._bar is not None and self._task is not None and self._update():
             done = self._progress.done + self._progress.failed
             self._bar.update(self._task, completed=done, total=done + self._progress.left, summary=self._summary(), refresh=True)
 
@@ -43,7 +43,7 @@ class BurstProgress:
         """Print the final numbers."""
         if self._bar is not None:
             self._bar.stop()
-        self._look()
+        self._update()
         record = {
             "done": self._progress.done,
             "failed": self._progress.failed,
@@ -66,8 +66,8 @@ class BurstProgress:
         elif self._bar is not None:
             self._bar.stop()
 
-    def _look(self) -> bool:
-        """Update the numbers. Returns whether the server answered; until it does, the last numbers stay."""
+    def _update(self) -> bool:
+        """Ask the server for the numbers. Returns whether it answered; if not, the last numbers stay."""
         try:
             self._progress = worker_progress(self._connection, queues=self._queues, workers=self._pool.names)
         except ServerError:

@@ -33,20 +33,21 @@ Ttl = Annotated[
 Parent = Annotated[int | None, typer.Option("--with-parent", hidden=True, help="End with this process, which is the parent.")]
 
 TAKE_OVER_S = 2.0
-"""How long beyond the ttl of a dead predecessor to wait for its name."""
+"""Seconds after the ttl of a dead predecessor for which to wait for its name."""
 MAX_WAIT_S = 86_400.0
+"""The longest delay of a job, in seconds."""
 RETRY_S = 1.0
 
 
 class Against(StrEnum):
-    """The reading that a new one is compared with."""
+    """The earlier reading that a new reading is compared with."""
 
     PUBLISHED = "published"
     PREVIOUS = "previous"
 
 
 class _Run(msgspec.Struct, frozen=True):
-    """The surroundings of a running service."""
+    """A run of a service: its name, bus, stop flag and output, and whether it is the child of another command."""
 
     name: str
     bus: Bus
@@ -141,7 +142,7 @@ def recorder(
             except (ServiceNotFoundError, StorageError, ServerUnreachableError):
                 if once:
                     raise
-                continue  # the storage ended just now
+                continue  # the storage or the server is gone: wait for it
             if end is not None:
                 run.output.record({"event": str(end)}, str(end))
             if once or run.stop.asked:
@@ -150,6 +151,7 @@ def recorder(
 
 @contextmanager
 def _running(name: str, chosen: Options, parent: int | None) -> Iterator[_Run]:
+    """Set up a run of a service: signals, the death of the parent if it has one, title, connection."""
     with Stop() as stop:
         if parent is not None:
             die_with_parent()
@@ -161,7 +163,7 @@ def _running(name: str, chosen: Options, parent: int | None) -> Iterator[_Run]:
 
 
 def _open(service: StorageService, run: _Run) -> bool:
-    """Open the service; while a dead predecessor holds the name, wait until it is withdrawn. Returns ``False`` on a signal."""
+    """Open the service. If the name is taken, wait as long as a dead predecessor may hold it. Returns ``False`` on a signal."""
     deadline: float | None = None
     while True:
         try:
@@ -181,7 +183,7 @@ def _open(service: StorageService, run: _Run) -> bool:
 
 
 def _read(thermometer: Thermometer, run: _Run) -> bool:
-    """Take one reading. While the server is unreachable, readings are lost and the thermometer goes on."""
+    """Take one reading. Returns ``False`` when the source ends. While the server is unreachable, readings are lost."""
     try:
         return thermometer.read()
     except ServerUnreachableError as exc:
@@ -190,7 +192,7 @@ def _read(thermometer: Thermometer, run: _Run) -> bool:
 
 
 def _await_storage(run: _Run) -> bool:
-    """Wait until a storage is registered; outages of the server do not end the wait. Returns ``False`` on a signal."""
+    """Wait until a storage is registered. An outage of the server does not end the wait. Returns ``False`` on a signal."""
     while not run.stop.asked:
         try:
             with run.bus.directory.watch(NAME) as changes:
@@ -206,6 +208,7 @@ def _await_storage(run: _Run) -> bool:
 
 @contextmanager
 def _lines(source: Path | None) -> Iterator[Any]:
+    """Open the source of a thermometer; ``None`` if there is none."""
     if source is None:
         yield None
         return

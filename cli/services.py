@@ -104,7 +104,7 @@ def watch(
 
 
 def monitor(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Sweep the directory from a process of its own, until Ctrl-C. Dead services are then found even if all die at once."""
+    """Sweep the directory from a process of its own, until Ctrl-C. Dead services are then found even if no other process sweeps."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with Stop() as stop, chosen.connect(name="notify-monitor") as bus, Monitor(bus.redis), bus.directory.watch() as changes:
         chosen.output.talk(f"sweeping the directory at namespace {bus.settings.namespace!r} on {bus.redis.address}")

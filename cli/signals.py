@@ -1,4 +1,4 @@
-"""Signals of a command: a signal unwinds the command, or asks it to stop. A second signal does not cut short the closing."""
+"""The signals of a command: a signal unwinds the command, or asks it to stop. While the command closes, signals are ignored."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def unwind_on_signals() -> None:
-    """Let the next signal raise ``KeyboardInterrupt``, once. SIGTERM too must stop a private server and end child processes."""
+    """Let the next signal raise ``KeyboardInterrupt``, once: SIGTERM and SIGHUP too must stop a private server and end child processes."""
     _on_signals(_unwind)
 
 
@@ -32,13 +32,13 @@ def ignore_signals() -> None:
 
 def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
     for signum in SIGNALS:
-        # nohup ignores SIGHUP, which stays so. A shell ignores SIGINT for a command started with ``&``; it is handled here all the same.
+        # SIGHUP stays ignored under nohup. SIGINT is handled even if the shell ignores it, as it does for a command started with ``&``.
         if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, handler)
 
 
 class _InterruptedError(KeyboardInterrupt):
-    """A subclass, because after a plain ``KeyboardInterrupt`` in code run by ``exec`` Python kills itself and loses the exit code."""
+    """Keeps the exit code: after a plain ``KeyboardInterrupt`` in code run by ``exec``, Python ends itself with SIGINT."""
 
 
 def _unwind(_signum: int, _frame: FrameType | None) -> None:
@@ -48,9 +48,9 @@ def _unwind(_signum: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def shielded(opener: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
-    """Enter the context manager that ``opener`` returns. Signals that arrive while it opens or closes wait until that is done."""
+    """Enter the context manager that ``opener`` returns. A signal that arrives while it opens or closes is delivered afterwards."""
     with HeldSignals() as held, ExitStack() as stack:
-        # Between fork and setsid Ctrl-C would kill a child. A blocked signal stays blocked in the child.
+        # Ctrl-C between fork and setsid would kill a child. A signal that is blocked here stays blocked in the child.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             opened = stack.enter_context(opener())
@@ -64,7 +64,7 @@ def shielded(opener: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
 
 
 class HeldSignals:
-    """Delays signals within the block, because something half open cannot be closed."""
+    """Delays signals within the block: a resource that a signal leaves half open could not be closed."""
 
     def __init__(self) -> None:
         self._before: dict[signal.Signals, Any] = {}

@@ -33,13 +33,13 @@ def up(
     set_title("up")
     with Stop() as stop, chosen.connect(name="notify-up") as bus, bus.subscribe("*") as events, ExitStack() as running:
         environ = environ_of(bus.settings)
-        asked = WorkerOptions(settings=bus.settings, queues=BUILT_IN_QUEUES, modules=names)
-        # They stop in the opposite order: the sources of jobs first, then the workers, which finish theirs, then the storage.
+        worker_options = WorkerOptions(settings=bus.settings, queues=BUILT_IN_QUEUES, modules=names)
+        # The parts stop in the opposite order: first thermometer and recorder, then the workers after their jobs, then the storage.
         children = [running.enter_context(Child(["storage"], environ=environ))]
-        pool = running.enter_context(working(Pool(asked, size=size)))
+        pool = running.enter_context(working(Pool(worker_options, size=size)))
         for arguments in (["recorder"], ["thermometer", "--interval", f"{interval_s:g}"]):
             children.append(running.enter_context(Child(arguments, environ=environ)))
-        output.talk(f"server at {bus.redis.address}, {count_of(pool)} on {', '.join(asked.queues)}; Ctrl-C stops all")
+        output.talk(f"server at {bus.redis.address}, {count_of(pool)} on {', '.join(worker_options.queues)}; Ctrl-C stops all")
         if bus.socket_path is not None:
             output.talk(f"look inside with: redis-cli -s {bus.socket_path}")
         while not stop.asked:
@@ -49,5 +49,5 @@ def up(
             pool.check()
             for child in [child for child in children if child.ended is not None]:
                 children.remove(child)
-                output.talk(f"{child.name} (process {child.pid}) ended with {child.ended}", style="red")
+                output.talk(f"{child.name} (process {child.pid}) ended with exit code {child.ended}", style="red")
         output.talk("stopping: thermometer and recorder, workers, storage")

@@ -39,26 +39,26 @@ def worker(
         raise typer.BadParameter("the name of a queue cannot be empty: leave it out for the built-in queues")
     names = modules_to_load(modules)
     with Stop() as stop, chosen.connect(name="notify-worker") as bus:
-        asked = WorkerOptions(
+        worker_options = WorkerOptions(
             settings=bus.settings,
             queues=tuple(queues or BUILT_IN_QUEUES),
             modules=names,
             burst=burst,
             log_level="INFO" if verbose else "WARNING",
         )
-        with working(Pool(asked, size=size)) as pool:
-            chosen.output.talk(f"{count_of(pool)} on {', '.join(asked.queues)} at {bus.redis.address}")
+        with working(Pool(worker_options, size=size)) as pool:
+            chosen.output.talk(f"{count_of(pool)} on {', '.join(worker_options.queues)} at {bus.redis.address}")
             if burst:
-                with BurstProgress(chosen.output, bus.redis, pool, asked.queues) as progress:
+                with BurstProgress(chosen.output, bus.redis, pool, worker_options.queues) as progress:
                     _watch(pool, stop, progress.show)
             else:
                 _watch(pool, stop, lambda: None)
 
 
-def _watch(pool: Pool, stop: Stop, look: Callable[[], None]) -> None:
-    """Keep the workers running until a signal asks to stop, or all of them have ended. Calls ``look`` now and then."""
+def _watch(pool: Pool, stop: Stop, show: Callable[[], None]) -> None:
+    """Keep the workers running until a signal arrives or all of them have ended. Calls ``show`` five times a second."""
     while pool.check() and not stop.wait(0.2):
-        look()
+        show()
 
 
 def count_of(pool: Pool) -> str:
@@ -72,13 +72,13 @@ def add_working_folder() -> None:
         sys.path.insert(0, os.getcwd())
 
 
-def modules_to_load(asked: list[str] | None) -> tuple[str, ...]:
-    """Return the built-in modules and the given ones. They are imported here once, so that a mistake is reported at once.
+def modules_to_load(added: list[str] | None) -> tuple[str, ...]:
+    """Return the built-in modules and the added ones. All are imported here once, so that a mistake is reported at once.
 
     Raises:
         ModuleLoadError: a module cannot be imported, or defines no job.
     """
     add_working_folder()
-    names = (*BUILT_IN_MODULES, *(asked or ()))
+    names = (*BUILT_IN_MODULES, *(added or ()))
     load_jobs(names)
     return names

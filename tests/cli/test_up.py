@@ -115,7 +115,7 @@ def test_a_storage_that_is_killed_is_announced_once_and_gone_within_its_ttl(alon
     pid = int(seen.field(NAME, "pid") or 0)
     killed_at = time.monotonic()
     os.kill(pid, signal.SIGKILL)
-    up.said(f"storage (process {pid}) ended with -9")
+    up.said(f"storage (process {pid}) ended with exit code -9")
     wait_until(lambda: NAME not in seen.services(), timeout_s=10)
     assert time.monotonic() - killed_at < 5 + 1
     assert NAME not in alone.run("services").out
