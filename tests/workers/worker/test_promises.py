@@ -105,7 +105,7 @@ def test_a_stop_whose_message_is_lost_counts_within_the_check_interval(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Experiment 21: the message is published to no subscriber."""
-    monkeypatch.setattr(Job, "_tell_worker", lambda _: None)
+    monkeypatch.setattr(Job, "_send_stop_command", lambda _: None)
     start_workers()
     running = queue.enqueue(tick, "x")
     effects.wait_for("x:begun")
