@@ -1,4 +1,4 @@
-"""The claim: one script per job, which records the end of the worker's last run and gives it the next job."""
+"""The claim: one call of a script per job, which records the end of the worker's last run and gives the worker the next job."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ class Claim(msgspec.Struct, frozen=True):
     Args:
         ended: how the end of the last run was recorded: ``finished``, ``refused``, ``dependents``, or empty if no run had ended.
         answer: ``started``, or why there is no job: ``suspended``, ``more`` (ask again), or empty if no queue has one.
-        queue: the number of the queue on which the job was.
+        queue: the index, in the queues that were passed, of the queue on which the job was.
         job_id: the id of the job.
         fields: the hash of the job.
         fence: the fence of the run that begins.
@@ -46,8 +46,8 @@ class ClaimScripts(JobScriptRunner):
     Args:
         client: the connection of the worker.
         worker: the name of the worker.
-        heartbeat_s: seconds that a run may be silent.
-        idle_s: seconds that the worker may be silent while it waits.
+        heartbeat_s: seconds between heartbeats of a run.
+        idle_s: seconds that the worker may be silent while it is idle.
         result_ttl_s: seconds for which results are kept, unless the job has a time of its own; -1 for ever.
     """
 

@@ -22,7 +22,11 @@ RQ_STATUS: Final = {"queued": "queued", "held": "deferred", "cancelled": "cancel
 """The status that RQ's hash of a job has after each `Admission` but ``refused``, which leaves the hash as it was."""
 
 Condition: TypeAlias = Literal["", "new", "unique", "ended"]
-"""A condition for enqueueing a job: none; its id is new; there is no job of that id; or that job failed, was stopped or cancelled."""
+"""A condition for enqueueing a job.
+
+``new``: its id was made just now, so there is no check. ``unique``: there must be no job with that id. ``ended``: the job with that id
+must have failed, or been stopped or cancelled. Empty: a job with that id is replaced.
+"""
 
 Fields: TypeAlias = MutableMapping[Any, Any]
 
@@ -51,7 +55,7 @@ class NewJob(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """What became of a new job.
+    """The result of enqueueing a job.
 
     Args:
         status: ``queued``, ``cancelled``, ``held``, or ``refused`` (its condition does not hold).
@@ -96,7 +100,7 @@ class EnqueueScripts(JobScriptRunner):
         return admissions
 
     def enqueue_later(self, pipeline: Any, queue: str, new_job: NewJob) -> None:
-        """Add the enqueueing of a job to a pipeline. Its `Admission` is not returned; missing needs are dealt with all the same."""
+        """Add the enqueueing of a job to a pipeline. A missing need has the effect that it has in `enqueue`; no `Admission` is returned."""
         # EVAL, not EVALSHA: a transaction cannot load the script and try again.
         pipeline.eval(self.source("enqueue"), *self._command(queue, [new_job]))
 

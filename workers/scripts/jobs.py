@@ -77,7 +77,7 @@ class JobScripts(JobScriptRunner):
             stay, more = self.run("compact_queue", keys, [stay, COMPACT_AT_ONCE, job], action=f"compacting the queue {queue!r}")
 
     def hold_run(self, job_id: str, *, fence: str) -> str:
-        """Hold a job whose run was stopped for that. Returns ``held``, ``queued`` (its needs are back), or "" (not its run any more)."""
+        """Hold a job whose run was stopped to be held. Returns ``held``, ``queued`` if its needs are back, or "" for any other run."""
         answer: bytes = self.run_with_common_args("hold_run", [], [job_id, fence], action=f"holding job {job_id}")
         return answer.decode()
 
@@ -94,7 +94,7 @@ class JobScripts(JobScriptRunner):
         Returns:
             How many holds were over, and the pairs of queue and need for which jobs are held.
         """
-        over, pairs = self.run_with_common_args("expire_holds", [], [count], action="ending holds")
+        over, pairs = self.run_with_common_args("expire_holds", [], [count], action="cancelling jobs whose hold is over")
         return int(over), [_pair.decode(pair) for pair in pairs]
 
     def check_run(self, job_id: str, *, fence: str) -> RunCheck:
@@ -103,12 +103,17 @@ class JobScripts(JobScriptRunner):
         return RunCheck.read(answer.decode())
 
     def stop_run(self, job_id: str, *, reason: str) -> str:
-        """Mark a running job as stopped. Returns ``stopped``, ``ending`` (too late: its end is being recorded), or the status it has."""
+        """Mark a running job as stopped.
+
+        Returns:
+            ``stopped``; ``ending`` if its end is being recorded, so that it is too late; ``missing``; or the status of a job that
+            does not run.
+        """
         answer: bytes = self.run("stop_run", [rq_keys.job(job_id)], [reason, KEEP_CANCELLED_MS], action=f"stopping job {job_id}")
         return answer.decode()
 
     def is_run_by(self, worker: str, job_id: str) -> bool:
-        """Return whether the worker has the job, as far as Redis knows: it runs it, or does not know yet that it is stopped."""
+        """Return whether the hash of a job names this worker: the job runs there, or was stopped there."""
         with self.client.translating(f"reading which worker runs job {job_id}"):
             status, name = self.client.hmget(rq_keys.job(job_id), "status", "worker_name")
         return status in (b"started", b"stopped") and name == worker.encode()

@@ -12,9 +12,9 @@ class Renewal(NamedTuple):
     """The answer to a renewal.
 
     Args:
-        is_new: the worker had no lease: it has just begun, or was taken for dead.
-        dead: a worker whose lease is over, for this one to clean up after; empty if there is none.
-        leads: the worker is the leader for one lease from now on.
+        is_new: the worker had no lease: it has just started, or was taken for dead.
+        dead: a worker whose lease is over, for this worker to clean up after; empty if there is none.
+        leads: this worker is the leader from now on, for the length of a lease.
         job_id: the job that the dead worker was running, or empty.
     """
 
@@ -25,7 +25,7 @@ class Renewal(NamedTuple):
 
 
 class LeaseScripts(ScriptRunner):
-    """The atomic steps of leases. Only the key of a dead worker is built, from a prefix among the ARGV."""
+    """The atomic steps of leases. All keys are passed as KEYS but that of a dead worker, which the script builds from a prefix."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client, "workers.scripts")

@@ -17,10 +17,10 @@ def unpacked(data: bytes, *, max_bytes: int) -> bytes:
 
     Args:
         data: the call, compressed or not.
-        max_bytes: limit on the result; without one, a few bytes could unpack into all of the memory.
+        max_bytes: limit on the result; without it, a few bytes could unpack into all of the memory.
 
     Raises:
-        ValueError: the result would be longer.
+        ValueError: the result would be above the limit.
     """
     unpacking = zlib.decompressobj()
     try:

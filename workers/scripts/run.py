@@ -11,7 +11,7 @@ DEFAULT_TIMEOUT_S: Final = 180
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run of a job. Its fence differs from that of any other run of the job. RQ calls a run an execution, and the fence its id."""
+    """One run of a job. Each run has a fence of its own, a random text. RQ calls the run an execution, and the fence its id."""
 
     job_id: str
     fence: str
@@ -33,12 +33,12 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class RunCheck(msgspec.Struct, frozen=True):
-    """Whether a run may continue, as the server knows at that moment.
+    """Whether a run may continue, as the server knew when it was asked.
 
     Args:
         may_run: true unless the run was stopped, has lost a service, or was superseded.
-        grace_ms: milliseconds after which to check again, if a service is lost and may return within its grace; else ``None``.
-        lost: the need that was lost just now, or empty; the run is marked as stopped for it.
+        grace_ms: milliseconds after which to check again, if a need is lost and its service may return within the grace; else ``None``.
+        lost: the need whose loss this check found, or empty; the check has marked the run as stopped.
         superseded: another run has the job.
     """
 
@@ -49,7 +49,7 @@ class RunCheck(msgspec.Struct, frozen=True):
 
     @property
     def was_stopped(self) -> bool:
-        """True if the run had been marked as stopped before."""
+        """True if the run had been marked as stopped before the check."""
         return not (self.may_run or self.lost or self.superseded)
 
     @classmethod

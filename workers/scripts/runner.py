@@ -1,7 +1,7 @@
 """Runs the scripts of jobs, with the prefixes of the keys that they build.
 
-All other scripts get every key through KEYS. The scripts of jobs cannot: only while it runs does a script learn the job, its queue and
-its needs, and so their keys. RQ's keys have no hash tags and cannot be spread over a cluster anyway.
+All other scripts get every key through KEYS. The scripts of jobs cannot: a script reads the job, its queue and its needs while it runs,
+and builds their keys then. RQ's keys have no hash tags and cannot be spread over a cluster anyway.
 """
 
 import string
@@ -22,7 +22,7 @@ __all__ = ["KEEP_CANCELLED_MS", "JobScriptRunner", "rq_time"]
 TOPIC: Final = "@topic@"
 CONTENTS: Final = "@contents@"
 KEEP_CANCELLED_MS: Final = 86_400_000
-"""How long a cancelled job is kept."""
+"""Milliseconds for which a cancelled job is kept."""
 
 
 class JobScriptRunner(PublishingScripts):
@@ -108,5 +108,5 @@ def _quoted(text: str) -> str:
 
 
 def rq_time(when: datetime) -> str:
-    """Return a time as RQ writes it into its hashes. ``strftime`` takes five times as long."""
+    """Return a UTC time as RQ writes it into its hashes. ``strftime`` takes five times as long."""
     return f"{when.isoformat(timespec='microseconds').removesuffix('+00:00')}Z"

@@ -38,15 +38,15 @@ class ScheduleScripts(JobScriptRunner):
     """The atomic steps of jobs that wait for their time."""
 
     def cron_register(self, worker: str, names: Sequence[str], loaded: Sequence[LoadedJob]) -> int:
-        """Register the jobs of a schedule that a worker has loaded. A new one, or one with a new schedule, is due at its next time.
+        """Register the jobs of a schedule that a worker has loaded. A new job, or one with a new schedule, is due at its next time.
 
         Args:
             worker: the name of the worker.
-            names: the names of all that it has loaded.
-            loaded: those that will be due.
+            names: the names of all jobs of a schedule that the worker has loaded.
+            loaded: those of them that will be due again.
 
         Returns:
-            How many are new, or have a new schedule.
+            The number of jobs that are new, or have a new schedule.
         """
         keys = [self.keys.cron, self.keys.cron_due, self.keys.cron_workers]
         args = [worker, msgspec.json.encode(list(names)), *(part for each in loaded for part in each)]
@@ -82,12 +82,12 @@ class ScheduleScripts(JobScriptRunner):
         Args:
             scheduler: the value of the lock that RQ's schedulers share; the same for all leaders of a namespace.
             lock_ms: how long a queue stays locked for other schedulers.
-            count: how many jobs at most.
-            longest_wait_ms: the longest answer.
+            count: the largest number of jobs.
+            longest_wait_ms: the largest answer.
             timeout_s: the timeout of a job that has none of its own.
 
         Returns:
-            Milliseconds until the next one is due; 0 if there are more already.
+            Milliseconds until the next job is due; 0 if more jobs are due already.
         """
         args: list[str | bytes | int] = [scheduler, lock_ms, count, longest_wait_ms, timeout_s]
         _, wait_ms = self.run_with_common_args("enqueue_due", [rq_keys.QUEUES], args, action="enqueueing what is due")
@@ -95,7 +95,7 @@ class ScheduleScripts(JobScriptRunner):
 
 
 def _flat(fields: Mapping[str, Any]) -> list[str | bytes | int]:
-    """Fields and values as RQ writes them."""
+    """Return fields and values in turn, as RQ writes them. ``None`` is left out."""
     flat: list[str | bytes | int] = []
     for field, value in fields.items():
         if value is not None:

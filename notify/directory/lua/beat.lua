@@ -42,7 +42,7 @@ local function recover(service)
 end
 
 local function beat(service, ttl_ms)
-  local was = redis.pcall('HMGET', service.key, 'incarnation', 'state')  -- a service that was spoilt by hand must not stop the others
+  local was = redis.pcall('HMGET', service.key, 'incarnation', 'state')  -- a key that is no hash, written by hand, must not stop the others
   if was[1] ~= service.incarnation or not redis.call('ZSCORE', due, service.member) then
     local tombstone = redis.call('HMGET', service.tombstone, 'incarnation', 'reason')
     if tombstone[1] == service.incarnation then return tombstone[2] end

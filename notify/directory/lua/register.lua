@@ -3,7 +3,7 @@
 -- include: notify.server.lifetimes
 -- include: notify.directory.change
 -- include: notify.directory.deadline
--- Registers a service under a name that is free, with a new incarnation, and announces it. A service that asks again, because the
+-- Registers a service under a name that is free, with a new incarnation, and announces it. A service that repeats the call, because the
 -- answer was lost, gets the incarnation of the first time.
 -- KEYS    services     ns:services
 --         due          ns:due
@@ -33,7 +33,7 @@ local function expect_heartbeats(incarnation)
 end
 
 if redis.call('SISMEMBER', services, name) == 1 then
-  local holder = redis.pcall('HMGET', service, 'token', 'incarnation')  -- it may be spoilt by hand
+  local holder = redis.pcall('HMGET', service, 'token', 'incarnation')  -- not a hash if it was written by hand
   return token ~= '' and holder[1] == token and holder[2] and expect_heartbeats(holder[2])
 end
 -- Incarnations only grow, also when Redis lost its data: they follow the clock, and the last incarnation of this service.

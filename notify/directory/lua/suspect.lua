@@ -13,7 +13,7 @@
 --         channel, topic  of the directory
 --         suspected   body of the announcement
 --         length, log_ms, head_ms  limits
---         quiet_ttls  for so many ttls only one suspicion of a service is announced
+--         quiet_ttls  within so many ttls only one suspicion of a service is announced
 -- returns 1, or 0 if a heartbeat, another sweeper or a grace came first
 local due, service, suspects, sweep, log, head, topics = unpack(KEYS)
 local name, incarnation, channel, topic, suspected, length, log_ms, head_ms, quiet_ttls = unpack(ARGV)

@@ -2,7 +2,7 @@
 -- include: notify.server.now
 -- include: notify.server.lifetimes
 -- include: notify.directory.change
--- Finds the services that a sweep has to look at now, and decides who sweeps next. While no service is due, one call is a whole sweep.
+-- Finds the services that are due, and decides when this sweeper sweeps again. While no service is due, one call is a whole sweep.
 -- KEYS    due       ns:due
 --         sweep     ns:sweep
 --         suspects  ns:suspects
@@ -11,7 +11,7 @@
 --         interval_ms     there is at least one sweep in each interval
 --         late_ms         after so long without any sweep all services get a grace
 --         spacing_ms      time between the sweepers that stand by
---         standby_ms      the longest time that one of them waits
+--         standby_ms      the longest time that a sweeper stands by
 --         never_too_many  so many suspects never raise an alarm
 --         share           the part of all services that must be suspected for an alarm
 --         channel, topic  of the directory
@@ -31,7 +31,7 @@ if not was[1] or now - was[1] > tonumber(late_ms) then
   redis.call('HSET', sweep, 'grace_ms', text(now))
 end
 
--- Very many services are silent at once: that is rather the network than their death. Their withdrawals are held for one ttl, and
+-- Very many services are silent at once: probably the network failed, not all of them. Their withdrawals are held for one ttl, and
 -- again only after the alarm has ended: no withdrawal is held for ever.
 local silent, services, raised = redis.call('SCARD', suspects), redis.call('ZCARD', due), 0
 local too_many = silent > tonumber(never_too_many) and silent > share * services
@@ -55,7 +55,7 @@ else
   if duty <= now or duty > wanted then
     duty, wait = wanted, wanted - now
   else
-    -- Another sweeper looks in time. The rest stand by, one after the other, in case that one dies.
+    -- Another sweeper sweeps in time. The others stand by, one after the other, in case that sweeper dies.
     slot = math.min(now + standby, math.max(now + interval, slot + spacing_ms))
     wait = slot - now
   end

@@ -3,7 +3,7 @@
 -- include: notify.server.lifetimes
 -- include: notify.directory.change
 -- include: notify.directory.deadline
--- Takes one incarnation of a service out of the directory and announces it: once, also when several ask for it.
+-- Takes one incarnation of a service out of the directory and announces that: once, however many processes call this.
 -- KEYS    services   ns:services
 --         due        ns:due
 --         service    ns:service:<name>
@@ -16,8 +16,8 @@
 --         ...        ns:provides:<capability>, ns:tombstone:any <capability> by turns, then ns:group:<group>
 -- ARGV    name
 --         incarnation
---         reason
---         why
+--         reason       as the tombstone names it: "killed", "withdrawn" or "expired"
+--         why          in words, or ""
 --         only_if_due  "1" for the sweep: withdraw the service only if it is due
 --         groups       the groups of the service as they were read, as JSON
 --         channel, topic  of the directory

@@ -1,11 +1,11 @@
 -- include: workers.scripts.transitions
--- Deals with some of the waiting jobs that have lost a need: each is cancelled or held, by its own policy.
+-- Applies the loss of a need to some of the waiting jobs that have that need: each is cancelled or held, by its own policy.
 -- KEYS    none: the keys are built from the prefixes
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
 --         need
---         passed  how many of its index to pass over: they keep waiting
---         count   how many to look at
--- returns {looked at, cancelled, held, those that keep waiting, the queues whose lists compact_queue has to go through}
+--         passed  how many jobs of the need's index to skip: they keep waiting
+--         count   how many jobs to look at
+-- returns {numbers of jobs looked at, cancelled, held, and still waiting; the queues whose lists compact_queue has to go through}
 local need, passed, count = unpack(ARGV, OWN)
 local jobs = transitions()
 local now, first = now_ms(), tonumber(passed)
@@ -18,7 +18,7 @@ local function note(queue, id)
   taken[queue] = set
 end
 
--- Takes them out in one step if they are the first of their list; most are, since the index has the same order. Returns how many were.
+-- Takes the jobs of a set off their list in one step if they come first, as most do: the index has the same order. Returns how many.
 local function take_first(queue, set)
   local first_ids, n = redis.call('LRANGE', k.queue .. queue, 0, set.size - 1), 0
   while first_ids[n + 1] and set.ids[first_ids[n + 1]] do

@@ -3,8 +3,8 @@
 -- KEYS    none: the keys are built from the prefixes
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
 --         reason
---         from_list  "1" takes each job out of the list of its queue: a search through the whole list, so it is for few jobs; else
---                    compact_queue takes them out afterwards
+--         from_list  "1" takes each job out of the list of its queue, by a search through the list, so use it for few jobs; otherwise
+--                    call compact_queue afterwards
 --         queue      only jobs on this queue, or ""
 --         ...        ids
 -- returns how many were cancelled

@@ -1,6 +1,6 @@
 -- include: workers.scripts.transitions
 -- include: workers.scripts.finish
--- Records how the last run of a worker ended, and gives the worker the next job of its queues: one step, so that a job is never nowhere.
+-- Records how the last run of a worker ended, and gives the worker the next job of its queues, in one step: so no job gets lost between.
 -- KEYS    worker_key  rq:worker:<name>
 --         suspended   rq:suspended
 --         ...         rq:queue:<name>, the most urgent first
@@ -17,18 +17,18 @@
 -- returns {end, claim, number of the queue, job, its fields and values, size of its call if that is above the limit and left out, or 0}
 --         end    "", "finished", or "refused" or "dependents": then no job was claimed
 --         claim  "started", "" (there is no job), "suspended", "more" (ask again)
--- If the first job has lost a need, its policy is applied here and now.
+-- If a job that comes first has lost a need, its policy is applied in the same step, and the next job is tried.
 local worker_key, suspended = unpack(KEYS, 1, 2)
 local fence, worker, asked, heartbeat_s, idle_s, default_timeout_s = unpack(ARGV, OWN, OWN + 5)
 local ended_id, ended_fence, started_s, ended_s, ended_at, result, result_ttl_s, max_bytes = unpack(ARGV, OWN + 6)
 local FIRST_QUEUE = 3
-local PASSED_OVER = 200 -- how many ids of jobs that are not to run are passed over in one call
+local PASSED_OVER = 200 -- how many jobs that must not start are taken off the lists in one call
 local interval_s = tonumber(heartbeat_s)
 local now = now_ms()
 local now_s = math.floor(now / 1000)
 local oversized = 0 -- size of the call of the job that was read last, in bytes, if that is above the limit
 
--- The fields of a job that no worker will run.
+-- The fields of a job whose call is above the limit, without the call: no worker will run it.
 local function fields_of_oversized(job)
   local names = {'status', 'origin', 'created_at', 'timeout', 'ttl', 'failure_ttl', 'needs', 'on_loss', 'fence', 'ended_at',
     'outcome', 'sealed', 'stopped', 'turn', 'held', 'max_hold_ms', 'grace_ms'}
@@ -61,11 +61,11 @@ local function start(job, id, fields)
     redis.call('HDEL', job, 'outcome', 'sealed', 'stopped')
   end
   if fields.held then
-    transitions().unhold(id, fields) -- RQ's own tools put it back on its queue
+    transitions().unhold(id, fields) -- RQ's own tools put the held job back on its queue
   end
   redis.call('HSET', job, 'status', 'started', 'fence', fence, 'worker_name', worker, 'started_at', NOW_AT, 'last_heartbeat', NOW_AT)
   if fields.ttl or (fields.ended_at or '') ~= '' then
-    redis.call('PERSIST', job) -- it had a lifetime as a waiting job, or as one that has ended
+    redis.call('PERSIST', job) -- the key had a lifetime from waiting, or from an end before
   end
   redis.call('HSET', k.execution .. execution, 'id', fence, 'created_at', now_s, 'last_heartbeat', now_s, 'worker_name', worker)
   redis.call('EXPIRE', k.execution .. execution, ttl_s)
@@ -82,7 +82,7 @@ local function leave_indexes(id, fields)
   end
 end
 
--- The job that this claim gave out the first time, or nil.
+-- The answer that this claim had the first time, if it gave out a job; else nil.
 local function claimed_before()
   local id = redis.call('HGET', worker_key, 'current_job') or ''
   local flat, fields = fields_of(k.job .. id)

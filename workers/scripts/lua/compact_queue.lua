@@ -1,7 +1,7 @@
 -- Takes jobs that are not queued any more out of the list of a queue, a part of the list at a time, from its end to its beginning.
 -- KEYS    queue  rq:queue:<name>
--- ARGV    stay    how many at the end were looked at and stay
---         count   how many to look at
+-- ARGV    stay    how many ids at the end of the list were looked at before and stay
+--         count   how many ids to look at
 --         prefix  of the key of a job
 -- returns {how many at the end stay by now, 1 if there are more before them or else 0}
 local queue = KEYS[1]

@@ -1,5 +1,5 @@
 -- include: workers.scripts.transitions
--- Enqueues a job of a schedule once for each of its times, however many leaders ask; then it is due at its next time.
+-- Enqueues a job of a schedule once for each of its times, however many leaders call this. Then the job is due at its next time.
 -- KEYS    cron_due   ns:cron_due
 --         cron_last  ns:cron_last
 --         queues     rq:queues

@@ -4,7 +4,7 @@
 --         cron_due      ns:cron_due
 --         cron_workers  ns:cron_workers
 -- ARGV    worker
---         names  of all its jobs, as JSON
+--         names  of all jobs of a schedule that the worker has loaded, as JSON
 --         ...    for each job: name, its specification as JSON, ms at which it is due next
 -- returns how many are new, or have a new schedule
 local cron, cron_due, cron_workers = unpack(KEYS)

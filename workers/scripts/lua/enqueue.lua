@@ -9,8 +9,8 @@
 --         ...           those, and then for each job: id; "new" (the id was made just now), "unique" (there must be no job of that
 --                       id), "ended" (the job of that id must have failed, or been stopped or cancelled) or ""; "front" or "";
 --                       its lifetime in ms or ""; its needs as JSON or ""; number of fields and values that only it has; those
--- returns for each job  "queued", "cancelled:<need>", "held:<need>", or "refused": it is not unique, or has not ended so
---                       its needs as they are kept, or ""
+-- returns for each job  "queued", "cancelled:<need>", "held:<need>", or "refused" if its condition does not hold
+--                       its needs as the hash of the job holds them, or ""
 local queue, asked, common_count = unpack(ARGV, OWN, OWN + 2)
 local queues = KEYS[1]
 local FIRST_COMMON = OWN + 3
@@ -25,8 +25,8 @@ local now, list = math.floor(turn / 1000), k.queue .. queue
 local common = {unpack(ARGV, FIRST_COMMON, FIRST_JOB - 1)}
 local back, indexes, admissions = {}, {}, {} -- ids for the end of the list; need -> turns and ids; needs -> see admit
 
--- Looks up needs, once for all jobs that have the same: as they are kept (earlier losses do not count), their names, a need that is
--- not there, and a need for which other jobs of this queue are still held.
+-- Looks needs up, once for all jobs that have the same. Returns kept: them as JSON, with the serials of now, so that earlier losses do
+-- not count; names; missing: a need that is not there; held: a need for which other jobs of this queue are held.
 local function admit(written)
   local known = admissions[written]
   if known then return known end
@@ -50,7 +50,7 @@ local function index(id, at, names)
   end
 end
 
--- Writes what was collected for many jobs; writing it for many at once costs as much as for one.
+-- Writes the rows of the indexes and the end of the list for many jobs at once, which costs about as much as for one job.
 local function flush()
   for need, rows in pairs(indexes) do
     redis.call('ZADD', k.needs .. need, unpack(rows))
@@ -83,7 +83,7 @@ local function fields_from(first, last, at, kept)
   return row
 end
 
--- The answer for a job that the lost first call enqueued, or nil.
+-- The answer for a job that the first call enqueued, whose answer was lost; nil if it did not enqueue the job.
 local function known_as(id, enqueued_at)
   local known, stored = transitions().read(id), redis.call('HMGET', k.job .. id, 'enqueued_at', 'outcome')
   if stored[1] ~= enqueued_at then return nil end
@@ -92,7 +92,7 @@ local function known_as(id, enqueued_at)
   return known.status == 'canceled' and readable and 'cancelled:' .. (outcome.need or '') or 'queued', known.needs
 end
 
--- Removes the job that had the id before, or the traces of it would be taken for those of the new job.
+-- Removes an earlier job with the same id, whose traces would be taken for those of the new job.
 local function begin_anew(id)
   local was = transitions().read(id)
   if was.held then
@@ -136,7 +136,7 @@ local function put(id, condition, front, ttl_ms, written, first, last)
     end
   end
   if written ~= '' and admit(written).held and front ~= 'front' and field_of(first, last, 'on_loss') == 'hold' then
-    flush() -- the jobs that were held before it are to start before it
+    flush() -- the jobs that were held before this one start before it
     local fields, need = transitions().read(id), admit(written).held
     local most_ms = tonumber(fields.max_hold_ms or '')
     transitions().hold(id, fields, need, most_ms and now + most_ms, now)

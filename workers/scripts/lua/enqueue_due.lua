@@ -3,19 +3,19 @@
 -- the schedule in the same step, so it is enqueued once, however many leaders call this.
 -- KEYS    queues  rq:queues
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
---         scheduler          the value of the lock of a queue while it is ours
+--         scheduler          the value of the lock of a queue while a leader holds it
 --         lock_ms            how long the lock lasts
 --         count              how many jobs at most
 --         longest_wait_ms    the longest wait to answer
 --         default_timeout_s  the timeout of a job that has none of its own
--- returns {how many jobs were enqueued, ms until the next one is due, 0 if there are more already}
+-- returns {how many jobs were enqueued, ms until the next job is due or 0 if more jobs are due already}
 local scheduler, lock_ms, count, longest_wait_ms, default_timeout_s = unpack(ARGV, OWN)
 local queues = KEYS[1]
 local jobs = transitions()
 local now, most = now_ms(), tonumber(count)
 local NOT_TO_RUN = {queued = true, started = true, canceled = true, stopped = true}
 
--- Two of RQ's own schedulers would enqueue a job twice, so each queue has a lock.
+-- Takes the lock of a queue, unless one of RQ's own schedulers has it: without the lock both would enqueue the same job.
 local function is_ours(name)
   local holder = redis.pcall('GET', k.lock .. name) -- a key that is no string counts as the lock of another scheduler
   if holder and holder ~= scheduler then return false end

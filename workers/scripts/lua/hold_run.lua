@@ -1,10 +1,10 @@
 -- include: workers.scripts.transitions
--- Sets a job aside that was running when it lost a need, now that the process of the run is dead.
+-- Holds a job whose run was stopped because it lost a need. Call it when the process of the run has nothing more to do for it.
 -- KEYS    none: the keys are built from the prefixes
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
 --         id     of the job
 --         fence  of the run
--- returns "held", "queued" if all of its needs are back, or "" if the job does not belong to this run any more
+-- returns "held"; "queued" if all of its needs are back; "" if the run was stopped for another reason, or has the job no more
 local id, fence = unpack(ARGV, OWN)
 local jobs = transitions()
 local now = now_ms()

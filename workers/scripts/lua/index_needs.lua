@@ -3,7 +3,7 @@
 -- KEYS    none: the keys are built from the prefixes
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
 --         id  of the job
--- returns 1, or 0 if the job waits for something else by now, or for nothing
+-- returns 1, or 0 if by now the job is held, or no longer waits for its time or for other jobs
 local id = unpack(ARGV, OWN)
 local jobs = transitions()
 local fields = jobs.read(id)

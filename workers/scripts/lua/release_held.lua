@@ -1,6 +1,6 @@
 -- include: workers.scripts.transitions
 -- Puts held jobs back, in their old order, before jobs that came later: a few the first time, then twice as many each time, but none
--- while the last job of the batch before still waits. So a service that came back is not overrun. Another loss starts with a few again.
+-- while the last job of the batch before still waits. So a service that came back is not overrun. After another loss it starts anew.
 -- KEYS    none: the keys are built from the prefixes
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
 --         queue

@@ -3,7 +3,7 @@
 --         leader        ns:leader
 --         cron_workers  ns:cron_workers
 -- ARGV    worker
--- returns 1 if the worker led or else 0
+-- returns 1 if the worker was the leader or else 0
 local leases, leader, cron_workers = unpack(KEYS)
 local worker = ARGV[1]
 redis.call('ZREM', leases, worker)

@@ -1,6 +1,6 @@
 -- include: notify.server.now
 -- include: notify.server.lifetimes
--- Renews the lease of a worker, gives it a dead worker to clean up after, and elects the leader: one command while no worker is dead.
+-- Renews the lease of a worker, gives it the name of a dead worker to clean up after, and elects the leader.
 -- KEYS    leases   ns:leases
 --         renewed  ns:renewed
 --         leader   ns:leader
@@ -32,5 +32,5 @@ end
 
 local dead = redis.call('ZRANGEBYSCORE', leases, '-inf', text(now), 'LIMIT', 0, 1)[1]
 if not dead then return {is_new, '', leads, ''} end
-redis.call('ZADD', leases, text(now + lease), dead) -- no other worker cleans up after it, unless this one dies while it does
+redis.call('ZADD', leases, text(now + lease), dead) -- no other worker cleans up after it, unless this worker dies meanwhile
 return {is_new, dead, leads, redis.call('HGET', prefix .. dead, 'current_job') or ''}

@@ -3,7 +3,7 @@
 -- KEYS    job  rq:job:<id>
 -- ARGV    reason
 --         keep_ms  how long the job is kept in case its worker is dead and never records the end
--- returns "stopped", "ending" if its run is recording its own end, or the status that the job has instead
+-- returns "stopped", "ending" if its run is recording its own end, "missing", or the status of a job that does not run
 local job = KEYS[1]
 local reason, keep_ms = unpack(ARGV)
 local known = redis.call('HMGET', job, 'status', 'sealed', 'fence', 'stopped')

@@ -1,8 +1,8 @@
 -- Fills in the body of an event that announces a change of the directory.
 --
--- fill(body, values) -> the body with each value, as JSON, in the first place of "@name@"; texts of users come behind those places
+-- fill(body, values) -> the body with each value, as JSON, in the first place of "@name@"; in a body, users' texts come after it
 -- list_or_none(json) -> the JSON if it looks like a list, else an empty list: a field that was spoilt by hand must not spoil the event
--- announcement(body, name, incarnation, provides, groups) -> fill() with what the directory holds of a service
+-- announcement(body, name, incarnation, provides, groups) -> the body, filled with these values of a service
 local function fill(body, values)
   return (string.gsub(body, '"@(%l+)@"', function(name)
     local value = values[name]

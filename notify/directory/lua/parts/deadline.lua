@@ -1,7 +1,7 @@
 -- The deadlines of a silent service.
 --
 -- suspect_after(ttl_ms) -> ms of silence after which a service is suspected; after ttl_ms it is withdrawn
--- since(sweep, name) -> when the sweep last gave a "grace_ms" to all services, or "held_ms" all withdrawals; 0 if it never did
+-- since(sweep, name) -> "grace_ms": when a sweep last gave all services a grace; "held_ms": when it last held all withdrawals; or 0
 local function suspect_after(ttl_ms)
   return math.ceil(ttl_ms * 2 / 3)
 end

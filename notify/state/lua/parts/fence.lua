@@ -1,4 +1,4 @@
--- Checks the fences of a write.
+-- Checks the fences of a write. A fence stands while a field of a hash holds a value; otherwise it has fallen, and nothing is written.
 --
 -- KEYS of the script   what is written, then the hash of each fence
 -- ARGV of the script   for each fence a field of its hash, and the value that the field must hold, or "*" if any value will do

@@ -6,7 +6,7 @@
 -- serial_of(need) -> serial of the last loss of a need, 0 if it was never lost
 -- loss_of(fields) -> a need that was lost since the job was enqueued or is not there, and the ms when it was lost if that is known
 --   fields   of rq:job:<id>: needs, a JSON object, and on_loss
--- up_to_date(needs) -> the same needs as JSON; earlier losses of those that are there do not count any more
+-- up_to_date(needs) -> the same needs as JSON, with the serial of now for those that are there: their earlier losses do not count
 local function is_there(need)
   local capability = string.match(need, '^any (.+)$')
   if capability then return redis.call('EXISTS', k.provides .. capability) == 1 end

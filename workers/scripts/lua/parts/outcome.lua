@@ -3,8 +3,8 @@
 --
 -- outcome_of(status, reason, now, why, need) -> the outcome as a JSON object
 --   why   a JSON object as below
--- why_asked() -> the outcome was asked for
--- why_lost(need, rule, now) -> the outcome follows from the last loss of a need: which service it was, and how many ms ago
+-- why_asked() -> why, for an outcome that a user or a program asked for
+-- why_lost(need, rule, now) -> why, for an outcome that follows from the last loss of a need: the service, and how many ms ago
 local function outcome_of(status, reason, now, why, need)
   local parts = {'"status":' .. cjson.encode(status), '"reason":' .. cjson.encode(reason), '"at_ms":' .. text(now), '"why":' .. why}
   if need then

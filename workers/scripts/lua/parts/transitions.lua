@@ -14,15 +14,15 @@
 -- is_waiting(fields) -> whether the job has not started
 -- names_of(fields) -> the names of its needs
 -- turn_of(fields, now) -> its turn, also of a job that RQ itself enqueued
--- in_order(now, row) -> a score for what is added to that row; add_row(rows, at, first, second) adds it
+-- add_row(rows, at, first, second): appends to the row at that key; in_order(now, row) -> a score for what is appended
 -- join_needs(id, fields, now): adds the job to the indexes of its needs
--- leave_need(need, id): takes it out of one of them, when the changes are flushed
--- cancellation_of(reason, now, why, need) -> how a job is cancelled: its outcome, and what the event says of that
--- cancel(id, fields, cancellation, now): cancels it so
--- hold(id, fields, need, until_ms, now): sets it aside until the need is there, or until_ms; nil for no limit
+-- leave_need(need, id): takes the job out of one of them, when the changes are flushed
+-- cancellation_of(reason, now, why, need) -> the outcome of a cancelled job, and the JSON members of it for the event
+-- cancel(id, fields, cancellation, now): cancels the job with that outcome and event
+-- hold(id, fields, need, until_ms, now): holds the job until the need is there, or until_ms; nil for no limit
 -- unhold(id, fields): ends its hold
 -- effect_of(fields, need, lost_ms, now) -> the effect of a loss on a waiting job: "cancel", "hold" and until when, or "go on"
--- cached_loss_of(fields), loss_cancellation(fields, need, now, reason): looked up, and written, once for all jobs of the same needs
+-- cached_loss_of(fields), loss_cancellation(fields, need, now, reason): loss_of() and cancellation_of(), once for all jobs alike
 -- apply_policy(id, fields, now, reason) -> "cancelled" or "held" if the job has lost a need, by its own policy; nil if it may run
 -- flush(now): the part of flush_changes that is about the indexes
 local INDEX_MS = MONTH_MS
@@ -72,7 +72,7 @@ local function make_transitions()
     return text(tonumber(fields.turn or '') or now * 1000)
   end
 
-  -- The names of what a job needs; the same text is read once.
+  -- Decodes the same text once.
   local function names_of(fields)
     if not fields.needs then return {} end
     local names = names_by_needs[fields.needs]
@@ -114,7 +114,6 @@ local function make_transitions()
     redis.call('ZREM', k.holds, id)
   end
 
-  -- How a job is cancelled: its outcome, and what the event says of that.
   local function cancellation_of(reason, now, why, need)
     local outcome = outcome_of('cancelled', reason, now, why, need)
     return {outcome = outcome, more = ',' .. string.match(outcome, '"reason".*$'):sub(1, -2)}
@@ -162,7 +161,6 @@ local function make_transitions()
     return 'hold', over_ms
   end
 
-  -- As loss_of, looked up once for all jobs of the same needs.
   local function cached_loss_of(fields)
     if not fields.needs or fields.on_loss == 'ignore' then return nil end
     local known = loss_by_needs[fields.needs]
