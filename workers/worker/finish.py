@@ -113,7 +113,7 @@ class FinishingWorker(rq.Worker):
 
     def cleanup_execution(self, job: Any, pipeline: Any) -> None:
         super().cleanup_execution(job, pipeline)
-        # A worker of plain RQ may have left the job there. RQ's maintenance would find it, and fail it or try it again.
+        # A worker of plain RQ may have left the job in that list. RQ's maintenance would find it there, and fail it or try it again.
         pipeline.lrem(IntermediateQueue.get_intermediate_queue_key(rq_keys.queue(job.origin)), 1, job.id)
 
     def leave_horse(self) -> NoReturn:

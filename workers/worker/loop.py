@@ -31,7 +31,7 @@ LEAVE_S: Final = 5.0
 HEARTBEAT_S: Final = 20.0
 """Seconds between two claims of an idle worker at most: the claim is its heartbeat."""
 OVERDUE_S: Final = 60.0
-"""Seconds after its timeout at which a job is taken to ignore the timeout, and its process is killed."""
+"""Seconds after the timeout of a job at which its process is killed: a job that still runs then ignores the timeout."""
 
 T = TypeVar("T")
 
@@ -149,7 +149,7 @@ class ClaimLoop:
         raise StopRequested
 
     def execute(self, job: Any, queue: Any) -> None:
-        """Wait for the end of the job that was claimed last, and record it. If the function returned, the next claim records that.
+        """Wait for the end of the job that was claimed last, and record the end; if the function returned, the next claim records it.
 
         Raises:
             JobDefinitionError: the job is not the one that was claimed last.

@@ -1,4 +1,4 @@
-"""Performing jobs in the horse: the function of a plain job is called directly, all other jobs go through RQ's own code."""
+"""Performs jobs in the horse: calls the function of a plain job directly, and has RQ's own code perform all other jobs."""
 
 import _signal  # type: ignore[import-not-found]  # the C module under signal: faster, because it makes no enums of the numbers
 import asyncio
@@ -161,7 +161,7 @@ class Performer:
         try:
             with _current(job):
                 job.execute_stopped_callback(self._worker.death_penalty_class)
-        except BaseException as exc:  # nothing runs for the job after its callback, and the job ends as stopped in any case
+        except BaseException as exc:  # whatever the callback raises, also `SystemExit`: the job ends as stopped in any case
             self._must_retire = True
             log.warning("the on_stopped callback of job %s ended by %s: %s", task.job_id, type(exc).__name__, exc)
         return Reply()

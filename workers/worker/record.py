@@ -85,7 +85,7 @@ class EndRecorder:
         worker.handle_job_failure(job, queue, exc_string=reason)
 
     def unreadable(self, job: Any, queue: Any, problem: str) -> None:
-        """Record that the run could not begin, because the call of the job cannot be read."""
+        """Record that the run could not begin, because the call of the job cannot be read or is too large."""
         self._prepare(job, queue)
         self._worker.handle_job_failure(job, queue, exc_string=problem)
 
@@ -123,7 +123,7 @@ class EndRecorder:
         """Set the attributes of the job and the run that RQ's code reads."""
         try:
             job.origin  # noqa: B018  # parses the fields of the job
-        except JobError:  # the fields cannot be read (written by hand?): from here on the job has only its id and its queue
+        except JobError:  # the fields cannot be read, if they were written by hand: then the job has only its id, and the queue set here
             job.origin = queue.name
         job.ended_at = datetime.now(UTC)
         self._worker.ensure_execution()
