@@ -11,10 +11,11 @@ from notify.events.event_bus import EventBus
 from notify.events.listener import QueuedListener
 from notify.events.message import Message, Messages, Subscribable, message_topic, topics_by_name
 from notify.events.publisher import Publisher, publish
+from notify.events.retained import expire_retained
 from notify.events.scripts import EventScripts, PublishingScripts, limits_of
 from notify.events.strict_json import Json, check_size, encode_json, size_problem
 from notify.events.subscriber import Subscriber
-from notify.events.topic import Glob, check_topic, flat_topics, is_pattern
+from notify.events.topic import Glob, check_topic, check_topics, flat_topics, is_pattern
 from notify.events.topics import TopicInfo
 
 __all__ = [
@@ -40,8 +41,10 @@ __all__ = [
     "TopicInfo",
     "check_size",
     "check_topic",
+    "check_topics",
     "encode",
     "encode_json",
+    "expire_retained",
     "flat_topics",
     "is_pattern",
     "limits_of",

@@ -1,6 +1,6 @@
 """The events of a bus: publish, subscribe and listen. `notify.Bus` adds the directory, services, requests and state."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import overload
 
 import msgspec
@@ -13,6 +13,7 @@ from notify.events.listener import QueuedListener
 from notify.events.message import Message, Messages, Subscribable, message_topic
 from notify.events.overflow import WhenListenerFull, WhenPublisherFull
 from notify.events.publisher import Contents, Publisher, Topics, events_from, publish_each, publish_unlogged
+from notify.events.retained import expire_retained, matching_topics
 from notify.events.scripts import EventScripts
 from notify.events.subscriber import Subscriber
 from notify.events.topic import flat_topics
@@ -95,6 +96,21 @@ class EventBus:
         """Return figures about every known topic: events, rate, length of the log, subscribers."""
         self._check_open()
         return traffic(self._scripts)
+
+    def expire_retained(self, *topics: str | Collection[str]) -> list[str]:
+        """Delete the retained events of topics, so that later subscribers do not get them at once. The logs keep the events.
+
+        Args:
+            topics: names and glob patterns (``"*"`` is all known topics), or lists of them.
+
+        Returns:
+            The topics that had a retained event, sorted.
+
+        Raises:
+            EmptySubscriptionError, InvalidTopicError: nothing was deleted.
+        """
+        self._check_open()
+        return expire_retained(self._scripts, matching_topics(self._scripts, flat_topics(*topics)))
 
     def subscribe(self, *topics: Subscribable, since: Mapping[str, str] | str | None = None) -> Subscriber:
         """Return a subscriber, which receives every event published from now on.

@@ -3,7 +3,7 @@
 The *head* of a topic is the hash with the epoch of its log and the id of its last event. It expires 30 days after that event.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -133,6 +133,19 @@ class EventScripts(PublishingScripts):
                 pipe.get(self.keys.retained(topic))
             rows = pipe.execute()
         return [(epoch and _text(epoch), last and _text(last), event) for (epoch, last), event in zip(rows[::2], rows[1::2], strict=True)]
+
+    def retained(self, topics: Sequence[str]) -> list[bytes | None]:
+        """Return the retained event of each topic, as JSON; ``None`` if there is none."""
+        with self.client.translating("reading the retained events"):
+            events: Any = self.client.mget([self.keys.retained(topic) for topic in topics]) if topics else []
+        return list(events)
+
+    def delete_retained(self, events: Mapping[str, bytes]) -> list[str]:
+        """Delete the retained events of topics that are still the given ones (topic → JSON). Returns the topics."""
+        topics = list(events)
+        keys = [self.keys.retained(topic) for topic in topics]
+        numbers = self.run("delete_retained", keys, list(events.values()), action="deleting retained events") if topics else []
+        return [topics[int(number) - 1] for number in numbers]
 
     def heads(self, topics: Sequence[str]) -> list[tuple[str | None, str | None]]:
         """Return the head of each topic as (epoch, last), in one round trip."""

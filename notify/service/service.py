@@ -7,13 +7,13 @@ from contextlib import suppress
 
 from notify.directory import Directory, ServiceInfo
 from notify.errors import ClosedError, ServerError, ServiceKilledError, ServiceWithdrawnError
-from notify.events import Event, EventScripts, Failure, Json, publish
+from notify.events import EventScripts, Failure, Json
 from notify.process import Suspension, Suspensions
 from notify.requests import RequestServer, capabilities_of
 from notify.server import Client
 from notify.service.heartbeat import Heartbeats
 from notify.service.registration import Registration
-from notify.service.report import report_source, report_topic
+from notify.service.report import Reports
 from notify.state import Fence, State, registered
 
 __all__ = ["Service"]
@@ -65,12 +65,14 @@ class Service:
         self._client = client
         self._scripts = EventScripts(client)
         self._fences = fences
+        self.reports = Reports(self._scripts, identity=lambda: (self.name, self.incarnation), check=self.check)
+        """The retained reports of the service, to expire some of them or to purge all."""
         self._directory = Directory(client)
         self._suspensions = Suspensions()
         self._request_server: RequestServer | None = None
         if exports is not None:
-            identity, suspensions = lambda: (self.name, self.incarnation), self._suspensions
-            self._request_server = RequestServer(client, exports, threads=threads, identity=identity, suspensions=suspensions)
+            identity = self.reports.identity
+            self._request_server = RequestServer(client, exports, threads=threads, identity=identity, suspensions=self._suspensions)
         exported = frozenset(self._request_server.methods if self._request_server else ())
         self._registration = Registration(
             client,
@@ -174,12 +176,13 @@ class Service:
 
         Args:
             why: an explanation, for the event and for the error of every later call.
-            purge: delete its state as well, unless another service with the same name is registered by now.
+            purge: delete its state and its retained reports as well, unless another service with the same name is registered by now.
         """
         first = self._finish("killed", why, self._killed(why))
         # From here on every fenced write to the state is refused, so that no write can follow the purge.
         if first and purge and self.incarnation and self.name not in self._directory:
             State(self._client, self.name, fences=lambda: self._fences).clear()
+            self.reports.delete_all()
 
     def report(
         self,
@@ -207,13 +210,7 @@ class Service:
             ServerUnreachableError: no answer; the event may have been published.
         """
         self.check()
-        if isinstance(contents, BaseException):
-            contents = Failure.of(contents)
-        if subject is None:
-            event = Event(topic=self.status_topic, contents=contents, source=self.name)
-        else:
-            event = Event(topic=report_topic(self.name, subject), contents=contents, source=report_source(self.name, self.incarnation))
-        return publish(self._scripts, event, retain_s=retain_s, key=key)
+        return self.reports.publish(contents, subject=subject, retain_s=retain_s, key=key)
 
     def suspend(self) -> Suspension:
         """Suspend the shutdown while work is in progress: until `Suspension.resume`, or the end of the ``with`` block.

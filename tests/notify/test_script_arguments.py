@@ -43,6 +43,11 @@ EVENTS: Cases = {
         {"log": K.log("t"), "head": K.topic("t")},
         {"after": "1-2", "count": 3},
     ),
+    "delete_retained": (
+        lambda scripts: scripts.delete_retained({"t": b"body", "u": b"other"}),
+        {TAIL: [K.retained("t"), K.retained("u")]},
+        {TAIL: [b"body", b"other"]},
+    ),
     "declare_topic": (lambda scripts: scripts.declare_topic("t"), {"topics": K.topics}, {"topic": "t", "topics_ms": HEAD_MS}),
 }
 DIRECTORY: Cases = {
