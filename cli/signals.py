@@ -71,6 +71,7 @@ class HeldSignals:
         self._pending: int | None = None
 
     def hold(self) -> None:
+        """Begin to delay signals."""
         self._before = {signum: signal.getsignal(signum) for signum in SIGNALS}
         _on_signals(self._note)
 
@@ -111,6 +112,7 @@ class Stop:
 
     @property
     def asked(self) -> bool:
+        """True once a signal has arrived."""
         return self._asked.is_set
 
     def wait(self, timeout_s: float | None = None) -> bool:

@@ -67,9 +67,11 @@ class Channel:
         self._encoder = msgspec.msgpack.Encoder()
 
     def fileno(self) -> int:
+        """Return the number of the socket, for ``select.poll``."""
         return self._end.fileno()
 
     def close(self) -> None:
+        """Close the socket."""
         self._end.close()
 
     def send(self, message: Task | Reply) -> None:

@@ -45,6 +45,7 @@ class Death(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def rusage(self) -> resource.struct_rusage:
+        """The use of resources, as RQ's methods expect it."""
         return resource.struct_rusage(self.usage)
 
 
@@ -64,18 +65,19 @@ class ForkServer:
 
     @property
     def is_open(self) -> bool:
+        """True between `open` and `close`."""
         return self._control is not None
 
     def open(self) -> None:
         """Fork the fork server. Call it while this process has a single thread."""
         parent = os.getpid()
-        ours, theirs = socket.socketpair()
+        worker_end, server_end = socket.socketpair()
         pid = _fork()
         if pid == 0:
-            ours.close()
-            _never_return(lambda: _serve(theirs, self._run_jobs, parent))
-        theirs.close()
-        self._control, self._pid = ours, pid
+            worker_end.close()
+            _never_return(lambda: _serve(server_end, self._run_jobs, parent))
+        server_end.close()
+        self._control, self._pid = worker_end, pid
 
     def fork(self) -> tuple[int, socket.socket]:
         """Fork a horse. The horse before must have been reaped.
@@ -86,13 +88,13 @@ class ForkServer:
         Raises:
             HorseError: the fork server is gone.
         """
-        ours, theirs = socket.socketpair()
+        worker_end, horse_end = socket.socketpair()
         try:
-            with theirs:
-                self._send(FORK, theirs.fileno())
-            return int.from_bytes(self._receive(PID_BYTES), "big"), ours
+            with horse_end:
+                self._send(FORK, horse_end.fileno())
+            return int.from_bytes(self._receive(PID_BYTES), "big"), worker_end
         except BaseException:
-            ours.close()
+            worker_end.close()
             raise
 
     def fileno(self) -> int:

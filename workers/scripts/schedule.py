@@ -90,7 +90,7 @@ class ScheduleScripts(JobScriptRunner):
             Milliseconds until the next job is due; 0 if more jobs are due already.
         """
         args: list[str | bytes | int] = [scheduler, lock_ms, count, longest_wait_ms, timeout_s]
-        _, wait_ms = self.run_with_common_args("enqueue_due", [rq_keys.QUEUES], args, action="enqueueing what is due")
+        _, wait_ms = self.run_with_common_args("enqueue_due", [rq_keys.QUEUES], args, action="enqueueing scheduled jobs that are due")
         return int(wait_ms)
 
 

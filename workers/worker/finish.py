@@ -87,11 +87,13 @@ class FinishingWorker(rq.Worker):
             self.maintain_heartbeats(job)
 
     def handle_job_success(self, job: Any, queue: Any, started_job_registry: Any) -> None:
+        """Record that a job finished, and enqueue its dependents."""
         self._seal_in_horse(job)
         super().handle_job_success(job, queue, started_job_registry)
         self._publish_end(job)
 
     def handle_job_retry(self, job: Any, queue: Any, retry: Any, started_job_registry: Any, execution: Any) -> None:
+        """Record that a job returned `rq.Retry`, and enqueue or schedule it again."""
         self._seal_in_horse(job)
         super().handle_job_retry(job, queue, retry, started_job_registry, execution)
 

@@ -249,7 +249,7 @@ class ClaimLoop:
                 return claim
 
     def _conclude(self, returned: Returned, answer: str) -> None:
-        """Do what is left to do after the script was told the end of a run (``answer`` is `Claim.ended`), and release the run."""
+        """Log the end of a run, or record it if the claim did not, and release the run. ``answer`` is `Claim.ended`."""
         job, queue, ended = returned.job, returned.queue, returned.ended
         if answer == "finished":
             self._worker.log.info("Worker %s: %s: Job OK (%s)", self._worker.name, queue.name, job.id)

@@ -140,7 +140,7 @@ class Stopper:
         return StopLadder() if definition is None else definition.stop
 
     def _climb(self, run: Run, ladder: StopLadder) -> None:
-        """Take one step of the stop ladder after the other, each after its time, until the run is over."""
+        """Take the steps of the stop ladder in turn, each when the time of the step before is over, until the run is over."""
         steps: tuple[tuple[float, Callable[[], object]], ...] = (
             (ladder.flag_s, self._current_run.stop_sign.put_up),
             (ladder.exception_s, self._interrupt),

@@ -64,6 +64,7 @@ class JobWaiter:
             os.write(self._write_end, b"!")
 
     def close(self) -> None:
+        """Close the connections. The waiter cannot be used again."""
         self._hang_up()
         self._client.close()
         ends = self._read_end, self._write_end

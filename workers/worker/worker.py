@@ -138,6 +138,7 @@ class Worker(FinishingWorker):
         super().subscribe()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
 
     def unsubscribe(self) -> None:
+        """Unsubscribe from the channel of commands, and end the thread that reads it."""
         if self.pubsub_thread:
             self.pubsub_thread.stop()  # first: the reply to UNSUBSCRIBE wakes the thread, which would then wait for another message
         super().unsubscribe()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
@@ -158,6 +159,7 @@ class Worker(FinishingWorker):
         """Do nothing: the claim script checks whether workers are suspended."""
 
     def run_maintenance_tasks(self) -> None:
+        """Run RQ's maintenance, which cleans registries. It is tried again while the server is away."""
         self._loop.record_returned()  # first: maintenance may take long
         self._loop.retry_while_away(super().run_maintenance_tasks)
 
@@ -193,7 +195,7 @@ class Worker(FinishingWorker):
         return None, None, None
 
     def _shutdown(self) -> None:
-        """On SIGTERM or SIGINT, end after the current job. RQ's handler raises instead, which can lose a job that was just claimed."""
+        """On SIGTERM or SIGINT, end after the current job. In an idle worker RQ's handler raises, which can lose a job just claimed."""
         self._stop_requested = True
         self._loop.leave()
         # In a thread: the handler may interrupt the main thread in the middle of a command.
@@ -234,7 +236,7 @@ def _job_class(chosen: Any, *, default: type[rq.job.Job]) -> type[rq.job.Job]:
     """Return the job class of a worker: ``default`` if none was chosen, or RQ's own, which RQ's programs pass if none was chosen.
 
     Raises:
-        JobDefinitionError: the class cannot be found, or is not derived from ours.
+        JobDefinitionError: the class cannot be imported, or is not derived from `Job`.
     """
     try:
         job_class = import_job_class(chosen) if isinstance(chosen, str) else chosen
