@@ -130,7 +130,7 @@ def test_a_report_of_a_return_that_failed_is_repeated(bus, monkeypatch, collect,
 
     with bus.service("storage", ttl_s=0.6) as service, bus.subscribe("storage_status") as status:
         first = service.incarnation
-        monkeypatch.setattr("notify.service.service.publish", publish_at_the_third_try)
+        monkeypatch.setattr("notify.service.report.publish", publish_at_the_third_try)
         bus.directory.withdraw("storage", first, reason="expired")
         wait_until(lambda: service.incarnation > first)
         back = service.incarnation
