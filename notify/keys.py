@@ -44,6 +44,7 @@ ns:cron_workers          hash   name of a worker → the scheduled jobs it has l
 ================== ====================================================================================
 channel            messages
 ================== ====================================================================================
+ns:direct:<name>   reports to the subscribers with that name only, as JSON
 ns:event:<topic>   the events of a topic, as JSON; any other message on it is an event as well
 ================== ====================================================================================
 
@@ -139,6 +140,9 @@ class Keys(msgspec.Struct, frozen=True):
 
     def channel(self, topic: str) -> str:
         return f"{self.namespace}:event:{topic}"
+
+    def direct_channel(self, name: str) -> str:
+        return f"{self.namespace}:direct:{name}"
 
     def topic_of(self, channel: str) -> str:
         """Return the topic of a channel, the inverse of `channel`."""

@@ -10,7 +10,7 @@ from notify.events.event import Event, Failure, Gap, encode
 from notify.events.event_bus import EventBus
 from notify.events.listener import QueuedListener
 from notify.events.message import Message, Messages, Subscribable, message_topic, topics_by_name
-from notify.events.publisher import Publisher, publish
+from notify.events.publisher import Publisher, publish, publish_direct
 from notify.events.retained import expire_retained
 from notify.events.scripts import EventScripts, PublishingScripts, limits_of
 from notify.events.strict_json import Json, check_size, encode_json, size_problem
@@ -50,6 +50,7 @@ __all__ = [
     "limits_of",
     "message_topic",
     "publish",
+    "publish_direct",
     "size_problem",
     "topics_by_name",
 ]

@@ -22,7 +22,7 @@ from notify.errors import ContentsError
 from notify.events.message import Message
 from notify.events.strict_json import Json, check_json, check_size
 
-__all__ = ["Event", "Failure", "Gap", "decode", "encode"]
+__all__ = ["Event", "Failure", "Gap", "decode", "decode_direct", "encode"]
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -178,6 +178,17 @@ def decode(topic: str, payload: bytes) -> tuple[Event, str | None]:
         return Event(topic=topic, contents=_plain(topic, payload), received=datetime.now(UTC)), None
     contents = wire.contents if wire.error is None else wire.error
     return Event(topic=topic, contents=contents, time=wire.time, source=wire.source, id=wire.id, received=datetime.now(UTC)), wire.prev
+
+
+def decode_direct(payload: bytes) -> Event | None:
+    """Return the event in a message on the channel of a subscriber, without id; ``None`` if the message is not an event."""
+    try:
+        wire = _WIRE_DECODER.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if wire.time.tzinfo is None or (wire.contents is msgspec.UNSET and wire.error is None):
+        return None
+    return msgspec.structs.replace(event_of(wire), id=None, received=datetime.now(UTC))
 
 
 def _plain(topic: str, payload: bytes) -> Json:

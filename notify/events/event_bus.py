@@ -129,7 +129,7 @@ class EventBus:
             ServerError: the server did not answer, or refused.
         """
         self._check_open()
-        return Subscriber(self._client, flat_topics(*topics), since=since, name=self.name)
+        return Subscriber(self._client, flat_topics(*topics), since=since, name=self.name, takes_direct=True)
 
     def demand(self, topic: str | type[Message]) -> Demand:
         """Return the demand for a topic, which reports its subscribers; use it as a context manager.

@@ -1,7 +1,7 @@
 """Publishes single events, with or without an entry in the log of the topic."""
 
 from collections.abc import Sequence, Set
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -21,6 +21,7 @@ __all__ = [
     "contents_of",
     "events_from",
     "publish",
+    "publish_direct",
     "publish_each",
     "publish_unlogged",
     "retain_ms",
@@ -98,6 +99,29 @@ def publish_unlogged(scripts: EventScripts, events: Sequence[Event]) -> None:
     for topic, body in bodies:
         with client.translating(f"publishing on {topic!r}"):
             client.publish(scripts.keys.channel(topic), body)
+
+
+def publish_direct(scripts: EventScripts, event: Event, *, to: str) -> int:
+    """Send an event to the subscribers of its topic that have a name, and to no other. It is in no log and has no id.
+
+    Args:
+        scripts: the event scripts of the server.
+        event: the event.
+        to: the name of the subscriber, as in a `Demand`.
+
+    Returns:
+        How many subscribers with that name there are, whatever their topics.
+
+    Raises:
+        InvalidTopicError, ContentsError, PayloadTooLargeError: nothing was sent.
+        ServerUnreachableError: no answer; the event may have been sent.
+    """
+    client = scripts.client
+    check_topic(event.topic)
+    body = encode(event, max_bytes=client.settings.max_payload_bytes)
+    with client.translating(f"sending an event on {event.topic!r} to {to!r}"):
+        received: Any = client.publish(scripts.keys.direct_channel(to), body)
+    return int(received)
 
 
 class Publisher:

@@ -68,7 +68,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         client = open_client(options.settings, name="receiver")
-        subscriber = Subscriber(client, options.topics, since=options.since, name=options.name)
+        subscriber = Subscriber(client, options.topics, since=options.since, name=options.name, takes_direct=True)
     except NotifyError as exc:
         _write(ReceivedLine(problem=str(exc)))
         return

@@ -18,7 +18,7 @@ from notify.errors import ClosedError, ContentsError, ServerError
 from notify.events import pubsub
 from notify.events.client_name import name_with_channels
 from notify.events.decoder import MessageDecoder
-from notify.events.event import Event, Gap
+from notify.events.event import Event, Gap, decode_direct
 from notify.events.message import Message, message_topic
 from notify.events.positions import START, Positions, check_since, position_after
 from notify.events.pubsub import PubSubConnection, PubSubMessage
@@ -51,6 +51,7 @@ class Subscriber:
         since: where to begin: the id of an event (with one topic), `START` for all events in the logs, or an id for each
             topic as `positions` returns them. Without it the subscriber begins with new events.
         name: the name of the subscriber in ``CLIENT LIST`` and in a `Demand`.
+        takes_direct: whether to receive events that are sent to ``name`` only as well, if they are on one of the topics.
         probe_after_s: seconds without data from the server after which it is pinged; by default a second, so that a server that
             hangs is detected within three seconds. A caller that detects this in another way can choose a longer time.
 
@@ -69,6 +70,7 @@ class Subscriber:
         *,
         since: Mapping[str, str] | str | None = None,
         name: str = "subscriber",
+        takes_direct: bool = False,
         probe_after_s: float | None = None,
     ) -> None:
         classes = [topic for topic in topics if isinstance(topic, type)]
@@ -92,7 +94,10 @@ class Subscriber:
         self._must_repair = since is not None
         self._topic_names: dict[bytes, str] = {}
         self._decoder = MessageDecoder(classes, log=log, name=repr(self))
-        channels = [self._keys.channel(topic) for topic in self._exact]
+        # Before the topics: a publisher that sees this subscriber in a `Demand` can reach it.
+        direct = [self._keys.direct_channel(name)] if takes_direct else []
+        self._direct_channel = direct[0].encode() if direct else None
+        channels = [*direct, *map(self._keys.channel, self._exact)]
         self._pubsub = PubSubConnection(
             self._client, channels, [self._keys.channel(p) for p in self._patterns], name=repr(self), probe_after_s=probe_after_s
         )
@@ -220,6 +225,11 @@ class Subscriber:
 
     def _accept(self, message: PubSubMessage) -> None:
         """Queue the event of a message, or the missing events if some before it are missing."""
+        if message.channel == self._direct_channel:
+            event = decode_direct(message.payload)
+            if event is not None and (event.topic in self._exact or self._pattern_of(event.topic)):
+                self._ready.append(event)
+            return
         topic = self._topic_names.get(message.channel)
         if topic is None:
             topic = self._topic_names[message.channel] = self._keys.topic_of(message.channel.decode(errors="replace"))

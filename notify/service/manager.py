@@ -96,7 +96,7 @@ class NotificationManager:
             if taken:
                 listed = ", ".join(sorted(taken))
                 raise DuplicateClientNameError(f"a client named {client_name!r} is already subscribed to {listed}: unsubscribe it first")
-            subscriber = Subscriber(self._client, [names[name] for name in sorted(names)], name=client_name)
+            subscriber = Subscriber(self._client, [names[name] for name in sorted(names)], name=client_name, takes_direct=True)
             self._subscriptions.setdefault(client_name, []).append(_Subscription(client_name, subscriber, callback, on_gap, set(names)))
 
     def subscribe_reports(self, client_name: str, callback: Callable[[Report], object], *, service: str = "*", subject: str = "*") -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from notify.errors import NotSubscribedError, SettingsError
 from notify.events import (
     Event,
     EventScripts,
@@ -18,6 +19,7 @@ from notify.events import (
     flat_topics,
     is_pattern,
     publish,
+    publish_direct,
 )
 
 __all__ = ["Report", "Reports"]
@@ -64,9 +66,24 @@ class Reports:
         self.identity = identity
         self._check = check
 
-    def publish(self, contents: Json | Failure | BaseException, *, subject: str | None, retain_s: float | None, key: str | None) -> str:
+    def publish(
+        self,
+        contents: Json | Failure | BaseException,
+        *,
+        subject: str | None,
+        to: str | None,
+        retain_s: float | None,
+        key: str | None,
+    ) -> str:
         """Publish a report; arguments, result and errors as for `Service.report`."""
-        return publish(self._scripts, self._event(contents, subject), retain_s=retain_s, key=key)
+        event = self._event(contents, subject)
+        if to is None:
+            return publish(self._scripts, event, retain_s=retain_s, key=key)
+        if retain_s is not None or key is not None:
+            raise SettingsError(f"a report to {to!r} only cannot be retained and has no idempotency key: leave out retain_s and key")
+        if not publish_direct(self._scripts, event, to=to):
+            raise NotSubscribedError(f"no subscriber is named {to!r}: the names are those of bus.demand({event.topic!r})")
+        return ""
 
     def expire(self, *subjects: str | Collection[str]) -> list[str]:
         """Delete the retained reports about subjects, so that later subscribers do not get them. The logs keep the events.

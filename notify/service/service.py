@@ -189,6 +189,7 @@ class Service:
         contents: Json | Failure | BaseException,
         *,
         subject: str | None = None,
+        to: str | None = None,
         retain_s: float | None = None,
         key: str | None = None,
     ) -> str:
@@ -197,20 +198,22 @@ class Service:
         Args:
             contents: any JSON value, or an error. An error is not fatal: the service goes on.
             subject: the subject of a `Report`, for example ``system.time``.
+            to: name of the only subscriber that gets the event, as a `Demand` returns it. No log keeps the event.
             retain_s: seconds during which a new subscriber gets the event at once, as for `Bus.publish`.
             key: idempotency key, as for `Bus.publish`: with a key the call can be repeated after any error.
 
         Returns:
-            The id of the event.
+            The id of the event; ``""`` with ``to``.
 
         Raises:
+            NotSubscribedError: there is no subscriber named ``to``.
             ServiceWithdrawnError: the service has ended (`ServiceKilledError` if it was killed).
             ClosedError: the service is not open yet.
             InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was published.
             ServerUnreachableError: no answer; the event may have been published.
         """
         self.check()
-        return self.reports.publish(contents, subject=subject, retain_s=retain_s, key=key)
+        return self.reports.publish(contents, subject=subject, to=to, retain_s=retain_s, key=key)
 
     def suspend(self) -> Suspension:
         """Suspend the shutdown while work is in progress: until `Suspension.resume`, or the end of the ``with`` block.

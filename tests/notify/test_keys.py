@@ -13,7 +13,7 @@ from notify import keys as keys_module
 from notify.events.scripts import EventScripts
 from notify.keys import Keys, due_member, parse_due_member
 
-NO_KEYS = {"namespace", "channel", "topic_of", "status_topic", "job_topic"}
+NO_KEYS = {"namespace", "channel", "direct_channel", "topic_of", "status_topic", "job_topic"}
 
 
 class Row(NamedTuple):
@@ -57,9 +57,8 @@ def test_no_cell_of_the_tables_is_wider_than_its_column():
         assert not [line for line in lines[first:last] for end in ends if line[end : end + 1].strip() or len(line) > len(rule)]
 
 
-def test_the_table_of_channels_lists_the_channel_that_is_built():
-    ((channel, _),) = _table(_rules()[1])
-    assert channel == _built_by("channel")
+def test_the_table_of_channels_lists_the_channels_that_are_built():
+    assert sorted(channel for channel, _ in _table(_rules()[1])) == sorted(map(_built_by, ("channel", "direct_channel")))
 
 
 @given(st.text(min_size=1), st.sampled_from(["notify", "{lab}", "a:event:b"]))

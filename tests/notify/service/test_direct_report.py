@@ -16,7 +16,7 @@ def clock(bus):
 
 def test_N12_a_report_can_be_sent_to_the_subscriber_that_joined(bus, another_bus, clock, collect, monkeypatch):
     """Nobody else gets it, not even a subscriber to all topics."""
-    monkeypatch.setattr(demand_module, "LOOK_S", 0.01)
+    monkeypatch.setattr(demand_module, "POLL_S", 0.01)
     with bus.subscribe("clock.*", "*") as all_topics, bus.demand("clock.welcome") as demand:
         assert demand.get(5) == notify.Joined("clock.welcome", "test", 1)
         with another_bus.subscribe("clock.*", "clock.welcome") as newcomer:
@@ -32,7 +32,7 @@ def test_N12_a_report_can_be_sent_to_the_subscriber_that_joined(bus, another_bus
 
 def test_N12_a_subscriber_seen_in_a_demand_can_be_reached_at_once(bus, another_bus, clock, monkeypatch):
     """It listens for direct reports before it subscribes to its topics, whether by name or by pattern."""
-    monkeypatch.setattr(demand_module, "LOOK_S", 0)
+    monkeypatch.setattr(demand_module, "POLL_S", 0)
     for topic in ["clock.n", "clock.*"] * 10:
         with bus.demand("clock.n") as demand, another_bus.subscribe(topic) as events:
             joined = wait_until(lambda demand=demand: demand.get(0))
@@ -104,7 +104,7 @@ def test_N12_what_is_no_event_on_a_direct_channel_is_ignored(bus, another_bus):
             bus.redis.publish(bus.keys.direct_channel("another"), payload)
         bus.publish("t", "next")
         assert events.get(5).contents == "next"
-        assert events.skipped == 1
+        assert events.skipped == 0
 
 
 def test_N12_a_service_that_has_ended_sends_no_direct_report(bus, another_bus, clock):
