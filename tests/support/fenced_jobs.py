@@ -59,7 +59,7 @@ def serve_when_released(name: str) -> None:
 
 @job("work", stop=StopLadder(flag_s=WAIT_S))
 def write_on(name: str) -> None:
-    """Write in a loop with and without a fence; after the refusal, a hundred more times without."""
+    """Write in a loop with and without a fence; after the refusal, once released, once more without."""
     state, client = current_bus().state("s"), current_bus().redis
     count(f"{name}:begun")
     try:
@@ -68,9 +68,9 @@ def write_on(name: str) -> None:
             client.hincrby(WORDS, name)
             threading.Event().wait(0.0005)
     except FencedError:
-        for _ in range(100):
-            client.hincrby(WORDS, name)
-    count(f"{name}:refused")
+        count(f"{name}:refused")
+    client.blpop(go(name), WAIT_S)
+    client.hincrby(WORDS, name)
 
 
 @job("work")
