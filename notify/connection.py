@@ -24,8 +24,10 @@ def connect(
     """Connect to a Redis server, or to the private server of this user.
 
     Args:
-        url: ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``. Without it, and without ``$NOTIFY_URL`` and
-            ``$REDIS_URL``, the private server is used: it is started if it does not run, and its last user stops it.
+        url: ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``; or ``memory://`` for a new fake server in this process,
+            ``memory://<name>`` for one that all with that name share (for tests, with the extra ``testing``). Without it, and
+            without ``$NOTIFY_URL`` and ``$REDIS_URL``, the private server is used: it is started if it does not run, and its last
+            user stops it.
         settings: the settings; by default read from ``environ``. If they are given, ``$NOTIFY_URL`` and ``$REDIS_URL`` are not read.
         environ: the environment; by default ``os.environ``.
         name: the name of this process, as source of events and in ``CLIENT LIST``; by default ``host:pid``.

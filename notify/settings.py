@@ -144,12 +144,14 @@ def _check_url(url: object) -> None:
     if not isinstance(url, str) or not _is_plausible(url):
         raise SettingsError(
             f"{redact(str(url))!r} is not the URL of a Redis server: give redis://host:6379/0, rediss://…, unix:///path/to/socket "
-            "or redis+sentinel://host:26379/name; quote special characters in a password (%40 for @, %2F for /)"
+            "redis+sentinel://host:26379/name or, for tests, memory://; quote special characters in a password (%40 for @, %2F for /)"
         )
 
 
 def _is_plausible(url: str) -> bool:
     scheme, _, rest = url.partition("://")
+    if scheme == "memory":
+        return True
     if scheme == "redis+sentinel":
         return bool(rest.strip("/"))  # urlsplit may refuse a list of hosts with brackets
     try:

@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +23,7 @@ import redis
 
 from notify.bus import Bus
 from notify.errors import EmbeddedServerError
-from notify.server import Client, EmbeddedServer
+from notify.server import EmbeddedServer, open_client
 from notify.settings import Settings
 
 __all__ = ["PrivateServer", "fake_bus", "private_server", "wait_until"]
@@ -112,12 +111,10 @@ def private_server(environ: Mapping[str, str] | None = None) -> Iterator[Private
 def fake_bus(settings: Settings | None = None) -> Bus:
     """Return a bus without a server, for fast tests of code that publishes, subscribes and keeps state in one process.
 
-    Install ``fakeredis[lua]`` for it. Use `private_server` for tests that depend on outages, restarts or several processes.
+    It is ``connect("memory://")``, and needs the extra ``testing``. Use `private_server` for tests that depend on outages, restarts or
+    several processes.
     """
-    fakeredis = import_module("fakeredis")
-    settings = msgspec.structs.replace(settings or Settings(), url="redis://fake")
-    pool = redis.ConnectionPool(connection_class=fakeredis.FakeRedisConnection, server=fakeredis.FakeServer())
-    return Bus(Client(pool, settings=settings), name="fake")
+    return Bus(open_client(msgspec.structs.replace(settings or Settings(), url="memory://"), name="fake"), name="fake")
 
 
 def _is_written(client: redis.Redis) -> bool:

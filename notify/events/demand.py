@@ -58,6 +58,7 @@ class Demand:
     """
 
     def __init__(self, client: Client, topic: str) -> None:
+        client.require_server("a demand, which reads the connections of the server,")
         self.topic = check_topic(topic)
         self._client = client
         self._channel = Keys(client.settings.namespace).channel(topic)

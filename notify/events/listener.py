@@ -57,6 +57,7 @@ class QueuedListener:
         when_full: WhenListenerFull = "block",
         name: str = "receiver",
     ) -> None:
+        client.require_server("a listener, which receives in a process of its own,")
         check_overflow(max_items, when_full, LISTENER_POLICIES)
         self._client = client
         self._name = name

@@ -40,6 +40,7 @@ class TopicInfo(msgspec.Struct, frozen=True):
 
 def traffic(scripts: EventScripts) -> list[TopicInfo]:
     """Describe every known topic, in alphabetical order."""
+    scripts.client.require_server("the traffic, which reads the connections of the server,")
     topics = scripts.topics()
     keys, client = scripts.keys, scripts.client
     with client.translating("reading the figures of the topics"):

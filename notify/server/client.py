@@ -16,6 +16,7 @@ from redis.sentinel import Sentinel
 
 from notify.errors import ClosedError, NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
 from notify.server.direct import DirectConnection, pipelined
+from notify.server.memory import MEMORY, memory_pool
 from notify.settings import Settings, positive, redact
 
 __all__ = ["ONE_ATTEMPT", "PREFIX", "Client", "open_client", "process_name"]
@@ -165,9 +166,25 @@ class Client(redis.Redis):
                     raise
             time.sleep(positive(retry_s, "retry_s"))
 
+    def require_server(self, user: str) -> None:
+        """Raise `SettingsError` if this is a client of a fake server in this process. ``user`` says for whom that is not enough."""
+        if self._is_fake:
+            raise SettingsError(
+                f"{user} needs a Redis server, and {self.address} is a fake one inside this process: connect to a server, or without a URL "
+                "to the private server"
+            )
+
+    def server_info(self) -> Any:
+        """Return the section ``server`` of ``INFO``. A fake server has none: it is this process. Errors as redis-py raises them."""
+        return {"redis_version": "8.0", "process_id": os.getpid()} if self._is_fake else self.info("server")
+
+    @property
+    def _is_fake(self) -> bool:
+        return (self.settings.url or "").startswith(MEMORY)
+
     def _check(self) -> None:
         with self.translating("connecting"):
-            info: Any = self.info("server")
+            info = self.server_info()
         version = str(info.get("redis_version", "0"))
         if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER:
             raise ServerRefusedError(
@@ -201,6 +218,8 @@ def open_client(settings: Settings, *, name: str, timeout_s: float | None = None
         "health_check_interval": 15,
         "client_name": _client_name(name),
     }
+    if settings.url.startswith(MEMORY):
+        return Client(memory_pool(settings.url, client_name=options["client_name"]), settings=settings)
     try:
         if settings.url.startswith(SENTINEL):
             pool = _sentinel_pool(settings.url, {**options, **ANSWERS})

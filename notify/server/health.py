@@ -90,7 +90,7 @@ class ConnectionMonitor:
                 if self._state is LinkState.ACTIVE:
                     self._client.ping()
                 else:
-                    self._process = _describe(self._client.info("server"))
+                    self._process = _describe(self._client.server_info())
         except ServerError:
             return LinkState.INACTIVE
         return LinkState.ACTIVE

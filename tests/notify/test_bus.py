@@ -78,10 +78,16 @@ def _private(home: Path) -> Iterator[notify.Bus]:
         yield bus
 
 
-@pytest.mark.parametrize("kind", ["real", "private", "fake"])
+@contextmanager
+def _memory() -> Iterator[notify.Bus]:
+    with notify.connect("memory://", settings=Settings(ttl_s=3.0)) as bus:
+        yield bus
+
+
+@pytest.mark.parametrize("kind", ["real", "private", "fake", "memory"])
 def test_M3_the_same_scenario_runs_on_a_real_a_private_and_a_fake_server(server, bus, collect, kind, tmp_path):
     calls: list[object] = []
-    ways = {"real": lambda: _real(server.url), "private": lambda: _private(tmp_path / "home"), "fake": _fake}
+    ways = {"real": lambda: _real(server.url), "private": lambda: _private(tmp_path / "home"), "fake": _fake, "memory": _memory}
     with (
         ways[kind]() as bus,
         bus.manager() as manager,

@@ -85,7 +85,7 @@ class Worker(FinishingWorker):
             modules = _modules_of(os.environ) if will_work else ()
         self._functions = load_jobs(modules)
         name = name or uuid4().hex
-        client = Client.of(connection).clone(name=name) if will_work else Client.of(connection)
+        client = _worker_client(connection, name=name) if will_work else Client.of(connection)
         super().__init__(queues, name, client=client, **rq_options)
         self._compose(self._functions, retire=retire or RetireAfter(), lease_s=lease_s)
 
@@ -220,6 +220,13 @@ class Worker(FinishingWorker):
         with suppress(ServerError):  # the leader tries again
             while scheduler.run() == 0.0:
                 continue
+
+
+def _worker_client(connection: redis.Redis, *, name: str) -> Client:
+    """Return a client of its own for a worker, or raise `SettingsError` if the server is a fake one, which other processes do not see."""
+    client = Client.of(connection)
+    client.require_server("a worker, which runs jobs in other processes,")
+    return client.clone(name=name)
 
 
 def _modules_of(environ: Mapping[str, str]) -> list[str]:
