@@ -9,7 +9,7 @@ import typer
 
 from cli.output import Output
 from cli.signals import shielded
-from notify import Bus, Json, Settings, connect
+from notify import Bus, Json, Settings, SettingsError, connect
 
 __all__ = ["AsJson", "Namespace", "Options", "Url", "json_or_text", "options"]
 
@@ -29,9 +29,20 @@ class Options(msgspec.Struct, frozen=True):
 
     @property
     def settings(self) -> Settings:
-        """The settings from the environment, overridden by the options."""
+        """The settings from the environment, overridden by the options.
+
+        Raises:
+            SettingsError: a setting cannot be used, or the server would be a fake one in the memory of this command.
+        """
         given = {"url": self.url, "namespace": self.namespace}
-        return msgspec.structs.replace(Settings.from_env(os.environ), **{name: value for name, value in given.items() if value is not None})
+        found = msgspec.structs.replace(
+            Settings.from_env(os.environ), **{name: value for name, value in given.items() if value is not None}
+        )
+        if found.url is not None and found.url.startswith("memory:"):
+            raise SettingsError(
+                f"{found.url!r} is a fake server inside one process, and every command is a process of its own: give another URL"
+            )
+        return found
 
     @property
     def output(self) -> Output:

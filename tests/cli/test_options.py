@@ -63,3 +63,11 @@ def test_nothing_asked_for_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_empty_namespace_or_url_is_wrong_and_not_unset() -> None:
     assert CliRunner().invoke(app, ["services", "--url", ""], env={"NOTIFY_URL": NOBODY}).exit_code == 2
     assert CliRunner().invoke(app, ["services", "--namespace", ""], env={"NOTIFY_URL": NOBODY}).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["services", "worker q", "up", "serve storage", "monitor", "publish t 1"])
+def test_M3_a_fake_server_in_memory_is_refused_by_every_command(command: str) -> None:
+    for arguments, environ in (([*command.split(), "--url", "memory://"], {}), (command.split(), {"NOTIFY_URL": "memory://lab"})):
+        result = CliRunner().invoke(app, arguments, env=environ)
+        assert result.exit_code == 2
+        assert "is a fake server inside one process" in result.stderr
