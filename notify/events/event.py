@@ -18,9 +18,9 @@ from typing import Any, Final
 
 import msgspec
 
-from notify.errors import ContentsError
+from notify.errors import ContentsError, PayloadTooLargeError
 from notify.events.message import Message
-from notify.events.strict_json import Json, check_json, check_size
+from notify.events.strict_json import Json, check_json, size_problem
 
 __all__ = ["Event", "Failure", "Gap", "decode", "decode_direct", "encode"]
 
@@ -137,7 +137,9 @@ def encode(event: Event, *, max_bytes: int) -> bytes:
         body = _WIRE_ENCODER.encode(wire)
     except (UnicodeEncodeError, TypeError, RecursionError) as exc:
         raise ContentsError(f"the event for {event.topic!r} cannot be written as JSON: {exc}") from exc
-    return check_size(body, what=f"the event for {event.topic!r}", max_bytes=max_bytes)
+    if len(body) > max_bytes:  # not by `check_size`: each event would pay for the name in its error
+        raise PayloadTooLargeError(size_problem(f"the event for {event.topic!r}", len(body), max_bytes))
+    return body
 
 
 def wire_of(event: Event) -> Wire:

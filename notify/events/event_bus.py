@@ -12,7 +12,7 @@ from notify.events.event import Event, Gap
 from notify.events.listener import QueuedListener
 from notify.events.message import Message, Messages, Subscribable, message_topic
 from notify.events.overflow import WhenListenerFull, WhenPublisherFull
-from notify.events.publisher import Contents, Publisher, Topics, events_from, publish_each, publish_unlogged
+from notify.events.publisher import Contents, Publisher, Topics, event_from, events_from, publish, publish_each, publish_unlogged
 from notify.events.retained import expire_retained, matching_topics
 from notify.events.scripts import EventScripts
 from notify.events.subscriber import Subscriber
@@ -63,12 +63,20 @@ class EventBus:
             InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was sent.
             ServerUnreachableError: no answer; the event may have been published. With a key it can be published again safely.
         """
-        ids = publish_each(self._scripts, self._events(topic, contents), retain_s=retain_s, key=key)
-        return ids[0] if isinstance(topic, str | Message) else ids
+        self._check_open()
+        if isinstance(topic, str | Message):
+            event = event_from(topic, contents, source=self.name, messages=self.messages)
+            return publish(self._scripts, event, retain_s=retain_s, key=key)
+        return publish_each(self._scripts, events_from(topic, contents, source=self.name), retain_s=retain_s, key=key)
 
     def publish_unlogged(self, topic: str | Message | Topics, contents: Contents = msgspec.UNSET) -> None:
         """Send an event to the present subscribers, without log and id: for frequent events that may be lost. Errors as for `publish`."""
-        publish_unlogged(self._scripts, self._events(topic, contents))
+        self._check_open()
+        if isinstance(topic, str | Message):
+            events = [event_from(topic, contents, source=self.name, messages=self.messages)]
+        else:
+            events = events_from(topic, contents, source=self.name)
+        publish_unlogged(self._scripts, events)
 
     def background_publisher(self, *, max_items: int = 10_000, when_full: WhenPublisherFull = "raise") -> BackgroundPublisher:
         """Return a publisher whose `put` does not wait for the server; use it as a context manager.
@@ -157,10 +165,6 @@ class EventBus:
         """
         self._check_open()
         return QueuedListener(self._client, flat_topics(*topics), callback, max_items=max_items, when_full=when_full, name=self.name)
-
-    def _events(self, topic: str | Message | Topics, contents: Contents) -> list[Event]:
-        self._check_open()
-        return events_from(topic, contents, source=self.name, messages=self.messages)
 
     def _check_open(self) -> None:
         if self._closed:

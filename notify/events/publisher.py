@@ -19,6 +19,7 @@ __all__ = [
     "Publisher",
     "Topics",
     "contents_of",
+    "event_from",
     "events_from",
     "publish",
     "publish_direct",
@@ -38,19 +39,28 @@ Contents: TypeAlias = Json | Failure | BaseException | msgspec.UnsetType
 """The contents that can be published on a topic; unset if a message is given in place of the topic."""
 
 
-def events_from(topics: str | Message | Topics, contents: Contents, *, source: str, messages: Messages) -> list[Event]:
-    """Return the event for each topic with these contents, or for a message. The class of the message is added to ``messages``.
+def event_from(topic: str | Message, contents: Contents, *, source: str, messages: Messages) -> Event:
+    """Return the event for a topic with these contents, or for a message. The class of the message is added to ``messages``.
+
+    Raises:
+        ContentsError: no contents were given.
+        DuplicateMessageError: another class with that name is registered.
+    """
+    if not isinstance(topic, Message):
+        return Event(topic=topic, contents=contents_of(topic, contents), source=source)
+    if type(topic) not in messages:
+        messages.add(type(topic))
+    return Event(topic=topic.topic, contents=topic, source=source)
+
+
+def events_from(topics: Topics, contents: Contents, *, source: str) -> list[Event]:
+    """Return an event with these contents for each of several topics.
 
     Raises:
         SubscriptionError: there is no topic.
         InvalidTopicError: an event cannot be published on one of the topics.
         ContentsError: no contents were given.
-        DuplicateMessageError: another class with that name is registered.
     """
-    if isinstance(topics, Message):
-        if type(topics) not in messages:
-            messages.add(type(topics))
-        return [Event(topic=topics.topic, contents=topics, source=source)]
     names = check_each(topics)
     value = contents_of(names[0], contents)
     return [Event(topic=name, contents=value, source=source) for name in names]
@@ -80,16 +90,21 @@ def publish(scripts: EventScripts, event: Event, *, retain_s: float | None = Non
         InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was sent.
         ServerUnreachableError: no answer; the event may have been published. With a key it can be published again safely.
     """
-    return publish_each(scripts, [event], retain_s=retain_s, key=key)[0]
+    check_topic(event.topic)
+    _check_key(key, event)
+    body = encode(event, max_bytes=scripts.client.settings.max_payload_bytes)
+    return scripts.publish(event.topic, body, retain_ms=retain_ms(retain_s), once=key)
 
 
 def publish_each(scripts: EventScripts, events: Sequence[Event], *, retain_s: float | None = None, key: str | None = None) -> list[str]:
-    """Publish events one after another, after a check of all of them, and return their ids. Arguments and errors as for `publish`."""
-    if key == "":
-        raise SettingsError(f"the idempotency key of an event on {events[0].topic!r} is empty: give a key, or None")
+    """Publish events of checked topics one after another, and return their ids. Arguments and errors as for `publish`.
+
+    All of them are encoded before the first is published.
+    """
+    _check_key(key, events[0])
     limit, lifetime = scripts.client.settings.max_payload_bytes, retain_ms(retain_s)
-    bodies = [(check_topic(event.topic), encode(event, max_bytes=limit)) for event in events]
-    return [scripts.publish(topic, body, retain_ms=lifetime, once=key) for topic, body in bodies]
+    bodies = [encode(event, max_bytes=limit) for event in events]
+    return [scripts.publish(event.topic, body, retain_ms=lifetime, once=key) for event, body in zip(events, bodies, strict=True)]
 
 
 def publish_unlogged(scripts: EventScripts, events: Sequence[Event]) -> None:
@@ -171,6 +186,11 @@ class Publisher:
 
     def __repr__(self) -> str:
         return f"<Publisher of {self.topic!r}>"
+
+
+def _check_key(key: str | None, event: Event) -> None:
+    if key == "":
+        raise SettingsError(f"the idempotency key of an event on {event.topic!r} is empty: give a key, or None")
 
 
 def retain_ms(retain_s: float | None) -> int | None:
