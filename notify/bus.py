@@ -150,11 +150,7 @@ class Bus(EventBus):
         return State(self._client, check_name(service), fences=lambda: fences)
 
     def close(self) -> bool:
-        """Close the connections and background threads. The last user of the private server stops it.
-
-        Returns:
-            ``False`` if the bus is closed already.
-        """
+        """Close connections and background threads. The last user of the private server stops it. Returns ``False`` if closed already."""
         if self._closed:
             return False
         self._closed = True
