@@ -67,16 +67,13 @@ class EventBus:
         if isinstance(topic, str | Message):
             event = event_from(topic, contents, source=self.name, messages=self.messages)
             return publish(self._scripts, event, retain_s=retain_s, key=key)
-        return publish_each(self._scripts, events_from(topic, contents, source=self.name), retain_s=retain_s, key=key)
+        events = events_from(topic, contents, source=self.name, messages=self.messages)
+        return publish_each(self._scripts, events, retain_s=retain_s, key=key)
 
     def publish_unlogged(self, topic: str | Message | Topics, contents: Contents = msgspec.UNSET) -> None:
         """Send an event to the present subscribers, without log and id: for frequent events that may be lost. Errors as for `publish`."""
         self._check_open()
-        if isinstance(topic, str | Message):
-            events = [event_from(topic, contents, source=self.name, messages=self.messages)]
-        else:
-            events = events_from(topic, contents, source=self.name)
-        publish_unlogged(self._scripts, events)
+        publish_unlogged(self._scripts, events_from(topic, contents, source=self.name, messages=self.messages))
 
     def background_publisher(self, *, max_items: int = 10_000, when_full: WhenPublisherFull = "raise") -> BackgroundPublisher:
         """Return a publisher whose `put` does not wait for the server; use it as a context manager.

@@ -53,15 +53,17 @@ def event_from(topic: str | Message, contents: Contents, *, source: str, message
     return Event(topic=topic.topic, contents=topic, source=source)
 
 
-def events_from(topics: Topics, contents: Contents, *, source: str) -> list[Event]:
-    """Return an event with these contents for each of several topics.
+def events_from(topic: str | Message | Topics, contents: Contents, *, source: str, messages: Messages) -> list[Event]:
+    """Return the event as `event_from`, or an event with these contents for each of several topics.
 
     Raises:
         SubscriptionError: there is no topic.
-        InvalidTopicError: an event cannot be published on one of the topics.
-        ContentsError: no contents were given.
+        InvalidTopicError: an event cannot be published on one of several topics.
+        ContentsError, DuplicateMessageError: as for `event_from`.
     """
-    names = check_each(topics)
+    if isinstance(topic, str | Message):
+        return [event_from(topic, contents, source=source, messages=messages)]
+    names = check_each(topic)
     value = contents_of(names[0], contents)
     return [Event(topic=name, contents=value, source=source) for name in names]
 
