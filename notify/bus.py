@@ -7,6 +7,7 @@ from typing import Any
 from notify.directory import Directory, Target, check_name
 from notify.events import EventBus, Json
 from notify.keys import Keys
+from notify.open_parts import OpenParts
 from notify.runtime import Runtime
 from notify.server import ONE_ATTEMPT, Client, EmbeddedServer, LinkHandler
 from notify.service import NotificationManager, Service
@@ -19,12 +20,12 @@ __all__ = ["Bus"]
 class Bus(EventBus):
     """Gives access to the events, directory, services and states of one namespace on one server. Made by `connect`.
 
-    A bus may be shared between threads, but not across a fork. `close` closes the connections and background threads of the bus;
-    the caller closes the services, subscribers and other objects that the bus returned.
+    A bus may be shared between threads, but not across a fork. `close` also closes what was opened through the bus.
     """
 
     def __init__(self, client: Client, *, name: str, embedded: EmbeddedServer | None = None, fences: tuple[Fence, ...] = ()) -> None:
-        super().__init__(client, name=name)
+        self._parts = OpenParts()
+        super().__init__(client, name=name, opened=self._parts.add)
         self._fences = fences
         self._embedded = embedded
         self._runtime = Runtime(client, name=name)
@@ -57,7 +58,8 @@ class Bus(EventBus):
     def manager(self, name: str = "notification-manager") -> NotificationManager:
         """Return a notification manager, which calls functions with events. While it is open, it is a service with that name."""
         self._check_open()
-        return NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heartbeats=self._runtime.heartbeats())
+        heartbeats = self._runtime.heartbeats()
+        return self._parts.add(NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heartbeats=heartbeats))
 
     def service(
         self,
@@ -89,13 +91,12 @@ class Bus(EventBus):
             InvalidServiceError: a name, capability, group, ttl, address or metadata cannot be used, or the object has no methods.
         """
         self._check_open()
-        ttl_s = self.settings.ttl_s if ttl_s is None else ttl_s
-        return Service(
+        service = Service(
             self._client,
             name,
             provides=provides,
             groups=groups,
-            ttl_s=ttl_s,
+            ttl_s=self.settings.ttl_s if ttl_s is None else ttl_s,
             exclusive=exclusive,
             metadata=metadata,
             address=address,
@@ -104,6 +105,7 @@ class Bus(EventBus):
             heartbeats=self._runtime.heartbeats(),
             fences=self._fences,
         )
+        return self._parts.add(service)
 
     def call(self, service: Target, method: str, /, *args: Json, timeout_s: float = 5.0, **kwargs: Json) -> Any:
         """Call a method that a service exports, and return its result.
@@ -136,7 +138,7 @@ class Bus(EventBus):
     def directory(self) -> Directory:
         """The directory of the registered services."""
         self._check_open()
-        return Directory(self._client)
+        return Directory(self._client, on_watch=self._parts.add)
 
     def state(self, service: str, *, fenced: bool = False) -> State:
         """Return the state of a service, for processes other than the service itself.
@@ -150,15 +152,16 @@ class Bus(EventBus):
         return State(self._client, check_name(service), fences=lambda: fences)
 
     def close(self) -> bool:
-        """Close connections and background threads. The last user of the private server stops it. Returns ``False`` if closed already."""
-        if self._closed:
-            return False
-        self._closed = True
-        self._runtime.close()
-        self._client.close()
-        if self._embedded is not None:
-            self._embedded.close()
-        return True
+        """Close what was opened through the bus, then its connections. A callback may call it. Returns ``False`` if it is closed already.
+
+        Subscribers, watches, demands, listeners and clients of managers end: a `get` that waits returns ``None``. Running methods of
+        services get 5 s to finish. Background publishers get 10 s to send what they accepted. Then services and managers are withdrawn.
+        The last user of the private server stops it. The first error is raised after all this, with the others as its notes.
+
+        Raises:
+            ServerUnreachableError: some events could not be sent in time; the message says how many.
+        """
+        return self._parts.close(self._runtime.close, self._client.close, *([self._embedded.close] if self._embedded else []))
 
     def __enter__(self) -> "Bus":
         return self
@@ -167,4 +170,4 @@ class Bus(EventBus):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Bus {self._client.address} namespace {self.settings.namespace!r}{' (closed)' if self._closed else ''}>"
+        return f"<Bus {self._client.address} namespace {self.settings.namespace!r}{' (closed)' if self._client.is_closed else ''}>"

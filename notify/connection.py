@@ -35,7 +35,7 @@ def connect(
         on_link: called with a `LinkStatus` after the first probe of the server, and when the connection is lost or made again.
 
     Returns:
-        A bus; close it, or use it as a context manager.
+        A bus; close it, or use it as a context manager. That also closes what was opened through it, see `Bus.close`.
 
     Raises:
         SettingsError: the URL or a setting cannot be used.

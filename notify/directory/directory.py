@@ -37,12 +37,18 @@ class End(msgspec.Struct, frozen=True):
 
 
 class Directory:
-    """The registered services. Every method asks the server; nothing is cached."""
+    """The registered services. Every method asks the server; nothing is cached.
 
-    def __init__(self, client: Client) -> None:
+    Args:
+        client: the server, the settings and the namespace to use.
+        on_watch: called with each new `Watch`; an exception that it raises goes to the caller of `watch`.
+    """
+
+    def __init__(self, client: Client, *, on_watch: Callable[[Watch], object] | None = None) -> None:
         self._scripts = DirectoryScripts(client)
         self._keys = self._scripts.keys
         self._client = client
+        self._on_watch = on_watch
 
     def lookup(self, name: str) -> ServiceInfo:
         """Return the service of that name.
@@ -197,7 +203,10 @@ class Directory:
             found = self._search(None, provides, group, first_page=PAGE, names=wanted.names)
             return {service.name: service.incarnation for service in found}
 
-        return Watch(Subscriber(self._client, [SERVICES_TOPIC], name="watch"), find_registered, wanted)
+        watch = Watch(Subscriber(self._client, [SERVICES_TOPIC], name="watch"), find_registered, wanted)
+        if self._on_watch is not None:
+            self._on_watch(watch)
+        return watch
 
     def _search(
         self,

@@ -1,5 +1,6 @@
 """Watch: an iterator over the changes of the directory, in order, each change once."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -84,6 +85,7 @@ class Watch:
         self._known: dict[str, int] = {}  # the incarnations of the registered services, as far as this watch has announced them
         self._ready: list[Change] = []
         self._must_compare = True
+        self._comparing = threading.RLock()
         try:
             # The subscription begins before the registered services are read. A change in between is then seen twice, and yielded
             # once; in the other order it would be missed.
@@ -102,7 +104,9 @@ class Watch:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._ready:
             if self._must_compare:
-                self._compare()
+                with self._comparing:
+                    self._subscriber.check_open()
+                    self._compare()
                 continue
             item = self._subscriber.get(None if deadline is None else max(0.0, deadline - time.monotonic()))
             if item is None:
@@ -120,8 +124,11 @@ class Watch:
                 yield change
 
     def close(self) -> bool:
-        """End the watch. Returns ``False`` if it has ended already."""
-        return self._subscriber.close()
+        """End the watch. A `get` that waits in another thread returns ``None``. Returns ``False`` if the watch has ended already."""
+        was_open = self._subscriber.close()
+        with self._comparing:
+            pass  # the directory is not read any more: the connection may be closed
+        return was_open
 
     def __enter__(self) -> "Watch":
         return self

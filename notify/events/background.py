@@ -79,6 +79,11 @@ class BackgroundPublisher:
         """The numbers of events so far."""
         return Counters(self._accepted, self._sent, self._dropped, self._refused)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` has sent the accepted events, or given them up."""
+        return self._closed
+
     def put(self, topics: str | Collection[str], contents: Contents = msgspec.UNSET, *, retain_s: float | None = None) -> None:
         """Add an event for one topic, or one for each of several topics, to the queue.
 
@@ -106,9 +111,14 @@ class BackgroundPublisher:
             self._changed.notify_all()
 
     def start(self) -> bool:
-        """Start the thread that sends. A closed publisher is opened again. Returns ``False`` if the thread was started already."""
+        """Start the thread that sends. A closed publisher is opened again. Returns ``False`` if the thread was started already.
+
+        Raises:
+            ClosedError: the publisher is closed, and so is its bus.
+        """
         with self._changed:
             if self._closed:
+                self._parent.check_open()
                 self._scripts = EventScripts(self._parent.clone(name="publisher"))
                 self._giving_up = threading.Event()
                 self._closing = self._closed = False
@@ -121,6 +131,13 @@ class BackgroundPublisher:
         thread = threading.Thread(target=self._run, name="notify-publisher", daemon=True)
         thread.start()
         return thread
+
+    def stop_blocking(self) -> None:
+        """From now on `put` raises `PublisherFullError` where it would wait for room. Calls that wait already raise it too."""
+        with self._changed:
+            if self._when_full == "block":
+                self._when_full = "raise"
+            self._changed.notify_all()
 
     def close(self, *, timeout_s: float = 10.0) -> bool:
         """Send the accepted events, then stop.

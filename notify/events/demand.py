@@ -66,6 +66,7 @@ class Demand:
         self._ready: deque[DemandChange] = deque()
         self._read_at = float("-inf")
         self._closing = threading.Event()
+        self._reading = threading.RLock()
 
     def listeners(self) -> list[str]:
         """Return the names of the subscribers, sorted, at most half a second old; ``""`` for one that does not use Notify.
@@ -113,6 +114,8 @@ class Demand:
         """Close the demand; a `wait` or `get` in another thread returns. Returns ``False`` if it is closed already."""
         was_open = not self._closing.is_set()
         self._closing.set()
+        with self._reading:
+            pass  # no reading is under way any more: its connection may be closed
         return was_open
 
     def __enter__(self) -> "Demand":
@@ -131,12 +134,13 @@ class Demand:
         return not self._closing.wait(max(0.0, until - time.monotonic())) and (deadline is None or time.monotonic() < deadline)
 
     def _read_if_due(self) -> None:
-        if self._closing.is_set():
-            raise ClosedError(f"{self!r} is closed: make another one with bus.demand")
-        if time.monotonic() - self._read_at >= POLL_S:
-            now = self._read()
-            self._read_at = time.monotonic()
-            self._compare(now)
+        with self._reading:
+            if self._closing.is_set():
+                raise ClosedError(f"{self!r} is closed: make another one with bus.demand")
+            if time.monotonic() - self._read_at >= POLL_S:
+                now = self._read()
+                self._read_at = time.monotonic()
+                self._compare(now)
 
     def _read(self) -> Counter[str]:
         """Read how many subscribers there are of each name."""

@@ -1,7 +1,7 @@
 """The events of a bus: publish, subscribe and listen. `notify.Bus` adds the directory, services, requests and state."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import overload
+from typing import Protocol, TypeVar, overload
 
 import msgspec
 
@@ -22,6 +22,14 @@ from notify.server import Client
 
 __all__ = ["EventBus"]
 
+P = TypeVar("P", bound=BackgroundPublisher | Demand | QueuedListener | Subscriber)
+
+
+class Opened(Protocol):
+    """Called with a part that was opened: the bus closes it later. Returns the part."""
+
+    def __call__(self, part: P, /) -> P: ...
+
 
 class EventBus:
     """The base class of `notify.Bus`, which has its description.
@@ -29,13 +37,13 @@ class EventBus:
     Args:
         client: the server, the settings and the namespace to use.
         name: the source of the events.
+        opened: called with each part that was opened.
     """
 
-    def __init__(self, client: Client, *, name: str) -> None:
+    def __init__(self, client: Client, *, name: str, opened: Opened) -> None:
         self.name = name
-        self._client = client
+        self._client, self._opened = client, opened
         self._scripts = EventScripts(client)
-        self._closed = False
         self.messages = Messages()
         """The registry of message classes."""
 
@@ -83,7 +91,7 @@ class EventBus:
             when_full: what `put` does when ``max_items`` wait: ``raise`` `PublisherFullError`, ``block``, or ``drop_oldest``.
         """
         self._check_open()
-        return BackgroundPublisher(self._client, source=self.name, max_items=max_items, when_full=when_full)
+        return self._opened(BackgroundPublisher(self._client, source=self.name, max_items=max_items, when_full=when_full))
 
     def register_publisher(self, topic: str | type[Message]) -> Publisher:
         """Add a topic to the known topics, and return a publisher for it. The publisher of a message class accepts only that class."""
@@ -134,7 +142,7 @@ class EventBus:
             ServerError: the server did not answer, or refused.
         """
         self._check_open()
-        return Subscriber(self._client, flat_topics(*topics), since=since, name=self.name, takes_direct=True)
+        return self._opened(Subscriber(self._client, flat_topics(*topics), since=since, name=self.name, takes_direct=True))
 
     def demand(self, topic: str | type[Message]) -> Demand:
         """Return the demand for a topic, which reports its subscribers; use it as a context manager.
@@ -143,7 +151,7 @@ class EventBus:
             InvalidTopicError: the topic cannot be published on.
         """
         self._check_open()
-        return Demand(self._client, message_topic(topic) if isinstance(topic, type) else topic)
+        return self._opened(Demand(self._client, message_topic(topic) if isinstance(topic, type) else topic))
 
     def listen(
         self,
@@ -161,8 +169,9 @@ class EventBus:
             when_full: what happens when ``max_items`` events wait: ``block`` stops receiving, ``drop_oldest`` drops the oldest.
         """
         self._check_open()
-        return QueuedListener(self._client, flat_topics(*topics), callback, max_items=max_items, when_full=when_full, name=self.name)
+        names = flat_topics(*topics)
+        return self._opened(QueuedListener(self._client, names, callback, max_items=max_items, when_full=when_full, name=self.name))
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._client.is_closed:
             raise ClosedError(f"{self!r} is closed: connect again")

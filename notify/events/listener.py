@@ -131,9 +131,11 @@ class QueuedListener:
 
         Raises:
             ServerUnreachableError: the receiving process could not subscribe; the message says why.
+            ClosedError: the bus is closed.
         """
         if self._is_open:
             return False
+        self._client.check_open()
         self._positions = {}
         self._start_process()
         self._is_open = True

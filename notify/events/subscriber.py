@@ -120,8 +120,7 @@ class Subscriber:
         Raises:
             ClosedError: the subscriber is closed.
         """
-        if self._closing.is_set():
-            raise ClosedError(f"{self!r} is closed: subscribe again")
+        self.check_open()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._reading:
             while not self._closing.is_set():
@@ -140,6 +139,11 @@ class Subscriber:
     def skipped(self) -> int:
         """How many events were skipped because they could not be decoded."""
         return self._decoder.skipped
+
+    def check_open(self) -> None:
+        """Raise `ClosedError` if the subscriber is closed."""
+        if self._closing.is_set():
+            raise ClosedError(f"{self!r} is closed: subscribe again")
 
     @property
     def positions(self) -> dict[str, str]:

@@ -53,16 +53,20 @@ class RequestServer:
         for thread in self._threads:
             thread.open()
 
-    def stop(self) -> None:
-        """Take no more requests, and do not wait. Running methods go on."""
+    def stop(self, *, finish_s: float = 0.0) -> None:
+        """Take no more requests, and wait up to ``finish_s`` seconds for running methods; they go on after that."""
         for thread in self._threads:
             thread.stop()
+        self._join(finish_s)
 
     def close(self) -> None:
         """Take no more requests, and wait up to `DRAIN_S` seconds for running methods."""
         for thread in self._threads:
             thread.interrupt()
-        deadline = time.monotonic() + DRAIN_S
+        self._join(DRAIN_S)
+
+    def _join(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 

@@ -76,7 +76,7 @@ class Client(redis.Redis):
             ServerUnreachableError: the server did not answer.
             ServerRefusedError: the server answered with an error.
         """
-        self._check_open()
+        self.check_open()
         try:
             yield
         except NotifyError:
@@ -105,12 +105,12 @@ class Client(redis.Redis):
             ClosedError: the client is closed.
             redis.RedisError, OSError: not translated.
         """
-        self._check_open()
+        self.check_open()
         return self._direct.exchange(*command, timeout_s=timeout_s)
 
     def pipelined(self, commands: Iterable[Sequence[str | bytes | int]], *, in_flight: int) -> Iterator[Any]:
         """Send commands and yield their answers, as `notify.server.direct.pipelined` does. Errors as for `exchange`."""
-        self._check_open()
+        self.check_open()
         return pipelined(self.connection_pool, commands, in_flight=in_flight)
 
     def close(self) -> None:
@@ -126,7 +126,11 @@ class Client(redis.Redis):
             for sentinel in manager.sentinels:
                 sentinel.close()
 
-    def _check_open(self) -> None:
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    def check_open(self) -> None:
         # Without this check redis-py would open a new connection, which nothing would close.
         if self._is_closed:
             raise ClosedError(f"the connection to {self.address} is closed: connect again")

@@ -74,7 +74,8 @@ class ConnectionMonitor:
     def close(self) -> None:
         """Stop probing. If the state is ``ACTIVE``, the handler is called once more, with ``INACTIVE``."""
         self._closing.set()
-        self._thread.join()
+        if self._thread is not threading.current_thread():  # the handler closes the bus
+            self._thread.join()
         self._client.close()
 
     def _run(self) -> None:

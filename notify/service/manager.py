@@ -46,7 +46,7 @@ class NotificationManager:
         self._service = Service(self._client, name, provides=PROVIDES, ttl_s=ttl_s, heartbeats=heartbeats)
         self._subscriptions: dict[str, list[_Subscription]] = {}
         self._lock = threading.RLock()
-        self._closed = False
+        self._closed = self._has_failed = False
 
     @property
     def name(self) -> str:
@@ -154,11 +154,22 @@ class NotificationManager:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        self._service.open()
+        try:
+            self._service.open()
+        except BaseException:
+            self._has_failed = True
+            self._client.hang_up()
+            raise
+        self._has_failed = False
         return self
 
-    def close(self) -> bool:
-        """Unsubscribe all clients and withdraw the manager. A callback may call it. Returns ``False`` if it is closed already."""
+    @property
+    def is_closed(self) -> bool:
+        """Whether the manager is closed, or could not be opened, so that it holds no connection."""
+        return self._has_failed or (self._closed and self._service.wait(0))
+
+    def stop_delivering(self) -> bool:
+        """Unsubscribe all clients for good, and wait until their callbacks have returned. Returns ``False`` if that was done before."""
         with self._lock:
             was_open, self._closed = not self._closed, True
             ending = [s for subscriptions in self._subscriptions.values() for s in subscriptions]
@@ -167,6 +178,11 @@ class NotificationManager:
             subscription.close()
         for subscription in ending:
             subscription.join()
+        return was_open
+
+    def close(self) -> bool:
+        """Unsubscribe all clients and withdraw the manager. A callback may call it. Returns ``False`` if it is closed already."""
+        was_open = self.stop_delivering()
         try:
             self._service.close()
         finally:

@@ -224,10 +224,10 @@ class Service:
         self.check()
         return self._suspensions.take()
 
-    def stop_serving(self) -> None:
-        """Take no more requests. Requests that wait do not begin; their callers get an error when the service is withdrawn."""
+    def stop_serving(self, *, finish_s: float = 0.0) -> None:
+        """Take no more requests, and wait ``finish_s`` seconds for running methods. Callers of waiting requests get an error at the end."""
         if self._request_server is not None:
-            self._request_server.stop()
+            self._request_server.stop(finish_s=finish_s)
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until the shutdown is no longer suspended. Returns false if it still is after ``timeout_s`` seconds."""

@@ -77,3 +77,12 @@ def write_on(name: str) -> None:
 def write_at_the_end(ended: Job, connection: redis.Redis, *how: object) -> None:
     """Callback that writes to the state."""
     attempt(ended.args[0], lambda: current_bus().state("s").update({current_job().id: 1}))
+
+
+@job("work")
+def publish_and_close(name: str) -> str:
+    """Publish through a background publisher and close the bus; the fence and the connection of the job still work after that."""
+    with current_bus() as bus:
+        bus.background_publisher().put("t", f"{name} queued")
+    current_bus().state("s")[name] = 1
+    return current_bus().publish("t", f"{name} after")

@@ -25,7 +25,10 @@ def current_job() -> Job:
 
 
 def current_bus() -> Bus:
-    """Return a bus on the connection of the job that runs this code. The connection belongs to the worker: leave the bus open.
+    """Return a bus on the connection of the job that runs this code.
+
+    What the code opens through the bus, it must close before it returns: each part by itself, or all with `Bus.close`, for example
+    ``with current_bus() as bus``. The connection belongs to the worker and stays open.
 
     Redis refuses a write to a state through this bus (`notify.FencedError`) once the job is stopped or cancelled, or another run
     has the job. The check and the write are one step, so no such write happens after a `Job.cancel` has returned.
@@ -34,7 +37,10 @@ def current_bus() -> Bus:
         JobNotFoundError: the code does not run in a job.
     """
     job = current_job()
-    return Bus(Client.of(job.connection), name=process_name(), fences=_fences(job))
+    connection = Client.of(job.connection)
+    # A client of its own on the pool of the worker: closing the bus closes neither.
+    client = Client(connection.connection_pool, settings=connection.settings, owns_pool=False)
+    return Bus(client, name=process_name(), fences=_fences(job))
 
 
 def _fences(job: Job) -> tuple[Fence, ...]:

@@ -233,9 +233,11 @@ def test_closing_a_bus_stops_the_heartbeats_of_open_services(server, bus, start)
     with notify.connect(server.url) as other:
         left = other.service("left", ttl_s=0.2).open()
     assert not [thread for thread in threading.enumerate() if thread.name == "notify-heartbeats"]
-    monitor = Monitor(bus.redis)
-    wait_until(lambda: monitor.sweep() is not None and "left" not in bus.directory)
-    assert not left.wait(0)
+    assert left.wait(0)
+    end = bus.directory.last_end("left")
+    assert "left" not in bus.directory
+    assert end is not None
+    assert end.reason == "withdrawn"
 
 
 def test_N5_a_frozen_service_returns_as_a_new_incarnation_with_its_state(bus, server, start, collect):

@@ -10,7 +10,15 @@ import rq
 
 import notify
 from notify.testing import wait_until
-from tests.support.fenced_jobs import WORDS, serve_when_released, store_when_released, write_at_the_end, write_on, write_when_released
+from tests.support.fenced_jobs import (
+    WORDS,
+    publish_and_close,
+    serve_when_released,
+    store_when_released,
+    write_at_the_end,
+    write_on,
+    write_when_released,
+)
 from tests.support.sample_jobs import add, fail
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers
 from workers import JobNotFoundError, Outcome, Pool, Queue, Why, current_bus
@@ -142,3 +150,16 @@ def test_the_callbacks_of_a_job_may_write(queue: Queue, workers: StartWorkers, e
     assert good.wait(10) == Outcome("finished")
     assert bad.wait(10) == Outcome("failed", "RuntimeError: it went wrong", why=Why("raised"))
     assert state.snapshot() == {**OLD, good.id: 1, bad.id: 1}
+
+
+def test_a_job_may_close_its_bus_and_the_next_job_of_the_worker_runs(
+    bus: notify.Bus, queue: Queue, workers: StartWorkers, state: notify.State
+) -> None:
+    """What was queued is sent at the close, and the connection of the worker stays open."""
+    with bus.subscribe("t") as events:
+        workers()
+        for name in ("first", "second"):
+            assert queue.enqueue(publish_and_close, name).wait(10) == Outcome("finished")
+        seen = [event.contents for event in iter(lambda: events.get(0.2), None) if isinstance(event, notify.Event)]
+    assert seen == ["first queued", "first after", "second queued", "second after"]
+    assert (state["first"], state["second"]) == (1, 1)
