@@ -67,10 +67,10 @@ class PubSubConnection:
         Returns:
             The messages that came before the last confirmation.
         """
-        self._connect()
+        connection = self._connect()
         early = []
         while self._unconfirmed:
-            answer = self._read(self._client.settings.command_timeout_s)
+            answer = read_within(connection, self._client.settings.command_timeout_s)
             if answer is None:
                 raise redis.TimeoutError("the server did not confirm the subscription")
             message = self._interpret(answer)
@@ -86,10 +86,9 @@ class PubSubConnection:
             redis.RedisError, OSError: the connection is lost. Call `pause`, then `receive` again, which connects.
         """
         try:
-            if self._connection is None:
-                self._connect()
+            connection = self._connection or self._connect()
             # At most until the next ping, or the answer to one, is due: a longer wait would delay the detection of a lost connection.
-            answer = self._read(min(timeout_s, self._due_in_s()))
+            answer = read_within(connection, min(timeout_s, self._due_in_s()))
             if answer is not None:
                 return self._interpret(answer)
             if not self._closing.is_set():
@@ -122,11 +121,12 @@ class PubSubConnection:
         """Close the connection."""
         self._disconnect()
 
-    def _connect(self) -> None:
+    def _connect(self) -> RawConnection:
         self._connection = connection = take_raw(self._client.connection_pool)
         # redis-py may reconnect by itself when it sends a command on a closed connection: the callback then subscribes again.
         connection.register_connect_callback(self._subscribe)
         self._subscribe(connection)
+        return connection
 
     def _subscribe(self, connection: RawConnection) -> None:
         """Subscribe to all channels and patterns. `_interpret` counts the confirmations."""
@@ -143,15 +143,9 @@ class PubSubConnection:
             connection.disconnect()
             release_raw(self._client.connection_pool, connection)
 
-    def _read(self, timeout_s: float) -> list[Any] | None:
-        assert self._connection is not None  # noqa: S101  # both callers connect before
-        answer: list[Any] | None = read_within(self._connection, timeout_s)
-        if answer is not None:
-            self._answered_at, self._pinged_at = time.monotonic(), None
-        return answer
-
     def _interpret(self, answer: list[Any]) -> PubSubMessage | None:
         """Return the message in an answer; ``None`` for a confirmation or the answer to a ping."""
+        self._answered_at, self._pinged_at = time.monotonic(), None
         kind = answer[0]
         if kind == b"message":
             return PubSubMessage(answer[1], None, answer[2])

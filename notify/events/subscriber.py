@@ -94,6 +94,7 @@ class Subscriber:
         self._must_repair = since is not None
         self._topic_names: dict[bytes, str] = {}
         self._decoder = MessageDecoder(classes, log=log, name=repr(self))
+        self._has_classes = bool(classes)
         # Before the topics: a publisher that sees this subscriber in a `Demand` can reach it.
         direct = [self._keys.direct_channel(name)] if takes_direct else []
         self._direct_channel = direct[0].encode() if direct else None
@@ -120,7 +121,8 @@ class Subscriber:
         Raises:
             ClosedError: the subscriber is closed.
         """
-        self.check_open()
+        if self._closing.is_set():
+            self.check_open()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._reading:
             while not self._closing.is_set():
@@ -271,7 +273,7 @@ class Subscriber:
             self._retained_left = max(0, self._retained_left - 1)
         else:
             self._returned_positions[item.topic] = item.id
-        return self._decoder.decode(item)
+        return self._decoder.decode(item) if self._has_classes else item
 
     def _catch_up(self, timeout_s: float) -> Event | Gap | None:
         """Return the next missed item, read from the log; ``None`` if there is none, or if reading failed."""
