@@ -26,6 +26,8 @@ def check_topic(topic: object) -> str:
 
 def check_each(topics: object) -> list[str]:
     """Return one topic, or each of several, after `check_topic`. Raises `SubscriptionError` if there is none."""
+    if isinstance(topics, str):
+        return [check_topic(topics)]
     names = [check_topic(topic) for topic in flat_topics(topics)]
     if not names:
         raise SubscriptionError("an event needs a topic: give one topic or several")
