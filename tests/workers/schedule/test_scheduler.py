@@ -276,7 +276,9 @@ def test_the_next_leader_schedules_when_the_first_one_is_killed(
     process.kill()
     jobs = [queue.enqueue_in(timedelta(seconds=1), add) for _ in range(20)]
     assert [job.wait(20) for job in jobs] == [Outcome("finished")] * 20
-    assert (leader_of(bus) != first, effects["added"]) == (True, 20)
+    assert effects["added"] == 20
+    # The worker that the pool starts in place of the killed one enqueues what is due as well, maybe before there is a leader.
+    wait_until(lambda: leader_of(bus) not in ("", first), what="the next leader")
 
 
 @pytest.mark.any_server
