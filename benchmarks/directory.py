@@ -27,7 +27,7 @@ def look_up_among_many(bus: notify.Bus) -> str:
             pairs = [(_seconds(look, few), _seconds(look, many)) for _ in range(LOOKUPS)]
             small, large = (statistics.median(side) * 1e6 for side in zip(*pairs, strict=True))
             lines.append(f"{work:<34} {small:.0f} µs among 10, {large:.0f} µs among 100,000: ratio {large / small:.2f}")
-        sweep = notify.Monitor(many._scripts)
+        sweep = notify.Monitor(many.redis)
         sweep.sweep()
         before = _scripts_run(bus)
         sweep.sweep()
