@@ -31,7 +31,9 @@ end
 
 local function recover(service)
   redis.call('SREM', suspects, service.member)
-  redis.call('HINCRBY', service.key, 'flaps', 1)
+  if type(redis.pcall('HINCRBY', service.key, 'flaps', 1)) == 'table' then
+    redis.call('HSET', service.key, 'flaps', '1') -- it was no number
+  end
   local known = redis.call('HMGET', service.key, 'quiet', 'provides', 'groups')
   if known[1] then
     redis.call('HDEL', service.key, 'quiet')  -- the suspicion was not announced
@@ -44,7 +46,7 @@ end
 local function beat(service, ttl_ms)
   local was = redis.pcall('HMGET', service.key, 'incarnation', 'state')  -- a key that is no hash, written by hand, must not stop the others
   if was[1] ~= service.incarnation or not redis.call('ZSCORE', due, service.member) then
-    local tombstone = redis.call('HMGET', service.tombstone, 'incarnation', 'reason')
+    local tombstone = redis.pcall('HMGET', service.tombstone, 'incarnation', 'reason')
     if tombstone[1] == service.incarnation then return tombstone[2] end
     forget(service, was[1])
     return 'gone'

@@ -37,7 +37,7 @@ if redis.call('SISMEMBER', services, name) == 1 then
   return token ~= '' and holder[1] == token and holder[2] and expect_heartbeats(holder[2])
 end
 -- Incarnations only grow, also when Redis lost its data: they follow the clock, and the last incarnation of this service.
-local incarnation = text(math.max(now, tonumber(redis.call('GET', incarnations) or '0') + 1, after + 1))
+local incarnation = text(math.max(now, whole(redis.pcall('GET', incarnations), 0) + 1, after + 1))
 redis.call('SET', incarnations, incarnation, 'PX', MONTH_MS)
 redis.call('SADD', services, name)
 redis.call('DEL', service)

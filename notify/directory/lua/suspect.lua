@@ -1,5 +1,6 @@
 -- include: notify.events.append
 -- include: notify.server.now
+-- include: notify.server.lifetimes
 -- include: notify.directory.change
 -- include: notify.directory.deadline
 -- Suspects a service that missed its heartbeats, and gives it time until its deadline.
@@ -20,20 +21,20 @@ local name, incarnation, channel, topic, suspected, length, log_ms, head_ms, qui
 local member = name .. '#' .. incarnation
 local now = now_ms()
 local score = redis.call('ZSCORE', due, member)
-local known = redis.call('HMGET', service, 'incarnation', 'state', 'beat_ms', 'ttl_ms', 'told_ms', 'provides', 'groups')
-if not score or tonumber(score) > now or known[1] ~= incarnation or known[2] ~= 'alive' then
+local known = redis.pcall('HMGET', service, 'incarnation', 'state', 'beat_ms', 'ttl_ms', 'told_ms', 'provides', 'groups')
+if not score or whole(score, 0) > now or known[1] ~= incarnation or known[2] ~= 'alive' then
   return 0
 end
-local ttl_ms, grace_ms = tonumber(known[4]) or 0, since(sweep, 'grace_ms')
+local ttl_ms, grace_ms = whole(known[4], 0, 0, DAY_MS), since(sweep, 'grace_ms')
 if grace_ms + suspect_after(ttl_ms) > now then
   redis.call('ZADD', due, text(grace_ms + suspect_after(ttl_ms)), member)
   return 0
 end
 redis.call('HSET', service, 'state', 'suspect')
 redis.call('SADD', suspects, member)
-redis.call('ZADD', due, text(math.max(tonumber(known[3]) or 0, grace_ms) + ttl_ms), member)
+redis.call('ZADD', due, text(math.max(whole(known[3], 0, 0, now), grace_ms) + ttl_ms), member)
 -- A service that is suspected again and again is not announced each time; then its recovery is not announced either.
-if known[5] and now - known[5] < quiet_ttls * ttl_ms then
+if now - whole(known[5], 0, 0, now) < quiet_ttls * ttl_ms then
   redis.call('HSET', service, 'quiet', '1')
 else
   redis.call('HSET', service, 'told_ms', text(now))

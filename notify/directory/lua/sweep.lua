@@ -2,6 +2,7 @@
 -- include: notify.server.now
 -- include: notify.server.lifetimes
 -- include: notify.directory.change
+-- include: notify.server.whole
 -- Finds the services that are due, and decides when this sweeper sweeps again. While no service is due, one call is a whole sweep.
 -- KEYS    due       ns:due
 --         sweep     ns:sweep
@@ -24,10 +25,10 @@ local channel, topic, alarm, length, log_ms, head_ms = unpack(ARGV, 8)
 local now = now_ms()
 local interval, standby = tonumber(interval_ms), tonumber(standby_ms)
 local was = redis.call('HMGET', sweep, 'at_ms', 'duty_ms', 'slot_ms', 'alarm')
-local duty, slot = tonumber(was[2] or '0'), tonumber(was[3] or '0')
+local duty, slot = whole(was[2], 0), whole(was[3], 0, 0, now + DAY_MS)
 
 -- There was no sweep for a while: perhaps the server was away, and no heartbeat could reach it.
-if not was[1] or now - was[1] > tonumber(late_ms) then
+if now - whole(was[1], 0, 0, now + DAY_MS) > tonumber(late_ms) then
   redis.call('HSET', sweep, 'grace_ms', text(now))
 end
 
@@ -44,6 +45,11 @@ elseif was[4] and not too_many then
   redis.call('HDEL', sweep, 'alarm')
 end
 
+-- A deadline that is further away than any ttl was spoilt by hand: such a service is due now.
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, text(now + 2 * DAY_MS), '+inf', 'LIMIT', 0, count)) do
+  redis.call('ZADD', due, text(now), member)
+end
+
 local members = redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', 0, count)
 local wait = 0
 if #members > 0 then
@@ -51,7 +57,7 @@ if #members > 0 then
 else
   local wanted = now + interval
   local next_one = redis.call('ZRANGEBYSCORE', due, '(' .. text(now), text(wanted), 'WITHSCORES', 'LIMIT', 0, 1)
-  if next_one[2] then wanted = tonumber(next_one[2]) end
+  if next_one[2] then wanted = math.max(now, math.floor(next_one[2])) end
   if duty <= now or duty > wanted then
     duty, wait = wanted, wanted - now
   else

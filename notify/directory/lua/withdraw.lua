@@ -34,7 +34,7 @@ local FIRST_CAPABILITY_KEY, FIRST_CAPABILITY = 13, 16
 local member = name .. '#' .. incarnation
 local now = now_ms()
 local score = redis.call('ZSCORE', due, member)
-if not score or (only_if_due == '1' and tonumber(score) > now) then
+if not score or (only_if_due == '1' and whole(score, 0, 0, now + DAY_MS) > now) then
   return false
 end
 local known = redis.pcall('HMGET', service, 'incarnation', 'beat_ms', 'ttl_ms', 'provides', 'groups')
@@ -43,8 +43,8 @@ if described and (known[5] or '') ~= groups then
   return 0
 end
 if described and only_if_due == '1' then
-  local heard = math.max(tonumber(known[2]) or 0, since(sweep, 'grace_ms'), since(sweep, 'held_ms'))
-  local deadline = heard + (tonumber(known[3]) or 0)
+  local heard = math.max(whole(known[2], 0, 0, now), since(sweep, 'grace_ms'), since(sweep, 'held_ms'))
+  local deadline = heard + whole(known[3], 0, 0, DAY_MS)
   if deadline > now then
     redis.call('ZADD', due, text(deadline), member)
     return false
@@ -52,7 +52,7 @@ if described and only_if_due == '1' then
 end
 redis.call('ZREM', due, member)
 redis.call('SREM', suspects, member)
-if described or not tonumber(known[1] or '') then  -- else a successor has the name
+if described or not whole(known[1]) then  -- else a successor has the name
   redis.call('SREM', services, name)
   redis.call('DEL', service)
 end
@@ -66,7 +66,7 @@ local tombstones = {} -- of the service, and of the capabilities that no service
 local function lose(need, key)
   redis.call('HSET', key, 'service', name, 'incarnation', incarnation, 'reason', reason, 'why', why, 'at_ms', text(now))
   redis.call('PEXPIRE', key, DAY_MS)
-  local serial = math.max(now, tonumber(redis.call('HGET', losses, need) or '0') + 1)
+  local serial = math.max(now, whole(redis.call('HGET', losses, need), 0, 0, now + DAY_MS) + 1)
   redis.call('HSET', losses, need, text(serial))
   tombstones[#tombstones + 1] = key
 end

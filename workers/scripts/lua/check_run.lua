@@ -17,7 +17,7 @@ if known[5] == fence then return 'stopped' end
 if not known[2] then return 'go on' end
 if known[1] ~= fence then return 'superseded' end
 if known[3] or known[4] == 'drain' then return 'go on' end
-local grace_ms = tonumber(known[7] or '') or 0
+local grace_ms = whole(known[7], 0, 0, YEAR_MS)
 local need, lost_ms = loss_of(fields)
 if need and grace_ms > 0 then
   fields.needs = up_to_date(needs_of(fields)) -- a service that returned in time was not lost

@@ -26,6 +26,8 @@ local PASSED_OVER = 200 -- how many jobs that must not start are taken off the l
 local interval_s = tonumber(heartbeat_s)
 local now = now_ms()
 local now_s = math.floor(now / 1000)
+local STATUSES = {created = true, queued = true, started = true, finished = true, failed = true, stopped = true, canceled = true,
+  deferred = true, scheduled = true} -- RQ's
 local oversized = 0 -- size of the call of the job that was read last, in bytes, if that is above the limit
 
 -- The fields of a job whose call is above the limit, without the call: no worker will run it.
@@ -54,7 +56,7 @@ end
 
 local function start(job, id, fields)
   local execution, origin = id .. ':' .. fence, fields.origin or ''
-  local timeout_s = tonumber(fields.timeout or '') or tonumber(default_timeout_s)
+  local timeout_s = whole(fields.timeout, tonumber(default_timeout_s), -1, LONGEST_TTL_S)
   local ttl_s = (timeout_s > 0 and math.min(timeout_s, interval_s) or interval_s) + 60
   redis.call('ZADD', k.started .. origin, now_s + ttl_s, execution) -- first: from here on the reaper finds the run, whatever happens
   if fields.outcome or fields.sealed or fields.stopped then
@@ -76,10 +78,46 @@ local function start(job, id, fields)
   publish_job_event(origin, id, 'started', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))
 end
 
+-- Starts a job unless it has lost a need. Returns whether it did.
+local function begin(job, id, fields)
+  if loss_of(fields) and transitions().apply_policy(id, fields, now) then return false end
+  start(job, id, fields)
+  return true
+end
+
+local function message_of(problem)
+  return tostring(type(problem) == 'table' and problem.err or problem)
+end
+
 local function leave_indexes(id, fields)
   for need in pairs(needs_of(fields) or {}) do
-    redis.call('ZREM', k.needs .. need, id)
+    redis.pcall('ZREM', k.needs .. need, id)
   end
+end
+
+-- What keeps a job in a list from being looked at at all, or nil. RQ accepts no other ids; a job that is gone is no problem.
+local function problem_of(job, id, flat, fields)
+  if not flat[1] then
+    local kind = redis.call('TYPE', job).ok
+    return kind ~= 'none' and 'its key is a ' .. kind .. ', not a hash' or nil
+  end
+  if not STATUSES[fields.status] then return 'its status is unknown' end
+  if fields.status == 'queued' and not string.find(id, '^[%w_-]+$') then return 'its id has other characters than letters, digits, _ and -' end
+end
+
+-- Records that a job cannot even start, where an operator sees it: it has failed, with a reason. Nothing here may raise an error.
+local function refuse(list, job, id, problem)
+  local queue = string.sub(list, #k.queue + 1)
+  local reason = 'the job cannot be read (' .. problem .. ')'
+  if redis.call('TYPE', job).ok == 'hash' then
+    redis.call('HDEL', job, 'fence', 'sealed', 'stopped', 'held')
+    redis.call('HSET', job, 'status', 'failed', 'origin', queue, 'ended_at', NOW_AT, 'outcome', outcome_of('failed', reason, now, '{"rule":"unreadable"}'))
+  end
+  redis.pcall('ZREM', k.started .. queue, id .. ':' .. fence)
+  redis.pcall('ZADD', k.failed .. queue, now_s + math.floor(YEAR_MS / 1000), id)
+  redis.pcall('HINCRBY', worker_key, 'failed_job_count', 1)
+  local shown = string.sub(string.gsub(id, '[^%w%p ]', '?'), 1, 200)
+  publish_job_event(queue, shown, 'failed', ',"reason":' .. cjson.encode(reason) .. ',"at_ms":' .. text(now) .. ',"why":{"rule":"unreadable"}')
 end
 
 -- The answer that this claim had the first time, if it gave out a job; else nil.
@@ -106,13 +144,18 @@ local function claim()
     while id do
       local job = k.job .. id
       local flat, fields = fields_of(job)
-      local may_start = fields.status == 'queued' and string.find(id, '^[%w_-]+$') -- RQ accepts no other ids
-      local starts = may_start and not (loss_of(fields) and transitions().apply_policy(id, fields, now))
-      if starts then
-        start(job, id, fields)
+      local problem, may_start = problem_of(job, id, flat, fields), fields.status == 'queued'
+      local starts = false
+      if not problem and may_start then
+        -- A key that belongs to this job may be of another type: such a job must not keep all others from their turn.
+        local done, found = pcall(begin, job, id, fields)
+        starts, problem = done and found, not done and message_of(found) or nil
+      end
+      if problem then
+        refuse(KEYS[number], job, id, problem)
       end
       -- A held job keeps its place in the index: it lost a need while it was in the list, which has not been compacted yet.
-      if starts or not may_start and not transitions().is_waiting(fields) then
+      if starts or problem or not may_start and not transitions().is_waiting(fields) then
         leave_indexes(id, fields)
       end
       redis.call('LPOP', KEYS[number]) -- last: after an error the job is still in the list

@@ -1,5 +1,6 @@
 -- include: notify.server.now
 -- include: notify.server.lifetimes
+-- include: notify.server.whole
 -- Finds the jobs of a schedule that are due and that a living worker has loaded. Other due jobs wait for such a worker, and are
 -- forgotten after a day.
 -- KEYS    cron          ns:cron
@@ -22,7 +23,7 @@ local function loaded_names()
     local worker, lease = loads[i], redis.call('ZSCORE', leases, loads[i])
     if not lease then
       redis.call('HDEL', cron_workers, worker)
-    elseif tonumber(lease) > now then
+    elseif whole(lease, 0, 0, now + DAY_MS) > now then
       local readable, loaded = pcall(cjson.decode, loads[i + 1])
       for _, name in ipairs(readable and type(loaded) == 'table' and loaded or {}) do
         names[name] = true
@@ -36,6 +37,10 @@ local due = redis.call('ZRANGEBYSCORE', cron_due, '-inf', text(now), 'WITHSCORES
 local names = due[1] and loaded_names()
 for i = 1, #due, 2 do
   local name, at = due[i], due[i + 1]
+  if not whole(at) then -- written by hand
+    at = text(now)
+    redis.call('ZADD', cron_due, at, name)
+  end
   if names[name] then
     found[#found + 1] = name
     found[#found + 1] = at

@@ -138,7 +138,7 @@ local function put(id, condition, front, ttl_ms, written, first, last)
   if written ~= '' and admit(written).held and front ~= 'front' and field_of(first, last, 'on_loss') == 'hold' then
     flush() -- the jobs that were held before this one start before it
     local fields, need = transitions().read(id), admit(written).held
-    local most_ms = tonumber(fields.max_hold_ms or '')
+    local most_ms = whole(fields.max_hold_ms, nil, 0, YEAR_MS)
     transitions().hold(id, fields, need, most_ms and now + most_ms, now)
     return 'held:' .. need, admit(written).kept
   end

@@ -38,7 +38,7 @@ local function fields_of(job)
 end
 
 local function is_set(field)
-  return (tonumber(field or '') or 0) ~= 0
+  return whole(field, 0) ~= 0
 end
 
 -- The same as RQ's Job.should_enqueue_at_front.
@@ -54,9 +54,10 @@ local function enqueue(name, id)
   if (fields.timeout or '') == '' then
     redis.call('HSET', job, 'timeout', default_timeout_s)
   end
-  if (tonumber(fields.ttl or '') or 0) > 0 then
+  local ttl_s = whole(fields.ttl, 0, 0, LONGEST_TTL_S)
+  if ttl_s > 0 then
     for _, key in ipairs({job, k.dependents .. id .. k.dependents_end, k.dependencies .. id .. k.dependencies_end}) do
-      redis.call('EXPIRE', key, fields.ttl)
+      redis.call('EXPIRE', key, ttl_s)
     end
   end
   fields.turn = text(now * 1000)

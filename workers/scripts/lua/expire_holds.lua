@@ -15,7 +15,7 @@ for _, id in ipairs(ids) do
   local held = fields.status == 'deferred' and fields.held
   local rule = fields.on_loss == 'hold' and 'max_hold_s' or 'grace_s'
   if held and is_there(held) then -- release_held is about to put it back; if the need is lost again, the time of the hold begins anew
-    local most_ms = tonumber(fields.on_loss == 'hold' and fields.max_hold_ms or fields.grace_ms or '') or 0
+    local most_ms = whole(fields.on_loss == 'hold' and fields.max_hold_ms or fields.grace_ms, 0, 0, YEAR_MS)
     redis.call('ZADD', k.holds, text(now + most_ms), id)
   else
     redis.call('ZREM', k.holds, id)

@@ -15,12 +15,12 @@ local held, ramp = k.held .. pair_of(queue, need), k.ramp .. pair_of(queue, need
 redis.call('PEXPIRE', held, INDEX_MS)
 if not is_there(need) then return {0, redis.call('ZCARD', held), 0} end
 local serial = text(serial_of(need))
-local known = redis.call('HMGET', ramp, 'batch', 'last', 'serial')
+local known = redis.pcall('HMGET', ramp, 'batch', 'last', 'serial')
 if known[2] and redis.pcall('HGET', k.job .. known[2], 'status') == 'queued' then
   redis.call('PEXPIRE', ramp, MINUTE_MS)
   return {0, redis.call('ZCARD', held), 1}
 end
-local batch = tonumber(known[3] == serial and known[1] or first)
+local batch = whole(known[3] == serial and known[1], tonumber(first), 1, tonumber(most))
 
 local released, last = {}, nil
 for _, id in ipairs(redis.call('ZRANGE', held, 0, batch - 1)) do

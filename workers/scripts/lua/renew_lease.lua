@@ -1,5 +1,6 @@
 -- include: notify.server.now
 -- include: notify.server.lifetimes
+-- include: notify.server.whole
 -- Renews the lease of a worker, gives it the name of a dead worker to clean up after, and elects the leader.
 -- KEYS    leases   ns:leases
 --         renewed  ns:renewed
@@ -14,7 +15,7 @@ local leases, renewed, leader = unpack(KEYS)
 local worker, lease_ms, away_ms, prefix = unpack(ARGV)
 local now, lease = now_ms(), tonumber(lease_ms)
 local is_new = redis.call('ZADD', leases, text(now + lease), worker)
-local last = tonumber(redis.call('GET', renewed) or '0')
+local last = whole(redis.pcall('GET', renewed), 0, 0, now + DAY_MS)
 redis.call('PEXPIRE', leases, DAY_MS)
 redis.call('SET', renewed, text(now), 'PX', DAY_MS)
 

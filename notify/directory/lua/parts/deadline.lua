@@ -1,3 +1,5 @@
+-- include: notify.server.whole
+-- include: notify.server.now
 -- The deadlines of a silent service.
 --
 -- suspect_after(ttl_ms) -> ms of silence after which a service is suspected; after ttl_ms it is withdrawn
@@ -7,5 +9,5 @@ local function suspect_after(ttl_ms)
 end
 
 local function since(sweep, name)
-  return tonumber(redis.call('HGET', sweep, name) or '0')
+  return whole(redis.pcall('HGET', sweep, name), 0, 0, now_ms()) -- one in the future would keep the dead alive
 end

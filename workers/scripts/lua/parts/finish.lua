@@ -1,4 +1,5 @@
 -- include: workers.scripts.job_event
+-- include: notify.server.whole
 -- Records the end of a run.
 --
 -- finish(worker_key, worker, run, now) -> how the end of a run was recorded:
@@ -16,7 +17,7 @@ local function finish(worker_key, worker, run, now)
   if redis.call('EXISTS', k.dependents .. run.id .. k.dependents_end) == 1 then return 'dependents' end
   local now_s = math.floor(now / 1000)
   local origin, execution = known[3] or '', run.id .. ':' .. run.fence
-  local ttl_s = tonumber(known[4] or '') or tonumber(run.ttl_s)
+  local ttl_s = whole(known[4], tonumber(run.ttl_s), -1, LONGEST_TTL_S)
   local result = {'type', '1', 'worker_name', worker, 'execution_id', run.fence,
     'execution_started_at', run.started_s, 'execution_ended_at', run.ended_s}
   if run.result ~= '' then
@@ -24,7 +25,10 @@ local function finish(worker_key, worker, run, now)
     result[#result + 1] = run.result
   end
   redis.call('HSET', job, 'status', 'finished', 'sealed', '1', 'ended_at', run.ended_at, 'last_heartbeat', run.ended_at)
-  redis.call('XADD', k.results .. run.id, 'MAXLEN', '~', '10', '*', unpack(result))
+  if type(redis.pcall('XADD', k.results .. run.id, 'MAXLEN', '~', '10', '*', unpack(result))) == 'table' then
+    redis.call('DEL', k.results .. run.id) -- it was no stream
+    redis.call('XADD', k.results .. run.id, '*', unpack(result))
+  end
   if ttl_s < 0 then
     redis.call('PERSIST', k.results .. run.id)
     redis.call('ZADD', k.finished .. origin, '+inf', run.id)
@@ -37,10 +41,10 @@ local function finish(worker_key, worker, run, now)
     end
   end
   redis.call('DEL', k.execution .. execution)
-  redis.call('ZREM', k.executions .. run.id, run.fence)
+  redis.pcall('ZREM', k.executions .. run.id, run.fence)
   redis.call('ZREM', k.started .. origin, execution)
-  redis.call('HINCRBY', worker_key, 'successful_job_count', 1)
-  redis.call('HINCRBYFLOAT', worker_key, 'total_working_time', run.ended_s - run.started_s)
+  redis.pcall('HINCRBY', worker_key, 'successful_job_count', 1) -- the counters are no numbers if they were written by hand
+  redis.pcall('HINCRBYFLOAT', worker_key, 'total_working_time', run.ended_s - run.started_s)
   publish_job_event(origin, run.id, 'finished', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))
   return 'finished'
 end

@@ -1,4 +1,7 @@
 -- include: workers.scripts.prefixes
+-- include: notify.server.now
+-- include: notify.server.lifetimes
+-- include: notify.server.whole
 -- What a job needs, and whether it lost that.
 --
 -- is_there(need) -> whether a service of that name is registered, or, for "any <capability>", one that provides it
@@ -15,20 +18,24 @@ end
 
 local function needs_of(fields)
   if not fields.needs then return nil end
-  local readable, needs = pcall(cjson.decode, fields.needs)
-  if readable and type(needs) == 'table' then return needs end
-  return nil -- written by another program; no worker will take the job
+  local readable, decoded = pcall(cjson.decode, fields.needs)
+  if not readable or type(decoded) ~= 'table' then return nil end -- written by another program; no worker will run the job
+  local needs = {}
+  for need, seen in pairs(decoded) do
+    needs[tostring(need)] = whole(seen, 0)
+  end
+  return needs
 end
 
 local function serial_of(need)
-  return tonumber(redis.call('HGET', k.losses, need) or '0')
+  return whole(redis.call('HGET', k.losses, need), 0, 0, now_ms() + DAY_MS)
 end
 
 local function loss_of(fields)
   if not fields.needs or fields.on_loss == 'ignore' then return nil end
   for need, seen in pairs(needs_of(fields) or {}) do
     local serial = serial_of(need)
-    if serial > (tonumber(seen) or 0) then return need, serial end
+    if serial > seen then return need, serial end
     if not is_there(need) then return need, nil end
   end
   return nil

@@ -69,7 +69,7 @@ local function make_transitions()
   end
 
   local function turn_of(fields, now)
-    return text(tonumber(fields.turn or '') or now * 1000)
+    return text(whole(fields.turn, now * 1000, -LARGEST))
   end
 
   -- Decodes the same text once.
@@ -149,11 +149,11 @@ local function make_transitions()
 
   -- The effect of a loss on a waiting job: "cancel", "hold" and until when, or "go on": the need is back, the loss does not count.
   local function effect_of(fields, need, lost_ms, now)
-    local grace_ms = tonumber(fields.grace_ms or '') or 0
+    local grace_ms = whole(fields.grace_ms, 0, 0, YEAR_MS)
     if fields.on_loss ~= 'hold' and grace_ms == 0 then return 'cancel' end
     if is_there(need) then return 'go on' end
     if fields.on_loss == 'hold' then
-      local most_ms = tonumber(fields.max_hold_ms or '')
+      local most_ms = whole(fields.max_hold_ms, nil, 0, YEAR_MS)
       return 'hold', most_ms and now + most_ms
     end
     local over_ms = (lost_ms or now) + grace_ms
