@@ -23,7 +23,7 @@ MAX_TIMEOUT_S: Final = 86_400.0
 JOB_EVENTS: Final = ("enqueued", "started", "finished", "failed", "stopped", "cancelled", "held", "released")
 """The transitions of a job that can be published."""
 
-SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel")
+SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         url: ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``; ``None`` means the private server of the user.
-        namespace: the first part of every key and channel. On Redis Cluster write it as a hash tag, ``{notify}``.
+        namespace: the first part of every key and channel.
         ttl_s: seconds without a heartbeat after which a service is withdrawn.
         retention_s: seconds for which the log of a topic is kept after its last event.
         log_length: events that the log of a topic keeps (the server may keep a few more).
@@ -150,9 +150,11 @@ def _check_url(url: object) -> None:
 
 def _is_plausible(url: str) -> bool:
     scheme, _, rest = url.partition("://")
+    if scheme not in SCHEMES and scheme != "memory":
+        return False
     if scheme == "memory":
         return True
-    if scheme == "redis+sentinel":
+    if scheme.endswith("+sentinel"):
         return bool(rest.strip("/"))  # urlsplit may refuse a list of hosts with brackets
     try:
         parts = urlsplit(url)

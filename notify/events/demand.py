@@ -1,5 +1,6 @@
 """Demand: reports the subscribers of a topic, so that a publisher can work only while there are subscribers."""
 
+import logging
 import threading
 import time
 from collections import Counter, deque
@@ -8,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 import msgspec
+import redis
 
 from notify.errors import ClosedError
 from notify.events.client_name import listening_client
@@ -19,6 +21,8 @@ __all__ = ["Demand", "DemandChange", "Joined", "Left"]
 
 POLL_S: Final = 0.5
 """Time between two readings of the list of subscribers. Redis does not announce subscriptions, so the list is polled."""
+
+log = logging.getLogger(__name__)
 
 
 class Joined(msgspec.Struct, frozen=True):
@@ -52,7 +56,8 @@ class Demand:
     `wait` waits for a subscriber. `get`, or iterating, returns each change. The subscribers are read from the connections of the
     server, at most twice a second: a change is reported within a second, also after kill -9. Subscribers that do not use Notify
     count if they subscribed by name; Redis does not show their patterns. After a failure of the network a subscriber counts until
-    the server closes its connection (``tcp-keepalive``). A subscriber that reconnects between two readings has not left.
+    the server closes its connection (``tcp-keepalive``). A subscriber that reconnects between two readings has not left. Where the user
+    may not run ``CLIENT LIST``, subscribers have no names, and those by pattern are not seen; a warning says so once.
 
     A demand has no thread and no connection of its own. It is for one thread; only `close` may be called by another one.
     """
@@ -62,6 +67,7 @@ class Demand:
         self.topic = check_topic(topic)
         self._client = client
         self._channel = Keys(client.settings.namespace).channel(topic)
+        self._may_list = True
         self._known: Counter[str] = Counter()
         self._ready: deque[DemandChange] = deque()
         self._read_at = float("-inf")
@@ -144,15 +150,31 @@ class Demand:
 
     def _read(self) -> Counter[str]:
         """Read how many subscribers there are of each name."""
-        with self._client.translating(f"listing the subscribers of {self.topic!r}"), self._client.pipeline(transaction=True) as pipe:
-            pipe.pubsub_numsub(self._channel)
-            pipe.client_list(_type="pubsub")
-            answers: Any = pipe.execute()
-        ((_, by_name),), clients = answers
+        with self._client.translating(f"listing the subscribers of {self.topic!r}"):
+            try:
+                by_name, clients = self._read_with_names() if self._may_list else (self._count(), [])
+            except redis.exceptions.NoPermissionError as refusal:
+                log.warning(
+                    "the demand for %r has no names, and misses subscribers by pattern: CLIENT LIST is refused: %s", self.topic, refusal
+                )
+                self._may_list = False
+                by_name, clients = self._count(), []
         notify_clients = [found for client in clients if (found := listening_client(client)) is not None]
         names = Counter(client.name for client in notify_clients if client.hears(self._channel))
         others = by_name - sum(self._channel in client.channels for client in notify_clients)
         return names + Counter({"": others})
+
+    def _read_with_names(self) -> tuple[int, Any]:
+        """Read how many subscribers there are by name, and all subscribed connections, at one instant."""
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.pubsub_numsub(self._channel)
+            pipe.client_list(_type="pubsub")
+            ((_, by_name),), clients = pipe.execute()
+        return by_name, clients
+
+    def _count(self) -> int:
+        answer: Any = self._client.pubsub_numsub(self._channel)
+        return int(answer[0][1])
 
     def _compare(self, now: Counter[str]) -> None:
         """Queue the changes from the known subscribers to those of a new reading."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 import redis
 
+from notify.errors import ServerRefusedError
 from notify.server import Backoff, Client, RawConnection, read_within, release_raw, shut_down, take_raw
 
 __all__ = ["PubSubConnection", "PubSubMessage"]
@@ -66,11 +67,18 @@ class PubSubConnection:
 
         Returns:
             The messages that came before the last confirmation.
+
+        Raises:
+            ServerRefusedError: the user may not subscribe to one of the channels or patterns; the message names them.
+            redis.RedisError, OSError: there is no connection, or it is lost.
         """
         connection = self._connect()
         early = []
         while self._unconfirmed:
-            answer = read_within(connection, self._client.settings.command_timeout_s)
+            try:
+                answer = read_within(connection, self._client.settings.command_timeout_s)
+            except redis.exceptions.NoPermissionError as refusal:
+                raise ServerRefusedError(self._missing_rights(refusal)) from refusal
             if answer is None:
                 raise redis.TimeoutError("the server did not confirm the subscription")
             message = self._interpret(answer)
@@ -135,6 +143,13 @@ class PubSubConnection:
                 connection.send_command(command, *names, check_health=False)
         self._unconfirmed = len(self._channels) + len(self._patterns)
         self._answered_at, self._pinged_at = time.monotonic(), None
+
+    def _missing_rights(self, refusal: Exception) -> str:
+        rights = " ".join(f"&{name}" for name in (*self._channels, *self._patterns))
+        return (
+            f"the user of {self._client.address} may not subscribe to all of these channels: grant {rights} with ACL SETUSER "
+            f"(a pattern has to be granted as it is written here; the server said: {refusal})"
+        )
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

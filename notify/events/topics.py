@@ -1,14 +1,17 @@
 """Figures about topics for operators: events, rate, length of the log, subscribers."""
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+import redis
 
 from notify.events.client_name import ListeningClient, listening_client
 from notify.events.scripts import EventScripts
 from notify.events.topic import is_pattern
+from notify.server import Client
 
 __all__ = ["TopicInfo", "traffic"]
 
@@ -16,6 +19,8 @@ WINDOW_S: Final = 60
 """The time over which the rate of events is measured."""
 MAX_COUNTED: Final = 10_000
 """The most events of the last minute that are counted for the rate."""
+
+log = logging.getLogger(__name__)
 
 
 class TopicInfo(msgspec.Struct, frozen=True):
@@ -52,11 +57,20 @@ def traffic(scripts: EventScripts) -> list[TopicInfo]:
                 pipe.xrange(keys.log(topic), min=f"{(seconds - WINDOW_S) * 1000}-0", count=MAX_COUNTED)
                 pipe.hget(keys.topic(topic), "last")
             rows = pipe.execute(raise_on_error=False)
-        listening = [listening_client(row) for row in client.client_list(_type="pubsub")]
+        listening = [listening_client(row) for row in _connections(client)]
     by_pattern = [subscriber for subscriber in listening if subscriber is not None and any(map(is_pattern, subscriber.channels))]
     return [
         _describe(topic, rows[3 * n : 3 * n + 3], counts[n][1] + _count(by_pattern, keys.channel(topic))) for n, topic in enumerate(topics)
     ]
+
+
+def _connections(client: Client) -> Any:
+    """Return the subscribed connections of the server; none if the user may not list them."""
+    try:
+        return client.client_list(_type="pubsub")
+    except redis.exceptions.NoPermissionError as refusal:
+        log.warning("subscribers by pattern are not counted, because %s refuses CLIENT LIST: %s", client.address, refusal)
+        return []
 
 
 def _count(by_pattern: Sequence[ListeningClient], channel: str) -> int:

@@ -1,22 +1,23 @@
 """The Redis client of the package: it is opened from the settings, and translates errors of redis-py into those of the package."""
 
+import logging
 import os
 import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import unquote
 
 import redis
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.retry import Retry
-from redis.sentinel import Sentinel
 
 from notify.errors import ClosedError, NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
 from notify.server.direct import DirectConnection, pipelined
 from notify.server.memory import MEMORY, memory_pool
+from notify.server.sentinel import is_sentinel, sentinel_pool
+from notify.server.tls import tls_problem_of
 from notify.settings import Settings, positive, redact
 
 __all__ = ["ONE_ATTEMPT", "PREFIX", "Client", "open_client", "process_name"]
@@ -26,10 +27,10 @@ PREFIX: Final = "notify:"
 ONE_ATTEMPT: Final = -1.0
 """The value of ``retry_s`` that means a single attempt."""
 OLDEST_SERVER: Final = (6, 2)
-SENTINEL: Final = "redis+sentinel://"
-SENTINEL_PORT: Final = 26379
 ANSWERS: Final = {"protocol": 2, "decode_responses": False, "encoding": "utf-8", "encoding_errors": "strict"}
 """redis-py options that fix the format of answers: RESP 2 and bytes. The package depends on it, so a URL cannot change them."""
+
+log = logging.getLogger(__name__)
 
 
 class Client(redis.Redis):
@@ -88,10 +89,13 @@ class Client(redis.Redis):
         """Return the error of this package for an error of redis-py or of the socket; ``action`` as for `translating`."""
         if isinstance(exc, redis.AuthenticationError):
             return ServerRefusedError(f"{self.address} refused the user or password while {action}: {exc}")
+        tls_problem = tls_problem_of(exc)
+        if tls_problem:
+            return ServerUnreachableError(f"no TLS connection to {self.address} while {action}: {tls_problem}")
         if isinstance(exc, redis.ConnectionError | redis.TimeoutError | OSError):
-            return ServerUnreachableError(
-                f"no answer from {self.address} while {action} ({_brief(exc)}): check that the server runs and that the address is right"
-            )
+            tls = ", and that it speaks TLS there" if (self.settings.url or "").startswith("rediss") else ""
+            remedy = f"check that the server runs and that the address is right{tls}"
+            return ServerUnreachableError(f"no answer from {self.address} while {action} ({_brief(exc)}): {remedy}")
         return ServerRefusedError(f"{self.address} refused a command while {action}: {exc}")
 
     def exchange(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
@@ -142,7 +146,7 @@ class Client(redis.Redis):
             name: the name in ``CLIENT LIST``.
             timeout_s: seconds to wait for the answer to a command, instead of the timeout of the settings.
         """
-        if self.settings.url and self.settings.url.startswith(SENTINEL):
+        if is_sentinel(self.settings.url):
             return open_client(self.settings, name=name, timeout_s=timeout_s)
         # For a pool of the application that uses RESP 3, redis-py adds options that do not fit RESP 2.
         kept = {key: value for key, value in self.connection_pool.connection_kwargs.items() if not key.startswith(("maint_", "orig_"))}
@@ -165,8 +169,8 @@ class Client(redis.Redis):
         while True:
             try:
                 return self._check()
-            except ServerUnreachableError:
-                if retry_s == ONE_ATTEMPT:
+            except ServerUnreachableError as exc:
+                if retry_s == ONE_ATTEMPT or tls_problem_of(exc):  # no later attempt makes a certificate valid
                     raise
             time.sleep(positive(retry_s, "retry_s"))
 
@@ -179,8 +183,23 @@ class Client(redis.Redis):
             )
 
     def server_info(self) -> Any:
-        """Return the section ``server`` of ``INFO``. A fake server has none: it is this process. Errors as redis-py raises them."""
-        return {"redis_version": "8.0", "process_id": os.getpid()} if self._is_fake else self.info("server")
+        """Return the section ``server`` of ``INFO``. A fake server has none: it is this process. Errors as redis-py raises them.
+
+        A user who may not run ``INFO`` gets the version from ``HELLO``, without the process id, and an empty result if that is refused too.
+        """
+        if self._is_fake:
+            return {"redis_version": "8.0", "process_id": os.getpid()}
+        try:
+            return self.info("server")
+        except redis.ResponseError as refusal:
+            log.debug("%s refuses INFO, and tells no process id: %s", self.address, refusal)
+        try:
+            flat = self._direct.exchange("HELLO")
+        except redis.ResponseError as refusal:
+            log.info("%s refuses INFO and HELLO: its version is not checked: %s", self.address, refusal)
+            return {}
+        hello = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True) if isinstance(value, bytes)}
+        return {f"{hello['server']}_version": hello["version"]}
 
     @property
     def _is_fake(self) -> bool:
@@ -189,8 +208,8 @@ class Client(redis.Redis):
     def _check(self) -> None:
         with self.translating("connecting"):
             info = self.server_info()
-        version = str(info.get("redis_version", "0"))
-        if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER:
+        version = info.get("redis_version")
+        if version and tuple(int(part) for part in str(version).split(".")[:2]) < OLDEST_SERVER:
             raise ServerRefusedError(
                 f"{self.address} is Redis {version}: use Redis {OLDEST_SERVER[0]}.{OLDEST_SERVER[1]} or newer, or Valkey"
             )
@@ -225,8 +244,8 @@ def open_client(settings: Settings, *, name: str, timeout_s: float | None = None
     if settings.url.startswith(MEMORY):
         return Client(memory_pool(settings.url, client_name=options["client_name"]), settings=settings)
     try:
-        if settings.url.startswith(SENTINEL):
-            pool = _sentinel_pool(settings.url, {**options, **ANSWERS})
+        if is_sentinel(settings.url):
+            pool = sentinel_pool(settings.url, options, ANSWERS)
         else:
             url_options = parse_url(settings.url)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             pool = redis.ConnectionPool(**{**options, **url_options, **ANSWERS})
@@ -234,32 +253,6 @@ def open_client(settings: Settings, *, name: str, timeout_s: float | None = None
     except (ValueError, TypeError, redis.RedisError) as exc:
         raise SettingsError(f"{redact(settings.url)!r} cannot be used as the URL of a Redis server: {exc}") from exc
     return Client(pool, settings=settings)
-
-
-def _sentinel_pool(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
-    """Return the pool for ``redis+sentinel://[user:password@]host:port[,host:port...]/master[/db]``."""
-    # urlsplit cannot parse a list of hosts, and its newer versions refuse brackets in one.
-    authority, _, path = url.removeprefix(SENTINEL).partition("?")[0].partition("/")
-    credentials, _, hosts = authority.rpartition("@")
-    user, _, password = credentials.partition(":")
-    master, _, db = path.strip("/").partition("/")
-    if not hosts or not master:
-        raise ValueError("write redis+sentinel://host:26379,host:26379/master/0")
-    if db and not db.isdigit():
-        raise ValueError("the database must be a number")
-    sentinels = [_host_and_port(item) for item in hosts.split(",")]
-    timeouts = {key: options[key] for key in ("socket_connect_timeout", "socket_timeout", "retry")}
-    sentinel = Sentinel(sentinels, sentinel_kwargs=timeouts)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-    login = {"username": unquote(user) or None, "password": unquote(password) or None, "db": int(db or 0)}
-    pool: redis.ConnectionPool = sentinel.master_for(master, **{**options, **login}).connection_pool  # type: ignore[no-untyped-call]  # as above
-    return pool
-
-
-def _host_and_port(item: str) -> tuple[str, int]:
-    host, separator, port = (item, "", "") if item.endswith("]") else item.rpartition(":")
-    if separator and not port.isdigit():
-        raise ValueError("the port of a Sentinel must be a number")
-    return (host if separator else item).strip("[]"), int(port) if separator else SENTINEL_PORT
 
 
 def _client_name(name: str) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import redis
 from redis.backoff import NoBackoff
@@ -26,6 +27,7 @@ from redis.retry import Retry
 
 from notify.errors import EmbeddedServerError
 from notify.server.binary import find_server_binary
+from notify.server.private import check_owner, make_private
 
 __all__ = ["EmbeddedServer", "default_directory"]
 
@@ -65,8 +67,8 @@ class EmbeddedServer:
         self._environ = environ
         if len(os.fsencode(self.socket_path)) > MAX_SOCKET_PATH_BYTES:
             raise EmbeddedServerError(f"{self.socket_path} is too long for a socket: set $NOTIFY_HOME to a directory with a shorter path")
-        self._make_directory()
-        self._users = os.open(self.directory / "users.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        make_private(self.directory)
+        self._users = self._open_lock("users.lock")
         try:
             with self._start_lock():
                 fcntl.flock(self._users, fcntl.LOCK_SH)
@@ -80,7 +82,7 @@ class EmbeddedServer:
     @property
     def url(self) -> str:
         """The URL of the server."""
-        return f"unix://{self.socket_path}?db=0"
+        return f"unix://{quote(str(self.socket_path))}?db=0"
 
     @property
     def pid(self) -> int | None:
@@ -111,21 +113,17 @@ class EmbeddedServer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _make_directory(self) -> None:
+    def _open_lock(self, name: str) -> int:
+        """Open a lock file, which is never a symbolic link to somewhere else. Returns its file descriptor."""
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            if self.directory.stat().st_uid != os.getuid():
-                raise EmbeddedServerError(f"{self.directory} belongs to another user: set $NOTIFY_HOME to a directory of your own")
-            self.directory.chmod(0o700)
+            return os.open(self.directory / name, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
         except OSError as exc:
-            raise EmbeddedServerError(
-                f"cannot use {self.directory} for the private server ({exc}): set $NOTIFY_HOME to another directory"
-            ) from exc
+            raise EmbeddedServerError(f"{self.directory / name} cannot be used as a lock ({exc.strerror}): remove it") from exc
 
     @contextmanager
     def _start_lock(self) -> Iterator[None]:
         """Hold ``starting.lock``."""
-        lock = os.open(self.directory / "starting.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        lock = self._open_lock("starting.lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -133,7 +131,8 @@ class EmbeddedServer:
             os.close(lock)
 
     def _answers(self) -> bool:
-        """Return whether a server answers on the socket. Waits for a server that is busy or loads its data."""
+        """Return whether a server of this user answers on the socket. Waits for a server that is busy or loads its data."""
+        check_owner(self.socket_path)
         started_at = time.monotonic()
         client = redis.Redis(unix_socket_path=str(self.socket_path), socket_timeout=1.0, retry=Retry(NoBackoff(), 0))
         try:
@@ -175,7 +174,7 @@ class EmbeddedServer:
             "--aof-use-rdb-preamble", "no",
         ]
         # fmt: on
-        lock = os.open(self.directory / "server.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        lock = self._open_lock("server.lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             started = subprocess.run(
@@ -201,7 +200,7 @@ class EmbeddedServer:
 
     def _is_running(self) -> bool:
         """Return whether a server process runs, which holds ``server.lock``."""
-        lock = os.open(self.directory / "server.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        lock = self._open_lock("server.lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return False

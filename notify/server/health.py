@@ -107,5 +107,7 @@ class ConnectionMonitor:
 
 
 def _describe(info: Any) -> str:
+    """Return what a server says about itself. A user who may not run ``INFO`` is not told the process id, or not even the version."""
     kind = "valkey" if "valkey_version" in info else "redis"
-    return f"{kind} {info.get('valkey_version') or info.get('redis_version')} pid {info.get('process_id')}"
+    version = info.get("valkey_version") or info.get("redis_version") or "of unknown version"
+    return f"{kind} {version}" + (f" pid {info['process_id']}" if "process_id" in info else "")
