@@ -48,6 +48,8 @@ ns:direct:<name>   reports to the subscribers with that name only, as JSON
 ns:event:<topic>   the events of a topic, as JSON; any other message on it is an event as well
 ================== ====================================================================================
 
+Redis shares channels among all databases of a server, so in the database 3 they are ``ns@3:event:<topic>`` and ``ns@3:direct:<name>``.
+
 Topics on which Notify itself publishes: ``services`` (services become available or suspect, join or leave a group, are withdrawn),
 ``<service>_status`` (reports of a service, and its end), ``job.<queue>`` (transitions of jobs).
 """
@@ -63,9 +65,15 @@ SERVICES_TOPIC: Final = "services"
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """Builds the keys, channels and topic names of one namespace."""
+    """Builds the keys, channels and topic names of one namespace.
+
+    Args:
+        namespace: the first part of every key and channel.
+        database: the number of the database. Channels belong to the whole server, so those of another database than 0 carry its number.
+    """
 
     namespace: str
+    database: int = 0
 
     @property
     def topics(self) -> str:
@@ -139,14 +147,18 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.namespace}:sent:{publisher}"
 
     def channel(self, topic: str) -> str:
-        return f"{self.namespace}:event:{topic}"
+        return f"{self._channels}:event:{topic}"
 
     def direct_channel(self, name: str) -> str:
-        return f"{self.namespace}:direct:{name}"
+        return f"{self._channels}:direct:{name}"
 
     def topic_of(self, channel: str) -> str:
         """Return the topic of a channel, the inverse of `channel`."""
-        return channel.removeprefix(f"{self.namespace}:event:")
+        return channel.removeprefix(f"{self._channels}:event:")
+
+    @property
+    def _channels(self) -> str:
+        return f"{self.namespace}@{self.database}" if self.database else self.namespace
 
     def service(self, name: str) -> str:
         return f"{self.namespace}:service:{name}"

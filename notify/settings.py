@@ -61,9 +61,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if (
             not isinstance(self.namespace, str)
             or not self.namespace
-            or any(c.isspace() or not c.isprintable() or c in "*?[\\" for c in self.namespace)
+            or any(c.isspace() or not c.isprintable() or c in "*?[\\@" for c in self.namespace)
         ):
-            raise SettingsError(f"namespace {self.namespace!r} cannot be used: give a name without spaces, '*', '?', '[' and '\\'")
+            raise SettingsError(f"namespace {self.namespace!r} cannot be used: give a name without spaces, '*', '?', '[', '@' and '\\'")
         positive(self.ttl_s, "ttl_s", at_most=MAX_TTL_S)
         positive(self.retention_s, "retention_s", at_most=MAX_LIFETIME_S)
         positive(self.connect_timeout_s, "connect_timeout_s", at_most=MAX_TIMEOUT_S)

@@ -14,7 +14,6 @@ import redis
 from notify.errors import ClosedError
 from notify.events.client_name import listening_client
 from notify.events.topic import check_topic
-from notify.keys import Keys
 from notify.server import Client
 
 __all__ = ["Demand", "DemandChange", "Joined", "Left"]
@@ -66,7 +65,7 @@ class Demand:
         client.require_server("a demand, which reads the connections of the server,")
         self.topic = check_topic(topic)
         self._client = client
-        self._channel = Keys(client.settings.namespace).channel(topic)
+        self._channel = client.own_keys.channel(topic)
         self._may_list = True
         self._known: Counter[str] = Counter()
         self._ready: deque[DemandChange] = deque()

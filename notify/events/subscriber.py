@@ -24,7 +24,6 @@ from notify.events.positions import START, Positions, check_since, position_afte
 from notify.events.pubsub import PubSubConnection, PubSubMessage
 from notify.events.scripts import EventScripts
 from notify.events.topic import Glob, check_topics, is_pattern
-from notify.keys import Keys
 from notify.server import Client
 
 __all__ = ["Subscriber"]
@@ -78,7 +77,7 @@ class Subscriber:
         since = check_since(since, names)
         self._exact = {topic for topic in names if not is_pattern(topic)}
         self._patterns = {topic: Glob(topic) for topic in names if is_pattern(topic)}
-        self._keys = Keys(client.settings.namespace)
+        self._keys = client.own_keys
         # A server that hangs is detected while a log is read as fast as on the pub/sub connection.
         timeout_s = min(client.settings.command_timeout_s, pubsub.PROBE_TIMEOUT_S)
         self._client = client.clone(name=name_with_channels(name, map(self._keys.channel, names)), timeout_s=timeout_s)

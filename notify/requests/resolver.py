@@ -10,7 +10,6 @@ import msgspec
 
 from notify.directory import ENTRY_FIELDS, Provider, Target, check_name, read_entry
 from notify.errors import ServiceNotFoundError, UnknownMethodError
-from notify.keys import Keys
 from notify.server import Client
 
 __all__ = ["Endpoint", "Resolver"]
@@ -30,7 +29,7 @@ class Resolver:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._keys = Keys(client.settings.namespace)
+        self._keys = client.own_keys
         self._cache: dict[Target, Sequence[Endpoint]] = {}
         self._turns: defaultdict[Target, Iterator[int]] = defaultdict(itertools.count)
         self._changes = 0

@@ -14,6 +14,7 @@ from redis.connection import parse_url
 from redis.retry import Retry
 
 from notify.errors import ClosedError, NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
+from notify.keys import Keys
 from notify.server.direct import DirectConnection, pipelined
 from notify.server.memory import MEMORY, memory_pool
 from notify.server.sentinel import is_sentinel, sentinel_pool
@@ -64,6 +65,11 @@ class Client(redis.Redis):
             return redact(self.settings.url)
         options = self.connection_pool.connection_kwargs
         return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
+
+    @property
+    def own_keys(self) -> Keys:
+        """The keys and channels of the namespace in the database that this client uses."""
+        return Keys(self.settings.namespace, int(self.connection_pool.connection_kwargs.get("db") or 0))
 
     @contextmanager
     def translating(self, action: str) -> Iterator[None]:
@@ -197,6 +203,7 @@ class Client(redis.Redis):
             flat = self._direct.exchange("HELLO")
         except redis.ResponseError as refusal:
             log.info("%s refuses INFO and HELLO: its version is not checked: %s", self.address, refusal)
+            self.ping()  # a user who may not even do this cannot use the server
             return {}
         hello = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True) if isinstance(value, bytes)}
         return {f"{hello['server']}_version": hello["version"]}

@@ -14,7 +14,6 @@ from typing import Any, Final
 import redis
 
 from notify.errors import NotifyError
-from notify.keys import Keys
 from notify.server.client import Client
 
 __all__ = ["ScriptRunner", "load_script"]
@@ -79,7 +78,7 @@ class ScriptRunner:
     def __init__(self, client: Client, package: str, *, prelude: str = "") -> None:
         self.client = client
         self._prelude = prelude
-        self.keys = Keys(client.settings.namespace)
+        self.keys = client.own_keys
         self._package = package
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str, timeout_s: float | None = None) -> Any:

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import redis
 
-from notify.keys import Keys
 from notify.server import Client
 from workers.jobs import CronJob
 
@@ -40,7 +39,7 @@ def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
         ServerError: Redis did not answer, or refused.
     """
     client = Client.of(connection)
-    keys = Keys(client.settings.namespace)
+    keys = client.own_keys
     with client.translating("listing recurring jobs"), client.pipeline() as pipe:
         pipe.zrange(keys.cron_due, 0, -1, withscores=True)
         pipe.hgetall(keys.cron)

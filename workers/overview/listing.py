@@ -7,7 +7,6 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import msgspec
 import redis
 
-from notify.keys import Keys
 from notify.server import Client
 from workers import rq_keys
 from workers.errors import JobDefinitionError, QueueNotFoundError
@@ -99,7 +98,7 @@ def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str 
 
 def _ids(client: Client, names: list[str], status: str | None, needs: str | None, *, by_need: bool) -> Iterator[str]:
     if by_need and needs is not None:
-        yield from _read(client.zrange, Keys(client.settings.namespace).needs(needs))
+        yield from _read(client.zrange, client.own_keys.needs(needs))
         registries = {"started"} if status is None else set[str]()
     else:
         if status in (None, "queued"):

@@ -8,7 +8,7 @@ import msgspec
 import redis
 
 from notify.directory import ENTRY_FIELDS, Target, read_entry
-from notify.keys import Keys, any_provider
+from notify.keys import any_provider
 from notify.server import Client
 from workers import rq_keys
 from workers.jobs import check_need
@@ -86,7 +86,7 @@ def _stakes(client: Client, needs: frozenset[str]) -> list[Stake]:
 
 def _lost_with(client: Client, service: str) -> frozenset[str]:
     """Return the needs that are lost with a service: its name, and each capability that no other service has."""
-    keys = Keys(client.settings.namespace)
+    keys = client.own_keys
     values: Any = client.hmget(keys.service(service), ENTRY_FIELDS)
     capabilities = read_entry(values).provides or ()
     with client.pipeline(transaction=False) as pipe:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeAlias
 
-from notify.keys import Keys
 from notify.server import Client
 from workers import rq_keys
 
@@ -43,7 +42,7 @@ def read_backward(read: ReadRange, *, size: int) -> list[str]:
 
 def ids_needing(client: Client, need: str, *, size: int) -> Iterator[str]:
     """Yield the ids of the waiting jobs that have a need, in any order. An id may come twice."""
-    for job_id, _ in client.zscan_iter(Keys(client.settings.namespace).needs(need), count=size):
+    for job_id, _ in client.zscan_iter(client.own_keys.needs(need), count=size):
         yield job_id.decode()
 
 

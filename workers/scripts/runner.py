@@ -29,7 +29,7 @@ class JobScriptRunner(PublishingScripts):
     """Runs the scripts of jobs. The table ``k`` of key prefixes stands before each script; see ``parts/prefixes.lua``."""
 
     def __init__(self, client: Client) -> None:
-        super().__init__(client, "workers.scripts", prelude=_prelude(client.settings))
+        super().__init__(client, "workers.scripts", prelude=_prelude(client.settings, client.own_keys))
 
     def run_with_common_args(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str, now: str = "") -> Any:
         """Run a script that includes ``parts/prefixes.lua``: its ARGV begin with the `common_args`. Otherwise as `run`.
@@ -49,9 +49,8 @@ class JobScriptRunner(PublishingScripts):
 
 
 @cache
-def _prelude(settings: Settings) -> str:
+def _prelude(settings: Settings, keys: Keys) -> str:
     """Return the Lua table ``k`` of key prefixes. As ARGV the same thirty texts would be sent with every call."""
-    keys = Keys(settings.namespace)
     texts = {
         "job": rq_keys.job(""),
         "queue": rq_keys.queue(""),
