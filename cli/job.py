@@ -137,11 +137,11 @@ def row_of(found: Job) -> dict[str, Json]:
         "id": found.id,
         "queue": found.origin,
         "status": _status(found),
-        "function": found.func_name,
+        "function": found.function_name,
         "needs": list[Json](sorted(found.needs)),
         "on_loss": found.on_loss if found.needs else "",
         "enqueued": found.enqueued_at.isoformat(timespec="seconds") if found.enqueued_at else None,
-        "why": outcome.reason if outcome else "",
+        "why": outcome.reason if outcome else found.problem,
     }
 
 
@@ -157,11 +157,11 @@ def _description(found: Job) -> dict[str, Json]:
     times = {"enqueued": found.enqueued_at, "started": found.started_at, "ended": found.ended_at}
     return {
         **row_of(found),
-        "args": list[Json](found.args),
-        "kwargs": dict[str, Json](found.kwargs),
+        **({} if found.problem else {"args": list[Json](found.args), "kwargs": dict[str, Json](found.kwargs)}),
         **{name: time.isoformat() if time else None for name, time in times.items()},
         "worker": found.worker_name,
         "outcome": msgspec.structs.asdict(outcome) if outcome else None,
+        "problem": found.problem,
         "result": found.return_value() if outcome and outcome.status == "finished" else None,
     }
 

@@ -49,7 +49,7 @@ class Output:
 
     def talk(self, text: str, *, style: str = "") -> None:
         """Print a message, which is not data, to stderr."""
-        self._stderr.print(text, style=style, markup=False)
+        self._stderr.print(_printable(text), style=style, markup=False)
 
     def line(self, text: str, *, style: str = "") -> None:
         """Print one line of data.
@@ -57,6 +57,7 @@ class Output:
         Raises:
             OutputClosedError: stdout was closed by its reader.
         """
+        text = _printable(text)
         try:
             if self.pretty:
                 self._stdout.print(text, style=style, markup=False)
@@ -99,7 +100,7 @@ class Output:
             # Lists and sentences wrap between words; names never wrap.
             table.add_column(column, no_wrap=column not in WRAPPED, min_width=_least_width(column, rows))
         for row in rows:
-            table.add_row(*(Text(_shown(row[column])) for column in shown))
+            table.add_row(*(Text(_printable(_shown(row[column]))) for column in shown))
         return table
 
     def item(self, item: Event | Gap, *, verbose: bool = False) -> None:
@@ -126,6 +127,13 @@ def one_line(value: Json) -> str:
     """Return text as it is and other values as JSON. Text with line breaks or control characters is escaped."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return text if text.isprintable() else json.dumps(value)
+
+
+def _printable(text: str) -> str:
+    """Return a text in which control characters other than tabs and line breaks are escaped: a terminal would obey them."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\t\n" else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def _least_width(column: str, rows: Sequence[Mapping[str, Json]]) -> int:

@@ -8,12 +8,15 @@ from notify.server.backoff import Backoff, retry_while_away
 from notify.server.client import ONE_ATTEMPT, PREFIX, Client, open_client, process_name
 from notify.server.embedded import EmbeddedServer, default_directory
 from notify.server.health import ConnectionMonitor, LinkHandler, LinkState, LinkStatus
+from notify.server.numbers import LARGEST, LONGEST_TTL_S, whole
 from notify.server.raw import RawConnection, file_number, read_within, release_raw, shut_down, take_raw
 from notify.server.scripts import ScriptRunner
 from notify.server.stream_reader import COUNT, Entries, StreamReader
 
 __all__ = [
     "COUNT",
+    "LARGEST",
+    "LONGEST_TTL_S",
     "ONE_ATTEMPT",
     "PREFIX",
     "Backoff",
@@ -36,4 +39,5 @@ __all__ = [
     "retry_while_away",
     "shut_down",
     "take_raw",
+    "whole",
 ]

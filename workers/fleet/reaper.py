@@ -4,13 +4,11 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from rq.job import JobStatus
 
 from notify.server import Client
 from workers import rq_keys
-from workers.errors import JobError
-from workers.jobs import Job, Outcome, lazy_job, publish_outcome, worker_died
+from workers.jobs import Job, Outcome, lazy_job, publish_outcome, read_outcome, worker_died
 from workers.queue import Queue
 from workers.scripts import JobScripts, Run
 
@@ -48,7 +46,7 @@ class Reaper:
         """
         with self._client.translating(f"reaping worker {worker}"):
             raw: Any = self._client.hmget(rq_keys.worker(worker), "current_job", "queues")
-            current, queues = (value.decode() if value else "" for value in raw)
+            current, queues = (value.decode(errors="replace") if value else "" for value in raw)
             if current != job_id:  # the worker was only frozen, and will renew its lease itself
                 log.warning("worker %s is alive again after it was silent for too long", worker)
                 return
@@ -64,7 +62,9 @@ class Reaper:
         stopped, name = raw
         # If another worker has the job by now, the process of its run may be alive.
         if stopped is not None and name == worker.encode():
-            self._scripts.hold_run(job_id, fence=stopped.decode())  # does nothing unless the run was stopped in order to hold the job
+            self._scripts.hold_run(
+                job_id, fence=stopped.decode(errors="replace")
+            )  # does nothing unless the run was stopped in order to hold the job
 
         def end_run(pipe: Any) -> _Failed | None:
             return self._end_run(pipe, worker, job_id)
@@ -81,8 +81,8 @@ class Reaper:
         fields: dict[bytes, bytes] = pipe.hgetall(rq_keys.job(job_id))
         if fields.get(b"worker_name") != worker.encode():
             return None
-        run = Run(job_id, fields.get(b"fence", fields.get(b"stopped", b"")).decode())
-        origin = fields.get(b"origin", b"").decode()
+        run = Run(job_id, fields.get(b"fence", fields.get(b"stopped", b"")).decode(errors="replace"))
+        origin = fields.get(b"origin", b"").decode(errors="replace")
         is_stopped = fields.get(b"status") == STOPPED and _is_open(pipe, run, origin)
         if fields.get(b"status") != STARTED and not is_stopped:
             pipe.multi()
@@ -98,7 +98,7 @@ class Reaper:
             _retry(pipe, job, queue, now)
         else:
             died = worker_died(worker, at_ms=round(now.timestamp() * 1000))
-            failed = _Failed(job, queue, msgspec.json.decode(fields[b"outcome"], type=Outcome) if is_stopped else died)
+            failed = _Failed(job, queue, read_outcome(fields.get(b"outcome"), otherwise="stopped") if is_stopped else died)
             _fail(pipe, failed, run, worker, now)
         pipe.hdel(job.key, "fence")  # a worker that was only frozen can no longer write to fenced states
         _remove_run(pipe, run, origin)
@@ -106,16 +106,13 @@ class Reaper:
 
     def _read(self, job_id: str, fields: dict[bytes, bytes], origin: str) -> Job:
         job = lazy_job(Job, job_id, fields, connection=self._client, functions={})
-        try:
-            job.origin  # noqa: B018  # reads the job
-        except JobError:  # another program wrote the job: only its id and queue are known
-            job.origin = origin
+        job.origin = job.origin or origin  # it cannot be read, if another program wrote it
         return job
 
     def _remove_runs(self, worker: str, job_id: str, queues: list[str]) -> None:
         """Remove other runs of the worker, of a job that was enqueued again since: RQ would take the job for abandoned because of them."""
         fences: Any = self._client.zrange(rq_keys.executions(job_id), 0, -1)
-        for run in (Run(job_id, fence.decode()) for fence in fences):
+        for run in (Run(job_id, fence.decode(errors="replace")) for fence in fences):
             if self._client.hget(rq_keys.execution(f"{job_id}:{run.fence}"), "worker_name") == worker.encode():
                 with self._client.pipeline() as pipe:
                     for name in queues:

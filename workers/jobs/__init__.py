@@ -9,8 +9,8 @@ from workers.jobs.current import current_bus, current_job
 from workers.jobs.definition import Definition, JobFunctions, definition_of, job, load_jobs
 from workers.jobs.handle import Job, read_jobs
 from workers.jobs.lazy import lazy_job
-from workers.jobs.outcome import Outcome, Why, publish_outcome, worker_died
-from workers.jobs.requirements import Needs, Policy, Requirements, check_need, target_of
+from workers.jobs.outcome import Outcome, Why, publish_outcome, read_outcome, worker_died
+from workers.jobs.requirements import Needs, Policy, Requirements, check_need, read_needs, target_of
 from workers.jobs.schedule import CronJob
 from workers.jobs.stop_ladder import JobStopped, StopLadder, StopSign
 
@@ -41,6 +41,8 @@ __all__ = [
     "plain_call",
     "publish_outcome",
     "read_jobs",
+    "read_needs",
+    "read_outcome",
     "target_of",
     "worker_died",
 ]

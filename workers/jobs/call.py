@@ -10,8 +10,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from notify.events import Json, encode_json
+from notify.server import LONGEST_TTL_S, whole
 from workers.errors import JobDefinitionError
 from workers.jobs.definition import JobFunctions
+from workers.jobs.fields import are_numbers
 from workers.jobs.requirements import Requirements
 from workers.scripts import DEFAULT_TIMEOUT_S
 
@@ -19,8 +21,7 @@ __all__ = ["DecodedCall", "JsonSerializer", "encode_call", "function_of", "plain
 
 _SPECIAL_FIELDS: Final = (b"success_callback_name", b"webhooks", b"repeats_left", b"repeat_intervals")
 """Fields of a job whose success takes more than storing the result. RQ's own code runs such a job."""
-_NUMBER_FIELDS: Final = (b"retries_left", b"number_of_retries", b"result_ttl", b"failure_ttl", b"ttl")
-"""Fields that must be whole numbers. RQ's own code refuses a job with another value there."""
+_DEFAULT_TIMEOUT: Final = b"%d" % DEFAULT_TIMEOUT_S
 _decoder: Final = msgspec.json.Decoder(tuple[str, None, list[Any], dict[str, Any]])
 
 
@@ -78,12 +79,12 @@ def plain_call(fields: Mapping[bytes, bytes], functions: JobFunctions) -> Decode
     if any(map(fields.get, _SPECIAL_FIELDS)) or fields.get(b"result_ttl") == b"0":
         return None
     try:
-        for name in _NUMBER_FIELDS:
-            if name in fields:
-                int(fields[name] or b"0")
+        if not are_numbers(fields):
+            return None
         if b"needs" in fields or b"on_loss" in fields:
             Requirements.read(fields)
         path, _, args, kwargs = _decoder.decode(fields[b"data"])
-        return DecodedCall(functions[path], args, kwargs, int(fields.get(b"timeout") or DEFAULT_TIMEOUT_S))
+        timeout_s = whole(fields.get(b"timeout") or _DEFAULT_TIMEOUT, None, least=-1, most=LONGEST_TTL_S)
+        return None if timeout_s is None else DecodedCall(functions[path], args, kwargs, timeout_s)
     except (KeyError, ValueError, JobDefinitionError, msgspec.DecodeError, RecursionError):
         return None

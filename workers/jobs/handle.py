@@ -2,19 +2,21 @@
 
 import random
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+import redis
 import rq.job
-from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.exceptions import InvalidJobOperation
 from rq.job import JobStatus
 
-from notify.server import Client
+from notify.server import Client, whole
 from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
-from workers.jobs.outcome import Outcome, failure
+from workers.jobs.outcome import Outcome, failure, read_outcome
 from workers.jobs.record import JobRecord
 from workers.scripts import JobScripts
 
@@ -39,12 +41,17 @@ class Job(JobRecord):
         """The need for which the job is held: the name of a service, or ``any <capability>``; else ``None``. Read from Redis."""
         with self._client.translating(f"reading job {self.id}"):
             need: Any = self.connection.hget(self.key, "held")
-        return need.decode() if need is not None else None
+        return need.decode(errors="replace") if need is not None else None
 
     def get_status(self, refresh: bool = True) -> JobStatus:
-        """Return RQ's status of the job; a held job is ``deferred``. Raises `ServerError` if Redis does not answer."""
-        with self._client.translating(f"reading job {self.id}"):
+        """Return RQ's status of the job; a held job is ``deferred``, and one that RQ does not know ``created``.
+
+        Raises:
+            ServerError: Redis did not answer, or refused.
+        """
+        with self._client.translating(f"reading job {self.id}"), suppress(ValueError):
             return super().get_status(refresh)
+        return JobStatus.CREATED
 
     def return_value(self, refresh: bool = False) -> Any:
         """Return the result of the function, ``None`` if there is none (yet). Raises `ServerError` if Redis does not answer."""
@@ -67,13 +74,16 @@ class Job(JobRecord):
             raw: Any = self.connection.hmget(self.key, "status", "outcome")
         if raw[0] is None:
             raise JobNotFoundError(f"no job {self.id} at {self._client.address}: its time to live is over, or it never existed")
-        status = JobStatus(raw[0].decode())
+        try:
+            status = JobStatus(raw[0].decode())
+        except ValueError:  # written by hand: a worker that claims the job refuses it
+            return None
         if status not in ENDED:
             return None
         if status in STOPPED_OR_CANCELED and raw[1] is not None:
-            return msgspec.json.decode(raw[1], type=Outcome)
+            return read_outcome(raw[1], otherwise="cancelled" if status == JobStatus.CANCELED else "stopped")
         if status == JobStatus.FAILED:
-            return self._failed_outcome()
+            return _failed_outcome(self, self._client, raw[1])
         return Outcome("cancelled" if status == JobStatus.CANCELED else str(status.value))
 
     def wait(self, timeout_s: float | None = None) -> Outcome | None:
@@ -133,7 +143,7 @@ class Job(JobRecord):
         names = sorted(self.needs)
         with self._client.translating(f"admitting job {self.id}"):
             serials: Any = self._client.hmget(JobScripts(self._client).keys.losses, names)
-        self.needs = {name: int(serial or 0) for name, serial in zip(names, serials, strict=True)}
+        self.needs = {name: whole(serial, 0) for name, serial in zip(names, serials, strict=True)}
 
     def requeue(self, at_front: bool = False) -> rq.job.Job:
         """Enqueue a failed or stopped job again; earlier losses do not count. `workers.requeue` also takes a cancelled job.
@@ -167,34 +177,57 @@ class Job(JobRecord):
         self.started_at = self.last_heartbeat = datetime.now(UTC)
         self._status = JobStatus.STARTED
 
-    def _failed_outcome(self) -> Outcome:
-        """Return the outcome of a failed job: the error is the last line of the traceback that RQ stores."""
-        with self._client.translating(f"reading job {self.id}"):
-            result = self.latest_result()
-        lines = (result.exc_string or "").strip().splitlines() if result else []
-        return failure(lines[-1].strip() if lines else "")
-
     def _send_stop_command(self) -> None:
         """Send a stop command to the worker that runs the job. A worker that misses it finds out when it checks the run next."""
         with self._client.translating(f"stopping job {self.id}"):
             name: Any = self.connection.hget(self.key, "worker_name")
             if name:
                 command = msgspec.json.encode({"command": "stop-job", "job_id": self.id})
-                self.connection.publish(rq.command.PUBSUB_CHANNEL_TEMPLATE % name.decode(), command)
+                self.connection.publish(rq.command.PUBSUB_CHANNEL_TEMPLATE % name.decode(errors="replace"), command)
 
 
 def read_jobs(client: Client, job_ids: Sequence[str]) -> Iterator[Job]:
-    """Read jobs in one round trip. Yield those that exist and can be read."""
+    """Read jobs in one round trip. Yield those that exist; `Job.problem` tells of one that cannot be read."""
     with client.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
             pipe.hgetall(Job.key_for(job_id))
-        rows: list[Any] = pipe.execute()
+        rows: list[Any] = pipe.execute(raise_on_error=False)
     for job_id, row in zip(job_ids, rows, strict=True):
+        if isinstance(row, redis.ResponseError) and str(row).startswith("WRONGTYPE"):
+            yield _unreadable(job_id, client, "its key is not a hash")
+        elif isinstance(row, Exception):
+            raise row
+        elif row:
+            yield _read_job(job_id, row, client)
+
+
+def _read_job(job_id: str, row: Any, client: Client) -> Job:
+    try:
         found = Job(job_id, connection=client)
-        with suppress(NoSuchJobError):  # raised for a job that cannot be read, too
-            if row:
-                found.restore(row)
-                yield found
+    except (ValueError, TypeError):
+        return _unreadable(job_id, client, "its id has other characters than letters, digits, _ and -")
+    found.restore(row)
+    return found
+
+
+def _unreadable(job_id: str, client: Client, problem: str) -> Job:
+    found = Job(connection=client)
+    found._id, found.data, found.problem = job_id, b"", problem
+    return found
+
+
+def _failed_outcome(job: rq.job.Job, client: Client, raw: bytes | None) -> Outcome:
+    """Return the outcome of a failed job: what the claim that refused it wrote, or the last line of the traceback that RQ stores."""
+    refused = read_outcome(raw, otherwise="")
+    if refused.status == "failed":
+        return refused
+    with client.translating(f"reading job {job.id}"):
+        try:
+            result = job.latest_result()
+        except (ValueError, TypeError, KeyError, zlib.error, redis.ResponseError):  # written by hand
+            result = None
+    lines = (result.exc_string or "").strip().splitlines() if result else []
+    return failure(lines[-1].strip() if lines else "")
 
 
 class _NotFailedError(JobRefusedError, InvalidJobOperation):

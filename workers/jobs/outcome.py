@@ -7,7 +7,7 @@ import msgspec
 from notify.events import Event, EventScripts, publish
 from notify.server import Client
 
-__all__ = ["Outcome", "Why", "failure", "publish_outcome", "worker_died"]
+__all__ = ["Outcome", "Why", "failure", "publish_outcome", "read_outcome", "worker_died"]
 
 _WORKER_DIED: Final = "its worker"
 """Prefix of the reason that `worker_died` writes."""
@@ -52,6 +52,14 @@ class Outcome(msgspec.Struct, frozen=True):
     why: Why | None = None
 
 
+def read_outcome(raw: bytes | None, *, otherwise: str) -> Outcome:
+    """Return the outcome that a job's hash holds as JSON; one of the status ``otherwise`` if that cannot be read."""
+    try:
+        return _outcome_decoder.decode(raw or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Outcome(otherwise)
+
+
 def worker_died(worker: str, *, at_ms: int) -> Outcome:
     """Return the outcome of a job that failed because its worker died."""
     return failure(f"{_WORKER_DIED} {worker} died", at_ms=at_ms)
@@ -68,6 +76,9 @@ def _rule(reason: str) -> str:
     if reason.startswith(_WORKER_DIED):
         return "worker died"
     return "process died" if reason.startswith(_PROCESS_DIED) else "raised"
+
+
+_outcome_decoder: Final = msgspec.json.Decoder(Outcome)
 
 
 def publish_outcome(client: Client, job: Any, outcome: Outcome, *, source: str) -> None:

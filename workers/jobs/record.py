@@ -1,26 +1,28 @@
 """The record of a job in Redis: RQ's hash, with the call as plain JSON, extended by the requirements."""
 
-import logging
+import re
 from collections.abc import Callable
-from typing import Any, NoReturn, Self
+from typing import Any, Final, NoReturn, Self
 
 import msgspec
 import redis
 import rq.job
-from rq.exceptions import NoSuchJobError, TimeoutFormatError
+from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import JobStatus
 
 from notify.server import Client
-from workers.errors import JobDefinitionError, JobError, JobNotFoundError, JobRefusedError
+from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
 from workers.jobs.call import JsonSerializer
 from workers.jobs.definition import JobFunctions
+from workers.jobs.fields import read_call, read_job_fields
 from workers.jobs.requirements import Policy, Requirements, read_needs
 from workers.jobs.stop_ladder import StopSign
-from workers.scripts import RQ_STATUS, unpacked
+from workers.scripts import RQ_STATUS
 
 __all__ = ["JobRecord"]
 
-log = logging.getLogger(__name__)
+_DESCRIBED: Final = re.compile(r"[\w.]{1,200}(?=\()")
+"""The path of a function in the description that RQ makes of a call."""
 
 
 class JobRecord(rq.job.Job):
@@ -37,6 +39,10 @@ class JobRecord(rq.job.Job):
         self.needs: dict[str, int] = {}
         self.requirements = Requirements()
         self._functions: JobFunctions = {}
+        self.problem = ""
+        """Why no worker can run the job: its call, or the first field that cannot be read. Empty if the job can be run."""
+        self.is_foreign = False
+        """Whether plain RQ pickled the call of the job. Nothing here ever unpickles it."""
         self.is_decided = True
         """False while the job runs and its result is not recorded: `to_dict` then leaves the status out."""
 
@@ -88,6 +94,15 @@ class JobRecord(rq.job.Job):
         name = self._stopped_callback_name
         return (self._functions.get(name) or (lambda *_: self._refuse(name))) if name else None
 
+    @property
+    def function_name(self) -> str:
+        """The path of the function that the job calls; of a call that cannot be read, as RQ's description tells it, else ``?``."""
+        try:
+            return str(self.func_name)
+        except JobRefusedError:
+            described = _DESCRIBED.match(self.description or "")
+            return described[0] if described else "?"
+
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
         """Return the hash of the job: RQ's fields, with the call as plain JSON, and our fields. `restore` reads it."""
         fields = super().to_dict(include_meta=include_meta, include_result=include_result)
@@ -103,22 +118,26 @@ class JobRecord(rq.job.Job):
         return {**fields, **self.requirements.fields()}
 
     def restore(self, raw_data: Any) -> Any:
-        """Set all attributes from the hash of the job.
+        """Set all attributes from the hash of the job; see `JobRecord.problem` for fields that cannot be read.
 
         Raises:
             NoSuchJobError: the hash is empty.
-            JobError: another program wrote the hash, and it cannot be read.
         """
+        if not raw_data:
+            raise _NoSuchJobError(f"no job {self.id} at {self._client.address}: its time to live is over, or it never existed")
+        max_bytes = self._client.settings.max_payload_bytes
+        fields, self.problem, self.is_foreign = read_job_fields(raw_data, max_bytes=max_bytes)
+        data = fields[b"data"]
+        super().restore({**fields, b"data": b""})  # RQ would unpack a compressed call without a limit on its size
+        self.data = data
+        self.needs, self.requirements = read_needs(fields), Requirements.read(fields)
+
+    def _deserialize_data(self) -> None:
+        """Decode the call. Raises `JobRefusedError` if it cannot be decoded."""
         try:
-            # RQ would unpack a compressed call without a limit on its size.
-            super().restore({**raw_data, b"data": b""} if b"data" in raw_data else raw_data)
-            self.data = unpacked(raw_data[b"data"], max_bytes=self._client.settings.max_payload_bytes)
-            self.needs, self.requirements = read_needs(raw_data), Requirements.read(raw_data)
-        except NoSuchJobError:
-            raise
-        except (ValueError, TypeError, AssertionError, msgspec.DecodeError, TimeoutFormatError) as exc:
-            log.warning("job %s cannot be read and is skipped: %s", self.id, exc)
-            raise _UnreadableJobError(f"job {self.id} at {self._client.address} cannot be read ({exc}): delete {self.key}") from exc
+            self._func_name, self._instance, self._args, self._kwargs = read_call(self.data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raise _UnreadableCallError(f"job {self.id} cannot be run: {self.problem or exc}") from exc
 
     @classmethod
     def fetch(cls, id: str, connection: redis.Redis | None = None, serializer: Any = None) -> Self:  # noqa: A002  # RQ's name
@@ -126,7 +145,7 @@ class JobRecord(rq.job.Job):
 
         Raises:
             JobNotFoundError: there is no such job.
-            JobError: another program wrote the job, and it cannot be read.
+            ServerRefusedError: the key of the job holds something else than a hash.
         """
         if connection is None:
             raise JobDefinitionError(f"job {id} cannot be fetched without a connection: Job.fetch(id, connection=bus.redis)")
@@ -134,8 +153,6 @@ class JobRecord(rq.job.Job):
         with client.translating(f"fetching job {id}"):
             try:
                 found = super().fetch(id, connection=connection, serializer=serializer)
-            except _UnreadableJobError:
-                raise
             except (NoSuchJobError, ValueError, TypeError) as exc:  # ValueError, TypeError: no job can have such an id
                 raise _NoSuchJobError(f"no job {id} at {client.address}: its time to live is over, or it never existed") from exc
         assert isinstance(found, cls)  # noqa: S101  # fetch is RQ's, and untyped about its subclasses
@@ -160,5 +177,5 @@ class _NoSuchJobError(JobNotFoundError, NoSuchJobError):
     """A `JobNotFoundError` that is RQ's error as well: RQ's code catches it to skip ids without a job."""
 
 
-class _UnreadableJobError(JobError, NoSuchJobError):
-    """A `JobError` that is RQ's error for a missing job as well: a worker skips the job and keeps running."""
+class _UnreadableCallError(JobRefusedError, DeserializationError):
+    """A `JobRefusedError` that is RQ's error for a call that cannot be decoded as well."""

@@ -9,6 +9,7 @@ import msgspec
 from notify.directory import Provider, Target, check_name
 from notify.errors import InvalidServiceError
 from notify.keys import any_provider
+from notify.server import whole
 from workers.errors import JobDefinitionError
 
 __all__ = ["Needs", "Policy", "Requirements", "check_need", "check_policy", "need_of", "read_needs", "target_of"]
@@ -100,9 +101,16 @@ class Requirements(msgspec.Struct, frozen=True):
         return cls(
             frozenset(read_needs(raw)),
             check_policy(policy.decode()) if policy else "cancel",
-            int(held_ms) / 1000 if held_ms else None,
-            int(grace_ms) / 1000 if grace_ms else 0.0,
+            _seconds(held_ms) if held_ms else None,
+            _seconds(grace_ms) if grace_ms else 0.0,
         )
+
+
+def _seconds(milliseconds: bytes) -> float:
+    ms = whole(milliseconds, None, most=round(LONGEST_S * 1000))
+    if ms is None:
+        raise ValueError(f"{milliseconds[:20]!r} is no whole number of milliseconds of at most a year")
+    return ms / 1000
 
 
 def read_needs(raw: Mapping[bytes, bytes]) -> dict[str, int]:

@@ -26,13 +26,15 @@ def explain(bus: Bus, job: Job) -> str:
     outcome = job.outcome
     status = job.get_status()
     sentences = [_call(job), _end(job, outcome) if outcome is not None else _state(bus, job, status)]
+    if job.problem and outcome is None:
+        sentences.append(f"No worker of Notify can run it: {job.problem}.")
     if job.needs:
         sentences.append(_needs(bus, job, ended=outcome is not None))
     return " ".join(sentences)
 
 
 def _call(job: Job) -> str:
-    return f"Job {job.id} calls {job.func_name} on queue {job.origin!r}, enqueued {_time(job.enqueued_at or job.created_at)}."
+    return f"Job {job.id} calls {job.function_name} on queue {job.origin!r}, enqueued {_time(job.enqueued_at or job.created_at)}."
 
 
 def _end(job: Job, outcome: Outcome) -> str:

@@ -117,7 +117,7 @@ def _read(command: Callable[..., Any], key: str) -> Iterator[str]:
 def _matches(found: Job, queue: str | None, status: str | None, needs: str | None) -> bool:
     current = found.get_status(refresh=False)
     return (
-        (queue is None or found.origin == queue)
+        (queue is None or found.origin in (queue, ""))  # without an origin, it cannot be read
         and (needs is None or needs in found.needs)
         and (status is None or (current is not None and current.value == status))
     )

@@ -11,7 +11,7 @@ from notify.directory import ENTRY_FIELDS, Target, read_entry
 from notify.keys import any_provider
 from notify.server import Client
 from workers import rq_keys
-from workers.jobs import check_need
+from workers.jobs import check_need, read_needs
 from workers.overview.paging import chunked, ids_needing, running_ids
 
 __all__ = ["Stake", "count_needing", "preview_loss"]
@@ -97,12 +97,23 @@ def _lost_with(client: Client, service: str) -> frozenset[str]:
     return frozenset([service, *map(any_provider, only_here)])
 
 
-def _read_rows(client: Client, job_ids: list[str]) -> Iterator[tuple[str, str, str, Any]]:
+def _read_rows(client: Client, job_ids: list[str]) -> Iterator[tuple[str, str, str, frozenset[str]]]:
     """Yield status, queue, policy and needs of each job that still exists."""
     with client.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
             pipe.hmget(rq_keys.job(job_id), "status", "origin", "on_loss", "needs")
-        rows = pipe.execute()
-    for status, origin, on_loss, needs in rows:
-        if status and origin:
-            yield status.decode(), origin.decode(), on_loss.decode() if on_loss else "cancel", msgspec.json.decode(needs) if needs else {}
+        rows = pipe.execute(raise_on_error=False)
+    for row in rows:
+        if isinstance(row, Exception) and not isinstance(row, redis.ResponseError):
+            raise row
+        if isinstance(row, Exception) or not row[0] or not row[1]:
+            continue  # no hash of a job
+        status, origin, on_loss = (value.decode(errors="replace") if value else "cancel" for value in row[:3])
+        yield status, origin, on_loss, _needs_of(row[3])
+
+
+def _needs_of(needs: bytes | None) -> frozenset[str]:
+    try:
+        return frozenset(read_needs({b"needs": needs or b""}))
+    except (ValueError, msgspec.DecodeError, RecursionError):
+        return frozenset()  # another program wrote the job, and no worker will run it

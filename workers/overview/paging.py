@@ -16,14 +16,14 @@ ReadRange: TypeAlias = Callable[[int, int], Any]
 def queue_names(client: Client) -> list[str]:
     """Return the names of all queues that jobs were put on, sorted."""
     keys: Any = client.smembers(rq_keys.QUEUES)
-    return sorted(rq_keys.queue_name(key.decode()) for key in keys)
+    return sorted(rq_keys.queue_name(key.decode(errors="backslashreplace")) for key in keys)
 
 
 def read_forward(read: ReadRange, *, size: int) -> Iterator[str]:
     """Yield the members from the first to the last. A page is read when the iteration reaches it."""
     start = 0
     while page := read(start, start + size - 1):
-        yield from (member.decode() for member in page)
+        yield from (member.decode(errors="backslashreplace") for member in page)
         start += size
 
 
@@ -34,7 +34,7 @@ def read_backward(read: ReadRange, *, size: int) -> list[str]:
     """
     found: list[str] = []
     while page := read(-len(found) - size, -len(found) - 1):
-        found += [member.decode() for member in reversed(page)]
+        found += [member.decode(errors="backslashreplace") for member in reversed(page)]
         if len(page) < size:
             break
     return list(dict.fromkeys(reversed(found)))
@@ -43,14 +43,14 @@ def read_backward(read: ReadRange, *, size: int) -> list[str]:
 def ids_needing(client: Client, need: str, *, size: int) -> Iterator[str]:
     """Yield the ids of the waiting jobs that have a need, in any order. An id may come twice."""
     for job_id, _ in client.zscan_iter(client.own_keys.needs(need), count=size):
-        yield job_id.decode()
+        yield job_id.decode(errors="backslashreplace")
 
 
 def running_ids(client: Client) -> Iterator[str]:
     """Yield the ids of the running jobs, queue by queue. They are not paged: a worker runs one job at a time."""
     for name in queue_names(client):
         members: Any = client.zrange(rq_keys.started(name), 0, -1)
-        yield from (member.decode().partition(":")[0] for member in members)
+        yield from (member.decode(errors="backslashreplace").partition(":")[0] for member in members)
 
 
 def chunked(ids: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import msgspec
 import redis
 
-from notify.server import Client
+from notify.server import Client, whole
 from workers import rq_keys
 
 __all__ = ["WorkerProgress", "worker_progress"]
@@ -47,5 +47,5 @@ def worker_progress(connection: redis.Redis, *, queues: Collection[str], workers
             pipe.hmget(rq_keys.worker(name), *FIELDS)
         answers = pipe.execute()
     counts = answers[len(queues) :]
-    done, failed = (sum(int(count[index] or 0) for count in counts) for index in (0, 1))
+    done, failed = (sum(whole(count[index], 0) for count in counts) for index in (0, 1))
     return WorkerProgress(done, failed, sum(answers[: len(queues)]) + sum(bool(count[2]) for count in counts))

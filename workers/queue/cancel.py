@@ -10,7 +10,7 @@ import redis
 from notify.directory import Target
 from notify.server import Client
 from workers import rq_keys
-from workers.errors import JobDefinitionError, QueueNotFoundError
+from workers.errors import JobDefinitionError, JobRefusedError, QueueNotFoundError
 from workers.jobs import Job, check_need, read_jobs
 from workers.overview import chunked, read_backward
 from workers.scripts import AT_ONCE, JobScripts
@@ -70,7 +70,12 @@ def cancel_waiting(
 
 
 def _matches(found: Job, queue: str, need: str | None, where: Callable[[Job], bool]) -> bool:
-    return found.origin == queue and (need is None or need in found.needs) and where(found)
+    try:
+        return found.origin == queue and (need is None or need in found.needs) and where(found)
+    except JobRefusedError:
+        if found.problem:
+            return False  # the function asked for the call of a job whose call cannot be read
+        raise
 
 
 def _waiting(client: Client, queue: str) -> list[str]:

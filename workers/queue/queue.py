@@ -269,4 +269,6 @@ def requeue(connection: redis.Redis, job_id: str) -> Job:
         JobRefusedError: the job has not ended yet, it finished, or another client has just put it back.
     """
     job = Job.fetch(job_id, connection=connection)
+    if job.problem:
+        raise JobRefusedError(f"job {job_id} cannot be enqueued again, for no worker can run it: {job.problem}")
     return Queue(job.origin, connection=connection).put_back(job)

@@ -15,12 +15,10 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
-from rq.exceptions import DeserializationError
 from rq.job import Retry, _job_stack
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from notify.errors import ContentsError
-from workers.errors import JobError
 from workers.horse import INTERRUPT, Channel, Reply, RetireAfter, Task, flush_output, run_jobs
 from workers.jobs import DecodedCall, Job, JobFunctions, JobStopped, JsonSerializer, lazy_job, plain_call
 from workers.scripts import Ended, Run
@@ -170,14 +168,9 @@ class Performer:
 
     def _perform_by_rq(self, job: Any, task: Task, past_call: "_PastCall | None" = None) -> Reply:
         """Have RQ's code perform a job, or only record its end if its function was called before."""
-        try:
-            job.func_name  # noqa: B018  # parses the fields of the job, and its call
-        except JobError as exc:
-            return Reply(problem=str(exc))
-        except DeserializationError as exc:
-            return Reply(
-                problem=f"the call of job {job.id} cannot be read ({exc.__cause__}): it must be the JSON of [function, null, args, kwargs]"
-            )
+        job.origin  # noqa: B018  # parses the fields of the job
+        if job.problem and past_call is None:
+            return Reply(problem=f"job {job.id} cannot be run: {job.problem}")
         perform = job.perform if past_call is None else partial(past_call.repeat, job)
         job.perform = partial(self._interruptible, perform)
         worker = self._worker

@@ -8,7 +8,6 @@ from typing import Any
 from rq.exceptions import InvalidJobOperation
 from rq.job import JobStatus
 
-from workers.errors import JobError
 from workers.horse import Death, HorseEnd, Reply
 from workers.jobs import JsonSerializer
 from workers.scripts import Ended, JobScripts
@@ -121,9 +120,7 @@ class EndRecorder:
 
     def _prepare(self, job: Any, queue: Any) -> None:
         """Set the attributes of the job and the run that RQ's code reads."""
-        try:
-            job.origin  # noqa: B018  # parses the fields of the job
-        except JobError:  # the fields cannot be read, if they were written by hand: then the job has only its id, and the queue set here
+        if not job.origin:  # it cannot be read, if it was written by hand
             job.origin = queue.name
         job.ended_at = datetime.now(UTC)
         self._worker.ensure_execution()

@@ -34,8 +34,9 @@ def test_a_lazy_job_has_no_attribute_that_a_job_has_not(bus: notify.Bus, queue: 
         job.nothing  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_an_unreadable_lazy_job_raises_once_and_keeps_its_id(bus: notify.Bus) -> None:
+def test_an_unreadable_lazy_job_tells_its_problem_and_keeps_its_id(bus: notify.Bus) -> None:
     job = lazy_job(Job, "odd", {b"data": b"x", b"retries_left": b"x"}, connection=bus.redis, functions={})
-    with pytest.raises(JobError, match=r"odd at .* cannot be read"):
-        job.origin  # noqa: B018
     assert (job.id, job.origin) == ("odd", "")
+    assert job.problem.startswith("its call cannot be read")
+    with pytest.raises(JobError, match="job odd cannot be run: its call"):
+        job.func_name  # noqa: B018

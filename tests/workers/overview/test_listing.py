@@ -52,12 +52,15 @@ def test_jobs_are_found_by_the_service_they_need_and_by_queue(bus: notify.Bus, q
         assert _ids(bus, needs="nobody") == []
 
 
-def test_a_deleted_or_unreadable_job_is_skipped(bus: notify.Bus, queue: Queue) -> None:
+def test_a_deleted_job_is_skipped_and_an_unreadable_one_says_so(bus: notify.Bus, queue: Queue) -> None:
     gone, spoilt, sound = queue.enqueue(add), queue.enqueue(add), queue.enqueue(add)
     bus.redis.delete(gone.key)
     bus.redis.hset(spoilt.key, "on_loss", "no policy")
     bus.redis.hset(spoilt.key, "needs", "no JSON")
-    assert _ids(bus) == [sound.id]
+    assert {job.id: job.problem for job in find_jobs(bus.redis)} == {
+        spoilt.id: "its field on_loss is 'no policy', not a policy",
+        sound.id: "",
+    }
 
 
 def test_an_unknown_queue_and_an_unknown_status_are_errors(bus: notify.Bus, queue: Queue) -> None:
