@@ -28,6 +28,8 @@ __all__ = ["BackgroundPublisher"]
 
 BATCH: Final = 200
 """The most events of a batch. The script that publishes them blocks the server for two or three milliseconds."""
+BATCH_BYTES: Final = 256 * 1024
+"""A batch ends with the event that reaches this size. The server takes about a millisecond for an event of 64 KiB."""
 
 log = logging.getLogger(__name__)
 
@@ -209,9 +211,18 @@ class BackgroundPublisher:
                     self._changed.wait()
                 if not self._items:
                     return
-                self._unsent = [[self._items.popleft() for _ in range(min(BATCH, len(self._items)))]]
+                self._unsent = [self._next_batch()]
                 self._changed.notify_all()
             self._send()
+
+    def _next_batch(self) -> list[Item]:
+        """Take the next events out of the queue: at most `BATCH`, and no more after `BATCH_BYTES`."""
+        batch: list[Item] = []
+        size = 0
+        while self._items and len(batch) < BATCH and size < BATCH_BYTES:
+            batch.append(self._items.popleft())
+            size += len(batch[-1].body)
+        return batch
 
     def _send(self) -> None:
         """Send the batch. If the server refuses a part as a whole, its halves are sent, down to single events."""

@@ -5,7 +5,7 @@ A bare id is the id of an event without the epoch of the log.
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from notify.errors import ContentsError, InvalidPositionError
@@ -13,7 +13,7 @@ from notify.events.event import Event, Gap, decode
 from notify.events.scripts import EventScripts, Page
 from notify.events.topic import is_pattern
 
-__all__ = ["START", "Positions", "check_id", "check_since", "position_after"]
+__all__ = ["START", "Positions", "check_id", "check_since", "position_after", "since_by_topic"]
 
 PAGE: Final = 500
 """The most entries that are read from a log at once."""
@@ -31,6 +31,7 @@ class Positions:
     def __init__(self, scripts: EventScripts) -> None:
         self._scripts = scripts
         self._positions: dict[str, tuple[str, str]] = {}
+        self._turn = 0
 
     def start(self, topics: Sequence[str], *, since: Mapping[str, str] | None = None) -> list[Event]:
         """Set the position in each topic.
@@ -74,6 +75,14 @@ class Positions:
         if known_epoch != epoch or _order(bare) > _order(last):
             return self.repair(topic)
         return ()
+
+    def in_turn(self, recent: Sequence[str], count: int) -> list[str]:
+        """Return ``count`` topics: the recent ones and some others, different ones each time. If more are recent, some of these."""
+        known = set(recent)
+        always, others = (recent, [topic for topic in self._positions if topic not in known]) if len(recent) <= count else ((), recent)
+        first, room = self._turn if self._turn < len(others) else 0, count - len(always)
+        self._turn = first + room
+        return [*always, *others[first : first + room]]
 
     def topics_to_repair(self, topics: Sequence[str]) -> list[str]:
         """Return the topics whose last event is not the one at the position of the subscriber."""
@@ -164,3 +173,14 @@ def check_since(since: Mapping[str, str] | str | None, topics: Sequence[str]) ->
             "one id is a position in one topic: for several topics give a mapping, topic -> id, as `Subscriber.positions` returns it"
         )
     return {topics[0]: check_id(since)}
+
+
+def since_by_topic(
+    since: Mapping[str, str] | str | None, topics: Sequence[str], pattern_of: Callable[[str], str | None]
+) -> Mapping[str, str]:
+    """Return topic → position at which to begin, as ``since`` gives it for the topic, for its pattern, or for all topics."""
+    if isinstance(since, str):
+        return dict.fromkeys(topics, since)
+    named = since or {}
+    wanted = {topic: named.get(topic) or named.get(pattern_of(topic) or topic) for topic in topics}
+    return {topic: position for topic, position in wanted.items() if position is not None}

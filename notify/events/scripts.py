@@ -1,6 +1,7 @@
 """The Lua scripts of events, one typed method per script.
 
-The *head* of a topic is the hash with the epoch of its log and the id of its last event. It expires 30 days after that event.
+The *head* of a topic is the hash with the epoch of its log and the id of its last event. It expires 30 days after that event, and never
+before the log.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,13 @@ from notify.settings import Settings
 __all__ = ["EventScripts", "Item", "Page", "PublishingScripts", "limits_of"]
 
 HEAD_MS: Final = 30 * 86_400_000
-"""Lifetime of the head of a topic after its last event."""
+"""Lifetime of the head of a topic after its last event, at least."""
+
+TOUCHED_MS: Final = 61_000
+"""A topic that has events moves its score in ``ns:topics`` at least this often; ``parts/append.lua`` does so once a minute."""
+
+HEADS_AT_ONCE: Final = 500
+"""The most topics whose heads are read in one transaction: the server does nothing else meanwhile."""
 
 SENT_MS: Final = 86_400_000
 """Lifetime of the number of a publisher's last batch. A batch that is sent again within this time is not published twice."""
@@ -24,7 +31,8 @@ SENT_MS: Final = 86_400_000
 
 def limits_of(settings: Settings) -> tuple[int, int, int]:
     """Return the limits of a topic for ``parts/append.lua``: length of the log, and the lifetimes of the log and of its head in ms."""
-    return settings.log_length, max(1, round(settings.retention_s * 1000)), HEAD_MS
+    log_ms = max(1, round(settings.retention_s * 1000))
+    return settings.log_length, log_ms, max(HEAD_MS, log_ms)  # a head that ends before its log would begin a new epoch
 
 
 class PublishingScripts(ScriptRunner):
@@ -126,12 +134,14 @@ class EventScripts(PublishingScripts):
         return Page(_text(epoch) if epoch else None, _text(last) if last else None, entries)
 
     def heads_and_retained(self, topics: Sequence[str]) -> list[tuple[str | None, str | None, bytes | None]]:
-        """Return (epoch, last, retained event as JSON) of each topic, all read at one instant."""
-        with self.client.translating("reading the heads of the topics"), self.client.pipeline(transaction=True) as pipe:
-            for topic in topics:
-                pipe.hmget(self.keys.topic(topic), "epoch", "last")
-                pipe.get(self.keys.retained(topic))
-            rows = pipe.execute()
+        """Return (epoch, last, retained event as JSON) of each topic; those of one topic are read at one instant."""
+        rows: list[Any] = []
+        for first in range(0, len(topics), HEADS_AT_ONCE):
+            with self.client.translating("reading the heads of the topics"), self.client.pipeline(transaction=True) as pipe:
+                for topic in topics[first : first + HEADS_AT_ONCE]:
+                    pipe.hmget(self.keys.topic(topic), "epoch", "last")
+                    pipe.get(self.keys.retained(topic))
+                rows += pipe.execute()
         return [(epoch and _text(epoch), last and _text(last), event) for (epoch, last), event in zip(rows[::2], rows[1::2], strict=True)]
 
     def retained(self, topics: Sequence[str]) -> list[bytes | None]:
@@ -157,6 +167,18 @@ class EventScripts(PublishingScripts):
     def declare_topic(self, topic: str) -> None:
         """Add a topic to the known topics before its first event."""
         self.run("declare_topic", [self.keys.topics], [topic, HEAD_MS], action=f"declaring the topic {topic!r}")
+
+    def topics_since(self, since_ms: float) -> tuple[list[str], int]:
+        """Return the topics that may have had an event since a time of the server, and the time until which that is known.
+
+        Args:
+            since_ms: milliseconds of the server's clock. If the clock was put back meanwhile, the time of now counts instead.
+        """
+        with self.client.translating("listing the topics with new events"):
+            seconds, microseconds = self.client.time()
+            now_ms = int(seconds) * 1000 + int(microseconds) // 1000
+            names: Any = self.client.zrangebyscore(self.keys.topics, min(since_ms, now_ms) - TOUCHED_MS, "+inf")
+        return list(map(_text, names)), now_ms
 
     def topics(self) -> list[str]:
         """Return the known topics, sorted."""

@@ -1,8 +1,9 @@
 """The subscriber: receives events through pub/sub, and reads missed events from the log of the topic.
 
 Every event in a log contains the id of the event before it. If the subscriber has not delivered that event, it reads the missing
-events from the log. The subscriber also compares its position with the log after every reconnect and every five seconds. Events that
-the log no longer holds become one `Gap`. Position and epoch work as in the recovery of Centrifugo.
+events from the log. The subscriber also compares its positions with the logs: all of them after a reconnect; every five seconds those
+of the topics that had an event meanwhile, and a few others in turn. Events that the log no longer holds become one `Gap`. Position and
+epoch work as in the recovery of Centrifugo.
 """
 
 import logging
@@ -20,7 +21,7 @@ from notify.events.client_name import name_with_channels
 from notify.events.decoder import MessageDecoder
 from notify.events.event import Event, Gap, decode_direct
 from notify.events.message import Message, message_topic
-from notify.events.positions import START, Positions, check_since, position_after
+from notify.events.positions import START, Positions, check_since, position_after, since_by_topic
 from notify.events.pubsub import PubSubConnection, PubSubMessage
 from notify.events.scripts import EventScripts
 from notify.events.topic import Glob, check_topics, is_pattern
@@ -32,6 +33,9 @@ WAIT_S: Final = 1.0
 """The longest single wait of `Subscriber.get` for a message."""
 REPAIR_AFTER_S: Final = 5.0
 """Time between two comparisons with the log. If pub/sub loses the last event of a topic, no later event reveals that."""
+
+AT_ONCE: Final = 200
+"""So many topics of patterns are compared each time: an idle subscriber to thousands of topics must not load the server."""
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +94,7 @@ class Subscriber:
         self._closing = threading.Event()
         self._reading = threading.RLock()
         self._repaired_at = time.monotonic()
+        self._known_until_ms = 0
         self._must_repair = since is not None
         self._topic_names: dict[bytes, str] = {}
         self._decoder = MessageDecoder(classes, log=log, name=repr(self))
@@ -188,24 +193,18 @@ class Subscriber:
     def _start(self, since: Mapping[str, str] | str | None) -> None:
         early = self._pubsub.open()
         # The subscription is live from here on. Events that were published before count as delivered, except for the retained events.
-        topics = self._topics()
-        self._ready.extend(self._positions.start(topics, since=self._since_by_topic(since, topics)))
+        topics = self._topics(since_ms=0)
+        self._ready.extend(self._positions.start(topics, since=since_by_topic(since, topics, self._pattern_of)))
         self._retained_left = len(self._ready)
         self._returned_positions = self._positions.ids()
         for message in early:
             self._accept(message)
 
-    def _since_by_topic(self, since: Mapping[str, str] | str | None, topics: Sequence[str]) -> Mapping[str, str]:
-        """Return topic → position at which to begin. For a topic that ``since`` does not name the position of its pattern is used."""
-        if isinstance(since, str):
-            return dict.fromkeys(topics, since)
-        named = since or {}
-        wanted = {topic: named.get(topic) or named.get(self._pattern_of(topic) or topic) for topic in topics}
-        return {topic: position for topic, position in wanted.items() if position is not None}
-
-    def _topics(self) -> list[str]:
-        """Return the topics that are subscribed to by name, and the known topics that match a pattern."""
-        known = self._scripts.topics() if self._patterns else []
+    def _topics(self, *, since_ms: float) -> list[str]:
+        """Return the topics that are subscribed to by name, and those that match a pattern and had an event since a time of the server."""
+        if not self._patterns:
+            return sorted(self._exact)
+        known, self._known_until_ms = self._scripts.topics_since(since_ms)
         return sorted({*self._exact, *(topic for topic in known if self._pattern_of(topic))})
 
     def _pattern_of(self, topic: str) -> str | None:
@@ -256,9 +255,18 @@ class Subscriber:
         return topic in self._exact or (first is not None and pattern_channel.decode() != self._keys.channel(first))
 
     def _repair(self) -> None:
-        """Compare all positions with the logs, and queue the missed events."""
+        """Compare positions with the logs, and queue the missed events.
+
+        After a reconnect all positions are compared. Otherwise a topic without a new event needs no comparison, except that its log may
+        have been deleted, which is noticed in the turn of the topic. So is a lost last event where very many topics are busy.
+        """
+        if self._must_repair or self._pubsub.resumed or not self._patterns:
+            topics = self._topics(since_ms=0)
+        else:
+            recent = self._topics(since_ms=self._known_until_ms)
+            topics = sorted({*self._exact, *self._positions.in_turn(recent, AT_ONCE)})
         # The iterators read the logs page by page when `get` needs the next event: a long log does not fill the memory.
-        self._missed.extend(self._positions.repair(topic) for topic in self._positions.topics_to_repair(self._topics()))
+        self._missed.extend(self._positions.repair(topic) for topic in self._positions.topics_to_repair(topics))
         self._must_repair, self._repaired_at = False, time.monotonic()
         self._pubsub.recovered()
 

@@ -7,7 +7,9 @@ import pytest
 
 import notify
 from notify import ClosedError, ContentsError, Failure, InvalidTopicError, PublisherFullError, ServerUnreachableError, SettingsError
+from notify.events import background
 from notify.testing import fake_bus, wait_until
+from tests.support.faults import commands_during
 
 
 def _logged(bus: notify.Bus, topic: str = "t") -> list[object]:
@@ -366,3 +368,17 @@ def test_M9_a_publisher_that_lost_events_at_its_close_can_be_started_again(own_s
     publisher.put("t", "late")
     assert publisher.close()
     assert _logged(bus) == ["late"]
+
+
+def test_large_events_go_in_batches_that_do_not_hold_the_server_for_long(bus):
+    size = 60_000
+    with bus.background_publisher() as publisher:
+        publisher.put("t", "the script is loaded")
+    events = bus.background_publisher()
+    for _ in range(20):
+        events.put("t", "x" * size)
+    commands = commands_during(bus.redis, events.close)
+    batches = [command for command in commands if command.startswith("EVALSHA")]
+    assert len(batches) == -(-20 * size // (5 * size))
+    assert max(map(len, batches)) < 2 * background.BATCH_BYTES
+    assert bus.redis.xlen(bus.keys.log("t")) == 21

@@ -9,10 +9,8 @@ import pytest
 
 import notify
 from notify import ClosedError, EmptySubscriptionError, InvalidTopicError
-from notify.events import pubsub, subscriber
 from notify.events.positions import Positions
 from notify.testing import wait_until
-from tests.support.faults import commands_during
 
 
 def test_S6_the_subscription_is_active_when_subscribe_returns(bus, another_bus, collect):
@@ -258,27 +256,6 @@ def test_a_subscriber_that_is_read_rarely_keeps_its_connection(bus):
             assert events.get(5).contents == number
         assert events._pubsub._connection is connection
         assert [client["id"] for client in bus.redis.client_list(_type="pubsub")] == subscribed_as
-
-
-@pytest.mark.usefixtures("_impatient")
-def test_an_idle_subscriber_costs_the_server_a_few_commands(bus):
-    """During a second: a ping per silence, and a comparison with the log now and then."""
-    with bus.subscribe("t") as events:
-        commands = commands_during(bus.redis, lambda: events.get(1.0))
-    questions = 1.0 / pubsub.PROBE_AFTER_S
-    looks = 1.0 / subscriber.REPAIR_AFTER_S
-    assert 0 < len(commands) <= questions + looks + 1
-
-
-@pytest.mark.usefixtures("_impatient")
-def test_an_idle_pattern_over_many_topics_checks_their_logs_in_one_round_trip(bus):
-    """No log is read, because no topic has new events."""
-    for number in range(50):
-        bus.publish(f"t{number}", number)
-    with bus.subscribe("*") as events:
-        commands = commands_during(bus.redis, lambda: events.get(0.25))
-    assert sum(command.startswith("HMGET") for command in commands) >= 50
-    assert not [command for command in commands if command.startswith("EVAL")]
 
 
 def test_subscribers_of_one_process_do_not_take_each_other_s_events(bus, collect):
