@@ -13,7 +13,7 @@ from notify.directory.watch import Wanted, Watch
 from notify.errors import ServiceNotFoundError
 from notify.events import Subscriber
 from notify.keys import SERVICES_TOPIC
-from notify.server import Client
+from notify.server import Client, whole
 
 __all__ = ["Directory", "End", "ServiceInfo"]
 
@@ -182,8 +182,8 @@ class Directory:
             return None
         with self._client.translating("reading the directory"):
             row: Any = self._client.hgetall(self._keys.tombstone(name))
-        text = {key.decode(): value.decode() for key, value in row.items()}
-        return End(int(text["incarnation"]), text["reason"], text["why"], text["event"]) if text else None
+        text = {name: row.get(name.encode(), b"").decode(errors="replace") for name in ("reason", "why", "event")}
+        return End(whole(row.get(b"incarnation"), 0), **text) if row else None
 
     def watch(self, *names: str, provides: str | None = None, group: str | None = None) -> Watch:
         """Follow registrations, suspicions and withdrawals of services.

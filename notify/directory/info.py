@@ -14,6 +14,7 @@ import msgspec
 
 from notify.errors import InvalidServiceError
 from notify.events import is_pattern
+from notify.server import whole
 from notify.settings import MAX_TTL_S
 
 __all__ = [
@@ -166,7 +167,7 @@ def read_description(row: dict[bytes, bytes]) -> ServiceInfo | None:
             last_beat=datetime.fromtimestamp(int(text.get("beat_ms", "0")) / 1000, UTC),
             metadata=msgspec.json.decode(text.get("metadata", "{}"), type=dict[str, str]),
         )
-    except (KeyError, ValueError, OverflowError, msgspec.DecodeError):
+    except (KeyError, ValueError, OverflowError, RecursionError, msgspec.DecodeError):
         return None
 
 
@@ -184,10 +185,7 @@ def read_entry(values: Sequence[bytes | None]) -> ServiceEntry:
 
 
 def _integer(value: bytes | None) -> int | None:
-    try:
-        number = int(value or b"")
-    except ValueError:
-        return None
+    number: int | None = whole(value, None)
     # The scripts compare incarnations as text: another spelling of the number, such as "+7", would never match.
     return number if str(number).encode() == value else None
 
@@ -195,5 +193,5 @@ def _integer(value: bytes | None) -> int | None:
 def _names(value: bytes | None) -> list[str] | None:
     try:
         return _NAMES_DECODER.decode(value or b"[]")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

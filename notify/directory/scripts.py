@@ -127,7 +127,7 @@ class DirectoryScripts(PublishingScripts):
                 keys += [self.keys.service(beat.name), self.keys.tombstone(beat.name)]
             args = [*self._announce("recovered"), *(part for beat in batch for part in beat)]
             states = self.run("beat", keys, args, action=f"sending the heartbeat of {batch[0].name!r}")
-            answers += [answer.decode() for answer in states]
+            answers += [answer.decode(errors="replace") for answer in states]
         return answers
 
     def regroup(self, service: Incarnation, group: str, *, joins: bool, groups: Sequence[str]) -> bool:

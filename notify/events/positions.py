@@ -140,7 +140,7 @@ def _gap(topic: str, epoch: str, delivered: str, present: str) -> Gap:
 def _order(bare_id: str) -> tuple[int, int]:
     """Return the sort key of a bare id. An id that was not made by the server sorts before all others."""
     ms, _, counter = bare_id.partition("-")
-    return (int(ms), int(counter)) if ms.isdecimal() and counter.isdecimal() else (0, 0)
+    return (int(ms), int(counter)) if len(bare_id) < 50 and ms.isdecimal() and counter.isdecimal() else (0, 0)
 
 
 def check_id(event_id: object) -> str:

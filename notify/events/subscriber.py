@@ -291,6 +291,10 @@ class Subscriber:
             self._must_repair = True  # from the position that was reached
             self._pubsub.pause(exc, at_most_s=timeout_s)
             return None
+        except ContentsError as exc:  # the position is behind that entry, and the iterator has ended with it
+            self._decoder.skip("", exc)
+            self._must_repair = True
+            item = None
         if item is None:
             self._missed.popleft()
         return item

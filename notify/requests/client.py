@@ -219,7 +219,7 @@ class RequestClient:
     def _on_answer(self, raw: bytes) -> None:
         try:
             answer = msgspec.json.decode(raw, type=Answer)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return log.warning("an entry of %s is not an answer and is ignored: %r", self._answers, raw[:40])
         call = self._pending.get(answer.id)
         if call is None:

@@ -14,7 +14,7 @@ from notify.process import Suspensions
 from notify.requests.exports import exported_methods
 from notify.requests.message import Request, encode_answer, encode_failure
 from notify.requests.scripts import RequestScripts
-from notify.server import Client, StreamReader
+from notify.server import Client, StreamReader, whole
 
 __all__ = ["RequestServer"]
 
@@ -113,9 +113,9 @@ class RequestThread:
 
     def _take(self, service: str, incarnation: int, entry_id: str, fields: Mapping[bytes, bytes]) -> float:
         """Take a request. Returns the seconds until its deadline; 0 if it must not begin."""
-        deadline_ms = fields.get(b"deadline_ms", b"")
+        deadline_ms = whole(fields.get(b"deadline_ms"), 0)
         try:
-            return self._scripts.take(service, incarnation, entry_id, deadline_ms=int(deadline_ms) if deadline_ms.isdigit() else 0)
+            return self._scripts.take(service, incarnation, entry_id, deadline_ms=deadline_ms)
         except ServerError as exc:
             self._reader.pause(exc)
             return 0.0
@@ -124,7 +124,7 @@ class RequestThread:
         """Run the method of a request and send the answer. While the server is away, send it again until the deadline."""
         try:
             request = msgspec.json.decode(raw, type=Request)
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             return log.warning("an entry in the stream of requests to %r is not a request and is ignored: %s", self._identity()[0], exc)
         answer = self._run_method(request)
         while True:

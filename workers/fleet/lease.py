@@ -96,6 +96,8 @@ class Lease:
                     wait_s = 0.0  # there may be more dead workers
             except ServerError as exc:
                 wait_s = min(self._renew_s, self._backoff.failed(exc))
+            except Exception:  # something spoilt in Redis must not end the thread, or this worker would count as dead
+                log.exception("worker %s could not do all that belongs to its lease", self._worker)
 
     def _reap(self, dead: str, job: str) -> None:
         try:

@@ -11,7 +11,7 @@ from workers.jobs.handle import Job, read_jobs
 from workers.jobs.lazy import lazy_job
 from workers.jobs.outcome import Outcome, Why, publish_outcome, read_outcome, worker_died
 from workers.jobs.requirements import Needs, Policy, Requirements, check_need, read_needs, target_of
-from workers.jobs.schedule import CronJob
+from workers.jobs.schedule import CronJob, read_cron_job
 from workers.jobs.stop_ladder import JobStopped, StopLadder, StopSign
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "load_jobs",
     "plain_call",
     "publish_outcome",
+    "read_cron_job",
     "read_jobs",
     "read_needs",
     "read_outcome",

@@ -1,16 +1,16 @@
 """The schedule of a recurring job: the times of a cron line, or an interval."""
 
-import math
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 from croniter import croniter  # type: ignore[import-untyped]  # croniter has no types
 
+from notify.server import LONGEST_TTL_S
 from workers.errors import JobDefinitionError
 from workers.jobs.requirements import Requirements
 
-__all__ = ["CronJob", "Schedule", "schedule_of"]
+__all__ = ["CronJob", "Schedule", "read_cron_job", "schedule_of"]
 
 LEAST_EVERY_S: Final = 0.1
 """The shortest interval of a recurring job, in seconds."""
@@ -54,6 +54,24 @@ class CronJob(msgspec.Struct, frozen=True):
     requirements: Requirements = msgspec.field(name="terms")
 
 
+_cron_decoder: Final = msgspec.json.Decoder(CronJob)
+
+
+def read_cron_job(encoded: bytes) -> CronJob:
+    """Return the recurring job that Redis holds as JSON.
+
+    Raises:
+        JobDefinitionError: another program wrote it: it is no such JSON, or its schedule is invalid.
+    """
+    try:
+        found = _cron_decoder.decode(encoded)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise JobDefinitionError(f"the recurring job {encoded[:40]!r} cannot be read: {exc}") from exc
+    schedule = found.schedule
+    schedule_of(schedule.cron or None, None if schedule.cron else schedule.every_ms / 1000)  # checks it
+    return found
+
+
 def schedule_of(cron: str | None, every_s: float | None) -> Schedule | None:
     """Return the schedule for the arguments of `workers.job`; ``None`` if both are ``None``.
 
@@ -63,8 +81,10 @@ def schedule_of(cron: str | None, every_s: float | None) -> Schedule | None:
     if cron is not None and every_s is not None:
         raise JobDefinitionError("a job has one schedule: give cron or every_s, not both")
     if every_s is not None:
-        if isinstance(every_s, bool) or not isinstance(every_s, int | float) or not LEAST_EVERY_S <= every_s < math.inf:
-            raise JobDefinitionError(f"every_s is {every_s!r}: give the seconds between two runs, {LEAST_EVERY_S:g} at least")
+        if isinstance(every_s, bool) or not isinstance(every_s, int | float) or not LEAST_EVERY_S <= every_s <= LONGEST_TTL_S:
+            raise JobDefinitionError(
+                f"every_s is {every_s!r}: give the seconds between two runs, {LEAST_EVERY_S:g} at least and {LONGEST_TTL_S} at most"
+            )
         return Schedule(every_ms=round(every_s * 1000))
     if cron is None:
         return None

@@ -141,6 +141,9 @@ class LossWatcher:
             except ServerError as exc:
                 if not self._closing.is_set():
                     self._closing.wait(min(CHECK_S, self._backoff.failed(exc)))
+            except Exception:  # something spoilt in Redis must not end the thread, or no loss would stop a job any more
+                log.exception("the loss watcher failed; it goes on")
+                self._closing.wait(CHECK_S)
 
     def _react_to(self, event: Event) -> None:
         change = read_change(event.contents)
@@ -166,7 +169,7 @@ class LossWatcher:
         keys = self._scripts.keys
         with self._client.translating("looking for lost needs"):
             names: Any = self._client.hkeys(keys.losses)
-            lost = [name.decode() for name in names]
+            lost = [name.decode(errors="replace") for name in names]
             for start in range(0, len(lost), NEEDS_PER_TRIP):
                 chunk = lost[start : start + NEEDS_PER_TRIP]
                 with self._client.pipeline(transaction=False) as pipe:

@@ -1,15 +1,19 @@
 """The list of the recurring jobs that workers have registered in Redis."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Final
 
 import msgspec
 import redis
 
-from notify.server import Client
-from workers.jobs import CronJob
+from notify.server import Client, whole
+from workers.errors import JobDefinitionError
+from workers.jobs import read_cron_job
 
 __all__ = ["CronInfo", "cron_jobs"]
+
+LATEST_MS: Final = 253_402_300_799_000
+"""The end of the year 9999, after which Python has no times."""
 
 
 class CronInfo(msgspec.Struct, frozen=True):
@@ -49,24 +53,28 @@ def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
         pipe.time()
         due, encoded, last, loaded, leases, (seconds, _) = pipe.execute()
     alive = {worker for worker, end_ms in leases if end_ms > seconds * 1000}
-    names = [name for worker, its_names in loaded.items() if worker in alive for name in _decode(its_names, list[str], [])]
+    names = [name for worker, its_names in loaded.items() if worker in alive for name in _names(its_names)]
     found = []
     for name, due_ms in due:
-        cron_job = _decode(encoded.get(name, b""), CronJob, None)
-        if cron_job is not None:
-            function = name.decode()
-            last_at = _time(last[name]) if name in last else None
-            found.append(CronInfo(function, cron_job.queue, str(cron_job.schedule), _time(due_ms), last_at, names.count(function)))
+        function = name.decode(errors="backslashreplace")
+        try:
+            cron_job = read_cron_job(encoded.get(name, b""))
+            queue, schedule = cron_job.queue, str(cron_job.schedule)
+        except JobDefinitionError:  # another program wrote it; the leader removes it when it is due
+            queue, schedule = "", "cannot be read"
+        last_at = _time(last[name]) if name in last else None
+        found.append(CronInfo(function, queue, schedule, _time(due_ms), last_at, names.count(function)))
     return found
 
 
-def _decode(encoded: bytes, kind: Any, default: Any) -> Any:
-    """Decode a value that a worker wrote. Return the default if it cannot be decoded, because another program wrote it."""
+def _names(encoded: bytes) -> list[str]:
+    """Return the names of the recurring jobs that a worker has loaded; none if another program wrote them."""
     try:
-        return msgspec.json.decode(encoded, type=kind)
-    except msgspec.DecodeError:
-        return default
+        return msgspec.json.decode(encoded, type=list[str])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
 
 
 def _time(ms: float | bytes) -> datetime:
-    return datetime.fromtimestamp(float(ms) / 1000, UTC)
+    text = ms if isinstance(ms, bytes) else b"%.0f" % ms
+    return datetime.fromtimestamp(whole(text, 0, most=LATEST_MS) / 1000, UTC)

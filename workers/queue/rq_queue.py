@@ -11,7 +11,7 @@ from rq.exceptions import TimeoutFormatError
 
 from notify.errors import ContentsError, NotifyError
 from notify.events import encode_json
-from notify.server import Client
+from notify.server import LONGEST_TTL_S, Client
 from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobTooLargeError
 from workers.jobs import Definition, Job, JsonSerializer, definition_of
 from workers.queue.encode import check_arguments, check_call
@@ -21,8 +21,6 @@ __all__ = ["RqQueue", "check_function", "checked_job", "new_job_of", "translatin
 
 QUEUED: Final = Admission("queued", "", b"")
 """Stands for the admission of a job that is enqueued in a pipeline: the real one is not known before the pipeline is executed."""
-LONGEST_TIMEOUT_S: Final = 2**31 - 1
-"""The longest timeout, in seconds, to which the operating system can set an alarm."""
 
 
 class RqQueue(rq.Queue):
@@ -35,7 +33,9 @@ class RqQueue(rq.Queue):
             raise JobDefinitionError(f"the queue {name!r} needs a connection: Queue({name!r}, connection=bus.redis)")
         if not isinstance(name, str) or not name:
             raise JobDefinitionError(f"the name of a queue is {name!r}: give a text that is not empty")
-        super().__init__(name, connection, **{**rq_options, "serializer": JsonSerializer})
+        with translating(Client.of(connection), name, "a job"):
+            super().__init__(name, connection, **{**rq_options, "serializer": JsonSerializer})
+        check_timeout(self._default_timeout, f"the default timeout of {name!r}")
         if not issubclass(self.job_class, Job):
             raise JobDefinitionError(f"job_class is {self.job_class!r}, no workers.Job: leave it out, or derive it from workers.Job")
         self._client = Client.of(connection)
@@ -68,6 +68,11 @@ class RqQueue(rq.Queue):
         self._index(job, pipeline)
         return job
 
+    def enqueue_in(self, time_delta: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
+        """Schedule a call for after a ``timedelta``; other arguments and errors as for `enqueue_at`."""
+        with translating(self._client, self.name, func):
+            return super().enqueue_in(time_delta, func, *args, **kwargs)
+
     def setup_dependencies(self, job: Any, pipeline: Any = None) -> Any:
         """Defer a job until the jobs that it depends on have ended; as for ``rq.Queue``."""
         waiting = super().setup_dependencies(job, pipeline=pipeline)
@@ -87,8 +92,7 @@ class RqQueue(rq.Queue):
         job = checked_job(super().create_job(func, *args, **kwargs))
         if job.failure_ttl is None:
             job.failure_ttl = DEFAULT_FAILURE_TTL  # without it RQ keeps the results of failed jobs for ever
-        if job.timeout is not None and not (job.timeout == -1 or 0 < job.timeout <= LONGEST_TIMEOUT_S):
-            raise JobDefinitionError(f"the timeout of {job.func_name} is {job.timeout} s: give more than 0, or -1 for none")
+        _check_times(job)
         if definition is not None:
             job.accept(definition.requirements)
             job.bind({str(job.func_name): func})
@@ -124,7 +128,7 @@ def translating(client: Client, queue: str, func: object) -> Iterator[None]:
             yield
     except NotifyError:
         raise
-    except (ValueError, TypeError, AttributeError, AssertionError, TimeoutFormatError) as exc:
+    except (ValueError, TypeError, AttributeError, AssertionError, OverflowError, TimeoutFormatError) as exc:
         raise JobDefinitionError(f"{getattr(func, '__qualname__', func)} cannot be enqueued on {queue!r}: {exc}") from exc
 
 
@@ -138,6 +142,34 @@ def check_function(func: object, *, queue: str) -> Definition | None:
     if definition is None and not isinstance(func, str):
         raise JobDefinitionError(f"{getattr(func, '__qualname__', func)!r} is no job: mark it with @job({queue!r})")
     return definition
+
+
+def _check_times(job: Job) -> None:
+    """Raise `JobDefinitionError` for a time or a count of RQ's options that Redis or the operating system could not hold."""
+    what = job.func_name
+    check_timeout(job.timeout, f"the timeout of {what}")
+    for name, least, meaning in (("ttl", 1, ""), ("result_ttl", -1, "-1 for ever, "), ("failure_ttl", -1, "-1 for ever, ")):
+        value = getattr(job, name)
+        if value is not None and not least <= value <= LONGEST_TTL_S:
+            raise JobDefinitionError(f"{name} of {what} is {_short(value)} s: give {meaning}{max(least, 0)} to {LONGEST_TTL_S}")
+    for name in ("retries_left", "repeats_left"):
+        value = getattr(job, name)
+        if value is not None and not 0 <= value <= LONGEST_TTL_S:
+            raise JobDefinitionError(f"{what} is to be tried or repeated {_short(value)} times: give at most {LONGEST_TTL_S}")
+    for interval_s in (*(job.retry_intervals or ()), *(job.repeat_intervals or ())):
+        if not 0 <= interval_s <= LONGEST_TTL_S:
+            raise JobDefinitionError(f"an interval of {what} is {_short(interval_s)} s: give 0 to {LONGEST_TTL_S}")
+
+
+def check_timeout(timeout_s: float | None, what: str) -> None:
+    """Raise `JobDefinitionError` for a timeout to which the operating system cannot set an alarm; ``what`` it is of, in words."""
+    if timeout_s is not None and not (timeout_s == -1 or 0 < timeout_s <= LONGEST_TTL_S):
+        raise JobDefinitionError(f"{what} is {_short(timeout_s)} s: give 1 to {LONGEST_TTL_S}, or -1 for none")
+
+
+def _short(number: float) -> str:
+    """Return a number in words of an error: a huge one as a power of ten."""
+    return str(number) if abs(number) < 10**20 else f"about 10 to the power of {len(hex(int(number))) * 1.2:.0f}"
 
 
 def _check_arguments(job: Job, *, max_bytes: int) -> None:

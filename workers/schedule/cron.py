@@ -11,7 +11,7 @@ import msgspec
 
 from notify.errors import ServerRefusedError
 from notify.server import Client
-from workers.jobs import CronJob, JobFunctions, definition_of
+from workers.jobs import CronJob, JobFunctions, definition_of, read_cron_job
 from workers.queue import Queue, new_job_of
 from workers.scripts import LoadedJob, NewJob, ScheduleScripts
 
@@ -65,8 +65,8 @@ class Cron:
         due = self._scripts.cron_due(longest_wait_ms=LONGEST_WAIT_MS)
         for name, due_ms, encoded in due.jobs:
             try:
-                self._enqueue(name.decode(), due_ms, msgspec.json.decode(encoded, type=CronJob), now_ms=due.now_ms)
-            except (msgspec.DecodeError, ValueError) as exc:  # another program wrote the entry
+                self._enqueue(name.decode(), due_ms, read_cron_job(encoded), now_ms=due.now_ms)
+            except ValueError as exc:  # another program wrote the entry
                 log.warning("the recurring job %r cannot be read and is removed: %s", name, exc)
                 self._forget(name)
             except ServerRefusedError as exc:  # Redis may refuse this job at every attempt; the other jobs must not wait for it

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from notify.server import Client
+from notify.server import LONGEST_TTL_S, Client
 from workers import rq_keys
+from workers.errors import JobDefinitionError
 from workers.scripts.payload import too_large
 from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run
 from workers.scripts.runner import JobScriptRunner, rq_time
@@ -53,6 +54,8 @@ class ClaimScripts(JobScriptRunner):
 
     def __init__(self, client: Client, worker: str, *, heartbeat_s: int, idle_s: int, result_ttl_s: int) -> None:
         super().__init__(client)
+        if not -1 <= result_ttl_s <= LONGEST_TTL_S:
+            raise JobDefinitionError(f"results are to be kept for {result_ttl_s} s: give -1 for ever, or 0 to {LONGEST_TTL_S}")
         self._worker = worker
         self._keys = [rq_keys.worker(worker), rq_keys.suspended()]
         self._args: list[str | bytes | int] = [heartbeat_s, idle_s, DEFAULT_TIMEOUT_S]

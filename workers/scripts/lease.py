@@ -41,7 +41,7 @@ class LeaseScripts(ScriptRunner):
         keys = [self.keys.leases, self.keys.renewed, self.keys.leader]
         args: list[str | bytes | int] = [worker, lease_ms, away_ms, rq_keys.worker("")]
         is_new, dead, leads, job_id = self.run("renew_lease", keys, args, action="renewing the lease of a worker")
-        return Renewal(bool(is_new), dead.decode(), bool(leads), job_id.decode())
+        return Renewal(bool(is_new), dead.decode(errors="replace"), bool(leads), job_id.decode(errors="replace"))
 
     def release_lease(self, worker: str) -> None:
         """Give back the lease of a worker, and the lead if it leads."""

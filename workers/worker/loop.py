@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 from rq.exceptions import StopRequested
 
-from notify.errors import ServerError, ServerUnreachableError
-from notify.server import retry_while_away
+from notify.errors import ServerError, ServerRefusedError, ServerUnreachableError
+from notify.server import Backoff, retry_while_away
 from workers.errors import HorseError, JobDefinitionError
 from workers.horse import UNKNOWN, Horse, HorseEnd, Reply, Task
 from workers.jobs import JobFunctions, lazy_job
@@ -94,6 +94,7 @@ class ClaimLoop:
         """True if the current run was given to the horse."""
         self._waiter: JobWaiter | None = None
         self._leaving = threading.Event()
+        self._refusals = Backoff(log, f"worker {worker.name}")
 
     def open(self) -> None:
         """Prepare to wait for jobs."""
@@ -137,6 +138,10 @@ class ClaimLoop:
                 log.warning("worker %s ends while the server is unreachable: %s", worker.name, exc)
                 self._returned = None  # else `record_returned` would try it for LEAVE_S once more
                 break
+            except ServerRefusedError as exc:  # a key of the worker or of the queues was spoilt: the next worker would fare no better
+                self._leaving.wait(self._refusals.failed(exc, level=logging.ERROR))
+                continue
+            self._refusals.over()
             if claim.answer == "started":
                 return self._begin(claim)
             if claim.answer == "suspended":

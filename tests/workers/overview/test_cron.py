@@ -26,12 +26,13 @@ def test_a_recurring_job_has_queue_schedule_times_and_workers(bus: notify.Bus) -
     assert [(each.next.hour, each.next.minute) for each in (first, second)] == [(4, 0), (4, 30)]
 
 
-def test_an_unreadable_recurring_job_is_left_out(bus: notify.Bus) -> None:
+def test_an_unreadable_recurring_job_says_so(bus: notify.Bus) -> None:
     renew(bus, "one", lease_ms=60_000)
     load(bus, "one", at_four, with_a_service)
     bus.redis.hset(bus.keys.cron, NIGHTLY, "no JSON")
     bus.redis.hset(bus.keys.cron_workers, "one", "none either")
-    assert [(each.function, each.workers) for each in cron_jobs(bus.redis)] == [(AT_FOUR, 0)]
+    found = {each.function: (each.schedule, each.workers) for each in cron_jobs(bus.redis)}
+    assert found == {AT_FOUR: ("0 4 * * *", 0), NIGHTLY: ("cannot be read", 0)}
 
 
 def test_without_registered_jobs_the_list_is_empty(bus: notify.Bus, start_workers: StartWorkers) -> None:
