@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import events, job, jobs, services, worker
+from cli import events, jobs, services, worker
 from cli.call import call
 from cli.cron import cron
 from cli.demo import demo
@@ -111,7 +111,7 @@ app.command("worker")(worker.worker)
 app.command("queues")(jobs.queues)
 app.command("jobs")(jobs.jobs)
 app.command("cron")(cron)
-app.add_typer(job.job, name="job")
+app.add_typer(jobs.job, name="job")
 app.command("enqueue")(jobs.enqueue)
 app.command("cancel")(jobs.cancel)
 app.command("services")(services.services)

@@ -1,21 +1,18 @@
 """``notify job show|explain|cancel|retry|wait``: one job."""
 
-import time
 from typing import Annotated
 
 import msgspec
 import typer
 
+from cli.jobs.rows import print_end, row_of, status_of, text_of, wait_for
 from cli.options import AsJson, Namespace, Url, options
-from cli.output import Output
-from notify import Json, ServerUnreachableError
-from workers import Job, JobNotFoundError, Outcome, explain, requeue
+from notify import Json
+from workers import Job, JobNotFoundError, explain, requeue
 
-__all__ = ["job", "print_end", "row_of", "wait_for"]
+__all__ = ["job"]
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as `notify jobs` shows it.", show_default=False)]
-
-RETRY_S = 1.0
 
 job = typer.Typer(no_args_is_help=True)
 
@@ -33,7 +30,7 @@ def show(context: typer.Context, job_id: JobId, url: Url = None, namespace: Name
     with chosen.connect(name="notify-job") as bus:
         found = Job.fetch(job_id, connection=bus.redis)
         described = _description(found)
-        chosen.output.record(described, "\n".join(f"{label}\t{_text(value)}" for label, value in described.items()))
+        chosen.output.record(described, "\n".join(f"{label}\t{text_of(value)}" for label, value in described.items()))
 
 
 @job.command("explain")
@@ -78,7 +75,7 @@ def retry(context: typer.Context, job_id: JobId, url: Url = None, namespace: Nam
             raise typer.Exit(1)
         held = again.held
         text = f"{job_id} is held: {held} is not there" if held is not None else f"{job_id} waits on {again.origin} again"
-        chosen.output.record({"job": job_id, "queue": again.origin, "status": _status(again)}, text)
+        chosen.output.record({"job": job_id, "queue": again.origin, "status": status_of(again)}, text)
 
 
 @job.command("wait")
@@ -96,62 +93,6 @@ def wait(
         wait_for(chosen.output, Job.fetch(job_id, connection=bus.redis), timeout_s)
 
 
-def wait_for(output: Output, waited: Job, timeout_s: float | None) -> None:
-    """Wait for the end of a job and print it. An outage of the server does not end the wait.
-
-    Raises:
-        typer.Exit: the job did not finish, or not in time; exit code 1.
-    """
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    outcome, in_outage = None, False
-    while outcome is None:
-        left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-        try:
-            outcome = waited.wait(left_s)
-        except ServerUnreachableError as exc:
-            if not in_outage:
-                output.talk(f"waiting: {exc}")
-            in_outage = True
-            time.sleep(RETRY_S if left_s is None else min(RETRY_S, left_s))
-        if outcome is None and deadline is not None and time.monotonic() >= deadline:
-            output.talk(f"job {waited.id} has not ended in {timeout_s:g} s")
-            raise typer.Exit(1)
-    print_end(output, waited, outcome)
-    if outcome.status != "finished":
-        raise typer.Exit(1)
-
-
-def print_end(output: Output, ended: Job, outcome: Outcome) -> None:
-    """Print the outcome of a job, with the result if it has one."""
-    record: dict[str, Json] = {"job": ended.id, **msgspec.structs.asdict(outcome)}
-    if outcome.status == "finished":
-        record["result"] = ended.return_value()
-    text = f"{outcome.status}{f': {outcome.reason}' if outcome.reason not in ('', outcome.status) else ''}"
-    output.record(record, f"{text}\t{_text(record['result'])}" if "result" in record else text)
-
-
-def row_of(found: Job) -> dict[str, Json]:
-    """Return the row of a job in a table."""
-    outcome = found.outcome
-    return {
-        "id": found.id,
-        "queue": found.origin,
-        "status": _status(found),
-        "function": found.function_name,
-        "needs": list[Json](sorted(found.needs)),
-        "on_loss": found.on_loss if found.needs else "",
-        "enqueued": found.enqueued_at.isoformat(timespec="seconds") if found.enqueued_at else None,
-        "why": outcome.reason if outcome else found.problem,
-    }
-
-
-def _status(found: Job) -> str:
-    status = found.get_status()
-    if status is None:
-        return "gone"
-    return "held" if found.held is not None else status.value
-
-
 def _description(found: Job) -> dict[str, Json]:
     outcome = found.outcome
     times = {"enqueued": found.enqueued_at, "started": found.started_at, "ended": found.ended_at}
@@ -164,7 +105,3 @@ def _description(found: Job) -> dict[str, Json]:
         "problem": found.problem,
         "result": found.return_value() if outcome and outcome.status == "finished" else None,
     }
-
-
-def _text(value: Json) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 import notify
-from cli.job import wait_for
+from cli.jobs.rows import wait_for
 from cli.output import Output
 from notify import ServerUnreachableError
 from tests.cli.conftest import Shell

@@ -1,0 +1,12 @@
+"""The commands about jobs: list, enqueue, show, cancel, retry and delete them, and list the queues.
+
+`app` adds them to the command line.
+Nothing here reads or changes Redis itself: the commands call ``workers``.
+"""
+
+from cli.jobs.listing import jobs, queues
+from cli.jobs.many import cancel
+from cli.jobs.single import job
+from cli.jobs.submit import enqueue
+
+__all__ = ["cancel", "enqueue", "job", "jobs", "queues"]
