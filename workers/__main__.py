@@ -9,7 +9,7 @@ import msgspec
 from notify import NotifyError
 from notify.connection import connect
 from notify.process import set_title
-from workers.horse import die_with_parent
+from workers.horse import die_with_parent, open_standard_files
 from workers.worker import Worker, WorkerOptions
 
 
@@ -19,6 +19,7 @@ def main() -> int:
     Returns:
         The exit code: 0 after an orderly end, 1 after an error, which is written to stderr.
     """
+    open_standard_files()
     die_with_parent(signal.SIGTERM, parent=int(sys.stdin.buffer.readline()))
     options = msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerOptions)
     set_title(f"worker of {', '.join(options.queues)}")

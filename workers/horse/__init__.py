@@ -5,10 +5,11 @@ Nothing here talks to Redis or knows how a job is run: the worker passes in the 
 """
 
 from workers.horse.channel import Channel, Reply, Task
-from workers.horse.fork_server import Death, flush_output
+from workers.horse.fork_server import Death
 from workers.horse.horse import UNKNOWN, Horse, HorseEnd
 from workers.horse.loop import INTERRUPT, RetireAfter, run_jobs
 from workers.horse.parent_death import die_with_parent
+from workers.horse.process_state import ProcessState, flush_output, open_standard_files
 
 __all__ = [
     "INTERRUPT",
@@ -17,10 +18,12 @@ __all__ = [
     "Death",
     "Horse",
     "HorseEnd",
+    "ProcessState",
     "Reply",
     "RetireAfter",
     "Task",
     "die_with_parent",
     "flush_output",
+    "open_standard_files",
     "run_jobs",
 ]

@@ -8,7 +8,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,8 +18,9 @@ import msgspec
 
 from workers.errors import HorseError
 from workers.horse.parent_death import die_with_parent
+from workers.horse.process_state import flush_output
 
-__all__ = ["Death", "ForkServer", "flush_output"]
+__all__ = ["Death", "ForkServer"]
 
 FORK: Final = b"f"
 """Request of the worker: fork a horse. The socket for the horse comes with it."""
@@ -232,10 +232,3 @@ def _never_return(main: Callable[[], None]) -> NoReturn:
         traceback.print_exc()
     finally:
         os._exit(status)
-
-
-def flush_output() -> None:
-    """Flush stdout and stderr, which ``os._exit`` does not."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # the stream is closed, or its reader is gone
-            stream.flush()

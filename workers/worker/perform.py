@@ -19,7 +19,7 @@ from rq.job import Retry, _job_stack
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from notify.errors import ContentsError
-from workers.horse import INTERRUPT, Channel, Reply, RetireAfter, Task, flush_output, run_jobs
+from workers.horse import INTERRUPT, Channel, ProcessState, Reply, RetireAfter, Task, flush_output, run_jobs
 from workers.jobs import DecodedCall, Job, JobFunctions, JobStopped, JsonSerializer, lazy_job, plain_call
 from workers.scripts import Ended, Run
 from workers.worker.current_run import CurrentRun
@@ -66,6 +66,7 @@ class Performer:
         self._retire = retire
         self._task: Task
         self._channel: Channel
+        self._state: ProcessState
         self._is_interruptible = False
         """True while `INTERRUPT` may raise `JobStopped`."""
         self._must_retire = False
@@ -78,7 +79,8 @@ class Performer:
         signal.signal(INTERRUPT, self._interrupt)
         self._worker.procline("runs jobs")  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         self._channel = channel
-        run_jobs(channel, self.perform, retire=self._retire)
+        self._state = ProcessState()
+        run_jobs(channel, self.perform, state=self._state, retire=self._retire)
 
     def perform(self, task: Task) -> Reply:
         """Perform a task and return the reply to it. If the job is stopped meanwhile, this does not return: see `leave`."""
@@ -94,7 +96,7 @@ class Performer:
             os._exit(1)
         # Never return or raise: the caller may be RQ's code, which would record an exception as a failure of the job.
         self._channel.send(Reply(stopped=True))
-        run_jobs(self._channel, self.perform, retire=self._retire)
+        run_jobs(self._channel, self.perform, state=self._state, retire=self._retire)
 
     def _perform_run(self, task: Task) -> Reply:
         run = Run(task.job_id, task.fence)
@@ -152,6 +154,7 @@ class Performer:
             self._must_retire = True  # the timeout may have interrupted anything: no other job must run in this process
             raise
         finally:
+            self._state.end_if_forked()
             self._is_interruptible = False
             if self._stop_sign.is_up:  # the run ends as stopped, whatever the function did
                 self.leave()
