@@ -20,7 +20,10 @@ MAX_LIFETIME_S: Final = 100 * 365 * 86_400.0
 MAX_TIMEOUT_S: Final = 86_400.0
 """The longest timeout for a connection or an answer."""
 
-JOB_EVENTS: Final = ("enqueued", "started", "finished", "failed", "stopped", "cancelled", "held", "released")
+JOB_EVENTS: Final = (
+    *("enqueued", "scheduled", "deferred", "started", "finished", "failed", "retried", "stopped", "cancelled"),
+    *("held", "released", "deleted"),
+)
 """The transitions of a job that can be published."""
 
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")

@@ -25,7 +25,7 @@ KEEP_MARKS = {"SPT_NOENV": "1"}
 
 StartWorkers = Callable[..., Pool]
 
-GOES_WELL = frozenset({"enqueued", "started", "finished"})
+GOES_WELL = frozenset({"enqueued", "scheduled", "deferred", "started", "finished"})
 
 
 class Effects:
@@ -54,7 +54,7 @@ def claim_next(bus: notify.Bus, *queues: str, fence: str = "new", ended: Ended |
 
 
 def next_mishap(events: notify.Subscriber, timeout_s: float = 15.0) -> Any:
-    """The next job event other than enqueued, started or finished; ``None`` if none comes."""
+    """The next job event that is none of `GOES_WELL`; ``None`` if none comes."""
     deadline = time.monotonic() + timeout_s
     while (left_s := deadline - time.monotonic()) > 0:
         event: Any = events.get(left_s)

@@ -10,7 +10,7 @@ from notify.server import Client
 from workers import rq_keys
 from workers.jobs import Job, Outcome, lazy_job, publish_outcome, read_outcome, worker_died
 from workers.queue import Queue
-from workers.scripts import JobScripts, Run
+from workers.scripts import JobScripts, RecordScripts, Run
 
 __all__ = ["Reaper"]
 
@@ -95,6 +95,8 @@ class Reaper:
         pipe.multi()
         if is_retried:
             failed = None
+            reason = worker_died(worker, at_ms=0).reason
+            RecordScripts(self._client).publish_event(origin, job_id, "retried", reason=reason, worker=worker, pipeline=pipe)
             _retry(pipe, job, queue, now)
         else:
             died = worker_died(worker, at_ms=round(now.timestamp() * 1000))

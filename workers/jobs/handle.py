@@ -18,7 +18,7 @@ from notify.server import Client, whole
 from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
 from workers.jobs.outcome import Outcome, failure, read_outcome
 from workers.jobs.record import JobRecord
-from workers.scripts import JobScripts
+from workers.scripts import EnqueueScripts, JobScripts, NewJob
 
 __all__ = ["Job", "read_jobs"]
 
@@ -152,14 +152,9 @@ class Job(JobRecord):
             JobRefusedError: the job did not fail and was not stopped.
             ServerError: Redis did not answer, or refused.
         """
-        self.admit()
-        with self._client.translating(f"enqueueing job {self.id} again"):
-            try:
-                return super().requeue(at_front)
-            except InvalidJobOperation as exc:
-                raise _NotFailedError(
-                    f"job {self.id} did not fail and was not stopped: workers.requeue() also takes a cancelled job"
-                ) from exc
+        if self.get_status() not in (JobStatus.FAILED, JobStatus.STOPPED) or not _put_back(self, at_front=at_front):
+            raise _NotFailedError(f"job {self.id} did not fail and was not stopped: workers.requeue() also takes a cancelled job")
+        return self
 
     def retry(self, queue: Any, pipeline: Any) -> None:
         """Retry the job, unless it was stopped or cancelled: RQ would retry every job whose worker died."""
@@ -228,6 +223,18 @@ def _failed_outcome(job: rq.job.Job, client: Client, raw: bytes | None) -> Outco
             result = None
     lines = (result.exc_string or "").strip().splitlines() if result else []
     return failure(lines[-1].strip() if lines else "")
+
+
+def _put_back(job: Job, *, at_front: bool) -> bool:
+    """Put an ended job on its queue, by our script: RQ's code would publish nothing. Returns whether it still was an ended job."""
+    client = Client.of(job.connection)
+    job.started_at = job.ended_at = None
+    job.enqueued_at = datetime.now(UTC)
+    fields = {**job.to_dict(), "status": "queued"}
+    new_job = NewJob(job.id, fields, "ended", at_front, job.ttl, fields.pop("needs", b""))
+    (admission,) = EnqueueScripts(client).enqueue(job.origin, [new_job])
+    job.take_up(admission.status, admission.needs)
+    return admission.status != "refused"
 
 
 class _NotFailedError(JobRefusedError, InvalidJobOperation):

@@ -81,8 +81,7 @@ class RqQueue(rq.Queue):
         return waiting
 
     def _index(self, job: Job, pipeline: Any) -> None:
-        if job.needs:
-            self._enqueue_scripts.index_needs(job.id, pipeline)
+        self._enqueue_scripts.index_needs(job.id, pipeline)
 
     def _create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
         definition = check_function(func, queue=self.name)

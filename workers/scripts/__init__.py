@@ -9,24 +9,29 @@ from workers.scripts.enqueue import RQ_STATUS, Admission, Condition, EnqueueScri
 from workers.scripts.jobs import AT_ONCE, JobScripts
 from workers.scripts.lease import LeaseScripts
 from workers.scripts.payload import too_large, unpacked
+from workers.scripts.records import COUNT_AT_ONCE, Deleted, JobCounts, RecordScripts
 from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run, RunCheck
 from workers.scripts.runner import rq_time
 from workers.scripts.schedule import LoadedJob, ScheduleScripts
 
 __all__ = [
     "AT_ONCE",
+    "COUNT_AT_ONCE",
     "DEFAULT_TIMEOUT_S",
     "RQ_STATUS",
     "Admission",
     "Claim",
     "ClaimScripts",
     "Condition",
+    "Deleted",
     "Ended",
     "EnqueueScripts",
+    "JobCounts",
     "JobScripts",
     "LeaseScripts",
     "LoadedJob",
     "NewJob",
+    "RecordScripts",
     "Run",
     "RunCheck",
     "ScheduleScripts",

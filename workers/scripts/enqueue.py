@@ -105,7 +105,7 @@ class EnqueueScripts(JobScriptRunner):
         pipeline.eval(self.source("enqueue"), *self._command(queue, [new_job]))
 
     def index_needs(self, job_id: str, pipeline: Any = None) -> None:
-        """Add a job that waits for its time, or for other jobs, to the indexes of its needs, so that a loss finds it.
+        """Add a job that waits for its time, or for other jobs, to the indexes of its needs, so that a loss finds it; publish it.
 
         Raises:
             ServerError: the server did not answer, or refused.

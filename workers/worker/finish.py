@@ -10,13 +10,11 @@ import rq
 from rq.executions import Execution
 from rq.intermediate_queue import IntermediateQueue
 
-from notify.errors import ServerError
 from notify.server import Client
 from workers import rq_keys
-from workers.errors import JobNotFoundError
-from workers.jobs import Job, Outcome, publish_outcome
 from workers.scripts import JobScripts
 from workers.worker.current_run import CurrentRun
+from workers.worker.end_events import publish_end, publish_retry
 
 __all__ = ["FinishingWorker"]
 
@@ -90,12 +88,17 @@ class FinishingWorker(rq.Worker):
         """Record that a job finished, and enqueue its dependents."""
         self._seal_in_horse(job)
         super().handle_job_success(job, queue, started_job_registry)
-        self._publish_end(job)
+        publish_end(self._client, job, worker=self.name)
 
     def handle_job_retry(self, job: Any, queue: Any, retry: Any, started_job_registry: Any, execution: Any) -> None:
         """Record that a job returned `rq.Retry`, and enqueue or schedule it again."""
         self._seal_in_horse(job)
+        is_over = bool(job.number_of_retries and job.number_of_retries >= retry.max)  # as RQ decides
+        if not is_over:
+            publish_retry(self._client, job, "it returned Retry", worker=self.name)
         super().handle_job_retry(job, queue, retry, started_job_registry, execution)
+        if is_over:
+            publish_end(self._client, job, worker=self.name)
 
     def handle_job_failure(self, job: Any, queue: Any, started_job_registry: Any = None, exc_string: str = "") -> None:
         """Record a failure, or that the run was stopped. In the worker, an end that comes too late goes to `handle_refused_end`."""
@@ -107,8 +110,12 @@ class FinishingWorker(rq.Worker):
         elif current.run is not None and not self._scripts.seal_run(job.id, fence=current.run.fence):
             self.handle_refused_end(job, queue)
             return
+        if job.should_retry and current.stopped_job_id != job.id:  # as RQ decides
+            publish_retry(self._client, job, exc_string, worker=self.name)
+            super().handle_job_failure(job, queue, started_job_registry, exc_string)
+            return
         super().handle_job_failure(job, queue, started_job_registry, exc_string)
-        self._publish_end(job)
+        publish_end(self._client, job, worker=self.name)
 
     def handle_refused_end(self, job: Any, queue: Any) -> None:
         """Record, in the worker, the end of a run that may no longer end by itself. The default records nothing."""
@@ -129,15 +136,3 @@ class FinishingWorker(rq.Worker):
             if not self._scripts.seal_run(job.id, fence=run.fence):
                 self.leave_horse()
             job.is_decided = True
-
-    def _publish_end(self, job: Any) -> None:
-        """Publish the job event of an end that RQ's code recorded. For other ends the scripts publish it."""
-        if not isinstance(job, Job):
-            return  # a job of plain RQ: the caller uses RQ's methods directly
-        try:
-            outcome = job.outcome
-            if outcome is None:  # it failed, and is tried again
-                outcome = Outcome("failed", "it is tried again")
-            publish_outcome(self._client, job, outcome, source=self.name)
-        except (ServerError, JobNotFoundError) as exc:
-            log.warning("worker %s could not publish the end of job %s: %s", self.name, job.id, exc)

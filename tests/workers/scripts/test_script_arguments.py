@@ -13,6 +13,7 @@ from workers.scripts.claim import ClaimScripts
 from workers.scripts.enqueue import EnqueueScripts, NewJob
 from workers.scripts.jobs import COMPACT_AT_ONCE, JobScripts
 from workers.scripts.lease import LeaseScripts
+from workers.scripts.records import COUNT_AT_ONCE, RecordScripts
 from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run
 from workers.scripts.runner import KEEP_CANCELLED_MS
 from workers.scripts.schedule import LoadedJob, ScheduleScripts
@@ -54,6 +55,17 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         lambda client: JobScripts(client).apply_loss("svc", passed=3, count=4),
         {},
         {**COMMON, "need": "svc", "passed": 3, "count": 4},
+    ),
+    "count_jobs": (
+        lambda client: RecordScripts(client).count_jobs("rq:failed:q", first=3),
+        {"jobs": "rq:failed:q"},
+        {"first": 3, "count": COUNT_AT_ONCE, "prefix": rq_keys.job("")},
+    ),
+    "delete": (lambda client: RecordScripts(client).delete(["j", "i"]), {}, {**COMMON, TAIL: ["j", "i"]}),
+    "publish_event": (
+        lambda client: RecordScripts(client).publish_event("q", "j", "retried", reason="why", worker="w"),
+        {},
+        {**COMMON, "queue": "q", "id": "j", "status": "retried", "reason": "why", "worker": "w"},
     ),
     "compact_queue": (
         lambda client: JobScripts(client).compact_queue("q"),
