@@ -38,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ttl_s: seconds without a heartbeat after which a service is withdrawn.
         retention_s: seconds for which the log of a topic is kept after its last event.
         log_length: events that the log of a topic keeps (the server may keep a few more).
+        log_bytes: memory that the log of a topic takes, in bytes (it may take that of 64 events more); older events are cut off.
         max_payload_bytes: the largest encoded event, request or call of a job, in bytes.
         connect_timeout_s: seconds to wait for a connection.
         command_timeout_s: seconds to wait for the answer to a command.
@@ -53,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ttl_s: float = 5.0
     retention_s: float = 86_400.0
     log_length: int = 10_000
+    log_bytes: int = 64 * 1024 * 1024
     max_payload_bytes: int = 65_536
     connect_timeout_s: float = 2.0
     command_timeout_s: float = 5.0
@@ -71,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         positive(self.retention_s, "retention_s", at_most=MAX_LIFETIME_S)
         positive(self.connect_timeout_s, "connect_timeout_s", at_most=MAX_TIMEOUT_S)
         positive(self.command_timeout_s, "command_timeout_s", at_most=MAX_TIMEOUT_S)
-        for name in ("log_length", "max_payload_bytes"):
+        for name in ("log_length", "log_bytes", "max_payload_bytes"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SettingsError(f"{name} is {value!r}: give a whole number above 0")

@@ -39,7 +39,7 @@ class PublishingScripts(ScriptRunner):
     """The base class for scripts that publish events. Arguments as for `ScriptRunner`."""
 
     def __init__(self, client: Client, package: str, *, prelude: str = "") -> None:
-        super().__init__(client, package, prelude=prelude)
+        super().__init__(client, package, prelude=f"local LOG_BYTES = {client.settings.log_bytes}\n{prelude}")
         self._limits: list[str | int] = [*limits_of(client.settings)]
 
     def emit_keys(self, topic: str) -> list[str]:

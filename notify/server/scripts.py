@@ -109,6 +109,10 @@ class ScriptRunner:
         """Return the source of a script, with prelude and included parts."""
         return load_script(self._package, name, self._prelude)[0]
 
+    def digest(self, name: str) -> str:
+        """Return the SHA-1 of a script, by which the server knows it."""
+        return load_script(self._package, name, self._prelude)[1]
+
     def run_many(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[str | bytes | int]]], *, action: str) -> list[Any]:
         """Run a script for each (KEYS, ARGV), in one round trip, and return the answers. Arguments and errors as for `run`."""
         source, digest = load_script(self._package, name, self._prelude)

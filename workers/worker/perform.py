@@ -66,7 +66,7 @@ class Performer:
         self._retire = retire
         self._task: Task
         self._channel: Channel
-        self._state: ProcessState
+        self._state = ProcessState()
         self._is_interruptible = False
         """True while `INTERRUPT` may raise `JobStopped`."""
         self._must_retire = False

@@ -1,3 +1,4 @@
+-- include: notify.events.shorten
 -- Publishes one event; with an idempotency key at most once.
 -- KEYS    log       ns:log:<topic>
 --         head      ns:topic:<topic>
@@ -30,6 +31,7 @@ local id = redis.call('XADD', log, 'NOMKSTREAM', 'MAXLEN', '~', length, '*', 'pr
 if not id then
   id, touched = redis.call('XADD', log, '*', 'prev', prev, 'epoch', epoch, 'data', body), nil
 end
+if #body * length > LOG_BYTES then shorten(log) end
 local full = id .. '@' .. epoch
 local stamped = '{"id":"' .. full .. '","prev":"' .. prev .. '",' .. string.sub(body, 2)
 local published = redis.pcall('PUBLISH', channel, stamped)

@@ -4,8 +4,10 @@ import pytest
 
 import notify
 from notify import Available, ServerUnreachableError, ServiceNameTakenError, Withdrawn
+from notify.directory import DirectoryScripts
+from notify.events import EventScripts
 from notify.events.publisher import publish
-from notify.server.scripts import load_script
+from notify.server import ScriptRunner
 from notify.testing import wait_until
 from tests.support.faults import beat, commands_during
 from tests.support.proxy import Proxy
@@ -18,9 +20,9 @@ def far(proxy: Proxy):
         yield connected
 
 
-def _lose(proxy: Proxy, script: str, folder: str = "notify.directory") -> None:
+def _lose(proxy: Proxy, scripts: ScriptRunner, script: str) -> None:
     """Lose the answer to the next run of a script."""
-    proxy.lose_answers(1, command=load_script(folder, script)[1].encode())
+    proxy.lose_answers(1, command=scripts.digest(script).encode())
 
 
 def test_a_lost_answer_does_not_register_a_service_twice(bus, far, proxy):
@@ -28,7 +30,7 @@ def test_a_lost_answer_does_not_register_a_service_twice(bus, far, proxy):
     with bus.directory.watch() as changes, far.service("storage", ttl_s=0.6, provides={"store"}) as service:
         first = service.incarnation
         assert changes.get(5) == Available("storage", first)
-        _lose(proxy, "register")
+        _lose(proxy, DirectoryScripts(bus.redis), "register")
         bus.directory.withdraw("storage", first, reason="expired")
         assert changes.get(5) == Withdrawn("storage", first, "expired")
         wait_until(lambda: service.incarnation > first)
@@ -45,7 +47,7 @@ def test_open_can_be_repeated_after_a_lost_answer(bus, far, proxy, exclusive):
         pass  # the script is loaded
     with bus.directory.watch() as changes:
         service = far.service("storage", ttl_s=3600, exclusive=exclusive)
-        _lose(proxy, "register")
+        _lose(proxy, DirectoryScripts(bus.redis), "register")
         with pytest.raises(ServerUnreachableError, match="registering 'storage'"):
             service.open()
         (registered,) = bus.directory
@@ -59,7 +61,7 @@ def test_open_takes_another_name_if_the_unconfirmed_one_is_taken_by_now(bus, far
     with far.service("warm"):
         pass
     service = far.service("storage", ttl_s=3600)
-    _lose(proxy, "register")
+    _lose(proxy, DirectoryScripts(bus.redis), "register")
     with pytest.raises(ServerUnreachableError):
         service.open()
     bus.directory.kill("storage")
@@ -71,7 +73,7 @@ def test_a_repeated_registration_counts_as_a_heartbeat(bus, far, proxy):
     with far.service("warm"):
         pass
     service = far.service("storage", ttl_s=3600)
-    _lose(proxy, "register")
+    _lose(proxy, DirectoryScripts(bus.redis), "register")
     with pytest.raises(ServerUnreachableError):
         service.open()
     member = f"storage#{bus.directory.lookup('storage').incarnation}"
@@ -85,7 +87,7 @@ def test_a_repeated_registration_counts_as_a_heartbeat(bus, far, proxy):
 def test_a_group_joined_after_a_lost_answer_is_joined_in_the_directory(bus, far, proxy):
     with far.service("storage", ttl_s=3600) as service:
         bus.directory.withdraw("storage", service.incarnation, reason="expired")
-        _lose(proxy, "register")
+        _lose(proxy, DirectoryScripts(bus.redis), "register")
         beat(service)
         service.join("attic")
         beat(service)
@@ -110,7 +112,7 @@ def test_a_service_reports_its_return_once_despite_a_lost_answer(bus, far, proxy
     with far.service("storage", ttl_s=0.6) as service, bus.subscribe("storage_status") as status:
         service.report("warm")
         first = service.incarnation
-        _lose(proxy, "publish", "notify.events")
+        _lose(proxy, EventScripts(bus.redis), "publish")
         bus.directory.withdraw("storage", first, reason="expired")
         contents = [event.contents for event in collect(status, 3, quiet_s=1.5)]
     assert proxy.lost == 1

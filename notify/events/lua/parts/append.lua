@@ -1,3 +1,4 @@
+-- include: notify.events.shorten
 -- Appends events to the log of a topic and publishes them.
 --
 -- In one step an event enters the log with the id of the event before it, the head of the topic moves on, and the subscribers get
@@ -23,6 +24,7 @@ local function append(log, channel, body, epoch, prev, limits)
   if created then
     id = redis.call('XADD', log, '*', 'prev', prev, 'epoch', epoch, 'data', body)
   end
+  if #body * limits.length > LOG_BYTES then shorten(log) end
   local stamped = '{"id":"' .. id .. '@' .. epoch .. '","prev":"' .. prev .. '",' .. string.sub(body, 2)
   local published = redis.pcall('PUBLISH', channel, stamped)
   if type(published) == 'table' then
