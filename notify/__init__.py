@@ -53,7 +53,6 @@ from notify.events import (
     Failure,
     Gap,
     Joined,
-    Json,
     Left,
     Message,
     Messages,
@@ -68,6 +67,7 @@ from notify.server import LinkState, LinkStatus
 from notify.service import NotificationManager, Report, Service
 from notify.settings import Settings
 from notify.state import State
+from notify.values import Encodable, Json
 
 __version__ = "0.1.0"
 
@@ -89,6 +89,7 @@ __all__ = [
     "DuplicateMessageError",
     "EmbeddedServerError",
     "EmptySubscriptionError",
+    "Encodable",
     "Event",
     "EventError",
     "Failure",

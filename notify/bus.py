@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from notify.directory import Directory, Target, check_name
-from notify.events import EventBus, Json
+from notify.events import EventBus
 from notify.keys import Keys
 from notify.open_parts import OpenParts
+from notify.requests import Method
 from notify.runtime import Runtime
 from notify.server import ONE_ATTEMPT, Client, EmbeddedServer, LinkHandler
 from notify.service import NotificationManager, Service
 from notify.settings import Settings
 from notify.state import Fence, State, registered
+from notify.values import Encodable
 
 __all__ = ["Bus"]
 
@@ -107,19 +109,19 @@ class Bus(EventBus):
         )
         return self._parts.add(service)
 
-    def call(self, service: Target, method: str, /, *args: Json, timeout_s: float = 5.0, **kwargs: Json) -> Any:
+    def call(self, service: Target, method: Method, /, *args: Encodable, timeout_s: float = 5.0, **kwargs: Encodable) -> Any:
         """Call a method that a service exports, and return its result.
 
         Args:
             service: the name of a service, or the result of `provides`: then the providers of the capability take turns, and a
                 suspect provider is called only if there is no other.
-            method: a method that the service exports.
-            args, kwargs: any JSON values, the arguments of the method. A parameter ``timeout_s`` of the method can be given by
-                position only.
+            method: a method that the service exports: its name, or ``Stock.reserve`` for a result as its return annotation says.
+            args, kwargs: the arguments; the method gets them as the annotations of its parameters say. A parameter ``timeout_s`` of
+                the method can be given by position only.
             timeout_s: seconds to wait for the answer. A request that has not begun by then is never run.
 
         Returns:
-            The result of the method, encoded as JSON and decoded again.
+            The result of the method; for the name of a method in its JSON form, such as text for a datetime.
 
         Raises:
             ServiceNotFoundError: no service with that name or capability is registered.

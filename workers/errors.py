@@ -5,7 +5,8 @@
     WorkersError
     ├── JobError
     │   ├── JobDefinitionError      an invalid function, policy, need or option of a job
-    │   ├── JobArgumentsError       arguments that the function does not accept, or that JSON cannot hold
+    │   ├── JobArgumentsError       arguments that the function or its annotations do not accept, or that JSON cannot hold
+    │   ├── JobResultError          a result that JSON cannot hold
     │   ├── JobTooLargeError        a call above the payload limit (also a notify.PayloadTooLargeError)
     │   ├── DuplicateJobError       a unique job whose id is taken
     │   ├── JobRefusedError         a function that the worker has not loaded, or a job that cannot be enqueued again
@@ -30,6 +31,7 @@ __all__ = [
     "JobError",
     "JobNotFoundError",
     "JobRefusedError",
+    "JobResultError",
     "JobTooLargeError",
     "ModuleLoadError",
     "QueueNotFoundError",
@@ -53,7 +55,11 @@ class JobDefinitionError(JobError, ValueError):
 
 
 class JobArgumentsError(JobError, TypeError):
-    """The function of a job does not accept its arguments, or JSON cannot hold them."""
+    """The function of a job or its annotations do not accept its arguments, or JSON cannot hold them."""
+
+
+class JobResultError(JobError, TypeError):
+    """The function of a job returned what JSON cannot hold: the job has failed."""
 
 
 class JobTooLargeError(JobError, PayloadTooLargeError):

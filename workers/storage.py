@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from notify import Bus, FencedError, MissingKeyError, Service, ServiceKilledError
-from notify.events import Failure, Json
+from notify.events import Failure
+from notify.values import Json
 from workers.errors import DuplicateKeyError, JobDefinitionError, StorageError, StorageKilledError, UnknownKeyError
 from workers.jobs import current_bus, job
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from notify.events import Json
+from notify.values import Json
 
 __all__ = ["Alarm", "ServiceChange", "alarm_template", "change_template", "read_change", "read_logged_change"]
 

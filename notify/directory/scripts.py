@@ -12,9 +12,10 @@ import redis
 
 from notify.directory.changes import alarm_template, change_template
 from notify.directory.info import ENTRY_FIELDS, read_entry
-from notify.events import Failure, Json, PublishingScripts
+from notify.events import Failure, PublishingScripts
 from notify.keys import SERVICES_TOPIC, any_provider
 from notify.server import Client
+from notify.values import Json
 
 __all__ = ["BEATS_AT_ONCE", "Beat", "DirectoryScripts", "Incarnation", "SweepResult", "SweepSettings"]
 

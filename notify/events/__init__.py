@@ -10,10 +10,9 @@ from notify.events.event import Event, Failure, Gap, encode
 from notify.events.event_bus import EventBus
 from notify.events.listener import QueuedListener
 from notify.events.message import Message, Messages, Subscribable, message_topic, topics_by_name
-from notify.events.publisher import Publisher, publish, publish_direct
+from notify.events.publisher import Publisher, contents_of, publish, publish_direct
 from notify.events.retained import expire_retained
 from notify.events.scripts import EventScripts, PublishingScripts, limits_of
-from notify.events.strict_json import Json, check_size, encode_json, size_problem
 from notify.events.subscriber import Subscriber
 from notify.events.topic import Glob, check_topic, check_topics, flat_topics, is_pattern
 from notify.events.topics import TopicInfo
@@ -29,7 +28,6 @@ __all__ = [
     "Gap",
     "Glob",
     "Joined",
-    "Json",
     "Left",
     "Message",
     "Messages",
@@ -39,11 +37,10 @@ __all__ = [
     "Subscribable",
     "Subscriber",
     "TopicInfo",
-    "check_size",
     "check_topic",
     "check_topics",
+    "contents_of",
     "encode",
-    "encode_json",
     "expire_retained",
     "flat_topics",
     "is_pattern",
@@ -51,6 +48,5 @@ __all__ = [
     "message_topic",
     "publish",
     "publish_direct",
-    "size_problem",
     "topics_by_name",
 ]

@@ -11,7 +11,6 @@ without epoch, of the event before it in the log: from it a subscriber sees whet
 Any other message on the channel of a topic, such as ``PUBLISH notify:event:temperature 21.5``, becomes an event without a stamp.
 """
 
-import json
 import time as clock
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,7 +19,7 @@ import msgspec
 
 from notify.errors import ContentsError, PayloadTooLargeError
 from notify.events.message import Message
-from notify.events.strict_json import Json, check_json, size_problem
+from notify.values import Json, check_json, encoding_problem, json_text, size_problem, wire_encoder
 
 __all__ = ["Event", "Failure", "Gap", "decode", "decode_direct", "encode"]
 
@@ -60,7 +59,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         topic: the name of the topic.
-        contents: any JSON value, or a `Failure`.
+        contents: a value that can be sent as JSON, or a `Failure`; the subscriber gets the JSON form of the value.
         time: when the event happened; a datetime with a time zone, by default now, in UTC.
         source: the name of the process or service that published it.
         id: place in the topic's log, ``<ms>-<counter>@<epoch>``; ``None`` if the event is not in a log.
@@ -84,7 +83,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         contents = self.contents
         if isinstance(contents, Message):
             contents = contents.to_contents()
-        text = str(contents) if isinstance(contents, str | Failure) else json.dumps(contents, ensure_ascii=False)
+        text = str(contents) if isinstance(contents, str | Failure) else json_text(contents)
         # time.asctime ignores the locale of the process, unlike strftime with %c.
         return f"New event\nTopic: {self.topic}\nTime: {clock.asctime(self.time.astimezone(UTC).timetuple())}\n{text}"
 
@@ -120,7 +119,7 @@ class Wire(msgspec.Struct, omit_defaults=True):
 
 
 _WIRE_DECODER: Final = msgspec.json.Decoder(Wire)
-_WIRE_ENCODER: Final = msgspec.json.Encoder()
+_WIRE_ENCODER: Final = wire_encoder()
 
 
 def encode(event: Event, *, max_bytes: int) -> bytes:
@@ -136,6 +135,8 @@ def encode(event: Event, *, max_bytes: int) -> bytes:
     try:
         body = _WIRE_ENCODER.encode(wire)
     except (UnicodeEncodeError, TypeError, RecursionError) as exc:
+        if wire.error is None:
+            raise encoding_problem(wire.contents, exc, what=f"the contents for {event.topic!r}") from exc
         raise ContentsError(f"the event for {event.topic!r} cannot be written as JSON: {exc}") from exc
     if len(body) > max_bytes:  # not by `check_size`: each event would pay for the name in its error
         raise PayloadTooLargeError(size_problem(f"the event for {event.topic!r}", len(body), max_bytes))

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Self, TypeAlias, TypeVar
 import msgspec
 
 from notify.errors import ContentsError, DuplicateMessageError, UnknownMessageError
-from notify.events.strict_json import Json
 from notify.events.topic import check_topic, check_topic_or_pattern
+from notify.values import Json
 
 __all__ = ["Message", "Messages", "Subscribable", "classes_by_topic", "message_topic", "topics_by_name"]
 
@@ -48,7 +48,7 @@ class Message(msgspec.Struct, metaclass=_MessageMeta):
 
     def to_contents(self) -> dict[str, Json]:
         """Return the message as the contents of an event."""
-        fields: dict[str, Json] = msgspec.to_builtins(self)
+        fields: dict[str, Json] = msgspec.to_builtins(self, str_keys=True)
         extras = fields.pop(_encoded_name(type(self), "extras"), None)  # a class with omit_defaults leaves it out
         return {**extras, **fields} if isinstance(extras, dict) else fields
 
@@ -75,7 +75,8 @@ class Message(msgspec.Struct, metaclass=_MessageMeta):
         names = {*cls.__struct_encode_fields__, cls.__struct_config__.tag_field} - {extras}
         known = {name: value for name, value in contents.items() if name in names}
         try:
-            message = msgspec.convert({**known, extras: {name: value for name, value in contents.items() if name not in names}}, cls)
+            fields = {**known, extras: {name: value for name, value in contents.items() if name not in names}}
+            message = msgspec.convert(fields, cls, str_keys=True)
         except Exception as exc:  # a ValidationError, or any error that __post_init__ of the class raises
             raise ContentsError(f"the contents are not a {cls.__name__}: {exc}") from exc
         return message

@@ -1,7 +1,7 @@
 """Publishes single events, with or without an entry in the log of the topic."""
 
 from collections.abc import Sequence, Set
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
@@ -9,9 +9,9 @@ from notify.errors import ContentsError, SettingsError
 from notify.events.event import Event, Failure, encode
 from notify.events.message import Message, Messages, message_topic
 from notify.events.scripts import EventScripts
-from notify.events.strict_json import Json
 from notify.events.topic import check_each, check_topic
 from notify.settings import MAX_LIFETIME_S
+from notify.values import Encodable, Json
 
 __all__ = [
     "FOREVER",
@@ -35,7 +35,7 @@ FOREVER: Final = -1.0
 """The value of ``retain_s`` that keeps a retained event without limit."""
 
 
-Contents: TypeAlias = Json | Failure | BaseException | msgspec.UnsetType
+Contents: TypeAlias = Encodable | Failure | BaseException | msgspec.UnsetType
 """The contents that can be published on a topic; unset if a message is given in place of the topic."""
 
 
@@ -72,7 +72,7 @@ def contents_of(topic: str, contents: Contents) -> Json | Failure:
     """Return the contents of an event, an error as a `Failure`; raise `ContentsError` if there are none."""
     if isinstance(contents, msgspec.UnsetType):
         raise ContentsError(f"no contents were given for {topic!r}: give some; None, 0 and [] are valid contents")
-    return Failure.of(contents) if isinstance(contents, BaseException) else contents
+    return Failure.of(contents) if isinstance(contents, BaseException) else cast(Json, contents)  # as an event is typed for its reader
 
 
 def publish(scripts: EventScripts, event: Event, *, retain_s: float | None = None, key: str | None = None) -> str:
@@ -158,7 +158,7 @@ class Publisher:
 
     def __call__(
         self,
-        event: Event | Json | Failure | Message | BaseException,
+        event: Event | Encodable | Failure | Message | BaseException,
         *,
         topic: str | None = None,
         retain_s: float | None = None,
@@ -177,7 +177,7 @@ class Publisher:
         if isinstance(event, BaseException):
             event = Failure.of(event)
         if not isinstance(event, Event):
-            event = Event(topic=topic, contents=event, source=self._source)
+            event = Event(topic=topic, contents=cast(Json | Failure | Message, event), source=self._source)
         if event.topic != topic:
             raise ContentsError(
                 f"an event on {event.topic!r} was given to the publisher of {topic!r}: use a publisher of its topic, or give the topic"

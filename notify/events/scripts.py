@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from notify.events.event import Event, Failure, encode
-from notify.events.strict_json import Json
 from notify.server import Client, ScriptRunner, process_name
 from notify.settings import Settings
+from notify.values import Json
 
 __all__ = ["EventScripts", "Item", "Page", "PublishingScripts", "limits_of"]
 

@@ -4,11 +4,12 @@
 This folder never registers or withdraws a service.
 """
 
-from notify.requests.client import RequestClient
+from notify.requests.client import Method, RequestClient
 from notify.requests.exports import capabilities_of
 from notify.requests.server import RequestServer
 
 __all__ = [
+    "Method",
     "RequestClient",
     "RequestServer",
     "capabilities_of",

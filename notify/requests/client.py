@@ -10,9 +10,9 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -27,15 +27,18 @@ from notify.errors import (
     ServiceWithdrawnError,
     UnknownMethodError,
 )
-from notify.events import Json
 from notify.keys import SERVICES_TOPIC
 from notify.requests.message import Answer, Request, encode_request
 from notify.requests.resolver import Endpoint, Resolver
 from notify.requests.scripts import FULL, GONE, RequestScripts
 from notify.server import COUNT, Client, Entries, StreamReader
 from notify.settings import MAX_TIMEOUT_S, positive
+from notify.values import Encodable, Signature
 
-__all__ = ["RequestClient"]
+__all__ = ["Method", "RequestClient"]
+
+Method: TypeAlias = str | Callable[..., Any]
+"""A method to call: its name, or the method as its class defines it, whose return annotation gives the type of the result."""
 
 TRIM_EVERY: Final = 100
 """After this many answers, the answers that were read are deleted from the stream."""
@@ -96,8 +99,11 @@ class RequestClient:
         self._thread.start()
         return self
 
-    def call(self, target: Target, method: str, args: tuple[Json, ...], kwargs: dict[str, Json], *, timeout_s: float) -> Any:
+    def call(self, target: Target, method: Method, args: tuple[Encodable, ...], kwargs: dict[str, Encodable], *, timeout_s: float) -> Any:
         """Call a method and return its result. Arguments and errors are those of `Bus.call`."""
+        if callable(method):
+            name = getattr(method, "__name__", "")
+            return Signature(method).result(self.call(target, name, args, kwargs, timeout_s=timeout_s))
         deadline = time.monotonic() + positive(timeout_s, "timeout_s", at_most=MAX_TIMEOUT_S)
         if not isinstance(method, str):
             raise UnknownMethodError(f"the name of a method is text, not {method!r}")

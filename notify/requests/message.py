@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from notify.events import Failure, check_size, encode_json
+from notify.events import Failure
+from notify.values import check_size, encode_json
 
 __all__ = ["Answer", "Request", "encode_answer", "encode_failure", "encode_request"]
 
@@ -49,7 +50,7 @@ def encode_request(request: Request, *, max_bytes: int) -> bytes:
     """Return the JSON form of a request.
 
     Raises:
-        ContentsError: an argument is not a JSON value; the message names its path.
+        ContentsError: JSON cannot hold an argument; the message names the path to it.
         PayloadTooLargeError: the JSON has more than ``max_bytes`` bytes.
     """
     what = f"the request for {request.method!r}"

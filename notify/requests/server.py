@@ -3,18 +3,19 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from notify.errors import InvalidServiceError, ServerError, UnknownMethodError
+from notify.errors import ContentsError, InvalidServiceError, ServerError, UnknownMethodError
 from notify.keys import due_member
 from notify.process import Suspensions
 from notify.requests.exports import exported_methods
 from notify.requests.message import Request, encode_answer, encode_failure
 from notify.requests.scripts import RequestScripts
 from notify.server import Client, StreamReader, whole
+from notify.values import Signature
 
 __all__ = ["RequestServer"]
 
@@ -47,7 +48,8 @@ class RequestServer:
 
     def __init__(self, client: Client, exports: object, *, threads: int, identity: Identity, suspensions: Suspensions) -> None:
         self.methods = exported_methods(exports)
-        self._threads = [RequestThread(client, self.methods, identity, suspensions) for _ in range(_check_threads(threads))]
+        signatures = {name: Signature(method) for name, method in self.methods.items()}
+        self._threads = [RequestThread(client, self.methods, signatures, identity, suspensions) for _ in range(_check_threads(threads))]
 
     def open(self) -> None:
         for thread in self._threads:
@@ -74,8 +76,16 @@ class RequestServer:
 class RequestThread:
     """One thread of a `RequestServer`. It waits for requests, takes them and answers them on one connection."""
 
-    def __init__(self, client: Client, methods: Mapping[str, Callable[..., Any]], identity: Identity, suspensions: Suspensions) -> None:
+    def __init__(
+        self,
+        client: Client,
+        methods: Mapping[str, Callable[..., Any]],
+        signatures: Mapping[str, Signature],
+        identity: Identity,
+        suspensions: Suspensions,
+    ) -> None:
         self._methods = methods
+        self._signatures = signatures
         self._identity = identity
         self._suspensions = suspensions
         self._max_bytes = client.settings.max_payload_bytes
@@ -135,13 +145,20 @@ class RequestThread:
                     return log.warning("the answer to caller %r for method %r is lost: %s", request.source, request.method, exc)
                 self._reader.pause(exc)
 
+    def _arguments(self, request: Request) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        try:
+            return self._signatures[request.method].arguments(request.args, request.kwargs)
+        except ContentsError as exc:
+            raise TypeError(str(exc)) from exc  # the caller gets what Python raises for a wrong number of arguments
+
     def _run_method(self, request: Request) -> bytes:
         """Return the answer with the method's result, or with the error that it raised."""
         try:
             method = self._methods.get(request.method)
             if method is None:
                 raise UnknownMethodError(f"no method {request.method!r} is exported; exported are {', '.join(self._methods)}")
-            return encode_answer(request, method(*request.args, **request.kwargs), max_bytes=self._max_bytes)
+            args, kwargs = self._arguments(request)
+            return encode_answer(request, method(*args, **kwargs), max_bytes=self._max_bytes)
         except BaseException as exc:  # also SystemExit: sys.exit() ends the method, not the service
             log.info("method %r raised an error, which is sent to its caller %r", request.method, request.source, exc_info=True)
             return encode_failure(request, exc, max_bytes=self._max_bytes)

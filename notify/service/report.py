@@ -11,16 +11,17 @@ from notify.events import (
     EventScripts,
     Failure,
     Glob,
-    Json,
     Message,
     check_topic,
     check_topics,
+    contents_of,
     expire_retained,
     flat_topics,
     is_pattern,
     publish,
     publish_direct,
 )
+from notify.values import Encodable, Json
 
 __all__ = ["Report", "Reports"]
 
@@ -68,7 +69,7 @@ class Reports:
 
     def publish(
         self,
-        contents: Json | Failure | BaseException,
+        contents: Encodable | Failure | BaseException,
         *,
         subject: str | None,
         to: str | None,
@@ -121,13 +122,11 @@ class Reports:
         topics = [topic for topic in self._scripts.topics() if topic.startswith(f"{name}.")]
         return expire_retained(self._scripts, sorted([*topics, self._scripts.keys.status_topic(name)]), where=self._is_own)
 
-    def _event(self, contents: Json | Failure | BaseException, subject: str | None) -> Event:
+    def _event(self, contents: Encodable | Failure | BaseException, subject: str | None) -> Event:
         name, incarnation = self.identity()
-        if isinstance(contents, BaseException):
-            contents = Failure.of(contents)
-        if subject is None:
-            return Event(topic=self._scripts.keys.status_topic(name), contents=contents, source=name)
-        return Event(topic=report_topic(name, subject), contents=contents, source=report_source(name, incarnation))
+        topic = self._scripts.keys.status_topic(name) if subject is None else report_topic(name, subject)
+        source = name if subject is None else report_source(name, incarnation)
+        return Event(topic=topic, contents=contents_of(topic, contents), source=source)
 
     def _is_own(self, event: Event) -> bool:
         """Return whether the event is of this service. ``a`` and ``a.b`` share the topic ``a.b.c``; a successor may have reported."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from notify.directory import Directory, ServiceInfo
 from notify.errors import ClosedError, ServerError, ServiceKilledError, ServiceWithdrawnError
-from notify.events import EventScripts, Failure, Json
+from notify.events import EventScripts, Failure
 from notify.process import Suspension, Suspensions
 from notify.requests import RequestServer, capabilities_of
 from notify.server import Client
@@ -15,6 +15,7 @@ from notify.service.heartbeat import Heartbeats
 from notify.service.registration import Registration
 from notify.service.report import Reports
 from notify.state import Fence, State, registered
+from notify.values import Encodable
 
 __all__ = ["Service"]
 
@@ -186,7 +187,7 @@ class Service:
 
     def report(
         self,
-        contents: Json | Failure | BaseException,
+        contents: Encodable | Failure | BaseException,
         *,
         subject: str | None = None,
         to: str | None = None,

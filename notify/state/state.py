@@ -3,17 +3,19 @@
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from notify.errors import ContendedError, ContentsError, FencedError, FieldValueError, MissingKeyError
-from notify.events import Json, encode_json
 from notify.server import Client
 from notify.state.fence import Fence, Fences
 from notify.state.scripts import StateScripts
+from notify.values import Encodable, Json, encode_json
 
 __all__ = ["State"]
+
+T = TypeVar("T")
 
 MODIFY_TIMEOUT_S: Final = 10.0
 """`State.modify` tries for this many seconds."""
@@ -24,7 +26,8 @@ SHOWN: Final = 100
 
 
 class State(MutableMapping[str, Json]):
-    """The state of a service, the hash ``ns:state:<service>``. Each field holds one JSON value. Processes may share a state.
+    """The state of a service, the hash ``ns:state:<service>``. Each field holds one value as JSON, and is read as the JSON form of
+    it: text for a datetime. Processes may share a state.
 
     Every write raises `FencedError`, and changes nothing, if a fence has fallen. Reading is never fenced. Every method raises
     `ServerError` when the server does not answer or refuses.
@@ -48,7 +51,7 @@ class State(MutableMapping[str, Json]):
             raise MissingKeyError(f"the state of {self._service!r} has no field {field!r}")
         return _decode(raw)
 
-    def __setitem__(self, field: str, value: Json) -> None:
+    def __setitem__(self, field: str, value: Encodable) -> None:
         self._write({field: value})
 
     def __delitem__(self, field: str) -> None:
@@ -79,7 +82,7 @@ class State(MutableMapping[str, Json]):
         return {field.decode(): _decode(raw) for field, raw in rows.items()}
 
     def update(  # type: ignore[override]  # MutableMapping.update takes keys of any type
-        self, other: Mapping[str, Json] | Iterable[tuple[str, Json]] = (), /, **fields: Json
+        self, other: Mapping[str, Encodable] | Iterable[tuple[str, Encodable]] = (), /, **fields: Encodable
     ) -> None:
         """Write several fields in one step: a reader sees all of the new values or none.
 
@@ -88,7 +91,7 @@ class State(MutableMapping[str, Json]):
             fields: further fields.
 
         Raises:
-            ContentsError: a value is not a JSON value; nothing was written.
+            ContentsError: JSON cannot hold a value; nothing was written.
             FencedError: a fence has fallen; nothing was written.
         """
         values = dict(other, **fields)
@@ -100,11 +103,11 @@ class State(MutableMapping[str, Json]):
         fences = self._fences()
         self._checked(self._scripts.delete([], fences=fences), fences)
 
-    def add(self, field: str, value: Json) -> bool:
+    def add(self, field: str, value: Encodable) -> bool:
         """Write a field only if it does not exist. Returns whether the field was written.
 
         Raises:
-            ContentsError: the value is not a JSON value.
+            ContentsError: JSON cannot hold the value.
             FencedError: a fence has fallen; nothing was written.
         """
         return bool(self._swap(field, None, self._encode(field, value)))
@@ -135,7 +138,7 @@ class State(MutableMapping[str, Json]):
         """Subtract from an integer in one atomic step. Arguments, result and errors are those of `increment`."""
         return self.increment(field, -self._amount(field, by))
 
-    def append(self, field: str, value: Json) -> None:
+    def append(self, field: str, value: Encodable) -> None:
         """Append to a list in one atomic step; a field that does not exist counts as an empty list.
 
         Args:
@@ -144,7 +147,7 @@ class State(MutableMapping[str, Json]):
 
         Raises:
             FieldValueError: the field does not hold a list; nothing was changed.
-            ContentsError: the value is not a JSON value.
+            ContentsError: JSON cannot hold the value.
             FencedError: a fence has fallen; nothing was changed.
         """
         fences = self._fences()
@@ -152,7 +155,7 @@ class State(MutableMapping[str, Json]):
         if not self._checked(done, fences):
             raise self._wrong_value(field, found, needs="appending needs a list")
 
-    def modify(self, field: str, change: Callable[[Any], Json]) -> Json:
+    def modify(self, field: str, change: Callable[[Any], T]) -> T:
         """Replace the value of a field by ``change(value)``, atomically.
 
         If another process changed the field meanwhile, ``change`` is called again with the new value: it should have no side effects.
@@ -166,7 +169,7 @@ class State(MutableMapping[str, Json]):
 
         Raises:
             MissingKeyError: the field does not exist, and was not created.
-            ContentsError: the new value is not a JSON value; nothing was changed.
+            ContentsError: JSON cannot hold the new value; nothing was changed.
             FencedError: a fence has fallen; nothing was changed.
             ContendedError: other processes changed the field at every attempt, for ten seconds.
         """
@@ -191,7 +194,7 @@ class State(MutableMapping[str, Json]):
             raw: Any = self._client.hget(self._key, _field(field))
         return bytes(raw) if raw is not None else None
 
-    def _write(self, values: dict[str, Json]) -> None:
+    def _write(self, values: dict[str, Encodable]) -> None:
         encoded = {_field(field): self._encode(field, value) for field, value in values.items()}
         fences = self._fences()
         self._checked(self._scripts.set(encoded, fences=fences), fences)
@@ -211,7 +214,7 @@ class State(MutableMapping[str, Json]):
             raise ContentsError(f"{field!r} in the state of {self._service!r} cannot change by {by!r}: give an integer of at most 64 bits")
         return int(by)
 
-    def _encode(self, field: str, value: Json) -> bytes:
+    def _encode(self, field: str, value: object) -> bytes:
         return encode_json(value, what=f"{field!r} in the state of {self._service!r}")
 
     def _checked(self, result: int, fences: Sequence[Fence]) -> int:

@@ -317,11 +317,6 @@ def fail_then_die() -> NoReturn:
 
 
 @job("work")
-def return_what_json_cannot_hold() -> object:
-    return object()
-
-
-@job("work")
 def keep_meta() -> None:
     current_job().meta["seen"] = current_job().meta["given"]
     current_job().save_meta()

@@ -4,7 +4,17 @@ Queues create jobs, workers run them, and applications follow them by `Job` obje
 Nothing here puts a job on a queue or takes it off.
 """
 
-from workers.jobs.call import DecodedCall, JsonSerializer, encode_call, function_of, plain_call
+from workers.jobs.call import (
+    DecodedCall,
+    JsonSerializer,
+    check_annotations,
+    encode_call,
+    encode_result,
+    execute,
+    function_of,
+    plain_call,
+    signature_of,
+)
 from workers.jobs.current import current_bus, current_job
 from workers.jobs.definition import Definition, JobFunctions, definition_of, job, load_jobs
 from workers.jobs.handle import Job, read_jobs
@@ -29,11 +39,14 @@ __all__ = [
     "StopLadder",
     "StopSign",
     "Why",
+    "check_annotations",
     "check_need",
     "current_bus",
     "current_job",
     "definition_of",
     "encode_call",
+    "encode_result",
+    "execute",
     "function_of",
     "job",
     "lazy_job",
@@ -44,6 +57,7 @@ __all__ = [
     "read_jobs",
     "read_needs",
     "read_outcome",
+    "signature_of",
     "target_of",
     "worker_died",
 ]

@@ -1,23 +1,39 @@
 """The call of a job as JSON: encodes it, and decodes a plain call without parsing the rest of the job.
 
 RQ stores a call in the field ``data`` as ``[function path, null, args, kwargs]``. JSON is readable in ``redis-cli``, and decoding it
-executes nothing.
+executes nothing. The arguments come back as the annotations of the function say.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from rq.job import Retry
 
-from notify.events import Json, encode_json
+from notify.errors import ContentsError
 from notify.server import LONGEST_TTL_S, whole
-from workers.errors import JobDefinitionError
+from notify.values import Json, Signature, encode_json
+from workers.errors import JobArgumentsError, JobDefinitionError, JobResultError
 from workers.jobs.definition import JobFunctions
 from workers.jobs.fields import are_numbers
 from workers.jobs.requirements import Requirements
 from workers.scripts import DEFAULT_TIMEOUT_S
 
-__all__ = ["DecodedCall", "JsonSerializer", "encode_call", "function_of", "plain_call"]
+__all__ = [
+    "DecodedCall",
+    "JsonSerializer",
+    "check_annotations",
+    "encode_call",
+    "encode_result",
+    "execute",
+    "execute_encoded",
+    "function_of",
+    "plain_call",
+    "signature_of",
+    "typed_result",
+]
 
 _SPECIAL_FIELDS: Final = (b"success_callback_name", b"webhooks", b"repeats_left", b"repeat_intervals")
 """Fields of a job whose success takes more than storing the result. RQ's own code runs such a job."""
@@ -56,6 +72,65 @@ def encode_call(path: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> by
         ContentsError: JSON cannot hold an argument.
     """
     return encode_json([path, None, list(args), dict(kwargs)], what=path)
+
+
+@cache
+def signature_of(function: Callable[..., Any]) -> Signature:
+    """Return the annotations of a function."""
+    return Signature(function)
+
+
+def check_annotations(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], data: bytes) -> None:
+    """Raise `JobArgumentsError` if the arguments of a call, encoded as ``data``, would not fit the annotations of its function."""
+    if not signature_of(function).accepts(args, kwargs):
+        _, _, encoded_args, encoded_kwargs = _decoder.decode(data)
+        _typed(function, encoded_args, encoded_kwargs)
+
+
+def execute(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Call the function of a job with decoded arguments, in the types of its annotations, and return its result.
+
+    Raises:
+        JobArgumentsError: an argument does not fit its annotation; the function was not called.
+    """
+    args, kwargs = _typed(function, args, kwargs)
+    value = function(*args, **kwargs)
+    return asyncio.run(value) if asyncio.iscoroutine(value) else value
+
+
+def execute_encoded(function: Callable[..., Any], data: bytes) -> Any:
+    """Call the function of a job with the arguments in ``data``, for RQ's code, and return its result.
+
+    Raises:
+        JobArgumentsError: an argument does not fit its annotation; the function was not called.
+        JobResultError: JSON cannot hold the result. RQ would store a text in its place.
+    """
+    _, _, args, kwargs = _decoder.decode(data)
+    value = execute(function, args, kwargs)
+    if not isinstance(value, Retry):
+        encode_result(function, value)
+    return value
+
+
+def typed_result(functions: JobFunctions, path: str | None, value: Any) -> Any:
+    """Return a result that was read from JSON as the function's return annotation says, if the function is known; else as it is."""
+    function = functions.get(path or "")
+    return value if function is None else signature_of(function).result(value)
+
+
+def encode_result(function: Callable[..., Any], value: object) -> bytes:
+    """Return a result as JSON. Raises `JobResultError` if JSON cannot hold it; the message says which part."""
+    try:
+        return encode_json(value, what=f"the result of {function.__module__}.{function.__qualname__}")
+    except Exception as exc:  # a ContentsError, or whatever an attribute of the user's class raises
+        raise JobResultError(str(exc) or repr(exc)) from exc
+
+
+def _typed(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    try:
+        return signature_of(function).arguments(args, kwargs)
+    except ContentsError as exc:
+        raise JobArgumentsError(str(exc)) from exc
 
 
 def function_of(fields: Mapping[bytes, bytes], functions: JobFunctions) -> Callable[..., Any] | None:

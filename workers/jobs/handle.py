@@ -16,6 +16,7 @@ from rq.job import JobStatus
 
 from notify.server import Client, whole
 from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
+from workers.jobs.call import typed_result
 from workers.jobs.outcome import Outcome, failure, read_outcome
 from workers.jobs.record import JobRecord
 from workers.scripts import EnqueueScripts, JobScripts, NewJob
@@ -54,9 +55,10 @@ class Job(JobRecord):
         return JobStatus.CREATED
 
     def return_value(self, refresh: bool = False) -> Any:
-        """Return the result of the function, ``None`` if there is none (yet). Raises `ServerError` if Redis does not answer."""
+        """Return the result, ``None`` if there is none (yet); as annotated if `Queue.enqueue` got the function. May raise `ServerError`."""
         with self._client.translating(f"reading job {self.id}"):
-            return super().return_value(refresh)
+            value = super().return_value(refresh)
+        return value if value is None or not self._functions else typed_result(self._functions, self.func_name, value)
 
     @property
     def stopping(self) -> bool:
@@ -173,12 +175,7 @@ class Job(JobRecord):
         self._status = JobStatus.STARTED
 
     def _send_stop_command(self) -> None:
-        """Send a stop command to the worker that runs the job. A worker that misses it finds out when it checks the run next."""
-        with self._client.translating(f"stopping job {self.id}"):
-            name: Any = self.connection.hget(self.key, "worker_name")
-            if name:
-                command = msgspec.json.encode({"command": "stop-job", "job_id": self.id})
-                self.connection.publish(rq.command.PUBSUB_CHANNEL_TEMPLATE % name.decode(errors="replace"), command)
+        _send_stop_command(self, self._client)
 
 
 def read_jobs(client: Client, job_ids: Sequence[str]) -> Iterator[Job]:
@@ -209,6 +206,15 @@ def _unreadable(job_id: str, client: Client, problem: str) -> Job:
     found = Job(connection=client)
     found._id, found.data, found.problem = job_id, b"", problem
     return found
+
+
+def _send_stop_command(job: rq.job.Job, client: Client) -> None:
+    """Send a stop command to the worker that runs a job. A worker that misses it finds out when it checks the run next."""
+    with client.translating(f"stopping job {job.id}"):
+        name: Any = client.hget(job.key, "worker_name")
+        if name:
+            command = msgspec.json.encode({"command": "stop-job", "job_id": job.id})
+            client.publish(rq.command.PUBSUB_CHANNEL_TEMPLATE % name.decode(errors="replace"), command)
 
 
 def _failed_outcome(job: rq.job.Job, client: Client, raw: bytes | None) -> Outcome:

@@ -12,7 +12,7 @@ from rq.job import JobStatus
 
 from notify.server import Client
 from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
-from workers.jobs.call import JsonSerializer
+from workers.jobs.call import JsonSerializer, execute_encoded
 from workers.jobs.definition import JobFunctions
 from workers.jobs.fields import read_call, read_job_fields
 from workers.jobs.requirements import Policy, Requirements, read_needs
@@ -116,6 +116,9 @@ class JobRecord(rq.job.Job):
         if self.needs:
             fields["needs"] = msgspec.json.encode(self.needs)
         return {**fields, **self.requirements.fields()}
+
+    def _execute(self) -> Any:
+        return execute_encoded(self.func, self.data)
 
     def restore(self, raw_data: Any) -> Any:
         """Set all attributes from the hash of the job; see `JobRecord.problem` for fields that cannot be read.

@@ -16,9 +16,9 @@ from rq.queue import EnqueueArgs
 from rq.utils import get_call_string
 
 from notify.errors import ContentsError
-from notify.events import encode_json
+from notify.values import encode_json
 from workers.errors import JobArgumentsError, JobTooLargeError
-from workers.jobs import Requirements, encode_call
+from workers.jobs import Requirements, check_annotations, encode_call
 from workers.scripts import NewJob, rq_time, too_large
 
 __all__ = ["OPTIONS", "check_arguments", "check_call", "encode_job"]
@@ -40,14 +40,14 @@ def encode_job(
     """Return a new job with a random id, for `EnqueueScripts.enqueue`.
 
     Raises:
-        JobArgumentsError: the function does not accept these arguments, or JSON cannot hold one of them.
+        JobArgumentsError: the function or its annotations do not accept these arguments, or JSON cannot hold one of them.
         JobTooLargeError: the call has more than ``max_bytes``.
     """
     path = f"{func.__module__}.{func.__qualname__}"
     data = _encode_call(path, args, kwargs)
     if len(data) > max_bytes:
         raise JobTooLargeError(too_large(f"the call of {path}", len(data), max_bytes))
-    check_call(func, args, kwargs)
+    check_call(func, args, kwargs, data)
     now = rq_time(datetime.now(UTC)).encode()
     fields = {
         b"created_at": now,
@@ -80,12 +80,13 @@ def check_arguments(path: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -
         raise JobArgumentsError(str(exc)) from exc
 
 
-def check_call(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Raise `JobArgumentsError` unless the function accepts these arguments."""
+def check_call(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], data: bytes) -> None:
+    """Raise `JobArgumentsError` unless the function and its annotations accept these arguments, which are encoded as ``data``."""
     try:
         _signature(func).bind(*args, **kwargs)
     except TypeError as exc:
         raise JobArgumentsError(f"{func.__module__}.{func.__qualname__} does not accept these arguments: {exc}") from exc
+    check_annotations(func, args, kwargs, data)
 
 
 @cache

@@ -10,8 +10,8 @@ from rq.defaults import DEFAULT_FAILURE_TTL
 from rq.exceptions import TimeoutFormatError
 
 from notify.errors import ContentsError, NotifyError
-from notify.events import encode_json
 from notify.server import LONGEST_TTL_S, Client
+from notify.values import encode_json
 from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobTooLargeError
 from workers.jobs import Definition, Job, JsonSerializer, definition_of
 from workers.queue.encode import check_arguments, check_call
@@ -97,7 +97,7 @@ class RqQueue(rq.Queue):
             job.bind({str(job.func_name): func})
         _check_arguments(job, max_bytes=self._client.settings.max_payload_bytes)
         if definition is not None:
-            check_call(func, job.args, job.kwargs)
+            check_call(func, job.args, job.kwargs, job.data)
         return job
 
     def _enqueue_async_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:

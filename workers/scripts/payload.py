@@ -2,7 +2,7 @@
 
 import zlib
 
-from notify.events import size_problem
+from notify.values import size_problem
 
 __all__ = ["too_large", "unpacked"]
 

@@ -1,7 +1,6 @@
 """Performs jobs in the horse: calls the function of a plain job directly, and has RQ's own code perform all other jobs."""
 
 import _signal  # type: ignore[import-not-found]  # the C module under signal: faster, because it makes no enums of the numbers
-import asyncio
 import logging
 import os
 import signal
@@ -11,23 +10,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
-from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from rq.job import Retry, _job_stack
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
-from notify.errors import ContentsError
+from workers.errors import JobResultError
 from workers.horse import INTERRUPT, Channel, ProcessState, Reply, RetireAfter, Task, flush_output, run_jobs
-from workers.jobs import DecodedCall, Job, JobFunctions, JobStopped, JsonSerializer, lazy_job, plain_call
+from workers.jobs import DecodedCall, Job, JobFunctions, JobStopped, encode_result, execute, lazy_job, plain_call, signature_of
 from workers.scripts import Ended, Run
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
 
 __all__ = ["JobTimeout", "Performer"]
-
-UNSERIALIZABLE: Final = b64encode(JsonSerializer.dumps(UNSERIALIZABLE_RETURN_VALUE_PAYLOAD))
 
 T = TypeVar("T")
 
@@ -64,6 +60,8 @@ class Performer:
         self._stop_sign = current_run.stop_sign
         self._functions = functions
         self._retire = retire
+        for function in functions.values():
+            signature_of(function)  # now, so that each horse has it from the start
         self._task: Task
         self._channel: Channel
         self._state = ProcessState()
@@ -113,7 +111,11 @@ class Performer:
         ended_s = time.time()
         if isinstance(value, Retry):
             return self._perform_by_rq(job, task, _PastCall(started_s, value=value))
-        return Reply(ended=Ended(run, started_s, ended_s, _encode(value)))
+        try:
+            result = None if value is None else b64encode(encode_result(call.function, value))
+        except JobResultError as exc:
+            return self._perform_by_rq(job, task, _PastCall(started_s, error=exc))
+        return Reply(ended=Ended(run, started_s, ended_s, result))
 
     def _job_of(self, task: Task) -> Job:
         return lazy_job(
@@ -138,8 +140,7 @@ class Performer:
     def _call(self, job: Job, call: DecodedCall) -> Any:
         timeout = self._worker.death_penalty_class(call.timeout_s, JobTimeoutException, job_id=job.id)
         with _current(job), timeout:
-            value = call.function(*call.args, **call.kwargs)
-            return asyncio.run(value) if asyncio.iscoroutine(value) else value
+            return execute(call.function, call.args, call.kwargs)
 
     def _interrupt(self, *_: object) -> None:
         if self._is_interruptible and self._stop_sign.is_up:
@@ -192,16 +193,6 @@ def _current(job: Job) -> Iterator[None]:
         yield
     finally:
         _job_stack.pop()  # type: ignore[no-untyped-call]  # as above
-
-
-def _encode(value: object) -> bytes | None:
-    """Encode a return value as RQ stores it. Returns ``None`` for ``None``."""
-    if value is None:
-        return None
-    try:
-        return b64encode(JsonSerializer.dumps(value))
-    except ContentsError:
-        return UNSERIALIZABLE
 
 
 class _PastCall:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from notify import ContentsError, Event, Failure, PayloadTooLargeError
 from notify.events.event import decode, encode
-from tests.notify.events.test_strict_json import text, values
+from tests.notify.values.test_encoder import text, values
 
 pytestmark = pytest.mark.any_server
 
@@ -99,7 +99,7 @@ def test_an_event_above_the_limit_is_refused_with_the_remedies():
 
 def test_contents_that_json_cannot_represent_are_refused_with_their_path():
     with pytest.raises(ContentsError, match=r"'t'.*readings\[1\]"):
-        encode(Event(topic="t", contents={"readings": [1, {2}]}), max_bytes=1000)
+        encode(Event(topic="t", contents={"readings": [1, range(2)]}), max_bytes=1000)
 
 
 PLAIN = [

@@ -137,7 +137,7 @@ BAD = {
     "a topic that is too long": lambda bus: bus.publish("x" * 513, 1),
     "an empty topic to register": lambda bus: bus.register_publisher(""),
     "a pattern to register": lambda bus: bus.register_publisher("?"),
-    "bytes": lambda bus: bus.publish("t", {"a": b"x"}),
+    "an object": lambda bus: bus.publish("t", {"a": object()}),
     "a lone surrogate": lambda bus: bus.publish("t", "\ud800"),
     "a payload that is too large": lambda bus: bus.publish("t", "x" * 70_000),
     **{
@@ -280,7 +280,7 @@ def test_S1_nothing_is_published_if_one_of_the_topics_is_refused(bus):
     assert bus.topics() == []
 
 
-@pytest.mark.parametrize("contents", [b"bytes", {1, 2}, object(), {"n": [1j]}])
+@pytest.mark.parametrize("contents", [object(), ValueError, {"n": [1j]}, range(3)])
 def test_M1_contents_of_a_wrong_type_are_a_type_error(bus, contents):
     for publish in (bus.register_publisher("t"), lambda contents: bus.publish("t", contents)):
         with pytest.raises(TypeError, match="the contents for 't'"):
@@ -303,7 +303,7 @@ def test_an_unlogged_event_reaches_present_subscribers_and_leaves_no_trace(bus, 
     [
         ("", 1, notify.InvalidTopicError),
         ("a*", 1, notify.InvalidTopicError),
-        ("t", b"x", ContentsError),
+        ("t", object(), ContentsError),
         ("t", "x" * 70_000, notify.EventError),
     ],
 )

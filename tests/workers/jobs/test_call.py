@@ -1,6 +1,5 @@
 """The call of a job as JSON: the serializer, decoding of plain calls, and calls left to RQ's own code."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -83,7 +82,7 @@ def test_a_dumped_value_is_plain_json() -> None:
     assert JsonSerializer.dumps(["f", None, [1], {"é": True}]) == '["f",null,[1],{"é":true}]'.encode()
 
 
-@pytest.mark.parametrize("value", [b"bytes", {1: "a"}, {"a", "b"}, datetime.now(UTC), float("nan"), object(), msgspec.Struct])
+@pytest.mark.parametrize("value", [range(3), {None: "a"}, {1: "a", "1": "b"}, float("nan"), object(), msgspec.Struct])
 def test_a_value_that_json_cannot_hold_is_refused_and_not_changed(value: object) -> None:
     with pytest.raises(ContentsError):
         JsonSerializer.dumps([value])

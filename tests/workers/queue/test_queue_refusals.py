@@ -1,6 +1,5 @@
 """Enqueueing: calls, options and queues that are refused."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -68,10 +67,10 @@ def test_invalid_options_are_our_error_and_nothing_is_enqueued(queue: Queue, bus
 @pytest.mark.parametrize(
     ("args", "kwargs", "path"),
     [
-        ([1, b"bytes"], {}, r"args\[1\]"),
-        ([{"a": [0, {1, 2}]}], {}, r"args\[0\]\.a\[1\]"),
-        ([], {"at": datetime.now(UTC)}, r"kwargs\.at"),
-        ([], {"value": {1: "one"}}, r"kwargs\.value"),
+        ([1, range(3)], {}, r"args\[1\]"),
+        ([{"a": [0, {object()}]}], {}, r"args\[0\]\.a\[1\]\[0\]"),
+        ([], {"at": object()}, r"kwargs\.at"),
+        ([], {"value": {None: "one"}}, r"kwargs\.value"),
         ([float("nan")], {}, r"args\[0\]"),
         ([2**64], {}, r"args\[0\]"),
         ([lambda: None], {}, r"args\[0\]"),
@@ -87,7 +86,7 @@ def test_arguments_that_json_cannot_hold_name_the_path_and_leave_nothing(
 
 def test_meta_that_json_cannot_hold_leaves_nothing(queue: Queue, bus: notify.Bus) -> None:
     with pytest.raises(JobArgumentsError, match=r"meta.* at at,"):
-        queue.enqueue(add, meta={"at": datetime.now(UTC)})
+        queue.enqueue(add, meta={"at": object()})
     assert everything(bus.redis) == {}
 
 

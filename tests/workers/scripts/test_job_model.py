@@ -91,7 +91,7 @@ class Jobs(RuleBasedStateMachine):
         self.come(data.draw(st.sampled_from(sorted(SERVICES.keys() - self.model.there))))
 
     def come(self, name: str) -> None:
-        fields = {"provides": notify.events.strict_json.encode_json(sorted(SERVICES[name]), what="x").decode()}
+        fields = {"provides": notify.values.encode_json(sorted(SERVICES[name]), what="x").decode()}
         found = self.directory.register(name, ttl_ms=10 * HOUR_MS, provides=sorted(SERVICES[name]), groups=[], fields=fields)
         assert found is not None
         self.incarnations[name] = found

@@ -30,7 +30,6 @@ from tests.support.sample_jobs import (
     kill_yourself,
     leave_at_once,
     raise_on_success,
-    return_what_json_cannot_hold,
     save_on_end,
     try_again,
     where,
@@ -63,13 +62,6 @@ def test_results_are_kept_as_rq_keeps_them(queue: Queue, server: Any) -> None:
     assert result.execution_started_at <= result.execution_ended_at
     assert (finished.get_executions(), failed.get_executions()) == ([], [])
     assert failed.id in queue.failed_job_registry
-
-
-def test_a_result_that_json_cannot_hold_is_marked_as_such(queue: Queue, server: Any) -> None:
-    job = queue.enqueue(return_what_json_cannot_hold)
-    work(server.url)
-    assert job.outcome == Outcome("finished")
-    assert job.return_value() == "Unserializable return value"
 
 
 def test_a_worker_counts_its_jobs(bus: notify.Bus, queue: Queue, start_workers: StartWorkers) -> None:
