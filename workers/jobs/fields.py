@@ -47,7 +47,7 @@ def read_job_fields(raw: Mapping[bytes, bytes], *, max_bytes: int) -> JobFields:
     for name, value in raw.items():
         reader = _READERS.get(name)
         if reader is None or not value:
-            if value or reader is None:
+            if (value or reader is None) and name.isascii():
                 fields[name] = value
             continue
         try:

@@ -170,8 +170,9 @@ class JobRecord(rq.job.Job):
         return found if found is not None else self._refuse(str(name))
 
     def _refuse(self, what: str) -> NoReturn:
+        shown = what if what.isprintable() and len(what) <= 200 else f"{what[:80]!r}..."
         raise JobRefusedError(
-            f"job {self.id} calls {what}, which this worker has not loaded: "
+            f"job {self.id} calls {shown}, which this worker has not loaded: "
             "mark the function with @job and give its module to the worker (--import)"
         )
 

@@ -86,6 +86,7 @@ class EndRecorder:
     def unreadable(self, job: Any, queue: Any, problem: str) -> None:
         """Record that the run could not begin, because the call of the job cannot be read or is too large."""
         self._prepare(job, queue)
+        job.retries_left = 0  # it would be refused each time
         self._worker.handle_job_failure(job, queue, exc_string=problem)
 
     def refused(self, job: Any, queue: Any) -> None:

@@ -22,7 +22,9 @@ local function needs_of(fields)
   if not readable or type(decoded) ~= 'table' then return nil end -- written by another program; no worker will run the job
   local needs = {}
   for need, seen in pairs(decoded) do
-    needs[tostring(need)] = whole(seen, 0)
+    local serial = whole(seen)
+    if type(need) ~= 'string' or not serial then return nil end
+    needs[need] = serial
   end
   return needs
 end
