@@ -11,7 +11,7 @@ from rich.live import Live
 from cli.options import AsJson, Namespace, Options, Url, options
 from cli.output import Output
 from cli.signals import Stop
-from notify import Available, Bus, Change, Json, Monitor, ServerUnreachableError, ServiceInfo, ServiceNotFoundError, Suspect
+from notify import Available, Bus, Change, Json, ServerUnreachableError, ServiceInfo, ServiceNotFoundError, Suspect
 
 __all__ = ["monitor", "service", "services", "watch"]
 
@@ -47,7 +47,7 @@ def services(
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the registered services."""
+    """List the registered services. One without heartbeats for its ttl is overdue: it is not found any more, and then withdrawn."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-services") as bus:
         which = _Which(provides=provides, group=group)
@@ -70,7 +70,7 @@ def show(
     with chosen.connect(name="notify-service") as bus:
         known: dict[str, Json] = {}
         try:
-            known.update(_description(bus.directory.lookup(name)))
+            known.update(_description(bus.directory.lookup(name, overdue=True)))
         except ServiceNotFoundError:
             if bus.directory.last_end(name) is None:
                 raise
@@ -106,7 +106,7 @@ def watch(
 def monitor(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
     """Sweep the directory from a process of its own, until Ctrl-C. Dead services are then found even if no other process sweeps."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    with Stop() as stop, chosen.connect(name="notify-monitor") as bus, Monitor(bus.redis), bus.directory.watch() as changes:
+    with Stop() as stop, chosen.connect(name="notify-monitor") as bus, bus.directory.watch() as changes:  # whoever watches sweeps
         chosen.output.talk(f"sweeping the directory at namespace {bus.settings.namespace!r} on {bus.redis.address}")
         while not stop.asked:
             change = changes.get(0.2)
@@ -145,16 +145,15 @@ def _print_change(output: Output, change: Change) -> None:
 
 
 def _rows(bus: Bus, which: _Which) -> list[dict[str, Json]]:
-    now = datetime.now(UTC)
-    return [_row(found, now) for found in bus.directory.find_all(**which)]
+    return [_row(found) for found in bus.directory.find_all(**which, overdue=True)]
 
 
-def _row(found: ServiceInfo, now: datetime) -> dict[str, Json]:
+def _row(found: ServiceInfo) -> dict[str, Json]:
     return {
         "name": found.name,
         "state": found.state,
-        "age_s": round((now - found.registered).total_seconds(), 1),
-        "last_beat_s": round((now - found.last_beat).total_seconds(), 1),
+        "age_s": round((found.last_beat - found.registered).total_seconds() + found.silent_s, 1),  # all by the server's clock
+        "last_beat_s": round(found.silent_s, 1),
         "provides": list[Json](sorted(found.provides)),
         "groups": list[Json](sorted(found.groups)),
         "flaps": found.flaps,

@@ -27,10 +27,10 @@ class Bus(EventBus):
 
     def __init__(self, client: Client, *, name: str, embedded: EmbeddedServer | None = None, fences: tuple[Fence, ...] = ()) -> None:
         self._parts = OpenParts()
-        super().__init__(client, name=name, opened=self._parts.add)
+        self._runtime = Runtime(client, name=name)
+        super().__init__(client, name=name, opened=self._runtime.sweeping_for(self._parts.add))
         self._fences = fences
         self._embedded = embedded
-        self._runtime = Runtime(client, name=name)
 
     def open(self, *, retry_s: float = ONE_ATTEMPT, on_link: LinkHandler | None = None) -> None:
         """Check that the server answers. `connect` calls this; arguments and errors as there."""
@@ -124,7 +124,7 @@ class Bus(EventBus):
             The result of the method; for the name of a method in its JSON form, such as text for a datetime.
 
         Raises:
-            ServiceNotFoundError: no service with that name or capability is registered.
+            ServiceNotFoundError: no service with that name or capability is registered, or each one is overdue.
             UnknownMethodError: the service exports no such method; the message lists its methods.
             RequestFailedError: the method raised an error; the message names its type.
             RequestTimeoutError: no answer in time.
@@ -140,18 +140,18 @@ class Bus(EventBus):
     def directory(self) -> Directory:
         """The directory of the registered services."""
         self._check_open()
-        return Directory(self._client, on_watch=self._parts.add)
+        return Directory(self._client, on_watch=self._parts.add, upkeep=self._runtime.upkeep)
 
     def state(self, service: str, *, fenced: bool = False) -> State:
         """Return the state of a service, for processes other than the service itself.
 
         Args:
             service: the name of the service.
-            fenced: refuse every write while the service is not registered; for jobs that need the service.
+            fenced: refuse every write while the service is not registered, or overdue; for jobs that need the service.
         """
         self._check_open()
         fences = (*self._fences, registered(self.keys, check_name(service))) if fenced else self._fences
-        return State(self._client, check_name(service), fences=lambda: fences)
+        return State(self._client, check_name(service), fences=lambda: fences, on_refused=self._runtime.upkeep.sweep_once)
 
     def close(self) -> bool:
         """Close what was opened through the bus, then its connections. A callback may call it. Returns ``False`` if it is closed already.

@@ -19,7 +19,7 @@ ns:service:<name>        hash   the description of a service                    
 ns:provides:<capability> zset   names of its providers, score: incarnation                  while there is one
 ns:group:<group>         zset   names of its members, score: incarnation                    while there is one
 ns:suspects              set    <name>#<incarnation> of services whose heartbeats are late  while there is one
-ns:sweep                 hash   sweep: at_ms, duty_ms, slot_ms, grace_ms, held_ms, alarm    a day after the last sweep
+ns:sweep                 hash   at_ms, heard_ms, duty_ms, slot_ms, grace_ms, held_ms, alarm 30 days after the last sweep
 ns:incarnation           string the last incarnation that was assigned                      30 days after the last one
 ns:losses                hash   need → serial of its last loss: its ms, or more to be new   30 days after the last one
 ns:tombstone:<need>      hash   last loss: service, incarnation, reason, why, at_ms, event  a day
@@ -58,10 +58,12 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["SERVICES_TOPIC", "Keys", "any_provider", "due_member", "parse_due_member"]
+__all__ = ["SERVICES_TOPIC", "STATUS_SUFFIX", "Keys", "any_provider", "due_member", "parse_due_member"]
 
 SERVICES_TOPIC: Final = "services"
 """The topic on which the directory publishes its changes."""
+STATUS_SUFFIX: Final = "_status"
+"""The topic of the reports of a service is its name with this suffix."""
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -203,7 +205,7 @@ class Keys(msgspec.Struct, frozen=True):
 
     def status_topic(self, service: str) -> str:
         """Return the topic of the reports of a service."""
-        return f"{service}_status"
+        return f"{service}{STATUS_SUFFIX}"
 
     def job_topic(self, queue: str) -> str:
         """Return the topic of the transitions of the jobs of a queue."""

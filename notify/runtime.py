@@ -1,18 +1,23 @@
 """The background parts of a bus. Each part is started when it is first needed, and closed with the bus."""
 
 import threading
+from typing import TypeVar
 
-from notify.directory import Monitor
+from notify.directory import Upkeep
 from notify.errors import ClosedError
+from notify.events import BackgroundPublisher, Demand, Glob, Opened, QueuedListener, Subscriber, is_pattern
+from notify.keys import SERVICES_TOPIC, STATUS_SUFFIX
 from notify.requests import RequestClient
 from notify.server import Client, ConnectionMonitor, LinkHandler
 from notify.service import Heartbeats
 
 __all__ = ["Runtime"]
 
+P = TypeVar("P", bound=BackgroundPublisher | Demand | QueuedListener | Subscriber)
+
 
 class Runtime:
-    """Holds the heartbeats of the services, the monitor of the directory, the client for requests and the connection monitor.
+    """Holds the heartbeats of the services, the sweeps of the directory, the client for requests and the connection monitor.
 
     Args:
         client: the server, the settings and the namespace to use.
@@ -22,8 +27,9 @@ class Runtime:
     def __init__(self, client: Client, *, name: str) -> None:
         self._client = client
         self._name = name
+        self.upkeep = Upkeep(client)
+        """The sweeps of the process, which go on while it waits for changes of the directory."""
         self._heartbeats = Heartbeats(client)
-        self._monitor: Monitor | None = None
         self._request_client: RequestClient | None = None
         self._connection_monitor: ConnectionMonitor | None = None
         self._starting = threading.Lock()
@@ -34,15 +40,24 @@ class Runtime:
         self._connection_monitor = ConnectionMonitor(self._client, handler).open()
 
     def heartbeats(self) -> Heartbeats:
-        """Return the heartbeats of the services; starts the monitor, which sweeps the directory, in the first call."""
+        """Return the heartbeats of the services. The process sweeps the directory from the first call on."""
         with self._starting:
             self._check_open()
-            if self._monitor is None:
-                self._monitor = Monitor(self._client).open()
+            self.upkeep.keep_sweeping()
             return self._heartbeats
 
+    def sweeping_for(self, opened: Opened) -> Opened:
+        """Return ``opened``, which is called with each new part of the bus, so that the process sweeps while a part hears of services."""
+
+        def call(part: P) -> P:
+            if isinstance(part, Subscriber | QueuedListener) and any(map(_tells_of_services, part.topics)):
+                self.upkeep.keep_sweeping()
+            return opened(part)
+
+        return call
+
     def request_client(self) -> RequestClient:
-        """Return the client for requests; opens it in the first call.
+        """Return the client for requests; opens it in the first call. A caller waits for answers, so the process sweeps from then on.
 
         Raises:
             ServerError: the server did not answer, or refused.
@@ -50,17 +65,23 @@ class Runtime:
         with self._starting:
             self._check_open()
             if self._request_client is None:
-                self._request_client = RequestClient(self._client, name=self._name).open()
+                self._request_client = RequestClient(self._client, name=self._name, upkeep=self.upkeep).open()
+                self.upkeep.keep_sweeping()
             return self._request_client
 
     def close(self) -> None:
         """Close all parts that were started."""
         with self._starting:
             self._closed = True
-        for part in (self._request_client, self._monitor, self._heartbeats, self._connection_monitor):
+        for part in (self._request_client, self.upkeep, self._heartbeats, self._connection_monitor):
             if part is not None:
                 part.close()
 
     def _check_open(self) -> None:
         if self._closed:
             raise ClosedError("the bus is closed: connect again")
+
+
+def _tells_of_services(topic: str) -> bool:
+    """Return whether the end of a service is announced on a topic, or on a topic that a pattern matches."""
+    return topic.endswith(STATUS_SUFFIX) or (Glob(topic).matches(SERVICES_TOPIC) if is_pattern(topic) else topic == SERVICES_TOPIC)

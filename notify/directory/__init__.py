@@ -6,10 +6,11 @@ This folder never runs or calls a service.
 
 from notify.directory.changes import Alarm, ServiceChange, read_change, read_logged_change
 from notify.directory.directory import Directory, ServiceInfo
-from notify.directory.info import ENTRY_FIELDS, check_address, check_metadata, check_name, check_ttl, own_fields, read_entry
+from notify.directory.info import ENTRY_FIELDS, check_address, check_metadata, check_name, check_ttl, own_fields, read_entry, silence, to_ms
 from notify.directory.monitor import Monitor
 from notify.directory.scripts import Beat, DirectoryScripts, Incarnation
 from notify.directory.target import Provider, Target, provides
+from notify.directory.upkeep import Upkeep
 from notify.directory.watch import Available, Change, Suspect, Watch, Withdrawn
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ServiceInfo",
     "Suspect",
     "Target",
+    "Upkeep",
     "Watch",
     "Withdrawn",
     "check_address",
@@ -38,4 +40,6 @@ __all__ = [
     "read_change",
     "read_entry",
     "read_logged_change",
+    "silence",
+    "to_ms",
 ]

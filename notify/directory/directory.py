@@ -1,14 +1,14 @@
 """The directory of services: finds services by name, capability or group, waits for them, watches them and withdraws them."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any, Final, overload
+from collections.abc import Callable, Iterator
+from typing import Any, overload
 
-import msgspec
-
-from notify.directory.info import ServiceInfo, is_text, read_description
+from notify.directory.info import End, ServiceInfo, is_text, silence
+from notify.directory.reader import DirectoryReader
 from notify.directory.scripts import DirectoryScripts, Incarnation
 from notify.directory.target import Target
-from notify.directory.waiting import check_needs, criteria, wait_for_all, wait_for_one
+from notify.directory.upkeep import Upkeep
+from notify.directory.waiting import check_conditions, check_needs, criteria, wait_for_all, wait_for_one
 from notify.directory.watch import Wanted, Watch
 from notify.errors import ServiceNotFoundError
 from notify.events import Subscriber
@@ -17,24 +17,6 @@ from notify.server import Client, whole
 
 __all__ = ["Directory", "End", "ServiceInfo"]
 
-PAGE: Final = 1_000
-"""At most this many services are read from an index in one round trip."""
-
-
-class End(msgspec.Struct, frozen=True):
-    """The last withdrawal of a service with a given name.
-
-    Args:
-        incarnation: the number of the registration that was withdrawn.
-        reason, why: as in `Withdrawn`.
-        event: the id of the event that announced the withdrawal on the status topic of the service.
-    """
-
-    incarnation: int
-    reason: str
-    why: str
-    event: str
-
 
 class Directory:
     """The registered services. Every method asks the server; nothing is cached.
@@ -42,24 +24,38 @@ class Directory:
     Args:
         client: the server, the settings and the namespace to use.
         on_watch: called with each new `Watch`; an exception that it raises goes to the caller of `watch`.
+        upkeep: the sweeps of the process; without it, each watch sweeps by itself until it is closed.
     """
 
-    def __init__(self, client: Client, *, on_watch: Callable[[Watch], object] | None = None) -> None:
+    def __init__(self, client: Client, *, on_watch: Callable[[Watch], object] | None = None, upkeep: Upkeep | None = None) -> None:
         self._scripts = DirectoryScripts(client)
         self._keys = self._scripts.keys
         self._client = client
         self._on_watch = on_watch
+        self._is_shared = upkeep is not None
+        self._upkeep = upkeep or Upkeep(client)
+        self._reader = DirectoryReader(client, self._upkeep)
 
-    def lookup(self, name: str) -> ServiceInfo:
+    def lookup(self, name: str, *, overdue: bool = False) -> ServiceInfo:
         """Return the service of that name.
 
+        Args:
+            name: the name of the service.
+            overdue: return the service also if no heartbeat came for its whole ttl.
+
         Raises:
-            ServiceNotFoundError: no service has that name.
+            ServiceNotFoundError: no service has that name, or the service is overdue.
         """
-        found = self._fetch([name]) if is_text(name) else []
+        found = self._reader.read([name]) if is_text(name) else []
         if not found:
+            if self.is_taken(name):
+                self._upkeep.sweep_once()  # the description is gone, and nobody has withdrawn the service
             raise ServiceNotFoundError(
                 f"no service named {name!r} is registered at {self._client.address}: start it (`notify services` lists those that run)"
+            )
+        if found[0].is_overdue and not overdue:
+            raise ServiceNotFoundError(
+                f"the service named {name!r} at {self._client.address} is {silence(found[0].silent_s, found[0].ttl_s)}"
             )
         return found[0]
 
@@ -76,18 +72,29 @@ class Directory:
         Raises:
             ServiceNotFoundError: no service fits.
         """
-        for service in self._search(predicate, provides, group, first_page=1):
-            return service
+        silent = []
+        for service in self._reader.search(predicate, provides=provides, group=group, first_page=1):
+            if not service.is_overdue:
+                return service
+            silent.append(service)
         wanted = criteria(provides, group)
-        raise ServiceNotFoundError(
-            f"no service that {wanted} is registered at {self._client.address} (`notify services` lists those that are)"
-        )
+        problem = f"is there: {silent[0].name!r} is {silence(silent[0].silent_s, silent[0].ttl_s)}" if silent else "is registered"
+        raise ServiceNotFoundError(f"no service that {wanted} {problem} at {self._client.address} (`notify services` lists those that are)")
 
     def find_all(
-        self, predicate: Callable[[ServiceInfo], bool] | None = None, *, provides: str | None = None, group: str | None = None
+        self,
+        predicate: Callable[[ServiceInfo], bool] | None = None,
+        *,
+        provides: str | None = None,
+        group: str | None = None,
+        overdue: bool = False,
     ) -> list[ServiceInfo]:
-        """Return every service that fits, in the order of registration; arguments as for `find`."""
-        return list(self._search(predicate, provides, group, first_page=PAGE))
+        """Return every service that fits, in the order of registration; arguments as for `find`.
+
+        ``overdue`` adds the services from which no heartbeat came for their whole ttl, and which nobody has withdrawn yet.
+        """
+        found = self._reader.search(predicate, provides=provides, group=group)
+        return [service for service in found if overdue or not service.is_overdue]
 
     @overload
     def wait_for(
@@ -124,6 +131,7 @@ class Directory:
                 may not be.
             ServerError: the server did not answer, or refused.
         """
+        check_conditions(provides=provides, group=group)
         needs = check_needs([name, *more], provides=provides, group=group) if more or name is not None else []
         if more:
             return wait_for_all(self, needs, timeout_s=timeout_s, address=self._client.address)
@@ -134,8 +142,12 @@ class Directory:
         return iter(self.find_all())
 
     def __contains__(self, name: object) -> bool:
+        return is_text(name) and any(not service.is_overdue for service in self._reader.read([str(name)]))
+
+    def is_taken(self, name: str) -> bool:
+        """Return whether a service has that name, be it overdue: another one that asks for it gets a suffix."""
         with self._client.translating("searching the directory"):
-            return is_text(name) and bool(self._client.sismember(self._keys.services, str(name)))
+            return is_text(name) and bool(self._client.sismember(self._keys.services, name))
 
     def kill(self, name: str, *, why: str = "") -> str:
         """Withdraw a service, which any process may do, and publish its end as a fatal event on its status topic.
@@ -153,7 +165,7 @@ class Directory:
         Raises:
             ServiceNotFoundError: no service has that name, or the service was withdrawn meanwhile.
         """
-        service = self.lookup(name)
+        service = self.lookup(name, overdue=True)
         event_id = self.withdraw(name, service.incarnation, reason="killed", why=why)
         if event_id is None:
             raise ServiceNotFoundError(f"the service {name!r} was withdrawn before it could be killed")
@@ -195,76 +207,23 @@ class Directory:
 
         Returns:
             An iterable context manager of `Available`, `Suspect` and `Withdrawn`. It begins with an `Available` for each service
-            that is registered already. A watch on all services also yields `Alarm`.
+            that is registered already, and a `Suspect` for each overdue one. A watch on all services also yields `Alarm`.
+
+        Raises:
+            InvalidServiceError: a name, ``provides`` or ``group`` is not text.
+            ServerError: the server did not answer, or refused.
         """
+        check_conditions(*names, provides=provides, group=group)
         wanted = Wanted(frozenset(names), provides, group)
+        upkeep = self._upkeep if self._is_shared else Upkeep(self._client)
 
-        def find_registered() -> dict[str, int]:
-            found = self._search(None, provides, group, first_page=PAGE, names=wanted.names)
-            return {service.name: service.incarnation for service in found}
+        def find_registered() -> list[ServiceInfo]:
+            return list(self._reader.search(provides=provides, group=group, names=wanted.names))
 
-        watch = Watch(Subscriber(self._client, [SERVICES_TOPIC], name="watch"), find_registered, wanted)
+        subscriber = Subscriber(self._client, [SERVICES_TOPIC], name="watch")
+        on_close = None if self._is_shared else upkeep.close
+        watch = Watch(subscriber, find_registered, wanted, find_end=self.last_end, on_close=on_close)
+        upkeep.keep_sweeping()
         if self._on_watch is not None:
             self._on_watch(watch)
         return watch
-
-    def _search(
-        self,
-        predicate: Callable[[ServiceInfo], bool] | None,
-        provides: str | None,
-        group: str | None,
-        *,
-        first_page: int,
-        names: Collection[str] = (),
-    ) -> Iterator[ServiceInfo]:
-        """Yield the services that fit, in the order of registration. If ``names`` are given, only these services fit.
-
-        An index is read in pages. The first page has ``first_page`` names, later pages have more.
-        """
-        if not all(part is None or is_text(part) for part in (provides, group)):
-            return
-        if names:
-            pages = iter([list(filter(is_text, names))])
-        elif provides is not None:
-            pages = self._pages(self._keys.provides(provides), first_page)
-        elif group is not None:
-            pages = self._pages(self._keys.group(group), first_page)
-        else:
-            pages = iter([self._names()])
-        for page in pages:
-            # An index may still name a service that disappeared without being withdrawn. A successor with the same name may not
-            # have the capability or group, so the description decides.
-            fitting = [
-                service
-                for service in self._fetch(page)
-                if (provides is None or provides in service.provides) and (group is None or group in service.groups)
-            ]
-            for service in sorted(fitting, key=lambda s: s.incarnation):
-                if predicate is None or predicate(service):
-                    yield service
-
-    def _names(self) -> list[str]:
-        with self._client.translating("searching the directory"):
-            names: Any = self._client.smembers(self._keys.services)
-        return [name.decode(errors="replace") for name in names]  # only names added by hand are not UTF-8: they have no description
-
-    def _pages(self, index: str, page_size: int) -> Iterator[list[str]]:
-        """Yield the names in an index, in the order of registration. Each page is up to ten times as long as the one before.
-
-        A page begins after the last incarnation of the page before, so that changes between two pages neither skip nor repeat a name.
-        """
-        after = "-inf"
-        while True:
-            with self._client.translating("searching the directory"):
-                rows: Any = self._client.zrangebyscore(index, after, "+inf", start=0, num=page_size, withscores=True)
-            yield [name.decode(errors="replace") for name, _ in rows]
-            if len(rows) < page_size:
-                return
-            after, page_size = f"({rows[-1][1]:.0f}", min(PAGE, page_size * 10)
-
-    def _fetch(self, names: Iterable[str]) -> list[ServiceInfo]:
-        with self._client.translating("reading the directory"), self._client.pipeline(transaction=False) as pipe:
-            for name in names:
-                pipe.hgetall(self._keys.service(name))
-            rows = pipe.execute()
-        return [service for row in rows if (service := read_description(row)) is not None]

@@ -19,6 +19,7 @@ from notify.settings import MAX_TTL_S
 
 __all__ = [
     "ENTRY_FIELDS",
+    "End",
     "ServiceEntry",
     "ServiceInfo",
     "check_address",
@@ -29,11 +30,15 @@ __all__ = [
     "own_fields",
     "read_description",
     "read_entry",
+    "silence",
+    "to_ms",
 ]
 
 MAX_NAME_BYTES: Final = 256
-ENTRY_FIELDS: Final = ["incarnation", "state", "provides", "groups", "exports"]
+ENTRY_FIELDS: Final = ["incarnation", "state", "provides", "groups", "exports", "beat_ms", "ttl_ms"]
 """The fields of the hash that `read_entry` takes, in this order."""
+
+MAX_TTL_MS: Final = round(MAX_TTL_S * 1000)
 
 _NAMES_DECODER: Final = msgspec.json.Decoder(list[str])
 
@@ -46,12 +51,14 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
         incarnation: the number of its registration; it grows with every registration of any service.
         provides: its capabilities.
         groups: the groups it is in.
-        state: ``alive``, or ``suspect`` when heartbeats are missing.
+        state: ``alive``; ``suspect`` when heartbeats are missing; ``overdue`` when none came for the whole ttl, until the service is
+            withdrawn or sends one. Only a caller that asks for overdue services gets them.
         flaps: how often it was suspected and recovered. A high count means that its ttl is too short, or its process too busy.
         host, pid: the machine and the process that it runs in.
         address: the address to reach it at; empty if it gave none.
         ttl_s: seconds without a heartbeat after which it is withdrawn.
         registered, last_beat: times of its registration and its last heartbeat by the server's clock; aware, in UTC.
+        silent_s: seconds from its last heartbeat until this description was read, by the server's clock.
         metadata: the texts that it published about itself, by key.
     """
 
@@ -67,7 +74,13 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
     ttl_s: float = 0.0
     registered: datetime
     last_beat: datetime
+    silent_s: float = 0.0
     metadata: dict[str, str] = {}
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether no heartbeat came for the whole ttl, and nobody has withdrawn the service yet."""
+        return self.state == "overdue"
 
 
 class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +93,7 @@ class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True):
         groups: the groups that the service is in; ``None`` if the field is corrupt.
         groups_json: the field ``groups`` as Redis holds it.
         exports: the methods that others may call; ``None`` if the field is corrupt.
+        beat_ms, ttl_ms: the server's time at its last heartbeat, and its ttl; 0 if the field is corrupt, so that it is overdue.
     """
 
     incarnation: int | None
@@ -88,6 +102,27 @@ class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True):
     groups: list[str] | None
     groups_json: bytes
     exports: list[str] | None
+    beat_ms: int
+    ttl_ms: int
+
+    def is_overdue(self, now_ms: int) -> bool:
+        """Return whether no heartbeat came for the whole ttl; ``now_ms`` is the server's time."""
+        return _is_overdue(self.beat_ms, self.ttl_ms, now_ms)
+
+
+class End(msgspec.Struct, frozen=True):
+    """The last withdrawal of a service with a given name.
+
+    Args:
+        incarnation: the number of the registration that was withdrawn.
+        reason, why: as in `Withdrawn`.
+        event: the id of the event that announced the withdrawal on the status topic of the service.
+    """
+
+    incarnation: int
+    reason: str
+    why: str
+    event: str
 
 
 def check_name(name: object, *, what: str = "a service's name") -> str:
@@ -148,8 +183,14 @@ def own_fields(*, address: str, metadata: dict[str, str], exports: Collection[st
     return fields
 
 
-def read_description(row: dict[bytes, bytes]) -> ServiceInfo | None:
-    """Return the service that a hash describes; ``None`` if the hash does not exist, is incomplete, or was corrupted by hand."""
+def read_description(row: dict[bytes, bytes], *, now_ms: int) -> ServiceInfo | None:
+    """Return the service that a hash describes; ``None`` if the hash does not exist, is incomplete, or was corrupted by hand.
+
+    Args:
+        row: the hash.
+        now_ms: the server's time, read after the hash.
+    """
+    beat_ms, ttl_ms = whole(row.get(b"beat_ms"), 0), whole(row.get(b"ttl_ms"), 0, most=MAX_TTL_MS)
     try:
         text = {key.decode(): value.decode() for key, value in row.items()}
         return ServiceInfo(
@@ -157,7 +198,7 @@ def read_description(row: dict[bytes, bytes]) -> ServiceInfo | None:
             incarnation=int(text["incarnation"]),
             provides=frozenset(_NAMES_DECODER.decode(text.get("provides", "[]"))),
             groups=frozenset(_NAMES_DECODER.decode(text.get("groups", "[]"))),
-            state=text.get("state", "alive"),
+            state="overdue" if _is_overdue(beat_ms, ttl_ms, now_ms) else text.get("state", "alive"),
             flaps=int(text.get("flaps", "0")),
             host=text.get("host", ""),
             pid=int(text.get("pid", "0")),
@@ -165,6 +206,7 @@ def read_description(row: dict[bytes, bytes]) -> ServiceInfo | None:
             ttl_s=int(text.get("ttl_ms", "0")) / 1000,
             registered=datetime.fromtimestamp(int(text.get("registered_ms", "0")) / 1000, UTC),
             last_beat=datetime.fromtimestamp(int(text.get("beat_ms", "0")) / 1000, UTC),
+            silent_s=max(0, now_ms - beat_ms) / 1000,
             metadata=msgspec.json.decode(text.get("metadata", "{}"), type=dict[str, str]),
         )
     except (KeyError, ValueError, OverflowError, RecursionError, msgspec.DecodeError):
@@ -173,7 +215,7 @@ def read_description(row: dict[bytes, bytes]) -> ServiceInfo | None:
 
 def read_entry(values: Sequence[bytes | None]) -> ServiceEntry:
     """Return the entry that the values of `ENTRY_FIELDS` describe. The values are those that HMGET returns."""
-    incarnation, state, provides, groups, exports = values
+    incarnation, state, provides, groups, exports, beat_ms, ttl_ms = values
     return ServiceEntry(
         incarnation=_integer(incarnation),
         state=(state or b"").decode(errors="replace"),
@@ -181,7 +223,25 @@ def read_entry(values: Sequence[bytes | None]) -> ServiceEntry:
         groups=_names(groups),
         groups_json=groups or b"",
         exports=_names(exports),
+        beat_ms=whole(beat_ms, 0),
+        ttl_ms=whole(ttl_ms, 0, most=MAX_TTL_MS),
     )
+
+
+def silence(silent_s: float, ttl_s: float) -> str:
+    """Return the state of an overdue service as a part of an error message."""
+    return f"registered, but silent for {silent_s:.1f} s, longer than its ttl of {ttl_s:g} s: it is not offered before its next heartbeat"
+
+
+def to_ms(time: tuple[int, int]) -> int:
+    """Return the answer of TIME in milliseconds."""
+    seconds, microseconds = time
+    return seconds * 1000 + microseconds // 1000
+
+
+def _is_overdue(beat_ms: int, ttl_ms: int, now_ms: int) -> bool:
+    # As in parts/presence.lua: a heartbeat far in the future was written before the clock was set back, and says nothing.
+    return not -ttl_ms <= now_ms - beat_ms < ttl_ms
 
 
 def _integer(value: bytes | None) -> int | None:

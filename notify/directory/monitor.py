@@ -4,10 +4,13 @@ Any number of monitors may sweep at once. Each step is a script that checks the 
 one monitor takes the step. The monitors share the work: one of them sweeps at the next deadline, the others stand by in case it dies.
 
 A missing heartbeat does not always mean a dead service. If no monitor swept for two seconds, Redis was probably away and no
-heartbeat could reach it: every service then gets a *grace*, a full ttl from the next sweep on. If very many services are suspected
-at once, the network is more likely broken: the sweep raises an alarm, and a *brake* holds all withdrawals of silent services for
-one ttl, once per alarm. ``ServiceInfo.flaps`` counts how often a suspected service recovered. Of repeated suspicions of a service,
-only one in ten ttls is announced.
+heartbeat could reach it: every service then gets a *grace*, a full ttl from the next sweep on. A grace that no heartbeat followed is
+not given again: programs that sweep only when they meet a silent service would otherwise never withdraw it. If very many services
+are suspected at once, the network is more likely broken: the sweep raises an alarm, and a *brake* holds all withdrawals of silent
+services for one ttl, once per alarm. ``ServiceInfo.flaps`` counts how often a suspected service recovered. Of repeated suspicions of
+a service, only one in ten ttls is announced.
+
+Grace and brake delay a withdrawal. They do not make a silent service available: after its ttl no look-up returns it.
 """
 
 import logging
@@ -63,8 +66,11 @@ class Monitor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def sweep(self) -> float:
+    def sweep(self, *, stays: bool = True) -> float:
         """Suspect and withdraw the services that are due now.
+
+        Args:
+            stays: whether this monitor goes on sweeping; if not, the other monitors do not rely on it.
 
         Returns:
             Seconds until this monitor should sweep again; 0 if services were due, because more may be due than one sweep handles.
@@ -72,7 +78,7 @@ class Monitor:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        found = self._scripts.sweep(count=BATCH, settings=_sweep_settings())
+        found = self._scripts.sweep(count=BATCH, settings=_sweep_settings(), stays=stays)
         if found.alarm is not None:
             log.error("%d of %d services fell silent at once: their withdrawals are held for one ttl; check the network", *found.alarm)
         services = []

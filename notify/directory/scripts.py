@@ -110,12 +110,13 @@ class DirectoryScripts(PublishingScripts):
         Returns:
             The new incarnation, which is greater than ``after``; ``None`` if another service has the name.
         """
-        keys = [self.keys.services, self.keys.due, self.keys.incarnation, self.keys.service(name), *self.emit_keys(SERVICES_TOPIC)]
+        keys = [self.keys.services, self.keys.due, self.keys.incarnation, self.keys.service(name), self.keys.sweep]
         args = [name, ttl_ms, *self._announce("available"), after, token]
         described = {"provides": provides, "groups": groups}
         description = {**fields, **{field: msgspec.json.encode(names).decode() for field, names in described.items() if names}}
         args += [part for field in description.items() for part in field]
-        result = self.run("register", [*keys, *self._indexes(provides, groups)], args, action=f"registering {name!r}")
+        keys += [*self.emit_keys(SERVICES_TOPIC), *self._indexes(provides, groups)]
+        result = self.run("register", keys, args, action=f"registering {name!r}")
         return int(result) if result else None
 
     def beat(self, beats: Sequence[Beat]) -> list[str]:
@@ -123,7 +124,7 @@ class DirectoryScripts(PublishingScripts):
         answers: list[str] = []
         for first in range(0, len(beats), BEATS_AT_ONCE):
             batch = beats[first : first + BEATS_AT_ONCE]
-            keys = [self.keys.due, self.keys.suspects, self.keys.services, *self.emit_keys(SERVICES_TOPIC)]
+            keys = [self.keys.due, self.keys.suspects, self.keys.services, self.keys.sweep, *self.emit_keys(SERVICES_TOPIC)]
             for beat in batch:
                 keys += [self.keys.service(beat.name), self.keys.tombstone(beat.name)]
             args = [*self._announce("recovered"), *(part for beat in batch for part in beat)]
@@ -137,10 +138,10 @@ class DirectoryScripts(PublishingScripts):
         args = [*service, "join" if joins else "leave", msgspec.json.encode(groups), *self._announce("joined" if joins else "left")]
         return bool(self.run("regroup", keys, args, action=f"changing the groups of {service.name!r}"))
 
-    def sweep(self, *, count: int, settings: SweepSettings) -> SweepResult:
-        """Return up to ``count`` members that a sweep has to look at, and when to sweep again."""
+    def sweep(self, *, count: int, settings: SweepSettings, stays: bool = True) -> SweepResult:
+        """Return up to ``count`` members that a sweep has to look at, and when to sweep again; ``stays`` is false for a single sweep."""
         keys = [self.keys.due, self.keys.sweep, self.keys.suspects, *self.emit_keys(SERVICES_TOPIC)]
-        args = [count, *map(str, settings), *self._contents(alarm_template())]
+        args = [count, *map(str, settings), int(stays), *self._contents(alarm_template())]
         members, wait_ms, silent, services = self.run("sweep", keys, args, action="looking for services that are due")
         return SweepResult(members, int(wait_ms), (silent, services) if silent else None)
 

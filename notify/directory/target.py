@@ -4,6 +4,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from notify.errors import InvalidServiceError
+
 __all__ = ["Provider", "Target", "provides"]
 
 
@@ -21,5 +23,11 @@ Target: TypeAlias = str | Provider
 
 
 def provides(capability: str) -> Provider:
-    """Return a target for any service with a capability: ``bus.call(notify.provides("multiply"), "multiply", 6, 7)``."""
+    """Return a target for any service with a capability: ``bus.call(notify.provides("multiply"), "multiply", 6, 7)``.
+
+    Raises:
+        InvalidServiceError: the capability is not a text.
+    """
+    if not isinstance(capability, str):
+        raise InvalidServiceError(f"a capability is a text, not {capability!r}")
     return Provider(capability)

@@ -10,7 +10,7 @@ from notify.directory.target import Provider, Target
 from notify.directory.watch import Available, Watch
 from notify.errors import InvalidServiceError, ServiceNotFoundError
 
-__all__ = ["check_needs", "criteria", "wait_for_all", "wait_for_one"]
+__all__ = ["check_conditions", "check_needs", "criteria", "wait_for_all", "wait_for_one"]
 
 
 class Lookup(Protocol):
@@ -24,6 +24,15 @@ class Lookup(Protocol):
 
     def watch(self, *names: str, provides: str | None = None, group: str | None = None) -> Watch:
         """Return a watch on the services that fit."""
+
+
+def check_conditions(*names: object, provides: object, group: object) -> None:
+    """Raise `InvalidServiceError` if a name is not text, or a condition is neither text nor ``None``."""
+    wrong = [f"a service's name must be a text, not {name!r}" for name in names if not isinstance(name, str)]
+    conditions = (("provides", "a capability", provides), ("group", "a group", group))
+    wrong += [f"{how}= takes {what}, a text, not {v!r}" for how, what, v in conditions if not (v is None or isinstance(v, str))]
+    if wrong:
+        raise InvalidServiceError(wrong[0])
 
 
 def check_needs(needs: Sequence[object], *, provides: str | None, group: str | None) -> list[Target]:

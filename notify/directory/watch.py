@@ -9,6 +9,7 @@ from typing import TypeAlias
 import msgspec
 
 from notify.directory.changes import Alarm, ServiceChange, read_change
+from notify.directory.info import End, ServiceInfo
 from notify.errors import ClosedError
 from notify.events import Event, Gap, Subscriber
 
@@ -17,6 +18,8 @@ __all__ = ["Available", "Change", "Suspect", "Wanted", "Watch", "Withdrawn"]
 
 class Available(msgspec.Struct, frozen=True):
     """A service is registered and alive: it has registered, or it was suspected and sends heartbeats again.
+
+    Of an overdue service a watch may yield it without a `Suspect` before, because nobody had noticed the silence.
 
     A watch on a group also yields it when a registered service joins the group.
     """
@@ -37,7 +40,8 @@ class Withdrawn(msgspec.Struct, frozen=True):
 
     ``reason`` is ``withdrawn`` (it ended by itself), ``killed`` or ``expired`` (it sent no heartbeats); ``why`` is an explanation.
     The reason ``left`` comes from a watch on a group: the service is still registered, but not in the group any more. If the
-    announcement was lost, the true reason is unknown: the watch gives ``expired``, and ``why`` says so.
+    announcement was lost and a later service with that name ended since, the true reason is unknown: the watch gives ``expired``, and
+    ``why`` says so.
     """
 
     name: str
@@ -74,14 +78,26 @@ class Watch:
 
     Args:
         subscriber: receives the topic ``services``; the watch closes it.
-        find_registered: returns the incarnations of the services that are registered now and fit, by name.
+        find_registered: returns the services that are registered now and fit, also the overdue ones.
         wanted: the services to follow.
+        find_end: returns how the last service with a name ended.
+        on_close: called when the watch ends.
     """
 
-    def __init__(self, subscriber: Subscriber, find_registered: Callable[[], dict[str, int]], wanted: Wanted) -> None:
+    def __init__(
+        self,
+        subscriber: Subscriber,
+        find_registered: Callable[[], list[ServiceInfo]],
+        wanted: Wanted,
+        *,
+        find_end: Callable[[str], End | None],
+        on_close: Callable[[], object] | None = None,
+    ) -> None:
         self._subscriber = subscriber
         self._find_registered = find_registered
         self._wanted = wanted
+        self._find_end = find_end
+        self._on_close = on_close
         self._known: dict[str, int] = {}  # the incarnations of the registered services, as far as this watch has announced them
         self._ready: list[Change] = []
         self._must_compare = True
@@ -128,6 +144,8 @@ class Watch:
         was_open = self._subscriber.close()
         with self._comparing:
             pass  # the directory is not read any more: the connection may be closed
+        if was_open and self._on_close is not None:
+            self._on_close()
         return was_open
 
     def __enter__(self) -> "Watch":
@@ -138,16 +156,24 @@ class Watch:
 
     def _compare(self) -> None:
         """Yield next the differences between the known services and those registered now: at the start, and after lost events."""
-        registered = self._find_registered()
+        found = self._find_registered()
+        registered = {service.name: service.incarnation for service in found}
         gone: list[Change] = [
-            Withdrawn(name, incarnation, "expired", "the announcement of its withdrawal was lost")
-            for name, incarnation in self._known.items()
-            if registered.get(name) != incarnation
+            self._gone(name, incarnation) for name, incarnation in self._known.items() if registered.get(name) != incarnation
         ]
         new: list[Change] = [
-            Available(name, incarnation) for name, incarnation in registered.items() if self._known.get(name) != incarnation
+            (Suspect if service.is_overdue else Available)(service.name, service.incarnation)
+            for service in found
+            if self._known.get(service.name) != service.incarnation
         ]
         self._known, self._ready, self._must_compare = registered, gone + new, False
+
+    def _gone(self, name: str, incarnation: int) -> Withdrawn:
+        """Return the withdrawal of a service of which the announcement was lost."""
+        end = self._find_end(name)
+        if end is None or end.incarnation != incarnation:
+            return Withdrawn(name, incarnation, "expired", "the announcement of its withdrawal was lost")
+        return Withdrawn(name, incarnation, end.reason, end.why)
 
     def _read(self, event: Event) -> list[Change]:
         """Return the changes to yield for an event. An event about an incarnation before the known one is ignored."""

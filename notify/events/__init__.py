@@ -7,7 +7,7 @@ It never depends on the contents of an event.
 from notify.events.background import BackgroundPublisher
 from notify.events.demand import Demand, DemandChange, Joined, Left
 from notify.events.event import Event, Failure, Gap, encode
-from notify.events.event_bus import EventBus
+from notify.events.event_bus import EventBus, Opened
 from notify.events.listener import QueuedListener
 from notify.events.message import Message, Messages, Subscribable, message_topic, topics_by_name
 from notify.events.publisher import Publisher, contents_of, publish, publish_direct
@@ -31,6 +31,7 @@ __all__ = [
     "Left",
     "Message",
     "Messages",
+    "Opened",
     "Publisher",
     "PublishingScripts",
     "QueuedListener",

@@ -20,7 +20,7 @@ from notify.events.topic import flat_topics
 from notify.events.topics import TopicInfo, traffic
 from notify.server import Client
 
-__all__ = ["EventBus"]
+__all__ = ["EventBus", "Opened"]
 
 P = TypeVar("P", bound=BackgroundPublisher | Demand | QueuedListener | Subscriber)
 

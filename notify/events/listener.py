@@ -61,9 +61,9 @@ class QueuedListener:
         check_overflow(max_items, when_full, LISTENER_POLICIES)
         self._client = client
         self._name = name
-        self._topics = check_topics([message_topic(topic) if isinstance(topic, type) else topic for topic in topics])
+        self.topics = check_topics([message_topic(topic) if isinstance(topic, type) else topic for topic in topics])
         classes = [topic for topic in topics if isinstance(topic, type)]
-        self._decoder = MessageDecoder(classes, log=log, name=f"the listener to {', '.join(self._topics)}")
+        self._decoder = MessageDecoder(classes, log=log, name=f"the listener to {', '.join(self.topics)}")
         self._callbacks: tuple[ListenerCallback, ...] = ()  # replaced, never changed: the thread may be iterating over it
         self._max_items = max_items
         self._when_full = when_full
@@ -175,14 +175,14 @@ class QueuedListener:
 
     def _start_process(self) -> None:
         self._process = process = subprocess.Popen(
-            [sys.executable, "-m", "notify.events", *self._topics],
+            [sys.executable, "-m", "notify.events", *self.topics],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Ctrl-C in the terminal is for the parent process, which closes the listener.
             start_new_session=True,
         )
         assert process.stdin is not None and process.stdout is not None  # noqa: S101  # both are pipes
-        options = ReceiverOptions(self._client.settings, self._topics, self._positions or None, self._name)
+        options = ReceiverOptions(self._client.settings, self.topics, self._positions or None, self._name)
         try:
             process.stdin.write(msgspec.json.encode(options) + b"\n")
             process.stdin.flush()
@@ -192,7 +192,7 @@ class QueuedListener:
         if first is None or first.problem is not None:
             self._end_process()
             problem = first.problem if first else "the receiving process died"
-            raise ServerUnreachableError(f"cannot listen to {', '.join(self._topics)}: {problem}")
+            raise ServerUnreachableError(f"cannot listen to {', '.join(self.topics)}: {problem}")
         self._positions.update(first.positions)
 
     def _end_process(self) -> None:
@@ -237,7 +237,7 @@ class QueuedListener:
             self._changed.notify_all()
 
     def _restart(self) -> None:
-        log.error("the receiving process of the listener to %s died and is started again", ", ".join(self._topics))
+        log.error("the receiving process of the listener to %s died and is started again", ", ".join(self.topics))
         self._end_process()
         try:
             self._start_process()
@@ -279,4 +279,4 @@ class QueuedListener:
         try:
             callback(item)
         except Exception:
-            log.exception("a callback of the listener to %s raised an exception", ", ".join(self._topics))
+            log.exception("a callback of the listener to %s raised an exception", ", ".join(self.topics))

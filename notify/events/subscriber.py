@@ -79,6 +79,8 @@ class Subscriber:
         classes = [topic for topic in topics if isinstance(topic, type)]
         names = check_topics([message_topic(topic) if isinstance(topic, type) else topic for topic in topics])
         since = check_since(since, names)
+        self.topics = tuple(names)
+        """The topics and patterns that it is subscribed to."""
         self._exact = {topic for topic in names if not is_pattern(topic)}
         self._patterns = {topic: Glob(topic) for topic in names if is_pattern(topic)}
         self._keys = client.own_keys
@@ -90,12 +92,10 @@ class Subscriber:
         self._returned_positions: dict[str, str] = {}
         self._ready: deque[Event | Gap] = deque()
         self._missed: deque[Iterator[Event | Gap]] = deque()
-        self._retained_left = 0
-        self._closing = threading.Event()
-        self._reading = threading.RLock()
+        self._closing, self._reading = threading.Event(), threading.RLock()
         self._repaired_at = time.monotonic()
         self._known_until_ms = 0
-        self._must_repair = since is not None
+        self._retained_left, self._must_repair = 0, since is not None
         self._topic_names: dict[bytes, str] = {}
         self._decoder = MessageDecoder(classes, log=log, name=repr(self))
         self._has_classes = bool(classes)

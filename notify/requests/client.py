@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from notify.directory import ServiceChange, Target, read_logged_change
+from notify.directory import ServiceChange, Target, Upkeep, read_logged_change
 from notify.errors import (
     ClosedError,
     RequestFailedError,
@@ -68,13 +68,14 @@ class RequestClient:
     Args:
         client: the client of the server on which to call.
         name: the name of the caller, which the service writes to its log.
+        upkeep: the sweeps of the process; sweeps once when a call meets an overdue service.
     """
 
-    def __init__(self, client: Client, *, name: str) -> None:
+    def __init__(self, client: Client, *, name: str, upkeep: Upkeep) -> None:
         self._client = client
         self._name = name
         self._scripts = RequestScripts(client)
-        self._resolver = Resolver(client)
+        self._resolver = Resolver(client, upkeep)
         self._id = uuid.uuid4().hex
         self._numbers = itertools.count(1)
         self._pending: dict[str, PendingCall] = {}

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+import redis
 
-from notify.directory import ENTRY_FIELDS, Provider, Target, check_name, read_entry
+from notify.directory import ENTRY_FIELDS, Provider, Target, Upkeep, check_name, read_entry, silence, to_ms
 from notify.errors import ServiceNotFoundError, UnknownMethodError
 from notify.server import Client
 
@@ -25,9 +26,13 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Resolver:
-    """Finds the endpoints for a target. The endpoints are cached until `forget` is called."""
+    """Finds the endpoints for a target. The endpoints are cached until `forget` is called.
 
-    def __init__(self, client: Client) -> None:
+    An overdue service is no endpoint. One that becomes overdue while it is cached refuses the request, and the caller then calls `forget`.
+    """
+
+    def __init__(self, client: Client, upkeep: Upkeep) -> None:
+        self._upkeep = upkeep
         self._client = client
         self._keys = client.own_keys
         self._cache: dict[Target, Sequence[Endpoint]] = {}
@@ -42,11 +47,14 @@ class Resolver:
 
         Raises:
             InvalidServiceError: the target is neither a name nor a capability.
-            ServiceNotFoundError: no such service is registered.
+            ServiceNotFoundError: no such service is registered, or each one is overdue.
             UnknownMethodError: no such service exports the method.
             ServerError: the server did not answer, or refused.
         """
-        registered = self._cache.get(target, ()) if isinstance(target, str | Provider) else ()
+        name = target.capability if isinstance(target, Provider) else target
+        if not isinstance(name, str):
+            check_name(name, what="a capability" if isinstance(target, Provider) else "a service's name")  # raises the error
+        registered = self._cache.get(target, ())
         found = [endpoint for endpoint in registered if method in endpoint.methods]
         if not found:  # a service that exports it may have registered, and its announcement may not have arrived yet
             registered = self._look_up(target)
@@ -78,15 +86,44 @@ class Resolver:
             if isinstance(target, Provider):
                 capability = check_name(target.capability, what="a capability")
                 members: Any = self._client.zrange(self._keys.provides(capability), 0, -1)
-                names = [name.decode() for name in members]
+                names = [name.decode(errors="replace") for name in members]
             else:
                 capability, names = None, [check_name(target)]
             with self._client.pipeline(transaction=False) as pipe:
                 for name in names:
                     pipe.hmget(self._keys.service(name), ENTRY_FIELDS)
-                rows = pipe.execute()
-        endpoints = (_endpoint(name, row, capability) for name, row in zip(names, rows, strict=True))
-        return [endpoint for endpoint in endpoints if endpoint is not None]
+                pipe.time()
+                *rows, time = pipe.execute(raise_on_error=False)
+                if isinstance(time, Exception):
+                    raise time
+            return self._there(names, rows, capability, now_ms=to_ms(time))
+
+    def _there(self, names: Sequence[str], rows: Sequence[Any], capability: str | None, *, now_ms: int) -> Sequence[Endpoint]:
+        """Return the endpoints that are there. If one is not, because it is overdue, sweep once.
+
+        Raises:
+            ServiceNotFoundError: there are endpoints, and all of them are overdue.
+        """
+        found: list[Endpoint] = []
+        overdue: list[str] = []
+        for name, row in zip(names, rows, strict=True):
+            if isinstance(row, redis.ResponseError):  # not a hash: one key that was written by hand must not hide the others
+                self._upkeep.warn_unreadable(self._keys.service(name))
+                continue
+            if isinstance(row, Exception):
+                raise row
+            entry = read_entry(row)
+            if entry.incarnation is None or entry.exports is None or (capability is not None and capability not in (entry.provides or ())):
+                continue  # not registered, without the capability, or corrupt
+            if entry.is_overdue(now_ms):
+                overdue.append(f"{name!r} is {silence((now_ms - entry.beat_ms) / 1000, entry.ttl_ms / 1000)}")
+            else:
+                found.append(Endpoint(name, entry.incarnation, frozenset(entry.exports), entry.state == "suspect"))
+        if overdue:
+            self._upkeep.sweep_once()
+            if not found:
+                raise ServiceNotFoundError(f"no service can be called at {self._client.address}: {overdue[0]}")
+        return found
 
     def _not_found(self, target: Target, method: str, registered: Sequence[Endpoint]) -> ServiceNotFoundError | UnknownMethodError:
         wanted = str(target) if isinstance(target, Provider) else f"a service named {target!r}"
@@ -102,14 +139,3 @@ class Resolver:
 def _rotated(endpoints: list[Endpoint], turn: int) -> list[Endpoint]:
     first = turn % len(endpoints) if endpoints else 0
     return endpoints[first:] + endpoints[:first]
-
-
-def _endpoint(name: str, row: list[bytes | None], capability: str | None) -> Endpoint | None:
-    """Return the endpoint that the fields of a description give.
-
-    Returns ``None`` if the service is not registered, does not have the capability, or its description is corrupt.
-    """
-    entry = read_entry(row)
-    if entry.incarnation is None or entry.exports is None or (capability is not None and capability not in (entry.provides or ())):
-        return None
-    return Endpoint(name, entry.incarnation, frozenset(entry.exports), entry.state == "suspect")

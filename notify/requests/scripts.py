@@ -5,10 +5,12 @@ from typing import Any, Final
 from notify.keys import due_member
 from notify.server import Client, ScriptRunner
 
-__all__ = ["FULL", "GONE", "RequestScripts"]
+__all__ = ["FULL", "GONE", "OVERDUE", "RequestScripts"]
 
 FULL: Final = "full"
 GONE: Final = "gone"
+OVERDUE: Final = -1.0
+"""The service that takes a request is overdue; the request waits until the service has sent a heartbeat."""
 MAX_WAITING: Final = 1_000
 """Requests that may wait for one service, and answers that may wait for one caller."""
 KEPT_MS: Final = 60_000
@@ -24,17 +26,17 @@ class RequestScripts(ScriptRunner):
         super().__init__(client, "notify.requests")
 
     def send(self, service: str, incarnation: int, request: bytes, *, timeout_s: float) -> str:
-        """Send a request to one incarnation of a service. Returns the id of its entry, `GONE` or `FULL`."""
+        """Send a request to one incarnation of a service. Returns the id of its entry, `GONE` (also if it is overdue) or `FULL`."""
         args: list[str | bytes | int] = [incarnation, request, max(1, round(timeout_s * 1000)), MAX_WAITING]
         keys, within_s = self._keys(service, incarnation), self._answer_within_s(timeout_s)
         answer: bytes = self.run("send", keys, args, action=f"sending a request to {service!r}", timeout_s=within_s)
         return answer.decode()
 
     def take(self, service: str, incarnation: int, entry_id: str, *, deadline_ms: int) -> float:
-        """Take a waiting request. Returns the seconds left until its deadline; 0 if the request must not begin."""
+        """Take a waiting request. Returns the seconds left until its deadline; 0 if the request must not begin, `OVERDUE` if not yet."""
         args: list[str | bytes | int] = [incarnation, entry_id, deadline_ms]
         left_ms: int = self.run("take", self._keys(service, incarnation), args, action=f"taking a request to {service!r}")
-        return left_ms / 1000
+        return left_ms / 1000 if left_ms >= 0 else OVERDUE
 
     def give_up(self, service: str, incarnation: int, entry_id: str) -> bool:
         """Remove a request whose caller does not wait any longer. Returns true if the request had not begun; then it never begins."""

@@ -13,7 +13,7 @@ from notify.keys import due_member
 from notify.process import Suspensions
 from notify.requests.exports import exported_methods
 from notify.requests.message import Request, encode_answer, encode_failure
-from notify.requests.scripts import RequestScripts
+from notify.requests.scripts import OVERDUE, RequestScripts
 from notify.server import Client, StreamReader, whole
 from notify.values import Signature
 
@@ -22,6 +22,8 @@ __all__ = ["RequestServer"]
 DRAIN_S: Final = 5.0
 """When the service is closed, running methods get this many seconds to finish."""
 MAX_THREADS: Final = 64
+OVERDUE_PAUSE_S: Final = 0.05
+"""An overdue service asks again after this time whether its requests may begin: its heartbeat is about to be sent."""
 
 Identity = Callable[[], tuple[str, int]]
 """A function that returns the present name and incarnation of the service; both may change when it registers again."""
@@ -33,7 +35,7 @@ class RequestServer:
     """Runs the requests of a service in its threads.
 
     A request waits in Redis until a thread is free. It runs at most once. It never runs if its caller gave up first, its deadline
-    has passed, or the incarnation that it was sent to is not registered any more.
+    has passed, or the incarnation that it was sent to is not registered any more. While the service is overdue, it waits.
 
     Args:
         client: the client of the server to serve on; each thread opens a connection of its own.
@@ -114,7 +116,9 @@ class RequestThread:
             for entry_id, fields in self._reader.read({requests: "0-0"}, count=1).get(requests, []):
                 try:
                     left_s = self._take(service, incarnation, entry_id, fields)
-                    if left_s > 0:
+                    if left_s == OVERDUE:
+                        self._reader.wait(OVERDUE_PAUSE_S)
+                    elif left_s > 0:
                         with self._suspensions.take():
                             self._serve(fields.get(b"request", b""), time.monotonic() + left_s)
                 except Exception:  # an error must not end this thread: the service would stay registered and never answer
@@ -122,7 +126,7 @@ class RequestThread:
         self._reader.close()
 
     def _take(self, service: str, incarnation: int, entry_id: str, fields: Mapping[bytes, bytes]) -> float:
-        """Take a request. Returns the seconds until its deadline; 0 if it must not begin."""
+        """Take a request. Returns the seconds until its deadline; 0 if it must not begin, `OVERDUE` if not yet."""
         deadline_ms = whole(fields.get(b"deadline_ms"), 0)
         try:
             return self._scripts.take(service, incarnation, entry_id, deadline_ms=deadline_ms)

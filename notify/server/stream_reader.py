@@ -106,6 +106,10 @@ class StreamReader:
             return
         self._closing.wait(self._backoff.failed(f"no connection to {self.client.address} ({problem})"))
 
+    def wait(self, timeout_s: float) -> None:
+        """Wait so many seconds, or until `stop`."""
+        self._stopped.wait(timeout_s)
+
     def stop(self) -> None:
         """End reading: a `read` that waits in another thread returns at once. That thread can still send commands, and `pause`."""
         with self._lock:

@@ -129,7 +129,7 @@ class Registration:
     def _holder(self, name: str) -> str:
         """Return a description of the service that has the name, for an error message."""
         try:
-            holder = self._directory.lookup(name)
+            holder = self._directory.lookup(name, overdue=True)
         except ServiceNotFoundError:
             return "it has been withdrawn meanwhile"
         return f"process {holder.pid} on {holder.host}, last heartbeat at {holder.last_beat:%H:%M:%S} UTC"

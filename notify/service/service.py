@@ -127,7 +127,7 @@ class Service:
         Raises:
             ServiceNotFoundError: the service is not registered.
         """
-        return self._directory.lookup(self.name)
+        return self._directory.lookup(self.name, overdue=True)
 
     def open(self) -> "Service":
         """Register, and start the heartbeats.
@@ -181,7 +181,7 @@ class Service:
         """
         first = self._finish("killed", why, self._killed(why))
         # From here on every fenced write to the state is refused, so that no write can follow the purge.
-        if first and purge and self.incarnation and self.name not in self._directory:
+        if first and purge and self.incarnation and not self._directory.is_taken(self.name):
             State(self._client, self.name, fences=lambda: self._fences).clear()
             self.reports.delete_all()
 

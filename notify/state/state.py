@@ -36,14 +36,18 @@ class State(MutableMapping[str, Json]):
         client: the client of the server that holds the state.
         service: the name of the service.
         fences: returns the conditions of a write; called before every write.
+        on_refused: called before `FencedError` is raised; must not raise.
     """
 
-    def __init__(self, client: Client, service: str, *, fences: Fences = lambda: ()) -> None:
+    def __init__(
+        self, client: Client, service: str, *, fences: Fences = lambda: (), on_refused: Callable[[], object] = lambda: None
+    ) -> None:
         self._scripts = StateScripts(client, service)
         self._client = client
         self._key = self._scripts.keys.state(service)
         self._service = service
         self._fences = fences
+        self._on_refused = on_refused
 
     def __getitem__(self, field: str) -> Json:
         raw = self._raw(field)
@@ -221,6 +225,7 @@ class State(MutableMapping[str, Json]):
         """Return the result of a script, or raise `FencedError` if it is negative: -1 if the first fence has fallen, and so on."""
         if result < 0:
             fence = fences[-result - 1]
+            self._on_refused()
             raise FencedError(f"a write to the state of {self._service!r} was refused: {fence.refusal}", key=fence.key)
         return result
 

@@ -3,7 +3,7 @@
 import threading
 
 import notify
-from notify import runtime
+from notify.directory import upkeep
 from notify.directory.monitor import Monitor
 from notify.testing import wait_until
 
@@ -18,7 +18,7 @@ def test_one_monitor_is_started_however_many_threads_ask_at_once(server, monkeyp
             wait_until(lambda: together.n_waiting == 0)
             return super().open()
 
-    monkeypatch.setattr(runtime, "Monitor", SlowToStart)
+    monkeypatch.setattr(upkeep, "Monitor", SlowToStart)
     with notify.connect(server.url) as bus:
 
         def ask() -> None:

@@ -19,9 +19,9 @@ LIMITS = dict(zip(("length", "log_ms", "head_ms"), limits_of(notify.Settings()),
 DIRECTORY_KEYS = {"log": K.log("services"), "head": K.topic("services"), "topics": K.topics}
 DIRECTORY_ARGS = {"channel": K.channel("services"), "topic": "services", **LIMITS}
 STATE_KEYS = {"state": K.state("s"), TAIL: ["notify:service:f"]}
-FENCES = {"fences": ["incarnation", "9"]}
+FENCES = {"fences": ["incarnation", "9", "service"]}
 
-FENCE = Fence("notify:service:f", "incarnation", "9", "why it is refused")
+FENCE = Fence("notify:service:f", "incarnation", "9", "why it is refused", "service")
 ITEM = Item("t", b"body", 5)
 SETTINGS = SweepSettings(interval_ms=11, late_ms=12, spacing_ms=13, standby_ms=14, never_too_many=15, share=0.5)
 
@@ -55,7 +55,7 @@ DIRECTORY: Cases = {
         lambda scripts: scripts.register("s", ttl_ms=70, provides=["c"], groups=[], fields={"host": "lab"}, token="secret", after=8),
         {
             **{"services": K.services, "due": K.due, "incarnations": K.incarnation, "service": K.service("s")},
-            **{**DIRECTORY_KEYS, TAIL: [K.provides("c")]},
+            **{"sweep": K.sweep, **DIRECTORY_KEYS, TAIL: [K.provides("c")]},
         },
         {
             **{"name": "s", "ttl_ms": 70, **DIRECTORY_ARGS, "available": Holding('"change":"available"'), "after": 8, "token": "secret"},
@@ -65,7 +65,7 @@ DIRECTORY: Cases = {
     "beat": (
         lambda scripts: scripts.beat([Beat("s", 9, 70)]),
         {
-            **{"due": K.due, "suspects": K.suspects, "services": K.services, **DIRECTORY_KEYS},
+            **{"due": K.due, "suspects": K.suspects, "services": K.services, "sweep": K.sweep, **DIRECTORY_KEYS},
             TAIL: [K.service("s"), K.tombstone("s")],
         },
         {**DIRECTORY_ARGS, "recovered": Holding('"change":"recovered"'), TAIL: ["s", 9, 70]},
@@ -83,7 +83,7 @@ DIRECTORY: Cases = {
         {"due": K.due, "sweep": K.sweep, "suspects": K.suspects, **DIRECTORY_KEYS},
         {
             **{"count": 10, "interval_ms": "11", "late_ms": "12", "spacing_ms": "13", "standby_ms": "14", "never_too_many": "15"},
-            **{"share": "0.5", **DIRECTORY_ARGS, "alarm": Holding('"change":"alarm"')},
+            **{"share": "0.5", "stays": 1, **DIRECTORY_ARGS, "alarm": Holding('"change":"alarm"')},
         },
     ),
     "suspect": (

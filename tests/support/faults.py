@@ -154,7 +154,7 @@ for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   redis.call('ZINCRBY', KEYS[1], 0 - ARGV[1], member)
   turn_back(KEYS[3] .. string.match(member, '^(.*)#'), {'beat_ms', 'told_ms'})
 end
-turn_back(KEYS[2], {'grace_ms', 'held_ms', 'duty_ms', 'slot_ms', 'at_ms'})
+turn_back(KEYS[2], {'grace_ms', 'held_ms', 'heard_ms', 'duty_ms', 'slot_ms', 'at_ms'})
 if ARGV[2] == '1' then
   local now = redis.call('TIME')
   redis.call('HSET', KEYS[2], 'at_ms', string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)))

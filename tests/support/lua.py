@@ -117,7 +117,7 @@ def _by_name(names: list[str], values: Sequence[Any]) -> dict[str, Any]:
     values, found = list(values), {}
     if names[:1] == [TAIL] and len(names) > 1:
         rest = names[1:]
-        count = len(values) - len([name for name in rest if name != TAIL]) if TAIL not in rest else 2
+        count = len(values) - len([name for name in rest if name != TAIL]) if TAIL not in rest else 3
         found["fences"], values, names = values[:count], values[count:], rest
     if names[-1:] == [TAIL]:
         names = names[:-1]

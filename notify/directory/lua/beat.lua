@@ -3,10 +3,12 @@
 -- include: notify.server.lifetimes
 -- include: notify.directory.change
 -- include: notify.directory.deadline
+-- include: notify.directory.presence
 -- Records the heartbeats of services, each of one incarnation. A heartbeat never brings back a service that was withdrawn.
 -- KEYS    due       ns:due
 --         suspects  ns:suspects
 --         services  ns:services
+--         sweep     ns:sweep
 --         log, head, topics  ns:log:services, ns:topic:services, ns:topics
 --         ...       for each service: ns:service:<name>, ns:tombstone:<name>
 -- ARGV    channel, topic  of the directory
@@ -14,9 +16,9 @@
 --         length, log_ms, head_ms  limits
 --         ...        for each service: name, incarnation, ttl_ms
 -- returns for each service: "alive", or why it is not: "killed", "withdrawn", "expired" or "gone" (the directory does not know it)
-local due, suspects, services, log, head, topics = unpack(KEYS, 1, 6)
+local due, suspects, services, sweep, log, head, topics = unpack(KEYS, 1, 7)
 local channel, topic, recovered, length, log_ms, head_ms = unpack(ARGV, 1, 6)
-local FIRST_SERVICE_KEY, FIRST_SERVICE = 7, 7
+local FIRST_SERVICE_KEY, FIRST_SERVICE = 8, 7
 local now = now_ms()
 
 -- The service was not withdrawn: a part of its entries was deleted by hand. Removes the rest, so that the name is free again.
@@ -29,15 +31,17 @@ local function forget(service, incarnation)
   end
 end
 
-local function recover(service)
-  redis.call('SREM', suspects, service.member)
-  if type(redis.pcall('HINCRBY', service.key, 'flaps', 1)) == 'table' then
-    redis.call('HSET', service.key, 'flaps', '1') -- it was no number
+local function recover(service, was_suspect, was_there)
+  if was_suspect then
+    redis.call('SREM', suspects, service.member)
+    if type(redis.pcall('HINCRBY', service.key, 'flaps', 1)) == 'table' then
+      redis.call('HSET', service.key, 'flaps', '1') -- it was no number
+    end
   end
   local known = redis.call('HMGET', service.key, 'quiet', 'provides', 'groups')
-  if known[1] then
-    redis.call('HDEL', service.key, 'quiet')  -- the suspicion was not announced
-  else
+  redis.call('HDEL', service.key, 'quiet')
+  -- A suspicion that was not announced has no announced end. But whoever looked for an overdue service did not find it, and waits.
+  if not (known[1] and was_there) then
     local body = announcement(recovered, service.name, service.incarnation, known[2], known[3])
     emit({log = log, head = head, topics = topics}, channel, topic, body, limits_from(length, log_ms, head_ms))
   end
@@ -51,20 +55,26 @@ local function beat(service, ttl_ms)
     forget(service, was[1])
     return 'gone'
   end
+  local was_suspect, _, was_there = was[2] == 'suspect', heard_of(service.key, now)
   redis.call('ZADD', due, text(now + suspect_after(ttl_ms)), service.member)
-  redis.call('HSET', service.key, 'beat_ms', text(now), 'state', 'alive')
+  redis.call('HSET', service.key, 'beat_ms', text(now), 'ttl_ms', ttl_ms, 'state', 'alive')
   redis.call('PEXPIRE', service.key, ttl_ms + HOUR_MS)
-  if was[2] == 'suspect' then
-    recover(service)
+  if was_suspect or not was_there then
+    recover(service, was_suspect, was_there)
   end
   return 'alive'
 end
 
-local answers = {}
+local answers, is_heard = {}, false
 for i = FIRST_SERVICE_KEY, #KEYS, 2 do
   local at = #answers * 3 + FIRST_SERVICE
   local service = {name = ARGV[at], incarnation = ARGV[at + 1], key = KEYS[i], tombstone = KEYS[i + 1]}
   service.member = service.name .. '#' .. service.incarnation
-  table.insert(answers, beat(service, ARGV[at + 2]))
+  local answer = beat(service, ARGV[at + 2])
+  table.insert(answers, answer)
+  is_heard = is_heard or answer == 'alive'
+end
+if is_heard then
+  hear(sweep, now)
 end
 return answers

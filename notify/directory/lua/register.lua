@@ -9,6 +9,7 @@
 --         due          ns:due
 --         incarnations  ns:incarnation
 --         service      ns:service:<name>
+--         sweep        ns:sweep
 --         log, head, topics  ns:log:services, ns:topic:services, ns:topics
 --         ...          ns:provides:<capability> and ns:group:<group>, of all that it provides and is in
 -- ARGV    name
@@ -20,15 +21,16 @@
 --         token        a secret of the service, by which it is recognized, or ""
 --         ...          field, value, ... of the description
 -- returns the incarnation, or false if another service has the name
-local services, due, incarnations, service, log, head, topics = unpack(KEYS, 1, 7)
+local services, due, incarnations, service, sweep, log, head, topics = unpack(KEYS, 1, 8)
 local name, ttl_ms, channel, topic, available, length, log_ms, head_ms, after, token = unpack(ARGV, 1, 10)
-local FIRST_INDEX_KEY, FIRST_FIELD = 8, 11
+local FIRST_INDEX_KEY, FIRST_FIELD = 9, 11
 local now = now_ms()
 
 local function expect_heartbeats(incarnation)
   redis.call('ZADD', due, text(now + suspect_after(ttl_ms)), name .. '#' .. incarnation)
   redis.call('HSET', service, 'beat_ms', text(now))
   redis.call('PEXPIRE', service, ttl_ms + HOUR_MS)
+  hear(sweep, now)
   return incarnation
 end
 

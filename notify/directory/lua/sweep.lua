@@ -15,21 +15,32 @@
 --         standby_ms      the longest time that a sweeper stands by
 --         never_too_many  so many suspects never raise an alarm
 --         share           the part of all services that must be suspected for an alarm
+--         stays           "1" if this sweeper sweeps again; a single sweep does not take over the duty
 --         channel, topic  of the directory
 --         alarm           body of the alarm
 --         length, log_ms, head_ms  limits
 -- returns {{member, ...}, ms until this sweeper sweeps again, number of suspects if that raises an alarm or else 0, number of services}
 local due, sweep, suspects, log, head, topics = unpack(KEYS)
-local count, interval_ms, late_ms, spacing_ms, standby_ms, never_too_many, share = unpack(ARGV, 1, 7)
-local channel, topic, alarm, length, log_ms, head_ms = unpack(ARGV, 8)
+local count, interval_ms, late_ms, spacing_ms, standby_ms, never_too_many, share, stays = unpack(ARGV, 1, 8)
+local channel, topic, alarm, length, log_ms, head_ms = unpack(ARGV, 9)
 local now = now_ms()
 local interval, standby = tonumber(interval_ms), tonumber(standby_ms)
-local was = redis.call('HMGET', sweep, 'at_ms', 'duty_ms', 'slot_ms', 'alarm')
+local was = redis.call('HMGET', sweep, 'at_ms', 'duty_ms', 'slot_ms', 'alarm', 'grace_ms', 'heard_ms')
 local duty, slot = whole(was[2], 0), whole(was[3], 0, 0, now + DAY_MS)
 
--- There was no sweep for a while: perhaps the server was away, and no heartbeat could reach it.
-if now - whole(was[1], 0, 0, now + DAY_MS) > tonumber(late_ms) then
+-- There was no sweep for a while: perhaps the server was away, and no heartbeat could reach it. A grace that no heartbeat followed is
+-- not given again: otherwise one that sweeps now and then, when it meets a dead service, would never withdraw it.
+local unswept_ms = now - whole(was[1], 0, 0, now + DAY_MS)
+local was_set_back = unswept_ms < -tonumber(late_ms)
+local is_late = unswept_ms > tonumber(late_ms) and (was[6] or not was[5])
+if is_late or was_set_back then
   redis.call('HSET', sweep, 'grace_ms', text(now))
+  redis.call('HDEL', sweep, 'heard_ms')
+end
+if was_set_back then -- the clock: the next rounds give every service a deadline by the new time
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, '(' .. text(now), '+inf')) do
+    redis.call('ZADD', due, text(now), member)
+  end
 end
 
 -- Very many services are silent at once: probably the network failed, not all of them. Their withdrawals are held for one ttl, and
@@ -66,6 +77,9 @@ else
     wait = slot - now
   end
 end
-redis.call('HSET', sweep, 'at_ms', text(now), 'duty_ms', text(duty), 'slot_ms', text(slot))
-redis.call('PEXPIRE', sweep, DAY_MS)
+redis.call('HSET', sweep, 'at_ms', text(now))
+if stays == '1' then
+  redis.call('HSET', sweep, 'duty_ms', text(duty), 'slot_ms', text(slot))
+end
+redis.call('PEXPIRE', sweep, MONTH_MS)
 return {members, wait, raised, services}

@@ -18,7 +18,7 @@
 --         incarnation
 --         reason       as the tombstone names it: "killed", "withdrawn" or "expired"
 --         why          in words, or ""
---         only_if_due  "1" for the sweep: withdraw the service only if it is due
+--         only_if_due  "1" for the sweep: withdraw the service only if its deadline has passed
 --         groups       the groups of the service as they were read, as JSON
 --         channel, topic  of the directory
 --         withdrawn    body of the announcement there
@@ -34,19 +34,20 @@ local FIRST_CAPABILITY_KEY, FIRST_CAPABILITY = 13, 16
 local member = name .. '#' .. incarnation
 local now = now_ms()
 local score = redis.call('ZSCORE', due, member)
-if not score or (only_if_due == '1' and whole(score, 0, 0, now + DAY_MS) > now) then
-  return false
-end
+if not score then return false end
+local is_early = whole(score, 0, 0, now + DAY_MS) > now
 local known = redis.pcall('HMGET', service, 'incarnation', 'beat_ms', 'ttl_ms', 'provides', 'groups')
 local described = known[1] == incarnation
 if described and (known[5] or '') ~= groups then
   return 0
 end
-if described and only_if_due == '1' then
-  local heard = math.max(whole(known[2], 0, 0, now), since(sweep, 'grace_ms'), since(sweep, 'held_ms'))
-  local deadline = heard + whole(known[3], 0, 0, DAY_MS)
-  if deadline > now then
-    redis.call('ZADD', due, text(deadline), member)
+if only_if_due == '1' then
+  local ttl_ms, beat_ms = whole(known[3], 0, 0, DAY_MS), whole(known[2], 0)
+  local is_ahead = beat_ms > now + ttl_ms -- the clock was set back, and the next sweep gives the service a new deadline
+  if is_early and (is_ahead or not described) then return false end
+  local heard = math.max(is_ahead and 0 or beat_ms, since(sweep, 'grace_ms'), since(sweep, 'held_ms'))
+  if described and heard + ttl_ms > now then
+    if not is_early then redis.call('ZADD', due, text(heard + ttl_ms), member) end
     return false
   end
 end

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import hypothesis
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 import notify
-from notify.directory import monitor
+from notify.directory import Upkeep, monitor
 from notify.directory.monitor import Monitor
 from notify.directory.scripts import Beat, DirectoryScripts, Incarnation
 from notify.events.scripts import EventScripts
@@ -20,6 +21,18 @@ TTL_S, SUSPECT_S, QUIET_S = 60, 40, 600
 NAMES = [f"s{number}" for number in range(9)]
 GROUPS = ["one", "two"]
 LATE_S, NEVER_TOO_MANY, SHARE = 10.0, 2, 0.4
+LOOKS: dict[str, Callable[[notify.Directory, str], set[str]]] = {
+    "lookup": lambda directory, name: {name} if name in directory else set(),
+    "find": lambda directory, _: {service.name for service in directory.find_all(provides="work")},
+    "iterate": lambda directory, _: {service.name for service in directory},
+}
+
+
+class NoSweeps(Upkeep):
+    """For looks that change nothing."""
+
+    def sweep_once(self) -> None:
+        pass
 
 
 class Service:
@@ -39,7 +52,9 @@ class Directory(RuleBasedStateMachine):
         super().__init__()
         bus.redis.flushall()
         self.bus, self.scripts, self.monitor = bus, DirectoryScripts(bus.redis), Monitor(bus.redis)
+        self.look = notify.Directory(bus.redis, upkeep=NoSweeps(bus.redis))
         self.now, self.swept, self.grace, self.held, self.alarm = 0.0, -math.inf, -math.inf, -math.inf, False
+        self.heard = False  # whether a service was heard since the last grace began
         self.services: dict[str, Service] = {}
         self.ended: dict[str, tuple[int, str]] = {}
         self.lasts: dict[str, int] = {}
@@ -58,7 +73,7 @@ class Directory(RuleBasedStateMachine):
             assert incarnation > max(self.lasts.values(), default=0)
             self.services[name] = Service(incarnation, self.now)
             self.services[name].groups = set(groups)
-            self.lasts[name] = incarnation
+            self.lasts[name], self.heard = incarnation, True
             self._announce("available", name)
 
     @rule(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=8))
@@ -71,10 +86,11 @@ class Directory(RuleBasedStateMachine):
         service = self.services.get(name)
         if service is None:
             return self.ended[name][1] if name in self.ended else "gone"
-        if service.state == "suspect":
-            service.flaps += 1
-            if not service.quiet:
-                self._announce("recovered", name)
+        is_overdue = self._is_overdue(service)
+        service.flaps += service.state == "suspect"
+        if is_overdue or (service.state == "suspect" and not service.quiet):
+            self._announce("recovered", name)
+        self.heard = True
         service.state, service.quiet, service.beat, service.due = "alive", False, self.now, self.now + SUSPECT_S
         return "alive"
 
@@ -104,10 +120,23 @@ class Directory(RuleBasedStateMachine):
         while self._sweep_model():
             pass
 
+    @rule(seconds=st.sampled_from([41, 67, 601]), name=st.sampled_from(NAMES), look=st.sampled_from(sorted(LOOKS)))
+    def nobody_sweeps_for_a_while_and_somebody_looks(self, seconds: int, name: str, look: str) -> None:
+        """An overdue service is not found, and whoever met it sweeps twice at most."""
+        self.pass_time(seconds=seconds, swept=False)
+        there = {n for n, service in self.services.items() if not self._is_overdue(service)}
+        assert LOOKS[look](self.bus.directory, name) == (there if look != "lookup" else there & {name})
+        met = self.services.keys() - there
+        if met if look != "lookup" else name in met:
+            _ = self._sweep_model() and self._sweep_model()
+
+    def _is_overdue(self, service: Service) -> bool:
+        return self.now - service.beat >= TTL_S
+
     def _sweep_model(self) -> bool:
         """Do one round of the sweep in the model. Returns whether a service was due."""
-        if self.now - self.swept > LATE_S:
-            self.grace = self.now
+        if self.now - self.swept > LATE_S and (self.heard or self.grace == -math.inf):
+            self.grace, self.heard = self.now, False
         self.swept = self.now
         silent = sum(service.state == "suspect" for service in self.services.values())
         too_many = silent > NEVER_TOO_MANY and silent > SHARE * len(self.services)
@@ -165,7 +194,7 @@ class Directory(RuleBasedStateMachine):
         """A sweeper that looked long ago: the deadline has moved since, or a grace holds it."""
         service = self.services.get(name)
         ended = self.bus.directory.withdraw(name, self.lasts.get(name, 1), reason="expired", only_if_due=True)
-        if service is not None and service.due <= self.now:
+        if service is not None and (service.due <= self.now or max(service.beat, self.grace, self.held) + TTL_S <= self.now):
             self._expire(name)
         assert bool(ended) is (service is not None and name not in self.services)
 
@@ -202,8 +231,9 @@ class Directory(RuleBasedStateMachine):
 
     @invariant()
     def the_directory_lists_the_registered_services(self) -> None:
-        found = {s.name: (s.incarnation, s.state, s.flaps, s.groups) for s in self.bus.directory}
-        assert found == {name: (s.incarnation, s.state, s.flaps, s.groups) for name, s in self.services.items()}
+        found = {s.name: (s.incarnation, s.state, s.flaps, s.groups) for s in self.look.find_all(overdue=True)}
+        states = {name: "overdue" if self._is_overdue(s) else s.state for name, s in self.services.items()}
+        assert found == {name: (s.incarnation, states[name], s.flaps, s.groups) for name, s in self.services.items()}
 
     @invariant()
     def every_index_holds_exactly_the_registered_services(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import notify
 from notify import Available, Suspect, Withdrawn
-from notify.directory.directory import Directory
+from notify.directory.reader import DirectoryReader
 from notify.testing import wait_until
 from tests.support.faults import beat, commands_during, cut, publish_unheard
 
@@ -81,14 +81,14 @@ def test_N7_a_service_that_returns_is_yielded_as_a_new_incarnation(bus):
 def test_a_service_that_registers_as_the_watch_begins_is_yielded_once(bus, monkeypatch):
     """The race: the service registers after the subscription and before the first look."""
     started = []
-    ask = Directory._search
+    ask = DirectoryReader.search
 
-    def ask_late(directory: Directory, *args: object, **how: object) -> object:
+    def ask_late(reader: DirectoryReader, *args: object, **how: object) -> object:
         if not started:
             started.append(_register(bus, "s"))
-        return ask(directory, *args, **how)
+        return ask(reader, *args, **how)
 
-    monkeypatch.setattr(Directory, "_search", ask_late)
+    monkeypatch.setattr(DirectoryReader, "search", ask_late)
     with bus.directory.watch() as changes:
         assert changes.get(5) == Available("s", started[0].incarnation)
         assert changes.get(0.05) is None
@@ -100,7 +100,7 @@ def test_a_watch_whose_first_look_fails_leaves_no_connection(bus, monkeypatch):
     def refuse(*_: object, **__: object) -> object:
         raise notify.ServerUnreachableError("no answer")
 
-    monkeypatch.setattr(Directory, "_search", refuse)
+    monkeypatch.setattr(DirectoryReader, "search", refuse)
     with pytest.raises(notify.ServerUnreachableError) as kept:
         bus.directory.watch()
     assert kept
@@ -183,16 +183,16 @@ def test_a_watch_compares_again_when_the_log_is_lost(bus):
 def test_a_comparison_that_failed_is_repeated(bus, monkeypatch):
     """The server answered the subscription again, and was away again before the comparison."""
     service = _register(bus, "s")
-    ask: Callable[..., object] = Directory._search
+    ask: Callable[..., object] = DirectoryReader.search
 
     def refuse_once(*_: object, **__: object) -> object:
-        monkeypatch.setattr(Directory, "_search", ask)
+        monkeypatch.setattr(DirectoryReader, "search", ask)
         raise notify.ServerUnreachableError("no answer")
 
     with bus.directory.watch() as changes:
         assert changes.get(5) == Available("s", service.incarnation)
         bus.redis.flushall()
-        monkeypatch.setattr(Directory, "_search", refuse_once)
+        monkeypatch.setattr(DirectoryReader, "search", refuse_once)
         with pytest.raises(notify.ServerUnreachableError):
             wait_until(lambda: changes.get(1))
         assert changes.get(5) == Withdrawn("s", service.incarnation, "expired", "the announcement of its withdrawal was lost")

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from notify import ClosedError
+from notify.directory import Upkeep
 from notify.requests.client import RequestClient
 from notify.requests.message import Request
 from notify.requests.resolver import Endpoint
@@ -26,7 +27,7 @@ def test_answers_that_were_read_are_trimmed_from_the_stream(bus, another_bus, mo
 
 
 def test_all_answers_are_processed_before_any_withdrawal(bus):
-    caller = RequestClient(bus.redis, name="test")
+    caller = RequestClient(bus.redis, name="test", upkeep=Upkeep(bus.redis))
     answers = [(f"{n}-0", {b"answer": b'{"id":"late"}'}) for n in range(COUNT)]
     caller._dispatch(answers, [("7-0", {})])
     assert sorted(caller._positions.values()) == ["0-0", f"{COUNT - 1}-0"]
@@ -36,7 +37,8 @@ def test_all_answers_are_processed_before_any_withdrawal(bus):
 
 
 def test_the_end_of_an_earlier_incarnation_does_not_end_a_call(bus):
-    caller, request = RequestClient(bus.redis, name="test"), Request("1", "multiply", [], {}, "caller")
+    caller = RequestClient(bus.redis, name="test", upkeep=Upkeep(bus.redis))
+    request = Request("1", "multiply", [], {}, "caller")
     with caller._pending_call(request, Endpoint("calculator", 2, frozenset(), is_suspect=False)) as call:
         for incarnation, is_ended in ((1, False), (2, True)):
             change = {"change": "withdrawn", "service": "calculator", "incarnation": incarnation, "reason": "expired"}

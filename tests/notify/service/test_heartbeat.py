@@ -72,9 +72,10 @@ def test_the_twin_without_a_sweep_a_killed_process_stays_registered(bus, server,
     process.kill()
     bound_ms = _last_beat_ms(bus, "storage") + 300 + INTERVAL_S * 1000 + 500
     wait_until(lambda: server_ms(bus.redis) > bound_ms)
-    assert bus.directory.lookup("storage").state == "alive"
+    assert bus.redis.hget(bus.keys.service("storage"), "state") == b"alive"
+    assert bus.directory.is_taken("storage")
     monitor = Monitor(bus.redis)
-    wait_until(lambda: monitor.sweep() is not None and "storage" not in bus.directory)
+    wait_until(lambda: monitor.sweep() is not None and not bus.directory.is_taken("storage"))
 
 
 @pytest.mark.any_server

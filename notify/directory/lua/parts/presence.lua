@@ -1,26 +1,31 @@
+-- include: notify.server.whole
+-- include: notify.server.lifetimes
 -- Whether a service is there, by its deadline and the server's clock: no gate waits for a sweep to withdraw a service that is dead.
 --
+-- heard_of(service, now) -> the incarnation that is registered, and whether it is there; nil if nothing describes the service
 -- presence_of(services, service, name, now) -> "there"; "overdue": registered, but silent for its whole ttl; or "gone"; and its incarnation
 --   services, service  the keys ns:services and ns:service:<name>
 -- presence_of_any(services, prefix, provides, now) -> the same for a capability: "there" if one of its providers is there, "overdue" if
 --     none is but one is overdue; and the name of an overdue provider
 --   prefix, provides   the prefix ns:service: and the key ns:provides:<capability>
--- is_digits(value) -> whether a field is a whole number that the scripts wrote
 local MOST_PROVIDERS = 100 -- providers looked at for one answer. More than these are overdue only after an outage of the server
 
--- A deadline that was spoilt by hand counts as passed until the next heartbeat writes it again.
-local function is_digits(value)
-  return value and #value < 16 and string.find(value, '^%d+$')
+-- A deadline that was spoilt by hand counts as passed until the next heartbeat writes it again. So does one that is more than two ttls
+-- ahead, because the clock was set back: the dead would stay for as long.
+local function heard_of(service, now)
+  local known = redis.pcall('HMGET', service, 'incarnation', 'beat_ms', 'ttl_ms') -- a key that is no hash has no fields
+  local ttl_ms = whole(known[3], 0, 0, DAY_MS)
+  local silent_ms = now - whole(known[2], 0)
+  return known[1], silent_ms < ttl_ms and silent_ms >= -ttl_ms
 end
 
 local function presence_of(services, service, name, now)
-  local known = redis.pcall('HMGET', service, 'incarnation', 'beat_ms', 'ttl_ms') -- a key that is no hash has no fields
-  if not known[1] then
+  local incarnation, is_there = heard_of(service, now)
+  if not incarnation then
     -- The description of a service that nobody withdrew has a lifetime of its own, and its name has none.
     return redis.call('SISMEMBER', services, name) == 1 and 'overdue' or 'gone', nil
   end
-  local is_known = is_digits(known[2]) and is_digits(known[3])
-  return is_known and known[2] + known[3] > now and 'there' or 'overdue', known[1]
+  return is_there and 'there' or 'overdue', incarnation
 end
 
 local function presence_of_any(services, prefix, provides, now)
