@@ -44,6 +44,9 @@
 one of the errors here. Some errors are a built-in error as well (``ValueError``, ``LookupError``) and can be caught as that.
 """
 
+from collections.abc import Iterable
+from typing import Self
+
 __all__ = [
     "ClosedError",
     "ContendedError",
@@ -86,7 +89,20 @@ __all__ = [
 
 
 class NotifyError(Exception):
-    """The base class of all errors of Notify."""
+    """The base class of all errors of Notify.
+
+    An error about a service says about which: ``service`` is its name, or empty; ``incarnation`` its incarnation if that is known; and
+    ``capabilities`` are those for which it was looked up, or which it had.
+    """
+
+    service: str = ""
+    incarnation: int | None = None
+    capabilities: tuple[str, ...] = ()
+
+    def about(self, service: str = "", *, incarnation: int | None = None, capabilities: Iterable[str] = ()) -> Self:
+        """Set the service that the error is about, and return the error."""
+        self.service, self.incarnation, self.capabilities = service, incarnation, tuple(capabilities)
+        return self
 
 
 class SettingsError(NotifyError, ValueError):

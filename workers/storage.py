@@ -116,15 +116,15 @@ class Store:
                 raise
             end = self._bus.directory.last_end(self._name)
             if end is not None and end.reason == "killed":
-                raise StorageKilledError(f"{self._name} killed" + (f": {end.why}" if end.why else "")) from exc
+                raise StorageKilledError(f"{self._name} killed" + (f": {end.why}" if end.why else "")).about(self._name) from exc
             raise StorageError(
                 f"the service {self._name!r} is not registered at {self._bus.redis.address}: start it (notify serve storage)"
-            ) from exc
+            ).about(self._name) from exc
 
     def _check_registered(self) -> None:
         """Raise `FencedError` unless the service is registered. Redis fences writes only, so a read is checked here."""
         if self._name not in self._bus.directory:
-            raise FencedError(f"{self._name!r} is not registered", key=self._bus.keys.service(self._name))
+            raise FencedError(f"{self._name!r} is not registered", key=self._bus.keys.service(self._name)).about(self._name)
 
     def _report(self, error: StorageError) -> None:
         self._bus.publish(self._bus.keys.status_topic(self._name), Failure.of(error))

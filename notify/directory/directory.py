@@ -52,11 +52,11 @@ class Directory:
                 self._upkeep.sweep_once()  # the description is gone, and nobody has withdrawn the service
             raise ServiceNotFoundError(
                 f"no service named {name!r} is registered at {self._client.address}: start it (`notify services` lists those that run)"
-            )
+            ).about(name)
         if found[0].is_overdue and not overdue:
             raise ServiceNotFoundError(
                 f"the service named {name!r} at {self._client.address} is {silence(found[0].silent_s, found[0].ttl_s)}"
-            )
+            ).about(name)
         return found[0]
 
     def find(
@@ -79,7 +79,9 @@ class Directory:
             silent.append(service)
         wanted = criteria(provides, group)
         problem = f"is there: {silent[0].name!r} is {silence(silent[0].silent_s, silent[0].ttl_s)}" if silent else "is registered"
-        raise ServiceNotFoundError(f"no service that {wanted} {problem} at {self._client.address} (`notify services` lists those that are)")
+        raise ServiceNotFoundError(f"no service that {wanted} {problem} at {self._client.address} (`notify services` lists those that are)").about(
+            capabilities=() if provides is None else [provides]
+        )
 
     def find_all(
         self,
@@ -168,7 +170,7 @@ class Directory:
         service = self.lookup(name, overdue=True)
         event_id = self.withdraw(name, service.incarnation, reason="killed", why=why)
         if event_id is None:
-            raise ServiceNotFoundError(f"the service {name!r} was withdrawn before it could be killed")
+            raise ServiceNotFoundError(f"the service {name!r} was withdrawn before it could be killed").about(name)
         return event_id
 
     def withdraw(self, name: str, incarnation: int, *, reason: str, why: str = "", only_if_due: bool = False) -> str | None:

@@ -83,7 +83,7 @@ def wait_for_one(
                 wanted = criteria(provides, group, name=name)
                 raise ServiceNotFoundError(
                     f"no service that {wanted} was registered at {address} within {timeout_s:g} s: start it, or wait longer"
-                )
+                ).about(name or "", capabilities=() if provides is None else [provides])
 
 
 def wait_for_all(directory: Lookup, needs: Sequence[Target], *, timeout_s: float | None, address: str) -> list[ServiceInfo]:
@@ -109,6 +109,9 @@ def wait_for_all(directory: Lookup, needs: Sequence[Target], *, timeout_s: float
             names = ", ".join(str(need) if isinstance(need, Provider) else repr(need) for need in missing)
             raise ServiceNotFoundError(
                 f"not registered at {address} within {timeout_s:g} s: {names} (`notify services` lists the services that are)"
+            ).about(
+                next((need for need in missing if isinstance(need, str)), ""),
+                capabilities=[need.capability for need in missing if isinstance(need, Provider)],
             )
         with suppress(ServiceNotFoundError):  # the time is over: the next round raises an error that names all missing needs
             wait_for_one(directory, missing[0], provides=None, group=None, timeout_s=left_s, address=address)

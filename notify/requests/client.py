@@ -16,9 +16,10 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from notify.directory import ServiceChange, Target, Upkeep, read_logged_change
+from notify.directory import Provider, ServiceChange, Target, Upkeep, read_logged_change
 from notify.errors import (
     ClosedError,
+    DirectoryError,
     RequestFailedError,
     RequestsFullError,
     RequestTimeoutError,
@@ -105,6 +106,16 @@ class RequestClient:
         if callable(method):
             name = getattr(method, "__name__", "")
             return Signature(method).result(self.call(target, name, args, kwargs, timeout_s=timeout_s))
+        try:
+            return self._call(target, method, args, kwargs, timeout_s=timeout_s)
+        except (DirectoryError, RequestTimeoutError) as exc:  # say which service the error is about, as the caller named it
+            if isinstance(target, Provider):
+                exc.capabilities = (*exc.capabilities, target.capability)
+            elif isinstance(target, str):
+                exc.service = exc.service or target
+            raise
+
+    def _call(self, target: Target, method: Method, args: tuple[Encodable, ...], kwargs: dict[str, Encodable], *, timeout_s: float) -> Any:
         deadline = time.monotonic() + positive(timeout_s, "timeout_s", at_most=MAX_TIMEOUT_S)
         if not isinstance(method, str):
             raise UnknownMethodError(f"the name of a method is text, not {method!r}")
@@ -167,7 +178,8 @@ class RequestClient:
         except queue.Empty:
             progress = self._give_up(call)
             if call.outcome.empty():
-                raise RequestTimeoutError(f"{service!r} did not answer {request.method!r} within {timeout_s:g} s: {progress}") from None
+                message = f"{service!r} did not answer {request.method!r} within {timeout_s:g} s: {progress}"
+                raise RequestTimeoutError(message).about(service, incarnation=call.endpoint.incarnation) from None
             outcome = call.outcome.get()
         except BaseException:
             self._give_up(call)  # Ctrl-C: a request that has not begun must not begin
@@ -255,7 +267,8 @@ def _result(answer: Answer, service: str, request: Request) -> Any:
 def _withdrawn(change: ServiceChange, request: Request, progress: str) -> ServiceWithdrawnError:
     kind = ServiceKilledError if change.reason == "killed" else ServiceWithdrawnError
     reason = change.reason + (f": {change.why}" if change.why else "")
-    return kind(f"{change.service!r} was withdrawn ({reason}) before it answered {request.method!r}: {progress}")
+    message = f"{change.service!r} was withdrawn ({reason}) before it answered {request.method!r}: {progress}"
+    return kind(message).about(change.service, incarnation=change.incarnation, capabilities=change.capabilities)
 
 
 def _closed(request: Request) -> ClosedError:

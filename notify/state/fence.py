@@ -24,6 +24,7 @@ class Fence(msgspec.Struct, frozen=True):
         value: the value that the field must hold, or `ANY`.
         refusal: why a write is refused when the fence has fallen, for the error message.
         kind: ``service`` if the hash describes a service: the fence then also falls when the service is overdue.
+        service: the name of that service.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Fence(msgspec.Struct, frozen=True):
     value: str
     refusal: str
     kind: Literal["", "service"] = ""
+    service: str = ""
 
 
 Fences: TypeAlias = Callable[[], tuple[Fence, ...]]
@@ -40,4 +42,4 @@ Fences: TypeAlias = Callable[[], tuple[Fence, ...]]
 def registered(keys: Keys, service: str, incarnation: str = ANY) -> Fence:
     """Return the fence that stands while a service is registered as the given incarnation (by default any), and is not overdue."""
     refusal = f"{service!r} is not registered, or is registered as another incarnation, or sent no heartbeat for its ttl"
-    return Fence(keys.service(service), "incarnation", incarnation, refusal, "service")
+    return Fence(keys.service(service), "incarnation", incarnation, refusal, "service", service)

@@ -226,7 +226,9 @@ class State(MutableMapping[str, Json]):
         if result < 0:
             fence = fences[-result - 1]
             self._on_refused()
-            raise FencedError(f"a write to the state of {self._service!r} was refused: {fence.refusal}", key=fence.key)
+            incarnation = int(fence.value) if fence.service and fence.value.isdecimal() else None
+            error = FencedError(f"a write to the state of {self._service!r} was refused: {fence.refusal}", key=fence.key)
+            raise error.about(fence.service, incarnation=incarnation)
         return result
 
 

@@ -45,12 +45,14 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
         ended: the end of a run whose function returned; the worker has to record it.
         problem: why the job cannot be read, or empty; the worker has to record it.
         stopped: the run ended because it was stopped; the worker has to record it.
+        lost: the need for whose loss it was stopped, if the horse found that; else empty.
         retires: the horse ends after this reply, because of `RetireAfter` or because the job left something behind.
     """
 
     ended: Ended | None = None
     problem: str = ""
     stopped: bool = False
+    lost: str = ""
     retires: bool = False
 
 

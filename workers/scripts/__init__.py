@@ -10,7 +10,7 @@ from workers.scripts.jobs import AT_ONCE, JobScripts
 from workers.scripts.lease import LeaseScripts
 from workers.scripts.payload import too_large, unpacked
 from workers.scripts.records import COUNT_AT_ONCE, Deleted, JobCounts, RecordScripts
-from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run, RunCheck
+from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, ErrorCheck, Run, RunCheck
 from workers.scripts.runner import rq_time
 from workers.scripts.schedule import LoadedJob, ScheduleScripts
 
@@ -26,6 +26,7 @@ __all__ = [
     "Deleted",
     "Ended",
     "EnqueueScripts",
+    "ErrorCheck",
     "JobCounts",
     "JobScripts",
     "LeaseScripts",

@@ -5,8 +5,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from notify.errors import NotifyError, RequestTimeoutError
+from notify.keys import any_provider
 from workers import rq_keys
-from workers.scripts.run import RunCheck
+from workers.scripts.run import ErrorCheck, Run, RunCheck
 from workers.scripts.runner import KEEP_CANCELLED_MS, JobScriptRunner
 
 __all__ = ["AT_ONCE", "JobScripts", "LossResult", "Released"]
@@ -101,6 +103,20 @@ class JobScripts(JobScriptRunner):
         """Check whether a run may continue; if a service that it needs is lost, the run is marked as stopped in the same step."""
         answer: bytes = self.run_with_common_args("check_run", [], [job_id, fence], action=f"checking the run of job {job_id}")
         return RunCheck.read(answer.decode())
+
+    def check_error(self, run: Run, error: NotifyError, *, heard: str = "") -> ErrorCheck:
+        """Check whether an error that left the function of a job is the loss of a need; then the run is marked in the same step.
+
+        Args:
+            run: the run.
+            error: the error, which says which service it is about.
+            heard: `ErrorCheck.heard` of the check before; empty the first time.
+        """
+        needs = [*filter(None, [error.service]), *map(any_provider, error.capabilities)]
+        timed_out = "1" if isinstance(error, RequestTimeoutError) else ""
+        args = [run.job_id, run.fence, error.service, error.incarnation or "", timed_out, heard, *needs]
+        answer: bytes = self.run_with_common_args("check_error", [], args, action=f"checking the error of job {run.job_id}")
+        return ErrorCheck.read(answer.decode())
 
     def stop_run(self, job_id: str, *, reason: str) -> str:
         """Mark a running job as stopped.

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["DEFAULT_TIMEOUT_S", "Ended", "Run", "RunCheck"]
+__all__ = ["DEFAULT_TIMEOUT_S", "Ended", "ErrorCheck", "Run", "RunCheck"]
 
 DEFAULT_TIMEOUT_S: Final = 180
 """The timeout of a job that has none of its own."""
@@ -60,3 +60,28 @@ class RunCheck(msgspec.Struct, frozen=True):
             return cls(may_run=False, lost=detail)
         grace_ms = int(detail) if kind == "grace" else None
         return cls(may_run=kind in ("go on", "grace"), grace_ms=grace_ms, superseded=kind == "superseded")
+
+
+class ErrorCheck(msgspec.Struct, frozen=True):
+    """Whether an error that left the function of a job is the loss of a service that the job needs.
+
+    Args:
+        lost: the need that was lost, or empty; the check has marked the run as stopped.
+        is_open: nobody knows yet, because the service may be dead: check again.
+        wait_ms: how many ms after the first check the answer is known at the latest.
+        heard: what to pass to the next check.
+    """
+
+    lost: str = ""
+    is_open: bool = False
+    wait_ms: int = 0
+    heard: str = ""
+
+    @classmethod
+    def read(cls, answer: str) -> "ErrorCheck":
+        """Return the check that an answer of ``check_error.lua`` stands for."""
+        kind, _, detail = answer.partition(":")
+        if kind == "wait":
+            wait_ms, _, heard = detail.partition(":")
+            return cls(is_open=True, wait_ms=int(wait_ms), heard=heard)
+        return cls(lost=detail if kind == "lost" else "")

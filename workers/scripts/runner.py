@@ -68,6 +68,7 @@ def _prelude(settings: Settings, keys: Keys) -> str:
         **dict(zip(("dependencies", "dependencies_end"), rq_keys.dependencies("\0").split("\0"), strict=True)),
         "losses": keys.losses,
         "services": keys.services,
+        "service": keys.service(""),
         "provides": keys.provides(""),
         "tombstone": keys.tombstone(""),
         "needs": keys.needs(""),

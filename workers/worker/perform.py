@@ -22,6 +22,7 @@ from workers.jobs import DecodedCall, Job, JobFunctions, JobStopped, encode_resu
 from workers.scripts import Ended, Run
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
+from workers.worker.lost_call import lost_need
 
 __all__ = ["JobTimeout", "Performer"]
 
@@ -86,14 +87,20 @@ class Performer:
         reply = self._call_on_stopped(task) if task.is_stopped else self._perform_run(task)
         return msgspec.structs.replace(reply, retires=True) if self._must_retire else reply
 
-    def leave(self) -> NoReturn:
-        """End the process without recording anything. If a stopped job has an ``on_stopped``, wait for the task to call that first."""
+    def leave(self, *, lost: str = "") -> NoReturn:
+        """End the process without recording anything. If a stopped job has an ``on_stopped``, wait for the task to call that first.
+
+        Args:
+            lost: the need for whose loss the run was stopped, if this process found that; then the worker is told.
+        """
         self._must_retire = True
         flush_output()
-        if not self._stop_sign.is_up or not self._task.calls_back:
+        if not lost and not (self._stop_sign.is_up and self._task.calls_back):
             os._exit(1)
         # Never return or raise: the caller may be RQ's code, which would record an exception as a failure of the job.
-        self._channel.send(Reply(stopped=True))
+        self._channel.send(Reply(stopped=True, lost=lost, retires=not self._task.calls_back))
+        if not self._task.calls_back:
+            os._exit(0)
         run_jobs(self._channel, self.perform, state=self._state, retire=self._retire)
 
     def _perform_run(self, task: Task) -> Reply:
@@ -107,6 +114,8 @@ class Performer:
         try:
             value = self._interruptible(partial(self._call, job, call))
         except BaseException as exc:  # RQ's code handles whatever a job raises
+            if lost := self._lost_by(run, exc):
+                return Reply(stopped=True, lost=lost)
             return self._perform_by_rq(job, task, _PastCall(started_s, error=exc))
         ended_s = time.time()
         if isinstance(value, Retry):
@@ -160,6 +169,23 @@ class Performer:
             if self._stop_sign.is_up:  # the run ends as stopped, whatever the function did
                 self.leave()
 
+    def _perform_unless_lost(self, run: Run, function: Callable[[], T]) -> T:
+        """Call a function as `_interruptible` does. If its error is the loss of a service that the job needs, this does not return."""
+        try:
+            return self._interruptible(function)
+        except Exception as exc:
+            if lost := self._lost_by(run, exc):
+                self.leave(lost=lost)
+            raise
+
+    def _lost_by(self, run: Run, error: BaseException) -> str:
+        """Return the need whose loss an error of the job is, or empty. If the job is stopped meanwhile, this does not return."""
+        _signal.alarm(0)  # the timeout is for the function
+        need = lost_need(self._worker._scripts, run, error)
+        if not need and self._stop_sign.is_up:
+            self.leave()
+        return need
+
     def _call_on_stopped(self, task: Task) -> Reply:
         job = self._job_of(task)
         try:
@@ -175,8 +201,11 @@ class Performer:
         job.origin  # noqa: B018  # parses the fields of the job
         if job.problem and past_call is None:
             return Reply(problem=f"job {job.id} cannot be run: {job.problem}")
-        perform = job.perform if past_call is None else partial(past_call.repeat, job)
-        job.perform = partial(self._interruptible, perform)
+        run, perform = Run(task.job_id, task.fence), job.perform
+        if past_call is None:
+            job.perform = partial(self._perform_unless_lost, run, perform)
+        else:
+            job.perform = partial(self._interruptible, partial(past_call.repeat, job))
         worker = self._worker
         worker.ensure_execution()
         queue = worker.queue_class(task.queue, connection=worker.connection, job_class=worker.job_class, serializer=worker.serializer)

@@ -13,7 +13,7 @@ from workers.jobs import JsonSerializer
 from workers.scripts import Ended, JobScripts
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
-from workers.worker.stop import STOPPED
+from workers.worker.stop import STOPPED, lost_reason
 from workers.worker.stopped_callback import StoppedCallback
 
 __all__ = ["EndRecorder"]
@@ -45,6 +45,8 @@ class EndRecorder:
             queue: its queue.
             end: the reply of the horse, or how its process died; ``None`` if the run was stopped before the horse got it.
         """
+        if isinstance(end, Reply) and end.lost:
+            self._current_run.mark_stopped(lost_reason(end.lost))
         if end is None or (isinstance(end, Reply) and end.stopped):
             self.stopped(job, queue)
         elif not isinstance(end, Reply):

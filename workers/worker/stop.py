@@ -14,11 +14,16 @@ from workers.jobs import JobFunctions, StopLadder, definition_of, function_of
 from workers.scripts import JobScripts, Run, RunCheck
 from workers.worker.current_run import CurrentRun
 
-__all__ = ["STOPPED", "Stopper"]
+__all__ = ["STOPPED", "Stopper", "lost_reason"]
 
 STOPPED: Final = "stopped on request"
 
 log = logging.getLogger(__name__)
+
+
+def lost_reason(need: str) -> str:
+    """Return why a run is stopped that has lost a need."""
+    return f"{need} is gone"
 
 
 class Stopper:
@@ -125,7 +130,7 @@ class Stopper:
                 return
             ladder = StopLadder()
             if not check.superseded:
-                self._current_run.mark_stopped(f"{check.lost} is gone" if check.lost else STOPPED)
+                self._current_run.mark_stopped(lost_reason(check.lost) if check.lost else STOPPED)
                 ladder = self._ladder()
             if ladder == StopLadder():
                 self._kill()

@@ -80,6 +80,16 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
     ),
     "expire_holds": (lambda client: JobScripts(client).expire_holds(6), {}, {**COMMON, "count": 6}),
     "check_run": (lambda client: JobScripts(client).check_run("j", fence="f"), {}, {**COMMON, "id": "j", "fence": "f"}),
+    "check_error": (
+        lambda client: JobScripts(client).check_error(
+            Run("j", "f"), notify.RequestTimeoutError("late").about("svc", incarnation=2, capabilities=["work"]), heard="5"
+        ),
+        {},
+        {
+            **{**COMMON, "id": "j", "fence": "f", "service": "svc", "incarnation": 2, "timed_out": "1", "heard": "5"},
+            TAIL: ["svc", "any work"],
+        },
+    ),
     "stop_run": (
         lambda client: JobScripts(client).stop_run("j", reason="why"),
         {"job": rq_keys.job("j")},

@@ -1,7 +1,7 @@
 -- include: workers.scripts.prefixes
 -- include: notify.server.now
 -- include: workers.scripts.needs
--- include: workers.scripts.outcome
+-- include: workers.scripts.lost_run
 -- Checks whether a running job may continue. If it lost a need, it is marked as stopped in the same step.
 -- KEYS    none: the keys are built from the prefixes
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
@@ -26,12 +26,5 @@ if need and grace_ms > 0 then
 end
 if not need then return 'go on' end
 if lost_ms and now < lost_ms + grace_ms then return 'grace:' .. text(lost_ms + grace_ms - now) end
-local status = known[4] == 'hold' and 'held' or 'stopped'
-local outcome = outcome_of(status, need .. ' is gone', now, why_lost(need, 'on_loss=' .. (known[4] or 'cancel'), now), need)
-if status == 'stopped' then
-  redis.call('HSET', job, 'status', 'stopped')
-  redis.call('PEXPIRE', job, k.keep_ms) -- in case its worker is dead and never records the end
-end
-redis.call('HSET', job, 'stopped', fence, 'outcome', outcome)
-redis.call('HDEL', job, 'fence')
+mark_lost(id, fence, known[4] or nil, need, now)
 return 'lost:' .. need

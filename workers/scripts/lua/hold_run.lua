@@ -4,7 +4,7 @@
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
 --         id     of the job
 --         fence  of the run
--- returns "held"; "queued" if all of its needs are back; "" if the run was stopped for another reason, or has the job no more
+-- returns "held"; "queued" if all of its needs are there; "" if the run was stopped for another reason, or has the job no more
 local id, fence = unpack(ARGV, OWN)
 local jobs = transitions()
 local now = now_ms()
@@ -21,6 +21,11 @@ redis.call('HSET', job, 'status', 'queued')
 fields.status = 'queued'
 jobs.join_needs(id, fields, now)
 local answer = jobs.apply_policy(id, fields, now)
+if not answer and presence(outcome.need, now) == 'overdue' then -- nobody has withdrawn it yet
+  local most_ms = whole(fields.max_hold_ms, nil, 0, YEAR_MS)
+  jobs.hold(id, fields, outcome.need, most_ms and now + most_ms, now)
+  answer = 'held'
+end
 if not answer then
   redis.call('LPUSH', k.queue .. origin, id)
   publish_job_event(origin, id, 'released', ',"need":' .. cjson.encode(outcome.need) .. ',"at_ms":' .. text(now))

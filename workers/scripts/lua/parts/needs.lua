@@ -2,9 +2,11 @@
 -- include: notify.server.now
 -- include: notify.server.lifetimes
 -- include: notify.server.whole
+-- include: notify.directory.presence
 -- What a job needs, and whether it lost that.
 --
 -- is_there(need) -> whether a service of that name is registered, or, for "any <capability>", one that provides it
+-- presence(need, now) -> by the clock: "there", "overdue" (registered, but silent for its whole ttl) or "gone"
 -- needs_of(fields) -> the table need -> serial of its last loss when the job was enqueued, or nil
 -- serial_of(need) -> serial of the last loss of a need, 0 if it was never lost
 -- loss_of(fields) -> a need that was lost since the job was enqueued or is not there, and the ms when it was lost if that is known
@@ -14,6 +16,12 @@ local function is_there(need)
   local capability = string.match(need, '^any (.+)$')
   if capability then return redis.call('EXISTS', k.provides .. capability) == 1 end
   return redis.call('SISMEMBER', k.services, need) == 1
+end
+
+local function presence(need, now)
+  local capability = string.match(need, '^any (.+)$')
+  if capability then return (presence_of_any(k.services, k.service, k.provides .. capability, now)) end
+  return (presence_of(k.services, k.service .. need, need, now))
 end
 
 local function needs_of(fields)
