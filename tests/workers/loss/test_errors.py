@@ -107,7 +107,7 @@ def test_a_held_job_runs_again_when_the_service_is_back_and_that_is_no_attempt(
     assert (end_of(job), effects["ServiceKilledError:begun"], worker.failed_job_count) == ("held", 2, 0)
 
 
-def test_a_job_whose_provider_is_gone_returns_to_the_queue_at_once_if_there_is_another(
+def test_a_job_whose_provider_is_gone_is_queued_again_if_there_is_another(
     another_bus: notify.Bus, queue: Queue, worker: ModelWorker, effects: Effects
 ) -> None:
     need = notify.provides("print")
