@@ -79,9 +79,9 @@ class Directory:
             silent.append(service)
         wanted = criteria(provides, group)
         problem = f"is there: {silent[0].name!r} is {silence(silent[0].silent_s, silent[0].ttl_s)}" if silent else "is registered"
-        raise ServiceNotFoundError(f"no service that {wanted} {problem} at {self._client.address} (`notify services` lists those that are)").about(
-            capabilities=() if provides is None else [provides]
-        )
+        raise ServiceNotFoundError(
+            f"no service that {wanted} {problem} at {self._client.address} (`notify services` lists those that are)"
+        ).about(capabilities=() if provides is None else [provides])
 
     def find_all(
         self,
