@@ -28,6 +28,9 @@ def worker(
         list[str] | None, typer.Option("--import", help="Module whose jobs may run, in addition to the built-in ones.")
     ] = None,
     burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
+    skip_foreign: Annotated[
+        bool, typer.Option("--skip-foreign", help="Leave pickled jobs of plain RQ in the queue, for RQ's own workers. Otherwise they fail.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every job.")] = False,
     url: Url = None,
     namespace: Namespace = None,
@@ -44,6 +47,7 @@ def worker(
             queues=tuple(queues or BUILT_IN_QUEUES),
             modules=names,
             burst=burst,
+            skip_foreign=skip_foreign,
             log_level="INFO" if verbose else "WARNING",
         )
         with working(Pool(worker_options, size=size)) as pool:

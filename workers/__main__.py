@@ -33,6 +33,7 @@ def main() -> int:
                 modules=options.modules,
                 retire=options.retire,
                 lease_s=options.lease_s,
+                skip_foreign=options.skip_foreign,
             )
             worker.work(burst=options.burst, logging_level=options.log_level, with_scheduler=True)
     except NotifyError as exc:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
 from notify.server import LONGEST_TTL_S, Client
 from workers import rq_keys
 from workers.errors import JobDefinitionError
-from workers.scripts.payload import too_large
+from workers.scripts.payload import first_bytes, too_large
 from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run
 from workers.scripts.runner import JobScriptRunner, rq_time
 
@@ -20,8 +21,10 @@ class Claim(msgspec.Struct, frozen=True):
 
     Args:
         ended: how the end of the last run was recorded: ``finished``, ``refused``, ``dependents``, or empty if no run had ended.
-        answer: ``started``, or why there is no job: ``suspended``, ``more`` (ask again), or empty if no queue has one.
-        queue: the index, in the queues that were passed, of the queue on which the job was.
+        answer: ``started``, or why there is no job: ``suspended``, ``more`` (ask again), ``look`` (`ClaimScripts.examine_call` first), or
+            empty if no queue has one.
+        queue: the index, in the queues that were passed, of the queue on which the job was; for ``more`` and ``look`` the ``start`` of
+            the next claim; for an empty answer the number of jobs that were left in the queues.
         job_id: the id of the job.
         fields: the hash of the job.
         fence: the fence of the run that begins.
@@ -50,9 +53,15 @@ class ClaimScripts(JobScriptRunner):
         heartbeat_s: seconds between heartbeats of a run.
         idle_s: seconds that the worker may be silent while it is idle.
         result_ttl_s: seconds for which results are kept, unless the job has a time of its own; -1 for ever.
+        skip_foreign: whether pickled jobs of plain RQ stay where they are, for RQ's own workers.
+
+    Raises:
+        JobDefinitionError: ``result_ttl_s`` is out of range.
     """
 
-    def __init__(self, client: Client, worker: str, *, heartbeat_s: int, idle_s: int, result_ttl_s: int) -> None:
+    def __init__(
+        self, client: Client, worker: str, *, heartbeat_s: int, idle_s: int, result_ttl_s: int, skip_foreign: bool = False
+    ) -> None:
         super().__init__(client)
         if not -1 <= result_ttl_s <= LONGEST_TTL_S:
             raise JobDefinitionError(f"results are to be kept for {result_ttl_s} s: give -1 for ever, or 0 to {LONGEST_TTL_S}")
@@ -60,9 +69,10 @@ class ClaimScripts(JobScriptRunner):
         self._keys = [rq_keys.worker(worker), rq_keys.suspended()]
         self._args: list[str | bytes | int] = [heartbeat_s, idle_s, DEFAULT_TIMEOUT_S]
         self._result_ttl_s = result_ttl_s
+        self._skips_foreign = "1" if skip_foreign else ""
         self._max_bytes = client.settings.max_payload_bytes
 
-    def claim(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False) -> Claim:
+    def claim(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False, start: int = 0) -> Claim:
         """Record the end of a run, and take the first job of the queues that may start.
 
         Args:
@@ -70,12 +80,14 @@ class ClaimScripts(JobScriptRunner):
             fence: the fence of the run that begins; a new one for each claim.
             ended: the run that ended, if one did.
             again: the same claim was made before, and its answer was lost: its steps are not done twice.
+            start: how many jobs to pass over, which an earlier claim left where they are.
 
         Raises:
             ServerUnreachableError: no answer. The claim may have succeeded: repeat it with ``again``.
             ServerRefusedError: the server answered with an error.
         """
         args = [fence, self._worker, "again" if again else "", *self._args, *self._ended(ended), self._max_bytes]
+        args += [self._skips_foreign, start]
         now, keys = rq_time(datetime.now(UTC)), [*self._keys, *queues]
         end, answer, queue, job_id, flat, oversized = self.run_with_common_args("claim", keys, args, action="asking for a job", now=now)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
@@ -83,6 +95,21 @@ class ClaimScripts(JobScriptRunner):
             fields.update({b"status": answer, b"started_at": now.encode(), b"worker_name": self._worker.encode()})
         problem = too_large(f"the call of job {job_id.decode()}", oversized, self._max_bytes) if oversized else ""
         return Claim(end.decode(), answer.decode(), queue, job_id.decode(), fields, fence, problem)
+
+    def examine_call(self, job_id: str) -> None:
+        """Note in a job whether its call is JSON or pickled, for the claims. Of a compressed call only the first bytes are unpacked.
+
+        Raises:
+            ServerError: Redis did not answer, or refused.
+        """
+        with self.client.translating(f"reading the call of job {job_id}"):
+            data: Any = self.client.hget(rq_keys.job(job_id), "data")
+        call = "json" if first_bytes(data or b"").startswith(b"[") else "pickled"
+        self.mark_call(job_id, call)
+
+    def mark_call(self, job_id: str, call: str) -> None:
+        """Note in a job, unless it is gone, that its call is ``json`` or ``pickled``. Errors as for `examine_call`."""
+        self.run("mark_call", [rq_keys.job(job_id)], [call], action=f"marking job {job_id}")
 
     def _ended(self, ended: Ended | None) -> Sequence[str | bytes | int]:
         if ended is None:

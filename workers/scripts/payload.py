@@ -4,12 +4,20 @@ import zlib
 
 from notify.values import size_problem
 
-__all__ = ["too_large", "unpacked"]
+__all__ = ["first_bytes", "too_large", "unpacked"]
 
 
 def too_large(what: str, size: int, max_bytes: int) -> str:
     """Return the message for a call of ``size`` bytes, with the remedy."""
     return f"{size_problem(what, size, max_bytes)}, here and at the workers"
+
+
+def first_bytes(data: bytes) -> bytes:
+    """Return the first bytes of a call, compressed or not, without unpacking the rest."""
+    try:
+        return zlib.decompressobj().decompress(data, 2)
+    except zlib.error:
+        return data[:2]
 
 
 def unpacked(data: bytes, *, max_bytes: int) -> bytes:

@@ -5,10 +5,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import msgspec
+import redis
 from rq.exceptions import StopRequested
 
 from notify.errors import ServerError, ServerRefusedError, ServerUnreachableError
@@ -30,6 +32,8 @@ LEAVE_S: Final = 5.0
 """Seconds for which a worker that was asked to end goes on trying to record the end of its last job while Redis is unreachable."""
 HEARTBEAT_S: Final = 20.0
 """Seconds between two claims of an idle worker at most: the claim is its heartbeat."""
+LEFT_S: Final = 0.25
+"""Seconds between two claims of an idle worker whose queues hold only jobs that it leaves where they are."""
 OVERDUE_S: Final = 60.0
 """Seconds after the timeout of a job at which its process is killed: a job that still runs then ignores the timeout."""
 
@@ -93,6 +97,8 @@ class ClaimLoop:
         self._is_given = False
         """True if the current run was given to the horse."""
         self._waiter: JobWaiter | None = None
+        self._start = 0
+        """Where the next claim begins: after the jobs that the last one left where they are."""
         self._leaving = threading.Event()
         self._refusals = Backoff(log, f"worker {worker.name}")
 
@@ -142,15 +148,20 @@ class ClaimLoop:
                 self._leaving.wait(self._refusals.failed(exc, level=logging.ERROR))
                 continue
             self._refusals.over()
+            self._start = claim.queue if claim.answer in ("more", "look") else 0
             if claim.answer == "started":
                 return self._begin(claim)
+            if claim.answer == "look":
+                self.retry_while_away(partial(self._claims.examine_call, claim.job_id))
+                continue
             if claim.answer == "suspended":
                 self.retry_while_away(lambda: self._wait_while_suspended(timeout is None))
             elif not claim.answer:
                 idle_s = time.monotonic() - idle_since
                 if timeout is None or (max_idle_time is not None and idle_s >= max_idle_time):
                     return None
-                self._wait_for_job(HEARTBEAT_S if max_idle_time is None else min(HEARTBEAT_S, max_idle_time - idle_s))
+                wait_s = HEARTBEAT_S if max_idle_time is None else min(HEARTBEAT_S, max_idle_time - idle_s)
+                self._wait_for_job(wait_s, has_left=claim.queue > 0)
         raise StopRequested
 
     def execute(self, job: Any, queue: Any) -> None:
@@ -183,6 +194,15 @@ class ClaimLoop:
             NotifyError, redis.RedisError: the worker was asked to end and the server is still away, or the server refused for good.
         """
         return retry_while_away(lambda _: act(), name=f"worker {self._worker.name}", leaving=self._leaving, leave_s=LEAVE_S)
+
+    def maintain(self, act: Callable[[], object]) -> None:
+        """Do RQ's maintenance, and try again while the server is away. What is spoilt in Redis must not end the worker."""
+        try:
+            self.retry_while_away(act)
+        except (ServerUnreachableError, redis.ConnectionError, redis.TimeoutError):
+            raise
+        except Exception:
+            log.exception("worker %s could not do all of its maintenance", self._worker.name)
 
     def _open_waiter(self) -> JobWaiter:
         self._waiter = JobWaiter(self._claims.client, name=self._worker.name)
@@ -242,7 +262,7 @@ class ClaimLoop:
             fence, returned = os.urandom(16).hex(), self._returned
             ended = None if returned is None else returned.ended
             claim = retry_while_away(
-                lambda again: self._claims.claim(queues, fence=fence, ended=ended, again=again),  # noqa: B023  # called at once
+                lambda again: self._claims.claim(queues, fence=fence, ended=ended, again=again, start=self._start),  # noqa: B023  # called at once
                 name=f"worker {self._worker.name}",
                 leaving=self._leaving,
                 leave_s=LEAVE_S if returned else 0.0,
@@ -264,13 +284,17 @@ class ClaimLoop:
             self.retry_while_away(lambda: self._recorder.refused(job, queue))
         self._current_run.release()
 
-    def _wait_for_job(self, timeout_s: float) -> None:
+    def _wait_for_job(self, timeout_s: float, *, has_left: bool) -> None:
+        """Wait for a job. The queues that hold jobs which the claim left there are not empty: then ask again after a short while."""
         worker = self._worker
         worker.procline("Listening on " + ",".join(worker.queue_names()))  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         if worker.should_run_maintenance_tasks:
             worker.run_maintenance_tasks()  # type: ignore[no-untyped-call]  # as above
         waiter = self._waiter or self._open_waiter()
         try:
-            waiter.wait(list(map(_key, worker._ordered_queues)), timeout_s=timeout_s)
+            if has_left:
+                waiter.wait([], timeout_s=min(LEFT_S, timeout_s))
+            else:
+                waiter.wait(list(map(_key, worker._ordered_queues)), timeout_s=timeout_s)
         except ServerError as exc:
             log.warning("%s; trying again", exc)  # the next claim waits until the server is back

@@ -37,6 +37,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         burst: whether to end when the queues are empty.
         retire: when the process that runs the jobs is replaced by a new one.
         lease_s: seconds that the worker may be silent before another worker takes it for dead.
+        skip_foreign: whether pickled jobs of plain RQ stay in the queue, for RQ's own workers.
         log_level: the lowest level of log messages on stderr; ``INFO`` logs every job.
         name: the name of the worker; a `Pool` gives each worker its own.
     """
@@ -47,6 +48,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     burst: bool = False
     retire: RetireAfter = RetireAfter()
     lease_s: float = LEASE_S
+    skip_foreign: bool = False
     log_level: str = "WARNING"
     name: str = ""
 

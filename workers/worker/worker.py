@@ -50,6 +50,7 @@ class Worker(FinishingWorker):
         name: the name of the worker; by default a random one.
         retire: when the process that runs the jobs is replaced by a new one.
         lease_s: seconds that the worker may be silent. After that, another worker takes it for dead: its job is tried again, or fails.
+        skip_foreign: whether pickled jobs of plain RQ stay in their place in the queue, for RQ's own workers. Otherwise they fail.
         rq_options: as for ``rq.Worker``.
 
     Raises:
@@ -71,6 +72,7 @@ class Worker(FinishingWorker):
         modules: Collection[str] | None = None,
         retire: RetireAfter | None = None,
         lease_s: float = LEASE_S,
+        skip_foreign: bool = False,
         **rq_options: Any,
     ) -> None:
         connection = _connection_of(queues) if connection is None else connection
@@ -87,9 +89,9 @@ class Worker(FinishingWorker):
         name = name or uuid4().hex
         client = _worker_client(connection, name=name) if will_work else Client.of(connection)
         super().__init__(queues, name, client=client, **rq_options)
-        self._compose(self._functions, retire=retire or RetireAfter(), lease_s=lease_s)
+        self._compose(self._functions, retire=retire or RetireAfter(), lease_s=lease_s, skip_foreign=skip_foreign)
 
-    def _compose(self, functions: JobFunctions, *, retire: RetireAfter, lease_s: float) -> None:
+    def _compose(self, functions: JobFunctions, *, retire: RetireAfter, lease_s: float, skip_foreign: bool) -> None:
         """Create the parts of the worker. The methods below, which override RQ's, delegate to them."""
         current_run, scripts, client = self._current_run, self._scripts, self._client
         self._performer = Performer(self, current_run, functions=functions, retire=retire)
@@ -99,12 +101,14 @@ class Worker(FinishingWorker):
         )
         stopped_callback = StoppedCallback(self, current_run, horse=horse)
         self._recorder = EndRecorder(self, current_run, scripts=scripts, stopped_callback=stopped_callback)
-        self._background = Background(client, self.name, lease_s=lease_s, stop=self._stopper.stop_run, revive=self._register_again)
+        self._background = Background(
+            client, self.name, lease_s=lease_s, stop=self._stopper.stop_run, revive=partial(_register_again, self)
+        )
         times_s = {"heartbeat_s": self.job_monitoring_interval, "idle_s": self.worker_ttl + 60}
         self._loop = ClaimLoop(
             self,
             current_run,
-            claims=ClaimScripts(client, self.name, **times_s, result_ttl_s=self.default_result_ttl),
+            claims=ClaimScripts(client, self.name, **times_s, result_ttl_s=self.default_result_ttl, skip_foreign=skip_foreign),
             horse=horse,
             stopper=self._stopper,
             recorder=self._recorder,
@@ -161,7 +165,7 @@ class Worker(FinishingWorker):
     def run_maintenance_tasks(self) -> None:
         """Run RQ's maintenance, which cleans registries. It is tried again while the server is away."""
         self._loop.record_returned()  # first: maintenance may take long
-        self._loop.retry_while_away(super().run_maintenance_tasks)
+        self._loop.maintain(super().run_maintenance_tasks)
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """Send a heartbeat. Without arguments, as RQ's loop calls it after each job, do nothing: the next claim is the heartbeat."""
@@ -205,21 +209,22 @@ class Worker(FinishingWorker):
         with suppress(redis.RedisError):
             self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
 
-    def _register_again(self, client: Client) -> None:
-        """Register with RQ once more, after another worker took this one for dead."""
-        with client.pipeline() as pipe:
-            pipe.hset(self.key, mapping=self.serialize())
-            worker_registration.register(self, pipe)
-            pipe.expire(self.key, self.worker_ttl + 60)
-            pipe.execute()
-        register_cron(client, self.name, self._functions)
-
     def _start_scheduler(self, *args: Any, **kwargs: Any) -> None:
         """Enqueue the jobs that are due. RQ's scheduler is not started: the leader among the workers schedules for all queues."""
         scheduler = Scheduler(self._client)
         with suppress(ServerError):  # the leader tries again
             while scheduler.run() == 0.0:
                 continue
+
+
+def _register_again(worker: Worker, client: Client) -> None:
+    """Register a worker with RQ once more, after another one took it for dead."""
+    with client.pipeline() as pipe:
+        pipe.hset(worker.key, mapping=worker.serialize())
+        worker_registration.register(worker, pipe)
+        pipe.expire(worker.key, worker.worker_ttl + 60)
+        pipe.execute()
+    register_cron(client, worker.name, worker._functions)
 
 
 def _worker_client(connection: redis.Redis, *, name: str) -> Client:

@@ -35,6 +35,7 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
             **{"fence": "new", "worker": "w", "asked": "again", "heartbeat_s": 30, "idle_s": 480, "default_timeout_s": DEFAULT_TIMEOUT_S},
             **{"ended_id": "j", "ended_fence": "old", "started_s": "1.000000", "ended_s": "2.500000"},
             **{"ended_at": "1970-01-01T00:00:02.500000Z", "result": b"result", "result_ttl_s": 500, "max_bytes": MAX_BYTES},
+            **{"skips_foreign": "", "from": 0},
         },
     ),
     "enqueue": (
@@ -44,6 +45,11 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
             **{**COMMON, "queue": "q", "asked": "again", "common_count": 0},
             TAIL: ["j", "new", "front", 4000, '{"svc":0}', 2, "origin", "q"],
         },
+    ),
+    "mark_call": (
+        lambda client: ClaimScripts(client, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500).mark_call("j", "pickled"),
+        {"job": rq_keys.job("j")},
+        {"call": "pickled"},
     ),
     "index_needs": (lambda client: EnqueueScripts(client).index_needs("j"), {}, {**COMMON, "id": "j"}),
     "cancel": (

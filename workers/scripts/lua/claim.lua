@@ -14,13 +14,17 @@
 --         ended_id           the job of the run that ended, or "" if none did; then the next six are "" as well
 --         ended_fence, started_s, ended_s, ended_at, result, result_ttl_s  of that run, see finish()
 --         max_bytes          the largest call of a job
+--         skips_foreign      "1" leaves pickled jobs of plain RQ where they are, or ""
+--         from               how many jobs, in the order of the queues, to pass over: an earlier call left them
 -- returns {end, claim, number of the queue, job, its fields and values, size of its call if that is above the limit and left out, or 0}
 --         end    "", "finished", or "refused" or "dependents": then no job was claimed
---         claim  "started", "" (there is no job), "suspended", "more" (ask again)
+--         claim  "started", "" (there is no job), "suspended", "more" (ask again), or "look": examine_call has to mark the job first
+--         number  for "more" and "look" what to pass as from; for "" how many jobs were left where they are
 -- If a job that comes first has lost a need, its policy is applied in the same step, and the next job is tried.
 local worker_key, suspended = unpack(KEYS, 1, 2)
 local fence, worker, asked, heartbeat_s, idle_s, default_timeout_s = unpack(ARGV, OWN, OWN + 5)
-local ended_id, ended_fence, started_s, ended_s, ended_at, result, result_ttl_s, max_bytes = unpack(ARGV, OWN + 6)
+local ended_id, ended_fence, started_s, ended_s, ended_at, result, result_ttl_s, max_bytes = unpack(ARGV, OWN + 6, OWN + 13)
+local skips_foreign, from = unpack(ARGV, OWN + 14)
 local FIRST_QUEUE = 3
 local PASSED_OVER = 200 -- how many jobs that must not start are taken off the lists in one call
 local interval_s = tonumber(heartbeat_s)
@@ -132,17 +136,48 @@ local function claimed_before()
   return 'started', number, id, flat
 end
 
+-- Whether a job is left to the workers of plain RQ: "foreign", "" if not, or "look" if its call has to be unpacked to tell.
+local function kind_of(job)
+  if skips_foreign ~= '1' then return '' end
+  local known = redis.pcall('HMGET', job, 'status', 'call')
+  if known[1] ~= 'queued' or known[2] == 'json' then return '' end
+  if known[2] == 'pickled' then return 'foreign' end
+  local bytes = redis.call('HSTRLEN', job, 'data')
+  if bytes == 0 or bytes <= tonumber(max_bytes) and string.sub(redis.call('HGET', job, 'data'), 1, 1) == '[' then return '' end
+  return 'look'
+end
+
+local function take_off(list, id, at)
+  if at == 0 then
+    redis.call('LPOP', list)
+  else
+    redis.call('LREM', list, 1, id)
+  end
+end
+
 local function claim()
   if asked == 'again' then
     local answer, number, id, flat = claimed_before()
     if answer then return answer, number, id, flat end
   end
   if redis.call('EXISTS', suspended) == 1 then return 'suspended' end
-  local passed = 0
+  local passed, before = 0, 0 -- jobs looked at in this call; jobs left in the queues before this one
   for number = FIRST_QUEUE, #KEYS do
-    local id = redis.call('LINDEX', KEYS[number], 0)
+    local at = tonumber(from) > before and math.min(from - before, redis.call('LLEN', KEYS[number])) or 0
+    local id = redis.call('LINDEX', KEYS[number], at)
     while id do
       local job = k.job .. id
+      local kind = kind_of(job)
+      while kind == 'foreign' do
+        at, passed = at + 1, passed + 1
+        if passed == PASSED_OVER then return 'more', before + at end
+        id = redis.call('LINDEX', KEYS[number], at)
+        if not id then break end
+        job = k.job .. id
+        kind = kind_of(job)
+      end
+      if not id then break end
+      if kind == 'look' then return 'look', before + at, id end
       local flat, fields = fields_of(job)
       local problem, may_start = problem_of(job, id, flat, fields), fields.status == 'queued'
       local starts = false
@@ -158,14 +193,15 @@ local function claim()
       if starts or problem or not may_start and not transitions().is_waiting(fields) then
         leave_indexes(id, fields)
       end
-      redis.call('LPOP', KEYS[number]) -- last: after an error the job is still in the list
+      take_off(KEYS[number], id, at) -- last: after an error the job is still in the list
       if starts then return 'started', number - FIRST_QUEUE, id, flat end
       passed = passed + 1
-      if passed == PASSED_OVER then return 'more' end
-      id = redis.call('LINDEX', KEYS[number], 0)
+      if passed == PASSED_OVER then return 'more', before + at end
+      id = redis.call('LINDEX', KEYS[number], at)
     end
+    before = before + at
   end
-  return ''
+  return '', before
 end
 
 local ended = ''
