@@ -17,7 +17,7 @@ from workers.jobs.call import (
 )
 from workers.jobs.current import current_bus, current_job
 from workers.jobs.definition import Definition, JobFunctions, definition_of, job, load_jobs
-from workers.jobs.handle import Job, read_jobs
+from workers.jobs.handle import Job, read_job_rows, read_jobs
 from workers.jobs.lazy import lazy_job
 from workers.jobs.outcome import Outcome, Why, publish_outcome, read_outcome, worker_died
 from workers.jobs.requirements import Needs, Policy, Requirements, check_need, read_needs, target_of
@@ -54,6 +54,7 @@ __all__ = [
     "plain_call",
     "publish_outcome",
     "read_cron_job",
+    "read_job_rows",
     "read_jobs",
     "read_needs",
     "read_outcome",

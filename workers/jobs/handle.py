@@ -3,7 +3,7 @@
 import random
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -21,7 +21,7 @@ from workers.jobs.outcome import Outcome, failure, read_outcome
 from workers.jobs.record import JobRecord
 from workers.scripts import EnqueueScripts, JobScripts, NewJob
 
-__all__ = ["Job", "read_jobs"]
+__all__ = ["Job", "read_job_rows", "read_jobs"]
 
 STOPPED_OR_CANCELED: Final = frozenset({JobStatus.STOPPED, JobStatus.CANCELED})
 ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED}) | STOPPED_OR_CANCELED
@@ -180,17 +180,22 @@ class Job(JobRecord):
 
 def read_jobs(client: Client, job_ids: Sequence[str]) -> Iterator[Job]:
     """Read jobs in one round trip. Yield those that exist; `Job.problem` tells of one that cannot be read."""
+    return (found for found, _ in read_job_rows(client, job_ids))
+
+
+def read_job_rows(client: Client, job_ids: Sequence[str]) -> Iterator[tuple[Job, Mapping[bytes, bytes]]]:
+    """Read jobs as `read_jobs` does. Yield each with its hash."""
     with client.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
             pipe.hgetall(Job.key_for(job_id))
         rows: list[Any] = pipe.execute(raise_on_error=False)
     for job_id, row in zip(job_ids, rows, strict=True):
         if isinstance(row, redis.ResponseError) and str(row).startswith("WRONGTYPE"):
-            yield _unreadable(job_id, client, "its key is not a hash")
+            yield _unreadable(job_id, client, "its key is not a hash"), {}
         elif isinstance(row, Exception):
             raise row
         elif row:
-            yield _read_job(job_id, row, client)
+            yield _read_job(job_id, row, client), row
 
 
 def _read_job(job_id: str, row: Any, client: Client) -> Job:

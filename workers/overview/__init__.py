@@ -6,14 +6,20 @@ Nothing here changes a job or a queue.
 
 from workers.overview.cron import CronInfo, cron_jobs
 from workers.overview.explanation import explain
-from workers.overview.listing import JobStatus, QueueInfo, find_jobs, queues
+from workers.overview.job_filter import JobFilter, JobStatus, ListedJob
+from workers.overview.listing import JobList, JobOrder, find_jobs, list_jobs
 from workers.overview.loss import Stake, count_needing, preview_loss
 from workers.overview.paging import chunked, read_backward
 from workers.overview.progress import WorkerProgress, worker_progress
+from workers.overview.queue_info import QueueInfo, queues
 
 __all__ = [
     "CronInfo",
+    "JobFilter",
+    "JobList",
+    "JobOrder",
     "JobStatus",
+    "ListedJob",
     "QueueInfo",
     "Stake",
     "WorkerProgress",
@@ -22,6 +28,7 @@ __all__ = [
     "cron_jobs",
     "explain",
     "find_jobs",
+    "list_jobs",
     "preview_loss",
     "queues",
     "read_backward",

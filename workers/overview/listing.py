@@ -1,6 +1,8 @@
-"""Listings: the numbers of each queue, and the jobs of queues, read from RQ's lists and registries."""
+"""Lists of jobs, read from RQ's lists and registries: all that match, or the first of them in an order."""
 
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -10,19 +12,30 @@ import redis
 from notify.server import Client
 from workers import rq_keys
 from workers.errors import JobDefinitionError, QueueNotFoundError
-from workers.jobs import Job, check_need, read_jobs
-from workers.overview.paging import chunked, queue_names, read_forward
-from workers.scripts import RQ_STATUS
+from workers.jobs import Job, read_job_rows
+from workers.overview.job_filter import JobFilter, ListedJob, moment_of
+from workers.overview.paging import chunked, queue_names, read_forward, take_turns
 
-__all__ = ["JobStatus", "QueueInfo", "find_jobs", "queues"]
+__all__ = ["JobList", "JobOrder", "find_jobs", "list_jobs"]
 
 CHUNK: Final = 100
+LOOKED_AT: Final = 10_000
+"""Jobs that `list_jobs` looks at, at most, if its limit is not larger."""
 
-JobStatus: TypeAlias = Literal["queued", "started", "held", "deferred", "scheduled", "finished", "failed", "stopped", "canceled"]
-"""The status of a job in RQ's words; and ``held``, which RQ calls deferred."""
+JobOrder: TypeAlias = Literal["age", "started", "ended", "runtime", "queue", "function", "status"]
+"""An order of jobs: the newest first, the longest runtime first, or by the alphabet and then the newest first."""
 
-HELD_OR_DEFERRED: Final = ("held", "deferred")
-"""Two statuses that RQ does not distinguish: both are ``deferred`` there."""
+_TEXTS: Final[dict[str, Callable[[ListedJob], str]]] = {
+    "queue": lambda listed: listed.job.origin,
+    "function": lambda listed: listed.job.function_name,
+    "status": lambda listed: listed.status,
+}
+_NUMBERS: Final[dict[str, Callable[[ListedJob], float | None]]] = {
+    "age": lambda listed: _seconds(listed.job.enqueued_at or listed.job.created_at),
+    "started": lambda listed: _seconds(listed.job.started_at),
+    "ended": lambda listed: _seconds(listed.job.ended_at),
+    "runtime": lambda listed: _runtime_s(listed.job),
+}
 
 REGISTRIES: Final[dict[str, Callable[[str], str]]] = {
     "started": rq_keys.started,
@@ -35,38 +48,32 @@ REGISTRIES: Final[dict[str, Callable[[str], str]]] = {
 """RQ's registries of jobs by status, each as the function that builds its key from the name of a queue."""
 
 
-class QueueInfo(msgspec.Struct, frozen=True):
-    """A queue in numbers: its jobs by status, and the workers that listen to it."""
+class JobList(msgspec.Struct, frozen=True):
+    """The first jobs in an order.
 
-    queue: str
-    queued: int
-    started: int
-    deferred: int
-    scheduled: int
-    finished: int
-    failed: int
-    canceled: int
-    workers: int
+    Args:
+        jobs: the jobs.
+        matching: how many of the jobs that were looked at match.
+        looked_at: how many jobs were looked at: the newest ones, if there are very many.
+        of: how many jobs there are, on these queues and with this status.
+    """
 
-
-def queues(connection: redis.Redis) -> list[QueueInfo]:
-    """Return the numbers of every queue that jobs were put on, sorted by name."""
-    client = Client.of(connection)
-    with client.translating("counting jobs"):
-        names = queue_names(client)
-        with client.pipeline(transaction=False) as pipe:
-            for name in names:
-                pipe.llen(rq_keys.queue(name))
-                for registry in REGISTRIES.values():
-                    pipe.zcard(registry(name))
-                pipe.scard(rq_keys.workers(name))
-            numbers = pipe.execute()
-    width = len(REGISTRIES) + 2
-    return [QueueInfo(name, *numbers[at : at + width]) for at, name in zip(range(0, len(numbers), width), names, strict=True)]
+    jobs: list[ListedJob]
+    matching: int
+    looked_at: int
+    of: int
 
 
-def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str | None = None, needs: str | None = None) -> Iterator[Job]:
-    """Yield jobs, first the waiting jobs in the order of the queue. They are read in chunks, while the caller iterates.
+def find_jobs(
+    connection: redis.Redis,
+    *,
+    queue: str | None = None,
+    status: str | None = None,
+    needs: str | None = None,
+    function: str | None = None,
+    since: datetime | None = None,
+) -> Iterator[Job]:
+    """Yield all jobs that match, first the waiting jobs in the order of the queue. They are read in chunks, while the caller iterates.
 
     Args:
         connection: ``bus.redis``; any other ``redis.Redis`` stands for the default namespace.
@@ -74,50 +81,120 @@ def find_jobs(connection: redis.Redis, *, queue: str | None = None, status: str 
         status: only jobs with this status: one of `JobStatus`, or ``cancelled``.
         needs: only jobs that require this: the name of a service, or ``any <capability>``. Without a status, only those that wait or
             run.
+        function: only calls of this function: its dotted path, or its name alone, or a glob pattern of one of them.
+        since: only jobs that were enqueued, started or ended then or later; without a time zone it is local time.
 
     Raises:
         QueueNotFoundError: no job was ever put on that queue.
-        JobDefinitionError: there is no such status, or ``needs`` names no service.
+        JobDefinitionError: there is no such status, ``needs`` names no service, or ``function`` is empty.
     """
-    if status is not None and status not in (*get_args(JobStatus), "cancelled"):
-        raise JobDefinitionError(f"status is {status!r}: choose one of {', '.join(get_args(JobStatus))}")
-    needs = check_need(needs) if needs is not None else None
+    chosen = JobFilter(queue=queue, status=status, needs=needs, function=function, since=since).checked()
     client = Client.of(connection)
     with client.translating("looking for jobs"):
-        names = queue_names(client)
-        if queue is not None and queue not in names:
-            raise QueueNotFoundError(f"no queue {queue!r} at {client.address}; there are {', '.join(names) or 'none'}")
-        rq_status = RQ_STATUS.get(status, status) if status is not None else None
-        registry = "failed" if rq_status == "stopped" else rq_status
-        by_need = needs is not None and status in (None, "queued", "held")
-        ids = _ids(client, [queue] if queue is not None else names, registry, needs, by_need=by_need)
+        sources = _sources(client, chosen)
+        ids = (source.id_of(member) for source in sources for member in read_forward(source.read, size=CHUNK))
         for chunk in chunked(ids, CHUNK):
-            found = (each for each in read_jobs(client, chunk) if _matches(each, queue, rq_status, needs))
-            yield from (each for each in found if status not in HELD_OR_DEFERRED or (each.held is not None) == (status == "held"))
+            yield from (listed.job for listed in _read(client, chunk, chosen))
 
 
-def _ids(client: Client, names: list[str], status: str | None, needs: str | None, *, by_need: bool) -> Iterator[str]:
-    if by_need and needs is not None:
-        yield from _read(client.zrange, client.own_keys.needs(needs))
-        registries = {"started"} if status is None else set[str]()
-    else:
-        if status in (None, "queued"):
-            yield from (job_id for name in names for job_id in _read(client.lrange, rq_keys.queue(name)))
-        registries = set(REGISTRIES) if status is None else {status}
-    for kept_status, registry in REGISTRIES.items():
-        if kept_status in registries:
-            for name in names:
-                yield from (member.partition(":")[0] for member in _read(client.zrange, registry(name)))
+def list_jobs(
+    connection: redis.Redis, chosen: JobFilter | None = None, *, order: str = "age", reverse: bool = False, limit: int = 100
+) -> JobList:
+    """Return the first jobs in an order. The work is bounded: of very many jobs only the newest ones are looked at.
+
+    Args:
+        connection: ``bus.redis``; any other ``redis.Redis`` stands for the default namespace.
+        chosen: which jobs; by default all.
+        order: one of `JobOrder`. Jobs without the time that it asks for come last.
+        reverse: the opposite order.
+        limit: the largest number of jobs to return; at least 10,000 jobs are looked at, or as many as this.
+
+    Raises:
+        QueueNotFoundError, JobDefinitionError: as for `find_jobs`, or there is no such order.
+    """
+    if order not in get_args(JobOrder):
+        raise JobDefinitionError(f"the order is {order!r}: choose one of {', '.join(get_args(JobOrder))}")
+    chosen = (chosen or JobFilter()).checked()
+    client = Client.of(connection)
+    with client.translating("looking for jobs"):
+        sources = _sources(client, chosen)
+        pages = [source.latest for source in sources if source.size]
+        ids = list(dict.fromkeys(take_turns(pages, size=CHUNK, most=max(LOOKED_AT, limit))))
+        found = [listed for chunk in chunked(ids, CHUNK) for listed in _read(client, chunk, chosen)]
+    return JobList(_in_order(found, order, reverse=reverse)[:limit], len(found), len(ids), sum(source.size for source in sources))
 
 
-def _read(command: Callable[..., Any], key: str) -> Iterator[str]:
-    return read_forward(partial(command, key), size=CHUNK)
+class _Source(msgspec.Struct, frozen=True):
+    """A key with ids of jobs: its LRANGE or ZRANGE, how many there are, and whether each has the fence of a run behind it."""
+
+    read: Callable[[int, int], Any]
+    size: int
+    has_fences: bool
+
+    def id_of(self, member: str) -> str:
+        return member.rpartition(":")[0] if self.has_fences and ":" in member else member
+
+    def latest(self, start: int, size: int) -> list[str]:
+        """Return a page of the ids, counted from the last one, which is the newest."""
+        page = self.read(-start - size, -start - 1)
+        return [self.id_of(member.decode(errors="backslashreplace")) for member in reversed(page)]
 
 
-def _matches(found: Job, queue: str | None, status: str | None, needs: str | None) -> bool:
-    current = found.get_status(refresh=False)
-    return (
-        (queue is None or found.origin in (queue, ""))  # without an origin, it cannot be read
-        and (needs is None or needs in found.needs)
-        and (status is None or (current is not None and current.value == status))
-    )
+def _sources(client: Client, chosen: JobFilter) -> list[_Source]:
+    """Return the keys in which jobs that match can be, first those of waiting jobs.
+
+    Raises:
+        QueueNotFoundError: no job was ever put on that queue.
+    """
+    names = queue_names(client)
+    if chosen.queue is not None and chosen.queue not in names:
+        raise QueueNotFoundError(f"no queue {chosen.queue!r} at {client.address}; there are {', '.join(names) or 'none'}")
+    names = names if chosen.queue is None else [chosen.queue]
+    keys: list[tuple[str, str]] = []  # with the name of the registry, or "queue"
+    registries: set[str] = set(REGISTRIES)
+    if chosen.needs is not None and chosen.status in (None, "queued", "held"):
+        keys.append((client.own_keys.needs(chosen.needs), "needs"))
+        registries = {"started"} if chosen.status is None else set()
+    elif chosen.status in (None, "queued"):
+        keys += [(rq_keys.queue(name), "queue") for name in names]
+    if chosen.status is not None:
+        registries &= {"failed" if chosen.rq_status == "stopped" else str(chosen.rq_status)}
+    keys += [(key_of(name), status) for status, key_of in REGISTRIES.items() if status in registries for name in names]
+    with client.pipeline(transaction=False) as pipe:
+        for key, kind in keys:
+            pipe.llen(key) if kind == "queue" else pipe.zcard(key)
+        sizes = pipe.execute(raise_on_error=False)
+    return [
+        _Source(partial(client.lrange if kind == "queue" else client.zrange, key), size, kind == "started")
+        for (key, kind), size in zip(keys, sizes, strict=True)
+        if isinstance(size, int)  # otherwise another program uses the key for something else
+    ]
+
+
+def _read(client: Client, ids: list[str], chosen: JobFilter) -> list[ListedJob]:
+    listed = (ListedJob.of(job, fields) for job, fields in read_job_rows(client, ids))
+    return [each for each in listed if chosen.matches(each)]
+
+
+def _in_order(found: list[ListedJob], order: str, *, reverse: bool) -> list[ListedJob]:
+    newest = _by_number(found, _NUMBERS["age"], reverse=False)
+    if order in _TEXTS:
+        return sorted(newest, key=_TEXTS[order], reverse=reverse)
+    return _by_number(newest, _NUMBERS[order], reverse=reverse)
+
+
+def _by_number(found: list[ListedJob], number: Callable[[ListedJob], float | None], *, reverse: bool) -> list[ListedJob]:
+    """Return the jobs with the largest number first, and at the end those without one."""
+    known = [(value, listed) for listed in found if (value := number(listed)) is not None]
+    unknown = [listed for listed in found if number(listed) is None]
+    return [*(listed for _, listed in sorted(known, key=lambda pair: pair[0], reverse=not reverse)), *unknown]
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    known = moment_of(moment)
+    return known.timestamp() if known is not None else None
+
+
+def _runtime_s(job: Job) -> float | None:
+    started, ended = _seconds(job.started_at), _seconds(job.ended_at)
+    return None if started is None else (ended or time.time()) - started

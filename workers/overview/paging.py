@@ -1,13 +1,13 @@
 """Paging: reads the ids of many jobs a page at a time, so that no command occupies Redis for long. Also the names of the queues."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeAlias
 
 from notify.server import Client
 from workers import rq_keys
 
-__all__ = ["chunked", "ids_needing", "queue_names", "read_backward", "read_forward", "running_ids"]
+__all__ = ["chunked", "ids_needing", "queue_names", "read_backward", "read_forward", "running_ids", "take_turns"]
 
 ReadRange: TypeAlias = Callable[[int, int], Any]
 """LRANGE or ZRANGE of one key: takes the first and the last index, both included, and returns the members."""
@@ -38,6 +38,29 @@ def read_backward(read: ReadRange, *, size: int) -> list[str]:
         if len(page) < size:
             break
     return list(dict.fromkeys(reversed(found)))
+
+
+def take_turns(sources: Sequence[Callable[[int, int], list[str]]], *, size: int, most: int) -> list[str]:
+    """Return up to ``most`` members of several keys: a page of each in turn, so that none is left out because another one is long.
+
+    Args:
+        sources: one function per key. It takes a start and a number, and returns that many members or fewer at the end.
+        size: members of a page.
+        most: members in all.
+    """
+    found: list[str] = []
+    open_sources, start = list(sources), 0
+    while open_sources and len(found) < most:
+        left = []
+        for source in open_sources:
+            page = source(start, min(size, most - len(found)))
+            found += page
+            if len(page) == size:
+                left.append(source)
+            if len(found) == most:
+                break
+        open_sources, start = left, start + size
+    return found
 
 
 def ids_needing(client: Client, need: str, *, size: int) -> Iterator[str]:

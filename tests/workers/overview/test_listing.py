@@ -12,24 +12,6 @@ def _ids(bus: notify.Bus, **which: str) -> list[str]:
     return [job.id for job in find_jobs(bus.redis, **which)]
 
 
-def test_a_queue_is_described_in_numbers(bus: notify.Bus, queue: Queue, start_workers, effects) -> None:
-    finished, failed, cancelled = queue.enqueue(add), queue.enqueue(fail), queue.enqueue(add, needs="nobody")
-    start_workers()
-    for job in (finished, failed):
-        assert job.wait(10)
-    running = queue.enqueue(hold, "gate")
-    effects.wait_for("gate:begun")
-    queue.enqueue(add)
-    queue.enqueue(add, depends_on=running)
-    (info,) = queues(bus.redis)
-    assert (info.queue, info.queued, info.started, info.deferred, info.finished, info.failed, info.canceled, info.workers) == (
-        "work", 1, 1, 1, 1, 1, 1, 1,
-    )  # fmt: skip
-    assert cancelled.id in _ids(bus, status="canceled")
-    assert _ids(bus, status="started") == [running.id]
-    effects.let_go("gate")
-
-
 def test_without_any_job_there_is_no_queue(bus: notify.Bus) -> None:
     assert queues(bus.redis) == []
     assert _ids(bus) == []
