@@ -19,7 +19,7 @@ from workers.overview.paging import chunked, queue_names, read_forward, take_tur
 __all__ = ["JobList", "JobOrder", "find_jobs", "list_jobs"]
 
 CHUNK: Final = 100
-LOOKED_AT: Final = 10_000
+LOOKED_AT: Final = 3_000
 """Jobs that `list_jobs` looks at, at most, if its limit is not larger."""
 
 JobOrder: TypeAlias = Literal["age", "started", "ended", "runtime", "queue", "function", "status"]
@@ -107,7 +107,7 @@ def list_jobs(
         chosen: which jobs; by default all.
         order: one of `JobOrder`. Jobs without the time that it asks for come last.
         reverse: the opposite order.
-        limit: the largest number of jobs to return; at least 10,000 jobs are looked at, or as many as this.
+        limit: the largest number of jobs to return; at least 3,000 jobs are looked at, or as many as this.
 
     Raises:
         QueueNotFoundError, JobDefinitionError: as for `find_jobs`, or there is no such order.
