@@ -4,22 +4,22 @@ from datetime import datetime
 
 import typer
 
-from cli.options import AsJson, Namespace, Url, options
+from cli.options import AsJson, Header, Namespace, Url, options
 from notify import Json
 from workers import CronInfo, cron_jobs
 
 __all__ = ["cron"]
 
 COLUMNS = CronInfo.__struct_fields__
+SPARE_COLUMNS = ("last", "queue")
 
 
-def cron(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+def cron(context: typer.Context, header: Header = None, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
     """List the recurring jobs, the one that is due next first."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-cron") as bus:
-        chosen.output.table(
-            COLUMNS, [_row_of(job) for job in cron_jobs(bus.redis)], empty="no worker has loaded a job with cron= or every_s="
-        )
+        rows = [_row_of(job) for job in cron_jobs(bus.redis)]
+        chosen.output.table(COLUMNS, rows, empty="no worker has loaded a job with cron= or every_s=", spare=SPARE_COLUMNS, header=header)
 
 
 def _row_of(job: CronInfo) -> dict[str, Json]:

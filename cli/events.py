@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from cli.options import AsJson, Namespace, Url, json_or_text, options
+from cli.options import AsJson, Header, Namespace, Url, json_or_text, options
 from notify import Event
 
 __all__ = ["listen", "publish", "spy", "topics"]
@@ -66,7 +66,7 @@ def listen(
                 heard += isinstance(item, Event)
 
 
-def topics(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+def topics(context: typer.Context, header: Header = None, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
     """List the known topics: number of events, rate over the last minute, length of the log, subscribers."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-topics") as bus:
@@ -75,7 +75,7 @@ def topics(context: typer.Context, url: Url = None, namespace: Namespace = None,
             for topic in bus.traffic()
         ]
         columns = ("topic", "events", "per_s", "log_length", "subscribers", "last")
-        chosen.output.table(columns, rows, empty=f"no event was published on {bus.redis.address} yet")
+        chosen.output.table(columns, rows, empty=f"no event was published on {bus.redis.address} yet", header=header)
 
 
 def spy(

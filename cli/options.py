@@ -11,12 +11,19 @@ from cli.output import Output
 from cli.signals import shielded
 from notify import Bus, Json, Settings, SettingsError, connect
 
-__all__ = ["AsJson", "Namespace", "Options", "Url", "json_or_text", "options"]
+__all__ = ["AsJson", "Header", "Namespace", "Options", "Url", "json_or_text", "options"]
 
 Url = Annotated[
     str | None, typer.Option("--url", help="Redis server; else $NOTIFY_URL, $REDIS_URL, or the private server.", show_default=False)
 ]
 Namespace = Annotated[str | None, typer.Option("--namespace", help="First part of every key; else $NOTIFY_NAMESPACE.", show_default=False)]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="Print the names of the columns, or only lines with tabs. By default on a terminal, and in watch.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 

@@ -8,7 +8,7 @@ import msgspec
 import typer
 from rich.live import Live
 
-from cli.options import AsJson, Namespace, Options, Url, options
+from cli.options import AsJson, Header, Namespace, Options, Url, options
 from cli.output import Output
 from cli.signals import Stop
 from notify import Available, Bus, Change, Json, ServerUnreachableError, ServiceInfo, ServiceNotFoundError, Suspect
@@ -16,6 +16,7 @@ from notify import Available, Bus, Change, Json, ServerUnreachableError, Service
 __all__ = ["monitor", "service", "services", "watch"]
 
 COLUMNS = ("name", "state", "age_s", "last_beat_s", "provides", "groups", "flaps", "incarnation", "host", "pid")
+SPARE_COLUMNS = ("flaps", "groups", "pid", "host", "incarnation")
 REFRESH_S = 1.0
 
 Provides = Annotated[str | None, typer.Option("--provides", help="Only services with this capability.")]
@@ -43,6 +44,7 @@ def services(
     live: Annotated[bool, typer.Option("--watch", "-w", help="Keep showing every change, until Ctrl-C.")] = False,
     provides: Provides = None,
     group: Group = None,
+    header: Header = None,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
@@ -54,7 +56,8 @@ def services(
         if live:
             _show_live(bus, chosen, which)
         else:
-            chosen.output.table(COLUMNS, _rows(bus, which), empty=f"no such service is registered on {bus.redis.address}")
+            empty = f"no such service is registered on {bus.redis.address}"
+            chosen.output.table(COLUMNS, _rows(bus, which), empty=empty, spare=SPARE_COLUMNS, header=header)
 
 
 @service.command("show")
@@ -126,7 +129,7 @@ def _show_live(bus: Bus, chosen: Options, which: _Which) -> None:
         with Live(auto_refresh=False, screen=True) as screen:
             while not stop.asked:
                 try:
-                    screen.update(output.grid(COLUMNS, _rows(bus, which)), refresh=True)
+                    screen.update(output.grid(COLUMNS, _rows(bus, which), spare=SPARE_COLUMNS), refresh=True)
                     shown_at = time.monotonic()
                     while changes.get(0.1) is None and time.monotonic() - shown_at < REFRESH_S and not stop.asked:
                         continue

@@ -1,15 +1,17 @@
 """A job on a line: as a row of a table, and at its end."""
 
 import time
+from datetime import datetime
 
 import msgspec
 import typer
 
 from cli.output import Output
 from notify import Json, ServerUnreachableError
-from workers import Job, Outcome
+from workers import Job, JobNotFoundError, Outcome
+from workers.overview import moment_of
 
-__all__ = ["print_end", "row_of", "status_of", "text_of", "wait_for"]
+__all__ = ["iso_of", "print_end", "row_of", "span_of", "status_of", "text_of", "wait_for"]
 
 RETRY_S = 1.0
 
@@ -48,22 +50,51 @@ def print_end(output: Output, ended: Job, outcome: Outcome) -> None:
     output.record(record, f"{text}\t{text_of(record['result'])}" if "result" in record else text)
 
 
-def row_of(found: Job) -> dict[str, Json]:
-    """Return the row of a job in a table."""
-    outcome = found.outcome
+def row_of(found: Job, status: str | None = None) -> dict[str, Json]:
+    """Return the row of a job in a table.
+
+    Args:
+        found: the job.
+        status: its status, if it is known already; by default it is read again. It is ``gone`` if the job has disappeared.
+    """
+    try:
+        outcome = found.outcome
+    except JobNotFoundError:
+        outcome, status = None, "gone"
     return {
         "id": found.id,
         "queue": found.origin,
-        "status": status_of(found),
+        "status": status_of(found) if status is None else status,
         "function": found.function_name,
         "needs": list[Json](sorted(found.needs)),
         "on_loss": found.on_loss if found.needs else "",
-        "enqueued": found.enqueued_at.isoformat(timespec="seconds") if found.enqueued_at else None,
+        "created": iso_of(found.created_at),
+        "enqueued": iso_of(found.enqueued_at),
+        "started": iso_of(found.started_at),
+        "ended": iso_of(found.ended_at),
+        "worker": found.worker_name or "",
         "why": outcome.reason if outcome else found.problem,
     }
 
 
+def iso_of(moment: datetime | None) -> str | None:
+    """Return a time of a job as text, in UTC."""
+    known = moment_of(moment)
+    return known.isoformat(timespec="milliseconds") if known is not None else None
+
+
+def span_of(seconds: float | None) -> str:
+    """Return a number of seconds as a short text for people: ``0.3s``, ``45s``, ``12m``, ``7h``, ``30d``; empty for ``None``."""
+    if seconds is None:
+        return ""
+    for size, unit in ((172_800, 86_400), (7_200, 3_600), (120, 60)):
+        if seconds >= size:
+            return f"{seconds / unit:.0f}{ {86_400: 'd', 3_600: 'h', 60: 'm'}[unit] }"
+    return f"{max(0.0, seconds):.1f}s" if seconds < 10 else f"{seconds:.0f}s"
+
+
 def status_of(found: Job) -> str:
+    """Return the status of a job, read again; ``gone`` if it has disappeared."""
     status = found.get_status()
     if status is None:
         return "gone"

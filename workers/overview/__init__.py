@@ -6,7 +6,7 @@ Nothing here changes a job or a queue.
 
 from workers.overview.cron import CronInfo, cron_jobs
 from workers.overview.explanation import explain
-from workers.overview.job_filter import JobFilter, JobStatus, ListedJob
+from workers.overview.job_filter import JobFilter, JobStatus, ListedJob, moment_of
 from workers.overview.listing import JobList, JobOrder, find_jobs, list_jobs
 from workers.overview.loss import Stake, count_needing, preview_loss
 from workers.overview.paging import chunked, read_backward
@@ -29,6 +29,7 @@ __all__ = [
     "explain",
     "find_jobs",
     "list_jobs",
+    "moment_of",
     "preview_loss",
     "queues",
     "read_backward",

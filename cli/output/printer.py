@@ -4,21 +4,15 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from cli.output.tables import cell, grid, printable
 from notify import Event, Failure, Gap, Json, Message
 
 __all__ = ["Output", "OutputClosedError", "one_line"]
-
-GUTTER = 2
-"""Spaces between two columns."""
-WRAPPED = frozenset({"provides", "groups", "needs", "why", "subscribers"})
-"""Columns whose cells may wrap."""
 
 
 class OutputClosedError(Exception):
@@ -49,7 +43,7 @@ class Output:
 
     def talk(self, text: str, *, style: str = "") -> None:
         """Print a message, which is not data, to stderr."""
-        self._stderr.print(_printable(text), style=style, markup=False)
+        self._stderr.print(printable(text), style=style, markup=False)
 
     def line(self, text: str, *, style: str = "") -> None:
         """Print one line of data.
@@ -57,7 +51,7 @@ class Output:
         Raises:
             OutputClosedError: stdout was closed by its reader.
         """
-        text = _printable(text)
+        text = printable(text)
         try:
             if self.pretty:
                 self._stdout.print(text, style=style, markup=False)
@@ -75,33 +69,48 @@ class Output:
         """Print a record as JSON, or its text."""
         self.line(msgspec.json.encode(record).decode() if self.as_json else text, style=style)
 
-    def table(self, columns: Sequence[str], rows: Sequence[Mapping[str, Json]], *, empty: str) -> None:
-        """Print records as a table. If there are none, a terminal gets the message ``empty``."""
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Mapping[str, Json]],
+        *,
+        empty: str,
+        shown: Sequence[str] | None = None,
+        spare: Sequence[str] = (),
+        header: bool | None = None,
+    ) -> None:
+        """Print records as a table. If there are none, a terminal gets the message ``empty``.
+
+        Elsewhere than on a terminal the records are lines with tabs, for scripts. Under ``watch`` they are a table, too.
+
+        Args:
+            columns: the columns of lines with tabs. New ones are added at the end only.
+            rows: one record each; as JSON they are printed as they are.
+            empty: the message.
+            shown, spare: the columns of a table, by default the same; and those to leave out first, as for `grid`.
+            header: print a line with the names of the columns, or not; by default a table has it, and lines with tabs have not.
+        """
         if self.as_json:
             for row in rows:
                 self.line(msgspec.json.encode(row).decode())
-        elif not self.pretty:
+        elif header is False or not (self.pretty or _is_watched()):
+            if header:
+                self.line("\t".join(columns))
             for row in rows:
-                self.line("\t".join(_cell(row[column]) for column in columns))
+                self.line("\t".join(cell(row[column]) for column in columns))
         elif not rows:
             self.talk(empty)
+        elif self.pretty:
+            self._stdout.print(self.grid(shown or columns, rows, spare=spare), soft_wrap=False)
         else:
-            self._stdout.print(self.grid(columns, rows), soft_wrap=False)
+            with self._stdout.capture() as captured:
+                self._stdout.print(self.grid(shown or columns, rows, spare=spare), soft_wrap=False)
+            for line in captured.get().splitlines():
+                self.line(line.rstrip())
 
-    def grid(self, columns: Sequence[str], rows: Sequence[Mapping[str, Json]]) -> Table:
-        """Return the table for a terminal. Columns that do not fit are left out from the right, and the caption names them."""
-        shown = list(columns)
-        while len(shown) > 1 and sum(_least_width(column, rows) + GUTTER for column in shown) > self._stdout.width:
-            shown.pop()
-        left_out = [column for column in columns if column not in shown]
-        caption = f"no room for {', '.join(left_out)}: widen the terminal, or use --json" if left_out else None
-        table = Table(box=None, header_style="bold", pad_edge=False, caption=caption, caption_justify="left")
-        for column in shown:
-            # Lists and sentences wrap between words; names never wrap.
-            table.add_column(column, no_wrap=column not in WRAPPED, min_width=_least_width(column, rows))
-        for row in rows:
-            table.add_row(*(Text(_printable(_shown(row[column]))) for column in shown))
-        return table
+    def grid(self, columns: Sequence[str], rows: Sequence[Mapping[str, Json]], *, spare: Sequence[str] = ()) -> Table:
+        """Return the table for this terminal, with the columns that fit; see `cli.output.tables.grid`."""
+        return grid(columns, rows, width=self._stdout.width, spare=spare)
 
     def item(self, item: Event | Gap, *, verbose: bool = False) -> None:
         """Print an event or a gap; with ``verbose`` also the source and id."""
@@ -129,26 +138,13 @@ def one_line(value: Json) -> str:
     return text if text.isprintable() else json.dumps(value)
 
 
-def _printable(text: str) -> str:
-    """Return a text in which control characters other than tabs and line breaks are escaped: a terminal would obey them."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in "\t\n" else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+def _is_watched() -> bool:
+    """Return whether ``watch`` shows the output: it exports the size of its terminal, keeps that as stdin, and joins stdout and stderr.
 
-
-def _least_width(column: str, rows: Sequence[Mapping[str, Json]]) -> int:
-    """Return the smallest width of a column that breaks no word."""
-    texts = [_shown(row[column]) for row in rows]
-    parts = [part for text in texts for part in text.split()] if column in WRAPPED else texts
-    return max(map(len, [column, *parts]))
-
-
-def _shown(value: Any) -> str:
-    """Return the text of a cell on a terminal."""
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else _cell(value)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ",".join(map(str, value))
-    return "" if value is None else str(value)
+    The size alone says nothing: other programs export it, too.
+    """
+    try:
+        has_size = all(os.environ.get(name, "").isdecimal() for name in ("COLUMNS", "LINES"))
+        return has_size and sys.stdin.isatty() and os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):  # a stream is closed, or no file
+        return False
