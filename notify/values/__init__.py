@@ -4,13 +4,11 @@ Events, states, requests and jobs write and read their values with it.
 It knows no Redis, and nothing about where a value goes.
 """
 
-from notify.values.annotation import Annotation
 from notify.values.encoder import Encodable, Json, check_json, encode_json, encoding_problem, json_text, wire_encoder
 from notify.values.signature import Signature
 from notify.values.size import check_size, size_problem
 
 __all__ = [
-    "Annotation",
     "Encodable",
     "Json",
     "Signature",

@@ -47,7 +47,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "duration": (timedelta(minutes=5), "PT300S"),
     "uuid": (ID, str(ID)),
     "decimal": (Decimal("1.50"), "1.50"),
-    "bytes": (b"ab", "YWI="),
+    "raw": (b"ab", "YWI="),
     "color": (Color.RED, "red"),
     "item": (ITEM, {"when": "2026-11-27T12:00:00Z", "tags": ["a"]}),
     "order": (Order(ID, [ITEM]), {"id": str(ID), "items": [{"when": "2026-11-27T12:00:00Z", "tags": ["a"]}], "price": "0"}),
@@ -67,7 +67,7 @@ def take(
     duration: timedelta,
     uuid: UUID,
     decimal: Decimal,
-    bytes: bytes,  # noqa: A002  # the name of the kind
+    raw: bytes,
     color: Color,
     item: Item,
     order: Order,

@@ -47,7 +47,7 @@ class JsonSerializer:
     @staticmethod
     def dumps(value: object) -> bytes:
         """Encode a value. Raises `ContentsError` if JSON cannot hold it."""
-        return encode_json(value, what="the job")
+        return encode_json(value, what="the call or the meta of the job")
 
     @staticmethod
     def loads(data: bytes) -> Json:
