@@ -42,6 +42,7 @@ class Signature:
         self._named: dict[str, _Parameter | None] = {}
         self._more_positional: _Parameter | None = None
         self._more_named: _Parameter | None = None
+        self._says_something = False
         self._result: Annotation | None = None
         try:
             signature = inspect.signature(function)
@@ -65,10 +66,14 @@ class Signature:
 
     def accepts(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
         """Return whether the arguments fit the annotations as they are, so that none has to be converted."""
-        for index, value in enumerate(args):
-            parameter = self._at(index)
+        if not self._says_something:
+            return True
+        for parameter, value in zip(self._positional, args, strict=False):
             if parameter is not None and type(value) not in parameter.kinds:
                 return False
+        more = self._more_positional
+        if more is not None and any(type(value) not in more.kinds for value in args[len(self._positional) :]):
+            return False
         for name, value in kwargs.items():
             parameter = self._named.get(name, self._more_named)
             if parameter is not None and type(value) not in parameter.kinds:
@@ -92,6 +97,7 @@ class Signature:
 
     def _add(self, parameter: inspect.Parameter, annotation: Annotation | None) -> None:
         found = None if annotation is None else _Parameter(parameter.name, annotation, parameter.default)
+        self._says_something = self._says_something or found is not None
         if parameter.kind is parameter.VAR_POSITIONAL:
             self._more_positional = found
         elif parameter.kind is parameter.VAR_KEYWORD:
