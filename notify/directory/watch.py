@@ -99,6 +99,7 @@ class Watch:
         self._find_end = find_end
         self._on_close = on_close
         self._known: dict[str, int] = {}  # the incarnations of the registered services, as far as this watch has announced them
+        self._overdue: set[tuple[str, int]] = set()  # those that it began with, and that no event has named since
         self._ready: list[Change] = []
         self._must_compare = True
         self._comparing = threading.RLock()
@@ -166,6 +167,7 @@ class Watch:
             for service in found
             if self._known.get(service.name) != service.incarnation
         ]
+        self._overdue |= {(change.name, change.incarnation) for change in new if isinstance(change, Suspect)}
         self._known, self._ready, self._must_compare = registered, gone + new, False
 
     def _gone(self, name: str, incarnation: int) -> Withdrawn:
@@ -188,13 +190,15 @@ class Watch:
         """Bring the known services up to date with a change, and return the changes to yield."""
         name, incarnation = change.service, change.incarnation
         known, fits = self._known.get(name) == incarnation, self._wanted.fits(change)
+        is_told = (name, incarnation) in self._overdue  # a sweep suspects it only now
+        self._overdue.discard((name, incarnation))
         if change.change == "withdrawn" or (change.change == "left" and not fits):
             if not known:
                 return []
             del self._known[name]
             return [Withdrawn(name, incarnation, change.reason or change.change, change.why)]
         if change.change == "suspect":
-            return [Suspect(name, incarnation)] if known else []
+            return [Suspect(name, incarnation)] if known and not is_told else []
         if not fits:
             return []
         self._known[name] = incarnation

@@ -1,11 +1,17 @@
 """``notify services``, ``service show``, ``watch`` and ``monitor``: the directory on the command line."""
 
 import os
+import re
 import signal
 import socket
+from pathlib import Path
 
 import notify
+from notify.testing import wait_until
 from tests.cli.conftest import Shell
+from tests.support.faults import let_pass, server_ms
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 def test_services_are_lines_with_tabs_in_the_order_of_registration(shell: Shell, bus: notify.Bus) -> None:
@@ -135,3 +141,52 @@ def test_N9_only_a_group_or_who_provides_something_can_be_listed_and_watched(she
             ["available", "attic", str(attic.incarnation)],
             ["withdrawn", "attic", str(attic.incarnation), "left"],
         ]
+
+
+CRASH = ["notify serve storage & SERVICE=$!", "notify watch &", "kill -9 $SERVICE", "notify services"]
+TTL_S = 1.5
+
+
+def _state_of_storage(shell: Shell) -> str:
+    """Return the state that ``notify services`` shows; "" for no service."""
+    lines = shell.run("services").lines
+    return lines[0].split("\t")[1] if lines else ""
+
+
+def _silent_ms(bus: notify.Bus) -> int:
+    """Return for how long the service is silent; 0 if it is withdrawn."""
+    beat_ms = bus.redis.hget(bus.keys.service("storage"), "beat_ms")
+    return server_ms(bus.redis) - int(beat_ms) if beat_ms else 0
+
+
+def test_the_crash_in_the_readme_is_shown_in_time(shell: Shell, bus: notify.Bus) -> None:
+    """The service, `notify watch` and `notify services` are the only processes of the namespace."""
+    block = next(part for part in re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL) if "kill -9" in part)
+    assert [line.partition("  #")[0].rstrip() for line in block.splitlines()] == CRASH
+    service = shell.start("serve", "storage", "--ttl", str(TTL_S))
+    wait_until(lambda: "storage" in bus.directory, timeout_s=20)
+    watch = shell.start("watch")
+    assert watch.printed()[0].split("\t")[1:3] == ["available", "storage"]
+    assert _state_of_storage(shell) == "alive"
+    service.signal(signal.SIGKILL)
+    beat_ms = int(bus.redis.hget(bus.keys.service("storage"), "beat_ms") or 0)
+    kinds = [line.split("\t")[1] for line in watch.printed(3)]
+    assert kinds == ["available", "suspect", "withdrawn"]
+    withdrawn_ms = int(bus.redis.hget(bus.keys.tombstone("storage"), "at_ms") or 0)
+    assert TTL_S * 1000 <= withdrawn_ms - beat_ms <= (TTL_S + 1.0) * 1000
+    assert _state_of_storage(shell) == ""
+
+
+def test_a_crash_that_nobody_watched_is_shown_as_overdue_and_then_as_gone(shell: Shell, bus: notify.Bus) -> None:
+    service = shell.start("serve", "storage", "--ttl", str(TTL_S))
+    wait_until(lambda: "storage" in bus.directory, timeout_s=20)
+    service.signal(signal.SIGKILL)
+    wait_until(lambda: _silent_ms(bus) > TTL_S * 1000)
+    let_pass(bus, 3_600, swept=False)
+    assert _state_of_storage(shell) == "overdue"  # the first look after an hour gives a grace
+    shown = shell.run("service", "show", "storage", "--json").records[0]
+    assert (shown["state"], shown["silent_s"] > 3_600) == ("overdue", True)
+    let_pass(bus, TTL_S, swept=False)
+    assert _state_of_storage(shell) == "overdue"  # this look withdraws it
+    assert _state_of_storage(shell) == ""
+    bus.redis.delete(*bus.redis.keys("notify:state:storage") or ["nothing"])

@@ -1,5 +1,6 @@
 """Reads the Lua scripts of the packages: the names in their headers, and the lines that bind KEYS and ARGV to those names."""
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -8,7 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from notify.server.scripts import ScriptRunner
+from notify.server import scripts
+from notify.server.scripts import ScriptRunner, load_script
 
 ROOTS = tuple(Path(import_module(name).__file__ or "").parent for name in ("notify", "workers"))
 TAIL = "..."
@@ -134,3 +136,16 @@ class Holding(NamedTuple):
         return self.part in (other.decode() if isinstance(other, bytes) else str(other))
 
     __hash__ = None  # type: ignore[assignment]  # it is equal to many texts
+
+
+def patch_script(monkeypatch: pytest.MonkeyPatch, name: str | None, old: str, new: str) -> None:
+    """Replace a part of the source of a script, or with ``None`` of every script that has this part: for the unprotected twin of a test."""
+
+    def load(package: str, script: str, prelude: str = "") -> tuple[str, str]:
+        source = load_script(package, script, prelude)[0]
+        if name in (None, script):
+            assert old in source or name is None, f"{script} has no {old!r}"
+            source = source.replace(old, new)
+        return source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+    monkeypatch.setattr(scripts, "load_script", load)

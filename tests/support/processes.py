@@ -167,6 +167,18 @@ def unswept_services(url: str, names: str, ttl_s: str) -> None:
         wait_for_go()
 
 
+def unswept_worker(url: str, name: str, ttl_s: str) -> None:
+    """A service with a method, a capability and a group, which sends heartbeats and does not sweep, until stdin is closed."""
+
+    class Exported:
+        def work(self) -> None:
+            pass
+
+    with notify.connect(url) as bus, Service(bus.redis, name, ttl_s=float(ttl_s), groups=["all"], exports=Exported()) as service:
+        say({"name": service.name, "incarnation": service.incarnation})
+        wait_for_go()
+
+
 def skewed_service(url: str, name: str, ttl_s: str, ahead_s: str) -> None:
     """A service, and a sweep, in a process with a wrong clock."""
     ahead, right = timedelta(seconds=float(ahead_s)), time.time
@@ -344,6 +356,7 @@ ROLES: dict[str, Callable[..., None]] = {
     "skewed_service": skewed_service,
     "sweeper": sweeper,
     "unswept_services": unswept_services,
+    "unswept_worker": unswept_worker,
     "calculator": calculator,
     "user": user,
     "listener": listener,

@@ -27,7 +27,7 @@ def test_L9_a_taken_name_gets_a_suffix(bus, another_bus):
     """The first service keeps the bare name; all of them are found."""
     with bus.service("storage") as first, another_bus.service("storage") as second, bus.service("storage") as third:
         assert [first.name, second.name, third.name] == ["storage", "storage-2", "storage-3"]
-        assert bus.directory.lookup("storage-2") == second.info
+        assert bus.directory.lookup("storage-2").incarnation == second.incarnation
         second.close()
         with bus.service("storage") as fourth:
             assert fourth.name == "storage-2"
