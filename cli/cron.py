@@ -30,6 +30,9 @@ def _row_of(job: CronInfo) -> dict[str, Json]:
         "next": _text(job.next),
         "last": _text(job.last) if job.last else None,
         "workers": job.workers,
+        "overlap": job.overlap,
+        "listening": job.listening,
+        "alarm": f"no worker listens to {job.queue} since {_text(job.alarm)}" if job.alarm else None,
     }
 
 

@@ -38,6 +38,7 @@ ns:leader                string name of the worker that runs the shared duties  
 ns:cron                  hash   name of a scheduled job → its specification (JSON)          7 days after the last leader
 ns:cron_due              zset   names of scheduled jobs, score: ms when they are due next   7 days after the last leader
 ns:cron_last             hash   name → ms of the time for which it was last enqueued        7 days after the last leader
+ns:cron_alarms           hash   name → ms since when no worker listens to its queue         7 days after the last alarm
 ns:cron_workers          hash   name of a worker → the scheduled jobs it has loaded (JSON)  7 days after the last leader
 ======================== ====== =========================================================== ==================================
 
@@ -51,17 +52,19 @@ ns:event:<topic>   the events of a topic, as JSON; any other message on it is an
 Redis shares channels among all databases of a server, so in the database 3 they are ``ns@3:event:<topic>`` and ``ns@3:direct:<name>``.
 
 Topics on which Notify itself publishes: ``services`` (services become available or suspect, join or leave a group, are withdrawn),
-``<service>_status`` (reports of a service, and its end), ``job.<queue>`` (transitions of jobs).
+``<service>_status`` (reports of a service, and its end), ``job.<queue>`` (transitions of jobs), ``cron`` (alarms about recurring jobs).
 """
 
 from typing import Final
 
 import msgspec
 
-__all__ = ["SERVICES_TOPIC", "STATUS_SUFFIX", "Keys", "any_provider", "due_member", "parse_due_member"]
+__all__ = ["CRON_TOPIC", "SERVICES_TOPIC", "STATUS_SUFFIX", "Keys", "any_provider", "due_member", "parse_due_member"]
 
 SERVICES_TOPIC: Final = "services"
 """The topic on which the directory publishes its changes."""
+CRON_TOPIC: Final = "cron"
+"""The topic of recurring jobs: which are new, and which are due while no worker listens to their queue."""
 STATUS_SUFFIX: Final = "_status"
 """The topic of the reports of a service is its name with this suffix."""
 
@@ -128,6 +131,10 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def cron_last(self) -> str:
         return f"{self.namespace}:cron_last"
+
+    @property
+    def cron_alarms(self) -> str:
+        return f"{self.namespace}:cron_alarms"
 
     @property
     def cron_workers(self) -> str:

@@ -21,7 +21,7 @@ from workers.jobs.handle import Job, read_job_rows, read_jobs
 from workers.jobs.lazy import lazy_job
 from workers.jobs.outcome import Outcome, Why, publish_outcome, read_outcome, worker_died
 from workers.jobs.requirements import Needs, Policy, Requirements, check_need, read_needs, target_of
-from workers.jobs.schedule import CronJob, read_cron_job
+from workers.jobs.schedule import CronJob, Overlap, read_cron_job
 from workers.jobs.stop_ladder import JobStopped, StopLadder, StopSign
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "JsonSerializer",
     "Needs",
     "Outcome",
+    "Overlap",
     "Policy",
     "Requirements",
     "StopLadder",

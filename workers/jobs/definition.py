@@ -9,7 +9,7 @@ import msgspec
 
 from workers.errors import JobDefinitionError, ModuleLoadError
 from workers.jobs.requirements import Needs, Policy, Requirements
-from workers.jobs.schedule import Schedule, schedule_of
+from workers.jobs.schedule import Overlap, Schedule, check_overlap, schedule_of
 from workers.jobs.stop_ladder import StopLadder
 
 __all__ = ["Definition", "JobFunctions", "definition_of", "job", "load_jobs"]
@@ -30,12 +30,14 @@ class Definition(msgspec.Struct, frozen=True):
         requirements: the services it requires, and what their loss does.
         stop: how a running job is stopped.
         schedule: when it is enqueued automatically; ``None`` for never.
+        overlap: what happens if it is due while the one before it still waits.
     """
 
     queue: str
     requirements: Requirements = Requirements()
     stop: StopLadder = StopLadder()
     schedule: Schedule | None = None
+    overlap: Overlap = "skip"
 
 
 def job(
@@ -48,6 +50,7 @@ def job(
     stop: StopLadder | None = None,
     cron: str | None = None,
     every_s: float | None = None,
+    overlap: Overlap | None = None,
 ) -> Callable[[F], F]:
     """Mark a function as a job. Only marked functions can be enqueued, and a worker runs no others.
 
@@ -64,6 +67,8 @@ def job(
         cron: a cron line, in UTC; a sixth field is for seconds. At these times the job is enqueued automatically, while a worker
             that has loaded it lives.
         every_s: instead of ``cron``: an interval in seconds.
+        overlap: what happens when it is due while the one before it still waits: ``skip`` (the default), ``queue`` or ``replace``, see
+            `Overlap`.
 
     Raises:
         JobDefinitionError: the queue, a need, the policy, a time, the ladder or the schedule is invalid.
@@ -73,7 +78,8 @@ def job(
     if not isinstance(queue, str) or not queue:
         raise JobDefinitionError(f'the queue of a job is {queue!r}: give the name of a queue, as in @job("default")')
     requirements = Requirements.of(needs, on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
-    definition = Definition(queue, requirements, stop or StopLadder(), schedule_of(cron, every_s))
+    schedule = schedule_of(cron, every_s)
+    definition = Definition(queue, requirements, stop or StopLadder(), schedule, check_overlap(overlap, schedule))
 
     def mark(function: F) -> F:
         if not isfunction(function) or not function.__qualname__.isidentifier():

@@ -1,7 +1,7 @@
 """The schedule of a recurring job: the times of a cron line, or an interval."""
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 from croniter import croniter  # type: ignore[import-untyped]  # croniter has no types
@@ -10,7 +10,14 @@ from notify.server import LONGEST_TTL_S
 from workers.errors import JobDefinitionError
 from workers.jobs.requirements import Requirements
 
-__all__ = ["CronJob", "Schedule", "read_cron_job", "schedule_of"]
+__all__ = ["CronJob", "Overlap", "Schedule", "check_overlap", "read_cron_job", "schedule_of"]
+
+Overlap: TypeAlias = Literal["skip", "queue", "replace"]
+"""What happens to a recurring job that is due while the one before it still waits: on its queue, held, or for a retry.
+
+``skip``: it is not enqueued, one that waits is enough. ``queue``: it is enqueued as well. ``replace``: it is enqueued, and the one that
+waits is cancelled. A job that runs already does not count.
+"""
 
 LEAST_EVERY_S: Final = 0.1
 """The shortest interval of a recurring job, in seconds."""
@@ -52,6 +59,7 @@ class CronJob(msgspec.Struct, frozen=True):
     queue: str
     schedule: Schedule = msgspec.field(name="rhythm")
     requirements: Requirements = msgspec.field(name="terms")
+    overlap: Overlap = "skip"
 
 
 _cron_decoder: Final = msgspec.json.Decoder(CronJob)
@@ -70,6 +78,21 @@ def read_cron_job(encoded: bytes) -> CronJob:
     schedule = found.schedule
     schedule_of(schedule.cron or None, None if schedule.cron else schedule.every_ms / 1000)  # checks it
     return found
+
+
+def check_overlap(overlap: str | None, schedule: Schedule | None) -> Overlap:
+    """Return the choice for overlapping jobs; ``skip`` for ``None``.
+
+    Raises:
+        JobDefinitionError: there is no such choice, or the job has no schedule.
+    """
+    if overlap is not None and schedule is None:
+        raise JobDefinitionError("overlap is for a job with a schedule: give cron or every_s as well, or leave it out")
+    for known in get_args(Overlap):
+        if overlap in (None, known):
+            checked: Overlap = known
+            return checked
+    raise JobDefinitionError(f"overlap is {overlap!r}: choose one of {', '.join(get_args(Overlap))}")
 
 
 def schedule_of(cron: str | None, every_s: float | None) -> Schedule | None:

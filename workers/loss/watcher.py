@@ -14,7 +14,7 @@ from typing import Any, Final
 from notify.directory import ServiceChange, read_change
 from notify.errors import ClosedError, ServerError
 from notify.events import Event, Gap, Subscriber
-from notify.keys import SERVICES_TOPIC, any_provider
+from notify.keys import CRON_TOPIC, SERVICES_TOPIC, any_provider
 from notify.server import Backoff, Client
 from workers.scripts import AT_ONCE, JobScripts, Run, RunCheck
 
@@ -40,7 +40,8 @@ class LossWatcher:
     Args:
         client: the watcher opens connections of its own with the settings of this one.
         stop: called, in the watcher's thread, with a run that must end and the check with the reason.
-        returned: called, in the watcher's thread, when a service becomes available: jobs that are held for it may be released.
+        returned: called, in the watcher's thread, when a service becomes available, as jobs that are held for it may be released, and
+            when there are new recurring jobs.
     """
 
     def __init__(self, client: Client, stop: Callable[[Run, RunCheck], None], *, returned: Callable[[], None] = lambda: None) -> None:
@@ -59,7 +60,7 @@ class LossWatcher:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        self._subscriber = Subscriber(self._client, [SERVICES_TOPIC], name="guard", probe_after_s=PROBE_S)
+        self._subscriber = Subscriber(self._client, [SERVICES_TOPIC, CRON_TOPIC], name="guard", probe_after_s=PROBE_S)
         self._thread.start()
 
     def close(self) -> None:
@@ -146,6 +147,9 @@ class LossWatcher:
                 self._closing.wait(CHECK_S)
 
     def _react_to(self, event: Event) -> None:
+        if event.topic == CRON_TOPIC:
+            self._returned()  # a recurring job may be due before the leader wakes up by itself
+            return
         change = read_change(event.contents)
         if not isinstance(change, ServiceChange):
             return

@@ -1,14 +1,15 @@
 """The list of the recurring jobs that workers have registered in Redis."""
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import redis
 
 from notify.server import Client, whole
+from workers import rq_keys
 from workers.errors import JobDefinitionError
-from workers.jobs import read_cron_job
+from workers.jobs import Overlap, read_cron_job
 
 __all__ = ["CronInfo", "cron_jobs"]
 
@@ -26,6 +27,9 @@ class CronInfo(msgspec.Struct, frozen=True):
         next: the time at which it is due next; in the past while no worker has loaded it.
         last: the time for which it was enqueued last; ``None`` if it never was.
         workers: the number of living workers that have loaded it; with none it is not enqueued.
+        overlap: what happens when it is due while the one before it still waits.
+        listening: the number of workers that listen to its queue; with none it is not enqueued.
+        alarm: since when it has been due without a worker that listens; ``None`` if there is no alarm.
     """
 
     function: str
@@ -34,6 +38,9 @@ class CronInfo(msgspec.Struct, frozen=True):
     next: datetime
     last: datetime | None
     workers: int
+    overlap: Overlap = "skip"
+    listening: int = 0
+    alarm: datetime | None = None
 
 
 def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
@@ -50,8 +57,9 @@ def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
         pipe.hgetall(keys.cron_last)
         pipe.hgetall(keys.cron_workers)
         pipe.zrange(keys.leases, 0, -1, withscores=True)
+        pipe.hgetall(keys.cron_alarms)
         pipe.time()
-        due, encoded, last, loaded, leases, (seconds, _) = pipe.execute()
+        due, encoded, last, loaded, leases, alarms, (seconds, _) = pipe.execute()
     alive = {worker for worker, end_ms in leases if end_ms > seconds * 1000}
     names = [name for worker, its_names in loaded.items() if worker in alive for name in _names(its_names)]
     found = []
@@ -59,12 +67,20 @@ def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
         function = name.decode(errors="backslashreplace")
         try:
             cron_job = read_cron_job(encoded.get(name, b""))
-            queue, schedule = cron_job.queue, str(cron_job.schedule)
+            queue, schedule, overlap = cron_job.queue, str(cron_job.schedule), cron_job.overlap
         except JobDefinitionError:  # another program wrote it; the leader removes it when it is due
-            queue, schedule = "", "cannot be read"
-        last_at = _time(last[name]) if name in last else None
-        found.append(CronInfo(function, queue, schedule, _time(due_ms), last_at, names.count(function)))
+            queue, schedule, overlap = "", "cannot be read", "skip"
+        last_at, alarm = (_time(times[name]) if name in times else None for times in (last, alarms))
+        loaded_by, listening = names.count(function), _listening(client, queue)
+        found.append(CronInfo(function, queue, schedule, _time(due_ms), last_at, loaded_by, overlap, listening, alarm))
     return found
+
+
+def _listening(client: Client, queue: str) -> int:
+    """Return how many living workers listen to a queue."""
+    with client.translating("counting workers"):
+        workers: Any = client.smembers(rq_keys.workers(queue))
+        return int(client.exists(*workers)) if workers else 0
 
 
 def _names(encoded: bytes) -> list[str]:

@@ -1,15 +1,20 @@
 """Recurring jobs: workers register those they have loaded, and the leader enqueues each once per due time.
 
 One script (``cron_enqueue.lua``) checks the due time and enqueues the job, so that a crash cannot lose or repeat a job. If several due
-times pass while no worker has loaded a job, it is enqueued once for all of them.
+times pass while no worker has loaded a job, it is enqueued once for all of them. A job is enqueued only where a worker listens to its
+queue: otherwise the leader raises an alarm, in the log and on the topic ``cron``.
 """
 
 import logging
+import time
 from typing import Any, Final
 
 import msgspec
 
+from notify import Json
 from notify.errors import ServerRefusedError
+from notify.events import Event, EventScripts, publish
+from notify.keys import CRON_TOPIC
 from notify.server import Client
 from workers.jobs import CronJob, JobFunctions, definition_of, read_cron_job
 from workers.queue import Queue, new_job_of
@@ -26,6 +31,8 @@ log = logging.getLogger(__name__)
 def register_cron(client: Client, worker: str, functions: JobFunctions) -> None:
     """Register the recurring jobs that a worker has loaded. They are enqueued while the worker has its lease.
 
+    If a job is new, an event on the topic ``cron`` wakes the leader, which may wait longer than the job.
+
     Raises:
         ServerError: Redis did not answer, or refused.
     """
@@ -39,7 +46,8 @@ def register_cron(client: Client, worker: str, functions: JobFunctions) -> None:
         due_ms = cron_job.schedule.next_after(now[0] * 1000 + now[1] // 1000)
         if due_ms is not None:
             loaded.append(LoadedJob(name, msgspec.json.encode(cron_job), due_ms))
-    ScheduleScripts(client).cron_register(worker, list(cron_jobs), loaded)
+    if ScheduleScripts(client).cron_register(worker, list(cron_jobs), loaded):
+        _publish(client, {"change": "registered", "worker": worker, "functions": list[Json](sorted(cron_jobs))})
 
 
 class Cron:
@@ -62,21 +70,38 @@ class Cron:
         Raises:
             ServerError: Redis did not answer, or refused.
         """
+        began = time.monotonic()
         due = self._scripts.cron_due(longest_wait_ms=LONGEST_WAIT_MS)
+        next_ms = due.now_ms + due.wait_ms
         for name, due_ms, encoded in due.jobs:
             try:
-                self._enqueue(name.decode(), due_ms, read_cron_job(encoded), now_ms=due.now_ms)
+                next_ms = min(next_ms, self._enqueue(name.decode(), due_ms, read_cron_job(encoded), now_ms=due.now_ms) or next_ms)
             except ValueError as exc:  # another program wrote the entry
                 log.warning("the recurring job %r cannot be read and is removed: %s", name, exc)
                 self._forget(name)
             except ServerRefusedError as exc:  # Redis may refuse this job at every attempt; the other jobs must not wait for it
                 log.warning("the recurring job %r is due, but Redis refused to enqueue it: %s", name.decode(), exc)
-        return due.wait_ms / 1000
+        return max(0.0, (next_ms - due.now_ms) / 1000 - (time.monotonic() - began))
 
-    def _enqueue(self, name: str, due_ms: int, cron_job: CronJob, *, now_ms: int) -> None:
-        next_ms = cron_job.schedule.next_after(now_ms)
+    def _enqueue(self, name: str, due_ms: int, cron_job: CronJob, *, now_ms: int) -> int | None:
+        """Enqueue a job for one of its times, and return when it is due next."""
+        next_ms, queue = cron_job.schedule.next_after(now_ms), cron_job.queue
         new_job = self._new_job_of(name, cron_job, due_ms)
-        self._scripts.cron_enqueue(name, new_job, queue=cron_job.queue, due_ms=due_ms, next_ms=next_ms)
+        done = self._scripts.cron_enqueue(name, new_job, queue=queue, due_ms=due_ms, next_ms=next_ms, overlap=cron_job.overlap)
+        if done.is_news:
+            is_unserved = done.answer == "unserved"
+            if is_unserved:
+                log.warning(
+                    "the recurring job %r is due, and no worker listens to its queue %r: start one with notify worker %s",
+                    name,
+                    queue,
+                    queue,
+                )
+            else:
+                log.info("a worker listens to queue %r again: the recurring job %r goes on", queue, name)
+            change = "unserved" if is_unserved else "served"
+            _publish(self._client, {"change": change, "function": name, "queue": queue, "due_ms": due_ms})
+        return next_ms
 
     def _new_job_of(self, name: str, cron_job: CronJob, due_ms: int) -> NewJob:
         queue = Queue(cron_job.queue, connection=self._client)
@@ -98,8 +123,15 @@ def _cron_jobs(functions: JobFunctions) -> dict[str, CronJob]:
     for name, function in functions.items():
         definition = definition_of(function)
         if definition is not None and definition.schedule is not None:
-            found[name] = CronJob(definition.queue, definition.schedule, definition.requirements)
+            found[name] = CronJob(definition.queue, definition.schedule, definition.requirements, definition.overlap)
     return found
+
+
+def _publish(client: Client, contents: dict[str, Json]) -> None:
+    try:
+        publish(EventScripts(client), Event(topic=CRON_TOPIC, contents=contents))
+    except ServerRefusedError as exc:  # the user may lack the right to the channel; the log has told it
+        log.warning("an event about recurring jobs could not be published: %s", exc)
 
 
 def _job_id(name: str, due_ms: int) -> str:

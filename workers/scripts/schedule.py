@@ -9,7 +9,7 @@ from workers import rq_keys
 from workers.scripts.enqueue import NewJob
 from workers.scripts.runner import JobScriptRunner
 
-__all__ = ["DueJobs", "LoadedJob", "ScheduleScripts"]
+__all__ = ["CronAnswer", "DueJobs", "LoadedJob", "ScheduleScripts"]
 
 
 class LoadedJob(NamedTuple):
@@ -32,6 +32,19 @@ class DueJobs(NamedTuple):
     now_ms: int
     wait_ms: int
     jobs: list[tuple[bytes, int, bytes]]
+
+
+class CronAnswer(NamedTuple):
+    """What happened to a due job of a schedule.
+
+    Args:
+        answer: ``enqueued``; ``skipped``, because the one before it still waits; ``unserved``, because no worker listens to its queue;
+            or empty, because another leader was first.
+        is_news: whether no worker listens for the first time, or one listens again.
+    """
+
+    answer: str
+    is_news: bool
 
 
 class ScheduleScripts(JobScriptRunner):
@@ -59,8 +72,10 @@ class ScheduleScripts(JobScriptRunner):
         jobs = [(name, int(due_ms), spec) for name, due_ms, spec in zip(due[::3], due[1::3], due[2::3], strict=True)]
         return DueJobs(int(now), int(wait_ms), jobs)
 
-    def cron_enqueue(self, name: str, new_job: NewJob, *, queue: str, due_ms: int, next_ms: int | None) -> bool:
-        """Enqueue a job of a schedule, once for each of its times.
+    def cron_enqueue(
+        self, name: str, new_job: NewJob, *, queue: str, due_ms: int, next_ms: int | None, overlap: str = "skip"
+    ) -> CronAnswer:
+        """Enqueue a job of a schedule, once for each of its times, if a worker listens to its queue.
 
         Args:
             name: the name under which it is registered.
@@ -68,13 +83,13 @@ class ScheduleScripts(JobScriptRunner):
             queue: the name of its queue.
             due_ms: the time for which it is enqueued.
             next_ms: when it is due next; ``None`` for never.
-
-        Returns:
-            Whether it was enqueued: ``False`` if another leader was first.
+            overlap: what happens if the job before it still waits, see `workers.jobs.schedule.Overlap`.
         """
-        keys = [self.keys.cron_due, self.keys.cron_last, rq_keys.QUEUES, rq_keys.queue(queue), rq_keys.job(new_job.job_id)]
-        args = [name, due_ms, next_ms or "", new_job.job_id, queue, new_job.needs, *_flat(new_job.fields)]
-        return bool(self.run_with_common_args("cron_enqueue", keys, args, action=f"enqueueing {name!r}, which is due"))
+        keys = [self.keys.cron_due, self.keys.cron_last, self.keys.cron_alarms, rq_keys.QUEUES, rq_keys.queue(queue)]
+        keys += [rq_keys.workers(queue), rq_keys.job(new_job.job_id)]
+        args = [name, due_ms, next_ms or "", new_job.job_id, queue, overlap, new_job.needs, *_flat(new_job.fields)]
+        answer, is_news = self.run_with_common_args("cron_enqueue", keys, args, action=f"enqueueing {name!r}, which is due")
+        return CronAnswer(answer.decode(), bool(is_news))
 
     def enqueue_due(self, scheduler: str, *, lock_ms: int, count: int, longest_wait_ms: int, timeout_s: int) -> int:
         """Put scheduled jobs whose time has come onto their queues.

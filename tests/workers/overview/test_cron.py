@@ -6,7 +6,7 @@ import notify
 from notify.testing import wait_until
 from tests.workers.conftest import StartWorkers
 from tests.workers.fleet.test_leader import leave, renew
-from tests.workers.schedule.test_cron import AT_FOUR, NIGHTLY, at_four, load, make_due, with_a_service
+from tests.workers.schedule.test_cron import AT_FOUR, NIGHTLY, at_four, listen, load, make_due, with_a_service
 from workers import CronInfo, cron_jobs
 from workers.schedule.cron import Cron
 
@@ -19,10 +19,12 @@ def test_a_recurring_job_has_queue_schedule_times_and_workers(bus: notify.Bus) -
     renew(bus, "three", lease_ms=60_000)
     load(bus, "three", with_a_service)
     due = make_due(bus)
+    listen(bus, "two", "work")
     Cron(bus.redis).run()
     first, second = cron_jobs(bus.redis)
-    assert second == CronInfo(NIGHTLY, "nightly", "30 4 * * *", second.next, None, 1)
-    assert first == CronInfo(AT_FOUR, "work", "0 4 * * *", first.next, datetime.fromtimestamp(due / 1000, UTC), 2)
+    assert second == CronInfo(NIGHTLY, "nightly", "30 4 * * *", second.next, None, 1, listening=0)
+    due_at = datetime.fromtimestamp(due / 1000, UTC)
+    assert first == CronInfo(AT_FOUR, "work", "0 4 * * *", first.next, due_at, 2, listening=1)
     assert [(each.next.hour, each.next.minute) for each in (first, second)] == [(4, 0), (4, 30)]
 
 

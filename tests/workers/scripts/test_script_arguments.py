@@ -123,13 +123,13 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         {"longest_wait_ms": 9},
     ),
     "cron_enqueue": (
-        lambda client: ScheduleScripts(client).cron_enqueue("n", NEW_JOB, queue="q", due_ms=7, next_ms=8),
+        lambda client: ScheduleScripts(client).cron_enqueue("n", NEW_JOB, queue="q", due_ms=7, next_ms=8, overlap="queue"),
         {
-            **{"cron_due": K.cron_due, "cron_last": K.cron_last, "queues": rq_keys.QUEUES},
-            **{"list": rq_keys.queue("q"), "job": rq_keys.job("j")},
+            **{"cron_due": K.cron_due, "cron_last": K.cron_last, "alarms": K.cron_alarms, "queues": rq_keys.QUEUES},
+            **{"list": rq_keys.queue("q"), "workers": rq_keys.workers("q"), "job": rq_keys.job("j")},
         },
         {
-            **{**COMMON, "name": "n", "due_ms": 7, "next_ms": 8, "id": "j", "queue": "q", "needs": '{"svc":0}'},
+            **{**COMMON, "name": "n", "due_ms": 7, "next_ms": 8, "id": "j", "queue": "q", "overlap": "queue", "needs": '{"svc":0}'},
             TAIL: ["origin", "q"],
         },
     ),

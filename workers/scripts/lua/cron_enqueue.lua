@@ -1,35 +1,70 @@
 -- include: workers.scripts.transitions
--- Enqueues a job of a schedule once for each of its times, however many leaders call this. Then the job is due at its next time.
+-- Enqueues a job of a schedule once for each of its times, however many leaders call this. Then the job is due at its next time. It is
+-- not enqueued while no worker listens to its queue, nor, unless it may overlap, while the one before it still waits.
 -- KEYS    cron_due   ns:cron_due
 --         cron_last  ns:cron_last
+--         alarms     ns:cron_alarms
 --         queues     rq:queues
 --         list       rq:queue:<name>
+--         workers    rq:workers:<name>
 --         job        rq:job:<id>
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
 --         name
 --         due_ms   when it was due
 --         next_ms  when it is due next, "" for never
---         id       of the job
+--         id       of the job: its end is due_ms
 --         queue
+--         overlap  "skip", "queue" or "replace"
 --         needs    as JSON, or ""
 --         ...      fields and values of the job
--- returns 1 if the job was enqueued, or 0 if it was enqueued before
-local cron_due, cron_last, queues, list, job = unpack(KEYS)
-local name, due_ms, next_ms, id, queue, needs = unpack(ARGV, OWN, OWN + 5)
-local FIRST_FIELD = OWN + 6
+-- returns {"enqueued", "skipped", "unserved" or "" if it was dealt with before; 1 if an alarm begins or ends, else 0}
+local cron_due, cron_last, alarms, queues, list, workers, job = unpack(KEYS)
+local name, due_ms, next_ms, id, queue, overlap, needs = unpack(ARGV, OWN, OWN + 6)
+local FIRST_FIELD = OWN + 7
 local jobs = transitions()
-if tonumber(redis.call('ZSCORE', cron_due, name) or '-1') ~= tonumber(due_ms) then return 0 end
+local now = now_ms()
+if tonumber(redis.call('ZSCORE', cron_due, name) or '-1') ~= tonumber(due_ms) then return {'', 0} end
+
+-- The set keeps workers that died until they are reaped; their hashes expire.
+local function is_served()
+  for _, worker in ipairs(redis.pcall('SMEMBERS', workers)) do
+    if redis.call('EXISTS', worker) == 1 then return true end
+  end
+  return false
+end
+
+local function move_on()
+  if next_ms == '' then
+    redis.call('ZREM', cron_due, name)
+  else
+    redis.call('ZADD', cron_due, next_ms, name)
+  end
+end
+
 local is_new = redis.call('EXISTS', job) == 0
+if is_new and not is_served() then
+  local begins = redis.call('HSETNX', alarms, name, text(now))
+  redis.call('PEXPIRE', alarms, WEEK_MS)
+  move_on()
+  return {'unserved', begins}
+end
+local before_id = string.sub(id, 1, #id - #due_ms) .. (redis.call('HGET', cron_last, name) or '')
+local before = overlap ~= 'queue' and jobs.read(before_id)
+local waits = before and jobs.is_waiting(before)
+if is_new and waits and overlap == 'skip' then
+  local ends = redis.call('HDEL', alarms, name)
+  move_on()
+  return {'skipped', ends}
+end
 if is_new then
   redis.call('RPUSH', list, id) -- first: it fails if the key is no list
 end
-if next_ms == '' then
-  redis.call('ZREM', cron_due, name)
-else
-  redis.call('ZADD', cron_due, next_ms, name)
+move_on()
+if not is_new then return {'', 0} end
+if waits and before_id ~= id then
+  jobs.cancel(before_id, before, jobs.cancellation_of('replaced by job ' .. id, now, '{"rule":"overlap"}'), now)
+  redis.call('LREM', k.queue .. (before.origin or ''), 1, before_id)
 end
-if not is_new then return 0 end
-local now = now_ms()
 local fields = {turn = text(now * 1000), needs = needs ~= '' and needs or nil}
 redis.call('HSET', job, 'turn', fields.turn, unpack(ARGV, FIRST_FIELD))
 if fields.needs then
@@ -42,4 +77,4 @@ redis.call('HSET', cron_last, name, due_ms)
 redis.call('PEXPIRE', cron_last, WEEK_MS)
 publish_job_event(queue, id, 'enqueued', ',"at_ms":' .. text(now))
 flush_changes(now)
-return 1
+return {'enqueued', redis.call('HDEL', alarms, name)}
