@@ -50,7 +50,7 @@ class Schedule(msgspec.Struct, frozen=True):
         return self.cron or f"every {self.every_ms / 1000:g} s"
 
 
-class CronJob(msgspec.Struct, frozen=True):
+class CronJob(msgspec.Struct, frozen=True, omit_defaults=True):
     """A recurring job as workers announce it in Redis. The leader enqueues it without having loaded its function.
 
     In JSON the schedule is called ``rhythm`` and the requirements ``terms``.
