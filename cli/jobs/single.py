@@ -1,36 +1,54 @@
-"""``notify job show|explain|cancel|retry|wait``: one job."""
+"""``notify job show|explain|cancel|retry|delete|wait``: one job, or with ``--all`` many."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Final
 
-import msgspec
 import typer
 
-from cli.jobs.rows import print_end, row_of, status_of, text_of, wait_for
+from cli.jobs.details import description_of, lines_of
+from cli.jobs.many import DryRun, ManyChange, Yes, change_many
+from cli.jobs.rows import print_end, status_of, wait_for
+from cli.jobs.select import FunctionName, Needs, QueueName, Since, Status, filter_of
 from cli.options import AsJson, Namespace, Url, options
-from notify import Json
-from workers import Job, JobNotFoundError, explain, requeue
+from workers import Job, JobNotFoundError, JobRefusedError, explain, requeue
+from workers.overview import JobFilter
+from workers.queue import cancel_jobs, delete_jobs, requeue_jobs
 
 __all__ = ["job"]
 
+NOT_ENDED: Final = ("queued", "held", "deferred", "scheduled", "started")
+ENDED_BADLY: Final = ("failed", "stopped", "canceled")
+ENDED: Final = ("finished", *ENDED_BADLY)
+
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as `notify jobs` shows it.", show_default=False)]
+
+SomeId = Annotated[str | None, typer.Argument(metavar="[ID]", help="The job's id, as `notify jobs` shows it.", show_default=False)]
+Every = Annotated[bool, typer.Option("--all", help="All jobs that match the other options, after a count.")]
 
 job = typer.Typer(no_args_is_help=True)
 
 
 @job.callback()
 def one_job(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Show, explain, cancel, retry or await one job."""
+    """Show, explain, cancel, retry, delete or await one job; with --all cancel, retry or delete many."""
     context.obj = options(context, url=url, namespace=namespace, as_json=as_json)
 
 
 @job.command("show")
-def show(context: typer.Context, job_id: JobId, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Show everything known about a job."""
+def show(
+    context: typer.Context,
+    job_id: JobId,
+    full: Annotated[bool, typer.Option("--full", help="All frames of the traceback, also those of the worker.")] = False,
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show everything known about a job: call, times, retries, timeouts, dependencies both ways, result or traceback."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-job") as bus:
         found = Job.fetch(job_id, connection=bus.redis)
-        described = _description(found)
-        chosen.output.record(described, "\n".join(f"{label}\t{text_of(value)}" for label, value in described.items()))
+        described = description_of(found)
+        chosen.output.record(described, "\n".join(lines_of(described, full=full)))
 
 
 @job.command("explain")
@@ -45,37 +63,123 @@ def explain_job(context: typer.Context, job_id: JobId, url: Url = None, namespac
 @job.command("cancel")
 def cancel_job(
     context: typer.Context,
-    job_id: JobId,
-    reason: Annotated[str, typer.Option("--reason", help="Stored in the outcome of the job.")] = "",
+    job_id: SomeId = None,
+    every: Every = False,
+    queue: QueueName = None,
+    status: Status = None,
+    needs: Needs = None,
+    function: FunctionName = None,
+    since: Since = None,
+    reason: Annotated[str, typer.Option("--reason", help="Stored in the outcomes of the jobs.")] = "",
+    yes: Yes = False,
+    dry_run: DryRun = False,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel a job: a waiting job never starts, a running job is stopped. Fails if the job has already ended by itself."""
+    """Cancel a job, or with --all those that match: a waiting job never starts, a running job is stopped.
+
+    Fails if the job has already ended by itself.
+    """
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    wanted = filter_of(queue=queue, status=status, needs=needs, function=function, since=since)
+    one = _one_or_all(job_id, every, wanted, yes=yes, dry_run=dry_run)
     with chosen.connect(name="notify-job") as bus:
-        found = Job.fetch(job_id, connection=bus.redis)
+        if one is None:
+            change = ManyChange("cancel", "cancelled", NOT_ENDED, NOT_ENDED, partial(cancel_jobs, reason=reason))
+            change_many(chosen, bus, change, wanted, yes=yes, dry_run=dry_run)
+            return
+        found = Job.fetch(one, connection=bus.redis)
         outcome = found.cancel(reason)
         if outcome is None:
-            raise JobNotFoundError(f"job {job_id} is about to end, or its worker died while recording its end: try again in a minute")
+            raise JobNotFoundError(f"job {one} is about to end, or its worker died while recording its end: try again in a minute")
         print_end(chosen.output, found, outcome)
         if outcome.status not in ("cancelled", "stopped"):
             raise typer.Exit(1)
 
 
 @job.command("retry")
-def retry(context: typer.Context, job_id: JobId, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Enqueue a job again that failed, was stopped or was cancelled."""
+def retry(
+    context: typer.Context,
+    job_id: SomeId = None,
+    every: Every = False,
+    queue: QueueName = None,
+    status: Status = None,
+    needs: Needs = None,
+    function: FunctionName = None,
+    since: Since = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Enqueue a job again that failed, was stopped or was cancelled; with --all those that match: without --status those that failed."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    wanted = filter_of(queue=queue, status=status, needs=needs, function=function, since=since)
+    one = _one_or_all(job_id, every, wanted, yes=yes, dry_run=dry_run)
     with chosen.connect(name="notify-job") as bus:
-        again = requeue(bus.redis, job_id)
+        if one is None:
+            change = ManyChange("retry", "retried", ENDED_BADLY, ("failed",), requeue_jobs)
+            change_many(chosen, bus, change, wanted, yes=yes, dry_run=dry_run)
+            return
+        again = requeue(bus.redis, one)
         outcome = again.outcome
         if outcome is not None:
             print_end(chosen.output, again, outcome)
             raise typer.Exit(1)
         held = again.held
-        text = f"{job_id} is held: {held} is not there" if held is not None else f"{job_id} waits on {again.origin} again"
-        chosen.output.record({"job": job_id, "queue": again.origin, "status": status_of(again)}, text)
+        text = f"{one} is held: {held} is not there" if held is not None else f"{one} waits on {again.origin} again"
+        chosen.output.record({"job": one, "queue": again.origin, "status": status_of(again)}, text)
+
+
+@job.command("delete")
+def delete(
+    context: typer.Context,
+    job_id: SomeId = None,
+    every: Every = False,
+    queue: QueueName = None,
+    status: Status = None,
+    needs: Needs = None,
+    function: FunctionName = None,
+    since: Since = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a job that has ended, with its result; with --all those that match. A job on which others wait is not deleted."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    wanted = filter_of(queue=queue, status=status, needs=needs, function=function, since=since)
+    one = _one_or_all(job_id, every, wanted, yes=yes, dry_run=dry_run)
+    with chosen.connect(name="notify-job") as bus:
+        if one is None:
+            change = ManyChange("delete", "deleted", ENDED, ENDED, delete_jobs)
+            change_many(chosen, bus, change, wanted, yes=yes, dry_run=dry_run)
+            return
+        found = Job.fetch(one, connection=bus.redis)
+        result = delete_jobs(bus.redis, [one])
+        if result.awaited:
+            raise JobRefusedError(f"job {one} was not deleted, because other jobs wait for it: cancel them first (see `job show`)")
+        if result.unchanged:
+            raise JobRefusedError(f"job {one} has not ended, so it was not deleted: cancel it first, or wait for its end")
+        chosen.output.record({"job": one, "queue": found.origin, "status": "deleted"}, f"{one} deleted")
+
+
+def _one_or_all(job_id: str | None, every: bool, wanted: JobFilter, *, yes: bool, dry_run: bool) -> str | None:
+    """Return the id of the one job to change; ``None`` if all that match are to be changed.
+
+    Raises:
+        typer.BadParameter: both were given, or neither.
+    """
+    if job_id is not None and every:
+        raise typer.BadParameter("give the id of a job, or --all for those that match, not both")
+    if not every and (wanted != JobFilter() or yes or dry_run):
+        raise typer.BadParameter("these options select many jobs: add --all, or leave them out")
+    if job_id is None and not every:
+        raise typer.BadParameter("give the id of a job, or --all for those that match (--queue, --status, --function, --needs, --since)")
+    return job_id
 
 
 @job.command("wait")
@@ -91,17 +195,3 @@ def wait(
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-job") as bus:
         wait_for(chosen.output, Job.fetch(job_id, connection=bus.redis), timeout_s)
-
-
-def _description(found: Job) -> dict[str, Json]:
-    outcome = found.outcome
-    times = {"enqueued": found.enqueued_at, "started": found.started_at, "ended": found.ended_at}
-    return {
-        **row_of(found),
-        **({} if found.problem else {"args": list[Json](found.args), "kwargs": dict[str, Json](found.kwargs)}),
-        **{name: time.isoformat() if time else None for name, time in times.items()},
-        "worker": found.worker_name,
-        "outcome": msgspec.structs.asdict(outcome) if outcome else None,
-        "problem": found.problem,
-        "result": found.return_value() if outcome and outcome.status == "finished" else None,
-    }

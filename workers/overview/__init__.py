@@ -5,6 +5,7 @@ Nothing here changes a job or a queue.
 """
 
 from workers.overview.cron import CronInfo, cron_jobs
+from workers.overview.details import JobDetails, details_of
 from workers.overview.explanation import explain
 from workers.overview.job_filter import JobFilter, JobStatus, ListedJob, moment_of
 from workers.overview.listing import JobList, JobOrder, find_jobs, list_jobs
@@ -15,6 +16,7 @@ from workers.overview.queue_info import QueueInfo, queues
 
 __all__ = [
     "CronInfo",
+    "JobDetails",
     "JobFilter",
     "JobList",
     "JobOrder",
@@ -26,6 +28,7 @@ __all__ = [
     "chunked",
     "count_needing",
     "cron_jobs",
+    "details_of",
     "explain",
     "find_jobs",
     "list_jobs",

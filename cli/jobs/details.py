@@ -1,0 +1,59 @@
+"""Everything about one job, for ``notify job show``."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from cli.jobs.rows import iso_of, row_of, text_of
+from cli.jobs.traceback import fold_frames
+from notify import Json
+from workers import Job
+from workers.overview import details_of
+
+__all__ = ["description_of", "lines_of"]
+
+
+def description_of(found: Job) -> dict[str, Json]:
+    """Return everything known about a job. What is empty is left out of the text, not of this."""
+    outcome, around = found.outcome, details_of(found)
+    return {
+        **row_of(found),
+        **({} if found.problem else {"args": list[Json](found.args), "kwargs": dict[str, Json](found.kwargs)}),
+        "outcome": msgspec.structs.asdict(outcome) if outcome else None,
+        "problem": found.problem,
+        "result": found.return_value() if outcome and outcome.status == "finished" else None,
+        "progress": found.meta.get("progress") if found.meta else None,
+        "meta": found.meta or {},
+        "heartbeat": iso_of(found.last_heartbeat),
+        "timeout_s": found.timeout,
+        "ttl_s": found.ttl,
+        "result_ttl_s": found.result_ttl,
+        "failure_ttl_s": found.failure_ttl,
+        "grace_s": found.requirements.grace_s or None,
+        "max_hold_s": found.requirements.max_hold_s,
+        "retries_left": found.retries_left,
+        "retry_intervals_s": list[Json](found.retry_intervals or ()),
+        "retries": found.number_of_retries,
+        "depends_on": dict[str, Json](around.depends_on),
+        "dependents": dict[str, Json](around.dependents),
+        "traceback": around.traceback,
+    }
+
+
+def lines_of(described: Mapping[str, Any], *, full: bool) -> Iterator[str]:
+    """Yield the lines of the text: a label, a tab and a value each, and at the end the traceback.
+
+    Args:
+        described: from `description_of`.
+        full: show all frames of the traceback.
+    """
+    for label, value in described.items():
+        if label != "traceback" and value not in (None, "", {}, []):
+            yield f"{label}\t{text_of(value)}"
+    if described["traceback"]:
+        traceback, folded = (described["traceback"], 0) if full else fold_frames(described["traceback"])
+        yield ""
+        yield from traceback.splitlines()
+        if folded:
+            yield f"({folded} frame{'s' if folded != 1 else ''} of the worker left out: --full shows them)"
