@@ -8,8 +8,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from cli.options import AsJson, Header, Namespace, Url, json_or_text, options
-from notify import Event
+from cli.options import AsJson, Header, Namespace, Url, json_or_text, json_problem, options
+from cli.output import Output
+from notify import Event, Json
 
 __all__ = ["listen", "publish", "spy", "topics"]
 
@@ -23,12 +24,13 @@ def publish(
     retain_s: Annotated[
         float | None, typer.Option("--retain", help="Seconds for which new subscribers receive it at once; -1 for ever.")
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Publish JSON only: text that is no JSON is an error.")] = False,
     key: Annotated[str | None, typer.Option("--key", help="Idempotency key: a second event with the same key is not published.")] = None,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Publish an event, and print its id."""
+    """Publish an event, and print its id. What is no JSON is published as text; a message says so if it looks like broken JSON."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     if contents is None and sys.stdin.isatty():
         raise typer.BadParameter("there are no contents: give them as an argument, or pipe them in line by line")
@@ -38,7 +40,7 @@ def publish(
     output = chosen.output
     with chosen.connect(name="notify-publish") as bus:
         for line in lines:
-            event_id = bus.publish(topic, json_or_text(line), retain_s=retain_s, key=key)
+            event_id = bus.publish(topic, _contents(line, output, strict=strict), retain_s=retain_s, key=key)
             output.record({"topic": topic, "id": event_id}, event_id)
 
 
@@ -95,6 +97,20 @@ def spy(
             seen += isinstance(item, Event)
             if count is not None and seen >= count:
                 return
+
+
+def _contents(text: str, output: Output, *, strict: bool) -> Json:
+    """Return the contents of an event, decoded if they are JSON. Say so if they look like JSON that is broken.
+
+    Raises:
+        typer.BadParameter: they are no JSON, and nothing else is accepted.
+    """
+    problem = json_problem(text)
+    if problem is not None and strict:
+        raise typer.BadParameter(f"it is no JSON, and --strict accepts nothing else: {problem}")
+    if problem is not None and text.lstrip().startswith(("{", "[", '"')):
+        output.talk(f"sent as text; it is no JSON: {problem} (--strict refuses such contents)")
+    return json_or_text(text)
 
 
 def _lines_of_stdin() -> Iterator[str]:

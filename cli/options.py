@@ -11,7 +11,7 @@ from cli.output import Output
 from cli.signals import shielded
 from notify import Bus, Json, Settings, SettingsError, connect
 
-__all__ = ["AsJson", "Header", "Namespace", "Options", "Url", "json_or_text", "options"]
+__all__ = ["AsJson", "Header", "Namespace", "Options", "Url", "json_or_text", "json_problem", "options"]
 
 Url = Annotated[
     str | None, typer.Option("--url", help="Redis server; else $NOTIFY_URL, $REDIS_URL, or the private server.", show_default=False)
@@ -72,8 +72,13 @@ def options(context: typer.Context, *, url: str | None, namespace: str | None, a
 
 def json_or_text(argument: str) -> Json:
     """Decode an argument as JSON, or return it as text: ``21.5`` is a number, ``21 °C`` is text."""
+    return argument if json_problem(argument) is not None else msgspec.json.decode(argument)
+
+
+def json_problem(text: str) -> str | None:
+    """Return why a text is no JSON; ``None`` if it is."""
     try:
-        value: Json = msgspec.json.decode(argument)
-    except msgspec.DecodeError:
-        return argument
-    return value
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
+        return str(exc)
+    return None

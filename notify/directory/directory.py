@@ -1,7 +1,7 @@
 """The directory of services: finds services by name, capability or group, waits for them, watches them and withdraws them."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, overload
+from typing import Any, Final, TypeVar, overload
 
 from notify.directory.info import End, ServiceInfo, is_text, silence
 from notify.directory.reader import DirectoryReader
@@ -16,6 +16,11 @@ from notify.keys import SERVICES_TOPIC
 from notify.server import Client, whole
 
 __all__ = ["Directory", "End", "ServiceInfo"]
+
+D = TypeVar("D")
+
+_RAISE: Final = object()
+"""Stands for no default: ``None`` is one."""
 
 
 class Directory:
@@ -36,47 +41,66 @@ class Directory:
         self._upkeep = upkeep or Upkeep(client)
         self._reader = DirectoryReader(client, self._upkeep)
 
-    def lookup(self, name: str, *, overdue: bool = False) -> ServiceInfo:
+    @overload
+    def lookup(self, name: str, *, overdue: bool = False) -> ServiceInfo: ...
+
+    @overload
+    def lookup(self, name: str, *, overdue: bool = False, default: D) -> ServiceInfo | D: ...
+
+    def lookup(self, name: str, *, overdue: bool = False, default: Any = _RAISE) -> Any:
         """Return the service of that name.
 
         Args:
             name: the name of the service.
             overdue: return the service also if no heartbeat came for its whole ttl.
+            default: returned instead of an error, for example ``None``.
 
         Raises:
-            ServiceNotFoundError: no service has that name, or the service is overdue.
+            ServiceNotFoundError: no service has that name, or the service is overdue, and no default was given.
         """
-        found = self._reader.read([name]) if is_text(name) else []
-        if not found:
-            if self.is_taken(name):
-                self._upkeep.sweep_once()  # the description is gone, and nobody has withdrawn the service
-            raise ServiceNotFoundError(
-                f"no service named {name!r} is registered at {self._client.address}: start it (`notify services` lists those that run)"
-            ).about(name)
-        if found[0].is_overdue and not overdue:
-            raise ServiceNotFoundError(
-                f"the service named {name!r} at {self._client.address} is {silence(found[0].silent_s, found[0].ttl_s)}"
-            ).about(name)
-        return found[0]
+        try:
+            return self._lookup(name, overdue=overdue)
+        except ServiceNotFoundError:
+            if default is _RAISE:
+                raise
+            return default
 
+    @overload
     def find(
         self, predicate: Callable[[ServiceInfo], bool] | None = None, *, provides: str | None = None, group: str | None = None
-    ) -> ServiceInfo:
-        """Return the first service, in the order of registration, that fits all of the conditions.
+    ) -> ServiceInfo: ...
+
+    @overload
+    def find(
+        self, predicate: Callable[[ServiceInfo], bool] | None = None, *, provides: str | None = None, group: str | None = None, default: D
+    ) -> ServiceInfo | D: ...
+
+    def find(
+        self,
+        predicate: Callable[[ServiceInfo], bool] | None = None,
+        *,
+        provides: str | None = None,
+        group: str | None = None,
+        default: Any = _RAISE,
+    ) -> Any:
+        """Return the first service, in the order of registration, that fits all of the conditions. `find_all` returns all of them.
 
         Args:
             predicate: called with the description of a service; returns whether the service fits.
             provides: a capability that the service must have. Redis keeps an index, so the number of services does not matter.
             group: a group that the service must be in; this is answered from an index as well.
+            default: returned instead of an error if no service fits, for example ``None``.
 
         Raises:
-            ServiceNotFoundError: no service fits.
+            ServiceNotFoundError: no service fits, and no default was given.
         """
         silent = []
         for service in self._reader.search(predicate, provides=provides, group=group, first_page=1):
             if not service.is_overdue:
                 return service
             silent.append(service)
+        if default is not _RAISE:
+            return default
         wanted = criteria(provides, group)
         problem = f"is there: {silent[0].name!r} is {silence(silent[0].silent_s, silent[0].ttl_s)}" if silent else "is registered"
         raise ServiceNotFoundError(
@@ -229,3 +253,17 @@ class Directory:
         if self._on_watch is not None:
             self._on_watch(watch)
         return watch
+
+    def _lookup(self, name: str, *, overdue: bool) -> ServiceInfo:
+        found = self._reader.read([name]) if is_text(name) else []
+        if not found:
+            if self.is_taken(name):
+                self._upkeep.sweep_once()  # the description is gone, and nobody has withdrawn the service
+            raise ServiceNotFoundError(
+                f"no service named {name!r} is registered at {self._client.address}: start it (`notify services` lists those that run)"
+            ).about(name)
+        if found[0].is_overdue and not overdue:
+            raise ServiceNotFoundError(
+                f"the service named {name!r} at {self._client.address} is {silence(found[0].silent_s, found[0].ttl_s)}"
+            ).about(name)
+        return found[0]

@@ -23,7 +23,7 @@ from tests.support.commands import NOTIFY
         ("21.5", 21.5),
         ('"21.5"', "21.5"),
         ("21 °C", "21 °C"),
-        ("{nearly json", "{nearly json"),
+        ("nearly {json", "nearly {json"),
         ("", ""),
     ],
 )
@@ -34,6 +34,27 @@ def test_contents_are_json_or_else_text(server: PrivateServer, bus: notify.Bus, 
     assert isinstance(event, notify.Event)
     assert event.contents == contents
     assert (done.exit_code, done.stdout, done.stderr) == (0, f"{event.id}\n", "")
+
+
+@pytest.mark.parametrize("text", ['{"a": 1', "[1, 2", ' {"a": NaN}', '"21.5', '{"a": 1} x', "[" * 20_000])
+def test_contents_that_look_like_broken_json_are_sent_as_text_and_that_is_told(server: PrivateServer, bus: notify.Bus, text: str) -> None:
+    with bus.subscribe("t") as events:
+        done = CliRunner().invoke(app, ["publish", "t", text, "--url", server.url])
+        event = events.get(5)
+        refused = CliRunner().invoke(app, ["publish", "t", text, "--strict", "--url", server.url])
+        assert events.get(0.05) is None
+    assert isinstance(event, notify.Event)
+    assert event.contents == text
+    assert done.exit_code == 0
+    assert re.fullmatch(r"sent as text; it is no JSON: [^\n]+ \(--strict refuses such contents\)\n", done.stderr)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "--strict accepts nothing else" in re.sub(r"[│\s]+", " ", refused.stderr)
+
+
+def test_strict_publishes_json_only(server: PrivateServer, bus: notify.Bus) -> None:
+    assert CliRunner().invoke(app, ["publish", "t", '{"a": 1}', "--strict", "--url", server.url]).exit_code == 0
+    assert CliRunner().invoke(app, ["publish", "t", "text", "--strict", "--url", server.url]).exit_code == 2
+    assert CliRunner().invoke(app, ["publish", "t", "text", "--url", server.url]).stderr == ""
 
 
 def test_a_published_event_as_json_is_its_topic_and_id(shell: Shell) -> None:

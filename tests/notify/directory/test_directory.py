@@ -247,3 +247,15 @@ def test_an_unreadable_description_is_no_service(bus, fields):
         with pytest.raises(ServiceNotFoundError):
             bus.directory.lookup("ghost")
     bus.redis.delete(bus.keys.services, bus.keys.service("ghost"))
+
+
+def test_find_and_lookup_return_a_default_instead_of_raising(bus):
+    with bus.service("desk", provides={"write"}) as desk:
+        assert bus.directory.find(provides="write", default=None) == desk.info
+        assert bus.directory.lookup("desk", default=None) == desk.info
+        assert bus.directory.find(lambda service: False, default="none") == "none"
+    assert bus.directory.find(provides="write", default=None) is None
+    assert bus.directory.lookup("desk", default=None) is None
+    assert bus.directory.find_all(provides="write") == []
+    with pytest.raises(ServiceNotFoundError):
+        bus.directory.find(provides="write")
