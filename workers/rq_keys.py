@@ -51,7 +51,8 @@ def job(job_id: str) -> str:
     """Hash: a job, with RQ's fields and ours.
 
     Our fields: needs (JSON), on_loss, max_hold_ms, grace_ms, turn (the place among all jobs), held (the need it is held for),
-    fence and sealed (of its run), stopped (the fence of the stopped run), outcome (JSON).
+    fence and sealed (of its run), stopped (the fence of the stopped run), outcome (JSON), call (json or pickled,
+    noted by a worker that skips pickled jobs).
     """
     return RqJob.key_for(job_id)
 

@@ -27,6 +27,8 @@ STOPPED_OR_CANCELED: Final = frozenset({JobStatus.STOPPED, JobStatus.CANCELED})
 ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED}) | STOPPED_OR_CANCELED
 UNDECIDED: Final = frozenset({"ending", "queued", "deferred", "scheduled"})
 """Answers of `JobScripts.stop_run` after which a cancel has to try again."""
+NO_HASH: Final = "its key is not a hash"
+"""The `Job.problem` of a job in whose key another program keeps something else."""
 ENDING_S: Final = 5.0
 """Seconds for which a cancel is retried while a worker records the end of the job."""
 
@@ -40,8 +42,7 @@ class Job(JobRecord):
     @property
     def held(self) -> str | None:
         """The need for which the job is held: the name of a service, or ``any <capability>``; else ``None``. Read from Redis."""
-        with self._client.translating(f"reading job {self.id}"):
-            need: Any = self.connection.hget(self.key, "held")
+        (need,) = _read_fields(self, self._client, "held") or [None]
         return need.decode(errors="replace") if need is not None else None
 
     def get_status(self, refresh: bool = True) -> JobStatus:
@@ -51,7 +52,7 @@ class Job(JobRecord):
             ServerError: Redis did not answer, or refused.
         """
         with self._client.translating(f"reading job {self.id}"), suppress(ValueError):
-            return super().get_status(refresh)
+            return super().get_status(refresh and self.problem != NO_HASH)
         return JobStatus.CREATED
 
     def return_value(self, refresh: bool = False) -> Any:
@@ -72,8 +73,9 @@ class Job(JobRecord):
         Raises:
             JobNotFoundError: the job no longer exists: its time to live is over.
         """
-        with self._client.translating(f"reading job {self.id}"):
-            raw: Any = self.connection.hmget(self.key, "status", "outcome")
+        raw = _read_fields(self, self._client, "status", "outcome")
+        if raw is None:
+            return failure(NO_HASH)
         if raw[0] is None:
             raise JobNotFoundError(f"no job {self.id} at {self._client.address}: its time to live is over, or it never existed")
         try:
@@ -190,8 +192,8 @@ def read_job_rows(client: Client, job_ids: Sequence[str]) -> Iterator[tuple[Job,
             pipe.hgetall(Job.key_for(job_id))
         rows: list[Any] = pipe.execute(raise_on_error=False)
     for job_id, row in zip(job_ids, rows, strict=True):
-        if isinstance(row, redis.ResponseError) and str(row).startswith("WRONGTYPE"):
-            yield _unreadable(job_id, client, "its key is not a hash"), {}
+        if _is_of_another_type(row):
+            yield _unreadable(job_id, client, NO_HASH), {}
         elif isinstance(row, Exception):
             raise row
         elif row:
@@ -209,8 +211,24 @@ def _read_job(job_id: str, row: Any, client: Client) -> Job:
 
 def _unreadable(job_id: str, client: Client, problem: str) -> Job:
     found = Job(connection=client)
-    found._id, found.data, found.problem = job_id, b"", problem
+    found._id, found.data, found.problem, found._status = job_id, b"", problem, JobStatus.CREATED
     return found
+
+
+def _read_fields(job: rq.job.Job, client: Client, *names: str) -> list[bytes | None] | None:
+    """Return fields of the hash of a job; ``None`` if its key holds something else."""
+    with client.translating(f"reading job {job.id}"):
+        try:
+            values: Any = job.connection.hmget(job.key, *names)
+        except redis.ResponseError as exc:
+            if not _is_of_another_type(exc):
+                raise
+            return None
+    return list(values)
+
+
+def _is_of_another_type(answer: object) -> bool:
+    return isinstance(answer, redis.ResponseError) and "WRONGTYPE" in str(answer)
 
 
 def _send_stop_command(job: rq.job.Job, client: Client) -> None:
