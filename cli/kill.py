@@ -28,7 +28,7 @@ def kill(
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-kill") as bus:
         if dry_run:
-            bus.directory.lookup(name)
+            bus.directory.lookup(name, overdue=True)
             rows = [msgspec.structs.asdict(stake) for stake in preview_loss(bus.redis, name)]
             chosen.output.table(COLUMNS, rows, empty=f"no job needs {name}")
             return

@@ -170,7 +170,7 @@ def _open(service: StorageService, run: _Run) -> bool:
             service.open()
         except ServiceNameTakenError as exc:
             if deadline is None:
-                holders = run.bus.directory.find_all(lambda found: found.name == NAME)
+                holders = run.bus.directory.find_all(lambda found: found.name == NAME, overdue=True)
                 wait_s = max([holder.ttl_s for holder in holders], default=0.0) + TAKE_OVER_S
                 deadline = time.monotonic() + wait_s
                 run.output.talk(f"waiting {wait_s:g} s: {exc}")

@@ -163,6 +163,17 @@ def test_N6_changes_during_a_lost_connection_are_yielded_later(bus, another_bus)
 
 
 @pytest.mark.usefixtures("_impatient")
+def test_a_watch_that_lost_the_events_of_a_kill_tells_it_all_the_same(bus):
+    with bus.service("s") as service, bus.directory.watch() as changes:
+        assert changes.get(5) == Available("s", service.incarnation)
+        assert cut(bus.redis, "watch") == 1
+        bus.directory.kill("s", why="enough")
+        bus.redis.delete(bus.keys.log("services"), bus.keys.topic("services"))
+        assert changes.get(5) == Withdrawn("s", service.incarnation, "killed", "enough")
+        assert changes.get(0.05) is None
+
+
+@pytest.mark.usefixtures("_impatient")
 def test_a_watch_compares_again_when_the_log_is_lost(bus):
     """After all data are lost, each service that went is withdrawn and each that is registered again is available."""
     stays, goes = _register(bus, "stays"), _register(bus, "goes")
