@@ -58,7 +58,7 @@ def _read(path: Path) -> bytes:
 
 
 def test_L24_maps_grow_by_one_reading_until_the_storage_is_killed_and_a_sum_follows(alone: Shell) -> None:
-    done = alone.run("demo", "--seconds", "2")
+    done = alone.run("demo", "--lab", "--seconds", "2")
     assert done.code == 0
     logged, event, summary = re.split(r"\n(?=New event)|\n\n", done.out)
     check_maps(logged.splitlines())
@@ -78,7 +78,7 @@ def test_L24_as_json_on_a_server_with_other_peoples_keys(alone: Shell, url_with_
         bus.redis.sadd("rq:queues", "rq:queue:temperature")
         bus.redis.hset("rq:job:mine", "data", "mine")
         before = everything(bus.redis)
-        arguments = ("--seconds", "1", "--workers", "1", "--json", "--namespace", "notify")
+        arguments = ("--lab", "--seconds", "1", "--workers", "1", "--json", "--namespace", "notify")
         done = alone.run("demo", *arguments, NOTIFY_URL=url_with_password)
         after = everything(bus.redis)
 
@@ -94,6 +94,40 @@ def test_L24_as_json_on_a_server_with_other_peoples_keys(alone: Shell, url_with_
         beating = {bus.keys.service("storage").encode(), bus.keys.due.encode()}
         assert {key: after.get(key) for key in before.keys() - beating} == {key: before[key] for key in before.keys() - beating}
         assert not [key for key in after.keys() - before.keys() if bus.redis.ttl(key) == -1]
+
+
+LINE = re.compile(r" *\d+\.\d s  (logged|stopped|cancelled)  +job \w{8}  the temperature is -?\d+°C(: .+)?")
+
+
+def test_the_demo_says_how_each_job_ended_in_a_line_and_counts_them(alone: Shell) -> None:
+    done = alone.run("demo", "--seconds", "2")
+    assert done.code == 0
+    shown, _, summary = done.out.partition("\n\n")
+    lines = shown.splitlines()
+    killed = next(place for place, line in enumerate(lines) if line.endswith("s  storage killed"))
+    ends = [match for line in lines if (match := LINE.fullmatch(line))]
+    assert len(ends) == len(lines) - 1
+    told = dict(line.split(": ") for line in summary.splitlines())
+    assert tuple(told) == SUMMARY
+    counted = {word: sum(match[1] == word for match in ends) for word in ("logged", "stopped", "cancelled")}
+    assert list(counted.values()) == [int(told[name]) for name in SUMMARY[:3]]
+    check_numbers(*map(int, told.values()), workers=2, lines=counted["logged"])
+    assert all(LINE.fullmatch(line) and " logged " in line for line in lines[:killed])
+    why = {match[1]: match[2] for match in ends}
+    assert why["logged"] is None
+    assert why["cancelled"] == ": before it started"
+    assert re.fullmatch(r": while it ran, \d+ ms after the kill", why["stopped"])
+    nothing_left(private_socket(done))
+
+
+def test_the_demo_as_json_is_one_object_a_job(alone: Shell) -> None:
+    done = alone.run("demo", "--seconds", "1", "--json")
+    assert done.code == 0
+    *ends, summary = done.records
+    statuses = [end["status"] for end in ends]
+    assert statuses.count("killed") == 1
+    assert all(end["job"] and end["reading"].startswith("the temperature is") for end in ends if end["status"] != "killed")
+    assert [statuses.count(word) for word in ("logged", "stopped", "cancelled")] == list(summary.values())[:3]
 
 
 def test_ctrl_c_twice_in_the_middle_leaves_nothing(shell: Shell, bus: notify.Bus) -> None:

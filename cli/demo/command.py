@@ -1,4 +1,4 @@
-"""``notify demo``: runs the lab, each part as a process of its own, kills its storage, and shows what happens to the jobs."""
+"""``notify demo``: runs the lab, each part as a process of its own, kills its storage, and follows the jobs to their ends."""
 
 import secrets
 import subprocess
@@ -12,12 +12,13 @@ import msgspec
 import typer
 from rq.results import Result
 
+from cli.demo.lines import JobLines, OrderedLogs, Summary
 from cli.options import AsJson, Namespace, Options, Url, options
 from cli.output import Output
 from cli.processes import Child, environ_of, working
 from cli.signals import HeldSignals, shielded
 from cli.worker import BUILT_IN_MODULES
-from notify import Bus, Event, NotifyError, ServerError, Subscriber
+from notify import Bus, NotifyError, ServerError, Subscriber
 from notify.testing import private_server
 from workers import Pool, Queue, Worker, WorkerOptions
 from workers.storage import NAME
@@ -35,24 +36,16 @@ ENDED_S: Final = 10.0
 """Seconds within which all jobs must end after the storage was killed."""
 
 
-class _Summary(msgspec.Struct):
-    """The numbers of jobs by how they ended. They are printed under these names."""
-
-    logged: int = 0
-    stopped_while_running: int = 0
-    cancelled_while_queued: int = 0
-    ms_from_kill_to_last_stop: int | None = None
-
-
 def demo(
     context: typer.Context,
     seconds: Annotated[float, typer.Option("--seconds", min=1, max=86_400, help="Seconds after which to kill the storage.")] = 5.0,
     size: Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")] = 2,
+    lab: Annotated[bool, typer.Option("--lab", help="The output of the lab itself: the log, which grows with each job.")] = False,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Log a temperature by jobs in worker processes, kill the storage, and show how the jobs stop.
+    """Log a temperature by jobs in worker processes, kill the storage, and show how each job ended: a line a job.
 
     Without a server in the options or the environment, the demo starts one of its own and stops it at the end.
     """
@@ -62,18 +55,21 @@ def demo(
         queue = QUEUE if bus.settings.namespace == "notify" else f"{QUEUE}-{bus.settings.namespace}"
         stack.callback(_clean_up, bus, queue)
         with bus.redis.translating("running the demo"):
-            _Demo(bus, queue, chosen.output, size).run(seconds)
+            _Demo(bus, queue, chosen.output, size, lab=lab).run(seconds)
 
 
 class _Demo:
     """One run of the demo on an open bus."""
 
-    def __init__(self, bus: Bus, queue: str, output: Output, size: int) -> None:
+    def __init__(self, bus: Bus, queue: str, output: Output, size: int, *, lab: bool) -> None:
         self._bus = bus
         self._queue = Queue(queue, connection=bus.redis)
         self._output = output
         self._size = size
-        self._logs = _OrderedLogs(output)
+        self._lab = lab
+        self._logs = OrderedLogs(output, shows=lab)
+        self._lines = JobLines(bus, output, shows=not lab)
+        self._events: Subscriber | None = None
         self._failure: Exception | None = None
 
     def run(self, seconds: float) -> None:
@@ -81,6 +77,7 @@ class _Demo:
         worker_options = WorkerOptions(settings=bus.settings, queues=(self._queue.name,), modules=BUILT_IN_MODULES, log_level="ERROR")
         topics = (bus.keys.job_topic(self._queue.name), bus.keys.status_topic(NAME))
         with bus.subscribe(*topics) as events, ExitStack() as readers, ExitStack() as running:
+            self._events = events
             self._output.talk(f"starting storage, {self._size} workers, recorder and thermometer on {bus.redis.address}")
 
             def serve(*arguments: str, capture: bool = False) -> Child:
@@ -105,10 +102,11 @@ class _Demo:
             self._until(lambda: time.monotonic() >= killed_at, "the time to kill the storage did not come", timeout_s=seconds)
             bus.directory.kill(NAME)
             self._until(lambda: recorder.ended is not None, "the recorder did not notice the end of the storage")
-            summary = self._sum_up(events)
+            self._follow_to_the_end(events)
         self._logs.flush()
-        summary.logged = self._logs.count
-        self._print("".join(printed).rstrip("\n"), summary)
+        if self._lab:
+            self._lines.summary.logged = self._logs.count
+        self._print("".join(printed).rstrip("\n"), self._lines.summary)
 
     def _follow(self, readers: ExitStack, stream: IO[Any] | None, take: Callable[[str], object]) -> None:
         """Pass each line of a stream to ``take``, in a thread that ends with the stream. Closing ``readers`` waits for the thread."""
@@ -136,68 +134,26 @@ class _Demo:
                 raise self._failure
             if time.monotonic() > deadline:
                 raise NotifyError(f"the demo failed: {problem} within {timeout_s:g} s")
-            time.sleep(0.02)
+            assert self._events is not None  # noqa: S101  # it is open while something is waited for
+            self._lines.take(self._events.get(0.02))
 
-    def _sum_up(self, events: Subscriber) -> _Summary:
-        """Wait until no job runs or waits, and count the jobs by how they ended."""
-        summary = _Summary()
+    def _follow_to_the_end(self, events: Subscriber) -> None:
+        """Wait until no job runs or waits, and follow the last events."""
         registry = self._queue.started_job_registry
         self._until(lambda: not self._queue.count and not registry.count, "the jobs did not end", timeout_s=ENDED_S)
-        killed_ms = last_ms = None
         while (item := events.get(0.3)) is not None:
-            if not isinstance(item, Event) or item.id is None:
-                continue
-            at_ms = int(item.id.partition("-")[0])
-            if item.topic == self._bus.keys.status_topic(NAME):
-                killed_ms = at_ms
-            elif isinstance(item.contents, dict) and item.contents.get("status") == "stopped":
-                summary.stopped_while_running += 1
-                last_ms = at_ms
-            elif isinstance(item.contents, dict) and item.contents.get("status") == "cancelled":
-                summary.cancelled_while_queued += 1
-        if killed_ms is not None and last_ms is not None:
-            summary.ms_from_kill_to_last_stop = last_ms - killed_ms
-        return summary
+            self._lines.take(item)
 
-    def _print(self, end: str, summary: _Summary) -> None:
+    def _print(self, end: str, summary: Summary) -> None:
         record = msgspec.structs.asdict(summary)
+        if self._lab:
+            self._output.record({"event": end}, end, style="bold red")
         if self._output.as_json:
-            self._output.record({"event": end}, end)
             self._output.record(record, "")
             return
-        self._output.line(end, style="bold red")
         self._output.line("")
         for name, value in record.items():
             self._output.line(f"{name.replace('_', ' ')}: {'-' if value is None else value}", style="bold")
-
-
-class _OrderedLogs:
-    """Prints the logs in order, although several workers write them at the same time. The n-th log holds n readings."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self._waiting: dict[int, str] = {}
-        self._lock = threading.Lock()
-        self.count = 0
-
-    def add(self, line: str) -> None:
-        """Print a line of a worker: a log after all logs before it, any other line as a message."""
-        try:
-            size = len(msgspec.json.decode(line)[LOG_KEY])
-        except (msgspec.DecodeError, KeyError, TypeError):
-            self._output.talk(line.rstrip())
-            return
-        with self._lock:
-            self._waiting[size] = line.rstrip()
-            while self.count + 1 in self._waiting:
-                self.count += 1
-                self._output.line(self._waiting.pop(self.count))
-
-    def flush(self) -> None:
-        """Print the remaining logs. They wait for the log of a job that was stopped before it could print."""
-        for size in sorted(self._waiting):
-            self.count += 1
-            self._output.line(self._waiting[size])
 
 
 @contextmanager
