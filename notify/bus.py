@@ -11,7 +11,7 @@ from notify.open_parts import OpenParts
 from notify.requests import Method
 from notify.runtime import Runtime
 from notify.server import ONE_ATTEMPT, Client, EmbeddedServer, LinkHandler
-from notify.service import NotificationManager, Service
+from notify.service import NamePolicy, NotificationManager, Service, Standby
 from notify.settings import Settings
 from notify.state import Fence, State, registered
 from notify.values import Encodable
@@ -60,8 +60,8 @@ class Bus(EventBus):
     def manager(self, name: str = "notification-manager") -> NotificationManager:
         """Return a notification manager, which calls functions with events. While it is open, it is a service with that name."""
         self._check_open()
-        heartbeats = self._runtime.heartbeats()
-        return self._parts.add(NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heartbeats=heartbeats))
+        beats = self._runtime.heartbeats()
+        return self._parts.add(NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heartbeats=beats))
 
     def service(
         self,
@@ -70,7 +70,10 @@ class Bus(EventBus):
         provides: Collection[str] | object = (),
         groups: Collection[str] = (),
         ttl_s: float | None = None,
+        standby: Standby = "wait",
         exclusive: bool = False,
+        instances: bool = False,
+        wait_s: float | None = None,
         metadata: dict[str, str] | None = None,
         address: str = "",
         exports: object = None,
@@ -79,27 +82,30 @@ class Bus(EventBus):
         """Return a service, which is registered while it is open; use it as a context manager.
 
         Args:
-            name: the name; if it is taken, a suffix makes it unique.
+            name: the name. If another service has it whose process is certainly dead, this one takes it over at once.
             provides: the capabilities: names, or an object whose public methods give the names.
             groups: the groups of the service; `Service.join` and `Service.leave` change them.
             ttl_s: seconds without a heartbeat after which the service is withdrawn; by default ``ttl_s`` of the settings.
-            exclusive: raise an error if the name is taken.
+            standby: if the name is taken: ``wait`` for it under a name with a suffix, keep the ``suffix``, or ``refuse`` to start.
+            exclusive, instances: the same as ``standby="refuse"``, and as ``standby="suffix"``, for several equal services.
+            wait_s: seconds that an exclusive service waits for the name.
             metadata: name → text, shown in the directory.
             address: an address at which the service can be reached without Redis, if it has one.
             exports: an object whose public methods other processes may `call`; their names are capabilities as well.
             threads: how many requests may run at once; with one thread the object of ``exports`` needs no locks.
 
         Raises:
-            InvalidServiceError: a name, capability, group, ttl, address or metadata cannot be used, or the object has no methods.
+            InvalidServiceError: an argument cannot be used, the object has no methods, or arguments contradict each other.
         """
         self._check_open()
+        policy = NamePolicy.of(standby=standby, exclusive=exclusive, instances=instances, wait_s=wait_s)
         service = Service(
             self._client,
             name,
             provides=provides,
             groups=groups,
             ttl_s=self.settings.ttl_s if ttl_s is None else ttl_s,
-            exclusive=exclusive,
+            policy=policy,
             metadata=metadata,
             address=address,
             exports=exports,
@@ -110,7 +116,7 @@ class Bus(EventBus):
         return self._parts.add(service)
 
     def call(self, service: Target, method: Method, /, *args: Encodable, timeout_s: float = 5.0, **kwargs: Encodable) -> Any:
-        """Call a method that a service exports, and return its result.
+        """Call a method that a service exports, and return its result: for the name of a method in its JSON form, such as text for a date.
 
         Args:
             service: the name of a service, or the result of `provides`: then the providers of the capability take turns, and a
@@ -119,9 +125,6 @@ class Bus(EventBus):
             args, kwargs: the arguments; the method gets them as the annotations of its parameters say. A parameter ``timeout_s`` of
                 the method can be given by position only.
             timeout_s: seconds to wait for the answer. A request that has not begun by then is never run.
-
-        Returns:
-            The result of the method; for the name of a method in its JSON form, such as text for a datetime.
 
         Raises:
             ServiceNotFoundError: no service with that name or capability is registered, or each one is overdue.
@@ -156,9 +159,8 @@ class Bus(EventBus):
     def close(self) -> bool:
         """Close what was opened through the bus, then its connections. A callback may call it. Returns ``False`` if it is closed already.
 
-        Subscribers, watches, demands, listeners and clients of managers end: a `get` that waits returns ``None``. Running methods of
-        services get 5 s to finish. Background publishers get 10 s to send what they accepted. Then services and managers are withdrawn.
-        The last user of the private server stops it. The first error is raised after all this, with the others as its notes.
+        A `get` that waits returns ``None``. Running methods of services get 5 s to finish. Background publishers get 10 s to send what
+        they accepted. Then services and managers are withdrawn. The first error is raised after all this, with the others as its notes.
 
         Raises:
             ServerUnreachableError: some events could not be sent in time; the message says how many.

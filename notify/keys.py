@@ -18,6 +18,8 @@ ns:due                   zset   <name>#<incarnation>, score: ms when the sweep c
 ns:service:<name>        hash   the description of a service                                an hour after its last heartbeat
 ns:provides:<capability> zset   names of its providers, score: incarnation                  while there is one
 ns:group:<group>         zset   names of its members, score: incarnation                    while there is one
+ns:standby:<name>        zset   <name>#<incarnation> of standbys, score: incarnation        while there is one
+ns:promoted:<member>     string <name>#<incarnation> that a standby became                  an hour
 ns:suspects              set    <name>#<incarnation> of services whose heartbeats are late  while there is one
 ns:sweep                 hash   at_ms, heard_ms, duty_ms, slot_ms, grace_ms, held_ms, alarm 30 days after the last sweep
 ns:incarnation           string the last incarnation that was assigned                      30 days after the last one
@@ -177,6 +179,12 @@ class Keys(msgspec.Struct, frozen=True):
 
     def group(self, group: str) -> str:
         return f"{self.namespace}:group:{group}"
+
+    def standby(self, name: str) -> str:
+        return f"{self.namespace}:standby:{name}"
+
+    def promoted(self, member: str) -> str:
+        return f"{self.namespace}:promoted:{member}"
 
     def tombstone(self, need: str) -> str:
         return f"{self.namespace}:tombstone:{need}"

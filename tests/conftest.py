@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 import hypothesis
@@ -82,8 +82,8 @@ def start() -> Iterator[Callable[..., Process]]:
     """Start other processes, with the arguments of `Process`; all of them end with the test."""
     started: list[Process] = []
 
-    def run(role: str, *arguments: object, environ: dict[str, str] | None = None) -> Process:
-        started.append(Process(role, *arguments, environ=environ))
+    def run(role: str, *arguments: object, environ: dict[str, str] | None = None, prefix: Sequence[str] = ()) -> Process:
+        started.append(Process(role, *arguments, environ=environ, prefix=prefix))
         return started[-1]
 
     yield run

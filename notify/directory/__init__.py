@@ -8,10 +8,11 @@ from notify.directory.changes import Alarm, ServiceChange, read_change, read_log
 from notify.directory.directory import Directory, ServiceInfo
 from notify.directory.info import ENTRY_FIELDS, check_address, check_metadata, check_name, check_ttl, own_fields, read_entry, silence, to_ms
 from notify.directory.monitor import Monitor
-from notify.directory.scripts import Beat, DirectoryScripts, Incarnation
+from notify.directory.scripts import Beat, DirectoryScripts
 from notify.directory.target import Provider, Target, provides
 from notify.directory.upkeep import Upkeep
 from notify.directory.watch import Available, Change, Suspect, Watch, Withdrawn
+from notify.directory.withdrawal import Incarnation, NewService
 
 __all__ = [
     "ENTRY_FIELDS",
@@ -23,6 +24,7 @@ __all__ = [
     "DirectoryScripts",
     "Incarnation",
     "Monitor",
+    "NewService",
     "Provider",
     "ServiceChange",
     "ServiceInfo",

@@ -36,6 +36,7 @@ class ServiceChange(msgspec.Struct, frozen=True):
         incarnation: the number of the registration; -1 (no registration has it) if the event was published by hand without one.
         provides, groups: the capabilities and groups of the service after the change.
         reason, why: as in `Withdrawn`; empty unless the change is a withdrawal.
+        became: the name and the incarnation under which a standby goes on that was promoted, ``<name>#<incarnation>``; else empty.
     """
 
     change: str
@@ -45,6 +46,7 @@ class ServiceChange(msgspec.Struct, frozen=True):
     groups: list[Any] = []
     reason: str = ""
     why: str = ""
+    became: str = ""
 
     @property
     def capabilities(self) -> list[str]:
@@ -86,7 +88,7 @@ def change_template(change: str, **more: Json) -> Json:
 
     Args:
         change: as in `ServiceChange`.
-        more: further fields: ``reason`` and ``why`` of a withdrawal.
+        more: further fields: ``became``, ``reason`` and ``why`` of a withdrawal.
     """
     placeholders: dict[str, Json] = {name: f"@{name}@" for name in ("service", "incarnation", "provides", "groups")}
     return {"change": change, **placeholders, **more}

@@ -5,11 +5,12 @@ from typing import Any, Final, TypeVar, overload
 
 from notify.directory.info import End, ServiceInfo, is_text, silence
 from notify.directory.reader import DirectoryReader
-from notify.directory.scripts import DirectoryScripts, Incarnation
+from notify.directory.scripts import DirectoryScripts
 from notify.directory.target import Target
 from notify.directory.upkeep import Upkeep
 from notify.directory.waiting import check_conditions, check_needs, criteria, wait_for_all, wait_for_one
 from notify.directory.watch import Wanted, Watch
+from notify.directory.withdrawal import Incarnation
 from notify.errors import ServiceNotFoundError
 from notify.events import Subscriber
 from notify.keys import SERVICES_TOPIC

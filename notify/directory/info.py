@@ -4,8 +4,6 @@
 `read_description` reads the whole hash, `read_entry` the few fields that calls, sweeps and withdrawals need.
 """
 
-import os
-import socket
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -14,6 +12,7 @@ import msgspec
 
 from notify.errors import InvalidServiceError
 from notify.events import is_pattern
+from notify.process import this_process
 from notify.server import whole
 from notify.settings import MAX_TTL_S
 
@@ -35,7 +34,7 @@ __all__ = [
 ]
 
 MAX_NAME_BYTES: Final = 256
-ENTRY_FIELDS: Final = ["incarnation", "state", "provides", "groups", "exports", "beat_ms", "ttl_ms"]
+ENTRY_FIELDS: Final = ["incarnation", "state", "provides", "groups", "exports", "beat_ms", "ttl_ms", "standby"]
 """The fields of the hash that `read_entry` takes, in this order."""
 
 MAX_TTL_MS: Final = round(MAX_TTL_S * 1000)
@@ -54,6 +53,7 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
         state: ``alive``; ``suspect`` when heartbeats are missing; ``overdue`` when none came for the whole ttl, until the service is
             withdrawn or sends one. Only a caller that asks for overdue services gets them.
         flaps: how often it was suspected and recovered. A high count means that its ttl is too short, or its process too busy.
+        standby: the name that it waits for under a name with a suffix; empty if it waits for none.
         host, pid: the machine and the process that it runs in.
         address: the address to reach it at; empty if it gave none.
         ttl_s: seconds without a heartbeat after which it is withdrawn.
@@ -68,6 +68,7 @@ class ServiceInfo(msgspec.Struct, frozen=True, kw_only=True):
     groups: frozenset[str] = frozenset()
     state: str = "alive"
     flaps: int = 0
+    standby: str = ""
     host: str = ""
     pid: int = 0
     address: str = ""
@@ -94,6 +95,7 @@ class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True):
         groups_json: the field ``groups`` as Redis holds it.
         exports: the methods that others may call; ``None`` if the field is corrupt.
         beat_ms, ttl_ms: the server's time at its last heartbeat, and its ttl; 0 if the field is corrupt, so that it is overdue.
+        standby: the name that the service waits for; empty if it waits for none.
     """
 
     incarnation: int | None
@@ -104,6 +106,7 @@ class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True):
     exports: list[str] | None
     beat_ms: int
     ttl_ms: int
+    standby: str = ""
 
     def is_overdue(self, now_ms: int) -> bool:
         """Return whether no heartbeat came for the whole ttl; ``now_ms`` is the server's time."""
@@ -173,7 +176,10 @@ def is_text(value: object) -> bool:
 
 def own_fields(*, address: str, metadata: dict[str, str], exports: Collection[str]) -> dict[str, str]:
     """Return the fields of the description that a service of this process gives at its registration; empty ones are left out."""
-    fields = {"host": socket.gethostname(), "pid": str(os.getpid())}
+    me = this_process()
+    fields = {"host": me.host, "pid": str(me.pid)}
+    if me.space and me.started:
+        fields |= {"space": me.space, "started": me.started}
     if address:
         fields["address"] = address
     if metadata:
@@ -200,6 +206,7 @@ def read_description(row: dict[bytes, bytes], *, now_ms: int) -> ServiceInfo | N
             groups=frozenset(_NAMES_DECODER.decode(text.get("groups", "[]"))),
             state="overdue" if _is_overdue(beat_ms, ttl_ms, now_ms) else text.get("state", "alive"),
             flaps=int(text.get("flaps", "0")),
+            standby=text.get("standby", ""),
             host=text.get("host", ""),
             pid=int(text.get("pid", "0")),
             address=text.get("address", ""),
@@ -215,7 +222,7 @@ def read_description(row: dict[bytes, bytes], *, now_ms: int) -> ServiceInfo | N
 
 def read_entry(values: Sequence[bytes | None]) -> ServiceEntry:
     """Return the entry that the values of `ENTRY_FIELDS` describe. The values are those that HMGET returns."""
-    incarnation, state, provides, groups, exports, beat_ms, ttl_ms = values
+    incarnation, state, provides, groups, exports, beat_ms, ttl_ms, standby = values
     return ServiceEntry(
         incarnation=_integer(incarnation),
         state=(state or b"").decode(errors="replace"),
@@ -225,6 +232,7 @@ def read_entry(values: Sequence[bytes | None]) -> ServiceEntry:
         exports=_names(exports),
         beat_ms=whole(beat_ms, 0),
         ttl_ms=whole(ttl_ms, 0, most=MAX_TTL_MS),
+        standby=(standby or b"").decode(errors="replace"),
     )
 
 

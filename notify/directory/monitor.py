@@ -18,7 +18,8 @@ import threading
 from typing import Final
 
 from notify.directory.info import check_name
-from notify.directory.scripts import DirectoryScripts, Incarnation, SweepSettings
+from notify.directory.scripts import DirectoryScripts, SweepSettings
+from notify.directory.withdrawal import Incarnation
 from notify.errors import ServerError
 from notify.keys import due_member, parse_due_member
 from notify.server import Backoff, Client

@@ -5,17 +5,13 @@ Redis holds for a service at that instant.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
-import redis
 
-from notify.directory.changes import alarm_template, change_template
-from notify.directory.info import ENTRY_FIELDS, read_entry
-from notify.events import Failure, PublishingScripts
-from notify.keys import SERVICES_TOPIC, any_provider
-from notify.server import Client
-from notify.values import Json
+from notify.directory.changes import alarm_template
+from notify.directory.withdrawal import Incarnation, WithdrawalScripts, description_args
+from notify.keys import SERVICES_TOPIC
 
 __all__ = ["BEATS_AT_ONCE", "Beat", "DirectoryScripts", "Incarnation", "SweepResult", "SweepSettings"]
 
@@ -24,16 +20,6 @@ BEATS_AT_ONCE: Final = 100
 
 QUIET_TTLS: Final = 10
 """For this many ttls after an announced suspicion, another suspicion of the same service is not announced."""
-
-REGROUPED: Final = 0
-"""The answer of ``withdraw.lua`` if the groups of the service have changed since they were read."""
-
-
-class Incarnation(NamedTuple):
-    """One registration of a service: its name, and the number of the registration."""
-
-    name: str
-    number: int
 
 
 class Beat(NamedTuple):
@@ -69,20 +55,8 @@ class SweepResult(NamedTuple):
     alarm: tuple[int, int] | None
 
 
-class DirectoryEntry(NamedTuple):
-    """The entry of an incarnation in the directory; all fields are empty if there is none."""
-
-    state: str = ""
-    provides: Sequence[str] = ()
-    groups: Sequence[str] = ()
-    groups_json: bytes = b""
-
-
-class DirectoryScripts(PublishingScripts):
+class DirectoryScripts(WithdrawalScripts):
     """The atomic steps of the directory."""
-
-    def __init__(self, client: Client) -> None:
-        super().__init__(client, "notify.directory")
 
     def register(
         self,
@@ -94,6 +68,7 @@ class DirectoryScripts(PublishingScripts):
         fields: dict[str, str],
         token: str = "",
         after: int = 0,
+        waits_for: str = "",
     ) -> int | None:
         """Register a service under a free name.
 
@@ -106,16 +81,15 @@ class DirectoryScripts(PublishingScripts):
             fields: further fields of its description.
             token: a secret of the service, which identifies it when it registers again.
             after: the last incarnation of the service; 0 before the first registration.
+            waits_for: the name of another service that this one gets when that one is withdrawn; "" if it waits for none.
 
         Returns:
-            The new incarnation, which is greater than ``after``; ``None`` if another service has the name.
+            The new incarnation, which is greater than ``after``; ``None`` if another service has the name, or none has the name
+            that it would wait for.
         """
         keys = [self.keys.services, self.keys.due, self.keys.incarnation, self.keys.service(name), self.keys.sweep]
-        args = [name, ttl_ms, *self._announce("available"), after, token]
-        described = {"provides": provides, "groups": groups}
-        description = {**fields, **{field: msgspec.json.encode(names).decode() for field, names in described.items() if names}}
-        args += [part for field in description.items() for part in field]
-        keys += [*self.emit_keys(SERVICES_TOPIC), *self._indexes(provides, groups)]
+        args = [name, ttl_ms, *self._announce("available"), after, token, waits_for, *description_args(provides, groups, fields)]
+        keys += [self.keys.standby(waits_for or name), *self.emit_keys(SERVICES_TOPIC), *self._indexes(provides, groups)]
         result = self.run("register", keys, args, action=f"registering {name!r}")
         return int(result) if result else None
 
@@ -157,73 +131,3 @@ class DirectoryScripts(PublishingScripts):
             keys = [self.keys.due, self.keys.service(service.name), self.keys.suspects, self.keys.sweep, *self.emit_keys(SERVICES_TOPIC)]
             calls.append((keys, [*service, *announce, QUIET_TTLS]))
         return [bool(done) for done in self.run_many("suspect", calls, action="suspecting services")]
-
-    def withdraw(self, services: Sequence[Incarnation], *, reason: str, why: str, only_if_due: bool) -> list[str | None]:
-        """Withdraw incarnations of services.
-
-        Args:
-            services: the incarnations.
-            reason: ``withdrawn``, ``killed`` or ``expired``.
-            why: an explanation, published with the events.
-            only_if_due: leave those out that are not due.
-
-        Returns:
-            For each the id of its status event; ``None`` if it was not registered any more, or was left out.
-        """
-        announce = self._announce("withdrawn", reason=reason, why=why)
-        withdrawn: dict[Incarnation, str | None] = {}
-        remaining = list(services)
-        while remaining:
-            calls = []
-            for service, described in zip(remaining, self._describe(remaining), strict=True):
-                keys, status = self.keys, self.keys.status_topic(service.name)
-                all_keys = [keys.services, keys.due, keys.service(service.name), keys.tombstone(service.name), keys.losses]
-                all_keys += [keys.suspects, keys.sweep, *self.emit_keys(SERVICES_TOPIC), keys.log(status), keys.topic(status)]
-                ended = self.body(status, _failure(service.name, reason, why))
-                args = [*service, reason, why, int(only_if_due), described.groups_json, *announce[:3]]
-                args += [keys.channel(status), status, ended, *self.limits(), *map(any_provider, described.provides)]
-                for capability in described.provides:
-                    all_keys += [keys.provides(capability), keys.tombstone(any_provider(capability))]
-                calls.append(([*all_keys, *map(keys.group, described.groups)], args))
-            answers = self.run_many("withdraw", calls, action=f"withdrawing {remaining[0].name!r}")
-            # A service that joined or left a group meanwhile is read again; otherwise it would stay in the index of a group.
-            withdrawn |= {s: a.decode() if a else None for s, a in zip(remaining, answers, strict=True) if a != REGROUPED}
-            remaining = [service for service in remaining if service not in withdrawn]
-        return [withdrawn[service] for service in services]
-
-    def _describe(self, services: Sequence[Incarnation]) -> list[DirectoryEntry]:
-        """Return the entry of each incarnation in the directory."""
-        with self.client.translating("reading the directory"), self.client.pipeline(transaction=False) as pipe:
-            for service in services:
-                pipe.hmget(self.keys.service(service.name), ENTRY_FIELDS)
-            rows: Any = pipe.execute(raise_on_error=False)
-        return [_described(service, row) for service, row in zip(services, rows, strict=True)]
-
-    def _indexes(self, provides: Sequence[str], groups: Sequence[str]) -> list[str]:
-        return [*map(self.keys.provides, provides), *map(self.keys.group, groups)]
-
-    def _announce(self, change: str, **more: Json) -> list[str | bytes | int]:
-        """Return the arguments for the announcement of a change; ``more`` as for `change_template`."""
-        return self._contents(change_template(change, **more))
-
-    def _contents(self, contents: Json) -> list[str | bytes | int]:
-        """Return the channel, the topic, the body and the limits of an event on the topic of the directory."""
-        return [self.keys.channel(SERVICES_TOPIC), SERVICES_TOPIC, self.body(SERVICES_TOPIC, contents), *self.limits()]
-
-
-def _described(service: Incarnation, row: list[bytes | None] | Exception) -> DirectoryEntry:
-    if isinstance(row, redis.ResponseError):
-        return DirectoryEntry()  # the key is no hash: it was written by hand
-    if isinstance(row, Exception):
-        raise row
-    entry = read_entry(row)
-    if entry.incarnation != service.number:
-        return DirectoryEntry()
-    # `groups_json` is exactly what Redis holds, even if it is corrupt: the script compares it as text.
-    return DirectoryEntry(entry.state, entry.provides or (), entry.groups or (), entry.groups_json)
-
-
-def _failure(name: str, reason: str, why: str) -> Failure:
-    """Return the contents of the event that reports the end of a service, for example ``StorageKilledError: storage killed``."""
-    label = "".join(part[:1].upper() + part[1:] for part in name.replace("-", "_").split("_"))
-    return Failure(f"{label}{reason.capitalize()}Error", f"{name} {reason}" + (f": {why}" if why else ""), fatal=True)

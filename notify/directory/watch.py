@@ -38,7 +38,8 @@ class Suspect(msgspec.Struct, frozen=True):
 class Withdrawn(msgspec.Struct, frozen=True):
     """A service is no longer registered.
 
-    ``reason`` is ``withdrawn`` (it ended by itself), ``killed`` or ``expired`` (it sent no heartbeats); ``why`` is an explanation.
+    ``reason`` is ``withdrawn`` (it ended by itself), ``killed``, ``expired`` (it sent no heartbeats, or its process is gone) or
+    ``promoted`` (a standby has got the name that it waited for, and goes on under that); ``why`` is an explanation.
     The reason ``left`` comes from a watch on a group: the service is still registered, but not in the group any more. If the
     announcement was lost and a later service with that name ended since, the true reason is unknown: the watch gives ``expired``, and
     ``why`` says so.

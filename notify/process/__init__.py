@@ -1,16 +1,19 @@
-"""This operating-system process: an event for signal handlers, holds that delay a shutdown, and the process title.
+"""This operating-system process: its identity, an event for signal handlers, holds that delay a shutdown, and the process title.
 
 Programs, services, workers and the command line use this folder.
 It never talks to a server.
 """
 
+from notify.process.identity import ProcessIdentity, this_process
 from notify.process.signal_event import SignalSafeEvent
 from notify.process.suspension import Suspension, Suspensions
 from notify.process.title import set_title
 
 __all__ = [
+    "ProcessIdentity",
     "SignalSafeEvent",
     "Suspension",
     "Suspensions",
     "set_title",
+    "this_process",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import ClassVar, Self
 
 from notify.bus import Bus
-from notify.service import Service
+from notify.service import Service, Standby
 
 __all__ = ["Program"]
 
@@ -45,10 +45,13 @@ class Program:
     """The name of the service."""
     provides: ClassVar[Collection[str]] = ()
     """The capabilities of the service."""
+    standby: ClassVar[Standby] = "wait"
+    """What the service does if another one has its name, as for `Bus.service`."""
 
     def __init__(self, bus: Bus, *, name: str | None = None, ttl_s: float | None = None, exports: object = None) -> None:
         self.bus = bus
-        self.service: Service = bus.service(self.name if name is None else name, provides=self.provides, ttl_s=ttl_s, exports=exports)
+        chosen = self.name if name is None else name
+        self.service: Service = bus.service(chosen, provides=self.provides, standby=self.standby, ttl_s=ttl_s, exports=exports)
         self.stopping = threading.Event()
 
     def run(self) -> None:

@@ -5,7 +5,7 @@ This folder never registers or withdraws a service.
 """
 
 from notify.requests.client import Method, RequestClient
-from notify.requests.exports import capabilities_of
+from notify.requests.exports import capabilities_of, exported_methods
 from notify.requests.server import RequestServer
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "RequestClient",
     "RequestServer",
     "capabilities_of",
+    "exported_methods",
 ]

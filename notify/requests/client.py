@@ -28,7 +28,7 @@ from notify.errors import (
     ServiceWithdrawnError,
     UnknownMethodError,
 )
-from notify.keys import SERVICES_TOPIC
+from notify.keys import SERVICES_TOPIC, due_member
 from notify.requests.message import Answer, Request, encode_request
 from notify.requests.resolver import Endpoint, Resolver
 from notify.requests.scripts import FULL, GONE, RequestScripts
@@ -51,11 +51,13 @@ class PendingCall:
     """A call that waits for its answer.
 
     ``outcome`` receives the answer, or the withdrawal of the service to which the request was sent, or ``None`` when the bus is
-    closed. ``entry_id`` is the id of the request in its stream, ``None`` until the request is sent.
+    closed. ``entry_id`` is the id of the request in its stream, ``None`` until the request is sent. ``member`` is the registration
+    that has to answer: that of the endpoint, or what became of it if it was a standby.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self.member = due_member(endpoint.service, endpoint.incarnation)
         self.entry_id: str | None = None
         self.outcome: queue.SimpleQueue[Answer | ServiceChange | None] = queue.SimpleQueue()
 
@@ -246,14 +248,17 @@ class RequestClient:
         return call.outcome.put(answer)
 
     def _on_change(self, raw: bytes) -> None:
-        """Clear the cache of the resolver. A withdrawal ends the calls that wait for this incarnation of the service."""
+        """Clear the cache of the resolver. A withdrawal ends the calls that wait for this incarnation, unless it goes on as another."""
         self._resolver.forget()
         change = read_logged_change(raw)
         if change is None or change.change != "withdrawn":
             return
+        member = due_member(change.service, change.incarnation)
         with self._lock:
             for call in self._pending.values():
-                if (call.endpoint.service, call.endpoint.incarnation) == (change.service, change.incarnation):
+                if call.member == member and change.became:
+                    call.member = change.became
+                elif call.member == member:
                     call.outcome.put(change)
 
 

@@ -15,13 +15,15 @@ BINDING: Final = (classmethod, staticmethod, partialmethod, singledispatchmethod
 
 
 def exported_methods(exports: object) -> Mapping[str, Callable[..., Any]]:
-    """Return the public methods of an object by name, as its class defines or inherits them.
+    """Return the public methods of an object by name, as its class defines or inherits them; none if there is no object.
 
     Attributes (even callable ones), properties, nested classes and names that begin with an underscore are not exported.
 
     Raises:
         InvalidServiceError: ``exports`` is a class, has no public method, or has one that is asynchronous.
     """
+    if exports is None:
+        return MappingProxyType({})
     if isinstance(exports, type):
         raise InvalidServiceError(f"exports is the class {exports.__name__}: give an object of it, {exports.__name__}()")
     methods = {name: getattr(exports, name) for name in dir(type(exports)) if _is_exported(type(exports), name)}

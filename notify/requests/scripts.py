@@ -5,10 +5,12 @@ from typing import Any, Final
 from notify.keys import due_member
 from notify.server import Client, ScriptRunner
 
-__all__ = ["FULL", "GONE", "OVERDUE", "RequestScripts"]
+__all__ = ["FULL", "GONE", "MOVED", "OVERDUE", "RequestScripts"]
 
 FULL: Final = "full"
 GONE: Final = "gone"
+MOVED: Final = -2.0
+"""The service that takes a request has another name now; the request waits until the service has found that out."""
 OVERDUE: Final = -1.0
 """The service that takes a request is overdue; the request waits until the service has sent a heartbeat."""
 MAX_WAITING: Final = 1_000
@@ -32,11 +34,24 @@ class RequestScripts(ScriptRunner):
         answer: bytes = self.run("send", keys, args, action=f"sending a request to {service!r}", timeout_s=within_s)
         return answer.decode()
 
-    def take(self, service: str, incarnation: int, entry_id: str, *, deadline_ms: int) -> float:
-        """Take a waiting request. Returns the seconds left until its deadline; 0 if the request must not begin, `OVERDUE` if not yet."""
+    def take(self, service: str, incarnation: int, entry_id: str, *, deadline_ms: int, sent_to: str = "") -> float:
+        """Take a waiting request.
+
+        Args:
+            service, incarnation: the registration of the service.
+            entry_id: the request.
+            deadline_ms: its deadline, on the server's clock.
+            sent_to: the member to which it was sent, by default the service; or the standby that it was before.
+
+        Returns:
+            The seconds left until the deadline; 0 if the request must not begin. `OVERDUE` if not yet; `MOVED` if the service has
+            another name now.
+        """
         args: list[str | bytes | int] = [incarnation, entry_id, deadline_ms]
-        left_ms: int = self.run("take", self._keys(service, incarnation), args, action=f"taking a request to {service!r}")
-        return left_ms / 1000 if left_ms >= 0 else OVERDUE
+        member = due_member(service, incarnation)
+        keys = [self.keys.service(service), self.keys.requests(sent_to or member), self.keys.promoted(member)]
+        left_ms: int = self.run("take", keys, args, action=f"taking a request to {service!r}")
+        return left_ms / 1000 if left_ms >= 0 else float(left_ms)
 
     def give_up(self, service: str, incarnation: int, entry_id: str) -> bool:
         """Remove a request whose caller does not wait any longer. Returns true if the request had not begun; then it never begins."""

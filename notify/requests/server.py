@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -13,7 +13,7 @@ from notify.keys import due_member
 from notify.process import Suspensions
 from notify.requests.exports import exported_methods
 from notify.requests.message import Request, encode_answer, encode_failure
-from notify.requests.scripts import OVERDUE, RequestScripts
+from notify.requests.scripts import MOVED, OVERDUE, RequestScripts
 from notify.server import Client, StreamReader, whole
 from notify.values import Signature
 
@@ -25,10 +25,22 @@ MAX_THREADS: Final = 64
 OVERDUE_PAUSE_S: Final = 0.05
 """An overdue service asks again after this time whether its requests may begin: its heartbeat is about to be sent."""
 
-Identity = Callable[[], tuple[str, int]]
-"""A function that returns the present name and incarnation of the service; both may change when it registers again."""
-
 log = logging.getLogger(__name__)
+
+
+class Host(Protocol):
+    """The registration of the service that serves the requests."""
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """The present name and incarnation; both may change when the service registers again, or a standby gets its name."""
+
+    @property
+    def former(self) -> tuple[str, int] | None:
+        """What the service was as a standby: the requests that were sent to that are served as well."""
+
+    def follow(self) -> bool:
+        """Find out whether a standby was given the name that it waits for. Returns whether `identity` has changed."""
 
 
 class RequestServer:
@@ -39,19 +51,20 @@ class RequestServer:
 
     Args:
         client: the client of the server to serve on; each thread opens a connection of its own.
-        exports: the object whose public methods are called.
+        exports: the object whose public methods are called; ``None`` if there is none: then no thread runs.
         threads: how many requests may run at once; with one thread the object needs no locks.
-        identity: returns the present name and incarnation of the service.
+        host: the registration of the service.
         suspensions: the suspensions of the service's shutdown; each running request holds one.
 
     Raises:
         InvalidServiceError: the object has no method to call, or the number of threads is out of range.
     """
 
-    def __init__(self, client: Client, exports: object, *, threads: int, identity: Identity, suspensions: Suspensions) -> None:
+    def __init__(self, client: Client, exports: object, *, threads: int, host: Host, suspensions: Suspensions) -> None:
         self.methods = exported_methods(exports)
         signatures = {name: Signature(method) for name, method in self.methods.items()}
-        self._threads = [RequestThread(client, self.methods, signatures, identity, suspensions) for _ in range(_check_threads(threads))]
+        count = range(_check_threads(threads) if exports is not None else 0)
+        self._threads = [RequestThread(client, self.methods, signatures, host, suspensions) for _ in count]
 
     def open(self) -> None:
         for thread in self._threads:
@@ -83,12 +96,12 @@ class RequestThread:
         client: Client,
         methods: Mapping[str, Callable[..., Any]],
         signatures: Mapping[str, Signature],
-        identity: Identity,
+        host: Host,
         suspensions: Suspensions,
     ) -> None:
         self._methods = methods
         self._signatures = signatures
-        self._identity = identity
+        self._host = host
         self._suspensions = suspensions
         self._max_bytes = client.settings.max_payload_bytes
         self._reader = StreamReader(client, name="serving")
@@ -110,26 +123,31 @@ class RequestThread:
 
     def _run(self) -> None:
         while not self._reader.is_stopped:
-            service, incarnation = self._identity()
-            requests = self._scripts.keys.requests(due_member(service, incarnation))
+            former, (service, incarnation) = self._host.former, self._host.identity
+            members = [due_member(*each) for each in (former, (service, incarnation)) if each is not None]
+            streams = {self._scripts.keys.requests(member): member for member in members}
             # Always read from the beginning: taking a request deletes its entry, so the first entry is the oldest waiting request.
-            for entry_id, fields in self._reader.read({requests: "0-0"}, count=1).get(requests, []):
-                try:
-                    left_s = self._take(service, incarnation, entry_id, fields)
-                    if left_s == OVERDUE:
-                        self._reader.wait(OVERDUE_PAUSE_S)
-                    elif left_s > 0:
-                        with self._suspensions.take():
-                            self._serve(fields.get(b"request", b""), time.monotonic() + left_s)
-                except Exception:  # an error must not end this thread: the service would stay registered and never answer
-                    log.exception("a request to %r failed unexpectedly", service)
+            for stream, entries in self._reader.read(dict.fromkeys(streams, "0-0"), count=1).items():
+                for entry_id, fields in entries:
+                    try:
+                        left_s = self._take(service, incarnation, entry_id, fields, streams[stream])
+                        if left_s == OVERDUE:
+                            self._reader.wait(OVERDUE_PAUSE_S)
+                        elif left_s > 0:
+                            with self._suspensions.take():
+                                self._serve(fields.get(b"request", b""), time.monotonic() + left_s)
+                    except Exception:  # an error must not end this thread: the service would stay registered and never answer
+                        log.exception("a request to %r failed unexpectedly", service)
         self._reader.close()
 
-    def _take(self, service: str, incarnation: int, entry_id: str, fields: Mapping[bytes, bytes]) -> float:
-        """Take a request. Returns the seconds until its deadline; 0 if it must not begin, `OVERDUE` if not yet."""
+    def _take(self, service: str, incarnation: int, entry_id: str, fields: Mapping[bytes, bytes], sent_to: str) -> float:
+        """Take a request. Returns the seconds until its deadline; 0 if it must not begin, `OVERDUE` or `MOVED` if not yet."""
         deadline_ms = whole(fields.get(b"deadline_ms"), 0)
         try:
-            return self._scripts.take(service, incarnation, entry_id, deadline_ms=deadline_ms)
+            left_s = self._scripts.take(service, incarnation, entry_id, deadline_ms=deadline_ms, sent_to=sent_to)
+            if left_s == MOVED:
+                self._host.follow()  # the request is read again under the new name
+            return left_s
         except ServerError as exc:
             self._reader.pause(exc)
             return 0.0
@@ -139,7 +157,7 @@ class RequestThread:
         try:
             request = msgspec.json.decode(raw, type=Request)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            return log.warning("an entry in the stream of requests to %r is not a request and is ignored: %s", self._identity()[0], exc)
+            return log.warning("an entry in the stream of requests to %r is not a request and is ignored: %s", self._host.identity[0], exc)
         answer = self._run_method(request)
         while True:
             try:

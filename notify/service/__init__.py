@@ -6,12 +6,15 @@ This folder never calls or watches other services.
 
 from notify.service.heartbeat import Heartbeats
 from notify.service.manager import NotificationManager
+from notify.service.naming import NamePolicy, Standby
 from notify.service.report import Report
 from notify.service.service import Service
 
 __all__ = [
     "Heartbeats",
+    "NamePolicy",
     "NotificationManager",
     "Report",
     "Service",
+    "Standby",
 ]

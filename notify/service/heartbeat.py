@@ -21,6 +21,8 @@ __all__ = ["HeartbeatSource", "Heartbeats"]
 BEATS_PER_TTL: Final = 3
 JITTER: Final = 0.15
 """The time between two heartbeats varies at random by at most this share of it."""
+STANDBY_S: Final = 0.5
+"""A standby sends a heartbeat at least this often: the answer tells that it has got the name that it waits for."""
 RETRY_S: Final = 0.5
 """A heartbeat that failed is sent again after at most this many seconds."""
 NOT_DUE: Final = math.inf
@@ -33,7 +35,8 @@ OnLost: TypeAlias = Callable[[str], bool]
 """A callback for a service that the directory does not know (any more). It gets the answer of `DirectoryScripts.beat`.
 
 The callback registers the service again, or ends it, and returns whether the service still needs heartbeats. If the callback
-raises `ServerError`, it is called again with the answer to the next heartbeat, which may be ``alive`` then."""
+raises `ServerError`, it is called again with the answer to the next heartbeat, which may be ``alive`` then. For a standby it is called
+with every answer."""
 
 
 class HeartbeatSource(Protocol):
@@ -42,6 +45,10 @@ class HeartbeatSource(Protocol):
     @property
     def beat(self) -> Beat:
         """The heartbeat to send, for the incarnation that is registered now."""
+
+    @property
+    def standby_for(self) -> str:
+        """The name that the service waits for; empty if it waits for none."""
 
 
 class Heartbeats:
@@ -100,7 +107,7 @@ class Heartbeats:
     def _beat(self, services: Sequence[HeartbeatSource]) -> dict[HeartbeatSource, str]:
         """Send heartbeats. Returns the services that the directory has lost, with the answer; they are not due until they are back.
 
-        A service whose callback raised `ServerError` is returned as well.
+        A standby, and a service whose callback raised `ServerError`, is returned as well.
         """
         factor = _jitter()  # one factor for all, so that services that are due together stay together
         try:
@@ -110,7 +117,8 @@ class Heartbeats:
             self._schedule({service: min(RETRY_S, _interval_s(service) * factor) for service in services})
             return {}
         self._backoff.over()
-        lost = {s: answer for s, answer in zip(services, answers, strict=True) if answer != "alive" or s in self._incomplete}
+        pairs = zip(services, answers, strict=True)
+        lost = {s: answer for s, answer in pairs if answer != "alive" or s.standby_for or s in self._incomplete}
         self._schedule({service: NOT_DUE if service in lost else _interval_s(service) * factor for service in services})
         return lost
 
@@ -131,20 +139,22 @@ class Heartbeats:
 
     def _handle_loss(self, service: HeartbeatSource, answer: str) -> float | None:
         """Call the `OnLost` callback of a service. Returns the seconds until its next heartbeat; ``None`` if it needs no more."""
-        pause_s, on_lost = _interval_s(service) * _jitter(), self._on_lost.get(service)
+        on_lost, latest_s = self._on_lost.get(service), math.inf
         try:
             needs_heartbeats = on_lost is not None and on_lost(answer)
             self._incomplete.discard(service)
-            return pause_s if needs_heartbeats else None
+            if not needs_heartbeats:
+                return None
         except ServiceNameTakenError as exc:
             log.warning("%r cannot register again yet: %s", service.beat.name, exc)
         except ServerError as exc:
             log.warning("registering %r again is not complete yet: %s", service.beat.name, exc)
             self._incomplete.add(service)
-            pause_s = min(RETRY_S, pause_s)
+            latest_s = RETRY_S
         except Exception:  # an error of one service must not keep the others from registering again
             log.exception("registering %r again failed; the answer to its heartbeat was %r", service.beat.name, answer)
-        return pause_s
+        # Only now: the callback may have made the service a standby, or have given it its name.
+        return min(latest_s, _interval_s(service) * _jitter())
 
     def _forget(self, service: HeartbeatSource) -> None:
         self._due.pop(service, None)
@@ -172,7 +182,8 @@ class Heartbeats:
 
 
 def _interval_s(service: HeartbeatSource) -> float:
-    return service.beat.ttl_ms / 1000 / BEATS_PER_TTL
+    interval_s = service.beat.ttl_ms / 1000 / BEATS_PER_TTL
+    return min(STANDBY_S, interval_s) if service.standby_for else interval_s
 
 
 def _jitter() -> float:

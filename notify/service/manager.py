@@ -22,6 +22,7 @@ from notify.events import (
 )
 from notify.server import Client
 from notify.service.heartbeat import Heartbeats
+from notify.service.naming import NamePolicy
 from notify.service.report import Report
 from notify.service.service import Service
 
@@ -43,7 +44,8 @@ class NotificationManager:
         # The manager has a client of its own: closing it also closes the publishers that the manager has made.
         self._client = client.clone(name=name)
         self._scripts = EventScripts(self._client)
-        self._service = Service(self._client, name, provides=PROVIDES, ttl_s=ttl_s, heartbeats=heartbeats)
+        instances = NamePolicy.of(instances=True)  # any manager will do: clients find one by its capabilities
+        self._service = Service(self._client, name, provides=PROVIDES, ttl_s=ttl_s, policy=instances, heartbeats=heartbeats)
         self._subscriptions: dict[str, list[_Subscription]] = {}
         self._lock = threading.RLock()
         self._closed = self._has_failed = False

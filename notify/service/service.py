@@ -9,12 +9,14 @@ from notify.directory import Directory, ServiceInfo
 from notify.errors import ClosedError, ServerError, ServiceKilledError, ServiceWithdrawnError
 from notify.events import EventScripts, Failure
 from notify.process import Suspension, Suspensions
-from notify.requests import RequestServer, capabilities_of
+from notify.requests import RequestServer, capabilities_of, exported_methods
 from notify.server import Client
+from notify.service.ending import Ending
 from notify.service.heartbeat import Heartbeats
+from notify.service.naming import WAIT, NamePolicy, until_free
 from notify.service.registration import Registration
 from notify.service.report import Reports
-from notify.state import Fence, State, registered
+from notify.state import Fence, State
 from notify.values import Encodable
 
 __all__ = ["Service"]
@@ -28,23 +30,13 @@ class Service:
     Entering the context registers the service and starts its heartbeats. Leaving it withdraws the service. If the process dies
     instead, its heartbeats stop and the directory withdraws the service. If the directory has lost the service (for example
     because the server was away for too long), the service registers again as a new incarnation and reports that.
+    Arguments that are not named here, and errors, are those of `Bus.service`.
 
     Args:
         client: the server to use.
-        name: the name to register under.
-        provides: its capabilities: names, or an object whose public methods are the names.
-        groups: the groups it is in from the start.
-        ttl_s: seconds without a heartbeat after which it is withdrawn.
-        exclusive: raise an error if the name is taken; otherwise the service gets a free name such as ``name-2``.
-        metadata: texts to publish in its description, by key.
-        address: the address to reach it at, if there is one.
-        exports: an object whose public methods others may call; their names are capabilities as well.
-        threads: how many requests may run at once; with one thread the object needs no locks.
+        policy: what happens if another service has the name; by default the service becomes a standby such as ``name-2``.
         heartbeats: the `Heartbeats` that send its heartbeats together with those of other services; by default its own.
         fences: conditions of every write to its state, besides the condition that this incarnation is registered.
-
-    Raises:
-        InvalidServiceError: a name, capability, group, ttl, address, metadata, exports or threads is not valid.
     """
 
     def __init__(
@@ -55,7 +47,7 @@ class Service:
         provides: Collection[str] | object = (),
         groups: Collection[str] = (),
         ttl_s: float,
-        exclusive: bool = False,
+        policy: NamePolicy = WAIT,
         metadata: dict[str, str] | None = None,
         address: str = "",
         exports: object = None,
@@ -64,44 +56,47 @@ class Service:
         fences: tuple[Fence, ...] = (),
     ) -> None:
         self._client = client
+        self._ending = Ending()
         self._scripts = EventScripts(client)
         self._fences = fences
-        self.reports = Reports(self._scripts, identity=lambda: (self.name, self.incarnation), check=self.check)
+        self.reports = Reports(self._scripts, identity=lambda: self._registration.identity, check=self.check)
         """The retained reports of the service, to expire some of them or to purge all."""
         self._directory = Directory(client)
         self._suspensions = Suspensions()
-        self._request_server: RequestServer | None = None
-        if exports is not None:
-            identity = self.reports.identity
-            self._request_server = RequestServer(client, exports, threads=threads, identity=identity, suspensions=self._suspensions)
-        exported = frozenset(self._request_server.methods if self._request_server else ())
+        exported = frozenset(exported_methods(exports))
         self._registration = Registration(
             client,
             name,
             provides=capabilities_of(provides) | exported,
             groups=groups,
             ttl_s=ttl_s,
-            exclusive=exclusive,
+            policy=policy,
             metadata=metadata,
             address=address,
             exports=exported,
+            on_moved=self._ending.notify,
         )
+        self._request_server = RequestServer(client, exports, threads=threads, host=self._registration, suspensions=self._suspensions)
         self._heartbeats = heartbeats or Heartbeats(client)
         self._opened = False
         self._unreported = ""  # the report of a new registration that is still to be published
-        self._end_error: ServiceWithdrawnError | None = None
-        self._ended = threading.Event()
+        self._wait_s = policy.wait_s
         self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
-        """The unique name under which the service is registered."""
-        return self._registration.name
+        """The unique name under which the service is registered. The name of a standby changes when it gets the one it waits for."""
+        return self._registration.identity.name
 
     @property
     def incarnation(self) -> int:
         """The number of its present registration; 0 before the first one."""
-        return self._registration.incarnation
+        return self._registration.identity.number
+
+    @property
+    def standby_for(self) -> str:
+        """The name that this service waits for, as a standby under another name; empty if it waits for none."""
+        return self._registration.standby_for
 
     @property
     def groups(self) -> frozenset[str]:
@@ -115,10 +110,12 @@ class Service:
 
     @property
     def state(self) -> State:
-        """The state hash of the service. Writes are refused once this incarnation is not registered any more."""
-        return State(
-            self._client, self.name, fences=lambda: (*self._fences, registered(self._scripts.keys, self.name, str(self.incarnation)))
-        )
+        """The state hash of the service. Writes are refused once this incarnation is not registered any more.
+
+        It goes with the name: when a standby gets the name that it waits for, its state is from then on the state of that name.
+        """
+        registration = self._registration
+        return State(self._client, lambda: self.name, fences=lambda: (*self._fences, registration.fence), has_moved=registration.follow)
 
     @property
     def info(self) -> ServiceInfo:
@@ -133,24 +130,16 @@ class Service:
         """Register, and start the heartbeats.
 
         Raises:
-            ServiceNameTakenError: the service is exclusive and another service holds its name.
+            ServiceNameTakenError: the service is exclusive and another service holds its name, also after ``wait_s`` seconds.
             ClosedError: the service was opened before, or has ended.
             ServerError: the server did not answer, or refused.
         """
-        with self._lock:  # without the lock, a kill at this moment would find no incarnation to withdraw
-            if self._opened or self._ended.is_set():
-                raise ClosedError(f"the service {self.name!r} was opened or ended before: make a new one")
-            self._registration.register()
-            self._opened = True
-            self._heartbeats.join(self._registration, self._on_lost)
-            if self._request_server is not None:
-                self._request_server.open()
+        until_free(self._open, wait_s=self._wait_s, pause=self._ending.wait)
         return self
 
     def close(self) -> bool:
         """Take no more requests, wait up to 5 s for running methods, and withdraw the service. Returns ``False`` if it has ended."""
-        if self._request_server is not None:
-            self._request_server.close()
+        self._request_server.close()
         was_open = self._finish("withdrawn", "", ServiceWithdrawnError(f"the service {self.name!r} is closed"))
         self._heartbeats.leave(self._registration)
         return was_open
@@ -208,8 +197,7 @@ class Service:
 
         Raises:
             NotSubscribedError: there is no subscriber named ``to``.
-            ServiceWithdrawnError: the service has ended (`ServiceKilledError` if it was killed).
-            ClosedError: the service is not open yet.
+            ServiceWithdrawnError, ClosedError: the service has ended (`ServiceKilledError`: it was killed), or is not open yet.
             InvalidTopicError, ContentsError, PayloadTooLargeError, SettingsError: nothing was published.
             ServerUnreachableError: no answer; the event may have been published.
         """
@@ -227,8 +215,7 @@ class Service:
 
     def stop_serving(self, *, finish_s: float = 0.0) -> None:
         """Take no more requests, and wait ``finish_s`` seconds for running methods. Callers of waiting requests get an error at the end."""
-        if self._request_server is not None:
-            self._request_server.stop(finish_s=finish_s)
+        self._request_server.stop(finish_s=finish_s)
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until the shutdown is no longer suspended. Returns false if it still is after ``timeout_s`` seconds."""
@@ -236,14 +223,22 @@ class Service:
 
     def check(self) -> None:
         """Raise `ServiceWithdrawnError` or `ServiceKilledError` if the service has ended, `ClosedError` if it is not open yet."""
-        if self._end_error is not None:
-            raise type(self._end_error)(*self._end_error.args)  # a copy, because each raise lengthens the traceback of an error
+        self._ending.check()
         if not self.incarnation:
             raise ClosedError(f"the service {self.name!r} is not open: use it in a with statement, or open it")
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the service ends: it is closed, or killed by any process. Returns false if it has not after ``timeout_s`` seconds."""
-        return self._ended.wait(timeout_s)
+        return self._ending.wait(timeout_s)
+
+    def wait_for_name(self, timeout_s: float | None = None) -> bool:
+        """Wait until this standby has the name that it waits for. Returns false if it has not after ``timeout_s`` seconds, or has ended.
+
+        A service that has the name it asked for need not wait. So one of several processes does the work, and another goes on with it.
+        """
+        self.check()
+        self._ending.wait_for(lambda: not self.standby_for, timeout_s)
+        return not self.standby_for and not self._ending.has_come
 
     def __enter__(self) -> "Service":
         return self.open()
@@ -252,25 +247,32 @@ class Service:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Service {self.name!r} incarnation {self.incarnation}{' (ended)' if self._end_error else ''}>"
+        return f"<Service {self.name!r} incarnation {self.incarnation}{' (ended)' if self._ending.has_come else ''}>"
+
+    def _open(self) -> None:
+        with self._lock:  # without the lock, a kill at this moment would find no incarnation to withdraw
+            if self._opened or self._ending.has_come:
+                raise ClosedError(f"the service {self.name!r} was opened or ended before: make a new one")
+            self._registration.register()
+            self._opened = True
+            self._heartbeats.join(self._registration, self._on_lost)
+            self._request_server.open()
 
     def _on_lost(self, answer: str) -> bool:
-        """End the service if another process killed it; otherwise register it again and report that.
+        """End the service if another process killed it, else register it again and report that. A standby looks for its name.
 
         `Heartbeats` calls this with the answer to a heartbeat. After a `ServerError` it calls again; then the rest is completed.
-
-        Returns:
-            Whether the service still needs heartbeats.
+        Returns whether the service still needs heartbeats.
         """
         if answer == "killed":
             end = self._directory.last_end(self.name)
-            with self._lock:
-                self._end_error = self._end_error or self._killed(end.why if end and end.incarnation == self.incarnation else "")
-                self._ended.set()
+            self._ending.come(self._killed(end.why if end and end.incarnation == self.incarnation else ""))
         with self._lock:
-            if self._ended.is_set():
+            if self._ending.has_come:
                 return False
-            if answer != "alive":
+            if answer == "alive" and self.standby_for:
+                self._registration.seek()
+            elif answer != "alive" and not self._registration.follow():
                 previous = self.incarnation
                 self._registration.register()
                 self._unreported = f"{self.name} is back: it was {answer}"
@@ -287,10 +289,9 @@ class Service:
     def _finish(self, reason: str, why: str, error: ServiceWithdrawnError) -> bool:
         """End the service, unless it has ended; later calls raise ``error``. Returns whether this call ended it."""
         with self._lock:  # without the lock, `_on_lost` could register the service again after this check
-            if self._ended.is_set():
+            if self._ending.has_come:
                 return False
-            self._end_error = error
-            self._ended.set()
+            self._ending.come(error)
         if self.incarnation:
             try:
                 self._registration.withdraw(reason, why)

@@ -16,6 +16,8 @@ from notify.values import Encodable, Json, encode_json
 __all__ = ["State"]
 
 T = TypeVar("T")
+R = TypeVar("R", int, tuple[int, bytes])
+"""The result of a script: a number that is negative if a fence has fallen, alone or with a value."""
 
 MODIFY_TIMEOUT_S: Final = 10.0
 """`State.modify` tries for this many seconds."""
@@ -34,20 +36,34 @@ class State(MutableMapping[str, Json]):
 
     Args:
         client: the client of the server that holds the state.
-        service: the name of the service.
+        service: the name of the service, or a function that returns it: the state of a standby goes with its name.
         fences: returns the conditions of a write; called before every write.
         on_refused: called before `FencedError` is raised; must not raise.
+        has_moved: called when a fence has fallen; returns whether the service has another name by now, so that the write is repeated.
     """
 
     def __init__(
-        self, client: Client, service: str, *, fences: Fences = lambda: (), on_refused: Callable[[], object] = lambda: None
+        self,
+        client: Client,
+        service: str | Callable[[], str],
+        *,
+        fences: Fences = lambda: (),
+        on_refused: Callable[[], object] = lambda: None,
+        has_moved: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._scripts = StateScripts(client, service)
         self._client = client
-        self._key = self._scripts.keys.state(service)
-        self._service = service
+        self._name = service
         self._fences = fences
         self._on_refused = on_refused
+        self._has_moved = has_moved
+
+    @property
+    def _service(self) -> str:
+        return self._name if isinstance(self._name, str) else self._name()
+
+    @property
+    def _key(self) -> str:
+        return self._client.own_keys.state(self._service)
 
     def __getitem__(self, field: str) -> Json:
         raw = self._raw(field)
@@ -59,8 +75,7 @@ class State(MutableMapping[str, Json]):
         self._write({field: value})
 
     def __delitem__(self, field: str) -> None:
-        fences = self._fences()
-        if not self._checked(self._scripts.delete([_field(field)], fences=fences), fences):
+        if not self._step(lambda scripts, fences: scripts.delete([_field(field)], fences=fences)):
             raise MissingKeyError(f"the state of {self._service!r} has no field {field!r}")
 
     def __iter__(self) -> Iterator[str]:
@@ -104,8 +119,7 @@ class State(MutableMapping[str, Json]):
 
     def clear(self) -> None:
         """Delete the whole hash."""
-        fences = self._fences()
-        self._checked(self._scripts.delete([], fences=fences), fences)
+        self._step(lambda scripts, fences: scripts.delete([], fences=fences))
 
     def add(self, field: str, value: Encodable) -> bool:
         """Write a field only if it does not exist. Returns whether the field was written.
@@ -132,9 +146,8 @@ class State(MutableMapping[str, Json]):
             FencedError: a fence has fallen; nothing was changed.
         """
         amount = self._amount(field, by)
-        fences = self._fences()
-        done, value = self._scripts.increment(_field(field), amount, fences=fences)
-        if not self._checked(done, fences):
+        done, value = self._step(lambda scripts, fences: scripts.increment(_field(field), amount, fences=fences))
+        if not done:
             raise self._wrong_value(field, value, needs=f"adding {amount} needs an integer, and a sum of at most 64 bits")
         return int(value)
 
@@ -154,9 +167,9 @@ class State(MutableMapping[str, Json]):
             ContentsError: JSON cannot hold the value.
             FencedError: a fence has fallen; nothing was changed.
         """
-        fences = self._fences()
-        done, found = self._scripts.append(_field(field), self._encode(field, value), fences=fences)
-        if not self._checked(done, fences):
+        encoded = self._encode(field, value)
+        done, found = self._step(lambda scripts, fences: scripts.append(_field(field), encoded, fences=fences))
+        if not done:
             raise self._wrong_value(field, found, needs="appending needs a list")
 
     def modify(self, field: str, change: Callable[[Any], T]) -> T:
@@ -200,13 +213,11 @@ class State(MutableMapping[str, Json]):
 
     def _write(self, values: dict[str, Encodable]) -> None:
         encoded = {_field(field): self._encode(field, value) for field, value in values.items()}
-        fences = self._fences()
-        self._checked(self._scripts.set(encoded, fences=fences), fences)
+        self._step(lambda scripts, fences: scripts.set(encoded, fences=fences))
 
     def _swap(self, field: str, old: bytes | None, new: bytes) -> int:
         """Write a field if it still holds ``old`` (``None``: if it does not exist). Returns 1, or 0 if the field was changed."""
-        fences = self._fences()
-        return self._checked(self._scripts.swap(_field(field), old, new, fences=fences), fences)
+        return self._step(lambda scripts, fences: scripts.swap(_field(field), old, new, fences=fences))
 
     def _wrong_value(self, field: str, value: bytes, *, needs: str) -> FieldValueError:
         found = value.decode(errors="replace")
@@ -221,15 +232,22 @@ class State(MutableMapping[str, Json]):
     def _encode(self, field: str, value: object) -> bytes:
         return encode_json(value, what=f"{field!r} in the state of {self._service!r}")
 
-    def _checked(self, result: int, fences: Sequence[Fence]) -> int:
-        """Return the result of a script, or raise `FencedError` if it is negative: -1 if the first fence has fallen, and so on."""
-        if result < 0:
-            fence = fences[-result - 1]
-            self._on_refused()
-            incarnation = int(fence.value) if fence.service and fence.value.isdecimal() else None
-            error = FencedError(f"a write to the state of {self._service!r} was refused: {fence.refusal}", key=fence.key)
-            raise error.about(fence.service, incarnation=incarnation)
-        return result
+    def _step(self, run: Callable[[StateScripts, Sequence[Fence]], R]) -> R:
+        """Run a script, and return its result. Raises `FencedError` if that is negative: -1 if the first fence has fallen, and so on."""
+        while True:
+            service, fences = self._service, self._fences()
+            if service != self._service:
+                continue  # the fences may be those of the other name
+            result = run(StateScripts(self._client, service), fences)
+            number = result if isinstance(result, int) else result[0]
+            if number >= 0:
+                return result
+            if not self._has_moved() and service == self._service:
+                fence = fences[-number - 1]
+                self._on_refused()
+                incarnation = int(fence.value) if fence.service and fence.value.isdecimal() else None
+                error = FencedError(f"a write to the state of {service!r} was refused: {fence.refusal}", key=fence.key)
+                raise error.about(fence.service, incarnation=incarnation)
 
 
 def _field(field: object) -> str:

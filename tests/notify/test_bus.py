@@ -96,7 +96,7 @@ def test_M3_the_same_scenario_runs_on_a_real_a_private_and_a_fake_server(server,
     ):
         manager.subscribe("client", calls.append, "t")
         bus.publish("t", {"n": [1, None]}, retain_s=60)
-        with bus.service("storage", provides={"store"}) as storage, bus.service("storage") as second:
+        with bus.service("storage", provides={"store"}) as storage, bus.service("storage", instances=True) as second:
             assert [s.name for s in bus.directory] == ["notification-manager", "storage", second.name]
             assert bus.directory.find(provides="store").incarnation == storage.incarnation
             storage.state["count"] = 1

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 import notify
-from notify.directory.scripts import QUIET_TTLS, Beat, DirectoryEntry, DirectoryScripts, Incarnation, SweepSettings
+from notify.directory.scripts import QUIET_TTLS, Beat, DirectoryScripts, SweepSettings
+from notify.directory.withdrawal import DirectoryEntry, Incarnation, NewService, Standbys
 from notify.events.scripts import HEAD_MS, SENT_MS, EventScripts, Item, limits_of
 from notify.keys import Keys
 from notify.requests.scripts import KEPT_MS, MAX_WAITING, RequestScripts
@@ -18,6 +19,10 @@ K = Keys("notify")
 LIMITS = dict(zip(("length", "log_ms", "head_ms"), limits_of(notify.Settings()), strict=True))
 DIRECTORY_KEYS = {"log": K.log("services"), "head": K.topic("services"), "topics": K.topics}
 DIRECTORY_ARGS = {"channel": K.channel("services"), "topic": "services", **LIMITS}
+WITHDRAWING_KEYS = {
+    **{"services": K.services, "due": K.due, "losses": K.losses, "suspects": K.suspects, "incarnations": K.incarnation},
+    "standbys": K.standby("s"),
+}
 STATE_KEYS = {"state": K.state("s"), TAIL: ["notify:service:f"]}
 FENCES = {"fences": ["incarnation", "9", "service"]}
 
@@ -26,6 +31,21 @@ ITEM = Item("t", b"body", 5)
 SETTINGS = SweepSettings(interval_ms=11, late_ms=12, spacing_ms=13, standby_ms=14, never_too_many=15, share=0.5)
 
 Cases = Mapping[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
+
+
+def leaving_keys(name: str, waits_for: str) -> list[str]:
+    """The KEYS of one service that is withdrawn."""
+    status = f"{name}_status"
+    keys = [K.service(name), K.tombstone(name), K.standby(waits_for), K.log(status), K.topic(status)]
+    return [*keys, K.provides("c"), K.tombstone("any c"), K.group("g")]
+
+
+def leaving_args(name: str, incarnation: int, reason: str, why: str) -> list[Any]:
+    """The ARGV of one service that is withdrawn."""
+    status, announced = f"{name}_status", Holding(f'"reason":"{reason}","why":"{why}"')
+    args = [name, incarnation, b'["g"]', reason, why, announced, K.channel(status), status, Holding(why)]
+    return [*args, 1, 1, "any c"]
+
 
 EVENTS: Cases = {
     "publish": (
@@ -55,10 +75,11 @@ DIRECTORY: Cases = {
         lambda scripts: scripts.register("s", ttl_ms=70, provides=["c"], groups=[], fields={"host": "lab"}, token="secret", after=8),
         {
             **{"services": K.services, "due": K.due, "incarnations": K.incarnation, "service": K.service("s")},
-            **{"sweep": K.sweep, **DIRECTORY_KEYS, TAIL: [K.provides("c")]},
+            **{"sweep": K.sweep, "standbys": K.standby("s"), **DIRECTORY_KEYS, TAIL: [K.provides("c")]},
         },
         {
             **{"name": "s", "ttl_ms": 70, **DIRECTORY_ARGS, "available": Holding('"change":"available"'), "after": 8, "token": "secret"},
+            "waits_for": "",
             TAIL: ["host", "lab", "provides", '["c"]'],
         },
     ),
@@ -94,15 +115,28 @@ DIRECTORY: Cases = {
     "withdraw": (
         lambda scripts: scripts.withdraw([Incarnation("s", 9)], reason="killed", why="enough", only_if_due=True),
         {
-            **{"services": K.services, "due": K.due, "service": K.service("s"), "tombstone": K.tombstone("s"), "losses": K.losses},
-            **{"suspects": K.suspects, "sweep": K.sweep, **DIRECTORY_KEYS},
-            **{"status_log": K.log("s_status"), "status_head": K.topic("s_status")},
-            TAIL: [K.provides("c"), K.tombstone("any c"), K.group("g")],
+            **{**WITHDRAWING_KEYS, "sweep": K.sweep, **DIRECTORY_KEYS},
+            TAIL: [*leaving_keys("s", "s"), *leaving_keys("s-2", "s"), K.requests("s-2#10"), K.promoted("s-2#10")],
         },
         {
-            **{"name": "s", "incarnation": 9, "reason": "killed", "why": "enough", "only_if_due": 1, "groups": b'["g"]'},
-            **{**DIRECTORY_ARGS, "withdrawn": Holding('"change":"withdrawn"')},
-            **{"status_channel": K.channel("s_status"), "status_topic": "s_status", "ended": Holding("SKilledError"), TAIL: ["any c"]},
+            **{"only_if_due": 1, "waiting": "s-2#10", **DIRECTORY_ARGS, "available": Holding('"change":"available"')},
+            TAIL: [*leaving_args("s", 9, "killed", "enough"), *leaving_args("s-2", 10, "promoted", "s-2 is s now")],
+        },
+    ),
+    "take_over": (
+        lambda scripts: scripts.take_over(
+            Incarnation("s", 9), NewService("s", 70, ["c"], [], {"host": "lab"}, "secret", 8), reason="expired", why="enough"
+        ),
+        {
+            **WITHDRAWING_KEYS,
+            "service": K.service("s"),
+            "sweep": K.sweep,
+            **DIRECTORY_KEYS,
+            TAIL: [*leaving_keys("s", "s"), K.provides("c")],
+        },
+        {
+            **{"name": "s", "ttl_ms": 70, "after": 8, "token": "secret", **DIRECTORY_ARGS, "available": Holding('"change":"available"')},
+            TAIL: [*leaving_args("s", 9, "expired", "enough"), "host", "lab", "provides", '["c"]'],
         },
     ),
 }
@@ -113,8 +147,8 @@ REQUESTS: Cases = {
         {"incarnation": 9, "request": b"request", "begin_ms": 2000, "max_waiting": MAX_WAITING},
     ),
     "take": (
-        lambda scripts: scripts.take("s", 9, "1-2", deadline_ms=77),
-        {"service": K.service("s"), "requests": K.requests("s#9")},
+        lambda scripts: scripts.take("s", 9, "1-2", deadline_ms=77, sent_to="r#1"),
+        {"service": K.service("s"), "requests": K.requests("r#1"), "promoted": K.promoted("s#9")},
         {"incarnation": 9, "entry": "1-2", "deadline_ms": 77},
     ),
     "answer": (
@@ -149,7 +183,9 @@ def test_each_value_has_the_name_that_its_script_binds_it_to(bus: notify.Bus, mo
     made, cases = SCRIPTS[folder]
     call, keys, args = cases[script]
     described = DirectoryEntry("alive", ["c"], ["g"], b'["g"]')
+    standbys = Standbys(["s-2#10"], Incarnation("s-2", 10), described._replace(standby="s"))
     monkeypatch.setattr(DirectoryScripts, "_describe", lambda _, services: [described for _ in services])
+    monkeypatch.setattr(DirectoryScripts, "_standbys", lambda _, services: [standbys for _ in services])
     assert script_call(monkeypatch, lambda: call(made(bus.redis))) == ScriptCall(name, keys, args)
 
 

@@ -12,16 +12,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta, tzinfo
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import notify
 from notify.directory.monitor import Monitor
 from notify.events import event
+from notify.process import identity
 from notify.process.title import set_title
 from notify.service.heartbeat import Heartbeats
 from notify.service.service import Service
@@ -47,8 +48,8 @@ class Calculator:
 class Process:
     """A process that plays a role. `told` reads a line, `go` lets it go on, `end` lets it end, `kill` kills it."""
 
-    def __init__(self, role: str, *arguments: object, environ: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "tests.support.processes", role, *map(str, arguments)]
+    def __init__(self, role: str, *arguments: object, environ: dict[str, str] | None = None, prefix: Sequence[str] = ()) -> None:
+        command = [*prefix, sys.executable, "-m", "tests.support.processes", role, *map(str, arguments)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environ or {})}
         )
@@ -155,6 +156,18 @@ def service(url: str, name: str, ttl_s: str) -> None:
     with notify.connect(url) as bus, bus.service(name, provides={"work"}, ttl_s=float(ttl_s)) as running:
         say({"name": running.name, "incarnation": running.incarnation})
         wait_for_go()
+
+
+def restarted_service(url: str, name: str, ttl_s: str, host: str, standby: str) -> None:
+    """A service that registers at the first line, as if on another host if that has a name, and tells its name and state at each."""
+    if host:
+        identity.socket.gethostname = lambda: host
+    wait_for_go()
+    with notify.connect(url) as bus, bus.service(name, ttl_s=float(ttl_s), standby=cast(Any, standby)) as running:
+        while True:
+            say({"name": running.name, "standby_for": running.standby_for, "state": running.state.snapshot()})
+            if not wait_for_go():
+                return
 
 
 def unswept_services(url: str, names: str, ttl_s: str) -> None:
@@ -353,6 +366,7 @@ def dispatcher(url: str, drain_s: str, *names: str) -> None:
 
 ROLES: dict[str, Callable[..., None]] = {
     "service": service,
+    "restarted_service": restarted_service,
     "skewed_service": skewed_service,
     "sweeper": sweeper,
     "unswept_services": unswept_services,

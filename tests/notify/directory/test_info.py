@@ -20,15 +20,15 @@ def test_an_entry_of_nothing_has_no_incarnation():
 
 @pytest.mark.parametrize("spoilt", [b"{", b'["a", 1]', b'"a"', b'["\xff"]'])
 def test_a_spoilt_field_of_an_entry_does_not_hide_the_others(spoilt):
-    entry = read_entry([b"7", b"alive", spoilt, b'["g"]', b'["method"]', b"1", b"2"])
+    entry = read_entry([b"7", b"alive", spoilt, b'["g"]', b'["method"]', b"1", b"2", None])
     assert (entry.incarnation, entry.provides, entry.groups, entry.exports) == (7, None, ["g"], ["method"])
-    entry = read_entry([b"7", b"alive", b"[]", spoilt, spoilt, spoilt, spoilt])
+    entry = read_entry([b"7", b"alive", b"[]", spoilt, spoilt, spoilt, spoilt, spoilt])
     assert (entry.groups, entry.groups_json, entry.exports) == (None, spoilt, None)
 
 
 @pytest.mark.parametrize("value", [b"", b"x", b" 7", b"07", b"7.0", b"\xff", b"9" * 5000], ids=lambda value: repr(value)[:10])
 def test_an_incarnation_that_no_script_wrote_is_none(value):
-    assert read_entry([value, b"alive", None, None, None, None, None]).incarnation is None
+    assert read_entry([value, b"alive", None, None, None, None, None, None]).incarnation is None
 
 
 def object_with_a_method():

@@ -201,18 +201,18 @@ def test_a_request_begins_once_in_time_and_for_its_incarnation(bus):
     scripts = RequestScripts(bus.redis)
     with bus.service("desk") as service:
         asked = ("desk", service.incarnation)
-        late = server_ms(bus.redis) + 60_000
+        late, member = server_ms(bus.redis) + 60_000, due_member(*asked)
         entry = scripts.send(*asked, b"{}", timeout_s=60)
-        assert scripts.take(*asked, entry, deadline_ms=late) > 59
-        assert scripts.take(*asked, entry, deadline_ms=late) == 0
+        assert scripts.take(*asked, entry, deadline_ms=late, sent_to=member) > 59
+        assert scripts.take(*asked, entry, deadline_ms=late, sent_to=member) == 0
         assert not scripts.give_up(*asked, entry)
         entry = scripts.send(*asked, b"{}", timeout_s=60)
         assert scripts.give_up(*asked, entry)
-        assert scripts.take(*asked, entry, deadline_ms=late) == 0
+        assert scripts.take(*asked, entry, deadline_ms=late, sent_to=member) == 0
         entry = scripts.send(*asked, b"{}", timeout_s=60)
-        assert scripts.take(*asked, entry, deadline_ms=server_ms(bus.redis) - 1) == 0
+        assert scripts.take(*asked, entry, deadline_ms=server_ms(bus.redis) - 1, sent_to=member) == 0
         entry = scripts.send(*asked, b"{}", timeout_s=60)
-    assert scripts.take(*asked, entry, deadline_ms=late) == 0
+    assert scripts.take(*asked, entry, deadline_ms=late, sent_to=member) == 0
     assert scripts.send(*asked, b"{}", timeout_s=60) == GONE
 
 

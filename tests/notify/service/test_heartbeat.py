@@ -310,8 +310,8 @@ LOSSES: dict[str, Callable[[notify.Bus, Service], object]] = {
 @pytest.mark.parametrize("name", ["s", "s-2"])
 @pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES)
 def test_a_service_that_the_directory_lost_registers_again_as_before(bus, lose, name):
-    """Also a name with a suffix is kept, because others know the service by it."""
-    with bus.service("s", ttl_s=3600) as namesake, bus.service("s", ttl_s=3600, provides={"work"}) as second:
+    """Also a name with a suffix is kept by an instance, because others know it by that."""
+    with bus.service("s", ttl_s=3600) as namesake, bus.service("s", ttl_s=3600, provides={"work"}, instances=True) as second:
         service = second if name == "s-2" else namesake
         first = service.incarnation
         lose(bus, service)

@@ -105,7 +105,7 @@ def test_a_taken_exclusive_name_is_refused_without_a_search(bus):
 
         open_it()  # loads the script
         commands = commands_during(bus.redis, open_it)
-        assert [command.split()[0] for command in commands] == ["EVALSHA", "HGETALL", "TIME"]
+        assert [command.split()[0] for command in commands] == ["EVALSHA", "SMISMEMBER", "HMGET"]
 
 
 def test_a_service_reports_its_return_once_despite_a_lost_answer(bus, far, proxy, collect, caplog):

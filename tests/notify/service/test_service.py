@@ -68,7 +68,7 @@ def test_P7_registering_and_a_heartbeat_take_a_round_trip_each(bus):
     with bus.service("s", ttl_s=3600) as service:
         beat(service)  # loads the scripts
     again = bus.service("s", ttl_s=3600)
-    assert len(commands_during(bus.redis, again.open)) == 2  # one for the free names, one for the registration
+    assert len(commands_during(bus.redis, again.open)) == 1
     assert len(commands_during(bus.redis, lambda: beat(again))) == 1
     again.close()
 
