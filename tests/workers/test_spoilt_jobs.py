@@ -1,5 +1,6 @@
 """Jobs whose hashes are spoilt: a worker refuses each that cannot be run, where an operator sees it, and goes on."""
 
+import hashlib
 from collections.abc import Iterator
 
 import pytest
@@ -7,9 +8,14 @@ import rq
 
 import notify
 from notify import NotifyError
+from notify.server import scripts
 from tests.support.spoilt import Spoiling, spoilings
 from tests.support.workers_here import ModelWorker, act, make_worker
+from tests.workers.conftest import claim_next
 from workers import Job, Outcome, Queue, explain, find_jobs
+from workers.scripts.claim import ClaimScripts
+
+WITH_TONUMBER = "local function whole(value, default)\n  if true then return tonumber(value or '') or default end"
 
 
 @pytest.fixture
@@ -17,6 +23,11 @@ def worker(bus: notify.Bus) -> Iterator[ModelWorker]:
     worker = make_worker(bus, "w2")
     yield worker
     worker.teardown()
+
+
+@pytest.fixture
+def queue_of_twin(bus: notify.Bus) -> Queue:
+    return Queue("q0", connection=bus.redis)
 
 
 def work(worker: ModelWorker) -> None:
@@ -68,6 +79,23 @@ def test_whatever_stands_in_a_job_the_worker_lives_and_an_operator_sees_it(bus: 
         bus.redis.flushall()
     assert problems == {}
     assert kept == 0
+
+
+def test_the_twin_with_tonumber_one_spoilt_number_ends_the_claim_and_loses_the_job(
+    bus: notify.Bus, queue_of_twin: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The counter-example: `tonumber` takes nan, and Redis refuses the command after it when half of the step is done."""
+    with bus.service("svc"):
+        spoilt = queue_of_twin.enqueue(act, needs="svc", on_loss="hold", max_hold_s=60)
+    bus.redis.hset(spoilt.key, "max_hold_ms", "nan")
+    source = ClaimScripts(bus.redis, "twin", heartbeat_s=30, idle_s=480, result_ttl_s=500).source("claim")
+    naive = source.replace("local function whole(value, default, least, most)", WITH_TONUMBER).replace("pcall(begin,", "true, begin(")
+    loaded, twin = scripts.load_script, (naive, hashlib.sha1(naive.encode()).hexdigest())  # noqa: S324
+    monkeypatch.setattr(scripts, "load_script", lambda *which: twin if "claim" in which else loaded(*which))
+    with pytest.raises(notify.ServerRefusedError, match="float"):
+        claim_next(bus, "q0")
+    assert claim_next(bus, "q0").answer == ""
+    assert bus.redis.smembers(bus.keys.held_pairs) == set()
 
 
 def unseen(bus: notify.Bus, job_id: str, spoiling: Spoiling) -> str:
