@@ -51,10 +51,10 @@ ns:direct:<name>   reports to the subscribers with that name only, as JSON
 ns:event:<topic>   the events of a topic, as JSON; any other message on it is an event as well
 ================== ====================================================================================
 
-Redis shares channels among all databases of a server, so in the database 3 they are ``ns@3:event:<topic>`` and ``ns@3:direct:<name>``.
-
 Topics on which Notify itself publishes: ``services`` (services become available or suspect, join or leave a group, are withdrawn),
 ``<service>_status`` (reports of a service, and its end), ``job.<queue>`` (transitions of jobs), ``cron`` (alarms about recurring jobs).
+
+Redis shares channels among all databases of a server, so in the database 3 they are ``ns@3:event:<topic>`` and ``ns@3:direct:<name>``.
 """
 
 from typing import Final

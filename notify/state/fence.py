@@ -1,7 +1,7 @@
 """Fence: a condition of a write. A field of a hash must still hold a given value; the script that writes checks that first."""
 
 from collections.abc import Callable
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -23,15 +23,13 @@ class Fence(msgspec.Struct, frozen=True):
         field: the field of the hash.
         value: the value that the field must hold, or `ANY`.
         refusal: why a write is refused when the fence has fallen, for the error message.
-        kind: ``service`` if the hash describes a service: the fence then also falls when the service is overdue.
-        service: the name of that service.
+        service: the name of the service that the hash describes: the fence then also falls when the service is overdue; else empty.
     """
 
     key: str
     field: str
     value: str
     refusal: str
-    kind: Literal["", "service"] = ""
     service: str = ""
 
 
@@ -42,4 +40,4 @@ Fences: TypeAlias = Callable[[], tuple[Fence, ...]]
 def registered(keys: Keys, service: str, incarnation: str = ANY) -> Fence:
     """Return the fence that stands while a service is registered as the given incarnation (by default any), and is not overdue."""
     refusal = f"{service!r} is not registered, or is registered as another incarnation, or sent no heartbeat for its ttl"
-    return Fence(keys.service(service), "incarnation", incarnation, refusal, "service", service)
+    return Fence(keys.service(service), "incarnation", incarnation, refusal, service)

@@ -49,7 +49,7 @@ class StateScripts(ScriptRunner):
 
     def _step(self, name: str, fences: Sequence[Fence], args: Sequence[str | bytes], *, action: str) -> Any:
         keys = [self._key, *(fence.key for fence in fences)]
-        fence_args = [part for fence in fences for part in (fence.field, fence.value, fence.kind)]
+        fence_args = [part for fence in fences for part in (fence.field, fence.value, fence.service)]
         return self.run(name, keys, [*fence_args, *args], action=action)
 
     @property

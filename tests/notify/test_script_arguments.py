@@ -24,9 +24,9 @@ WITHDRAWING_KEYS = {
     "standbys": K.standby("s"),
 }
 STATE_KEYS = {"state": K.state("s"), TAIL: ["notify:service:f"]}
-FENCES = {"fences": ["incarnation", "9", "service"]}
+FENCES = {"fences": ["incarnation", "9", "f"]}
 
-FENCE = Fence("notify:service:f", "incarnation", "9", "why it is refused", "service")
+FENCE = Fence("notify:service:f", "incarnation", "9", "why it is refused", "f")
 ITEM = Item("t", b"body", 5)
 SETTINGS = SweepSettings(interval_ms=11, late_ms=12, spacing_ms=13, standby_ms=14, never_too_many=15, share=0.5)
 

@@ -2,7 +2,7 @@
 -- Appends to a list in a state hash, if the fences stand. A missing field counts as an empty list.
 -- KEYS    state  ns:state:<service>
 --         ...    the hash of each fence
--- ARGV    ...    for each fence its field, value and kind, see parts/fence.lua
+-- ARGV    ...    for each fence its field, value and service, see parts/fence.lua
 --         field
 --         value  as JSON
 -- returns {1, ""}; {0, the value that is there} if it is no list; {-1, ""} if the first fence has fallen, {-2, ""} if the second, ...

@@ -2,7 +2,7 @@
 -- Removes fields of a state hash, or the whole hash, if the fences stand.
 -- KEYS    state  ns:state:<service>
 --         ...    the hash of each fence
--- ARGV    ...    for each fence its field, value and kind, see parts/fence.lua
+-- ARGV    ...    for each fence its field, value and service, see parts/fence.lua
 --         ...    the fields; none: the whole hash
 -- returns how many were removed, or -1 if the first fence has fallen, -2 if the second, ...
 local state = KEYS[1]

@@ -2,7 +2,7 @@
 -- Adds to an integer in a state hash, if the fences stand. A missing field counts as 0.
 -- KEYS    state  ns:state:<service>
 --         ...    the hash of each fence
--- ARGV    ...    for each fence its field, value and kind, see parts/fence.lua
+-- ARGV    ...    for each fence its field, value and service, see parts/fence.lua
 --         field
 --         amount  what to add, an integer of 64 bits
 -- returns {1, the new value}; {0, the value that is there} if it is no integer, or the sum has more than 64 bits;

@@ -2,7 +2,7 @@
 -- Writes one field of a state hash if it was not changed in between, and the fences stand.
 -- KEYS    state  ns:state:<service>
 --         ...    the hash of each fence
--- ARGV    ...    for each fence its field, value and kind, see parts/fence.lua
+-- ARGV    ...    for each fence its field, value and service, see parts/fence.lua
 --         field
 --         present  "1" if the field must be there, "0" if it must be missing
 --         old      the value that the field must have
