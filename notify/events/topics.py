@@ -11,10 +11,12 @@ import redis
 from notify.events.client_name import ListeningClient, listening_client
 from notify.events.scripts import EventScripts
 from notify.events.topic import is_pattern
-from notify.server import Client
+from notify.server import Client, whole
 
 __all__ = ["TopicInfo", "traffic"]
 
+LATEST_MS: Final = 253_402_300_799_000
+"""The end of the year 9999, after which Python has no times."""
 WINDOW_S: Final = 60
 """The time over which the rate of events is measured."""
 MAX_COUNTED: Final = 10_000
@@ -82,8 +84,14 @@ def _describe(topic: str, row: Sequence[Any], subscribers: int) -> TopicInfo:
     # There is no stream before the first event, and none after the log has expired.
     stream = row[0] if isinstance(row[0], dict) else {}
     recent = len(row[1]) if isinstance(row[1], list) else 0
-    last = datetime.fromtimestamp(int(row[2].partition(b"-")[0]) / 1000, UTC) if isinstance(row[2], bytes) else None
+    last = _time_of(row[2]) if isinstance(row[2], bytes) else None
     return TopicInfo(topic, stream.get("entries-added"), round(recent / WINDOW_S, 2), stream.get("length", 0), subscribers, last)
+
+
+def _time_of(last_id: bytes) -> datetime | None:
+    """Return the time of the event with an id; ``None`` if another program wrote what is no id."""
+    ms = whole(last_id.partition(b"-")[0], None, most=LATEST_MS)
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -97,7 +97,7 @@ class JobScripts(JobScriptRunner):
             How many holds were over, and the pairs of queue and need for which jobs are held.
         """
         over, pairs = self.run_with_common_args("expire_holds", [], [count], action="cancelling jobs whose hold is over")
-        return int(over), [_pair.decode(pair) for pair in pairs]
+        return int(over), [pair for pair in map(_read_pair, pairs) if pair is not None]
 
     def check_run(self, job_id: str, *, fence: str) -> RunCheck:
         """Check whether a run may continue; if a service that it needs is lost, the run is marked as stopped in the same step."""
@@ -137,3 +137,11 @@ class JobScripts(JobScriptRunner):
     def seal_run(self, job_id: str, *, fence: str) -> bool:
         """Decide that a run ends by itself. Returns false if it was stopped or superseded before."""
         return bool(self.run("seal_run", [rq_keys.job(job_id)], [fence], action=f"finishing job {job_id}"))
+
+
+def _read_pair(encoded: bytes) -> tuple[str, str] | None:
+    """Return a pair of queue and need; ``None`` if another program wrote it."""
+    try:
+        return _pair.decode(encoded)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
