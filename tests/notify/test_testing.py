@@ -1,5 +1,8 @@
 """The tools for tests: private servers, and waiting without sleeping."""
 
+import subprocess
+import sys
+
 import pytest
 
 import notify
@@ -69,3 +72,22 @@ def test_wait_until_returns_the_value_of_the_condition():
 def test_wait_until_raises_an_error_that_names_the_condition():
     with pytest.raises(TimeoutError, match=r"gave up waiting for the moon after 0\.01 s"):
         wait_until(lambda: False, timeout_s=0.01, what="the moon")
+
+
+WITHOUT_THE_EXTRA = """
+import sys
+sys.modules.update(fakeredis=None, lupa=None)  # as if they were not installed
+from notify import SettingsError
+from notify.testing import fake_bus, private_server, wait_until
+try:
+    fake_bus()
+except SettingsError as exc:
+    print(exc)
+"""
+
+
+@pytest.mark.any_server
+def test_without_its_extra_the_tools_can_be_imported_and_the_fake_bus_names_the_extra():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_THE_EXTRA], capture_output=True, text=True, timeout=30, check=True)
+    assert "pip install 'notify-workers[testing]'" in done.stdout
+    assert done.stderr == ""
