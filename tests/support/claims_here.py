@@ -93,7 +93,7 @@ class FakeClaims:
         self.answers = list(answers)
         self.asked: list[SimpleNamespace] = []
 
-    def claim(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False) -> Claim:
+    def claim(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False, start: object = None) -> Claim:
         self.asked.append(SimpleNamespace(queues=list(queues), fence=fence, ended=ended, again=again))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
