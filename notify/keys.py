@@ -34,6 +34,7 @@ ns:held                  set    [queue, need], as JSON, with held jobs          
 ns:held:<queue>:<need>   zset   ids of held jobs, score: turn                               30 days after the last one
 ns:holds                 zset   ids of held jobs, score: ms when the hold expires           30 days after the last one
 ns:ramp:<queue>:<need>   hash   release of held jobs: batch (the next), last (job), serial  a minute after the last batch
+ns:dependents            zset   ids of jobs to cancel with what they depend on, score: ms   30 days after the last one
 ns:leases                zset   names of workers, score: ms when their lease expires        a day after the last renewal
 ns:renewed               string ms when the lease of any worker was last renewed            a day after the last renewal
 ns:leader                string name of the worker that runs the shared duties              a lease after its last renewal
@@ -109,6 +110,10 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def losses(self) -> str:
         return f"{self.namespace}:losses"
+
+    @property
+    def dependents(self) -> str:
+        return f"{self.namespace}:dependents"
 
     @property
     def leases(self) -> str:

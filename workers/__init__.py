@@ -23,7 +23,19 @@ from workers.errors import (
 )
 from workers.horse import RetireAfter
 from workers.jobs import Job, JobStopped, Needs, Outcome, Policy, StopLadder, Why, current_bus, current_job, job
-from workers.overview import CronInfo, JobStatus, QueueInfo, Stake, cron_jobs, explain, find_jobs, preview_loss, queues
+from workers.overview import (
+    CronInfo,
+    JobStatus,
+    QueueInfo,
+    Stake,
+    StuckJob,
+    cron_jobs,
+    explain,
+    find_jobs,
+    preview_loss,
+    queues,
+    stuck_jobs,
+)
 from workers.queue import Progress, Queue, requeue
 from workers.worker import Pool, Worker, WorkerOptions
 
@@ -56,6 +68,7 @@ __all__ = [
     "StopLadder",
     "StorageError",
     "StorageKilledError",
+    "StuckJob",
     "UnknownKeyError",
     "Why",
     "Worker",
@@ -70,4 +83,5 @@ __all__ = [
     "preview_loss",
     "queues",
     "requeue",
+    "stuck_jobs",
 ]

@@ -13,7 +13,7 @@ from cli.options import AsJson, Header, Namespace, Url, options
 from notify import Bus, Json
 from workers import QueueInfo, find_jobs
 from workers import queues as all_queues
-from workers.overview import JobFilter, JobOrder, list_jobs
+from workers.overview import JobFilter, JobOrder, ListedJob, list_jobs, stuck_jobs
 
 __all__ = ["jobs", "queues"]
 
@@ -50,6 +50,7 @@ def jobs(
     order: Annotated[
         str, typer.Option("--sort", help=f"Order: {', '.join(get_args(JobOrder))}; or {QUEUE_ORDER}: the next to start first.")
     ] = "age",
+    stuck: Annotated[bool, typer.Option("--stuck", help="Only jobs that wait for a job which ended without success.")] = False,
     reverse: Annotated[bool, typer.Option("--reverse", "-r", help="The opposite order.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Largest number of jobs to show.")] = 100,
     header: Header = None,
@@ -63,7 +64,10 @@ def jobs(
     if order == QUEUE_ORDER and reverse:
         raise typer.BadParameter(f"--reverse is not for --sort {QUEUE_ORDER}: leave one of them out")
     with chosen.connect(name="notify-jobs") as bus:
-        rows, more = _in_queue_order(bus, wanted, limit) if order == QUEUE_ORDER else _in_order(bus, wanted, order, reverse, limit)
+        if stuck:
+            rows, more = _stuck(bus, wanted, limit)
+        else:
+            rows, more = _in_queue_order(bus, wanted, limit) if order == QUEUE_ORDER else _in_order(bus, wanted, order, reverse, limit)
         if not chosen.as_json:
             now = datetime.now(UTC)
             rows = [{**row, "age": _age(row, now), "runtime": _runtime(row, now)} for row in rows]
@@ -80,6 +84,14 @@ def _in_order(bus: Bus, wanted: JobFilter, order: str, reverse: bool, limit: int
     if found.of > found.looked_at:
         return rows, f"looked at the newest {found.looked_at:,} of {found.of:,} jobs: narrow it by --queue or --status, or raise --limit"
     return rows, _more(limit) if found.matching > len(rows) else ""
+
+
+def _stuck(bus: Bus, wanted: JobFilter, limit: int) -> tuple[list[dict[str, Json]], str]:
+    """Return the rows of jobs that will not start by themselves, each with the job because of which."""
+    wanted = wanted.checked()
+    found = (each for each in stuck_jobs(bus.redis, queue=wanted.queue) if wanted.matches(ListedJob(each.job, "deferred")))
+    rows = [{**row_of(each.job, "deferred"), "why": str(each.dependency)} for each in islice(found, limit)]
+    return rows, _more(limit) if next(found, None) is not None else ""
 
 
 def _in_queue_order(bus: Bus, wanted: JobFilter, limit: int) -> tuple[list[dict[str, Json]], str]:

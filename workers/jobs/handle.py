@@ -19,7 +19,7 @@ from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
 from workers.jobs.call import typed_result
 from workers.jobs.outcome import Outcome, failure, read_outcome
 from workers.jobs.record import JobRecord
-from workers.scripts import EnqueueScripts, JobScripts, NewJob
+from workers.scripts import DependentScripts, EnqueueScripts, JobScripts, NewJob
 
 __all__ = ["Job", "read_job_rows", "read_jobs"]
 
@@ -136,6 +136,7 @@ class Job(JobRecord):
                 break
             time.sleep(0.002)
         outcome = self.outcome
+        DependentScripts(self._client).check_dependents_of(self.id)
         if outcome is not None and outcome.status == "stopped":
             self._send_stop_command()
         return outcome

@@ -5,6 +5,7 @@ Nothing here changes a job or a queue.
 """
 
 from workers.overview.cron import CronInfo, cron_jobs
+from workers.overview.dependencies import StuckJob, stuck_jobs
 from workers.overview.details import JobDetails, details_of
 from workers.overview.explanation import explain
 from workers.overview.job_filter import JobFilter, JobStatus, ListedJob, moment_of
@@ -24,6 +25,7 @@ __all__ = [
     "ListedJob",
     "QueueInfo",
     "Stake",
+    "StuckJob",
     "WorkerProgress",
     "chunked",
     "count_needing",
@@ -36,5 +38,6 @@ __all__ = [
     "preview_loss",
     "queues",
     "read_backward",
+    "stuck_jobs",
     "worker_progress",
 ]

@@ -9,6 +9,7 @@ from notify.bus import Bus
 from notify.directory import Provider
 from workers import rq_keys
 from workers.jobs import Job, Outcome, target_of
+from workers.overview.dependencies import blocking_one, dependencies_of
 
 __all__ = ["explain"]
 
@@ -53,7 +54,7 @@ def _state(bus: Bus, job: Job, status: JobStatus | None) -> str:
     if held is not None:
         return f"It is held: {held} is not there. {_until(bus, job, held)}"
     if status == JobStatus.DEFERRED:
-        return f"It waits for the jobs that it depends on: {', '.join(job._dependency_ids)}."
+        return _dependencies(bus, job)
     if status == JobStatus.SCHEDULED:
         return "It waits for its time; a scheduler puts it on the queue then."
     with bus.redis.translating(f"explaining job {job.id}"):
@@ -65,6 +66,16 @@ def _state(bus: Bus, job: Job, status: JobStatus | None) -> str:
     if place is None:
         return f"A worker has just taken it ({listening})."
     return f"It is number {place + 1} in the queue; {listening}."
+
+
+def _dependencies(bus: Bus, job: Job) -> str:
+    found = dependencies_of(bus.redis, job)
+    listed = ", ".join(f"{each.job_id} ({each.status or 'gone'})" for each in found)
+    blocking = blocking_one(job, found)
+    if blocking is None:
+        return f"It waits for the jobs that it depends on: {listed}."
+    remedy = f"try that job again (notify job retry {blocking.job_id}), or cancel this one" if blocking.status else "cancel this one"
+    return f"It will not start by itself: {blocking}. It depends on {listed}: {remedy}."
 
 
 def _needs(bus: Bus, job: Job, *, ended: bool) -> str:

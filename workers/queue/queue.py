@@ -1,6 +1,7 @@
 """The class `Queue`: RQ's queue, for calls of marked functions, whose required services it checks. Also `requeue`, for ended jobs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from workers.errors import JobDefinitionError, JobRefusedError
 from workers.jobs import Definition, Job, Needs, Policy, Requirements, lazy_job
 from workers.overview import Stake, preview_loss
 from workers.queue.cancel import Progress, cancel_waiting
+from workers.queue.dependencies import OnDependencyFailure, cancelled_with_dependencies, check_dependency_option
 from workers.queue.encode import OPTIONS, encode_job
 from workers.queue.rq_queue import RqQueue, check_function, checked_job, new_job_of, translating
 from workers.scripts import RQ_STATUS, EnqueueScripts, NewJob
@@ -54,6 +56,7 @@ class Queue(RqQueue):
         on_loss: Policy | None = None,
         max_hold_s: float | None = None,
         grace_s: float | None = None,
+        on_dependency_failure: OnDependencyFailure | None = None,
         **kwargs: Any,
     ) -> Job:
         """Enqueue a call of a marked function.
@@ -65,6 +68,7 @@ class Queue(RqQueue):
             on_loss: the effect of their loss; by default that of `job`.
             max_hold_s: seconds for which the job may be held; by default as in `job`.
             grace_s: seconds within which a service may return without being lost; by default as in `job`.
+            on_dependency_failure: with ``depends_on``: ``cancel`` or, the default and RQ's way, ``wait``, see `OnDependencyFailure`.
             kwargs: its keyword arguments, and RQ's options (``job_id``, ``job_timeout``, ``retry``, ``depends_on``, ...).
 
         Returns:
@@ -80,8 +84,9 @@ class Queue(RqQueue):
         """
         definition = check_function(f, queue=self.name)
         requirements = _requirements_of(definition).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
+        is_cancelled = check_dependency_option(on_dependency_failure, kwargs.get("depends_on"))
         if self._is_async and definition is not None and OPTIONS.isdisjoint(kwargs):
-            encoded = self._encode_plain(f, args, kwargs, requirements)
+            encoded = _encode_plain(self, f, args, kwargs, requirements)
             (job,) = _put_encoded(self._enqueue_scripts, self.name, [encoded])
             return job
         with translating(self._client, self.name, f):
@@ -89,7 +94,8 @@ class Queue(RqQueue):
             pipeline, at_front, unique = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
             job = self.create_job(**options)
             job.accept(requirements)
-            return checked_job(self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique))
+            with cancelled_with_dependencies(self._client, job) if is_cancelled else nullcontext():
+                return checked_job(self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique))
 
     def enqueue_at(
         self,
@@ -214,29 +220,28 @@ class Queue(RqQueue):
                     self._index(job, pipeline)
             return jobs
 
-    def _encode_plain(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], requirements: Requirements) -> _EncodedJob:
-        if func.__module__ == "__main__":
-            raise JobDefinitionError(f"{func.__qualname__} is defined in __main__, which no worker can import: put it into a module")
-        max_bytes = self._client.settings.max_payload_bytes
-        new_job = encode_job(
-            func, args, kwargs, queue=self.name, timeout_s=self._default_timeout, requirements=requirements, max_bytes=max_bytes
-        )
-        functions = {f"{func.__module__}.{func.__qualname__}": func}
-        job = lazy_job(self.job_class, new_job.job_id, new_job.fields, connection=self.connection, functions=functions)
-        return _EncodedJob(new_job, job, is_plain=True)
-
     def _encode(self, call: EnqueueData, changes: Mapping[str, Any]) -> _EncodedJob:
         definition = check_function(call.func, queue=self.name)
         requirements = _requirements_of(definition).but(**changes)
         has_options = any(call[len(("func", "args", "kwargs")) :])
         if definition is not None and not has_options:
-            return self._encode_plain(call.func, call.args or (), call.kwargs or {}, requirements)
+            return _encode_plain(self, call.func, call.args or (), call.kwargs or {}, requirements)
         options = call._asdict()
         at_front = options.pop("at_front")
         job = self.create_job(**options)
         job.accept(requirements)
         self._prepare_for_queue(job)
         return _EncodedJob(new_job_of(job, at_front=at_front), job, is_plain=False)
+
+
+def _encode_plain(queue: Queue, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], requirements: Requirements) -> _EncodedJob:
+    if func.__module__ == "__main__":
+        raise JobDefinitionError(f"{func.__qualname__} is defined in __main__, which no worker can import: put it into a module")
+    timeout_s, max_bytes = queue._default_timeout, queue._client.settings.max_payload_bytes
+    new_job = encode_job(func, args, kwargs, queue=queue.name, timeout_s=timeout_s, requirements=requirements, max_bytes=max_bytes)
+    functions = {f"{func.__module__}.{func.__qualname__}": func}
+    job = lazy_job(queue.job_class, new_job.job_id, new_job.fields, connection=queue.connection, functions=functions)
+    return _EncodedJob(new_job, job, is_plain=True)
 
 
 def _put_encoded(scripts: EnqueueScripts, queue: str, encoded: Sequence[_EncodedJob]) -> list[Job]:

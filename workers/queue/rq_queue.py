@@ -1,7 +1,7 @@
 """The RQ-compatible part of a queue: every method of RQ that creates or enqueues a job does so with a `workers.Job`."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
 import redis
@@ -14,8 +14,9 @@ from notify.server import LONGEST_TTL_S, Client
 from notify.values import encode_json
 from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobTooLargeError
 from workers.jobs import Definition, Job, JsonSerializer, definition_of
+from workers.queue.dependencies import met_in
 from workers.queue.encode import check_arguments, check_call
-from workers.scripts import Admission, Condition, EnqueueScripts, NewJob, too_large
+from workers.scripts import Admission, Condition, DependentScripts, EnqueueScripts, NewJob, too_large
 
 __all__ = ["RqQueue", "check_function", "checked_job", "new_job_of", "translating"]
 
@@ -79,6 +80,14 @@ class RqQueue(rq.Queue):
         if isinstance(job, Job) and job._dependency_ids:
             self._index(job, pipeline)
         return waiting
+
+    def enqueue_dependents(self, job: Any, pipeline: Any = None, exclude_job_id: Any = None, refresh_job_status: bool = True) -> None:
+        """Enqueue the jobs that waited for a job which has ended, as ``rq.Queue``; or cancel those that are to be cancelled with it."""
+        has_finished = pipeline is not None and exclude_job_id is None  # RQ's code calls it so when a job has succeeded
+        with met_in(pipeline, job) if has_finished else nullcontext():
+            super().enqueue_dependents(job, pipeline, exclude_job_id, refresh_job_status)
+        if pipeline is None:
+            DependentScripts(self._client).check_dependents_of(job.id)
 
     def _index(self, job: Job, pipeline: Any) -> None:
         self._enqueue_scripts.index_needs(job.id, pipeline)

@@ -5,10 +5,12 @@ Nothing here runs a job.
 """
 
 from workers.schedule.cron import Cron, register_cron
+from workers.schedule.dependents import Dependents
 from workers.schedule.scheduler import Scheduler
 
 __all__ = [
     "Cron",
+    "Dependents",
     "Scheduler",
     "register_cron",
 ]

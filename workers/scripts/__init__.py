@@ -5,6 +5,7 @@ Nothing here decides when a transition is due.
 """
 
 from workers.scripts.claim import Claim, ClaimScripts
+from workers.scripts.dependents import DependentScripts
 from workers.scripts.enqueue import RQ_STATUS, Admission, Condition, EnqueueScripts, NewJob
 from workers.scripts.jobs import AT_ONCE, JobScripts
 from workers.scripts.lease import LeaseScripts
@@ -24,6 +25,7 @@ __all__ = [
     "ClaimScripts",
     "Condition",
     "Deleted",
+    "DependentScripts",
     "Ended",
     "EnqueueScripts",
     "ErrorCheck",

@@ -6,7 +6,7 @@ from notify.directory import Monitor
 from notify.server import Client
 from workers.fleet import Leader, Lease
 from workers.loss import HeldJobs, LossWatcher
-from workers.schedule import Cron, Scheduler
+from workers.schedule import Cron, Dependents, Scheduler
 from workers.scripts import Run, RunCheck
 
 __all__ = ["Background"]
@@ -53,7 +53,7 @@ class Background:
         client = self._client
         # With the timeout of the settings: RQ has lengthened that of the worker's client.
         self._leader_client = leader_client = client.clone(name="leader", timeout_s=client.settings.command_timeout_s)
-        self._leader = leader = Leader([Scheduler(leader_client).run, Cron(leader_client).run, HeldJobs(leader_client).run])
+        self._leader = leader = Leader([duty(leader_client).run for duty in (Scheduler, Cron, HeldJobs, Dependents)])
         self.loss_watcher = LossWatcher(client, self._stop, returned=leader.hurry)
         self.loss_watcher.open()
         self._monitor = Monitor(client).open()

@@ -169,3 +169,13 @@ def test_what_is_wrong_is_told_and_nothing_is_enqueued(shop: Shell, bus: notify.
     assert (done.code, done.out if code == 1 else "") == (code, "")
     assert "Traceback" not in done.err
     assert not bus.redis.keys("rq:job:*")
+
+
+def test_stuck_jobs_are_listed_with_what_they_wait_for_in_vain(shell: Shell, bus: notify.Bus) -> None:
+    queue = Queue("work", connection=bus.redis)
+    parent, free = queue.enqueue(add), queue.enqueue(add)
+    stuck = queue.enqueue(add, depends_on=parent)
+    queue.enqueue(add, depends_on=free)
+    parent.cancel()
+    (row,) = shell.run("jobs", "--stuck", "--json").records
+    assert (row["id"], row["status"], row["why"]) == (stuck.id, "deferred", f"job {parent.id}, on which it depends, was cancelled")

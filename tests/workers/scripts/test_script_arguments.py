@@ -10,6 +10,7 @@ from notify.keys import Keys
 from tests.support.lua import TAIL, Holding, ScriptCall, lua_files, script_call
 from workers import rq_keys
 from workers.scripts.claim import ClaimScripts
+from workers.scripts.dependents import DependentScripts
 from workers.scripts.enqueue import EnqueueScripts, NewJob
 from workers.scripts.jobs import COMPACT_AT_ONCE, JobScripts
 from workers.scripts.lease import LeaseScripts
@@ -111,6 +112,12 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         lambda client: LeaseScripts(client).release_lease("w"),
         {"leases": K.leases, "leader": K.leader, "cron_workers": K.cron_workers},
         {"worker": "w"},
+    ),
+    "await_success": (lambda client: DependentScripts(client).await_success("j"), {"dependents": K.dependents}, {"id": "j"}),
+    "cancel_dependents": (
+        lambda client: DependentScripts(client).check_all(passed=3, count=4),
+        {"dependents": K.dependents},
+        {**COMMON, "parent": "", "new": "", "first": 3, "count": 4},
     ),
     "cron_register": (
         lambda client: ScheduleScripts(client).cron_register("w", ["n", "m"], [LoadedJob("n", b"spec", 7)]),
