@@ -10,7 +10,8 @@ from cli.jobs.rows import wait_for
 from cli.output import Output
 from notify import ServerUnreachableError
 from tests.cli.conftest import Shell
-from workers import Job
+from tests.support.sample_jobs import add
+from workers import Job, Queue
 
 GREETINGS = """
 from workers import job
