@@ -15,8 +15,8 @@ from notify import Available, Bus, Change, Json, ServerUnreachableError, Service
 
 __all__ = ["monitor", "service", "services", "watch"]
 
-COLUMNS = ("name", "state", "age_s", "last_beat_s", "provides", "groups", "flaps", "incarnation", "host", "pid")
-SPARE_COLUMNS = ("flaps", "groups", "pid", "host", "incarnation")
+COLUMNS = ("name", "state", "age_s", "last_beat_s", "provides", "groups", "flaps", "incarnation", "host", "pid", "standby")
+SPARE_COLUMNS = ("standby", "flaps", "groups", "pid", "host", "incarnation")
 REFRESH_S = 1.0
 
 Provides = Annotated[str | None, typer.Option("--provides", help="Only services with this capability.")]
@@ -163,6 +163,7 @@ def _row(found: ServiceInfo) -> dict[str, Json]:
         "incarnation": found.incarnation,
         "host": found.host,
         "pid": found.pid,
+        "standby": found.standby,
     }
 
 

@@ -22,7 +22,7 @@ def test_services_are_lines_with_tabs_in_the_order_of_registration(shell: Shell,
     name, state, age_s, last_beat_s, *others = first
     assert (name, state) == ("storage", "alive")
     assert 0 <= float(last_beat_s) <= float(age_s) < 60
-    assert others == ["retrieve,store", "", "0", str(storage.incarnation), socket.gethostname(), str(os.getpid())]
+    assert others == ["retrieve,store", "", "0", str(storage.incarnation), socket.gethostname(), str(os.getpid()), ""]
     assert second[0] == "clock"
 
 
