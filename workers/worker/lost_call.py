@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from notify.errors import NotifyError, ServerError
+from notify.errors import NotifyError, ServerError, ServerUnreachableError
 from workers.scripts import JobScripts, Run
 
 __all__ = ["lost_need"]
@@ -33,12 +33,14 @@ def lost_need(scripts: JobScripts, run: Run, error: BaseException) -> str:
     while time.monotonic() - began <= limit_s:
         try:
             check = scripts.check_error(run, cause, heard=heard)
+        except ServerUnreachableError:
+            check = None  # the end of the run cannot be recorded either until Redis is back
         except ServerError:
-            return ""  # the worker records the end of the run as soon as Redis answers
-        if not check.is_open:
+            return ""
+        if check is not None and not check.is_open:
             return check.lost
-        if not heard:
-            heard, limit_s = check.heard, min(LONGEST_WAIT_S, check.wait_ms / 1000)
+        if check is not None and not heard:
+            heard, limit_s = check.heard, min(LONGEST_WAIT_S, time.monotonic() - began + check.wait_ms / 1000)
         time.sleep(pause_s)
         pause_s = min(MAX_PAUSE_S, 2 * pause_s)
     return ""
