@@ -21,9 +21,9 @@ def a_claim(job_id: str = "j", *, fence: str = "f", ended: str = "", fields: Map
     return Claim(ended, "started", 0, job_id, fields or {}, fence)
 
 
-def no_claim(answer: str = "", *, ended: str = "") -> Claim:
-    """Return the answer to a claim that started no job."""
-    return Claim(ended, answer, 0, "", {}, "")
+def no_claim(answer: str = "", *, ended: str = "", left: int = 0, overdue: str = "") -> Claim:
+    """Return the answer to a claim that started no job; ``left`` jobs stay in the queues, one because of an ``overdue`` service."""
+    return Claim(ended, answer, left, "", {}, "", overdue=overdue)
 
 
 def returned(job_id: str = "j", *, fence: str = "f") -> Reply:
@@ -93,8 +93,8 @@ class FakeClaims:
         self.answers = list(answers)
         self.asked: list[SimpleNamespace] = []
 
-    def claim(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False, start: object = None) -> Claim:
-        self.asked.append(SimpleNamespace(queues=list(queues), fence=fence, ended=ended, again=again))
+    def claim(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False, start: int = 0) -> Claim:
+        self.asked.append(SimpleNamespace(queues=list(queues), fence=fence, ended=ended, again=again, start=start))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer

@@ -57,12 +57,14 @@ class Model:
     Args:
         peek: reads from Redis, where several results are correct: the status of a job, the need it is held for, and until when.
         peek_fence: reads the fence of a job from Redis.
+        there, overdue: the services that are registered; those that are overdue are silent for more than their ttl.
     """
 
     peek: Callable[[str], tuple[str, str | None, int | None]]
     peek_fence: Callable[[str], str | None]
     now_ms: Callable[[], int]
     there: set[str] = field(default_factory=set)
+    overdue: set[str] = field(default_factory=set)
     serials: dict[str, int] = field(default_factory=dict)
     jobs: dict[str, ModelJob] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=lambda: {"q0": [], "q1": []})
@@ -70,10 +72,18 @@ class Model:
     ramps: dict[tuple[str, str], tuple[int, str, int]] = field(default_factory=dict)
     turn: int = 0
 
-    def is_there(self, need: str) -> bool:
-        if need.startswith("any "):
-            return any(need[4:] in SERVICES[name] for name in self.there)
-        return need in self.there
+    def presence(self, need: str) -> str:
+        def meets(name: str) -> bool:
+            return need[4:] in SERVICES[name] if need.startswith("any ") else need == name
+
+        return "there" if any(map(meets, self.there)) else "overdue" if any(map(meets, self.overdue)) else "gone"
+
+    def is_gone(self, need: str) -> bool:
+        return self.presence(need) == "gone"
+
+    def has_to_wait(self, job: ModelJob) -> bool:
+        """Whether a job may not start because a service is overdue."""
+        return job.policy != "ignore" and not self.lost(job) and any(self.presence(need) == "overdue" for need in job.needs)
 
     def lost(self, job: ModelJob) -> dict[str, int | None]:
         """The lost needs of a job, each with the ms of its loss if that came after the enqueue."""
@@ -83,13 +93,13 @@ class Model:
         for need, seen in job.needs.items():
             if self.serials.get(need, 0) > seen:
                 found[need] = self.serials[need]
-            elif not self.is_there(need):
+            elif self.is_gone(need):
                 found[need] = None
         return found
 
     def forgive(self, job: ModelJob) -> None:
         for need in job.needs:
-            if self.is_there(need):
+            if not self.is_gone(need):
                 job.needs[need] = self.serials.get(need, 0)
 
     def enqueue(self, job: ModelJob, *, front: bool) -> str:
@@ -101,7 +111,7 @@ class Model:
         job.turn = -self.turn if front else self.turn
         job.needs = {need: self.serials.get(need, 0) for need in job.needs}
         self.jobs[job.id] = job
-        if any(not self.is_there(need) for need in job.needs) and job.policy != "ignore":
+        if any(map(self.is_gone, job.needs)) and job.policy != "ignore":
             done = self.check(job)
             assert done
             return done
@@ -123,7 +133,7 @@ class Model:
         if job.policy != "hold" and not job.grace_ms:
             self.end(job, "canceled")
             return "cancelled"
-        gone = {need: lost_ms for need, lost_ms in lost.items() if not self.is_there(need)}
+        gone = {need: lost_ms for need, lost_ms in lost.items() if self.is_gone(need)}
         if not gone:
             self.forgive(job)
             return None
@@ -144,6 +154,13 @@ class Model:
         self.hold(job, held, until_ms)
         return "held"
 
+    def check_waiting(self, job: ModelJob) -> str:
+        """Apply a loss to a job that was enqueued just now. Return its status as `enqueue` does."""
+        done = self.check(job)
+        if done is not None:
+            self.lists[job.queue].remove(job.id)
+        return done or "queued"
+
     def hold(self, job: ModelJob, need: str, until_ms: int | None) -> None:
         job.status, job.held, job.until_ms = "deferred", need, until_ms
 
@@ -152,11 +169,11 @@ class Model:
 
     def claim(self, queues: Iterable[str]) -> ModelJob | None:
         for queue in queues:
-            waiting = self.lists[queue]
-            while waiting:
-                job = self.jobs[waiting[0]]
+            for job in [self.jobs[job_id] for job_id in self.lists[queue]]:
                 starts = job.status == "queued" and self.check(job) is None
-                waiting.pop(0)
+                if starts and self.has_to_wait(job):
+                    continue
+                self.lists[queue].remove(job.id)
                 if starts:
                     return job
         return None
@@ -216,7 +233,14 @@ class Model:
 
     def set_aside(self, job: ModelJob) -> None:
         job.status, job.marked = "queued", None
-        if self.check(job) is None:
+        if self.check(job) is not None:
+            return
+        status, held, until_ms = self.peek(job.id)
+        if status == "deferred":  # it was stopped for a service that came back since, and is overdue now
+            assert held is not None
+            assert self.presence(held) == "overdue"
+            self.hold(job, held, until_ms)
+        else:
             self.lists[job.queue].insert(0, job.id)
 
     def reap(self, worker: str) -> None:
@@ -260,7 +284,7 @@ class Model:
 
     def release(self, queue: str, need: str) -> tuple[int, int, bool]:
         held = self.held(queue, need)
-        if not self.is_there(need):
+        if self.presence(need) != "there":
             return 0, len(held), False
         serial = self.serials.get(need, 0)
         batch, last, since = self.ramps.get((queue, need), (FIRST_BATCH, "", serial))
@@ -287,7 +311,7 @@ class Model:
     def expire(self) -> int:
         over = [job for job in self.jobs.values() if job.until_ms is not None and job.until_ms <= self.now_ms()]
         for job in over:
-            if self.is_there(str(job.held)):  # it will be released soon
+            if not self.is_gone(str(job.held)):  # it will be released soon
                 job.until_ms = self.peek(job.id)[2]
             else:
                 self.end(job, "canceled")

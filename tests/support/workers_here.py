@@ -9,6 +9,7 @@ from workers import Queue, Worker
 from workers import job as mark
 from workers.horse.channel import Task
 from workers.horse.horse import UNKNOWN, HorseEnd
+from workers.horse.process_state import ProcessState
 from workers.scripts.claim import Claim, ClaimScripts
 
 QUEUES = {"w0": ["q0", "q1"], "w1": ["q1", "q0"], "w2": ["q0"]}
@@ -55,6 +56,7 @@ class HorseHere:
     def __init__(self, child: Worker) -> None:
         self._child = child
         child._is_horse = True
+        child._performer._state = ProcessState()
         self.end_as = "success"
 
     def give(self, task: Task) -> None:

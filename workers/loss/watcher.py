@@ -16,6 +16,7 @@ from notify.errors import ClosedError, ServerError
 from notify.events import Event, Gap, Subscriber
 from notify.keys import CRON_TOPIC, SERVICES_TOPIC, any_provider
 from notify.server import Backoff, Client
+from workers.loss.overdue import OverdueServices
 from workers.scripts import AT_ONCE, JobScripts, Run, RunCheck
 
 __all__ = ["LossWatcher"]
@@ -42,13 +43,24 @@ class LossWatcher:
         stop: called, in the watcher's thread, with a run that must end and the check with the reason.
         returned: called, in the watcher's thread, when a service becomes available, as jobs that are held for it may be released, and
             when there are new recurring jobs.
+        changed: called, in the watcher's thread, after every change of a service: jobs that wait for an overdue one may start or end.
     """
 
-    def __init__(self, client: Client, stop: Callable[[Run, RunCheck], None], *, returned: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        stop: Callable[[Run, RunCheck], None],
+        *,
+        returned: Callable[[], None] = lambda: None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._client = client.clone(name="guard")
         self._scripts = JobScripts(self._client)
-        self._stop, self._returned = stop, returned
+        self._overdue = OverdueServices(self._client)
+        self._stop, self._returned, self._changed = stop, returned, changed
         self._run: Run | None = None
+        self._to_apply: dict[str, None] = {}
+        """The losses that were announced and are not applied yet, in their order. After an outage of the server they are tried again."""
         self._backoff = Backoff(log, "the loss watcher")
         self._closing = threading.Event()
         self._subscriber: Subscriber | None = None
@@ -87,6 +99,8 @@ class LossWatcher:
             return CHECK_S
         found = self._scripts.check_run(run.job_id, fence=run.fence)
         self._backoff.over()
+        if found.overdue:
+            self._overdue.settle()  # if that withdraws the service, the announcement leads to the next check
         if not found.may_run and run is self._run:
             self._stop(run, found)
         return CHECK_S if found.grace_ms is None else min(CHECK_S, found.grace_ms / 1000)
@@ -131,12 +145,13 @@ class LossWatcher:
                 if time.monotonic() - reconciled_at > RECONCILE_S:
                     self._reconcile()
                     reconciled_at = time.monotonic()
-                item = self._subscriber.get(wait_s)
-                wait_s = self.check()
+                item = self._subscriber.get(0.0 if self._to_apply else wait_s)
                 if isinstance(item, Gap):
                     reconciled_at = -math.inf
                 elif item is not None:
-                    self._react_to(item)
+                    self._note(item)  # first: the rest may fail because the server is away
+                wait_s = self.check()
+                self._apply_noted()
             except ClosedError:
                 return
             except ServerError as exc:
@@ -146,20 +161,30 @@ class LossWatcher:
                 log.exception("the loss watcher failed; it goes on")
                 self._closing.wait(CHECK_S)
 
-    def _react_to(self, event: Event) -> None:
+    def _note(self, event: Event) -> None:
+        """Note the losses that an event announces; tell those who wait for a service about any change."""
         if event.topic == CRON_TOPIC:
             self._returned()  # a recurring job may be due before the leader wakes up by itself
             return
         change = read_change(event.contents)
         if not isinstance(change, ServiceChange):
             return
-        if change.change == "available":
+        if change.change in ("available", "recovered"):
             self._returned()
         elif change.change == "withdrawn":
-            for need in _needs_met_by(change):
+            self._to_apply.update(dict.fromkeys(_needs_met_by(change)))
+        self._changed()
+
+    def _apply_noted(self) -> None:
+        for need in list(self._to_apply):
+            del self._to_apply[need]
+            try:
                 count = self.apply_loss(need)
-                if count:
-                    log.warning("%d waiting jobs were cancelled or held: %s is gone", count, need)
+            except Exception:
+                self._to_apply[need] = None  # behind the others: a need with a spoilt key must not keep them from their turn
+                raise
+            if count:
+                log.warning("%d waiting jobs were cancelled or held: %s is gone", count, need)
 
     def _reconcile(self) -> None:
         """Apply all recorded losses that waiting jobs have: those from before the watcher started, and those whose events were lost."""

@@ -14,9 +14,10 @@ from notify.server import LONGEST_TTL_S, Client
 from notify.values import encode_json
 from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobTooLargeError
 from workers.jobs import Definition, Job, JsonSerializer, definition_of
+from workers.queue.admit import AdmittingScripts
 from workers.queue.dependencies import met_in
 from workers.queue.encode import check_arguments, check_call
-from workers.scripts import Admission, Condition, DependentScripts, EnqueueScripts, NewJob, too_large
+from workers.scripts import Admission, Condition, DependentScripts, NewJob, too_large
 
 __all__ = ["RqQueue", "check_function", "checked_job", "new_job_of", "translating"]
 
@@ -40,7 +41,7 @@ class RqQueue(rq.Queue):
         if not issubclass(self.job_class, Job):
             raise JobDefinitionError(f"job_class is {self.job_class!r}, no workers.Job: leave it out, or derive it from workers.Job")
         self._client = Client.of(connection)
-        self._enqueue_scripts = EnqueueScripts(self._client)
+        self._enqueue_scripts = AdmittingScripts(self._client)
 
     def enqueue_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
         """Put an existing job on the queue; arguments as for ``rq.Queue``, errors as for `enqueue`."""

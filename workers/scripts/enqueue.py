@@ -61,11 +61,13 @@ class Admission(NamedTuple):
         status: ``queued``, ``cancelled``, ``held``, or ``refused`` (its condition does not hold).
         missing: the need for which it was cancelled or held, or empty.
         needs: the needs as the hash of the job holds them now, or empty.
+        overdue: a service that it waits for on the queue, because that is silent but not withdrawn yet; else empty.
     """
 
     status: str
     missing: str
     needs: bytes
+    overdue: str = ""
 
 
 class EnqueueScripts(JobScriptRunner):
@@ -97,6 +99,18 @@ class EnqueueScripts(JobScriptRunner):
             raise self.client.translated(exc, f"enqueueing on {queue!r}") from exc
         for start in range(len(admissions), len(new_jobs), AT_ONCE):
             admissions += self._enqueue(queue, new_jobs[start : start + AT_ONCE], again="again")
+        return admissions
+
+    def check_waiting(self, job_ids: Sequence[str]) -> list[Admission]:
+        """Apply losses to jobs that were enqueued a moment ago. Returns for each job what `enqueue` would return for it now.
+
+        Raises:
+            ServerError: the server did not answer, or refused.
+        """
+        admissions: list[Admission] = []
+        for start in range(0, len(job_ids), AT_ONCE):
+            some = job_ids[start : start + AT_ONCE]
+            admissions += _admissions(self.run_with_common_args("check_waiting", [], some, action=f"checking {len(some)} jobs"))
         return admissions
 
     def enqueue_later(self, pipeline: Any, queue: str, new_job: NewJob) -> None:
@@ -140,6 +154,7 @@ def _flat(new_jobs: Sequence[NewJob]) -> list[Any]:
 def _admissions(answer: Sequence[bytes]) -> list[Admission]:
     admissions = []
     for text, needs in zip(answer[::2], answer[1::2], strict=True):
-        status, _, missing = text.decode().partition(":")
-        admissions.append(Admission(status, missing, needs))
+        status, _, name = text.decode().partition(":")
+        missing, overdue = ("", name) if status == "queued" else (name, "")
+        admissions.append(Admission(status, missing, needs, overdue))
     return admissions

@@ -40,12 +40,14 @@ class RunCheck(msgspec.Struct, frozen=True):
         grace_ms: milliseconds after which to check again, if a need is lost and its service may return within the grace; else ``None``.
         lost: the need whose loss this check found, or empty; the check has marked the run as stopped.
         superseded: another run has the job.
+        overdue: a service that the job needs and that is silent but not withdrawn yet, or empty: the run goes on until it is withdrawn.
     """
 
     may_run: bool
     grace_ms: int | None = None
     lost: str = ""
     superseded: bool = False
+    overdue: str = ""
 
     @property
     def was_stopped(self) -> bool:
@@ -59,7 +61,8 @@ class RunCheck(msgspec.Struct, frozen=True):
         if kind == "lost":
             return cls(may_run=False, lost=detail)
         grace_ms = int(detail) if kind == "grace" else None
-        return cls(may_run=kind in ("go on", "grace"), grace_ms=grace_ms, superseded=kind == "superseded")
+        overdue = detail if kind == "overdue" else ""
+        return cls(may_run=kind in ("go on", "grace", "overdue"), grace_ms=grace_ms, superseded=kind == "superseded", overdue=overdue)
 
 
 class ErrorCheck(msgspec.Struct, frozen=True):

@@ -37,6 +37,8 @@ class Background:
         self._lease_s = lease_s
         self._stop = stop
         self._revive = revive
+        self.changed: Callable[[], None] = lambda: None
+        """Called, in the thread of the loss watcher, after every change of a service. The loop of the worker sets it."""
         self.loss_watcher: LossWatcher | None = None
         """Watches the current run; ``None`` while this is closed."""
         self._monitor: Monitor | None = None
@@ -54,7 +56,7 @@ class Background:
         # With the timeout of the settings: RQ has lengthened that of the worker's client.
         self._leader_client = leader_client = client.clone(name="leader", timeout_s=client.settings.command_timeout_s)
         self._leader = leader = Leader([duty(leader_client).run for duty in (Scheduler, Cron, HeldJobs, Dependents)])
-        self.loss_watcher = LossWatcher(client, self._stop, returned=leader.hurry)
+        self.loss_watcher = LossWatcher(client, self._stop, returned=leader.hurry, changed=lambda: self.changed())
         self.loss_watcher.open()
         self._monitor = Monitor(client).open()
         leader.open()

@@ -1,6 +1,7 @@
 """The main loop of a worker: one call of a script per job records the end of the last run and claims the next job."""
 
 import logging
+import math
 import os
 import threading
 import time
@@ -13,7 +14,7 @@ import msgspec
 import redis
 from rq.exceptions import StopRequested
 
-from notify.errors import ServerError, ServerRefusedError, ServerUnreachableError
+from notify.errors import ServerRefusedError, ServerUnreachableError
 from notify.server import Backoff, retry_while_away
 from workers.errors import HorseError, JobDefinitionError
 from workers.horse import UNKNOWN, Horse, HorseEnd, Reply, Task
@@ -22,9 +23,9 @@ from workers.scripts import Claim, ClaimScripts, Ended
 from workers.worker.background import Background
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
+from workers.worker.idle import BURST_WAIT_S, IdleWait
 from workers.worker.record import EndRecorder
 from workers.worker.stop import Stopper
-from workers.worker.waiter import JobWaiter
 
 __all__ = ["ClaimLoop"]
 
@@ -32,8 +33,6 @@ LEAVE_S: Final = 5.0
 """Seconds for which a worker that was asked to end goes on trying to record the end of its last job while Redis is unreachable."""
 HEARTBEAT_S: Final = 20.0
 """Seconds between two claims of an idle worker at most: the claim is its heartbeat."""
-LEFT_S: Final = 0.25
-"""Seconds between two claims of an idle worker whose queues hold only jobs that it leaves where they are."""
 OVERDUE_S: Final = 60.0
 """Seconds after the timeout of a job at which its process is killed: a job that still runs then ignores the timeout."""
 
@@ -90,13 +89,16 @@ class ClaimLoop:
         self._stopper = stopper
         self._recorder = recorder
         self._background = background
+        background.changed = lambda: self._idle.services_changed()
         self._functions = functions
         self._wait_while_suspended = wait_while_suspended
         self._returned: Returned | None = None
         """The last run, until the next claim records its end."""
         self._is_given = False
         """True if the current run was given to the horse."""
-        self._waiter: JobWaiter | None = None
+        self._idle = IdleWait(worker, claims.client)
+        self._overdue = ""
+        """A service that a job waits for, if the last claims met an overdue one."""
         self._start = 0
         """Where the next claim begins: after the jobs that the last one left where they are."""
         self._leaving = threading.Event()
@@ -105,25 +107,22 @@ class ClaimLoop:
     def open(self) -> None:
         """Prepare to wait for jobs."""
         self._leaving.clear()  # the worker may have worked before
-        self._open_waiter()
+        self._idle.open()
 
     def leave(self) -> None:
         """End the wait for a job, and soon give up calls to a server that is away. Safe from any thread and in a signal handler."""
         self._leaving.set()
-        if self._waiter is not None:
-            self._waiter.wake()
+        self._idle.wake()
 
     def close(self) -> None:
         """Close the connections that waited for jobs."""
-        if self._waiter is not None:
-            self._waiter.close()
-        self._waiter = None
+        self._idle.close()
 
     def next_job(self, timeout: int | None, max_idle_time: int | None) -> tuple[Any, Any] | None:
         """Claim the next job and give it to the horse; wait for one if there is none.
 
         Args:
-            timeout: ``None`` in burst mode: then this does not wait.
+            timeout: ``None`` in burst mode: then this waits only while an overdue service is neither back nor withdrawn.
             max_idle_time: seconds to wait for a job at most; ``None``: no limit.
 
         Returns:
@@ -148,6 +147,7 @@ class ClaimLoop:
                 self._leaving.wait(self._refusals.failed(exc, level=logging.ERROR))
                 continue
             self._refusals.over()
+            self._overdue = claim.overdue or (self._overdue if self._start else "")
             self._start = claim.queue if claim.answer in ("more", "look") else 0
             if claim.answer == "started":
                 return self._begin(claim)
@@ -157,11 +157,13 @@ class ClaimLoop:
             if claim.answer == "suspended":
                 self.retry_while_away(lambda: self._wait_while_suspended(timeout is None))
             elif not claim.answer:
-                idle_s = time.monotonic() - idle_since
-                if timeout is None or (max_idle_time is not None and idle_s >= max_idle_time):
+                limit_s = math.inf if max_idle_time is None else max_idle_time
+                if timeout is None:  # a burst: perhaps no other worker will come to see what becomes of the overdue service
+                    limit_s = min(BURST_WAIT_S, limit_s) if self._overdue else 0.0
+                left_s = idle_since + limit_s - time.monotonic()
+                if left_s <= 0:
                     return None
-                wait_s = HEARTBEAT_S if max_idle_time is None else min(HEARTBEAT_S, max_idle_time - idle_s)
-                self._wait_for_job(wait_s, has_left=claim.queue > 0)
+                self._idle.wait(min(HEARTBEAT_S, left_s), has_left=claim.queue > 0, overdue=self._overdue)
         raise StopRequested
 
     def execute(self, job: Any, queue: Any) -> None:
@@ -203,10 +205,6 @@ class ClaimLoop:
             raise
         except Exception:
             log.exception("worker %s could not do all of its maintenance", self._worker.name)
-
-    def _open_waiter(self) -> JobWaiter:
-        self._waiter = JobWaiter(self._claims.client, name=self._worker.name)
-        return self._waiter
 
     def _begin(self, claim: Claim) -> tuple[Any, Any]:
         """Make the claimed run the current one and give it to the horse. Returns the job and its queue."""
@@ -283,18 +281,3 @@ class ClaimLoop:
         else:
             self.retry_while_away(lambda: self._recorder.refused(job, queue))
         self._current_run.release()
-
-    def _wait_for_job(self, timeout_s: float, *, has_left: bool) -> None:
-        """Wait for a job. The queues that hold jobs which the claim left there are not empty: then ask again after a short while."""
-        worker = self._worker
-        worker.procline("Listening on " + ",".join(worker.queue_names()))  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-        if worker.should_run_maintenance_tasks:
-            worker.run_maintenance_tasks()  # type: ignore[no-untyped-call]  # as above
-        waiter = self._waiter or self._open_waiter()
-        try:
-            if has_left:
-                waiter.wait([], timeout_s=min(LEFT_S, timeout_s))
-            else:
-                waiter.wait(list(map(_key, worker._ordered_queues)), timeout_s=timeout_s)
-        except ServerError as exc:
-            log.warning("%s; trying again", exc)  # the next claim waits until the server is back

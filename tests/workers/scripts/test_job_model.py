@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 from rq import Retry
 
 import notify
@@ -17,14 +17,18 @@ from notify.server import backoff
 from tests.support.faults import server_ms
 from tests.support.job_model import FIRST_BATCH, HOUR_MS, LARGEST_BATCH, NEEDS, SERVICES, Model, ModelJob
 from tests.support.job_model_check import check_jobs
+from tests.support.job_model_services import ServiceSteps
 from tests.support.workers_here import QUEUES, LeftError, ModelWorker, act, lose_an_answer, make_worker
 from workers import DuplicateJobError, Job, JobRefusedError, Queue, requeue, rq_keys
 from workers.fleet.reaper import Reaper
 from workers.jobs.requirements import target_of
 from workers.loss import held as holds
+from workers.loss import overdue
 from workers.loss.held import HeldJobs
 from workers.loss.watcher import LossWatcher
 from workers.scripts.jobs import JobScripts
+from workers.worker import loop
+from workers.worker.worker import _register_again
 
 IDS = [f"j{number}" for number in range(6)]
 
@@ -49,7 +53,7 @@ end
 """
 
 
-class Jobs(RuleBasedStateMachine):
+class Jobs(ServiceSteps):
     """Takes each step on the server and in the model. In a comparison the server stands on the left, the model on the right."""
 
     def __init__(self, bus: notify.Bus, workers: dict[str, ModelWorker]) -> None:
@@ -60,13 +64,12 @@ class Jobs(RuleBasedStateMachine):
         self.watcher, self.holds, self.reaper = LossWatcher(bus.redis, lambda *_: None), HeldJobs(bus.redis), Reaper(bus.redis)
         self.queues = {name: Queue(name, connection=bus.redis) for name in ("q0", "q1")}
         self.model = Model(self.peek, self.peek_fence, lambda: server_ms(bus.redis))
-        self.incarnations: dict[str, int] = {}
         self.in_hand: dict[str, tuple[Any, Any]] = {}
         self.passed: dict[str, int] = {}
         for worker in workers.values():
             worker._loop._returned = None
             worker._current_run.release()
-            worker._register_again(worker._client)
+            _register_again(worker, worker._client)
 
     def teardown(self) -> None:
         self.watcher.close()
@@ -80,23 +83,6 @@ class Jobs(RuleBasedStateMachine):
         fence = self.client.hget(rq_keys.job(job_id), "fence")
         return fence and fence.decode()
 
-    @initialize(names=st.sets(st.sampled_from(sorted(SERVICES))))
-    def begin_with_services(self, names: set[str]) -> None:
-        for name in sorted(names):
-            self.come(name)
-
-    @precondition(lambda self: len(self.model.there) < len(SERVICES))
-    @rule(data=st.data())
-    def a_service_comes(self, data: st.DataObject) -> None:
-        self.come(data.draw(st.sampled_from(sorted(SERVICES.keys() - self.model.there))))
-
-    def come(self, name: str) -> None:
-        fields = {"provides": notify.values.encode_json(sorted(SERVICES[name]), what="x").decode()}
-        found = self.directory.register(name, ttl_ms=10 * HOUR_MS, provides=sorted(SERVICES[name]), groups=[], fields=fields)
-        assert found is not None
-        self.incarnations[name] = found
-        self.model.there.add(name)
-
     @precondition(lambda self: self.model.there)
     @rule(data=st.data(), kills=st.booleans(), then=st.sampled_from(["", "", "long ago", "and back"]))
     def a_service_goes(self, data: st.DataObject, kills: bool, then: str) -> None:
@@ -107,18 +93,32 @@ class Jobs(RuleBasedStateMachine):
         elif then == "and back":
             self.come(name)
 
-    def go(self, name: str, *, kills: bool) -> None:
-        before = {need: self.model.is_there(need) for need in NEEDS}
-        if kills:
-            self.bus.directory.kill(name)
-        else:
-            assert self.bus.directory.withdraw(name, self.incarnations[name], reason="expired")
-        self.model.there.discard(name)
-        for need, was in before.items():
-            serial = int(self.client.hget(self.bus.keys.losses, need) or 0)
-            assert (serial > self.model.serials.get(need, 0)) is (was and not self.model.is_there(need))
-            if serial:
-                self.model.serials[need] = serial
+    @precondition(lambda self: len(self.in_hand) < len(QUEUES))
+    @rule(
+        data=st.data(), ids=st.permutations(IDS[::2]), need=st.sampled_from(["a", "any more"]), policy=st.sampled_from(["cancel", "hold"])
+    )
+    def jobs_wait_for_a_silent_service_and_one_does_not(self, data: st.DataObject, ids: list[str], need: str, policy: str) -> None:
+        first, second, behind = ids
+        for name in sorted(SERVICES.keys() - self.registered):
+            self.come(name)
+        for job_id in (first, second):
+            self.put(ModelJob(job_id, "q0", 0, {need: 0}, policy))
+        self.fall_silent(self.model.there.copy())
+        self.put(ModelJob(behind, "q0", 0, {}))
+        self.claim_for(data.draw(st.sampled_from(sorted(QUEUES.keys() - self.in_hand.keys()))))
+
+    @precondition(lambda self: any(self.model.is_gone(need) for _, need in self.model.pairs))
+    @rule(data=st.data(), beats=st.booleans())
+    def a_service_is_back_and_falls_silent(self, data: st.DataObject, beats: bool) -> None:
+        """So held jobs are not released, until it sends a heartbeat."""
+        name, need = data.draw(st.sampled_from(sorted(pair for pair in self.model.pairs if self.model.is_gone(pair[1]))))
+        service = need if need in SERVICES else "b"
+        self.come(service)
+        self.fall_silent({service})
+        self.release_of(name, need)
+        if beats:
+            self.beat(service)
+            self.release_of(name, need)
 
     @rule(
         job_id=st.sampled_from(IDS),
@@ -170,8 +170,13 @@ class Jobs(RuleBasedStateMachine):
             assert job_id in self.model.jobs
             return
         assert not (unique and job_id in self.model.jobs)
-        done = self.model.enqueue(new, front=front)
+        done = self.model_enqueue(new, front=front)
         assert made._status == {"queued": "queued", "cancelled": "canceled", "held": "deferred"}[done]
+
+    def put(self, new: ModelJob) -> None:
+        needs = [*map(target_of, sorted(new.needs))]
+        self.queues[new.queue].enqueue(act, needs=needs, on_loss=new.policy, job_id=new.id)
+        self.model_enqueue(new, front=False)
 
     @precondition(lambda self: self.model.jobs)
     @rule(data=st.data())
@@ -187,12 +192,21 @@ class Jobs(RuleBasedStateMachine):
             return
         requeue(self.client, job_id)
         new = ModelJob(job_id, old.queue, 0, old.needs, old.policy, old.grace_ms, old.max_hold_ms, old.retries)
-        self.model.enqueue(new, front=False)
+        self.model_enqueue(new, front=False)
+
+    def model_enqueue(self, new: ModelJob, *, front: bool) -> str:
+        done = self.model.enqueue(new, front=front)
+        if not self.model.has_to_wait(new):
+            return done
+        self.note_withdrawals()
+        return self.model.check_waiting(new)
 
     @precondition(lambda self: len(self.in_hand) < len(QUEUES))
     @rule(data=st.data(), lost=st.booleans())
     def claim(self, data: st.DataObject, lost: bool) -> None:
-        name = data.draw(st.sampled_from(sorted(QUEUES.keys() - self.in_hand.keys())))
+        self.claim_for(data.draw(st.sampled_from(sorted(QUEUES.keys() - self.in_hand.keys()))), lost=lost)
+
+    def claim_for(self, name: str, *, lost: bool = False) -> None:
         worker = self.workers[name]
         worker._loop._claims.loses = lost  # type: ignore[attr-defined]  # it is one of ours
         found = worker.dequeue_job_and_maintain_ttl(None)
@@ -309,7 +323,9 @@ class Jobs(RuleBasedStateMachine):
     @precondition(lambda self: self.model.pairs)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
-        name, need = data.draw(st.sampled_from(sorted(self.model.pairs)))
+        self.release_of(*data.draw(st.sampled_from(sorted(self.model.pairs))))
+
+    def release_of(self, name: str, need: str) -> None:
         assert self.scripts.release_held(name, need, first=FIRST_BATCH, most=LARGEST_BATCH) == self.model.release(name, need)
 
     @precondition(lambda self: self.model.pairs)
@@ -344,7 +360,7 @@ class Jobs(RuleBasedStateMachine):
         current: Any = self.client.hget(rq_keys.worker(name), "current_job")
         self.reaper.reap(name, current.decode() if current else "")
         self.model.reap(name)
-        self.workers[name]._register_again(self.workers[name]._client)  # it was only silent
+        _register_again(self.workers[name], self.workers[name]._client)  # it was only silent
 
     @invariant()
     def every_job_is_where_it_should_be(self) -> None:
@@ -372,6 +388,8 @@ def test_jobs_do_what_their_model_says(bus: notify.Bus, workers: dict[str, Model
 
     monkeypatch.setattr(os, "_exit", leave)
     monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.0001)
+    monkeypatch.setattr(overdue, "PAUSE_S", 0.0)
+    monkeypatch.setattr(loop, "BURST_WAIT_S", 0.0)  # a step does not wait
     monkeypatch.setattr(holds, "FIRST_BATCH", FIRST_BATCH)
     monkeypatch.setattr(holds, "LARGEST_BATCH", LARGEST_BATCH)
     thorough = hypothesis.settings(stateful_step_count=40, max_examples=150, deadline=None)

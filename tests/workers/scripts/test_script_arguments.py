@@ -52,6 +52,7 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         {"job": rq_keys.job("j")},
         {"call": "pickled"},
     ),
+    "check_waiting": (lambda client: EnqueueScripts(client).check_waiting(["j", "i"]), {}, {**COMMON, TAIL: ["j", "i"]}),
     "index_needs": (lambda client: EnqueueScripts(client).index_needs("j"), {}, {**COMMON, "id": "j"}),
     "cancel": (
         lambda client: JobScripts(client).cancel(["j", "i"], reason="why", queue="q", from_list=False),

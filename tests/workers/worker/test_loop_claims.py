@@ -15,6 +15,7 @@ from workers.horse.channel import Reply, Task
 from workers.horse.horse import UNKNOWN
 from workers.scripts.claim import Claim
 from workers.scripts.run import Run
+from workers.worker import idle
 from workers.worker import loop as loop_module
 from workers.worker.current_run import CurrentRun
 from workers.worker.loop import ClaimLoop
@@ -242,7 +243,7 @@ def test_a_shutdown_ends_the_wait_for_a_job(monkeypatch: pytest.MonkeyPatch) -> 
         def close(self) -> None:
             woken.append("closed")
 
-    monkeypatch.setattr(loop_module, "JobWaiter", Waiter)
+    monkeypatch.setattr(idle, "JobWaiter", Waiter)
     its.worker.__dict__.update(procline=lambda _: None, queue_names=lambda: ["work"], should_run_maintenance_tasks=False)
     its.loop.open()
     with pytest.raises(StopRequested):

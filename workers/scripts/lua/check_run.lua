@@ -8,6 +8,7 @@
 --         id     of the job
 --         fence  of the run
 -- returns "go on", "grace:<ms>" if the run may continue for so long without a need, "lost:<need>" (the run is marked now),
+--         "overdue:<service>" if the run may continue without a heartbeat of that service, until the service is withdrawn,
 --         "stopped" (it was marked before) or "superseded" (another run has the job)
 local id, fence = unpack(ARGV, OWN)
 local job, now = k.job .. id, now_ms()
@@ -18,13 +19,13 @@ if not known[2] then return 'go on' end
 if known[1] ~= fence then return 'superseded' end
 if known[3] or known[4] == 'drain' then return 'go on' end
 local grace_ms = whole(known[7], 0, 0, YEAR_MS)
-local need, lost_ms = loss_of(fields)
+local need, lost_ms, overdue = loss_of(fields)
 if need and grace_ms > 0 then
   fields.needs = up_to_date(needs_of(fields)) -- a service that returned in time was not lost
   redis.call('HSET', job, 'needs', fields.needs)
-  need, lost_ms = loss_of(fields)
+  need, lost_ms, overdue = loss_of(fields)
 end
-if not need then return 'go on' end
+if not need then return overdue and 'overdue:' .. overdue or 'go on' end
 if lost_ms and now < lost_ms + grace_ms then return 'grace:' .. text(lost_ms + grace_ms - now) end
 mark_lost(id, fence, known[4] or nil, need, now)
 return 'lost:' .. need

@@ -16,22 +16,26 @@
 --         max_bytes          the largest call of a job
 --         skips_foreign      "1" leaves pickled jobs of plain RQ where they are, or ""
 --         from               how many jobs, in the order of the queues, to pass over: an earlier call left them
--- returns {end, claim, number of the queue, job, its fields and values, size of its call if that is above the limit and left out, or 0}
+-- returns {end, claim, number of the queue, job, its fields and values, size of its call if that is above the limit and left out, or 0,
+--          an overdue service that a job waits for, or ""}
 --         end    "", "finished", or "refused" or "dependents": then no job was claimed
 --         claim  "started", "" (there is no job), "suspended", "more" (ask again), or "look": examine_call has to mark the job first
 --         number  for "more" and "look" what to pass as from; for "" how many jobs were left where they are
--- If a job that comes first has lost a need, its policy is applied in the same step, and the next job is tried.
+-- If a job that comes first has lost a need, its policy is applied in the same step, and the next job is tried. If a need of it is
+-- overdue, the job stays where it is, and those behind it are tried.
 local worker_key, suspended = unpack(KEYS, 1, 2)
 local fence, worker, asked, heartbeat_s, idle_s, default_timeout_s = unpack(ARGV, OWN, OWN + 5)
 local ended_id, ended_fence, started_s, ended_s, ended_at, result, result_ttl_s, max_bytes = unpack(ARGV, OWN + 6, OWN + 13)
 local skips_foreign, from = unpack(ARGV, OWN + 14)
 local FIRST_QUEUE = 3
 local PASSED_OVER = 200 -- how many jobs that must not start are taken off the lists in one call
+local LOOKED_AT = 200 -- how many jobs of a queue may wait for an overdue service before the next queue is tried
 local interval_s = tonumber(heartbeat_s)
 local now = now_ms()
 local now_s = math.floor(now / 1000)
 local STATUSES = {created = true, queued = true, started = true, finished = true, failed = true, stopped = true, canceled = true,
   deferred = true, scheduled = true} -- RQ's
+local overdue_service = '' -- see the answer
 local oversized = 0 -- size of the call of the job that was read last, in bytes, if that is above the limit
 
 -- The fields of a job whose call is above the limit, without the call: no worker will run it.
@@ -82,9 +86,14 @@ local function start(job, id, fields)
   publish_job_event(origin, id, 'started', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))
 end
 
--- Starts a job unless it has lost a need. Returns whether it did.
+-- Starts a job unless it has lost a need or has to wait for one. Returns whether it did, and the overdue service that it waits for.
 local function begin(job, id, fields)
-  if loss_of(fields) and transitions().apply_policy(id, fields, now) then return false end
+  local lost, _, overdue = loss_of(fields)
+  if lost then
+    if transitions().apply_policy(id, fields, now) then return false end
+    _, _, overdue = loss_of(fields) -- the loss did not count
+  end
+  if overdue then return false, overdue end
   start(job, id, fields)
   return true
 end
@@ -155,51 +164,77 @@ local function take_off(list, id, at)
   end
 end
 
+-- Starts a job of a list, or finds out why it does not start. Returns whether it did, its fields and values, and the overdue service
+-- that it waits for; unless it waits, the caller takes it off the list.
+local function try(list, id)
+  local job = k.job .. id
+  local flat, fields = fields_of(job)
+  local problem, may_start = problem_of(job, id, flat, fields), fields.status == 'queued'
+  local starts, overdue = false, nil
+  if not problem and may_start then
+    -- A key that belongs to this job may be of another type: such a job must not keep all others from their turn.
+    local done, found, service = pcall(begin, job, id, fields)
+    starts, overdue, problem = done and found, service, not done and message_of(found) or nil
+  end
+  if problem then
+    refuse(list, job, id, problem)
+  end
+  -- A held job keeps its place in the index: it lost a need while it was in the list, which has not been compacted yet.
+  if starts or problem or not may_start and not transitions().is_waiting(fields) then
+    leave_indexes(id, fields)
+  end
+  return starts, flat, overdue
+end
+
+-- The overdue service that a job waits for, or nil; read without the call of the job, for many jobs may wait.
+local function awaited_by(id)
+  local known = redis.pcall('HMGET', k.job .. id, 'status', 'needs', 'on_loss')
+  if known[1] ~= 'queued' or not known[2] then return nil end
+  local lost, _, overdue = loss_of({needs = known[2], on_loss = known[3] or nil})
+  return not lost and overdue or nil
+end
+
+local passed, before = 0, 0 -- jobs looked at in this call, without those that wait; jobs left in the queues before this one
+
+local function claim_from(list)
+  local at = tonumber(from) > before and math.min(from - before, redis.call('LLEN', list)) or 0
+  local waiting = 0 -- jobs that wait for an overdue service
+  local id = redis.call('LINDEX', list, at)
+  while id and waiting < LOOKED_AT do
+    local kind = kind_of(k.job .. id)
+    if kind == 'look' then return 'look', before + at, id end
+    local overdue = kind == '' and waiting > 0 and awaited_by(id)
+    if kind == '' and not overdue then
+      local starts, flat
+      starts, flat, overdue = try(list, id)
+      if not overdue then
+        take_off(list, id, at) -- last: after an error the job is still in the list
+      end
+      if starts then return 'started', nil, id, flat end
+    end
+    if overdue then
+      overdue_service, waiting = overdue, waiting + 1
+    else
+      passed = passed + 1
+    end
+    if overdue or kind == 'foreign' then
+      at = at + 1
+    end
+    if passed == PASSED_OVER then return 'more', before + at end
+    id = redis.call('LINDEX', list, at)
+  end
+  before = before + at
+end
+
 local function claim()
   if asked == 'again' then
     local answer, number, id, flat = claimed_before()
     if answer then return answer, number, id, flat end
   end
   if redis.call('EXISTS', suspended) == 1 then return 'suspended' end
-  local passed, before = 0, 0 -- jobs looked at in this call; jobs left in the queues before this one
-  for number = FIRST_QUEUE, #KEYS do
-    local at = tonumber(from) > before and math.min(from - before, redis.call('LLEN', KEYS[number])) or 0
-    local id = redis.call('LINDEX', KEYS[number], at)
-    while id do
-      local job = k.job .. id
-      local kind = kind_of(job)
-      while kind == 'foreign' do
-        at, passed = at + 1, passed + 1
-        if passed == PASSED_OVER then return 'more', before + at end
-        id = redis.call('LINDEX', KEYS[number], at)
-        if not id then break end
-        job = k.job .. id
-        kind = kind_of(job)
-      end
-      if not id then break end
-      if kind == 'look' then return 'look', before + at, id end
-      local flat, fields = fields_of(job)
-      local problem, may_start = problem_of(job, id, flat, fields), fields.status == 'queued'
-      local starts = false
-      if not problem and may_start then
-        -- A key that belongs to this job may be of another type: such a job must not keep all others from their turn.
-        local done, found = pcall(begin, job, id, fields)
-        starts, problem = done and found, not done and message_of(found) or nil
-      end
-      if problem then
-        refuse(KEYS[number], job, id, problem)
-      end
-      -- A held job keeps its place in the index: it lost a need while it was in the list, which has not been compacted yet.
-      if starts or problem or not may_start and not transitions().is_waiting(fields) then
-        leave_indexes(id, fields)
-      end
-      take_off(KEYS[number], id, at) -- last: after an error the job is still in the list
-      if starts then return 'started', number - FIRST_QUEUE, id, flat end
-      passed = passed + 1
-      if passed == PASSED_OVER then return 'more', before + at end
-      id = redis.call('LINDEX', KEYS[number], at)
-    end
-    before = before + at
+  for i = FIRST_QUEUE, #KEYS do
+    local answer, number, id, flat = claim_from(KEYS[i])
+    if answer then return answer, number or i - FIRST_QUEUE, id, flat end
   end
   return '', before
 end
@@ -209,7 +244,7 @@ if ended_id ~= '' then
   local run = {id = ended_id, fence = ended_fence, started_s = started_s, ended_s = ended_s, ended_at = ended_at}
   run.result, run.ttl_s = result, result_ttl_s
   ended = finish(worker_key, worker, run, now)
-  if ended ~= 'finished' then return {ended, '', 0, '', {}, 0} end
+  if ended ~= 'finished' then return {ended, '', 0, '', {}, 0, ''} end
 end
 local answer, number, id, flat = claim()
 if answer ~= 'started' then
@@ -218,4 +253,4 @@ if answer ~= 'started' then
   redis.call('EXPIRE', worker_key, idle_s)
 end
 flush_changes(now)
-return {ended, answer, number or 0, id or '', flat or {}, oversized}
+return {ended, answer, number or 0, id or '', flat or {}, oversized, overdue_service}

@@ -1,6 +1,7 @@
 -- include: workers.scripts.transitions
 -- Puts jobs on a queue, once however often the call is repeated. A job whose need is not there is cancelled or held instead, by its own
 -- policy; a job that may be held is also held while other jobs of its queue are held for the same need: so they keep their order.
+-- A job whose need is overdue waits in the queue; the claim does not start it before a heartbeat.
 -- KEYS    queues  rq:queues
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
 --         queue
@@ -9,7 +10,8 @@
 --         ...           those, and then for each job: id; "new" (the id was made just now), "unique" (there must be no job of that
 --                       id), "ended" (the job of that id must have failed, or been stopped or cancelled) or ""; "front" or "";
 --                       its lifetime in ms or ""; its needs as JSON or ""; number of fields and values that only it has; those
--- returns for each job  "queued", "cancelled:<need>", "held:<need>", or "refused" if its condition does not hold
+-- returns for each job  "queued", "queued:<service>" if that service is overdue, "cancelled:<need>", "held:<need>", or "refused" if its
+--                       condition does not hold
 --                       its needs as the hash of the job holds them, or ""
 local queue, asked, common_count = unpack(ARGV, OWN, OWN + 2)
 local queues = KEYS[1]
@@ -26,18 +28,20 @@ local common = {unpack(ARGV, FIRST_COMMON, FIRST_JOB - 1)}
 local back, indexes, admissions = {}, {}, {} -- ids for the end of the list; need -> turns and ids; needs -> see admit
 
 -- Looks needs up, once for all jobs that have the same. Returns kept: them as JSON, with the serials of now, so that earlier losses do
--- not count; names; missing: a need that is not there; held: a need for which other jobs of this queue are held.
+-- not count; names; missing: a need that is gone; overdue: a service; held: a need for which other jobs of this queue are held.
 local function admit(written)
   local known = admissions[written]
   if known then return known end
-  local needs, names, missing, held = needs_of({needs = written}) or {}, {}, nil, nil
+  local needs, names, missing, overdue, held = needs_of({needs = written}) or {}, {}, nil, nil, nil
   for need in pairs(needs) do
     names[#names + 1] = need
     needs[need] = serial_of(need)
-    if not is_there(need) then missing = need end
+    local found, service = presence(need)
+    if found == 'gone' then missing = need end
+    overdue = overdue or service
     if redis.call('EXISTS', k.held .. pair_of(queue, need)) == 1 then held = need end
   end
-  known = {kept = cjson.encode(needs), names = names, missing = missing, held = held}
+  known = {kept = cjson.encode(needs), names = names, missing = missing, overdue = overdue, held = held}
   admissions[written] = known
   return known
 end
@@ -148,7 +152,9 @@ local function put(id, condition, front, ttl_ms, written, first, last)
     back[#back + 1] = id
   end
   publish_job_event(queue, id, 'enqueued', ',"at_ms":' .. text(now))
-  return 'queued', written ~= '' and admit(written).kept
+  if written == '' then return 'queued' end
+  local overdue = field_of(first, last, 'on_loss') ~= 'ignore' and admit(written).overdue
+  return overdue and 'queued:' .. overdue or 'queued', admit(written).kept
 end
 
 redis.call('SADD', queues, list)

@@ -1,5 +1,5 @@
 -- include: workers.scripts.transitions
--- Cancels jobs whose hold is over, unless their need is there by now.
+-- Cancels jobs whose hold is over, unless their need is there by now, or was and is overdue.
 -- KEYS    none: the keys are built from the prefixes
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
 --         count  how many at most
@@ -14,7 +14,7 @@ for _, id in ipairs(ids) do
   local fields = jobs.read(id)
   local held = fields.status == 'deferred' and fields.held
   local rule = fields.on_loss == 'hold' and 'max_hold_s' or 'grace_s'
-  if held and is_there(held) then -- release_held is about to put it back; if the need is lost again, the time of the hold begins anew
+  if held and presence(held) ~= 'gone' then -- release_held is about to put it back; if the need is lost again, the time of the hold begins anew
     local most_ms = whole(fields.on_loss == 'hold' and fields.max_hold_ms or fields.grace_ms, 0, 0, YEAR_MS)
     redis.call('ZADD', k.holds, text(now + most_ms), id)
   else

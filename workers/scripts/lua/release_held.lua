@@ -13,7 +13,7 @@ local jobs = transitions()
 local now = now_ms()
 local held, ramp = k.held .. pair_of(queue, need), k.ramp .. pair_of(queue, need)
 redis.call('PEXPIRE', held, INDEX_MS)
-if not is_there(need) then return {0, redis.call('ZCARD', held), 0} end
+if presence(need) ~= 'there' then return {0, redis.call('ZCARD', held), 0} end
 local serial = text(serial_of(need))
 local known = redis.pcall('HMGET', ramp, 'batch', 'last', 'serial')
 if known[2] and redis.pcall('HGET', k.job .. known[2], 'status') == 'queued' then

@@ -148,10 +148,11 @@ local function make_transitions()
   end
 
   -- The effect of a loss on a waiting job: "cancel", "hold" and until when, or "go on": the need is back, the loss does not count.
+  -- It is back also if it is overdue by now: what that means is decided when it is withdrawn.
   local function effect_of(fields, need, lost_ms, now)
     local grace_ms = whole(fields.grace_ms, 0, 0, YEAR_MS)
     if fields.on_loss ~= 'hold' and grace_ms == 0 then return 'cancel' end
-    if is_there(need) then return 'go on' end
+    if presence(need) ~= 'gone' then return 'go on' end
     if fields.on_loss == 'hold' then
       local most_ms = whole(fields.max_hold_ms, nil, 0, YEAR_MS)
       return 'hold', most_ms and now + most_ms

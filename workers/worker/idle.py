@@ -1,0 +1,87 @@
+"""How a worker waits that has no job to run: for a job, or for what becomes of an overdue service that jobs wait for."""
+
+import logging
+from operator import attrgetter
+from typing import Final
+
+from notify.errors import ServerError
+from notify.server import Client
+from workers.loss import OverdueServices
+from workers.worker.finish import FinishingWorker
+from workers.worker.waiter import JobWaiter
+
+__all__ = ["BURST_WAIT_S", "IdleWait"]
+
+LEFT_S: Final = 0.25
+"""Seconds between two claims of an idle worker whose queues hold only jobs that it leaves where they are."""
+BURST_WAIT_S: Final = 60.0
+"""Seconds that a worker in burst mode waits for what becomes of an overdue service; usually that takes one ttl at most."""
+
+_key = attrgetter("key")
+
+log = logging.getLogger(__name__)
+
+
+class IdleWait:
+    """Waits between two claims. Only `wake` and `services_changed` may be called from other threads.
+
+    Args:
+        worker: the worker, whose queues and maintenance count.
+        client: the client of its claims.
+    """
+
+    def __init__(self, worker: FinishingWorker, client: Client) -> None:
+        self._worker = worker
+        self._client = client
+        self._overdue_services = OverdueServices(client)
+        self._overdue = ""
+        """The overdue service that a job waits for, while the worker waits because of that."""
+        self._waiter: JobWaiter | None = None
+
+    def open(self) -> None:
+        """Prepare to wait."""
+        self._open()
+
+    def _open(self) -> JobWaiter:
+        self._waiter = JobWaiter(self._client, name=self._worker.name)
+        return self._waiter
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._waiter is not None:
+            self._waiter.close()
+        self._waiter = None
+
+    def wake(self) -> None:
+        """End the present wait, or the next one. Safe in a signal handler too."""
+        if self._waiter is not None:
+            self._waiter.wake()
+
+    def services_changed(self) -> None:
+        """End the present wait if a job waits for an overdue service: it may start or end now."""
+        if self._overdue:
+            self.wake()
+
+    def wait(self, timeout_s: float, *, has_left: bool, overdue: str) -> None:
+        """Wait for a job, or sweep the directory if there is an overdue service: then it may be withdrawn when this returns.
+
+        Args:
+            timeout_s: seconds to wait at most.
+            has_left: whether the claim left jobs in the queues. These are not empty then, so they are asked again after a short while.
+            overdue: an overdue service that one of these jobs waits for, or empty.
+        """
+        self._overdue = overdue
+        worker = self._worker
+        worker.procline("Listening on " + ",".join(worker.queue_names()))  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+        if worker.should_run_maintenance_tasks:
+            worker.run_maintenance_tasks()  # type: ignore[no-untyped-call]  # as above
+        if overdue and self._overdue_services.settle():
+            return
+        waiter = self._waiter or self._open()
+        try:
+            if has_left:
+                waiter.wait([], timeout_s=min(LEFT_S, timeout_s))
+            else:
+                waiter.wait(list(map(_key, worker._ordered_queues)), timeout_s=timeout_s)
+        except ServerError as exc:
+            log.warning("%s; trying again", exc)  # the next claim waits until the server is back
