@@ -6,7 +6,7 @@ from typing import Any
 from rq.job import JobStatus
 
 from notify.bus import Bus
-from notify.directory import Provider
+from notify.directory import Provider, ServiceInfo
 from workers import rq_keys
 from workers.jobs import Job, Outcome, target_of
 from workers.overview.dependencies import blocking_one, dependencies_of
@@ -52,7 +52,7 @@ def _state(bus: Bus, job: Job, status: JobStatus | None) -> str:
     if held is not None and _is_met(bus, held):
         return f"It is held: {held} is back, and held jobs return to the queue a few at a time, in their old order."
     if held is not None:
-        return f"It is held: {held} is not there. {_until(bus, job, held)}"
+        return f"It is held: {held} is {_presence(bus, held, gone='not there')}. {_until(bus, job, held)}"
     if status == JobStatus.DEFERRED:
         return _dependencies(bus, job)
     if status == JobStatus.SCHEDULED:
@@ -65,6 +65,9 @@ def _state(bus: Bus, job: Job, status: JobStatus | None) -> str:
         return f"It waits, and no worker listens to its queue: start one with notify worker {job.origin}."
     if place is None:
         return f"A worker has just taken it ({listening})."
+    blocking = None if job.on_loss == "ignore" else next(filter(None, (_overdue(bus, need) for need in sorted(job.needs))), None)
+    if blocking is not None:
+        return f"It is number {place + 1} in the queue, and waits for a heartbeat of {blocking.name} or for its withdrawal; {listening}."
     return f"It is number {place + 1} in the queue; {listening}."
 
 
@@ -79,7 +82,7 @@ def _dependencies(bus: Bus, job: Job) -> str:
 
 
 def _needs(bus: Bus, job: Job, *, ended: bool) -> str:
-    listed = ", ".join(f"{need} ({'alive' if _is_met(bus, need) else 'gone'})" for need in sorted(job.needs))
+    listed = ", ".join(f"{need} ({_presence(bus, need)})" for need in sorted(job.needs))
     if ended:
         return f"It needed {listed}."
     rule = {
@@ -93,9 +96,29 @@ def _needs(bus: Bus, job: Job, *, ended: bool) -> str:
 
 
 def _is_met(bus: Bus, need: str) -> bool:
-    """Return whether the service is registered or, for ``any <capability>``, a service that has the capability."""
+    """Return whether the service is there or, for ``any <capability>``, a service that has the capability."""
+    return any(not service.is_overdue for service in _meeting(bus, need))
+
+
+def _overdue(bus: Bus, need: str) -> ServiceInfo | None:
+    """Return a service that is overdue, if that keeps the need from being met or lost."""
+    services = _meeting(bus, need)
+    return services[0] if services and all(service.is_overdue for service in services) else None
+
+
+def _presence(bus: Bus, need: str, *, gone: str = "gone") -> str:
+    if _is_met(bus, need):
+        return "alive"
+    overdue = _overdue(bus, need)
+    return gone if overdue is None else f"overdue: {overdue.name} is silent for {overdue.silent_s:.0f} s, its ttl is {overdue.ttl_s:g} s"
+
+
+def _meeting(bus: Bus, need: str) -> list[ServiceInfo]:
     target = target_of(need)
-    return bool(bus.directory.find_all(provides=target.capability)) if isinstance(target, Provider) else target in bus.directory
+    if isinstance(target, Provider):
+        return bus.directory.find_all(provides=target.capability, overdue=True)
+    service = bus.directory.lookup(target, overdue=True, default=None)
+    return [] if service is None else [service]
 
 
 def _until(bus: Bus, job: Job, held: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 import redis
 
-from notify.directory import ENTRY_FIELDS, Target, read_entry
+from notify.directory import ENTRY_FIELDS, Directory, Target, read_entry
 from notify.keys import any_provider
 from notify.server import Client
 from workers import rq_keys
@@ -89,11 +89,8 @@ def _lost_with(client: Client, service: str) -> frozenset[str]:
     keys = client.own_keys
     values: Any = client.hmget(keys.service(service), ENTRY_FIELDS)
     capabilities = read_entry(values).provides or ()
-    with client.pipeline(transaction=False) as pipe:
-        for capability in capabilities:
-            pipe.zcard(keys.provides(capability))
-        counts = pipe.execute()
-    only_here = (capability for capability, count in zip(capabilities, counts, strict=True) if count == 1)
+    directory = Directory(client)  # which finds no overdue service
+    only_here = [name for name in capabilities if all(found.name == service for found in directory.find_all(provides=name))]
     return frozenset([service, *map(any_provider, only_here)])
 
 
