@@ -19,7 +19,8 @@ class Why(msgspec.Struct, frozen=True):
     """The cause of a job's end.
 
     Args:
-        rule: a loss: ``on_loss=cancel`` (or another policy), ``max_hold_s`` or ``grace_s``; a request to cancel: ``asked``; a
+        rule: a loss: ``on_loss=cancel`` (or another policy), ``max_hold_s`` or ``grace_s``; a request to cancel: ``asked``;
+            a job on which it depends: ``dependency``; its successor in a schedule: ``overlap``; a
             failure: ``raised`` (by the function), ``timeout``, ``process died`` or ``worker died``.
         service: the service that was lost; ``None`` if the job did not end by a loss.
         incarnation: the incarnation of that service.
