@@ -7,7 +7,9 @@ from notify import Available, ServerUnreachableError, ServiceNameTakenError, Wit
 from notify.directory import DirectoryScripts
 from notify.events import EventScripts
 from notify.events.publisher import publish
+from notify.process import ProcessIdentity
 from notify.server import ScriptRunner
+from notify.service.naming import Names
 from notify.testing import wait_until
 from tests.support.faults import beat, commands_during
 from tests.support.proxy import Proxy
@@ -55,6 +57,52 @@ def test_open_can_be_repeated_after_a_lost_answer(bus, far, proxy, exclusive):
             assert (service.name, service.incarnation) == ("storage", registered.incarnation)
             assert changes.get(5) == Available("storage", registered.incarnation)
             assert changes.get(0.05) is None
+
+
+def test_a_standby_whose_registration_had_no_answer_is_registered_once(bus, far, proxy, monkeypatch):
+    first_free = Names.first_free
+
+    def look_then_lose(names: Names, before: list[str]) -> object:
+        found = first_free(names, before)
+        _lose(proxy, DirectoryScripts(bus.redis), "register")
+        return found
+
+    with bus.service("storage", ttl_s=3600), far.service("warm"):
+        standby = far.service("storage", ttl_s=3600)
+        monkeypatch.setattr(Names, "first_free", look_then_lose)
+        with pytest.raises(ServerUnreachableError):
+            standby.open()
+        with standby:
+            assert (standby.name, standby.standby_for, len(bus.directory.find_all())) == ("storage-2", "storage", 3)
+            assert bus.redis.zcard(bus.keys.standby("storage")) == 1
+
+
+def test_a_take_over_whose_answer_was_lost_is_not_repeated(bus, far, proxy, monkeypatch):
+    monkeypatch.setattr(ProcessIdentity, "is_certainly_dead", lambda _: True)
+    with bus.service("warm", ttl_s=3600) as warm, far.service("warm", ttl_s=3600):
+        warm.close()  # the script is loaded
+    old = bus.service("storage", ttl_s=3600).open()
+    service = far.service("storage", ttl_s=3600)
+    _lose(proxy, DirectoryScripts(bus.redis), "take_over")
+    with pytest.raises(ServerUnreachableError):
+        service.open()
+    registered = bus.directory.lookup("storage")
+    assert registered.incarnation > old.incarnation
+    with service:
+        assert (service.name, service.incarnation) == ("storage", registered.incarnation)
+    old.close()
+
+
+def test_a_promotion_whose_withdrawal_had_no_answer_is_complete(bus, far, proxy):
+    """The withdrawal is one step with the promotion: it is done, or nothing is."""
+    holder = far.service("storage", ttl_s=3600).open()
+    with bus.service("storage", ttl_s=3600) as standby:
+        with far.service("warm"):
+            pass
+        _lose(proxy, DirectoryScripts(bus.redis), "withdraw")
+        holder.close()
+        assert standby.wait_for_name(5)
+        assert [service.name for service in bus.directory] == ["storage"]
 
 
 def test_open_takes_another_name_if_the_unconfirmed_one_is_taken_by_now(bus, far, proxy):
