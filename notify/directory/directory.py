@@ -180,7 +180,7 @@ class Directory:
         """Withdraw a service, which any process may do, and publish its end as a fatal event on its status topic.
 
         From this instant no job that needs the service starts, unless the job ignores the loss. The process of the service learns
-        of the kill from the answer to its next heartbeat.
+        of the kill from the answer to its next heartbeat, and ends for good. A standby that waits for the name has it at once.
 
         Args:
             name: the name of the service.

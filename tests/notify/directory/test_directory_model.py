@@ -14,6 +14,7 @@ import notify
 from notify.directory import Upkeep, monitor
 from notify.directory.monitor import Monitor
 from notify.directory.scripts import Beat, DirectoryScripts, Incarnation
+from notify.directory.withdrawal import NewService
 from notify.events.scripts import EventScripts
 from tests.support.faults import let_pass, server_ms
 
@@ -75,6 +76,23 @@ class Directory(RuleBasedStateMachine):
             self.services[name].groups = set(groups)
             self.lasts[name], self.heard = incarnation, True
             self._announce("available", name)
+
+    @precondition(lambda self: self.services)
+    @rule(data=st.data(), groups=st.sets(st.sampled_from(GROUPS)))
+    def restart(self, data: st.DataObject, groups: set[str]) -> None:
+        """The process of a service has died and the next one takes its name over, in one step and only once."""
+        name = data.draw(st.sampled_from(sorted(self.services)))
+        old = Incarnation(name, self.services[name].incarnation)
+        new = NewService(name, TTL_S * 1000, ["work"], sorted(groups), {}, "", old.number)
+        incarnation = self.scripts.take_over(old, new, reason="expired", why="its process is gone")
+        assert incarnation is not None
+        assert incarnation > max(self.lasts.values())
+        assert self.scripts.take_over(old, new, reason="expired", why="its process is gone") is None
+        self._end(name, "expired")
+        self.services[name] = Service(incarnation, self.now)
+        self.services[name].groups = set(groups)
+        self.lasts[name], self.heard = incarnation, True
+        self._announce("available", name)
 
     @rule(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=8))
     def beat(self, names: list[str]) -> None:
