@@ -1,18 +1,8 @@
-"""The entry point of ``notify`` and ``python -m cli``. Ctrl-C ends the process without a traceback, also during the imports."""
+"""``python -m cli``: the same as ``notify``."""
 
-import os
-import signal
-from importlib import import_module
+from notify_workers import main
 
 __all__ = ["main"]
-
-
-def main() -> None:
-    """Run the command line."""
-    # Nothing is open yet, so there is nothing to close.
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-    import_module("cli.app").main()
-
 
 if __name__ == "__main__":
     main()

@@ -1,26 +1,26 @@
-"""The ``notify`` command: assembles the commands, and turns errors into exit codes.
-
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 130 interrupted.
-"""
+"""The ``notify`` command: assembles the commands, and turns errors into exit codes; `CODES` names them."""
 
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from cli import events, jobs, services, worker
+from cli import events, jobs, services
 from cli.call import call
 from cli.cron import cron
 from cli.demo import demo
 from cli.kill import kill
 from cli.options import AsJson, Namespace, Options, Url
-from cli.output import Output, OutputClosedError
+from cli.output import Output, OutputClosedError, close_output
 from cli.serve import serve
-from cli.signals import INTERRUPTED, ignore_signals, unwind_on_signals
+from cli.signals import exit_code_of, ignore_signals, unwind_on_signals
 from cli.up import up
+from cli.worker import worker, workers
 from notify import (
     EmptySubscriptionError,
     InvalidPositionError,
@@ -47,22 +47,39 @@ USAGE_ERRORS = (
 )
 
 
+RUNS_ON = frozenset({"up", "serve", "worker", "watch", "monitor", "listen", "spy"})
+"""Commands that run until they are told to end."""
+CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 130 interrupted, 143 told to end (SIGTERM) before it was done."
+
+
 class _Group(TyperGroup):
     """The group of all commands. It turns an error into one line on stderr and an exit code."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _exit_codes():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _exit_codes(ctx):
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
-        except OutputClosedError:
-            raise typer.Exit(0) from None
-        except NotifyError as exc:
-            raise _failed(str(exc), _exit_code(exc)) from exc
-        except UnicodeError as exc:
-            raise _failed(f"an argument or a setting is not UTF-8: {exc}", 2) from exc
-        except OSError as exc:
-            raise _failed(f"the operating system reported an error: {exc}", 1) from exc
+
+
+@contextmanager
+def _exit_codes(context: Any = None) -> Iterator[None]:
+    """Turn errors within the block into exit codes."""
+    try:
+        yield
+    except KeyboardInterrupt as exc:
+        command = None if context is None else context.invoked_subcommand
+        raise typer.Exit(exit_code_of(exc, runs_on=command in RUNS_ON)) from None
+    except (OutputClosedError, BrokenPipeError):
+        raise typer.Exit(0) from None
+    except NotifyError as exc:
+        raise _failed(str(exc), _exit_code(exc)) from exc
+    except UnicodeError as exc:
+        raise _failed(f"an argument or a setting is not UTF-8: {exc}", 2) from exc
+    except OSError as exc:
+        raise _failed(f"the operating system reported an error: {exc}", 1) from exc
 
 
 def _failed(message: str, code: int) -> typer.Exit:
@@ -82,7 +99,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 130 interrupted.",
+    epilog=CODES,
 )
 
 
@@ -107,7 +124,8 @@ def notify(
 app.command("demo")(demo)
 app.command("up")(up)
 app.add_typer(serve, name="serve")
-app.command("worker")(worker.worker)
+app.command("worker")(worker)
+app.add_typer(workers, name="workers")
 app.command("queues")(jobs.queues)
 app.command("jobs")(jobs.jobs)
 app.command("cron")(cron)
@@ -136,8 +154,20 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a character that the terminal cannot show must not end the command
     try:
-        app(prog_name="notify")
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        code = _run()
     finally:
         ignore_signals()
+    sys.exit(close_output(code))
+
+
+def _run() -> int:
+    """Run the command. Returns its exit code."""
+    try:
+        app(prog_name="notify")
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    except KeyboardInterrupt as exc:
+        return exit_code_of(exc)
+    except OSError:  # the message about wrong usage has not reached stderr
+        return 2
+    return 0

@@ -6,7 +6,6 @@ Their environment holds the address of the server: a command line, which is publ
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -14,12 +13,15 @@ from typing import IO, Final
 
 from cli.signals import HeldSignals
 from notify import Settings
+from notify.process import own_command
 from workers import Pool
 
-__all__ = ["Child", "environ_of", "working"]
+__all__ = ["WORKERS_GRACE_S", "Child", "environ_of", "working"]
 
 GRACE_S: Final = 5.0
 """Seconds that a child may take to end after SIGTERM."""
+WORKERS_GRACE_S: Final = 10.0
+"""Seconds that the jobs of workers may take to finish after the first signal."""
 HURRY_S: Final = 2.0
 """The same after Ctrl-C has interrupted this process."""
 
@@ -37,7 +39,7 @@ class Child:
     def __init__(self, arguments: Sequence[str], *, environ: Mapping[str, str], capture: bool = False, quiet: bool = False) -> None:
         self.name = arguments[0]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "serve", *arguments, "--with-parent", str(os.getpid())],
+            own_command("cli", "serve", *arguments, "--with-parent", str(os.getpid())),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if capture else subprocess.DEVNULL,
             stderr=subprocess.DEVNULL if quiet else None,
@@ -93,7 +95,7 @@ def working(pool: Pool) -> Iterator[Pool]:
         with HeldSignals():
             pool.open()
         yield pool
-        pool.close()
+        pool.close(grace_s=WORKERS_GRACE_S)
     except KeyboardInterrupt:
         pool.close(grace_s=HURRY_S)
         raise

@@ -10,11 +10,21 @@ import typer
 
 from notify.process import SignalSafeEvent
 
-__all__ = ["INTERRUPTED", "SIGNALS", "HeldSignals", "Stop", "ignore_signals", "shielded", "unwind_on_signals"]
+__all__ = [
+    "INTERRUPTED",
+    "SIGNALS",
+    "HeldSignals",
+    "InterruptedBySignal",
+    "Stop",
+    "exit_code_of",
+    "ignore_signals",
+    "shielded",
+    "unwind_on_signals",
+]
 
 T = TypeVar("T")
 
-INTERRUPTED: Final = 130
+INTERRUPTED: Final = 128 + signal.SIGINT
 """Exit code of a command that Ctrl-C ended."""
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -37,13 +47,35 @@ def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
             signal.signal(signum, handler)
 
 
-class _InterruptedError(KeyboardInterrupt):
-    """Keeps the exit code: after a plain ``KeyboardInterrupt`` in code run by ``exec``, Python ends itself with SIGINT."""
+class InterruptedBySignal(KeyboardInterrupt):
+    """A signal unwinds the command. After a plain ``KeyboardInterrupt`` in code run by ``exec``, Python would end itself with SIGINT.
+
+    Args:
+        signum: the signal.
+        insists: it came after another one that the command had begun to obey.
+    """
+
+    def __init__(self, signum: int = signal.SIGINT, *, insists: bool = False) -> None:
+        super().__init__()
+        self.signum, self.insists = signum, insists
 
 
-def _unwind(_signum: int, _frame: FrameType | None) -> None:
+def exit_code_of(interrupt: KeyboardInterrupt, *, runs_on: bool = False) -> int:
+    """Return the exit code of a command that a signal has ended: 128 and the number of the signal, as shells say it.
+
+    Args:
+        interrupt: the exception.
+        runs_on: the command runs until it is told to end. With SIGTERM and SIGHUP it then has done what it was to do: 0.
+    """
+    signum = getattr(interrupt, "signum", signal.SIGINT)
+    if runs_on and signum != signal.SIGINT and not getattr(interrupt, "insists", False):
+        return 0
+    return 128 + int(signum)
+
+
+def _unwind(signum: int, _frame: FrameType | None) -> None:
     ignore_signals()
-    raise _InterruptedError
+    raise InterruptedBySignal(signum)
 
 
 @contextmanager
@@ -143,9 +175,10 @@ class Stop:
         except _AskedError:
             return
 
-    def _note(self, signum: int, frame: FrameType | None) -> None:
+    def _note(self, signum: int, _frame: FrameType | None) -> None:
         if self._asked.is_set:
-            _unwind(signum, frame)
+            ignore_signals()
+            raise InterruptedBySignal(signum, insists=True)
         self._signal = signum
         self._asked.set()
         if self._interrupts:

@@ -8,7 +8,7 @@ import typer
 from cli.options import AsJson, Namespace, Url, options
 from cli.processes import Child, environ_of, working
 from cli.signals import Stop
-from cli.worker import BUILT_IN_QUEUES, count_of, modules_to_load
+from cli.worker import BUILT_IN_QUEUES, count_of, modules_to_load, queues_of
 from notify.process import set_title
 from workers import Pool, WorkerOptions
 
@@ -30,13 +30,14 @@ def up(
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     output = chosen.output
     names = modules_to_load(modules)
+    queues = tuple(dict.fromkeys((*BUILT_IN_QUEUES, *queues_of(modules or ()))))
     set_title("up")
     with Stop() as stop, chosen.connect(name="notify-up") as bus, bus.subscribe("*") as events, ExitStack() as running:
         environ = environ_of(bus.settings)
-        worker_options = WorkerOptions(settings=bus.settings, queues=BUILT_IN_QUEUES, modules=names)
+        worker_options = WorkerOptions(settings=bus.settings, queues=queues, modules=names)
         # The parts stop in the opposite order: first thermometer and recorder, then the workers after their jobs, then the storage.
         children = [running.enter_context(Child(["storage"], environ=environ))]
-        pool = running.enter_context(working(Pool(worker_options, size=size)))
+        pool = running.enter_context(working(Pool(worker_options, size=size, report=output.talk)))
         for arguments in (["recorder"], ["thermometer", "--interval", f"{interval_s:g}"]):
             children.append(running.enter_context(Child(arguments, environ=environ)))
         output.talk(f"server at {bus.redis.address}, {count_of(pool)} on {', '.join(worker_options.queues)}; Ctrl-C stops all")

@@ -19,7 +19,9 @@ from workers.errors import (
     StorageError,
     StorageKilledError,
     UnknownKeyError,
+    WorkerNotFoundError,
     WorkersError,
+    WorkersFailedError,
 )
 from workers.horse import RetireAfter
 from workers.jobs import Job, JobStopped, Needs, Outcome, Policy, StopLadder, Why, current_bus, current_job, job
@@ -29,11 +31,14 @@ from workers.overview import (
     QueueInfo,
     Stake,
     StuckJob,
+    WorkerInfo,
     cron_jobs,
     explain,
     find_jobs,
+    find_workers,
     preview_loss,
     queues,
+    stop_worker,
     stuck_jobs,
 )
 from workers.queue import Progress, Queue, requeue
@@ -72,16 +77,21 @@ __all__ = [
     "UnknownKeyError",
     "Why",
     "Worker",
+    "WorkerInfo",
+    "WorkerNotFoundError",
     "WorkerOptions",
     "WorkersError",
+    "WorkersFailedError",
     "cron_jobs",
     "current_bus",
     "current_job",
     "explain",
     "find_jobs",
+    "find_workers",
     "job",
     "preview_loss",
     "queues",
     "requeue",
+    "stop_worker",
     "stuck_jobs",
 ]

@@ -1,8 +1,12 @@
-"""A worker process of a `workers.worker.pool.Pool`. It reads the process id of the pool, and then its options, from standard input."""
+"""A worker process of a `workers.worker.pool.Pool`. It reads the process id of the pool, and then its options, from standard input.
+
+After the process id stands the number of the file that the pool reads notices from, unless the process is started by hand.
+"""
 
 import logging
 import signal
 import sys
+import traceback
 
 import msgspec
 
@@ -11,35 +15,57 @@ from notify.connection import connect
 from notify.process import set_title
 from workers.horse import die_with_parent, open_standard_files
 from workers.worker import Worker, WorkerOptions
+from workers.worker.logs import configure_logging
+from workers.worker.notice import Notice, NoticeWriter
+
+log = logging.getLogger(__name__)
 
 
 def main() -> int:
     """Run a worker until SIGTERM or, with the option ``burst``, until its queues are empty.
 
     Returns:
-        The exit code: 0 after an orderly end, 1 after an error, which is written to stderr.
+        The exit code: 0 after an orderly end, 1 after an error. The error is told to the pool, or else written to stderr.
     """
     open_standard_files()
-    die_with_parent(signal.SIGTERM, parent=int(sys.stdin.buffer.readline()))
+    parent, *pool = map(int, sys.stdin.buffer.readline().split())
+    die_with_parent(signal.SIGTERM, parent=parent)
+    notices = NoticeWriter(pool[0]) if pool else None
     options = msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerOptions)
+    sys.path += [folder for folder in options.path if folder not in sys.path]
     set_title(f"worker of {', '.join(options.queues)}")
-    logging.basicConfig(level=options.log_level, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    rq_level = configure_logging(options.log_level)
     try:
-        with connect(settings=options.settings, environ={}) as bus:
-            worker = Worker(
-                options.queues,
-                options.name or None,
-                connection=bus.redis,
-                modules=options.modules,
-                retire=options.retire,
-                lease_s=options.lease_s,
-                skip_foreign=options.skip_foreign,
-            )
-            worker.work(burst=options.burst, logging_level=options.log_level, with_scheduler=True)
+        work(options, notices, rq_level=rq_level)
+    except SystemExit:  # RQ raises it at the second signal
+        end = Notice("ended")
     except NotifyError as exc:
-        sys.stderr.write(f"worker: {exc}\n")
-        return 1
-    return 0
+        end = Notice("failed", str(exc))
+    except Exception as exc:  # the pool reports it once, and not each time that the worker is started again
+        end = Notice("failed", f"{type(exc).__name__}: {exc}", traceback.format_exc())
+    else:
+        end = Notice("ended")
+    if notices is not None:
+        notices.write(end)
+    elif end.kind == "failed":
+        sys.stderr.write(f"worker: {end.reason}\n{end.detail}")
+    return int(end.kind == "failed")
+
+
+def work(options: WorkerOptions, notices: NoticeWriter | None, *, rq_level: str) -> None:
+    """Connect, and run the worker."""
+    with connect(settings=options.settings, environ={}) as bus:
+        worker = Worker(
+            options.queues,
+            options.name or None,
+            connection=bus.redis,
+            modules=options.modules,
+            retire=options.retire,
+            lease_s=options.lease_s,
+            skip_foreign=options.skip_foreign,
+            told=None if notices is None else lambda is_busy: notices.write(Notice("busy" if is_busy else "idle")),
+        )
+        worker.work(burst=options.burst, logging_level=rq_level, with_scheduler=True)
 
 
 if __name__ == "__main__":

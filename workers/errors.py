@@ -14,6 +14,8 @@
     │   └── QueueNotFoundError
     ├── HorseError                  a worker cannot start a process for its jobs
     ├── ModuleLoadError             a module cannot be imported, or defines no job
+    ├── WorkerNotFoundError
+    ├── WorkersFailedError          the workers of a pool die again and again
     └── StorageError
         ├── DuplicateKeyError
         ├── UnknownKeyError
@@ -38,7 +40,9 @@ __all__ = [
     "StorageError",
     "StorageKilledError",
     "UnknownKeyError",
+    "WorkerNotFoundError",
     "WorkersError",
+    "WorkersFailedError",
 ]
 
 
@@ -88,6 +92,14 @@ class HorseError(WorkersError):
 
 class ModuleLoadError(WorkersError):
     """A module cannot be imported, or defines no job."""
+
+
+class WorkerNotFoundError(WorkersError, LookupError):
+    """No worker has that name."""
+
+
+class WorkersFailedError(WorkersError):
+    """A worker of a pool ended, although it was not told to, more often than it may be started again."""
 
 
 class StorageError(WorkersError):

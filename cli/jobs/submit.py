@@ -8,9 +8,9 @@ import typer
 from cli.jobs.rows import print_end, wait_for
 from cli.jobs.select import NEED_FORMAT
 from cli.options import AsJson, Namespace, Url, json_or_text, options
-from cli.worker import add_working_folder
+from cli.worker import load_modules
 from workers import Policy, Queue
-from workers.jobs import definition_of, load_jobs
+from workers.jobs import definition_of
 
 __all__ = ["enqueue"]
 
@@ -69,8 +69,7 @@ def _function(path: str) -> Callable[..., Any]:
     module, _, name = path.rpartition(".")
     if not module:
         raise typer.BadParameter(f"{path!r} is not a dotted path: write module.function")
-    add_working_folder()
-    marked = load_jobs([module])
+    marked = load_modules([module])
     if path not in marked:
         raise typer.BadParameter(f"{module} has no function {name!r} marked with @job: choose one of {', '.join(sorted(marked))}")
     return marked[path]

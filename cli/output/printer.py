@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TextIO
 
 import msgspec
 from rich.console import Console
@@ -12,11 +13,18 @@ from rich.table import Table
 from cli.output.tables import cell, grid, printable
 from notify import Event, Failure, Gap, Json, Message
 
-__all__ = ["Output", "OutputClosedError", "one_line"]
+__all__ = ["Output", "OutputClosedError", "close_output", "one_line"]
 
 
 class OutputClosedError(Exception):
     """The reader of stdout has closed it, as ``head`` does after a few lines."""
+
+
+class _Console(Console):
+    """A console whose reader may go away. Rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 class Output:
@@ -28,8 +36,8 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self._stdout = Console(soft_wrap=True, highlight=False, emoji=False)
-        self._stderr = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+        self._stdout = _Console(soft_wrap=True, highlight=False, emoji=False)
+        self._stderr = _Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
     @property
     def pretty(self) -> bool:
@@ -43,7 +51,10 @@ class Output:
 
     def talk(self, text: str, *, style: str = "") -> None:
         """Print a message, which is not data, to stderr."""
-        self._stderr.print(printable(text), style=style, markup=False)
+        try:
+            self._stderr.print(printable(text), style=style, markup=False)
+        except OSError:  # there is nobody to tell it to, and the command has other things to do
+            _drop(sys.stderr)
 
     def line(self, text: str, *, style: str = "") -> None:
         """Print one line of data.
@@ -59,8 +70,7 @@ class Output:
                 sys.stdout.buffer.write(f"{text}\n".encode())
                 sys.stdout.buffer.flush()
         except OSError as exc:
-            # Python would try to write again, and report an error, when it closes stdout.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop(sys.stdout)
             if isinstance(exc, BrokenPipeError):
                 raise OutputClosedError from exc
             raise
@@ -130,6 +140,28 @@ class Output:
         time = f"{item.time:%H:%M:%S.%f}"[:-3] + "Z"
         origin = f"\t{one_line(item.source or '-')}\t{item.id or 'by hand'}" if verbose else ""
         self.record(record, f"{time}\t{one_line(item.topic)}{origin}\t{text}", style=style)
+
+
+def close_output(code: int) -> int:
+    """Write what is left in the buffers, at the end of a command. Returns its exit code: 1 in place of 0 if stdout cannot be written."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop(sys.stdout)
+    except OSError as exc:
+        _drop(sys.stdout)
+        Output(as_json=False).talk(f"notify: the operating system reported an error: {exc}", style="red")
+        code = code or 1
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _drop(sys.stderr)
+    return code
+
+
+def _drop(stream: TextIO) -> None:
+    """Lead a stream nowhere: Python would try to write again, and report an error, when it closes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def one_line(value: Json) -> str:

@@ -2,7 +2,6 @@
 
 import logging
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from notify.events.message import Message, message_topic
 from notify.events.overflow import LISTENER_POLICIES, WhenListenerFull, check_overflow
 from notify.events.receiver import ReceivedLine, ReceiverOptions, read_line
 from notify.events.topic import check_topics
+from notify.process import own_command
 from notify.server import Client
 
 __all__ = ["QueuedListener"]
@@ -175,7 +175,7 @@ class QueuedListener:
 
     def _start_process(self) -> None:
         self._process = process = subprocess.Popen(
-            [sys.executable, "-m", "notify.events", *self.topics],
+            own_command("notify.events", *self.topics),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Ctrl-C in the terminal is for the parent process, which closes the listener.

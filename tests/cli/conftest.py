@@ -16,7 +16,7 @@ import notify
 from cli.signals import SIGNALS
 from notify.server.binary import find_server_binary
 from notify.testing import PrivateServer, private_server, wait_until
-from tests.support.commands import NOTIFY, WAIT_S, Command, Done, on_terminal, processes_of
+from tests.support.commands import NOTIFY, WAIT_S, Command, Done, TerminalCommand, on_terminal, processes_of
 
 PASSWORD = "s3cret"
 
@@ -50,6 +50,10 @@ class Shell:
     def show(self, *arguments: str, columns: int = 120, **environ: str | None) -> tuple[int, str]:
         """Run ``notify`` on a terminal. Returns the exit code and the text on the terminal."""
         return on_terminal([*NOTIFY, *arguments], environ=self._with(environ), cwd=self.folder, columns=columns)
+
+    def start_on_terminal(self, *arguments: str, **environ: str | None) -> TerminalCommand:
+        """Start ``notify`` on a terminal."""
+        return TerminalCommand([*NOTIFY, *arguments], environ=self._with(environ), cwd=self.folder)
 
     @property
     def processes(self) -> dict[int, str]:

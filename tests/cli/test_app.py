@@ -1,5 +1,6 @@
 """Common behaviour of all commands: help, usage, errors, exit codes, environment."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -173,8 +174,10 @@ def test_ctrl_c_while_the_private_server_starts_leaves_none_behind(alone: Shell,
 
 
 def test_ctrl_c_during_the_imports_is_no_traceback(shell: Shell) -> None:
+    # On PYTHONPATH, which stands before the installed libraries.
     (shell.folder / "typer.py").write_text("import signal; print('importing', flush=True); signal.pause()")
-    command = shell.start("listen")
+    path = os.pathsep.join(filter(None, [str(shell.folder), shell.environ["PYTHONPATH"]]))
+    command = shell.start("listen", PYTHONPATH=path)
     command.printed()
     command.interrupt()
     assert command.end() == (130, "importing\n", "")

@@ -133,6 +133,48 @@ class Command:
         return thread
 
 
+class TerminalCommand:
+    """A running command on a terminal. A thread reads what the terminal receives."""
+
+    def __init__(self, command: Sequence[str], *, environ: Mapping[str, str], cwd: Path, columns: int = 200) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        self._process = subprocess.Popen(
+            command, env={"TERM": "xterm-256color", **environ}, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        )
+        os.close(theirs)
+        self._bytes = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def shown(self) -> str:
+        """The text that the terminal has received."""
+        return self._bytes.decode(errors="replace").replace("\r\n", "\n")
+
+    def until(self, text: str) -> None:
+        """Wait until the terminal shows a text."""
+        try:
+            wait_until(lambda: text in self.shown, timeout_s=WAIT_S, what=repr(text))
+        except TimeoutError:
+            raise AssertionError(f"{text!r} is not on the terminal: {self.shown}") from None
+
+    def signal(self, signum: signal.Signals) -> None:
+        self._process.send_signal(signum)
+
+    def end(self) -> int:
+        """Wait until the command has ended, and return its exit code."""
+        code = self._process.wait(WAIT_S)
+        self._reader.join(WAIT_S)
+        os.close(self._ours)
+        return code
+
+    def _read(self) -> None:
+        with suppress(OSError):  # Linux reports the end of the output as an error
+            while chunk := os.read(self._ours, 65536):
+                self._bytes += chunk
+
+
 def on_terminal(command: Sequence[str], *, environ: Mapping[str, str], cwd: Path, columns: int) -> tuple[int, str]:
     """Run a command on a terminal of that width. Returns the exit code and the text that the terminal received."""
     ours, theirs = pty.openpty()

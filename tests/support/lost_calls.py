@@ -111,7 +111,7 @@ def lone_worker(bus: notify.Bus) -> ModelWorker:
     """A worker without background threads. Its jobs run in this process."""
     child = ModelWorker(["work"], "lone", connection=bus.redis, modules=[__name__])
     horse = _Horse(child)
-    with mock.patch("workers.worker.worker.Horse", return_value=horse):
+    with mock.patch("workers.worker.parts.Horse", return_value=horse):
         worker = ModelWorker(["work"], "lone", connection=bus.redis, modules=[__name__])
     worker.register_birth()
     return worker

@@ -1,6 +1,7 @@
 """The lease of a worker: a worker that stops renewing it counts as dead. A renewal also finds dead workers, and elects the leader."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 from notify.errors import ServerError
+from notify.process import memory_kib
 from notify.server import Backoff, Client
 from workers.fleet.reaper import Reaper
 from workers.scripts import LeaseScripts
@@ -19,6 +21,9 @@ LEASE_S: Final = 5.0
 RENEW_S: Final = 1.0
 """The longest pause between two renewals; for a short lease it is a quarter of the lease. If no worker renewed for twice the pause, the
 server was down."""
+
+MEASURE_S: Final = 5.0
+"""Seconds between two measurements of the worker's memory, which take about a millisecond for each of its processes."""
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +53,7 @@ class Lease:
         self._renew_s = min(RENEW_S, lease_s / 4)
         self._backoff = Backoff(log, f"the lease of worker {worker}")
         self._is_lost = False
+        self._measure_at = 0.0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notify-lease", daemon=True)
 
@@ -73,9 +79,17 @@ class Lease:
         """Renew the lease. Return whether it had been lost, the name of a dead worker to reap, and the job the dead worker was running."""
         asked_at = time.monotonic()  # before the lease begins, so that this worker stops leading before another one is elected
         lease_ms, away_ms = round(self._lease_s * 1000), round(2000 * self._renew_s)
-        renewal = self._scripts.renew_lease(self._worker, lease_ms=lease_ms, away_ms=away_ms)
+        memory = self._measure(asked_at)
+        renewal = self._scripts.renew_lease(self._worker, lease_ms=lease_ms, away_ms=away_ms, memory_kib=memory)
         self._lead(asked_at + self._lease_s if renewal.leads else 0.0)
         return renewal.is_new, renewal.dead, renewal.job_id
+
+    def _measure(self, now: float) -> int | None:
+        """Return the memory of this worker, but ``None`` if it was measured a moment ago."""
+        if now < self._measure_at:
+            return None
+        self._measure_at = now + MEASURE_S
+        return memory_kib(os.getpid())
 
     def _run(self) -> None:
         wait_s = self._renew_s

@@ -1,13 +1,14 @@
-"""Read-only views: queues, jobs, progress, recurring jobs, and a preview of a loss.
+"""Read-only views: queues, workers, jobs, progress, recurring jobs, and a preview of a loss.
 
 The command line and applications call them; queues use the paging of ids.
-Nothing here changes a job or a queue.
+Nothing here changes a job or a queue; `stop_worker` tells a worker to end.
 """
 
 from workers.overview.cron import CronInfo, cron_jobs
 from workers.overview.dependencies import StuckJob, stuck_jobs
 from workers.overview.details import JobDetails, details_of
 from workers.overview.explanation import explain
+from workers.overview.fleet import WorkerInfo, WorkerState, find_worker, find_workers, stop_worker
 from workers.overview.job_filter import JobFilter, JobStatus, ListedJob, moment_of
 from workers.overview.listing import JobList, JobOrder, find_jobs, list_jobs
 from workers.overview.loss import Stake, count_needing, preview_loss
@@ -26,18 +27,23 @@ __all__ = [
     "QueueInfo",
     "Stake",
     "StuckJob",
+    "WorkerInfo",
     "WorkerProgress",
+    "WorkerState",
     "chunked",
     "count_needing",
     "cron_jobs",
     "details_of",
     "explain",
     "find_jobs",
+    "find_worker",
+    "find_workers",
     "list_jobs",
     "moment_of",
     "preview_loss",
     "queues",
     "read_backward",
+    "stop_worker",
     "stuck_jobs",
     "worker_progress",
 ]

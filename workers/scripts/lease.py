@@ -25,21 +25,22 @@ class Renewal(NamedTuple):
 
 
 class LeaseScripts(ScriptRunner):
-    """The atomic steps of leases. All keys are passed as KEYS but that of a dead worker, which the script builds from a prefix."""
+    """The atomic steps of leases. All keys are passed as KEYS but those of workers, which the script builds from a prefix."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client, "workers.scripts")
 
-    def renew_lease(self, worker: str, *, lease_ms: int, away_ms: int) -> Renewal:
+    def renew_lease(self, worker: str, *, lease_ms: int, away_ms: int, memory_kib: int | None = None) -> Renewal:
         """Renew the lease of a worker, and elect the leader.
 
         Args:
             worker: the name of the worker.
             lease_ms: how long the lease lasts.
             away_ms: if no worker renewed a lease for longer than this, the server was away: then every lease begins anew.
+            memory_kib: the memory of the worker's processes, which is written into its hash; ``None`` writes nothing.
         """
         keys = [self.keys.leases, self.keys.renewed, self.keys.leader]
-        args: list[str | bytes | int] = [worker, lease_ms, away_ms, rq_keys.worker("")]
+        args: list[str | bytes | int] = [worker, lease_ms, away_ms, rq_keys.worker(""), "" if memory_kib is None else memory_kib]
         is_new, dead, leads, job_id = self.run("renew_lease", keys, args, action="renewing the lease of a worker")
         return Renewal(bool(is_new), dead.decode(errors="replace"), bool(leads), job_id.decode(errors="replace"))
 

@@ -4,10 +4,14 @@
 Nothing here decides whether a service is alive: the Lua scripts do, at each claim and at each check of a run.
 """
 
-from workers.worker.pool import Pool, WorkerOptions
+from workers.worker.pool import Pool
+from workers.worker.process import WorkerOptions
+from workers.worker.restarts import MAX_RESTARTS, WINDOW_S
 from workers.worker.worker import Worker
 
 __all__ = [
+    "MAX_RESTARTS",
+    "WINDOW_S",
     "Pool",
     "Worker",
     "WorkerOptions",

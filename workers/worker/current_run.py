@@ -1,6 +1,7 @@
 """The current run of a worker, shared by its main loop, its command thread, its loss watcher and the stop ladder."""
 
 import threading
+import time
 
 from rq.executions import Execution
 
@@ -40,6 +41,8 @@ class CurrentRun:
         """The process id of the horse while it has the run; otherwise 0."""
         self.stop_sign = StopSign()
         """Tells the job in the horse that it is being stopped. It lies in memory that the worker shares with the horse."""
+        self.began_s = 0.0
+        """When the run began, by ``time.monotonic()``."""
         self.over = threading.Event()
         """Set when the horse no longer has the run."""
 
@@ -48,11 +51,17 @@ class CurrentRun:
         run = Run(claim.job_id, claim.fence)
         with self.lock:
             self.run, self.claim, self.stopped_job_id = run, claim, None
+        self.began_s = time.monotonic()
         return run
 
     def adopt(self, run: Run) -> None:
         """Make a run the current one, in the horse that performs it."""
         self.run, self.execution, self.stopped_job_id = run, None, None
+        self.began_s = time.monotonic()
+
+    def seconds(self) -> float:
+        """Return for how long the run has lasted."""
+        return time.monotonic() - self.began_s
 
     def release(self) -> None:
         """Forget the run: its end is recorded."""

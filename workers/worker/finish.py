@@ -88,17 +88,17 @@ class FinishingWorker(rq.Worker):
         """Record that a job finished, and enqueue its dependents."""
         self._seal_in_horse(job)
         super().handle_job_success(job, queue, started_job_registry)
-        publish_end(self._client, job, worker=self.name)
+        self._publish_end(job)
 
     def handle_job_retry(self, job: Any, queue: Any, retry: Any, started_job_registry: Any, execution: Any) -> None:
         """Record that a job returned `rq.Retry`, and enqueue or schedule it again."""
         self._seal_in_horse(job)
         is_over = bool(job.number_of_retries and job.number_of_retries >= retry.max)  # as RQ decides
         if not is_over:
-            publish_retry(self._client, job, "it returned Retry", worker=self.name)
+            publish_retry(self._client, job, "it returned Retry", worker=self.name, seconds=self._current_run.seconds)
         super().handle_job_retry(job, queue, retry, started_job_registry, execution)
         if is_over:
-            publish_end(self._client, job, worker=self.name)
+            self._publish_end(job)
 
     def handle_job_failure(self, job: Any, queue: Any, started_job_registry: Any = None, exc_string: str = "") -> None:
         """Record a failure, or that the run was stopped. In the worker, an end that comes too late goes to `handle_refused_end`."""
@@ -111,11 +111,11 @@ class FinishingWorker(rq.Worker):
             self.handle_refused_end(job, queue)
             return
         if job.should_retry and current.stopped_job_id != job.id:  # as RQ decides
-            publish_retry(self._client, job, exc_string, worker=self.name)
+            publish_retry(self._client, job, exc_string, worker=self.name, seconds=self._current_run.seconds)
             super().handle_job_failure(job, queue, started_job_registry, exc_string)
             return
         super().handle_job_failure(job, queue, started_job_registry, exc_string)
-        publish_end(self._client, job, worker=self.name)
+        self._publish_end(job)
 
     def handle_refused_end(self, job: Any, queue: Any) -> None:
         """Record, in the worker, the end of a run that may no longer end by itself. The default records nothing."""
@@ -136,3 +136,7 @@ class FinishingWorker(rq.Worker):
             if not self._scripts.seal_run(job.id, fence=run.fence):
                 self.leave_horse()
             job.is_decided = True
+
+    def _publish_end(self, job: Any) -> None:
+        """Publish and log how a run ended that RQ's code recorded. For other ends the scripts publish it."""
+        publish_end(self._client, job, worker=self.name, seconds=self._current_run.seconds)

@@ -24,8 +24,10 @@ from workers.worker.background import Background
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
 from workers.worker.idle import BURST_WAIT_S, IdleWait
+from workers.worker.logs import log_end, log_start
 from workers.worker.record import EndRecorder
 from workers.worker.stop import Stopper
+from workers.worker.stop_answer import StopAnswer
 
 __all__ = ["ClaimLoop"]
 
@@ -67,6 +69,7 @@ class ClaimLoop:
         functions: the functions that the worker may run.
         wait_while_suspended: RQ's function that waits until ``rq resume``. Its argument is true in burst mode: then it raises
             `StopRequested` instead of waiting.
+        told: called once after `leave`, with whether a job still runs. It may be called in a signal handler.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class ClaimLoop:
         background: Background,
         functions: JobFunctions,
         wait_while_suspended: Callable[[bool], None],
+        told: Callable[[bool], object] | None = None,
     ) -> None:
         self._worker = worker
         self._current_run = current_run
@@ -92,6 +96,7 @@ class ClaimLoop:
         background.changed = lambda: self._idle.services_changed()
         self._functions = functions
         self._wait_while_suspended = wait_while_suspended
+        self._stop_answer = StopAnswer(told)
         self._returned: Returned | None = None
         """The last run, until the next claim records its end."""
         self._is_given = False
@@ -107,11 +112,13 @@ class ClaimLoop:
     def open(self) -> None:
         """Prepare to wait for jobs."""
         self._leaving.clear()  # the worker may have worked before
+        self._stop_answer.reset()
         self._idle.open()
 
     def leave(self) -> None:
         """End the wait for a job, and soon give up calls to a server that is away. Safe from any thread and in a signal handler."""
         self._leaving.set()
+        self._stop_answer.asked()
         self._idle.wake()
 
     def close(self) -> None:
@@ -164,6 +171,7 @@ class ClaimLoop:
                 if left_s <= 0:
                     return None
                 self._idle.wait(min(HEARTBEAT_S, left_s), has_left=claim.queue > 0, overdue=self._overdue)
+        self._stop_answer.idle()
         raise StopRequested
 
     def execute(self, job: Any, queue: Any) -> None:
@@ -176,6 +184,7 @@ class ClaimLoop:
         if claim is None or claim.job_id != job.id:
             raise JobDefinitionError(f"job {job.id} was not claimed by this worker: call dequeue_job_and_maintain_ttl() first")
         end = Reply(problem=claim.problem) if claim.problem else self._wait_for_end(job)
+        self._stop_answer.job_ended()
         if self._background.loss_watcher is not None:
             self._background.loss_watcher.release()
         if isinstance(end, Reply) and end.ended is not None:
@@ -210,6 +219,7 @@ class ClaimLoop:
         """Make the claimed run the current one and give it to the horse. Returns the job and its queue."""
         worker, current = self._worker, self._current_run
         run = current.take(claim)
+        self._stop_answer.job_begins()
         if current.early_stop == run.job_id:
             self._stopper.check_run(run)
         if self._background.loss_watcher is not None:
@@ -218,6 +228,7 @@ class ClaimLoop:
         self._is_given = not claim.problem and self._give(claim, queue)  # first: the job runs while the worker does the rest
         job = lazy_job(worker.job_class, claim.job_id, claim.fields, connection=worker.connection, functions=self._functions)
         worker.reorder_queues(reference_queue=queue)
+        log_start(job)
         if worker.log.isEnabledFor(logging.INFO):
             description = claim.fields.get(b"description", b"").decode(errors="replace") if worker.log_job_description else ""
             worker.log.info("Worker %s: %s: %s (%s)", worker.name, queue.name, description, job.id)
@@ -276,6 +287,7 @@ class ClaimLoop:
         job, queue, ended = returned.job, returned.queue, returned.ended
         if answer == "finished":
             self._worker.log.info("Worker %s: %s: Job OK (%s)", self._worker.name, queue.name, job.id)
+            log_end(job, "finished", seconds=lambda: ended.ended_s - ended.started_s)
         elif answer == "dependents":
             self.retry_while_away(lambda: self._recorder.finished_with_dependents(job, queue, ended))
         else:

@@ -1,4 +1,4 @@
-"""A pool of worker processes on this machine: a process that ends is started again, and all are stopped together."""
+"""A pool of worker processes on this machine: a process that dies is started again, and all are stopped together."""
 
 import logging
 import os
@@ -6,129 +6,138 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from uuid import uuid4
 
 import msgspec
 
-from notify.settings import Settings
-from workers.errors import JobDefinitionError
-from workers.fleet import LEASE_S
-from workers.horse import RetireAfter
+from workers.errors import JobDefinitionError, WorkersFailedError
+from workers.worker.process import WorkerOptions, WorkerProcess
+from workers.worker.restarts import MAX_RESTARTS, WINDOW_S, Restarts
 
-__all__ = ["Pool", "WorkerOptions"]
+__all__ = ["Pool"]
 
-RESPAWN_S: Final = 1.0
-"""Seconds between two starts of a worker process at least."""
 POLL_S: Final = 0.05
 """Seconds to wait for the end of a process at least, also when the grace is over."""
+TELL_S: Final = 1.0
+"""Seconds for which `Pool.stop` waits until each worker has said whether it runs a job. Only a server that is away delays that."""
 
 log = logging.getLogger(__name__)
 
 
-class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of a worker process. They are passed through a pipe, so that no password shows in the list of processes.
-
-    Args:
-        settings: the settings of the connection; ``url`` must be set.
-        queues: the names of the queues, in the order of their priority.
-        modules: the modules whose jobs may run.
-        burst: whether to end when the queues are empty.
-        retire: when the process that runs the jobs is replaced by a new one.
-        lease_s: seconds that the worker may be silent before another worker takes it for dead.
-        skip_foreign: whether pickled jobs of plain RQ stay in the queue, for RQ's own workers.
-        log_level: the lowest level of log messages on stderr; ``INFO`` logs every job.
-        name: the name of the worker; a `Pool` gives each worker its own.
-    """
-
-    settings: Settings
-    queues: tuple[str, ...]
-    modules: tuple[str, ...]
-    burst: bool = False
-    retire: RetireAfter = RetireAfter()
-    lease_s: float = LEASE_S
-    skip_foreign: bool = False
-    log_level: str = "WARNING"
-    name: str = ""
-
-
 class Pool:
-    """Runs worker processes while it is open; use it as a context manager.
+    """Runs worker processes while it is open; use it as a context manager, and call `check` repeatedly.
+
+    A worker that ends although it was not told to is started again, with pauses that grow, up to a limit. One that was told to end, by
+    a signal or by ``notify workers stop``, is not.
 
     Args:
         options: the options of each worker.
         size: the number of workers; by default one per core.
         stdout: the stdout of the workers, as for ``subprocess.Popen``; by default that of this process.
         environ: the environment of the workers; by default that of this process.
+        max_restarts: how many times each worker may be started again within ``window_s`` seconds; ``None``: no limit.
+        window_s: the seconds in which restarts are counted.
+        report: called with a sentence when a worker has ended, but only once in ``window_s`` for each reason; by default it is logged.
 
     Raises:
-        JobDefinitionError: the size is not above 0, or there is no queue.
+        JobDefinitionError: the size is not above 0, the limit is below 0, or there is no queue.
     """
 
     def __init__(
-        self, options: WorkerOptions, *, size: int | None = None, stdout: int | None = None, environ: Mapping[str, str] | None = None
+        self,
+        options: WorkerOptions,
+        *,
+        size: int | None = None,
+        stdout: int | None = None,
+        environ: Mapping[str, str] | None = None,
+        max_restarts: int | None = MAX_RESTARTS,
+        window_s: float = WINDOW_S,
+        report: Callable[[str], object] = log.warning,
     ) -> None:
         self.size = (os.cpu_count() or 1) if size is None else size
         if self.size < 1:
             raise JobDefinitionError(f"a worker pool has at least 1 worker, not {self.size}: give a larger size")
         if not options.queues:
             raise JobDefinitionError("a worker pool needs at least one queue: name it")
+        if max_restarts is not None and max_restarts < 0:
+            raise JobDefinitionError(f"max_restarts is {max_restarts}: give 0 or more, or None for no limit")
         self._options = options
         self._stdout = stdout
         self._environ = dict(os.environ if environ is None else environ)
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._started_at: dict[int, float] = {}
-        self._names: dict[int, str] = {}
+        self._max_restarts, self._window_s, self._report = max_restarts, window_s, report
+        self._members: list[_Member] = []
+        self._reported_at: dict[str, float] = {}
         self._stopping = False
 
     @property
-    def processes(self) -> Sequence[subprocess.Popen[bytes]]:
+    def processes(self) -> Sequence["subprocess.Popen[bytes]"]:
         """The worker processes. A process that was started again has replaced the one that ended."""
-        return self._processes
+        return [member.process.popen for member in self._members]
 
     @property
     def names(self) -> Sequence[str]:
         """The names of the workers, as RQ lists them."""
-        return [self._names[process.pid] for process in self._processes]
+        return [member.process.name for member in self._members]
 
     def open(self) -> None:
         """Start the workers."""
-        while len(self._processes) < self.size:
-            self._processes.append(self._spawn())
+        while len(self._members) < self.size:
+            self._members.append(_Member(self._spawn(), Restarts(limit=self._max_restarts, window_s=self._window_s)))
 
     def check(self) -> int:
-        """Restart the workers that have ended, but not in burst mode and not after `stop`.
+        """Start the workers again that have died, when their pause is over. Not after `stop`.
 
         Returns:
-            The number of workers that run.
+            The number of workers that run or will be started again: 0 when all have ended as they were told to.
+
+        Raises:
+            WorkersFailedError: a worker died more often than it may be started again.
         """
-        for index, process in enumerate(self._processes):
-            code = process.poll()
-            if code is None or self._options.burst or self._stopping or time.monotonic() - self._started_at[process.pid] < RESPAWN_S:
+        for member in self._members:
+            if member.process.is_running or member.is_over:
                 continue
-            log.warning("worker process %d ended with exit code %d and is started again", process.pid, code)
-            self._processes[index] = self._spawn()
-        return sum(process.poll() is None for process in self._processes)
+            if member.next_start_at is None:
+                self._note_end(member)
+            elif self._stopping:
+                member.is_over = True
+            elif time.monotonic() >= member.next_start_at:
+                member.process, member.next_start_at = self._spawn(), None
+        return sum(not member.is_over for member in self._members)
 
     def stop(self) -> None:
         """Tell all workers to finish their current jobs and end (SIGTERM). This does not wait for them."""
         self._stopping = True
-        for process in self._processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
+        for member in self._members:
+            member.process.send_signal(signal.SIGTERM)
+
+    def count_busy(self, *, timeout_s: float = TELL_S) -> tuple[int, int]:
+        """Wait, after `stop`, until every worker has said whether it still runs a job.
+
+        Returns:
+            The number of workers that run a job, and of those that have not answered in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            answers = [member.process.is_busy for member in self._members]
+            if None not in answers or time.monotonic() > deadline:
+                return answers.count(True), answers.count(None)
+            time.sleep(POLL_S / 10)
 
     def close(self, *, grace_s: float = 10.0) -> None:
         """Stop all workers and wait for them; those that still run after ``grace_s`` seconds are killed with their jobs."""
         self.stop()
         deadline = time.monotonic() + grace_s
-        for process in self._processes:
+        for member in self._members:
+            process = member.process.popen
             try:
                 process.wait(max(POLL_S, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                log.warning("worker process %d has not ended after %g s and is killed", process.pid, grace_s)
+                self._report(f"worker process {process.pid} has not ended after {grace_s:g} s and is killed, with its job")
                 process.kill()
                 process.wait()
+            member.process.close()
 
     def __enter__(self) -> "Pool":
         self.open()
@@ -137,19 +146,40 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        options = msgspec.structs.replace(self._options, name=uuid4().hex)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "workers", *self._options.queues],
-            stdin=subprocess.PIPE,
-            stdout=self._stdout,
-            env=self._environ,
-            # Ctrl-C in the terminal is for the program that runs the pool: it decides when the workers stop.
-            start_new_session=True,
-        )
-        assert process.stdin is not None  # noqa: S101  # stdin is a pipe
-        process.stdin.write(b"%d\n" % os.getpid() + msgspec.json.encode(options))
-        process.stdin.close()
-        self._started_at[process.pid] = time.monotonic()
-        self._names[process.pid] = options.name
-        return process
+    def _note_end(self, member: "_Member") -> None:
+        """Decide whether a worker that has ended is started again, and report why it ended."""
+        ended = member.process
+        ended.close()
+        member.is_over = self._stopping or ended.ended_in_order
+        if member.is_over:
+            if not self._stopping and not self._options.burst:
+                self._report(f"worker {ended.name} was told to end, and is not started again")
+            return
+        reason = ended.why_it_ended
+        pause_s = member.restarts.next_pause()
+        if pause_s is None:
+            raise WorkersFailedError(
+                f"a worker ended although it was not told to, and was started again {self._max_restarts} times within "
+                f"{self._window_s:g} s: {reason}"
+            )
+        member.next_start_at = max(time.monotonic(), ended.started_at + pause_s)
+        last_at, self._reported_at[reason] = self._reported_at.get(reason), time.monotonic()
+        if last_at is None or time.monotonic() - last_at > self._window_s:
+            self._report(f"a worker ended although it was not told to, and is started again: {reason}")
+
+    def _spawn(self) -> WorkerProcess:
+        path = tuple(dict.fromkeys(map(os.path.abspath, [*self._options.path, *sys.path, ""])))
+        options = msgspec.structs.replace(self._options, name=uuid4().hex, path=path)
+        return WorkerProcess(options, stdout=self._stdout, environ=self._environ)
+
+
+class _Member:
+    """The place of a worker in the pool: its current process, and its restarts."""
+
+    def __init__(self, process: WorkerProcess, restarts: Restarts) -> None:
+        self.process = process
+        self.restarts = restarts
+        self.next_start_at: float | None = None
+        """When it is started again; ``None`` while it runs."""
+        self.is_over = False
+        """True if it is not started again."""

@@ -13,6 +13,7 @@ from workers.jobs import JsonSerializer
 from workers.scripts import Ended, JobScripts
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
+from workers.worker.logs import log_end
 from workers.worker.stop import STOPPED, lost_reason
 from workers.worker.stopped_callback import StoppedCallback
 
@@ -58,6 +59,7 @@ class EndRecorder:
         """Record that the run was stopped. Call this when its process is dead or has nothing more to do for it."""
         run = self._current_run.run
         if run is not None and self._scripts.hold_run(job.id, fence=run.fence):
+            log_end(job, "held", self._current_run.stop_reason, seconds=self._current_run.seconds)
             return  # the job is held until the lost service is back, or queued if it is back already
         self._prepare(job, queue)
         if run is not None and not self._scripts.check_run(job.id, fence=run.fence).was_stopped:
@@ -81,7 +83,7 @@ class EndRecorder:
         signalled = f" (signal {os.WTERMSIG(death.status)})" if os.WIFSIGNALED(death.status) else ""
         reason = f"Work-horse terminated unexpectedly; waitpid returned {death.status}{signalled}; "
         worker = self._worker
-        worker.log.warning("Worker %s: job %s failed (%s)", worker.name, job.id, reason)
+        worker.log.info("Worker %s: job %s failed (%s)", worker.name, job.id, reason)
         worker.handle_work_horse_killed(job, death.pid, death.status, death.rusage)  # type: ignore[no-untyped-call]  # RQ's
         worker.handle_job_failure(job, queue, exc_string=reason)
 

@@ -56,6 +56,8 @@ class Stopper:
         self._functions = functions
         self._worker = worker
         self._kill = kill or self.kill
+        self.is_ending = False
+        """True once a command told the worker to end. Told again, RQ's code would kill the job."""
         self._climbing: Run | None = None
         """The run whose stop ladder is being climbed."""
 
@@ -82,7 +84,8 @@ class Stopper:
             decoded = msgspec.json.decode(command, type=dict[str, Any])
             if decoded.get("command") == "stop-job":
                 self.obey_stop(str(decoded.get("job_id")))
-            else:
+            elif decoded.get("command") != "shutdown" or not self.is_ending:
+                self.is_ending = self.is_ending or decoded.get("command") == "shutdown"
                 otherwise(decoded)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, ServerError) as exc:
             log.warning("worker %s ignores a command that it cannot obey: %s", self._worker, exc)

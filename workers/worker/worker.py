@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from signal import SIGKILL, Signals
@@ -19,18 +19,13 @@ from notify.errors import ServerError
 from notify.server import Client
 from workers.errors import JobDefinitionError
 from workers.fleet import LEASE_S
-from workers.horse import Horse, RetireAfter
-from workers.jobs import Job, JobFunctions, JsonSerializer, load_jobs
+from workers.horse import RetireAfter
+from workers.jobs import Job, JsonSerializer, load_jobs
 from workers.queue import Queue
 from workers.schedule import Scheduler, register_cron
-from workers.scripts import ClaimScripts
-from workers.worker.background import Background
 from workers.worker.finish import FinishingWorker
-from workers.worker.loop import ClaimLoop
-from workers.worker.perform import JobTimeout, Performer
-from workers.worker.record import EndRecorder
-from workers.worker.stop import Stopper
-from workers.worker.stopped_callback import StoppedCallback
+from workers.worker.parts import WorkerParts
+from workers.worker.perform import JobTimeout
 
 __all__ = ["Worker"]
 
@@ -51,6 +46,7 @@ class Worker(FinishingWorker):
         retire: when the process that runs the jobs is replaced by a new one.
         lease_s: seconds that the worker may be silent. After that, another worker takes it for dead: its job is tried again, or fails.
         skip_foreign: whether pickled jobs of plain RQ stay in their place in the queue, for RQ's own workers. Otherwise they fail.
+        told: called once when the worker was told to end, with whether it still runs a job.
         rq_options: as for ``rq.Worker``.
 
     Raises:
@@ -73,6 +69,7 @@ class Worker(FinishingWorker):
         retire: RetireAfter | None = None,
         lease_s: float = LEASE_S,
         skip_foreign: bool = False,
+        told: Callable[[bool], object] | None = None,
         **rq_options: Any,
     ) -> None:
         connection = _connection_of(queues) if connection is None else connection
@@ -89,33 +86,21 @@ class Worker(FinishingWorker):
         name = name or uuid4().hex
         client = _worker_client(connection, name=name) if will_work else Client.of(connection)
         super().__init__(queues, name, client=client, **rq_options)
-        self._compose(self._functions, retire=retire or RetireAfter(), lease_s=lease_s, skip_foreign=skip_foreign)
-
-    def _compose(self, functions: JobFunctions, *, retire: RetireAfter, lease_s: float, skip_foreign: bool) -> None:
-        """Create the parts of the worker. The methods below, which override RQ's, delegate to them."""
-        current_run, scripts, client = self._current_run, self._scripts, self._client
-        self._performer = Performer(self, current_run, functions=functions, retire=retire)
-        self._horse = horse = Horse(self._performer.run)
-        self._stopper = Stopper(
-            current_run, horse, scripts=scripts, functions=functions, worker=self.name, kill=lambda *sig: self.kill_horse(*sig)
-        )
-        stopped_callback = StoppedCallback(self, current_run, horse=horse)
-        self._recorder = EndRecorder(self, current_run, scripts=scripts, stopped_callback=stopped_callback)
-        self._background = Background(
-            client, self.name, lease_s=lease_s, stop=self._stopper.stop_run, revive=partial(_register_again, self)
-        )
-        times_s = {"heartbeat_s": self.job_monitoring_interval, "idle_s": self.worker_ttl + 60}
-        self._loop = ClaimLoop(
+        parts = WorkerParts(
             self,
-            current_run,
-            claims=ClaimScripts(client, self.name, **times_s, result_ttl_s=self.default_result_ttl, skip_foreign=skip_foreign),
-            horse=horse,
-            stopper=self._stopper,
-            recorder=self._recorder,
-            background=self._background,
-            functions=functions,
+            current_run=self._current_run,
+            scripts=self._scripts,
+            client=self._client,
+            functions=self._functions,
+            retire=retire or RetireAfter(),
+            lease_s=lease_s,
+            skip_foreign=skip_foreign,
+            revive=partial(_register_again, self),
             wait_while_suspended=super().check_for_suspension,
+            told=told,
         )
+        self._performer, self._horse, self._stopper = parts.performer, parts.horse, parts.stopper
+        self._recorder, self._background, self._loop = parts.recorder, parts.background, parts.loop
 
     def validate_queues(self) -> None:
         """Refuse queues of plain RQ: they enqueue the dependents of a job without checking the services that these need."""
@@ -128,6 +113,7 @@ class Worker(FinishingWorker):
         if not self.queues:
             raise JobDefinitionError("a worker needs at least one queue: pass its name")
         self._loop.open()
+        self._stopper.is_ending = False
         # RQ installs them later: a signal before that would kill the worker while it is registered.
         self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         super().bootstrap(*args, **kwargs)

@@ -105,9 +105,9 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
     ),
     "seal_run": (lambda client: JobScripts(client).seal_run("j", fence="f"), {"job": rq_keys.job("j")}, {"fence": "f"}),
     "renew_lease": (
-        lambda client: LeaseScripts(client).renew_lease("w", lease_ms=5, away_ms=6),
+        lambda client: LeaseScripts(client).renew_lease("w", lease_ms=5, away_ms=6, memory_kib=7),
         LEASES,
-        {"worker": "w", "lease_ms": 5, "away_ms": 6, "prefix": rq_keys.worker("")},
+        {"worker": "w", "lease_ms": 5, "away_ms": 6, "prefix": rq_keys.worker(""), "memory_kib": 7},
     ),
     "release_lease": (
         lambda client: LeaseScripts(client).release_lease("w"),

@@ -14,8 +14,7 @@ from notify.testing import wait_until
 from tests.support.sample_jobs import add, hold, tick
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers, command_line, is_alive
 from workers import JobDefinitionError, Outcome, Pool, Queue, WorkerOptions, rq_keys
-from workers.worker import pool as pool_module
-from workers.worker.pool import RESPAWN_S
+from workers.worker.restarts import FIRST_PAUSE_S
 
 pytestmark = pytest.mark.any_server
 
@@ -71,29 +70,16 @@ def test_a_worker_that_falls_is_started_again(queue: Queue, start_workers: Start
     (fallen,) = pool.processes
     fallen.kill()
     fallen.wait()
-    wait_until(lambda: pool.check() == 1, timeout_s=RESPAWN_S + 2, what="the new worker")
-    assert pool.processes[0].pid != fallen.pid
+    wait_until(lambda: pool.check() == 1 and pool.processes[0].pid != fallen.pid, timeout_s=FIRST_PAUSE_S + 2, what="the new worker")
     assert queue.enqueue(add).wait(10) == Outcome("finished")
 
 
-def test_a_worker_that_falls_at_its_start_is_not_started_again_at_once(
-    start_workers: StartWorkers, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool_module, "RESPAWN_S", 60)  # on a busy machine it takes its time to fall
-    pool = start_workers(modules=("nowhere",))
-    (fallen,) = pool.processes
-    assert fallen.wait(10) == 1
-    assert (pool.check(), pool.processes[0]) == (0, fallen)
-    pool.stop()
-    said = capfd.readouterr().err
-    assert "worker: cannot import 'nowhere'" in said
-    assert "Traceback" not in said
+def test_a_limit_below_no_restarts_is_refused() -> None:
+    with pytest.raises(JobDefinitionError, match="max_restarts is -1"):
+        Pool(options(), max_restarts=-1)
 
 
-def test_a_burst_ends_by_itself_and_no_worker_is_started_again(
-    queue: Queue, start_workers: StartWorkers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool_module, "RESPAWN_S", 0)
+def test_a_burst_ends_by_itself_and_no_worker_is_started_again(queue: Queue, start_workers: StartWorkers) -> None:
     jobs = [queue.enqueue(add) for _ in range(5)]
     pool = start_workers(2, burst=True)
     wait_until(lambda: pool.check() == 0, timeout_s=15, what="the end of the burst")
@@ -102,15 +88,13 @@ def test_a_burst_ends_by_itself_and_no_worker_is_started_again(
     assert pool.check() == 0
 
 
-def test_stopping_asks_all_and_waits_for_none(
-    queue: Queue, start_workers: StartWorkers, effects: Effects, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool_module, "RESPAWN_S", 0)
+def test_stopping_asks_all_and_waits_for_none(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     pool = start_workers(2)
     jobs = [queue.enqueue(hold, "x") for _ in range(2)]
     effects.wait_for("x:begun", 2)
     pool.stop()
     assert pool.check() == 2  # they are busy with the current job
+    assert pool.count_busy(timeout_s=10) == (2, 0)
     effects.let_go("x", 2)
     assert [process.wait(10) for process in pool.processes] == [0, 0]
     assert [job.outcome for job in jobs] == [Outcome("finished")] * 2
@@ -150,17 +134,19 @@ def test_jobs_print_to_the_stdout_given_to_the_pool(bus: notify.Bus, start_worke
 def test_no_password_shows_in_the_list_of_processes_or_in_their_output(
     start_workers: StartWorkers, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pool = Pool(options(settings=notify.Settings(url=f"redis://:{SECRET}@127.0.0.1:1/0")), size=1)
+    told: list[str] = []
+    pool = Pool(options(settings=notify.Settings(url=f"redis://:{SECRET}@127.0.0.1:1/0")), size=1, report=told.append)
     pool.open()
     (process,) = pool.processes
     shown = wait_until(lambda: command_line(process.pid))
-    assert "-m workers work" in shown
+    assert "notify_workers.py workers work" in shown or "notify: worker" in shown
     assert SECRET not in shown
     assert process.wait(10) == 1
+    pool.check()
     pool.close()
-    said = capfd.readouterr().err
-    assert "worker: no answer from redis://***@127.0.0.1:1/0" in said
-    assert SECRET not in said
+    (said,) = told
+    assert "no answer from redis://***@127.0.0.1:1/0" in said
+    assert SECRET not in said + capfd.readouterr().err
 
 
 def test_ctrl_c_in_the_terminal_is_not_for_the_workers(start_workers: StartWorkers) -> None:

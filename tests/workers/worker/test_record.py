@@ -43,7 +43,7 @@ class Situation:
         pipeline = SimpleNamespace(execute=lambda: None)
         worker: Any = SimpleNamespace(
             name="w",
-            log=SimpleNamespace(warning=lambda *_: None),
+            log=SimpleNamespace(info=lambda *_: None),
             connection=SimpleNamespace(pipeline=lambda: nullcontext(pipeline)),
             ensure_execution=lambda: None,
             cleanup_execution=lambda job, pipeline: self.called.append("traces removed"),

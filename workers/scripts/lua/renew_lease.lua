@@ -9,10 +9,11 @@
 --         lease_ms
 --         away_ms  if no lease was renewed for longer than this, the server was away
 --         prefix   of the key of a worker
+--         memory_kib  the memory of the worker, for its hash; or ""
 -- returns {1 if the worker had no lease or else 0, the name of a dead worker or "", 1 if the worker leads for a lease or else 0,
 --          the job that the dead worker was running or ""}
 local leases, renewed, leader = unpack(KEYS)
-local worker, lease_ms, away_ms, prefix = unpack(ARGV)
+local worker, lease_ms, away_ms, prefix, memory_kib = unpack(ARGV)
 local now, lease = now_ms(), tonumber(lease_ms)
 local is_new = redis.call('ZADD', leases, text(now + lease), worker)
 local last = whole(redis.pcall('GET', renewed), 0, 0, now + DAY_MS)
@@ -22,6 +23,10 @@ redis.call('SET', renewed, text(now), 'PX', DAY_MS)
 local leads = (redis.call('GET', leader) or worker) == worker and 1 or 0
 if leads == 1 then
   redis.call('SET', leader, worker, 'PX', lease_ms)
+end
+
+if memory_kib ~= '' and redis.call('EXISTS', prefix .. worker) == 1 then -- a hash that has expired must not come back without a TTL
+  redis.pcall('HSET', prefix .. worker, 'memory_kib', memory_kib)
 end
 
 -- While the server was away no worker could renew its lease: every lease begins anew.

@@ -23,14 +23,15 @@ class BurstProgress:
         connection: ``bus.redis``.
         pool: the open pool.
         queues: the queues that the pool works on.
+        has_bar: whether to show the bar; without it, there is only the line at the end.
     """
 
-    def __init__(self, output: Output, connection: redis.Redis, pool: Pool, queues: tuple[str, ...]) -> None:
+    def __init__(self, output: Output, connection: redis.Redis, pool: Pool, queues: tuple[str, ...], *, has_bar: bool = True) -> None:
         self._output, self._connection, self._pool, self._queues = output, connection, pool, queues
         self._began_at = time.monotonic()
         self._progress = WorkerProgress(0, 0, 0)
         console = output.display
-        self._bar = None if console is None else _bar(console)
+        self._bar = None if console is None or not has_bar else _bar(console)
         self._task = None if self._bar is None else self._bar.add_task("jobs", total=None, summary="")
 
     def show(self) -> None:

@@ -1,0 +1,127 @@
+"""``notify worker``: runs worker processes."""
+
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+
+from cli.options import AsJson, Namespace, Options, Url, options
+from cli.processes import WORKERS_GRACE_S, working
+from cli.signals import Stop
+from cli.worker.modules import BUILT_IN_QUEUES, modules_to_load, queues_of
+from cli.worker.progress import BurstProgress
+from workers import Pool, WorkerOptions
+from workers.worker import MAX_RESTARTS, WINDOW_S
+
+__all__ = ["count_of", "worker"]
+
+
+class Level(StrEnum):
+    """The lowest level of log messages that are shown."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+QUIET: Final = (Level.WARNING, Level.ERROR)
+"""Levels without the lines about jobs."""
+
+
+def worker(
+    context: typer.Context,
+    queues: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Queues, the most urgent first; by default those of the jobs in the imported modules, or temperature and storage.",
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[int | None, typer.Option("--number", "-n", min=1, help="Worker processes.", show_default="one per core")] = None,
+    modules: Annotated[
+        list[str] | None,
+        typer.Option("--import", help="Module whose jobs may run, in addition to the built-in ones; the current folder is searched last."),
+    ] = None,
+    burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
+    skip_foreign: Annotated[
+        bool, typer.Option("--skip-foreign", help="Leave pickled jobs of plain RQ in the queue, for RQ's own workers. Otherwise they fail.")
+    ] = False,
+    max_restarts: Annotated[
+        int, typer.Option("--max-restarts", min=0, help=f"End with code 1 if a worker dies more often within {WINDOW_S:g} s.")
+    ] = MAX_RESTARTS,
+    log_level: Annotated[
+        Level | None,
+        typer.Option(
+            "--log-level",
+            case_sensitive=False,
+            help="Lowest level of what workers and jobs log. INFO has a line for the start and end of each job.",
+            show_default="INFO on a terminal, else WARNING",
+        ),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="The same as --log-level INFO.")] = False,
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run worker processes until Ctrl-C. Running jobs finish first; a second Ctrl-C ends them.
+
+    A worker that dies is started again, with pauses that grow. One that ends because it was told to, also by `notify workers stop`, is not.
+    """
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    if not all(queues or BUILT_IN_QUEUES):
+        raise typer.BadParameter("the name of a queue cannot be empty: leave it out for the queues of the imported modules")
+    names = modules_to_load(modules)
+    chosen_queues = tuple(queues or queues_of(modules or ()) or BUILT_IN_QUEUES)
+    given = Level.INFO if verbose and log_level is None else log_level
+    with Stop() as stop, chosen.connect(name="notify-worker") as bus:
+        worker_options = WorkerOptions(
+            settings=bus.settings,
+            queues=chosen_queues,
+            modules=names,
+            burst=burst,
+            skip_foreign=skip_foreign,
+            log_level=given or (Level.INFO if _logs_jobs(chosen, burst=burst) else Level.WARNING),
+        )
+        with working(Pool(worker_options, size=size, max_restarts=max_restarts, report=chosen.output.talk)) as pool:
+            of_modules = f" (the queues of the jobs in {', '.join(modules)})" if modules and not queues else ""
+            chosen.output.talk(f"{count_of(pool)} on {', '.join(chosen_queues)}{of_modules} at {bus.redis.address}")
+            if burst:
+                # Lines of the workers would break the bar.
+                with BurstProgress(chosen.output, bus.redis, pool, chosen_queues, has_bar=given in (None, *QUIET)) as progress:
+                    _watch(pool, stop, chosen, show=progress.show)
+            else:
+                _watch(pool, stop, chosen)
+
+
+def _logs_jobs(chosen: Options, *, burst: bool) -> bool:
+    """Return whether jobs are logged by default: on a terminal, unless a bar shows the progress of a burst there."""
+    return sys.stderr.isatty() and not (burst and chosen.output.display is not None)
+
+
+def _watch(pool: Pool, stop: Stop, chosen: Options, *, show: Callable[[], None] = lambda: None) -> None:
+    """Keep the workers running until a signal arrives or all of them have ended. Calls ``show`` five times a second.
+
+    Raises:
+        WorkersFailedError: a worker died too often.
+    """
+    while pool.check() and not stop.wait(0.2):
+        show()
+    if stop.asked:
+        pool.stop()
+        busy, silent = pool.count_busy()
+        # Workers that have not answered wait for the server: they may have just been given a job.
+        waiting = f", and waiting for {_number(silent, 'worker')}" if silent else ""
+        if busy or silent:
+            chosen.output.talk(f"finishing {_number(busy, 'job')}{waiting}, for {WORKERS_GRACE_S:g} s at most; again to stop at once")
+
+
+def count_of(pool: Pool) -> str:
+    """Return the number of workers in words."""
+    return _number(pool.size, "worker")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,95 @@
+"""The log of a worker process: a line for the start and the end of each job, and what the jobs themselves log."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+from rq.exceptions import DeserializationError
+
+from workers.errors import JobError
+
+__all__ = ["JOBS", "configure_logging", "log_end", "log_start"]
+
+JOBS: Final = "workers.jobs"
+"""The logger of the lines about jobs."""
+COLOURS: Final = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
+PLAIN: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+log = logging.getLogger(JOBS)
+
+
+def configure_logging(level: str) -> str:
+    """Send the log of this process, and of the horses that it forks, to stderr.
+
+    A terminal gets short lines, and colours unless ``$NO_COLOR`` is set; a file or pipe gets date, level and logger in each line. The
+    lines that RQ itself writes about each job are left out below ``DEBUG``, because they say the same.
+
+    Args:
+        level: the lowest level, such as ``INFO``.
+
+    Returns:
+        The level for RQ, which sets that of its loggers itself.
+    """
+    is_terminal = sys.stderr.isatty()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_TerminalFormatter() if is_terminal else _PlainFormatter(PLAIN))
+    logging.basicConfig(level=level, handlers=[handler])
+    return "WARNING" if level == "INFO" else level
+
+
+def log_start(job: Any) -> None:
+    """Log that a job starts, if that is to be logged."""
+    if log.isEnabledFor(logging.INFO):
+        log.info("%s %s started", _function_of(job), _one_line(job.id))
+
+
+def log_end(job: Any, status: str, reason: str = "", *, seconds: Callable[[], float]) -> None:
+    """Log how a run of a job ended, if that is to be logged.
+
+    Args:
+        job: the job.
+        status: how it ended, such as ``finished``. A failure is a warning.
+        reason: why; of a traceback, the last line is logged.
+        seconds: returns how long the run took.
+    """
+    level = logging.WARNING if status == "failed" else logging.INFO
+    if log.isEnabledFor(level):
+        *_, last = reason.strip().splitlines() or [""]
+        because = f": {_one_line(last)}" if last else ""
+        log.log(level, "%s %s %s in %.3f s%s", _function_of(job), _one_line(job.id), status, seconds(), because)
+
+
+def _function_of(job: Any) -> str:
+    try:
+        return _one_line(str(job.function_name))
+    except (JobError, DeserializationError):
+        return "(unreadable call)"
+
+
+def _one_line(text: str) -> str:
+    """Return a text that comes from Redis without control characters, which a terminal would obey."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+class _PlainFormatter(logging.Formatter):
+    """Escapes control characters in what RQ logs, which quotes what jobs raised. What jobs log themselves stays as it is."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return "\n".join(map(_one_line, text.split("\n"))) if record.name.startswith("rq.") else text
+
+
+class _TerminalFormatter(logging.Formatter):
+    """The time, and the message; of other loggers than that of the jobs also the level and the name."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s.%(msecs)03d %(message)s", "%H:%M:%S")
+        self._other = _PlainFormatter("%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+        self._colours = {} if os.environ.get("NO_COLOR") else COLOURS
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record) if record.name == JOBS else self._other.format(record)
+        colour = self._colours.get(record.levelno)
+        return text if colour is None else f"{colour}{text}\x1b[0m"

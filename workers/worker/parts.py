@@ -1,0 +1,71 @@
+"""The parts of a worker, put together: each has one task, and the worker's methods, which override RQ's, delegate to them."""
+
+from collections.abc import Callable
+
+from notify.server import Client
+from workers.horse import Horse, RetireAfter
+from workers.jobs import JobFunctions
+from workers.scripts import ClaimScripts, JobScripts
+from workers.worker.background import Background
+from workers.worker.current_run import CurrentRun
+from workers.worker.finish import FinishingWorker
+from workers.worker.loop import ClaimLoop
+from workers.worker.perform import Performer
+from workers.worker.record import EndRecorder
+from workers.worker.stop import Stopper
+from workers.worker.stopped_callback import StoppedCallback
+
+__all__ = ["WorkerParts"]
+
+
+class WorkerParts:
+    """Creates the parts of a worker.
+
+    Args:
+        worker: the worker, whose RQ methods the parts call.
+        current_run, scripts, client: those of the worker.
+        functions: the functions that it may run.
+        retire: when the process that runs the jobs is replaced.
+        lease_s: seconds that the worker may be silent.
+        skip_foreign: whether pickled jobs of plain RQ stay in the queue.
+        revive: called when another worker took this one for dead by mistake.
+        wait_while_suspended: RQ's function that waits until ``rq resume``.
+        told: called when the worker was told to end, with whether it still runs a job.
+    """
+
+    def __init__(
+        self,
+        worker: FinishingWorker,
+        *,
+        current_run: CurrentRun,
+        scripts: JobScripts,
+        client: Client,
+        functions: JobFunctions,
+        retire: RetireAfter,
+        lease_s: float,
+        skip_foreign: bool,
+        revive: Callable[[Client], None],
+        wait_while_suspended: Callable[[bool], None],
+        told: Callable[[bool], object] | None,
+    ) -> None:
+        self.performer = Performer(worker, current_run, functions=functions, retire=retire)
+        self.horse = horse = Horse(self.performer.run)
+        self.stopper = Stopper(
+            current_run, horse, scripts=scripts, functions=functions, worker=worker.name, kill=lambda *sig: worker.kill_horse(*sig)
+        )
+        stopped_callback = StoppedCallback(worker, current_run, horse=horse)
+        self.recorder = EndRecorder(worker, current_run, scripts=scripts, stopped_callback=stopped_callback)
+        self.background = Background(client, worker.name, lease_s=lease_s, stop=self.stopper.stop_run, revive=revive)
+        times_s = {"heartbeat_s": worker.job_monitoring_interval, "idle_s": worker.worker_ttl + 60}
+        self.loop = ClaimLoop(
+            worker,
+            current_run,
+            claims=ClaimScripts(client, worker.name, **times_s, result_ttl_s=worker.default_result_ttl, skip_foreign=skip_foreign),
+            horse=horse,
+            stopper=self.stopper,
+            recorder=self.recorder,
+            background=self.background,
+            functions=functions,
+            wait_while_suspended=wait_while_suspended,
+            told=told,
+        )
