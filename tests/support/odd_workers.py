@@ -67,7 +67,7 @@ class StoppedTooLate(Worker):
     """A stop takes until the next job runs."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        with mock.patch("workers.worker.worker.Stopper", LateStopper):
+        with mock.patch("workers.worker.parts.Stopper", LateStopper):
             super().__init__(*args, **options)
 
 
