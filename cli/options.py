@@ -79,6 +79,6 @@ def json_problem(text: str) -> str | None:
     """Return why a text is no JSON; ``None`` if it is."""
     try:
         msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
+    except (msgspec.DecodeError, RecursionError) as exc:
         return str(exc)
     return None
