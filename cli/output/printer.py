@@ -150,8 +150,9 @@ def close_output(code: int) -> int:
         _drop(sys.stdout)
     except OSError as exc:
         _drop(sys.stdout)
-        Output(as_json=False).talk(f"notify: the operating system reported an error: {exc}", style="red")
-        code = code or 1
+        if code == 0:  # otherwise the command has told of an error already
+            Output(as_json=False).talk(f"notify: the operating system reported an error: {exc}", style="red")
+            code = 1
     try:
         sys.stderr.flush()
     except OSError:
