@@ -87,7 +87,7 @@ except SettingsError as exc:
 
 
 @pytest.mark.any_server
-def test_without_its_extra_the_tools_can_be_imported_and_the_fake_bus_names_the_extra():
+def test_without_its_extra_the_tools_import_and_the_fake_bus_names_the_extra():
     done = subprocess.run([sys.executable, "-c", WITHOUT_THE_EXTRA], capture_output=True, text=True, timeout=30, check=True)
     assert "pip install 'notify-workers[testing]'" in done.stdout
     assert done.stderr == ""
