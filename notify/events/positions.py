@@ -16,7 +16,7 @@ from notify.events.topic import is_pattern
 __all__ = ["START", "Positions", "check_id", "check_since", "position_after", "since_by_topic"]
 
 PAGE: Final = 500
-"""The most entries that are read from a log at once."""
+"""The most entries that are read from a log at once. Large ones are fewer: see `EventScripts.read_log`."""
 BEGINNING: Final = "0-0"
 """The bare id before the first entry of every log."""
 START: Final = "start"
@@ -103,7 +103,7 @@ class Positions:
                 if not was_read_from_the_beginning:
                     continue
             yield from self._replay(topic, page)
-            if len(page.entries) < PAGE:
+            if not page.more:
                 yield from self._finish(topic, page)
                 return
             after = page.entries[-1][0]

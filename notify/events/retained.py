@@ -8,11 +8,14 @@ from notify.errors import ContentsError
 from notify.events.event import Event, decode
 from notify.events.scripts import EventScripts
 from notify.events.topic import Glob, check_topics, is_pattern
+from notify.values import in_batches
 
 __all__ = ["expire_retained", "matching_topics"]
 
 PAGE: Final = 200
-"""Topics that are handled at once."""
+"""Topics whose retained events are read at once."""
+DELETED_BYTES: Final = 1024 * 1024
+"""The events that one script compares and deletes end with the one that reaches this size."""
 
 
 def matching_topics(scripts: EventScripts, names: Sequence[object]) -> list[str]:
@@ -41,7 +44,10 @@ def expire_retained(scripts: EventScripts, topics: Sequence[str], *, where: Call
     deleted = []
     for start in range(0, len(topics), PAGE):
         page = topics[start : start + PAGE]
-        deleted += scripts.delete_retained(dict(_found(page, scripts.retained(page), where)))
+        for some in in_batches(
+            _found(page, scripts.retained(page), where), lambda found: len(found[1]), most=PAGE, max_bytes=DELETED_BYTES
+        ):
+            deleted += scripts.delete_retained(dict(some))
     return deleted
 
 

@@ -22,8 +22,14 @@ HEAD_MS: Final = 30 * 86_400_000
 TOUCHED_MS: Final = 61_000
 """A topic that has events moves its score in ``ns:topics`` at least this often; ``parts/append.lua`` does so once a minute."""
 
-HEADS_AT_ONCE: Final = 500
-"""The most topics whose heads are read in one transaction: the server does nothing else meanwhile."""
+HEADS_AT_ONCE: Final = 100
+"""The most topics whose heads and retained events are read in one transaction: the server does nothing else meanwhile."""
+
+COUNTED_AT_ONCE: Final = 1_000
+"""Events of a log that one script counts; it takes about a millisecond."""
+
+READ_BYTES: Final = 1024 * 1024
+"""The page of a log ends with the entries that reach this size; the server takes two or three milliseconds for it."""
 
 SENT_MS: Final = 86_400_000
 """Lifetime of the number of a publisher's last batch. A batch that is sent again within this time is not published twice."""
@@ -62,11 +68,13 @@ class Page(msgspec.Struct, frozen=True):
     Args:
         epoch, last: the head of the topic; ``None`` if there was no event yet, or the head has expired.
         entries: the entries, each as (id, id of the event before, epoch, event as JSON without its stamp).
+        more: whether there may be more entries after these.
     """
 
     epoch: str | None
     last: str | None
     entries: list[tuple[str, str, str, bytes]]
+    more: bool = False
 
 
 class Item(NamedTuple):
@@ -121,17 +129,16 @@ class EventScripts(PublishingScripts):
         return [(int(index), _text(problem)) for index, problem in refused]
 
     def read_log(self, topic: str, *, after: str, count: int) -> Page:
-        """Return up to ``count`` entries of a topic's log after the bare id ``after``."""
-        epoch, last, rows = self.run(
-            "read_log", [self.keys.log(topic), self.keys.topic(topic)], [after, count], action=f"reading the log of {topic!r}"
-        )
+        """Return up to ``count`` entries of a topic's log after the bare id ``after``; fewer if they reach `READ_BYTES`."""
+        keys = [self.keys.log(topic), self.keys.topic(topic)]
+        epoch, last, rows, more = self.run("read_log", keys, [after, count, READ_BYTES], action=f"reading the log of {topic!r}")
         entries = []
         for entry_id, fields in rows:
             named = dict(zip(fields[::2], fields[1::2], strict=True))
             # An entry that was added by hand lacks fields; readers skip entries without the epoch of the log.
             prev, entry_epoch, data = (named.get(name, b"") for name in (b"prev", b"epoch", b"data"))
             entries.append((_text(entry_id), _text(prev), _text(entry_epoch), data))
-        return Page(_text(epoch) if epoch else None, _text(last) if last else None, entries)
+        return Page(_text(epoch) if epoch else None, _text(last) if last else None, entries, bool(more))
 
     def heads_and_retained(self, topics: Sequence[str]) -> list[tuple[str | None, str | None, bytes | None]]:
         """Return (epoch, last, retained event as JSON) of each topic; those of one topic are read at one instant."""
@@ -163,6 +170,21 @@ class EventScripts(PublishingScripts):
             for topic in topics:
                 pipe.hmget(self.keys.topic(topic), "epoch", "last")
             return [(epoch and _text(epoch), last and _text(last)) for epoch, last in pipe.execute()]
+
+    def count_since(self, topics: Sequence[str], since_ms: int, *, most: int) -> list[int]:
+        """Return how many events each topic has had since a time of the server, in ms; no more than about ``most`` are counted."""
+        counts, first = dict.fromkeys(topics, 0), dict.fromkeys(topics, f"{since_ms}-0")
+        while first:
+            calls: list[tuple[list[str], list[str | bytes | int]]] = [
+                ([self.keys.log(topic)], [start, COUNTED_AT_ONCE, READ_BYTES]) for topic, start in first.items()
+            ]
+            answers = self.run_many("count_recent", calls, action="counting the latest events of the topics")
+            for topic, (counted, further) in zip(list(first), answers, strict=True):
+                counts[topic] += int(counted)
+                first[topic] = _text(further)
+                if not further or counts[topic] >= most:
+                    del first[topic]
+        return list(counts.values())
 
     def declare_topic(self, topic: str) -> None:
         """Add a topic to the known topics before its first event."""

@@ -20,7 +20,7 @@ LATEST_MS: Final = 253_402_300_799_000
 WINDOW_S: Final = 60
 """The time over which the rate of events is measured."""
 MAX_COUNTED: Final = 10_000
-"""The most events of the last minute that are counted for the rate."""
+"""About the most events of the last minute that are counted for the rate."""
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +56,14 @@ def traffic(scripts: EventScripts) -> list[TopicInfo]:
         with client.pipeline(transaction=False) as pipe:
             for topic in topics:
                 pipe.xinfo_stream(keys.log(topic))
-                pipe.xrange(keys.log(topic), min=f"{(seconds - WINDOW_S) * 1000}-0", count=MAX_COUNTED)
                 pipe.hget(keys.topic(topic), "last")
             rows = pipe.execute(raise_on_error=False)
+        recent = scripts.count_since(topics, (seconds - WINDOW_S) * 1000, most=MAX_COUNTED)
         listening = [listening_client(row) for row in _connections(client)]
     by_pattern = [subscriber for subscriber in listening if subscriber is not None and any(map(is_pattern, subscriber.channels))]
     return [
-        _describe(topic, rows[3 * n : 3 * n + 3], counts[n][1] + _count(by_pattern, keys.channel(topic))) for n, topic in enumerate(topics)
+        _describe(topic, rows[2 * n : 2 * n + 2], recent[n], counts[n][1] + _count(by_pattern, keys.channel(topic)))
+        for n, topic in enumerate(topics)
     ]
 
 
@@ -80,11 +81,10 @@ def _count(by_pattern: Sequence[ListeningClient], channel: str) -> int:
     return sum(subscriber.hears(channel) and channel not in subscriber.channels for subscriber in by_pattern)
 
 
-def _describe(topic: str, row: Sequence[Any], subscribers: int) -> TopicInfo:
+def _describe(topic: str, row: Sequence[Any], recent: int, subscribers: int) -> TopicInfo:
     # There is no stream before the first event, and none after the log has expired.
     stream = row[0] if isinstance(row[0], dict) else {}
-    recent = len(row[1]) if isinstance(row[1], list) else 0
-    last = _time_of(row[2]) if isinstance(row[2], bytes) else None
+    last = _time_of(row[1]) if isinstance(row[1], bytes) else None
     return TopicInfo(topic, stream.get("entries-added"), round(recent / WINDOW_S, 2), stream.get("length", 0), subscribers, last)
 
 

@@ -6,7 +6,7 @@ It knows no Redis, and nothing about where a value goes.
 
 from notify.values.encoder import Encodable, Json, check_json, encode_json, encoding_problem, json_text, wire_encoder
 from notify.values.signature import Signature
-from notify.values.size import check_size, size_problem
+from notify.values.size import check_size, in_batches, size_problem
 
 __all__ = [
     "Encodable",
@@ -16,6 +16,7 @@ __all__ = [
     "check_size",
     "encode_json",
     "encoding_problem",
+    "in_batches",
     "json_text",
     "size_problem",
     "wire_encoder",

@@ -9,7 +9,8 @@ __all__ = ["HeldJobs"]
 
 FIRST_BATCH: Final = 8
 """Jobs in the first batch of a queue and a need. When the last job of a batch has started, the next one follows, twice as large."""
-LARGEST_BATCH: Final = 512
+LARGEST_BATCH: Final = 128
+"""Jobs that one script puts back at most; it occupies the server for a few milliseconds."""
 MIN_PAUSE_S: Final = 0.02
 MAX_PAUSE_S: Final = 1.0
 IDLE_PAUSE_S: Final = 2.0

@@ -8,13 +8,16 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import redis
 
 from notify.errors import ServerUnreachableError
+from notify.values import in_batches
 from workers import rq_keys
 from workers.scripts.runner import JobScriptRunner
 
 __all__ = ["RQ_STATUS", "Admission", "Condition", "EnqueueScripts", "NewJob"]
 
 AT_ONCE: Final = 100
-"""Jobs that one script enqueues; the script occupies the server for a millisecond or two."""
+"""The most jobs that one script enqueues; the script occupies the server for a millisecond or two."""
+BYTES_AT_ONCE: Final = 256 * 1024
+"""The jobs that one script enqueues end with the one whose call reaches this size."""
 IN_FLIGHT: Final = 2
 """Scripts that are sent before the answer to the first is read."""
 
@@ -87,18 +90,20 @@ class EnqueueScripts(JobScriptRunner):
 
     def enqueue_many(self, queue: str, new_jobs: Sequence[NewJob]) -> list[Admission]:
         """Put any number of jobs on a queue, as `enqueue` does. While the server runs one script, the jobs for the next are encoded."""
-        chunks = [new_jobs[start : start + AT_ONCE] for start in range(0, len(new_jobs), AT_ONCE)]
+        chunks = list(in_batches(new_jobs, _size_of, most=AT_ONCE, max_bytes=BYTES_AT_ONCE))
         source = self.source("enqueue")
         admissions: list[Admission] = []
+        answered = 0
         try:
             for answer in self.client.pipelined(([b"EVAL", source, *self._command(queue, chunk)] for chunk in chunks), in_flight=IN_FLIGHT):
                 admissions += _admissions(answer)
+                answered += 1
         except (redis.ConnectionError, redis.TimeoutError, OSError) as exc:
             log.warning("enqueueing again, since the answer was lost: %s", self.client.translated(exc, f"enqueueing on {queue!r}"))
         except redis.RedisError as exc:
             raise self.client.translated(exc, f"enqueueing on {queue!r}") from exc
-        for start in range(len(admissions), len(new_jobs), AT_ONCE):
-            admissions += self._enqueue(queue, new_jobs[start : start + AT_ONCE], again="again")
+        for chunk in chunks[answered:]:
+            admissions += self._enqueue(queue, chunk, again="again")
         return admissions
 
     def check_waiting(self, job_ids: Sequence[str]) -> list[Admission]:
@@ -136,6 +141,11 @@ class EnqueueScripts(JobScriptRunner):
     def _command(self, queue: str, new_jobs: Sequence[NewJob]) -> list[Any]:
         """Return the arguments of EVAL after the script."""
         return [1, rq_keys.QUEUES, *self.common_args(), queue, "", *_flat(new_jobs)]
+
+
+def _size_of(new_job: NewJob) -> int:
+    """Return the size of the fields of a job in bytes."""
+    return sum(len(value) for value in new_job.fields.values() if isinstance(value, (bytes, str)))
 
 
 def _flat(new_jobs: Sequence[NewJob]) -> list[Any]:

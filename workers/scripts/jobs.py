@@ -14,7 +14,7 @@ from workers.scripts.runner import KEEP_CANCELLED_MS, JobScriptRunner
 __all__ = ["AT_ONCE", "JobScripts", "LossResult", "Released"]
 
 _pair: Final = msgspec.json.Decoder(tuple[str, str])
-AT_ONCE: Final = 200
+AT_ONCE: Final = 100
 """Waiting jobs that one script cancels, holds or enqueues; the script occupies the server for a few milliseconds at most."""
 COMPACT_AT_ONCE: Final = 1_000
 """Places in the list of a queue that one script looks at; the script occupies the server for about a millisecond."""

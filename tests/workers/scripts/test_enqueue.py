@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import redis
@@ -15,7 +16,7 @@ from tests.support.proxy import Proxy
 from tests.support.sample_jobs import add, add_with_svc
 from tests.workers.conftest import claim_next
 from workers import DuplicateJobError, Job, JobRefusedError, Queue
-from workers.scripts.enqueue import AT_ONCE, EnqueueScripts, NewJob
+from workers.scripts.enqueue import AT_ONCE, BYTES_AT_ONCE, EnqueueScripts, NewJob
 from workers.scripts.jobs import JobScripts
 
 
@@ -75,6 +76,15 @@ def test_many_jobs_whose_answers_were_lost_are_there_once_and_in_their_order(pro
     jobs = far.enqueue_many(calls)
     assert (proxy.lost, queue.job_ids) == (1, [job.id for job in jobs])
     assert [job.args[0] for job in queue.get_jobs()] == [f"{number}" for number in range(count)]
+
+
+def test_many_large_jobs_go_in_parts_by_size_and_are_there_once_after_a_lost_answer(proxy: Proxy, far: Queue, queue: Queue) -> None:
+    calls = [Queue.prepare_data(add, [f"{number}" + "x" * (BYTES_AT_ONCE // 5)]) for number in range(13)]
+    proxy.lose_answers(1)
+    with patch.object(EnqueueScripts, "_enqueue", autospec=True, side_effect=EnqueueScripts._enqueue) as again:
+        jobs = far.enqueue_many(calls)
+    assert (proxy.lost, queue.job_ids) == (1, [job.id for job in jobs])
+    assert [len(call.args[2]) for call in again.call_args_list] == [5, 5, 3]
 
 
 @pytest.mark.parametrize(("on_loss", "status"), [("cancel", "canceled"), ("hold", "deferred"), ("ignore", "queued")])
