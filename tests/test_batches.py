@@ -144,7 +144,7 @@ def test_the_measure_shows_a_script_that_handles_everything_at_once(bus: notify.
     assert longest > MOST_BYTES
 
 
-def test_a_page_of_a_log_ends_with_the_entries_that_reach_its_size_and_nothing_is_lost(bus: notify.Bus, collect: Any) -> None:
+def test_a_page_of_a_log_ends_with_the_entries_that_reach_its_size(bus: notify.Bus, collect: Any) -> None:
     for number in range(60):
         bus.publish("t", [number, LARGE])
     events, after, sizes = EventScripts(bus.redis), "0-0", []

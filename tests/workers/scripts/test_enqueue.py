@@ -78,7 +78,7 @@ def test_many_jobs_whose_answers_were_lost_are_there_once_and_in_their_order(pro
     assert [job.args[0] for job in queue.get_jobs()] == [f"{number}" for number in range(count)]
 
 
-def test_many_large_jobs_go_in_parts_by_size_and_are_there_once_after_a_lost_answer(proxy: Proxy, far: Queue, queue: Queue) -> None:
+def test_large_jobs_go_in_parts_by_size_and_are_there_once_after_a_lost_answer(proxy: Proxy, far: Queue, queue: Queue) -> None:
     calls = [Queue.prepare_data(add, [f"{number}" + "x" * (BYTES_AT_ONCE // 5)]) for number in range(13)]
     proxy.lose_answers(1)
     with patch.object(EnqueueScripts, "_enqueue", autospec=True, side_effect=EnqueueScripts._enqueue) as again:
