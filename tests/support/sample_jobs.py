@@ -309,6 +309,12 @@ def try_again(times: int) -> Retry | int:
 
 
 @job("work")
+def try_again_in(seconds: int) -> Retry:
+    """Ask for another run after an interval."""
+    return Retry(max=2, interval=seconds)
+
+
+@job("work")
 def fail_then_die() -> NoReturn:
     """Fail in the first run, and die in the second."""
     if int(current_bus().redis.hincrby(EFFECTS, "tried")) > 1:

@@ -86,7 +86,7 @@ class ModelWorker(Worker):
 def make_worker(bus: notify.Bus, name: str) -> ModelWorker:
     child = ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__])
     horse = HorseHere(child)
-    with mock.patch.multiple("workers.worker.worker", Horse=lambda _: horse, ClaimScripts=LossyClaims):
+    with mock.patch.multiple("workers.worker.parts", Horse=lambda _: horse, ClaimScripts=LossyClaims):
         worker = ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__])
     worker.register_birth()
     return worker

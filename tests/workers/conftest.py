@@ -95,9 +95,15 @@ def start_workers(bus: notify.Bus) -> Iterator[StartWorkers]:
         queues: tuple[str, ...] = ("work",),
         modules: tuple[str, ...] = (SAMPLE,),
         stdout: int | None = None,
+        ahead_s: float = 0,
+        zone: str = "",
         **options: Any,
     ) -> Pool:
         environ = {**os.environ, "PYTHONPATH": str(ROOT), **KEEP_MARKS, MARK: mark}
+        if ahead_s:
+            environ |= {"PYTHONPATH": f"{ROOT / 'tests/support/skew'}{os.pathsep}{ROOT}", "NOTIFY_TEST_AHEAD_S": str(ahead_s)}
+        if zone:
+            environ["TZ"] = zone
         settings = WorkerOptions(settings=bus.settings, queues=queues, modules=modules, **options)
         pools.append(Pool(settings, size=size, stdout=stdout, environ=environ))
         pools[-1].open()

@@ -7,12 +7,13 @@ Nothing here runs a job.
 from workers.queue.cancel import Progress
 from workers.queue.many import BatchResult, cancel_jobs, compact_queues, delete_jobs, requeue_jobs
 from workers.queue.queue import Queue, requeue
-from workers.queue.rq_queue import new_job_of
+from workers.queue.rq_queue import RqQueue, new_job_of
 
 __all__ = [
     "BatchResult",
     "Progress",
     "Queue",
+    "RqQueue",
     "cancel_jobs",
     "compact_queues",
     "delete_jobs",

@@ -111,7 +111,7 @@ class Queue(RqQueue):
         """Schedule a call of a marked function for a time. ``enqueue_in`` takes a ``timedelta`` instead, and the same arguments.
 
         Args:
-            datetime: the time; one without a time zone is local time.
+            datetime: the time; one without a time zone is local time, by the rule of the zone at that date (see also ``fold``).
             f, args, needs, on_loss, max_hold_s, grace_s, kwargs: as for `enqueue`.
 
         Returns:
@@ -163,7 +163,7 @@ class Queue(RqQueue):
             raise JobDefinitionError(
                 "calls with depends_on, a pipeline or a group take no needs, on_loss, max_hold_s or grace_s: give these to @job"
             )
-        encoded = [self._encode(call, changes) for call in calls if not (all_by_rq or call.depends_on)]
+        encoded = [_encode(self, call, changes) for call in calls if not (all_by_rq or call.depends_on)]
         jobs = _put_encoded(self._enqueue_scripts, self.name, encoded)
         return [*jobs, *(self._enqueue_many_by_rq(by_rq, pipeline, group_id) if by_rq else ())]
 
@@ -220,18 +220,19 @@ class Queue(RqQueue):
                     self._index(job, pipeline)
             return jobs
 
-    def _encode(self, call: EnqueueData, changes: Mapping[str, Any]) -> _EncodedJob:
-        definition = check_function(call.func, queue=self.name)
-        requirements = _requirements_of(definition).but(**changes)
-        has_options = any(call[len(("func", "args", "kwargs")) :])
-        if definition is not None and not has_options:
-            return _encode_plain(self, call.func, call.args or (), call.kwargs or {}, requirements)
-        options = call._asdict()
-        at_front = options.pop("at_front")
-        job = self.create_job(**options)
-        job.accept(requirements)
-        self._prepare_for_queue(job)
-        return _EncodedJob(new_job_of(job, at_front=at_front), job, is_plain=False)
+
+def _encode(queue: Queue, call: EnqueueData, changes: Mapping[str, Any]) -> _EncodedJob:
+    definition = check_function(call.func, queue=queue.name)
+    requirements = _requirements_of(definition).but(**changes)
+    has_options = any(call[len(("func", "args", "kwargs")) :])
+    if definition is not None and not has_options:
+        return _encode_plain(queue, call.func, call.args or (), call.kwargs or {}, requirements)
+    options = call._asdict()
+    at_front = options.pop("at_front")
+    job = queue.create_job(**options)
+    job.accept(requirements)
+    queue._prepare_for_queue(job)
+    return _EncodedJob(new_job_of(job, at_front=at_front), job, is_plain=False)
 
 
 def _encode_plain(queue: Queue, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], requirements: Requirements) -> _EncodedJob:

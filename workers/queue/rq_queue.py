@@ -16,7 +16,9 @@ from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionEr
 from workers.jobs import Definition, Job, JsonSerializer, definition_of
 from workers.queue.admit import AdmittingScripts
 from workers.queue.dependencies import met_in
+from workers.queue.due import DueTimes, put_on_schedule
 from workers.queue.encode import check_arguments, check_call
+from workers.queue.registries import just_taken_jobs, scheduled_jobs, started_jobs
 from workers.scripts import Admission, Condition, DependentScripts, NewJob, too_large
 
 __all__ = ["RqQueue", "check_function", "checked_job", "new_job_of", "translating"]
@@ -29,6 +31,9 @@ class RqQueue(rq.Queue):
     """An ``rq.Queue`` whose jobs are `Job` objects, whichever method of RQ creates them."""
 
     job_class = Job
+    started_job_registry = property(started_jobs)
+    scheduled_job_registry = property(scheduled_jobs)
+    intermediate_queue = property(just_taken_jobs)
 
     def __init__(self, name: str = "default", connection: redis.Redis | None = None, **rq_options: Any) -> None:
         if connection is None:
@@ -42,6 +47,7 @@ class RqQueue(rq.Queue):
             raise JobDefinitionError(f"job_class is {self.job_class!r}, no workers.Job: leave it out, or derive it from workers.Job")
         self._client = Client.of(connection)
         self._enqueue_scripts = AdmittingScripts(self._client)
+        self.due_times = DueTimes(self._client)
 
     def enqueue_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
         """Put an existing job on the queue; arguments as for ``rq.Queue``, errors as for `enqueue`."""
@@ -62,18 +68,22 @@ class RqQueue(rq.Queue):
             return self._create_job(func, *args, **kwargs)
 
     def schedule_job(self, job: Any, datetime: Any, pipeline: Any = None, unique: bool = False) -> Any:
-        """Schedule a job for later; arguments as for ``rq.Queue``. A loss of a service counts from now on; earlier losses do not count."""
+        """Schedule a job for a time, as for `enqueue_at`. A loss of a service counts from now on; earlier losses do not count."""
+        due = self.due_times.of(datetime)
         if not isinstance(job, Job):
-            return super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
+            return super().schedule_job(job, due, pipeline=pipeline, unique=unique)
         job.admit()  # only records serials: the claim checks whether a service is missing or was lost since
-        super().schedule_job(job, datetime, pipeline=pipeline, unique=unique)
+        if unique:
+            super().schedule_job(job, due, unique=True)
+        else:
+            put_on_schedule(self, job, due, pipeline)
         self._index(job, pipeline)
         return job
 
     def enqueue_in(self, time_delta: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
-        """Schedule a call for after a ``timedelta``; other arguments and errors as for `enqueue_at`."""
+        """Schedule a call for after a ``timedelta``, by the clock of the server; other arguments and errors as for `enqueue_at`."""
         with translating(self._client, self.name, func):
-            return super().enqueue_in(time_delta, func, *args, **kwargs)
+            return self.enqueue_at(self.due_times.after(time_delta), func, *args, **kwargs)
 
     def setup_dependencies(self, job: Any, pipeline: Any = None) -> Any:
         """Defer a job until the jobs that it depends on have ended; as for ``rq.Queue``."""

@@ -13,6 +13,7 @@ from workers.scripts.payload import too_large, unpacked
 from workers.scripts.records import COUNT_AT_ONCE, Deleted, JobCounts, RecordScripts
 from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, ErrorCheck, Run, RunCheck
 from workers.scripts.runner import rq_time
+from workers.scripts.runs import RunScripts
 from workers.scripts.schedule import LoadedJob, ScheduleScripts
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "RecordScripts",
     "Run",
     "RunCheck",
+    "RunScripts",
     "ScheduleScripts",
     "rq_time",
     "too_large",

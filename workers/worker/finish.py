@@ -2,19 +2,21 @@
 
 import logging
 import os
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, NoReturn
 
-import redis
 import rq
 from rq.executions import Execution
 from rq.intermediate_queue import IntermediateQueue
 
+from notify.errors import ServerError
 from notify.server import Client
 from workers import rq_keys
-from workers.scripts import JobScripts
+from workers.queue import RqQueue
+from workers.scripts import JobScripts, RunScripts
 from workers.worker.current_run import CurrentRun
 from workers.worker.end_events import publish_end, publish_retry
+from workers.worker.maintenance import clean_registries
 
 __all__ = ["FinishingWorker"]
 
@@ -78,16 +80,26 @@ class FinishingWorker(rq.Worker):
             self.execution = Execution(run.fence, run.job_id, self.connection, self.name)
 
     def send_run_heartbeat(self, job: Any, working_s: float) -> None:
-        """Record that a job is still running, and for how many seconds. While the server is away, do nothing: the job goes on."""
-        with suppress(redis.RedisError):
-            self.ensure_execution()
-            self.set_current_job_working_time(working_s)
-            self.maintain_heartbeats(job)
+        """Record that a job is still running, and for how many seconds. While the server is away, do nothing: the job goes on.
+
+        RQ's own heartbeats write the time of this host, by which other hosts would take the run for abandoned.
+        """
+        run = self._current_run.run
+        if run is not None:
+            self.current_job_working_time = working_s
+            lives_s = {"ttl_s": self.get_heartbeat_ttl(job), "worker_ttl_s": self.job_monitoring_interval + 60}
+            with suppress(ServerError):
+                RunScripts(self._client).heartbeat(self.name, job.origin, run, working_s=working_s, **lives_s)
+
+    def clean_registries(self) -> None:
+        """Do RQ's maintenance of the registries of the queues, by the clock of the server."""
+        clean_registries(self)
 
     def handle_job_success(self, job: Any, queue: Any, started_job_registry: Any) -> None:
         """Record that a job finished, and enqueue its dependents."""
         self._seal_in_horse(job)
-        super().handle_job_success(job, queue, started_job_registry)
+        with _intervals(queue):
+            super().handle_job_success(job, queue, started_job_registry)
         self._publish_end(job)
 
     def handle_job_retry(self, job: Any, queue: Any, retry: Any, started_job_registry: Any, execution: Any) -> None:
@@ -96,7 +108,8 @@ class FinishingWorker(rq.Worker):
         is_over = bool(job.number_of_retries and job.number_of_retries >= retry.max)  # as RQ decides
         if not is_over:
             publish_retry(self._client, job, "it returned Retry", worker=self.name, seconds=self._current_run.seconds)
-        super().handle_job_retry(job, queue, retry, started_job_registry, execution)
+        with _intervals(queue):
+            super().handle_job_retry(job, queue, retry, started_job_registry, execution)
         if is_over:
             self._publish_end(job)
 
@@ -112,7 +125,8 @@ class FinishingWorker(rq.Worker):
             return
         if job.should_retry and current.stopped_job_id != job.id:  # as RQ decides
             publish_retry(self._client, job, exc_string, worker=self.name, seconds=self._current_run.seconds)
-            super().handle_job_failure(job, queue, started_job_registry, exc_string)
+            with _intervals(queue):
+                super().handle_job_failure(job, queue, started_job_registry, exc_string)
             return
         super().handle_job_failure(job, queue, started_job_registry, exc_string)
         self._publish_end(job)
@@ -140,3 +154,8 @@ class FinishingWorker(rq.Worker):
     def _publish_end(self, job: Any) -> None:
         """Publish and log how a run ended that RQ's code recorded. For other ends the scripts publish it."""
         publish_end(self._client, job, worker=self.name, seconds=self._current_run.seconds)
+
+
+def _intervals(queue: Any) -> AbstractContextManager[None]:
+    """Have RQ's code, in the block, schedule retries and repeats by the clock of the server."""
+    return queue.due_times.counting_intervals() if isinstance(queue, RqQueue) else nullcontext()

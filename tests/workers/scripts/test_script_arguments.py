@@ -17,6 +17,7 @@ from workers.scripts.lease import LeaseScripts
 from workers.scripts.records import COUNT_AT_ONCE, RecordScripts
 from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run
 from workers.scripts.runner import KEEP_CANCELLED_MS
+from workers.scripts.runs import KEEP_S, RunScripts
 from workers.scripts.schedule import LoadedJob, ScheduleScripts
 
 K = Keys("notify")
@@ -108,6 +109,22 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         lambda client: LeaseScripts(client).renew_lease("w", lease_ms=5, away_ms=6, memory_kib=7),
         LEASES,
         {"worker": "w", "lease_ms": 5, "away_ms": 6, "prefix": rq_keys.worker(""), "memory_kib": 7},
+    ),
+    "heartbeat": (
+        lambda client: RunScripts(client).heartbeat("w", "q", Run("j", "f"), working_s=1.5, ttl_s=90, worker_ttl_s=91),
+        {
+            **{"worker_key": rq_keys.worker("w"), "job": rq_keys.job("j"), "execution": rq_keys.execution("j:f")},
+            **{"executions": rq_keys.executions("j"), "started": rq_keys.started("q")},
+        },
+        {
+            **{"worker": "w", "id": "j", "fence": "f", "now_at": Holding("T"), "working_s": "1.500000", "ttl_s": 90},
+            **{"worker_ttl_s": 91},
+        },
+    ),
+    "keep_runs": (
+        lambda client: RunScripts(client).keep_runs("q"),
+        {"started": rq_keys.started("q"), "leases": K.leases},
+        {"keep_s": KEEP_S},
     ),
     "release_lease": (
         lambda client: LeaseScripts(client).release_lease("w"),
