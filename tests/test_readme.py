@@ -1,4 +1,4 @@
-"""The programs and commands of the README, run as they are written there."""
+"""The programs and commands of the README and of the pages in docs, run as they are written there."""
 
 import json
 import os
@@ -9,22 +9,32 @@ import signal
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
+import notify
 from cli.app import app
 from notify.testing import wait_until
 from tests.support.servers import redis_cli
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 RUN_BY_CI_ITSELF = ("make demo", "make test")
 
 
+def pages() -> list[Path]:
+    """The README first, as a reader begins there."""
+    return [README, *sorted((ROOT / "docs").glob("*.md"))]
+
+
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+    text = "\n".join(page.read_text() for page in pages())
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def commands(block: str) -> Iterator[tuple[str, str]]:
@@ -56,11 +66,25 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 
 def run(command: str, environ: dict[str, str], *, timeout_s: float = 40) -> str:
+    """Return what a terminal would show of a command."""
     done = subprocess.run(
-        ["bash", "-c", command], env=environ, cwd=environ["PWD"], capture_output=True, text=True, timeout=timeout_s, check=False
+        ["bash", "-c", command],
+        env=environ,
+        cwd=environ["PWD"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"{command}: {done.stdout}"
     return done.stdout
+
+
+def is_shown(printed: str, shown: str) -> bool:
+    """Return whether a page shows what a command printed. There, … stands for anything in one line; the widths of gaps do not count."""
+    pattern = r"\n".join(".+".join(map(re.escape, re.sub("[ \t]+", " ", line).split("…"))) for line in shown.splitlines())
+    return re.fullmatch(pattern, re.sub("[ \t]+", " ", printed).rstrip("\n")) is not None
 
 
 def start(command: str, environ: dict[str, str]) -> "subprocess.Popen[str]":
@@ -82,20 +106,30 @@ def stop(process: "subprocess.Popen[str]") -> None:
     process.stderr.close()
 
 
-def test_the_programs_print_what_the_readme_shows(shell: dict[str, str]) -> None:
+def test_the_programs_and_commands_print_what_the_pages_show(shell: dict[str, str]) -> None:
     shown = [item for block in blocks("console") for item in commands(block) if item[0] not in RUN_BY_CI_ITSELF]
     programs = [(command, output) for command, output in shown if "$SOCKET" not in command]
-    assert len(programs) == 6
+    assert len(programs) == 13
     background = []
     try:
         for command, output in programs:
             if command.endswith("&"):
                 background.append(start(command.removesuffix("&"), shell))
+                assert background[-1].stderr is not None
+                printed = background[-1].stderr.readline()  # as a reader does, wait until it runs
             else:
-                assert run(command, shell) == output.rstrip("\n") + "\n"
+                printed = run(command, shell)
+            assert is_shown(printed, output), f"{command}: {printed}"
     finally:
         for process in background:
             stop(process)
+
+
+def test_the_test_in_the_readme_passes_and_fails_without_its_service(shell: dict[str, str]) -> None:
+    file = Path(shell["PWD"]) / "test_reports.py"
+    assert "1 passed" in run("python -m pytest -q -p no:cacheprovider test_reports.py", shell)
+    file.write_text(file.read_text().replace('bus.service("storage")', 'bus.service("attic")'))
+    assert "1 failed" in run("python -m pytest -q -p no:cacheprovider test_reports.py || true", shell)
 
 
 def test_operators_see_with_redis_cli_what_the_readme_says(shell: dict[str, str]) -> None:
@@ -124,8 +158,58 @@ def test_operators_see_with_redis_cli_what_the_readme_says(shell: dict[str, str]
         stop(lab)
 
 
-def test_every_command_of_the_readme_exists(shell: dict[str, str]) -> None:
-    listed = re.findall(r"^notify (\w+)", "".join(blocks("text")), re.MULTILINE)
-    known = run("notify --help", {**shell, "COLUMNS": "200"})
-    assert set(listed) == set(typer.main.get_group(app).commands)
-    assert all(re.search(rf"\b{name}\b", known) for name in listed)
+def rows(heading: str) -> list[str]:
+    """The rows of the tables of a section of the README, without the heads."""
+    _, _, section = README.read_text().partition(f"\n## {heading}\n")
+    return [row for row in section.partition("\n## ")[0].splitlines() if row.startswith("| `")]
+
+
+def options_of(command: Any) -> set[str]:
+    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("-")}
+
+
+def test_the_table_of_commands_is_that_of_the_command_line() -> None:
+    """Every command has a row, and every row names commands and options that exist."""
+    known = typer.main.get_group(app).commands
+    listed = set()
+    for row in rows("The command line"):
+        name, *rest = re.findall(r"[\w-]+", row.partition("`notify ")[2].partition("`")[0])
+        listed.add(name)
+        parts = [known[name], *getattr(known[name], "commands", {}).values()]
+        assert not rest or not hasattr(parts[0], "commands") or rest[0] in parts[0].commands, row
+        named = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", row))
+        assert named <= set().union(*map(options_of, parts)), row
+    assert listed == set(known)
+
+
+def test_the_table_of_the_worker_has_each_of_its_options() -> None:
+    named = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", "".join(row.split("|")[1] for row in rows("Workers"))))
+    assert named == options_of(typer.main.get_group(app).commands["worker"]) - {"--url", "--namespace", "--json", "--help", "-h"}
+
+
+def test_the_table_of_settings_names_each_of_them_with_its_default() -> None:
+    cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows("Settings")]
+    shown = {name: value for names, values, *_ in cells for name, value in zip(names.split(", "), values.split(", "), strict=False)}
+    plain = {field: getattr(notify.Settings(), field) for field in notify.Settings.__struct_fields__ if field != "url"}
+    assert {f"`NOTIFY_{field.upper()}`" for field in plain} < set(shown)
+    assert {field: shown[f"`NOTIFY_{field.upper()}`"].strip("`") for field in plain} == {
+        field: f"{value:.10g}" if isinstance(value, float) else str(value) for field, value in plain.items()
+    }
+
+
+def test_the_extras_that_can_be_installed_exist() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    listed = {name for names in re.findall(r"\.\[([\w,]+)\]", README.read_text()) for name in names.split(",")}
+    assert listed == set(extras) - {"dev", "bench"}
+
+
+def test_every_link_between_the_pages_leads_somewhere() -> None:
+    for page in [*pages(), ROOT / "CONTRIBUTING.md"]:
+        for target in re.findall(r"\]\((?!https?:)([^)\s]*)\)", page.read_text()):
+            path, _, anchor = target.partition("#")
+            aim = (page.parent / path) if path else page
+            assert aim.exists(), f"{page.name}: {target}"
+            heads = re.findall(r"^#+ (.*)$", aim.read_text(), re.MULTILINE) if anchor else []
+            assert not anchor or anchor in {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}, (
+                f"{page.name}: {target}"
+            )
