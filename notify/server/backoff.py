@@ -5,10 +5,9 @@ Every loop of the package that waits for the Redis server takes its pauses from 
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import redis
 
@@ -27,6 +26,13 @@ REFUSING: Final = (redis.ReadOnlyError, redis.exceptions.MasterDownError, redis.
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+
+class Flag(Protocol):
+    """What is asked whether the process is to end, such as a ``threading.Event``."""
+
+    def is_set(self) -> bool:
+        """Return whether it is set."""
 
 
 class Backoff:
@@ -68,14 +74,14 @@ class Backoff:
             self._began_at, self._logged_level = None, logging.NOTSET
 
 
-def retry_while_away(call: Callable[[bool], T], *, name: str, leaving: threading.Event, leave_s: float) -> T:
+def retry_while_away(call: Callable[[bool], T], *, name: str, leaving: Flag, leave_s: float) -> T:
     """Repeat a call while the server is unreachable, read-only or out of memory, and return its result.
 
     Args:
         call: the call. Its argument is ``False`` in the first attempt and ``True`` in each repetition: an earlier attempt may
             have been carried out although its answer was lost.
         name: the name of the caller in the log.
-        leaving: an event that is set when this process is to end.
+        leaving: a flag that is set when this process is to end.
         leave_s: seconds for which the call is repeated once ``leaving`` is set. Before that, there is no limit.
 
     Raises:

@@ -84,8 +84,8 @@ class LateStopper(Stopper):
 class CheckedOnceMore(Worker):
     """The loss watcher checks a stopped job again just before the worker releases it."""
 
-    def _publish_end(self, job: Any) -> None:
-        super()._publish_end(job)
+    def handle_job_failure(self, job: Any, *args: Any, **options: Any) -> None:
+        super().handle_job_failure(job, *args, **options)
         assert self._background.loss_watcher is not None
         self._background.loss_watcher.check()
 

@@ -119,7 +119,9 @@ class Situation:
             held = self._scripts.hold_run(run.job_id, fence=run.fence)
             outcome = self.jobs[policy].outcome
             if not held and outcome is not None:
-                publish_outcome(self._bus.redis, self.jobs[policy], outcome, source="w")
+                with self._bus.redis.pipeline() as pipe:
+                    publish_outcome(self._bus.redis, self.jobs[policy], outcome, worker="w", pipeline=pipe)
+                    pipe.execute()
             if held or outcome is not None:
                 del self._runs[policy]
 

@@ -73,7 +73,6 @@ class Reaper:
         transact: Any = self._client.transaction
         failed: _Failed | None = transact(end_run, rq_keys.job(job_id), value_from_callable=True)
         if failed is not None:
-            publish_outcome(self._client, failed.job, failed.outcome, source=worker)
             failed.queue.enqueue_dependents(failed.job)
 
     def _end_run(self, pipe: Any, worker: str, job_id: str) -> "_Failed | None":
@@ -95,13 +94,14 @@ class Reaper:
         pipe.multi()
         if is_retried:
             failed = None
-            reason = worker_died(worker, at_ms=0).reason
-            RecordScripts(self._client).publish_event(origin, job_id, "retried", reason=reason, worker=worker, pipeline=pipe)
+            retried = {"status": "retried", "reason": worker_died(worker, at_ms=0).reason}
+            RecordScripts(self._client).publish_event(origin, job_id, retried, worker=worker, pipeline=pipe)
             _retry(pipe, job, queue, now)
         else:
             died = worker_died(worker, at_ms=round(now.timestamp() * 1000))
             failed = _Failed(job, queue, read_outcome(fields.get(b"outcome"), otherwise="stopped") if is_stopped else died)
             _fail(pipe, failed, run, worker, now)
+            publish_outcome(self._client, job, failed.outcome, worker=worker, pipeline=pipe)
         pipe.hdel(job.key, "fence")  # a worker that was only frozen can no longer write to fenced states
         _remove_run(pipe, run, origin)
         return failed

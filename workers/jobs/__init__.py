@@ -19,7 +19,7 @@ from workers.jobs.current import current_bus, current_job
 from workers.jobs.definition import Definition, JobFunctions, definition_of, job, load_jobs
 from workers.jobs.handle import Job, read_job_rows, read_jobs
 from workers.jobs.lazy import lazy_job
-from workers.jobs.outcome import Outcome, Why, publish_outcome, read_outcome, worker_died
+from workers.jobs.outcome import Outcome, Why, failure, publish_outcome, read_outcome, worker_died
 from workers.jobs.requirements import Needs, Policy, Requirements, check_need, read_needs, target_of
 from workers.jobs.schedule import CronJob, Overlap, read_cron_job
 from workers.jobs.stop_ladder import JobStopped, StopLadder, StopSign
@@ -48,6 +48,7 @@ __all__ = [
     "encode_call",
     "encode_result",
     "execute",
+    "failure",
     "function_of",
     "job",
     "lazy_job",

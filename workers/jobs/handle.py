@@ -168,7 +168,9 @@ class Job(JobRecord):
 
     def set_status(self, status: JobStatus, pipeline: Any = None) -> None:
         """Write the status; a job that was stopped or cancelled cannot become failed."""
-        if status != JobStatus.FAILED or self._status not in STOPPED_OR_CANCELED:
+        if status == JobStatus.SCHEDULED and pipeline is None:
+            self._status = status  # RQ's code would write it ahead of the transaction that schedules the job, which writes it too
+        elif status != JobStatus.FAILED or self._status not in STOPPED_OR_CANCELED:
             super().set_status(status, pipeline)
 
     def prepare_for_execution(self, worker_name: str, pipeline: Any) -> None:

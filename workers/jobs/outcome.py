@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from notify.events import Event, EventScripts, publish
 from notify.server import Client
+from workers.scripts import RecordScripts
 
 __all__ = ["Outcome", "Why", "failure", "publish_outcome", "read_outcome", "worker_died"]
 
@@ -82,13 +82,14 @@ def _rule(reason: str) -> str:
 _outcome_decoder: Final = msgspec.json.Decoder(Outcome)
 
 
-def publish_outcome(client: Client, job: Any, outcome: Outcome, *, source: str) -> None:
+def publish_outcome(client: Client, job: Any, outcome: Outcome, *, worker: str, pipeline: Any) -> None:
     """Publish an outcome on the topic of the job's queue, if the settings select events of that status.
 
-    Raises:
-        ServerError: Redis did not answer, or refused.
+    Args:
+        client: the client that the pipeline is of.
+        job: the job.
+        outcome: its outcome.
+        worker: the worker that ran the job.
+        pipeline: the transaction that records the outcome.
     """
-    if client.settings.tells(outcome.status):
-        scripts = EventScripts(client)
-        contents = {"job": job.id, **msgspec.to_builtins(outcome)}
-        publish(scripts, Event(topic=scripts.keys.job_topic(job.origin), contents=contents, source=source))
+    RecordScripts(client).publish_event(job.origin, job.id, msgspec.to_builtins(outcome), worker=worker, pipeline=pipeline)

@@ -1,7 +1,9 @@
 """Scripts about the records of jobs: counts them by status, deletes them, and publishes the transitions that RQ's code makes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from workers import rq_keys
 from workers.scripts.runner import JobScriptRunner
@@ -48,20 +50,23 @@ class RecordScripts(JobScriptRunner):
         """Delete those of the jobs that have ended, with their results. A job on which others wait stays."""
         return Deleted(*self.run_with_common_args("delete", [], list(job_ids), action=f"deleting {len(job_ids)} jobs"))
 
-    def publish_event(self, queue: str, job_id: str, status: str, *, reason: str, worker: str, pipeline: Any = None) -> None:
+    def publish_event(self, queue: str, job_id: str, contents: Mapping[str, Any], *, worker: str, pipeline: Any = None) -> None:
         """Publish the event of a transition that RQ's code makes, if the settings select events of that status.
 
         Args:
             queue: the queue of the job.
             job_id: its id.
-            status: one of `notify.settings.JOB_EVENTS`.
-            reason: the cause, in words.
+            contents: ``status``, one of `notify.settings.JOB_EVENTS`; ``reason``, the cause in words; and further members. Without
+                ``at_ms`` the time is that of the transaction.
             worker: the worker that ran the job.
-            pipeline: publish with the other commands of this pipeline; by default at once.
+            pipeline: the transaction of the transition: so the event is published if and only if the transition is made. By default
+                it is published at once.
         """
-        args = [queue, job_id, status, reason, worker]
+        more = {name: value for name, value in contents.items() if name not in ("status", "at_ms")}
+        members = msgspec.json.encode(more)[1:-1]
+        args = [queue, job_id, contents["status"], members, worker, contents.get("at_ms") or ""]
         if pipeline is None:
             self.run_with_common_args("publish_event", [], args, action=f"publishing an event of job {job_id}")
-        else:
-            # EVAL, not EVALSHA: a transaction cannot load the script and try again.
-            pipeline.eval(self.source("publish_event"), 0, *self.common_args(), *args)
+            return
+        # EVAL, not EVALSHA: a transaction cannot load the script and try again.
+        pipeline.eval(self.source("publish_event"), 0, *self.common_args(), *args)

@@ -8,7 +8,15 @@ from rq.executions import Execution
 from workers.jobs import StopSign
 from workers.scripts import Claim, Run
 
-__all__ = ["CurrentRun"]
+__all__ = ["CurrentRun", "LeaveSign"]
+
+
+class LeaveSign(StopSign):
+    """A flag in shared memory that can be asked as a ``threading.Event`` is asked."""
+
+    def is_set(self) -> bool:
+        """Return whether the flag is set."""
+        return self.is_up
 
 
 class CurrentRun:
@@ -41,6 +49,8 @@ class CurrentRun:
         """The process id of the horse while it has the run; otherwise 0."""
         self.stop_sign = StopSign()
         """Tells the job in the horse that it is being stopped. It lies in memory that the worker shares with the horse."""
+        self.leave_sign = LeaveSign()
+        """Tells the horse that the worker was asked to end. It lies in shared memory too."""
         self.began_s = 0.0
         """When the run began, by ``time.monotonic()``."""
         self.over = threading.Event()

@@ -2,21 +2,22 @@
 
 import logging
 import os
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import rq
 from rq.executions import Execution
 from rq.intermediate_queue import IntermediateQueue
+from rq.utils import now
 
 from notify.errors import ServerError
 from notify.server import Client
 from workers import rq_keys
-from workers.queue import RqQueue
+from workers.jobs import Outcome, failure
 from workers.scripts import JobScripts, RunScripts
 from workers.worker.current_run import CurrentRun
-from workers.worker.end_events import publish_end, publish_retry
 from workers.worker.maintenance import clean_registries
+from workers.worker.recording import RETRIED, EndRecording, outcome_of
 
 __all__ = ["FinishingWorker"]
 
@@ -39,6 +40,7 @@ class FinishingWorker(rq.Worker):
         super().__init__(queues, name, connection=client, **rq_options)
         self._client = client
         self._scripts = JobScripts(client)
+        self._recording = EndRecording(self, self._current_run, scripts=lambda: self._scripts, leave=lambda: self.leave_horse())
 
     @property
     def execution(self) -> Execution | None:
@@ -95,67 +97,59 @@ class FinishingWorker(rq.Worker):
         """Do RQ's maintenance of the registries of the queues, by the clock of the server."""
         clean_registries(self)
 
+    def prepare_job_execution(self, job: Any, remove_from_intermediate_queue: bool = False) -> None:
+        """Record in the horse that a job begins. While the server is away, the job waits."""
+        prepare = super().prepare_job_execution
+        self._recording.begin(job, lambda: prepare(job, remove_from_intermediate_queue))
+
+    def handle_execution_ended(self, job: Any, queue: Any, heartbeat_ttl: int) -> None:
+        """Note in the horse when a job ended, before its callback is called. While the server is away, the callback waits."""
+        job.ended_at = now()
+        self._recording.repeat(lambda _: job.heartbeat(now(), heartbeat_ttl))
+
     def handle_job_success(self, job: Any, queue: Any, started_job_registry: Any) -> None:
         """Record that a job finished, and enqueue its dependents."""
-        self._seal_in_horse(job)
-        with _intervals(queue):
-            super().handle_job_success(job, queue, started_job_registry)
-        self._publish_end(job)
+        record = super().handle_job_success
+        self._recording.record(job, queue, Outcome("finished"), lambda: record(job, queue, started_job_registry))
 
     def handle_job_retry(self, job: Any, queue: Any, retry: Any, started_job_registry: Any, execution: Any) -> None:
         """Record that a job returned `rq.Retry`, and enqueue or schedule it again."""
-        self._seal_in_horse(job)
+        record = super().handle_job_retry
         is_over = bool(job.number_of_retries and job.number_of_retries >= retry.max)  # as RQ decides
-        if not is_over:
-            publish_retry(self._client, job, "it returned Retry", worker=self.name, seconds=self._current_run.seconds)
-        with _intervals(queue):
-            super().handle_job_retry(job, queue, retry, started_job_registry, execution)
-        if is_over:
-            self._publish_end(job)
+        outcome = failure("") if is_over else Outcome(RETRIED, "it returned Retry")
+        self._recording.record(
+            job, queue, outcome, lambda: record(job, queue, retry, started_job_registry, execution), is_early=not is_over
+        )
 
     def handle_job_failure(self, job: Any, queue: Any, started_job_registry: Any = None, exc_string: str = "") -> None:
         """Record a failure, or that the run was stopped. In the worker, an end that comes too late goes to `handle_refused_end`."""
-        current = self._current_run
-        if self.is_horse:
-            self._seal_in_horse(job)
-        elif current.stopped_job_id == job.id:
+        current, record = self._current_run, super().handle_job_failure
+        is_stopped = current.stopped_job_id == job.id
+        if is_stopped:
             exc_string = current.stop_reason or exc_string
-        elif current.run is not None and not self._scripts.seal_run(job.id, fence=current.run.fence):
+        elif not self.is_horse and current.run is not None and not self._scripts.seal_run(job.id, fence=current.run.fence):
             self.handle_refused_end(job, queue)
             return
-        if job.should_retry and current.stopped_job_id != job.id:  # as RQ decides
-            publish_retry(self._client, job, exc_string, worker=self.name, seconds=self._current_run.seconds)
-            with _intervals(queue):
-                super().handle_job_failure(job, queue, started_job_registry, exc_string)
-            return
-        super().handle_job_failure(job, queue, started_job_registry, exc_string)
-        self._publish_end(job)
+        outcome = outcome_of(job, exc_string, is_stopped=is_stopped)
+        self._recording.record(job, queue, outcome, lambda: record(job, queue, started_job_registry, exc_string))
+
+    def increment_failed_job_count(self, pipeline: Any = None) -> None:
+        """Count a failure. This is RQ's first step in the transaction that tries a job again which returned `rq.Retry`."""
+        self._recording.publish_in(pipeline, is_early=True)
+        super().increment_failed_job_count(pipeline)
 
     def handle_refused_end(self, job: Any, queue: Any) -> None:
         """Record, in the worker, the end of a run that may no longer end by itself. The default records nothing."""
 
     def cleanup_execution(self, job: Any, pipeline: Any) -> None:
+        execution = self.execution
         super().cleanup_execution(job, pipeline)
+        if self._current_run.run is not None:
+            self.execution = execution  # RQ's code forgets it, and does without it when it builds the transaction once more
         # A worker of plain RQ may have left the job in that list. RQ's maintenance would find it there, and fail it or try it again.
         pipeline.lrem(IntermediateQueue.get_intermediate_queue_key(rq_keys.queue(job.origin)), 1, job.id)
+        self._recording.publish_in(pipeline)
 
     def leave_horse(self) -> NoReturn:
         """End the process of the horse without recording anything."""
         os._exit(1)
-
-    def _seal_in_horse(self, job: Any) -> None:
-        """In the horse, seal the run: from now on it cannot be stopped. If it was stopped before, this ends the process instead."""
-        run = self._current_run.run
-        if self.is_horse and run is not None:
-            if not self._scripts.seal_run(job.id, fence=run.fence):
-                self.leave_horse()
-            job.is_decided = True
-
-    def _publish_end(self, job: Any) -> None:
-        """Publish and log how a run ended that RQ's code recorded. For other ends the scripts publish it."""
-        publish_end(self._client, job, worker=self.name, seconds=self._current_run.seconds)
-
-
-def _intervals(queue: Any) -> AbstractContextManager[None]:
-    """Have RQ's code, in the block, schedule retries and repeats by the clock of the server."""
-    return queue.due_times.counting_intervals() if isinstance(queue, RqQueue) else nullcontext()

@@ -112,12 +112,14 @@ class ClaimLoop:
     def open(self) -> None:
         """Prepare to wait for jobs."""
         self._leaving.clear()  # the worker may have worked before
+        self._current_run.leave_sign.take_down()
         self._stop_answer.reset()
         self._idle.open()
 
     def leave(self) -> None:
         """End the wait for a job, and soon give up calls to a server that is away. Safe from any thread and in a signal handler."""
         self._leaving.set()
+        self._current_run.leave_sign.put_up()
         self._stop_answer.asked()
         self._idle.wake()
 

@@ -125,6 +125,7 @@ def test_the_job_of_a_killed_worker_fails_without_a_retry(
     assert (outcome.status, outcome.reason, outcome.need) == ("failed", f"its worker {dead} died", None)
     assert contents["why"].pop("rule") == "worker died"
     assert not any(contents.pop("why").values())
+    assert contents.pop("worker") == dead
     assert {**contents, "at_ms": None} == {"job": job.id, "status": "failed", "reason": outcome.reason, "need": None, "at_ms": None}
     assert [result.exc_string for result in job.results()] == [outcome.reason]
     assert (job.id in queue.failed_job_registry, queue.job_ids) == (True, [dependent.id])

@@ -194,6 +194,7 @@ def test_a_stop_is_published_when_the_process_of_the_job_is_dead(
         "need": None,
         "at_ms": outcome.at_ms,
         "why": "asked",
+        "worker": contents["worker"],
     }
     effects.let_go("x")
     assert queue.enqueue(add).wait(10) == Outcome("finished")

@@ -83,11 +83,22 @@ def test_an_outcome_is_published_only_if_its_status_is_chosen(
     choosy = connect_to(server, job_events=chosen)
     job = Queue("work", connection=choosy.redis).enqueue(add)
     before = len(events_of(bus))
-    publish_outcome(choosy.redis, job, Outcome("stopped", "why", "svc", 7, Why("on_loss=cancel", "svc", 3, "1-0@e", 5)), source="w")
+    outcome = Outcome("stopped", "why", "svc", 7, Why("on_loss=cancel", "svc", 3, "1-0@e", 5))
+    with choosy.redis.pipeline() as pipe:
+        publish_outcome(choosy.redis, job, outcome, worker="w", pipeline=pipe)
+        pipe.execute()
     event = events_of(bus)[before:]
     assert len(event) == tells
     why = {"rule": "on_loss=cancel", "service": "svc", "incarnation": 3, "event": "1-0@e", "after_ms": 5}
-    assert not tells or event[0] == {"job": job.id, "status": "stopped", "reason": "why", "need": "svc", "at_ms": 7, "why": why}
+    assert not tells or event[0] == {
+        "job": job.id,
+        "status": "stopped",
+        "reason": "why",
+        "need": "svc",
+        "at_ms": 7,
+        "why": why,
+        "worker": "w",
+    }
 
 
 def test_events_of_several_queues_come_each_on_its_topic(bus: notify.Bus) -> None:

@@ -72,9 +72,9 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
     ),
     "delete": (lambda client: RecordScripts(client).delete(["j", "i"]), {}, {**COMMON, TAIL: ["j", "i"]}),
     "publish_event": (
-        lambda client: RecordScripts(client).publish_event("q", "j", "retried", reason="why", worker="w"),
+        lambda client: RecordScripts(client).publish_event("q", "j", {"status": "retried", "reason": "why"}, worker="w"),
         {},
-        {**COMMON, "queue": "q", "id": "j", "status": "retried", "reason": "why", "worker": "w"},
+        {**COMMON, "queue": "q", "id": "j", "status": "retried", "more": b'"reason":"why"', "worker": "w", "at_ms": ""},
     ),
     "compact_queue": (
         lambda client: JobScripts(client).compact_queue("q"),

@@ -7,11 +7,12 @@
 --         queue
 --         id      of the job
 --         status  the status to publish
---         reason  of the transition
+--         more    JSON members of its contents, at least one
 --         worker  that ran the job
+--         at_ms   of the transition, or "" for now
 -- returns 1
-local queue, id, status, reason, worker = unpack(ARGV, OWN)
-local more = ',"reason":' .. cjson.encode(reason) .. ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now_ms())
-publish_job_event(queue, id, status, more)
+local queue, id, status, more, worker, at_ms = unpack(ARGV, OWN)
+at_ms = at_ms ~= '' and at_ms or text(now_ms())
+publish_job_event(queue, id, status, ',' .. more .. ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. at_ms)
 close_topics()
 return 1
