@@ -42,6 +42,7 @@ ns:cron                  hash   name of a scheduled job → its specification (J
 ns:cron_due              zset   names of scheduled jobs, score: ms when they are due next   7 days after the last leader
 ns:cron_last             hash   name → ms of the time for which it was last enqueued        7 days after the last leader
 ns:cron_alarms           hash   name → ms since when no worker listens to its queue         7 days after the last alarm
+ns:clock                 hash   cron_ms, holds_ms: the clock at the last look of a leader   7 days after the last leader
 ns:cron_workers          hash   name of a worker → the scheduled jobs it has loaded (JSON)  7 days after the last leader
 ======================== ====== =========================================================== ==================================
 
@@ -142,6 +143,10 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def cron_alarms(self) -> str:
         return f"{self.namespace}:cron_alarms"
+
+    @property
+    def clock(self) -> str:
+        return f"{self.namespace}:clock"
 
     @property
     def cron_workers(self) -> str:

@@ -12,7 +12,7 @@ from notify.errors import ServerError
 from notify.process import memory_kib
 from notify.server import Backoff, Client
 from workers.fleet.reaper import Reaper
-from workers.scripts import LeaseScripts
+from workers.scripts import LeaseScripts, Renewal
 
 __all__ = ["LEASE_S", "Lease"]
 
@@ -37,7 +37,8 @@ class Lease:
         client: the lease opens a connection of its own with the settings of this one.
         worker: the name of the worker.
         lease_s: seconds for which the worker may be silent.
-        revive: called in the thread when this worker had been taken for dead, so that its entries in RQ's registries are gone.
+        revive: called in the thread when the entries of this worker in RQ's registries are gone: it had been taken for dead, or their
+            time was over because the server's clock jumped.
         lead: called in the thread after each renewal, with the moment of ``time.monotonic()`` until which the worker leads, or 0.
             It must return at once.
     """
@@ -75,14 +76,14 @@ class Lease:
             self._scripts.release_lease(self._worker)
         self._client.close()
 
-    def _renew(self) -> tuple[bool, str, str]:
-        """Renew the lease. Return whether it had been lost, the name of a dead worker to reap, and the job the dead worker was running."""
+    def _renew(self) -> Renewal:
+        """Renew the lease, and lead if this worker is elected."""
         asked_at = time.monotonic()  # before the lease begins, so that this worker stops leading before another one is elected
         lease_ms, away_ms = round(self._lease_s * 1000), round(2000 * self._renew_s)
         memory = self._measure(asked_at)
         renewal = self._scripts.renew_lease(self._worker, lease_ms=lease_ms, away_ms=away_ms, memory_kib=memory)
         self._lead(asked_at + self._lease_s if renewal.leads else 0.0)
-        return renewal.is_new, renewal.dead, renewal.job_id
+        return renewal
 
     def _measure(self, now: float) -> int | None:
         """Return the memory of this worker, but ``None`` if it was measured a moment ago."""
@@ -96,17 +97,18 @@ class Lease:
         while not self._closing.wait(wait_s):
             wait_s = self._renew_s
             try:
-                is_new, dead, job = self._renew()
+                renewal = self._renew()
                 self._backoff.over()
-                if is_new:
+                if renewal.is_new:
                     log.warning("worker %s had lost its lease: it was silent for too long and counted as dead", self._worker)
+                if renewal.is_new or renewal.is_unlisted:
                     self._is_lost = True
                 if self._is_lost:
                     with self._client.translating("registering a worker again"):
                         self._revive(self._client)
                     self._is_lost = False
-                if dead:
-                    self._reap(dead, job)
+                if renewal.dead:
+                    self._reap(renewal.dead, renewal.job_id)
                     wait_s = 0.0  # there may be more dead workers
             except ServerError as exc:
                 wait_s = min(self._renew_s, self._backoff.failed(exc))

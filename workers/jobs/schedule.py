@@ -46,6 +46,24 @@ class Schedule(msgspec.Struct, frozen=True):
             return None
         return round(next_s * 1000)
 
+    def next_after_jump(self, due_ms: int, now_ms: int, *, back_ms: int) -> int:
+        """Return when a job is due next, after the clock was put back; all in ms.
+
+        An interval goes on at once. So does a cron line whose times are closer together than the jump. Any other keeps its time: the
+        clock passes a time for the second time now, and the job has run then already.
+
+        Args:
+            due_ms: when it is due by the plan from before.
+            now_ms: the clock now.
+            back_ms: by how much it was put back.
+        """
+        next_ms = self.next_after(now_ms)
+        if next_ms is None or next_ms >= due_ms:
+            return due_ms
+        following_ms = self.next_after(next_ms)
+        is_close = not self.cron or (following_ms is not None and following_ms - next_ms <= back_ms)
+        return next_ms if is_close else due_ms
+
     def __str__(self) -> str:
         return self.cron or f"every {self.every_ms / 1000:g} s"
 

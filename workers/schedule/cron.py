@@ -7,6 +7,7 @@ queue: otherwise the leader raises an alarm, in the log and on the topic ``cron`
 
 import logging
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +19,7 @@ from notify.keys import CRON_TOPIC
 from notify.server import Client
 from workers.jobs import CronJob, JobFunctions, definition_of, read_cron_job
 from workers.queue import Queue, new_job_of
-from workers.scripts import LoadedJob, NewJob, ScheduleScripts
+from workers.scripts import DueJobs, LoadedJob, NewJob, ScheduleScripts
 
 __all__ = ["Cron", "register_cron"]
 
@@ -72,6 +73,9 @@ class Cron:
         """
         began = time.monotonic()
         due = self._scripts.cron_due(longest_wait_ms=LONGEST_WAIT_MS)
+        if due.back_ms:
+            self._plan_anew(due)
+            return 0.0
         next_ms = due.now_ms + due.wait_ms
         for name, due_ms, encoded in due.jobs:
             try:
@@ -88,6 +92,8 @@ class Cron:
         next_ms, queue = cron_job.schedule.next_after(now_ms), cron_job.queue
         new_job = self._new_job_of(name, cron_job, due_ms)
         done = self._scripts.cron_enqueue(name, new_job, queue=queue, due_ms=due_ms, next_ms=next_ms, overlap=cron_job.overlap)
+        if done.answer == "again":
+            return due_ms + 1
         if done.is_news:
             is_unserved = done.answer == "unserved"
             if is_unserved:
@@ -102,6 +108,21 @@ class Cron:
             change = "unserved" if is_unserved else "served"
             _publish(self._client, {"change": change, "function": name, "queue": queue, "due_ms": due_ms})
         return next_ms
+
+    def _plan_anew(self, due: DueJobs) -> None:
+        """Let recurring jobs go on after the clock of the server was put back: they would all wait until it is where it was."""
+        keys = self._scripts.keys
+        with self._client.translating("reading recurring jobs"), self._client.pipeline() as pipe:
+            pipe.hgetall(keys.cron)
+            pipe.zrange(keys.cron_due, 0, -1, withscores=True)
+            encoded, planned = pipe.execute()
+        changes = []
+        for name, due_ms in planned:
+            with suppress(ValueError):  # another program wrote it: it is removed when it is due
+                next_ms = read_cron_job(encoded.get(name, b"")).schedule.next_after_jump(int(due_ms), due.now_ms, back_ms=due.back_ms)
+                changes.append((name, int(due_ms), next_ms))
+        log.warning("the clock of the server was put back by %g s: recurring jobs go on by the new time", due.back_ms / 1000)
+        self._scripts.cron_plan(changes)
 
     def _new_job_of(self, name: str, cron_job: CronJob, due_ms: int) -> NewJob:
         queue = Queue(cron_job.queue, connection=self._client)

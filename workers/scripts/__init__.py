@@ -8,13 +8,13 @@ from workers.scripts.claim import Claim, ClaimScripts
 from workers.scripts.dependents import DependentScripts
 from workers.scripts.enqueue import RQ_STATUS, Admission, Condition, EnqueueScripts, NewJob
 from workers.scripts.jobs import AT_ONCE, JobScripts
-from workers.scripts.lease import LeaseScripts
+from workers.scripts.lease import LeaseScripts, Renewal
 from workers.scripts.payload import too_large, unpacked
 from workers.scripts.records import COUNT_AT_ONCE, Deleted, JobCounts, RecordScripts
 from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, ErrorCheck, Run, RunCheck
 from workers.scripts.runner import rq_time
 from workers.scripts.runs import RunScripts
-from workers.scripts.schedule import LoadedJob, ScheduleScripts
+from workers.scripts.schedule import DueJobs, LoadedJob, ScheduleScripts
 
 __all__ = [
     "AT_ONCE",
@@ -27,6 +27,7 @@ __all__ = [
     "Condition",
     "Deleted",
     "DependentScripts",
+    "DueJobs",
     "Ended",
     "EnqueueScripts",
     "ErrorCheck",
@@ -36,6 +37,7 @@ __all__ = [
     "LoadedJob",
     "NewJob",
     "RecordScripts",
+    "Renewal",
     "Run",
     "RunCheck",
     "RunScripts",

@@ -43,6 +43,14 @@ class Released(NamedTuple):
         return self.is_there and self.left > 0
 
 
+class ExpiredHolds(NamedTuple):
+    """How many holds were over, the pairs of queue and need for which jobs are held, and the clock of the server in ms."""
+
+    over: int
+    pairs: list[tuple[str, str]]
+    now_ms: int
+
+
 class JobScripts(JobScriptRunner):
     """The atomic steps of jobs."""
 
@@ -90,14 +98,17 @@ class JobScripts(JobScriptRunner):
         )
         return Released(int(answer[0]), int(answer[1]), bool(answer[2]))
 
-    def expire_holds(self, count: int) -> tuple[int, list[tuple[str, str]]]:
-        """Cancel up to ``count`` jobs whose hold is over.
+    def expire_holds(self, count: int, *, before_ms: int | None = None, elapsed_ms: int = 0) -> ExpiredHolds:
+        """Cancel up to ``count`` jobs whose hold is over. If the clock of the server has jumped, all holds are moved with it first.
 
-        Returns:
-            How many holds were over, and the pairs of queue and need for which jobs are held.
+        Args:
+            count: the largest number of jobs.
+            before_ms: `ExpiredHolds.now_ms` of the caller's last call; ``None`` at its first.
+            elapsed_ms: how long ago that answer came, by a clock that does not jump.
         """
-        over, pairs = self.run_with_common_args("expire_holds", [], [count], action="cancelling jobs whose hold is over")
-        return int(over), [pair for pair in map(_read_pair, pairs) if pair is not None]
+        args: list[str | bytes | int] = [count, "" if before_ms is None else before_ms, elapsed_ms]
+        over, pairs, now = self.run_with_common_args("expire_holds", [], args, action="cancelling jobs whose hold is over")
+        return ExpiredHolds(int(over), [pair for pair in map(_read_pair, pairs) if pair is not None], int(now))
 
     def check_run(self, job_id: str, *, fence: str) -> RunCheck:
         """Check whether a run may continue; if a service that it needs is lost, the run is marked as stopped in the same step."""

@@ -16,12 +16,14 @@ class Renewal(NamedTuple):
         dead: a worker whose lease is over, for this worker to clean up after; empty if there is none.
         leads: this worker is the leader from now on, for the length of a lease.
         job_id: the job that the dead worker was running, or empty.
+        is_unlisted: RQ's hash of the worker is gone: its time was over because the server's clock jumped, or somebody deleted it.
     """
 
     is_new: bool
     dead: str
     leads: bool
     job_id: str
+    is_unlisted: bool
 
 
 class LeaseScripts(ScriptRunner):
@@ -36,13 +38,15 @@ class LeaseScripts(ScriptRunner):
         Args:
             worker: the name of the worker.
             lease_ms: how long the lease lasts.
-            away_ms: if no worker renewed a lease for longer than this, the server was away: then every lease begins anew.
+            away_ms: if no worker renewed a lease for longer than this, the server was away, or its clock jumped:
+                then every lease begins anew.
             memory_kib: the memory of the worker's processes, which is written into its hash; ``None`` writes nothing.
         """
         keys = [self.keys.leases, self.keys.renewed, self.keys.leader]
         args: list[str | bytes | int] = [worker, lease_ms, away_ms, rq_keys.worker(""), "" if memory_kib is None else memory_kib]
-        is_new, dead, leads, job_id = self.run("renew_lease", keys, args, action="renewing the lease of a worker")
-        return Renewal(bool(is_new), dead.decode(errors="replace"), bool(leads), job_id.decode(errors="replace"))
+        is_new, dead, leads, job_id, is_unlisted = self.run("renew_lease", keys, args, action="renewing the lease of a worker")
+        dead, job_id = dead.decode(errors="replace"), job_id.decode(errors="replace")
+        return Renewal(bool(is_new), dead, bool(leads), job_id, bool(is_unlisted))
 
     def release_lease(self, worker: str) -> None:
         """Give back the lease of a worker, and the lead if it leads."""

@@ -26,11 +26,13 @@ class DueJobs(NamedTuple):
     Args:
         now_ms: the clock of the server, in ms.
         wait_ms: ms until the next job is due.
+        back_ms: by how many ms the clock of the server was put back since the last look; then `ScheduleScripts.cron_plan` comes first.
         jobs: name, ms at which it was due, and specification as JSON, of each.
     """
 
     now_ms: int
     wait_ms: int
+    back_ms: int
     jobs: list[tuple[bytes, int, bytes]]
 
 
@@ -67,10 +69,25 @@ class ScheduleScripts(JobScriptRunner):
 
     def cron_due(self, *, longest_wait_ms: int) -> DueJobs:
         """Return the jobs of a schedule that are due and that a living worker has loaded."""
-        keys = [self.keys.cron, self.keys.cron_due, self.keys.cron_workers, self.keys.cron_last, self.keys.leases]
-        now, wait_ms, *due = self.run("cron_due", keys, [longest_wait_ms], action="looking for jobs that are due by their schedule")
+        keys = [self.keys.cron, self.keys.cron_due, self.keys.cron_workers, self.keys.cron_last]
+        keys += [self.keys.leases, self.keys.clock]
+        now, wait_ms, back_ms, *due = self.run(
+            "cron_due", keys, [longest_wait_ms], action="looking for jobs that are due by their schedule"
+        )
         jobs = [(name, int(due_ms), spec) for name, due_ms, spec in zip(due[::3], due[1::3], due[2::3], strict=True)]
-        return DueJobs(int(now), int(wait_ms), jobs)
+        return DueJobs(int(now), int(wait_ms), int(back_ms), jobs)
+
+    def cron_plan(self, changes: Sequence[tuple[str | bytes, int, int]]) -> int:
+        """Set new times at which jobs of a schedule are due, after the clock of the server was put back.
+
+        Args:
+            changes: name, ms at which it was due when it was read, and ms at which it is due now, of each job.
+
+        Returns:
+            How many jobs have a new time.
+        """
+        args = [part for change in changes for part in change]
+        return int(self.run("cron_plan", [self.keys.cron_due, self.keys.clock], args, action="planning recurring jobs anew"))
 
     def cron_enqueue(
         self, name: str, new_job: NewJob, *, queue: str, due_ms: int, next_ms: int | None, overlap: str = "skip"
@@ -86,7 +103,7 @@ class ScheduleScripts(JobScriptRunner):
             overlap: what happens if the job before it still waits, see `workers.jobs.schedule.Overlap`.
         """
         keys = [self.keys.cron_due, self.keys.cron_last, self.keys.cron_alarms, rq_keys.QUEUES, rq_keys.queue(queue)]
-        keys += [rq_keys.workers(queue), rq_keys.job(new_job.job_id)]
+        keys += [rq_keys.workers(queue), self.keys.leases, rq_keys.job(new_job.job_id)]
         args = [name, due_ms, next_ms or "", new_job.job_id, queue, overlap, new_job.needs, *_flat(new_job.fields)]
         answer, is_news = self.run_with_common_args("cron_enqueue", keys, args, action=f"enqueueing {name!r}, which is due")
         return CronAnswer(answer.decode(), bool(is_news))

@@ -205,8 +205,10 @@ class Worker(FinishingWorker):
 
 def _register_again(worker: Worker, client: Client) -> None:
     """Register a worker with RQ once more, after another one took it for dead."""
+    run = worker._current_run.run
+    runs: dict[Any, Any] = {"state": "busy", "current_job": run.job_id} if run is not None else {}  # by this, its job is found if it dies
     with client.pipeline() as pipe:
-        pipe.hset(worker.key, mapping=worker.serialize())
+        pipe.hset(worker.key, mapping={**worker.serialize(), **runs})
         worker_registration.register(worker, pipe)
         pipe.expire(worker.key, worker.worker_ttl + 60)
         pipe.execute()

@@ -111,7 +111,9 @@ def test_with_replace_the_newest_time_waits_and_the_one_before_is_cancelled(bus:
 def test_a_job_is_not_enqueued_where_no_worker_listens_and_an_alarm_says_so(
     bus: notify.Bus, cron: Cron, queue: Queue, events: notify.Subscriber, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bus.redis.delete(rq_keys.worker("w"))  # it died, and is still in the set
+    bus.redis.srem(rq_keys.workers("work"), rq_keys.worker("w"))
+    listen(bus, "dead", "work")
+    bus.redis.delete(rq_keys.worker("dead"))  # it died, and is still in the set
     before = datetime.fromtimestamp(server_ms(bus.redis) / 1000, UTC)
     due = [make_due(bus, ago_ms=3_000)]
     cron.run()

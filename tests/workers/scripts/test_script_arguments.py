@@ -87,7 +87,11 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         {},
         {**COMMON, "queue": "q", "need": "svc", "first": 8, "most": 512},
     ),
-    "expire_holds": (lambda client: JobScripts(client).expire_holds(6), {}, {**COMMON, "count": 6}),
+    "expire_holds": (
+        lambda client: JobScripts(client).expire_holds(6, before_ms=7, elapsed_ms=8),
+        {},
+        {**COMMON, "count": 6, "before_ms": 7, "elapsed_ms": 8},
+    ),
     "check_run": (lambda client: JobScripts(client).check_run("j", fence="f"), {}, {**COMMON, "id": "j", "fence": "f"}),
     "check_error": (
         lambda client: JobScripts(client).check_error(
@@ -144,14 +148,22 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
     ),
     "cron_due": (
         lambda client: ScheduleScripts(client).cron_due(longest_wait_ms=9),
-        {"cron": K.cron, "cron_due": K.cron_due, "cron_workers": K.cron_workers, "cron_last": K.cron_last, "leases": K.leases},
+        {
+            **{"cron": K.cron, "cron_due": K.cron_due, "cron_workers": K.cron_workers, "cron_last": K.cron_last, "leases": K.leases},
+            **{"clock": K.clock},
+        },
         {"longest_wait_ms": 9},
+    ),
+    "cron_plan": (
+        lambda client: ScheduleScripts(client).cron_plan([("n", 7, 6)]),
+        {"cron_due": K.cron_due, "clock": K.clock},
+        {TAIL: ["n", 7, 6]},
     ),
     "cron_enqueue": (
         lambda client: ScheduleScripts(client).cron_enqueue("n", NEW_JOB, queue="q", due_ms=7, next_ms=8, overlap="queue"),
         {
             **{"cron_due": K.cron_due, "cron_last": K.cron_last, "alarms": K.cron_alarms, "queues": rq_keys.QUEUES},
-            **{"list": rq_keys.queue("q"), "workers": rq_keys.workers("q"), "job": rq_keys.job("j")},
+            **{"list": rq_keys.queue("q"), "workers": rq_keys.workers("q"), "leases": K.leases, "job": rq_keys.job("j")},
         },
         {
             **{**COMMON, "name": "n", "due_ms": 7, "next_ms": 8, "id": "j", "queue": "q", "overlap": "queue", "needs": '{"svc":0}'},

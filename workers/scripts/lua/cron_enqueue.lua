@@ -7,6 +7,7 @@
 --         queues     rq:queues
 --         list       rq:queue:<name>
 --         workers    rq:workers:<name>
+--         leases     ns:leases
 --         job        rq:job:<id>
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
 --         name
@@ -17,18 +18,19 @@
 --         overlap  "skip", "queue" or "replace"
 --         needs    as JSON, or ""
 --         ...      fields and values of the job
--- returns {"enqueued", "skipped", "unserved" or "" if it was dealt with before; 1 if an alarm begins or ends, else 0}
-local cron_due, cron_last, alarms, queues, list, workers, job = unpack(KEYS)
+-- returns {"enqueued", "skipped", "unserved" or "" if it was dealt with before; "again" if it is due a ms later, because the job of that
+--          time ran before the clock was put back; 1 if an alarm begins or ends, else 0}
+local cron_due, cron_last, alarms, queues, list, workers, leases, job = unpack(KEYS)
 local name, due_ms, next_ms, id, queue, overlap, needs = unpack(ARGV, OWN, OWN + 6)
 local FIRST_FIELD = OWN + 7
 local jobs = transitions()
 local now = now_ms()
 if tonumber(redis.call('ZSCORE', cron_due, name) or '-1') ~= tonumber(due_ms) then return {'', 0} end
 
--- The set keeps workers that died until they are reaped; their hashes expire.
+-- The set keeps workers that died until they are reaped; their hashes expire. So do those of the living when the clock jumps ahead.
 local function is_served()
   for _, worker in ipairs(redis.pcall('SMEMBERS', workers)) do
-    if redis.call('EXISTS', worker) == 1 then return true end
+    if redis.call('EXISTS', worker) == 1 or redis.call('ZSCORE', leases, string.sub(worker, #k.worker + 1)) then return true end
   end
   return false
 end
@@ -42,6 +44,10 @@ local function move_on()
 end
 
 local is_new = redis.call('EXISTS', job) == 0
+if not is_new and tonumber(due_ms) <= whole(redis.call('HGET', cron_last, name), 0) then
+  redis.call('ZADD', cron_due, text(due_ms + 1), name)
+  return {'again', 0}
+end
 if is_new and not is_served() then
   local begins = redis.call('HSETNX', alarms, name, text(now))
   redis.call('PEXPIRE', alarms, WEEK_MS)

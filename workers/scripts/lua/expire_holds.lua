@@ -2,21 +2,50 @@
 -- Cancels jobs whose hold is over, unless their need is there by now, or was and is overdue.
 -- KEYS    none: the keys are built from the prefixes
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
---         count  how many at most
--- returns {how many holds were over, {[queue, need] as JSON, ...} for which jobs are held}
-local count = unpack(ARGV, OWN)
+--         count       how many at most
+--         before_ms   the clock as the caller's last call returned it, or ""
+--         elapsed_ms  how long ago that was at least, by the caller's own watch
+-- returns {how many holds were over, {[queue, need] as JSON, ...} for which jobs are held, the clock in ms}
+local count, before_ms, elapsed_ms = unpack(ARGV, OWN)
 local jobs = transitions()
 local now = now_ms()
 redis.call('PEXPIRE', k.held_pairs, INDEX_MS) -- held jobs are kept as long as a leader calls this
 redis.call('PEXPIRE', k.holds, INDEX_MS)
+
+-- The clock jumped: it was put back, or is further ahead than the watch of the caller, if nobody else has looked since. Then all holds
+-- are moved with it, for they are to last for a time and not until one.
+local JUMP_MS = 2000
+local looked_at = whole(redis.pcall('HGET', k.clock, 'holds_ms'), 0)
+local jump_ms = 0
+if looked_at > now then
+  jump_ms = now - looked_at
+elseif before_ms == text(looked_at) then
+  jump_ms = now - looked_at - elapsed_ms
+end
+
+local function time_of_hold(fields)
+  return whole(fields.on_loss == 'hold' and fields.max_hold_ms or fields.grace_ms, 0, 0, YEAR_MS)
+end
+
+if math.abs(jump_ms) > JUMP_MS then
+  local all = redis.call('ZRANGE', k.holds, 0, -1, 'WITHSCORES')
+  for i = 1, #all, 2 do
+    local until_ms, latest_ms = whole(all[i + 1], now), now + time_of_hold(jobs.read(all[i]))
+    if jump_ms > 0 or until_ms > latest_ms then -- else it may have begun after the jump
+      redis.call('ZADD', k.holds, text(math.min(math.max(until_ms + jump_ms, now), latest_ms)), all[i])
+    end
+  end
+end
+redis.call('HSET', k.clock, 'holds_ms', text(now))
+redis.call('PEXPIRE', k.clock, WEEK_MS)
+
 local ids = redis.call('ZRANGEBYSCORE', k.holds, '-inf', text(now), 'LIMIT', 0, count)
 for _, id in ipairs(ids) do
   local fields = jobs.read(id)
   local held = fields.status == 'deferred' and fields.held
   local rule = fields.on_loss == 'hold' and 'max_hold_s' or 'grace_s'
   if held and presence(held) ~= 'gone' then -- release_held is about to put it back; if the need is lost again, the time of the hold begins anew
-    local most_ms = whole(fields.on_loss == 'hold' and fields.max_hold_ms or fields.grace_ms, 0, 0, YEAR_MS)
-    redis.call('ZADD', k.holds, text(now + most_ms), id)
+    redis.call('ZADD', k.holds, text(now + time_of_hold(fields)), id)
   else
     redis.call('ZREM', k.holds, id)
     if held then
@@ -26,4 +55,4 @@ for _, id in ipairs(ids) do
   end
 end
 flush_changes(now)
-return {#ids, redis.call('SMEMBERS', k.held_pairs)}
+return {#ids, redis.call('SMEMBERS', k.held_pairs), text(now)}

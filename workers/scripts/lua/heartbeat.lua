@@ -25,6 +25,7 @@ if known[3] == fence then -- its process is being ended
   return 0
 end
 if known[1] ~= fence or known[2] ~= 'started' then return 0 end
+redis.call('HSET', worker_key, 'current_job', id)
 redis.call('HSET', job, 'last_heartbeat', now_at)
 redis.call('ZADD', started, text(now_s + ttl_s), id .. ':' .. fence)
 redis.call('HSETNX', execution, 'created_at', text(now_s))

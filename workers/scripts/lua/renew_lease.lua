@@ -7,36 +7,43 @@
 --         leader   ns:leader
 -- ARGV    worker
 --         lease_ms
---         away_ms  if no lease was renewed for longer than this, the server was away
+--         away_ms  if no lease was renewed for longer than this, the server was away; or its clock jumped, ahead or back
 --         prefix   of the key of a worker
 --         memory_kib  the memory of the worker, for its hash; or ""
 -- returns {1 if the worker had no lease or else 0, the name of a dead worker or "", 1 if the worker leads for a lease or else 0,
---          the job that the dead worker was running or ""}
+--          the job that the dead worker was running or "", 1 if RQ's hash of the worker is gone or else 0}
 local leases, renewed, leader = unpack(KEYS)
 local worker, lease_ms, away_ms, prefix, memory_kib = unpack(ARGV)
 local now, lease = now_ms(), tonumber(lease_ms)
 local is_new = redis.call('ZADD', leases, text(now + lease), worker)
-local last = whole(redis.pcall('GET', renewed), 0, 0, now + DAY_MS)
+local last = whole(redis.pcall('GET', renewed), 0)
+local was_away, was_set_back = now - last > tonumber(away_ms), last - now > tonumber(away_ms)
+local is_unlisted = redis.pcall('HEXISTS', prefix .. worker, 'queues') == 0 and 1 or 0
 redis.call('PEXPIRE', leases, DAY_MS)
 redis.call('SET', renewed, text(now), 'PX', DAY_MS)
 
 local leads = (redis.call('GET', leader) or worker) == worker and 1 or 0
 if leads == 1 then
   redis.call('SET', leader, worker, 'PX', lease_ms)
+elseif was_set_back then -- a leader that is dead would lead until the clock is where it was
+  redis.call('PEXPIRE', leader, lease_ms)
 end
 
 if memory_kib ~= '' and redis.call('EXISTS', prefix .. worker) == 1 then -- a hash that has expired must not come back without a TTL
   redis.pcall('HSET', prefix .. worker, 'memory_kib', memory_kib)
 end
 
--- While the server was away no worker could renew its lease: every lease begins anew.
-if now - last > tonumber(away_ms) then
-  for _, other in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
-    redis.call('ZADD', leases, 'GT', text(now + lease), other)
+-- While the server was away no worker could renew its lease, and after a jump of its clock no lease has its length any more: every lease
+-- begins anew, unless more was left of it.
+if was_away or was_set_back then
+  local all = redis.call('ZRANGE', leases, 0, -1, 'WITHSCORES')
+  for i = 1, #all, 2 do
+    local left = math.min(whole(all[i + 1], 0) - math.max(now, last), DAY_MS)
+    redis.call('ZADD', leases, text(now + math.max(lease, left)), all[i])
   end
 end
 
 local dead = redis.call('ZRANGEBYSCORE', leases, '-inf', text(now), 'LIMIT', 0, 1)[1]
-if not dead then return {is_new, '', leads, ''} end
+if not dead then return {is_new, '', leads, '', is_unlisted} end
 redis.call('ZADD', leases, text(now + lease), dead) -- no other worker cleans up after it, unless this worker dies meanwhile
-return {is_new, dead, leads, redis.call('HGET', prefix .. dead, 'current_job') or ''}
+return {is_new, dead, leads, redis.call('HGET', prefix .. dead, 'current_job') or '', is_unlisted}
