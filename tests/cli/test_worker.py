@@ -1,6 +1,8 @@
 """``notify worker``: worker processes, and how they end."""
 
+import os
 import signal
+import time
 
 import pytest
 
@@ -128,6 +130,22 @@ def test_a_second_ctrl_c_ends_the_job_in_hand_too(shell: Shell, yard: Queue) -> 
     assert "Traceback" not in done.err
     assert not shell.processes
     assert job.get_status(refresh=True) != "finished"
+
+
+def test_a_worker_that_is_told_twice_to_end_leaves_no_job_started(shell: Shell, yard: Queue) -> None:
+    """No other worker runs that could find the job. RQ's handler ignores a second signal within a second of the first."""
+    worker, job = at_work(shell, yard)
+    name = worker_name(yard)
+    pid = int(yard.connection.hget(f"rq:worker:{name}", "pid") or 0)
+    os.kill(pid, signal.SIGTERM)
+    told_at = time.monotonic()
+    wait_until(lambda: time.monotonic() - told_at > 1.2)
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: job.get_status(refresh=True) == "failed")
+    assert job.outcome is not None
+    assert job.outcome.reason == f"its worker {name} died"
+    assert not yard.connection.zcard("rq:wip:yard")
+    assert worker.end(timeout_s=8).code == 0
 
 
 def test_workers_do_not_outlive_a_command_that_was_killed(shell: Shell, yard: Queue) -> None:

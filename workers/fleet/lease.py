@@ -67,12 +67,19 @@ class Lease:
         self._renew()
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop renewing, and give the lease back. If this worker leads, another one leads within a second."""
+    def close(self, *, unfinished: str = "") -> None:
+        """Stop renewing, and give the lease back. If this worker leads, another one leads within a second.
+
+        Args:
+            unfinished: the id of a job that this worker will not finish; it is tried again, or it fails, as that of a dead worker.
+        """
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
+        # Without the lease nobody would look for the job: if this fails, another worker does when the lease has expired.
         with suppress(ServerError):
+            if unfinished:
+                self._reaper.reap(self._worker, unfinished)
             self._scripts.release_lease(self._worker)
         self._client.close()
 

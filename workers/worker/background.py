@@ -63,9 +63,11 @@ class Background:
         self._lease = Lease(client, self._worker, lease_s=self._lease_s, revive=self._revive, lead=leader.lead_until)
         self._lease.open()
 
-    def close(self) -> None:
-        """Stop all parts that were started; the lease is given up last."""
-        for part in (self._monitor, self.loss_watcher, self._leader, self._leader_client, self._lease):
+    def close(self, *, unfinished: str = "") -> None:
+        """Stop all parts that were started; the lease is given up last. See `Lease.close` for ``unfinished``."""
+        for part in (self._monitor, self.loss_watcher, self._leader, self._leader_client):
             if part is not None:
                 part.close()
+        if self._lease is not None:
+            self._lease.close(unfinished=unfinished)
         self._monitor = self.loss_watcher = self._leader = self._leader_client = self._lease = None

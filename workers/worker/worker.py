@@ -140,7 +140,8 @@ class Worker(FinishingWorker):
             self._loop.record_returned()
         finally:
             self._horse.close()
-            self._background.close()
+            run = self._current_run.run  # after a second signal its process has just been killed
+            self._background.close(unfinished=run.job_id if run is not None else "")
             self._loop.close()
             super().teardown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
             self._client.hang_up()  # not closed: as with RQ, `work` may be called again
