@@ -61,6 +61,10 @@ class Process:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
     def told(self, timeout_s: float = WAIT_S) -> Any:
         """Return the next line, decoded."""
         try:
