@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import sys
 
 from tests.chaos.run import Report, run_chaos
@@ -18,6 +19,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=150, help="at most; they end with the jobs")
     chosen = parser.parse_args()
     logging.disable()  # of the subscribers, about each fault
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the workers and the server end as well
     is_well = True
     for seed in chosen.seed:
         report = run_chaos(seed=seed, jobs=chosen.jobs, workers=chosen.workers, faults=chosen.faults)

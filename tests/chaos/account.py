@@ -111,16 +111,18 @@ def _wrong_end(story: _Story, outcome: Outcome | None) -> Iterator[str]:
 
 
 def _wrong_runs(story: _Story, outcome: Outcome | None) -> Iterator[str]:
-    """A run may begin once, and once more for each retry and each hold."""
-    allowed = 1 + story.count("retried") + story.count("held")
-    if len(story.runs) > allowed:
-        yield f"it began {len(story.runs)} times, and {allowed} are allowed"
+    """A job may start once, and once more after each retry and each hold (which is `released` at once if the service is back)."""
+    may_start = True
+    for event in story.events:
+        if event == "started" and not may_start:
+            yield "it started again, and was neither retried nor held"
+        may_start = (may_start or event in ("retried", "held", "released")) and event != "started"
     if story.count("retried") > story.order.retries:
         yield f"it was retried {story.count('retried')} times"
     if outcome is not None and outcome.status == "cancelled" and len(story.runs) > story.count("held", "retried"):
         yield "it was cancelled after it had begun"
     if story.count("started") < len(story.runs):
-        yield f"there are {story.count('started')} events of its start for {len(story.runs)} runs"
+        yield f"it began {len(story.runs)} times, and was started {story.count('started')} times"
 
 
 def _wrong_writes(story: _Story, outcome: Outcome | None) -> Iterator[str]:

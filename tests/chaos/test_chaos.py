@@ -52,6 +52,10 @@ def _run_twice(bus: notify.Bus, steps: list[Step]) -> None:
     steps += [Step("begun", "job-0", "another")]
 
 
+def _start_twice(bus: notify.Bus, steps: list[Step]) -> None:
+    bus.publish("job.chaos", {"job": "job-0", "status": "started"})
+
+
 def _finish_without_a_run(bus: notify.Bus, steps: list[Step]) -> None:
     del steps[:]
 
@@ -81,7 +85,8 @@ def _leave_a_run(bus: notify.Bus, steps: list[Step]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "fault"),
     [
-        (_run_twice, "it began 2 times, and 1 are allowed"),
+        (_run_twice, "it began 2 times, and was started 1 times"),
+        (_start_twice, "it started again, and was neither retried nor held"),
         (_finish_without_a_run, "it has finished, but no run came to its end"),
         (_stay_started, "it has no end"),
         (_end_twice, "the events of its end are ['finished', 'failed']"),
