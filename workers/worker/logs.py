@@ -10,7 +10,7 @@ from rq.exceptions import DeserializationError
 
 from workers.errors import JobError
 
-__all__ = ["JOBS", "configure_logging", "log_end", "log_start"]
+__all__ = ["JOBS", "configure_logging", "log_end", "log_start", "reason_in"]
 
 JOBS: Final = "workers.jobs"
 """The logger of the lines about jobs."""
@@ -51,14 +51,26 @@ def log_end(job: Any, status: str, reason: str = "", *, seconds: Callable[[], fl
     Args:
         job: the job.
         status: how it ended, such as ``finished``. A failure is a warning.
-        reason: why; of a traceback, the last line is logged.
+        reason: why; of a traceback, the error and the first line of its message are logged.
         seconds: returns how long the run took.
     """
     level = logging.WARNING if status == "failed" else logging.INFO
     if log.isEnabledFor(level):
-        *_, last = reason.strip().splitlines() or [""]
-        because = f": {_one_line(last)}" if last else ""
+        because = f": {_one_line(reason_in(reason))}" if reason.strip() else ""
         log.log(level, "%s %s %s in %.3f s%s", _function_of(job), _one_line(job.id), status, seconds(), because)
+
+
+def reason_in(error: str) -> str:
+    """Return the type of an error and the first line of its message.
+
+    Args:
+        error: a traceback, or a reason, of which the last line counts. The message of an error can have several lines: only the first
+            of them names the type.
+    """
+    lines = error.strip().splitlines() or [""]
+    frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
+    after = lines[frames[-1] + 1 :] if frames else []
+    return next((line for line in after if line and not line[0].isspace()), lines[-1]).strip()
 
 
 def _function_of(job: Any) -> str:

@@ -15,7 +15,7 @@ from workers.jobs import Job, Outcome, failure, publish_outcome
 from workers.queue import RqQueue
 from workers.scripts import JobScripts, RecordScripts
 from workers.worker.current_run import CurrentRun
-from workers.worker.logs import log_end
+from workers.worker.logs import log_end, reason_in
 
 __all__ = ["RETRIED", "EndRecording", "outcome_of"]
 
@@ -154,10 +154,10 @@ def outcome_of(job: Any, error: str, *, is_stopped: bool) -> Outcome:
 
     Args:
         job: the job.
-        error: a traceback or a reason; the last line counts.
+        error: a traceback or a reason.
         is_stopped: whether the run was stopped.
     """
-    reason = (error.strip().splitlines() or [""])[-1].strip()
+    reason = reason_in(error)
     if is_stopped:
         return (job.outcome if isinstance(job, Job) else None) or Outcome("stopped", reason)
     return Outcome(RETRIED, reason) if job.should_retry else failure(reason)
