@@ -90,8 +90,14 @@ def test_nothing_runs_twice_deaths_are_announced_and_rhythms_tick(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, service: Process, ahead_s: float
 ) -> None:
     jobs = {name: queue.enqueue(hold, name, retry=Retry(max=1)) for name in ("x", "y")}
-    pools = {run_by(jobs[name]): pool for name in jobs for pool in [start_workers(lease_s=LEASE_S)] if effects.wait_for(f"{name}:begun")}
-    start_workers(queues=("work",), modules=(SAMPLE, QUICK), lease_s=LEASE_S)
+    modules = (SAMPLE, QUICK)
+    pools = {
+        run_by(jobs[name]): pool
+        for name in jobs
+        for pool in [start_workers(modules=modules, lease_s=LEASE_S)]
+        if effects.wait_for(f"{name}:begun")
+    }
+    start_workers(modules=modules, lease_s=LEASE_S)
     effects.wait_for("every", 2)
     with bus.subscribe("services") as changes:
         jump(bus, ahead_s)
