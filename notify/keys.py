@@ -42,7 +42,7 @@ ns:cron                  hash   name of a scheduled job → its specification (J
 ns:cron_due              zset   names of scheduled jobs, score: ms when they are due next   7 days after the last leader
 ns:cron_last             hash   name → ms of the time for which it was last enqueued        7 days after the last leader
 ns:cron_alarms           hash   name → ms since when no worker listens to its queue         7 days after the last alarm
-ns:clock                 hash   cron_ms, holds_ms: the clock at the last look of a leader   7 days after the last leader
+ns:clock                 hash   at_ms, cron_ms (last looks), jumped_ms, holds_jumped_ms      7 days after the last leader
 ns:cron_workers          hash   name of a worker → the scheduled jobs it has loaded (JSON)  7 days after the last leader
 ======================== ====== =========================================================== ==================================
 

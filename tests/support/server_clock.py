@@ -35,7 +35,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
   elseif own and string.find(own, '^service:') then
     shift_fields(key, {'beat_ms', 'told_ms', 'registered_ms'})
   elseif own == 'clock' then
-    shift_fields(key, redis.call('HKEYS', key))
+    shift_fields(key, {'at_ms', 'cron_ms'})
   elseif own == 'renewed' then
     redis.call('INCRBY', key, string.format('%.0f', -ahead_s * 1000))
   end

@@ -1,6 +1,5 @@
 """Held jobs: returns them to their queue in growing batches when their service is back, or cancels them after ``max_hold_s``."""
 
-import time
 from typing import Final
 
 from notify.server import Client
@@ -28,9 +27,6 @@ class HeldJobs:
     def __init__(self, client: Client) -> None:
         self._scripts = JobScripts(client)
         self._pause_s = MAX_PAUSE_S
-        self._before_ms: int | None = None
-        """The clock of the server at the last call."""
-        self._answered_at = time.monotonic()
 
     def run(self) -> float:
         """Release a batch of the jobs whose service is back, and cancel the jobs that were held for too long.
@@ -41,9 +37,7 @@ class HeldJobs:
         Raises:
             ServerError: Redis did not answer, or refused.
         """
-        elapsed_ms = round((time.monotonic() - self._answered_at) * 1000)
-        expired, pairs, self._before_ms = self._scripts.expire_holds(AT_ONCE, before_ms=self._before_ms, elapsed_ms=elapsed_ms)
-        self._answered_at = time.monotonic()
+        expired, pairs = self._scripts.expire_holds(AT_ONCE)
         batches = [self._scripts.release_held(queue, need, first=FIRST_BATCH, most=LARGEST_BATCH) for queue, need in pairs]
         if expired == AT_ONCE or any(batch.released for batch in batches):
             self._pause_s = MIN_PAUSE_S

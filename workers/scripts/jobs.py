@@ -7,7 +7,9 @@ import msgspec
 
 from notify.errors import NotifyError, RequestTimeoutError
 from notify.keys import any_provider
+from notify.server import Client
 from workers import rq_keys
+from workers.scripts.clock_watch import ClockWatch
 from workers.scripts.run import ErrorCheck, Run, RunCheck
 from workers.scripts.runner import KEEP_CANCELLED_MS, JobScriptRunner
 
@@ -43,16 +45,12 @@ class Released(NamedTuple):
         return self.is_there and self.left > 0
 
 
-class ExpiredHolds(NamedTuple):
-    """How many holds were over, the pairs of queue and need for which jobs are held, and the clock of the server in ms."""
-
-    over: int
-    pairs: list[tuple[str, str]]
-    now_ms: int
-
-
 class JobScripts(JobScriptRunner):
     """The atomic steps of jobs."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self._watch = ClockWatch()
 
     def cancel(self, job_ids: Sequence[str], *, reason: str, queue: str = "", from_list: bool = True) -> int:
         """Cancel those of the jobs that have not started.
@@ -98,17 +96,16 @@ class JobScripts(JobScriptRunner):
         )
         return Released(int(answer[0]), int(answer[1]), bool(answer[2]))
 
-    def expire_holds(self, count: int, *, before_ms: int | None = None, elapsed_ms: int = 0) -> ExpiredHolds:
+    def expire_holds(self, count: int) -> tuple[int, list[tuple[str, str]]]:
         """Cancel up to ``count`` jobs whose hold is over. If the clock of the server has jumped, all holds are moved with it first.
 
-        Args:
-            count: the largest number of jobs.
-            before_ms: `ExpiredHolds.now_ms` of the caller's last call; ``None`` at its first.
-            elapsed_ms: how long ago that answer came, by a clock that does not jump.
+        Returns:
+            How many holds were over, and the pairs of queue and need for which jobs are held.
         """
-        args: list[str | bytes | int] = [count, "" if before_ms is None else before_ms, elapsed_ms]
-        over, pairs, now = self.run_with_common_args("expire_holds", [], args, action="cancelling jobs whose hold is over")
-        return ExpiredHolds(int(over), [pair for pair in map(_read_pair, pairs) if pair is not None], int(now))
+        args = [count, *self._watch.args()]
+        over, pairs, now_ms = self.run_with_common_args("expire_holds", [], args, action="cancelling jobs whose hold is over")
+        self._watch.answered(int(now_ms))
+        return int(over), [pair for pair in map(_read_pair, pairs) if pair is not None]
 
     def check_run(self, job_id: str, *, fence: str) -> RunCheck:
         """Check whether a run may continue; if a service that it needs is lost, the run is marked as stopped in the same step."""

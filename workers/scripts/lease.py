@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from notify.server import Client, ScriptRunner
 from workers import rq_keys
+from workers.scripts.clock_watch import ClockWatch
 
 __all__ = ["LeaseScripts", "Renewal"]
 
@@ -31,6 +32,7 @@ class LeaseScripts(ScriptRunner):
 
     def __init__(self, client: Client) -> None:
         super().__init__(client, "workers.scripts")
+        self._watch = ClockWatch()
 
     def renew_lease(self, worker: str, *, lease_ms: int, away_ms: int, memory_kib: int | None = None) -> Renewal:
         """Renew the lease of a worker, and elect the leader.
@@ -42,9 +44,11 @@ class LeaseScripts(ScriptRunner):
                 then every lease begins anew.
             memory_kib: the memory of the worker's processes, which is written into its hash; ``None`` writes nothing.
         """
-        keys = [self.keys.leases, self.keys.renewed, self.keys.leader]
+        keys = [self.keys.leases, self.keys.renewed, self.keys.leader, self.keys.clock]
         args: list[str | bytes | int] = [worker, lease_ms, away_ms, rq_keys.worker(""), "" if memory_kib is None else memory_kib]
-        is_new, dead, leads, job_id, is_unlisted = self.run("renew_lease", keys, args, action="renewing the lease of a worker")
+        args += self._watch.args()
+        is_new, dead, leads, job_id, is_unlisted, now_ms = self.run("renew_lease", keys, args, action="renewing the lease of a worker")
+        self._watch.answered(int(now_ms))
         dead, job_id = dead.decode(errors="replace"), job_id.decode(errors="replace")
         return Renewal(bool(is_new), dead, bool(leads), job_id, bool(is_unlisted))
 

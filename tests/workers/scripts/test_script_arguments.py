@@ -22,7 +22,7 @@ from workers.scripts.schedule import LoadedJob, ScheduleScripts
 
 K = Keys("notify")
 COMMON = {"NOW_AT": Holding("T"), "BODY": Holding(',"')}
-LEASES = {"leases": K.leases, "renewed": K.renewed, "leader": K.leader}
+LEASES = {"leases": K.leases, "renewed": K.renewed, "leader": K.leader, "clock": K.clock}
 NEW_JOB = NewJob("j", {"origin": "q"}, "new", at_front=True, ttl_s=4, needs='{"svc":0}')
 MAX_BYTES = notify.Settings().max_payload_bytes
 
@@ -88,9 +88,9 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         {**COMMON, "queue": "q", "need": "svc", "first": 8, "most": 512},
     ),
     "expire_holds": (
-        lambda client: JobScripts(client).expire_holds(6, before_ms=7, elapsed_ms=8),
+        lambda client: JobScripts(client).expire_holds(6),
         {},
-        {**COMMON, "count": 6, "before_ms": 7, "elapsed_ms": 8},
+        {**COMMON, "count": 6, "before_ms": "", "elapsed_ms": 0},
     ),
     "check_run": (lambda client: JobScripts(client).check_run("j", fence="f"), {}, {**COMMON, "id": "j", "fence": "f"}),
     "check_error": (
@@ -112,7 +112,7 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
     "renew_lease": (
         lambda client: LeaseScripts(client).renew_lease("w", lease_ms=5, away_ms=6, memory_kib=7),
         LEASES,
-        {"worker": "w", "lease_ms": 5, "away_ms": 6, "prefix": rq_keys.worker(""), "memory_kib": 7},
+        {"worker": "w", "lease_ms": 5, "away_ms": 6, "prefix": rq_keys.worker(""), "memory_kib": 7, "before_ms": "", "elapsed_ms": 0},
     ),
     "heartbeat": (
         lambda client: RunScripts(client).heartbeat("w", "q", Run("j", "f"), working_s=1.5, ttl_s=90, worker_ttl_s=91),

@@ -1,4 +1,5 @@
 -- include: workers.scripts.transitions
+-- include: workers.scripts.clock_jump
 -- Cancels jobs whose hold is over, unless their need is there by now, or was and is overdue.
 -- KEYS    none: the keys are built from the prefixes
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
@@ -12,22 +13,15 @@ local now = now_ms()
 redis.call('PEXPIRE', k.held_pairs, INDEX_MS) -- held jobs are kept as long as a leader calls this
 redis.call('PEXPIRE', k.holds, INDEX_MS)
 
--- The clock jumped: it was put back, or is further ahead than the watch of the caller, if nobody else has looked since. Then all holds
--- are moved with it, for they are to last for a time and not until one.
-local JUMP_MS = 2000
-local looked_at = whole(redis.pcall('HGET', k.clock, 'holds_ms'), 0)
-local jump_ms = 0
-if looked_at > now then
-  jump_ms = now - looked_at
-elseif before_ms == text(looked_at) then
-  jump_ms = now - looked_at - elapsed_ms
-end
+-- After a jump of the clock all holds are moved with it, for they are to last for a time and not until one.
+local jumped_ms = jumps_until(k.clock, now, before_ms, elapsed_ms)
+local jump_ms = jumped_ms - whole(redis.call('HGET', k.clock, 'holds_jumped_ms'), 0, -LARGEST)
 
 local function time_of_hold(fields)
   return whole(fields.on_loss == 'hold' and fields.max_hold_ms or fields.grace_ms, 0, 0, YEAR_MS)
 end
 
-if math.abs(jump_ms) > JUMP_MS then
+if jump_ms ~= 0 then
   local all = redis.call('ZRANGE', k.holds, 0, -1, 'WITHSCORES')
   for i = 1, #all, 2 do
     local until_ms, latest_ms = whole(all[i + 1], now), now + time_of_hold(jobs.read(all[i]))
@@ -36,8 +30,7 @@ if math.abs(jump_ms) > JUMP_MS then
     end
   end
 end
-redis.call('HSET', k.clock, 'holds_ms', text(now))
-redis.call('PEXPIRE', k.clock, WEEK_MS)
+redis.call('HSET', k.clock, 'holds_jumped_ms', text(jumped_ms))
 
 local ids = redis.call('ZRANGEBYSCORE', k.holds, '-inf', text(now), 'LIMIT', 0, count)
 for _, id in ipairs(ids) do

@@ -1,19 +1,22 @@
 -- include: notify.server.now
 -- include: notify.server.lifetimes
 -- include: notify.server.whole
+-- include: workers.scripts.clock_jump
 -- Renews the lease of a worker, gives it the name of a dead worker to clean up after, and elects the leader.
 -- KEYS    leases   ns:leases
 --         renewed  ns:renewed
 --         leader   ns:leader
+--         clock    ns:clock
 -- ARGV    worker
 --         lease_ms
 --         away_ms  if no lease was renewed for longer than this, the server was away; or its clock jumped, ahead or back
 --         prefix   of the key of a worker
 --         memory_kib  the memory of the worker, for its hash; or ""
+--         before_ms, elapsed_ms  see parts/clock_jump.lua
 -- returns {1 if the worker had no lease or else 0, the name of a dead worker or "", 1 if the worker leads for a lease or else 0,
---          the job that the dead worker was running or "", 1 if RQ's hash of the worker is gone or else 0}
-local leases, renewed, leader = unpack(KEYS)
-local worker, lease_ms, away_ms, prefix, memory_kib = unpack(ARGV)
+--          the job that the dead worker was running or "", 1 if RQ's hash of the worker is gone or else 0, the clock in ms}
+local leases, renewed, leader, clock = unpack(KEYS)
+local worker, lease_ms, away_ms, prefix, memory_kib, before_ms, elapsed_ms = unpack(ARGV)
 local now, lease = now_ms(), tonumber(lease_ms)
 local is_new = redis.call('ZADD', leases, text(now + lease), worker)
 local last = whole(redis.pcall('GET', renewed), 0)
@@ -22,6 +25,7 @@ local is_unlisted = redis.pcall('HEXISTS', prefix .. worker, 'queues') == 0 and 
 redis.call('PEXPIRE', leases, DAY_MS)
 redis.call('SET', renewed, text(now), 'PX', DAY_MS)
 
+jumps_until(clock, now, before_ms, elapsed_ms)
 local leads = (redis.call('GET', leader) or worker) == worker and 1 or 0
 if leads == 1 then
   redis.call('SET', leader, worker, 'PX', lease_ms)
@@ -44,6 +48,6 @@ if was_away or was_set_back then
 end
 
 local dead = redis.call('ZRANGEBYSCORE', leases, '-inf', text(now), 'LIMIT', 0, 1)[1]
-if not dead then return {is_new, '', leads, '', is_unlisted} end
+if not dead then return {is_new, '', leads, '', is_unlisted, text(now)} end
 redis.call('ZADD', leases, text(now + lease), dead) -- no other worker cleans up after it, unless this worker dies meanwhile
-return {is_new, dead, leads, redis.call('HGET', prefix .. dead, 'current_job') or '', is_unlisted}
+return {is_new, dead, leads, redis.call('HGET', prefix .. dead, 'current_job') or '', is_unlisted, text(now)}
