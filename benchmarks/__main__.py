@@ -8,6 +8,7 @@ from benchmarks.directory import idle_services, look_up_among_many
 from benchmarks.enqueueing import enqueue_many, enqueue_one_by_one
 from benchmarks.events import latency, publish_and_handle, publish_in_background, publish_one_by_one, receive_and_decode
 from benchmarks.jobs import no_op_jobs, stop_latency
+from benchmarks.longest_commands import longest_commands
 from benchmarks.losses import loss_of_a_service
 from benchmarks.memory import memory_of_a_slow_subscriber
 from benchmarks.requests import call_round_trip
@@ -31,6 +32,7 @@ BENCHMARKS = (
     increments_per_process,
     stop_latency,
     loss_of_a_service,
+    longest_commands,
 )
 
 with loopback_server() as url, notify.connect(url) as bus:

@@ -5,7 +5,7 @@ from typing import Final
 
 from workers import current_bus, current_job, job
 
-__all__ = ["EFFECTS", "affect", "nothing", "sleep", "take_note"]
+__all__ = ["EFFECTS", "affect", "keep", "nothing", "sleep", "take_note"]
 
 EFFECTS: Final = "bench:effects"
 """A list of the jobs that had an effect."""
@@ -14,6 +14,11 @@ EFFECTS: Final = "bench:effects"
 @job("bench")
 def nothing() -> None:
     """Do nothing."""
+
+
+@job("bench")
+def keep(_: str) -> None:
+    """Take an argument, which may be large."""
 
 
 @job("bench", needs="bench-service")
