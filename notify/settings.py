@@ -43,7 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         connect_timeout_s: seconds to wait for a connection.
         command_timeout_s: seconds to wait for the answer to a command.
         job_events: the transitions of jobs that are published on ``job.<queue>``: ``all``, ``none``, or a comma-separated list
-            of enqueued, started, finished, failed, stopped, cancelled, held, released.
+            of those in ``JOB_EVENTS``, for example ``failed,stopped``.
 
     Raises:
         SettingsError: a value cannot be used; the message says which one and why.
