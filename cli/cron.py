@@ -11,7 +11,7 @@ from workers import CronInfo, cron_jobs
 __all__ = ["cron"]
 
 COLUMNS = CronInfo.__struct_fields__
-SPARE_COLUMNS = ("last", "queue")
+SPARE_COLUMNS = ("last", "overlap", "listening", "queue")
 
 
 def cron(context: typer.Context, header: Header = None, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
