@@ -1,6 +1,8 @@
 """Bulk cancel: by a required service, or by a function."""
 
+import random
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 
@@ -161,3 +163,15 @@ def test_a_job_requeued_right_after_its_cancel_runs_once(bus: notify.Bus, queue:
     JobScripts(bus.redis).cancel([job.id], reason="why", from_list=False)
     queue.put_back(job)
     assert [claim_next(bus, fence=fence).answer for fence in ("one", "two")] == ["started", ""]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_compaction_in_parts_keeps_the_order_of_those_that_wait(bus: notify.Bus, queue: Queue, seed: int) -> None:
+    """Each part is taken out from the nearer end of the list."""
+    jobs = queue.enqueue_many([Queue.prepare_data(add, job_id=f"j{number}") for number in range(40)])
+    chosen = set(random.Random(seed).sample([job.id for job in jobs], 15))
+    scripts = JobScripts(bus.redis)
+    scripts.cancel(sorted(chosen), reason="no more", from_list=False)
+    with patch("workers.scripts.jobs.COMPACT_AT_ONCE", 7):
+        scripts.compact_queue("work")
+    assert queue.job_ids == [job.id for job in jobs if job.id not in chosen]

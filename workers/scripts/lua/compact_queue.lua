@@ -17,6 +17,7 @@ for i, id in ipairs(ids) do
   end
 end
 if gone > 0 then
-  redis.call('LREM', queue, -gone, '') -- from the end: no further than the part that was looked at
+  local is_near_end = 2 * stay < redis.call('LLEN', queue)
+  redis.call('LREM', queue, is_near_end and -gone or gone, '') -- from the nearer end: no further than the part that was looked at
 end
 return {stay + #ids - gone, #ids == count and 1 or 0}
