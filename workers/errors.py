@@ -63,7 +63,7 @@ class JobArgumentsError(JobError, TypeError):
 
 
 class JobResultError(JobError, TypeError):
-    """The function of a job returned what JSON cannot hold: the job has failed."""
+    """The function of a job returned what JSON cannot hold: the job has failed. Or the result that Redis holds cannot be read."""
 
 
 class JobTooLargeError(JobError, PayloadTooLargeError):

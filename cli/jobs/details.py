@@ -8,7 +8,7 @@ import msgspec
 from cli.jobs.rows import iso_of, row_of, text_of
 from cli.jobs.traceback import fold_frames
 from notify import Json
-from workers import Job
+from workers import Job, JobResultError
 from workers.overview import details_of
 
 __all__ = ["description_of", "lines_of"]
@@ -17,12 +17,13 @@ __all__ = ["description_of", "lines_of"]
 def description_of(found: Job) -> dict[str, Json]:
     """Return everything known about a job. What is empty is left out of the text, not of this."""
     outcome, around = found.outcome, details_of(found)
+    result, problem = _result_of(found) if outcome and outcome.status == "finished" else (None, None)
     return {
         **row_of(found),
         **({} if found.problem else {"args": list[Json](found.args), "kwargs": dict[str, Json](found.kwargs)}),
         "outcome": msgspec.structs.asdict(outcome) if outcome else None,
-        "problem": found.problem,
-        "result": found.return_value() if outcome and outcome.status == "finished" else None,
+        "problem": found.problem or problem,
+        "result": result,
         "progress": found.meta.get("progress") if found.meta else None,
         "meta": found.meta or {},
         "heartbeat": iso_of(found.last_heartbeat),
@@ -39,6 +40,14 @@ def description_of(found: Job) -> dict[str, Json]:
         "dependents": dict[str, Json](around.dependents),
         "traceback": around.traceback,
     }
+
+
+def _result_of(found: Job) -> tuple[Json, str | None]:
+    """Return the result of a job that finished, and the problem if it cannot be read."""
+    try:
+        return found.return_value(), None
+    except JobResultError as exc:
+        return None, str(exc)
 
 
 def lines_of(described: Mapping[str, Any], *, full: bool) -> Iterator[str]:

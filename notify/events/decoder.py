@@ -5,7 +5,7 @@ from logging import Logger
 
 import msgspec
 
-from notify.errors import ContentsError
+from notify.errors import ContentsError, EventError, ServerRefusedError
 from notify.events.event import Event, Gap
 from notify.events.message import Message, classes_by_topic
 
@@ -43,9 +43,10 @@ class MessageDecoder:
             self.skip(item.topic, exc)
             return None
 
-    def skip(self, topic: str, problem: ContentsError) -> None:
-        """Count an event that cannot be decoded. The first such event of a topic is logged."""
+    def skip(self, topic: str, problem: EventError | ServerRefusedError) -> None:
+        """Count an event that cannot be decoded, or a log that cannot be read. The first of a topic is logged."""
         self.skipped += 1
+        what = "an event that cannot be decoded" if isinstance(problem, EventError) else "a log that cannot be read"
         if topic not in self._logged_topics:
             self._logged_topics.add(topic)
-            self._log.error("%s skips an event that cannot be decoded (further ones on its topic are not logged): %s", self._name, problem)
+            self._log.error("%s skips %s (further ones on its topic are not logged): %s", self._name, what, problem)

@@ -11,6 +11,7 @@ without epoch, of the event before it in the log: from it a subscriber sees whet
 Any other message on the channel of a topic, such as ``PUBLISH notify:event:temperature 21.5``, becomes an event without a stamp.
 """
 
+import re
 import time as clock
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -21,7 +22,7 @@ from notify.errors import ContentsError, PayloadTooLargeError
 from notify.events.message import Message
 from notify.values import Json, check_json, encoding_problem, json_text, size_problem, wire_encoder
 
-__all__ = ["Event", "Failure", "Gap", "decode", "decode_direct", "encode"]
+__all__ = ["Event", "Failure", "Gap", "decode", "decode_direct", "encode", "is_bare_id"]
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -122,6 +123,10 @@ _WIRE_DECODER: Final = msgspec.json.Decoder(Wire)
 _WIRE_ENCODER: Final = wire_encoder()
 
 
+_BARE_ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
+"""19 digits fit into 64 bits, and the clock of a server needs 13."""
+
+
 def encode(event: Event, *, max_bytes: int) -> bytes:
     """Return the JSON form of an event, without a stamp.
 
@@ -192,6 +197,11 @@ def decode_direct(payload: bytes) -> Event | None:
     if wire.time.tzinfo is None or (wire.contents is msgspec.UNSET and wire.error is None):
         return None
     return msgspec.structs.replace(event_of(wire), id=None, received=datetime.now(UTC))
+
+
+def is_bare_id(text: str) -> bool:
+    """Return whether a text is the id of an entry of a log, as the server makes them."""
+    return _BARE_ID.fullmatch(text) is not None
 
 
 def _plain(topic: str, payload: bytes) -> Json:

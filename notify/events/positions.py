@@ -5,15 +5,17 @@ A bare id is the id of an event without the epoch of the log.
 
 import logging
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from notify.errors import ContentsError, InvalidPositionError
-from notify.events.event import Event, Gap, decode
+from notify.errors import ContentsError, EventError, InvalidPositionError, ServerRefusedError
+from notify.events.event import Event, Gap, decode, is_bare_id
 from notify.events.scripts import EventScripts, Page
 from notify.events.topic import is_pattern
+from notify.server import is_of_another_type
 
-__all__ = ["START", "Positions", "check_id", "check_since", "position_after", "since_by_topic"]
+__all__ = ["START", "MissedEvents", "Positions", "check_id", "check_since", "position_after", "since_by_topic"]
 
 PAGE: Final = 500
 """The most entries that are read from a log at once. Large ones are fewer: see `EventScripts.read_log`."""
@@ -68,6 +70,8 @@ class Positions:
         if event.id is None or prev is None:
             return (event,)
         bare, _, epoch = event.id.partition("@")
+        if not is_bare_id(bare):
+            return (event,)  # another program has stamped it: it has no place in the log
         known_epoch, last = self._positions.setdefault(topic, ("", BEGINNING))
         if prev == last and known_epoch in (epoch, ""):
             self._positions[topic] = (epoch, bare)
@@ -114,7 +118,7 @@ class Positions:
         for entry_id, prev, entry_epoch, data in page.entries:
             if entry_epoch != epoch:
                 continue  # the entry is of an earlier epoch
-            if prev != last:
+            if prev not in (last, ""):
                 yield _gap(topic, epoch, last, prev)
             stamp = f'{{"id":"{entry_id}@{epoch}","prev":"{prev}",'.encode()
             last = entry_id
@@ -130,6 +134,48 @@ class Positions:
         yield _gap(topic, epoch, last, page.last)
 
 
+class MissedEvents:
+    """The missed events of some topics, read from the logs page by page as they are needed: a long log does not fill the memory.
+
+    Args:
+        positions: reads the logs.
+        skip: is called with the topic and the error for what cannot be read: an entry, or a log whose key holds another type.
+    """
+
+    def __init__(self, positions: Positions, skip: Callable[[str, EventError | ServerRefusedError], object]) -> None:
+        self._positions = positions
+        self._skip = skip
+        self._waiting: deque[tuple[str, Iterator[Event | Gap]]] = deque()
+
+    def add(self, topic: str, items: Iterator[Event | Gap] | None = None) -> None:
+        """Add a topic; ``items`` is what `Positions.deliver` returned for it."""
+        self._waiting.append((topic, items or self._positions.repair(topic)))
+
+    def clear(self) -> None:
+        self._waiting.clear()
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def next(self) -> Event | Gap | None:
+        """Return the next event or gap; ``None`` if a topic has no more, or something was skipped."""
+        topic, items = self._waiting[0]
+        try:
+            item = next(items, None)
+        except ContentsError as exc:
+            self._skip(topic, exc)
+            self._waiting[0] = topic, self._positions.repair(topic)  # the position is behind that entry
+            return None
+        except ServerRefusedError as exc:
+            if not is_of_another_type(exc):
+                raise
+            self._skip(topic, exc)
+            item = None
+        if item is None:
+            self._waiting.popleft()
+        return item
+
+
 def _gap(topic: str, epoch: str, delivered: str, present: str) -> Gap:
     """Return the gap after the bare id ``delivered``, the last delivered event, where the log continues after the bare id ``present``."""
     if _order(present) < _order(delivered):
@@ -140,7 +186,7 @@ def _gap(topic: str, epoch: str, delivered: str, present: str) -> Gap:
 def _order(bare_id: str) -> tuple[int, int]:
     """Return the sort key of a bare id. An id that was not made by the server sorts before all others."""
     ms, _, counter = bare_id.partition("-")
-    return (int(ms), int(counter)) if len(bare_id) < 50 and ms.isdecimal() and counter.isdecimal() else (0, 0)
+    return (int(ms), int(counter)) if is_bare_id(bare_id) else (0, 0)
 
 
 def check_id(event_id: object) -> str:

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from notify.events.event import Event, Failure, encode
-from notify.server import Client, ScriptRunner, process_name
+from notify.events.event import Event, Failure, encode, is_bare_id
+from notify.server import Client, ScriptRunner, is_of_another_type, process_name
 from notify.settings import Settings
 from notify.values import Json
 
@@ -137,19 +137,20 @@ class EventScripts(PublishingScripts):
             named = dict(zip(fields[::2], fields[1::2], strict=True))
             # An entry that was added by hand lacks fields; readers skip entries without the epoch of the log.
             prev, entry_epoch, data = (named.get(name, b"") for name in (b"prev", b"epoch", b"data"))
-            entries.append((_text(entry_id), _text(prev), _text(entry_epoch), data))
-        return Page(_text(epoch) if epoch else None, _text(last) if last else None, entries, bool(more))
+            entries.append((_text(entry_id), _id(prev) or "", _text(entry_epoch), data))
+        return Page(_text(epoch) if epoch else None, _id(last), entries, bool(more))
 
     def heads_and_retained(self, topics: Sequence[str]) -> list[tuple[str | None, str | None, bytes | None]]:
         """Return (epoch, last, retained event as JSON) of each topic; those of one topic are read at one instant."""
-        rows: list[Any] = []
+        found = []
         for first in range(0, len(topics), HEADS_AT_ONCE):
             with self.client.translating("reading the heads of the topics"), self.client.pipeline(transaction=True) as pipe:
                 for topic in topics[first : first + HEADS_AT_ONCE]:
                     pipe.hmget(self.keys.topic(topic), "epoch", "last")
                     pipe.get(self.keys.retained(topic))
-                rows += pipe.execute()
-        return [(epoch and _text(epoch), last and _text(last), event) for (epoch, last), event in zip(rows[::2], rows[1::2], strict=True)]
+                rows = pipe.execute(raise_on_error=False)
+                found += [(*_head(head), _readable(event)) for head, event in zip(rows[::2], rows[1::2], strict=True)]
+        return found
 
     def retained(self, topics: Sequence[str]) -> list[bytes | None]:
         """Return the retained event of each topic, as JSON; ``None`` if there is none."""
@@ -169,7 +170,7 @@ class EventScripts(PublishingScripts):
         with self.client.translating("reading the heads of the topics"), self.client.pipeline(transaction=False) as pipe:
             for topic in topics:
                 pipe.hmget(self.keys.topic(topic), "epoch", "last")
-            return [(epoch and _text(epoch), last and _text(last)) for epoch, last in pipe.execute()]
+            return [_head(row) for row in pipe.execute(raise_on_error=False)]
 
     def count_since(self, topics: Sequence[str], since_ms: int, *, most: int) -> list[int]:
         """Return how many events each topic has had since a time of the server, in ms; no more than about ``most`` are counted."""
@@ -207,6 +208,27 @@ class EventScripts(PublishingScripts):
         with self.client.translating("listing the topics"):
             names: Any = self.client.zrange(self.keys.topics, 0, -1)
         return sorted(map(_text, names))
+
+
+def _head(row: Any) -> tuple[str | None, str | None]:
+    """Return the epoch and the last id in an answer about a head; the head of a topic whose key holds something else is none."""
+    epoch, last = _readable(row) or (None, None)
+    return epoch and _text(epoch), _id(last)
+
+
+def _readable(answer: Any) -> Any:
+    """Return an answer; ``None`` if the key holds another type. Any other refusal is raised."""
+    if not isinstance(answer, Exception):
+        return answer
+    if not is_of_another_type(answer):
+        raise answer
+    return None
+
+
+def _id(value: bytes | None) -> str | None:
+    """Return the id of an entry; ``None`` if another program wrote something else."""
+    text = _text(value or b"")
+    return text if is_bare_id(text) else None
 
 
 def _text(value: bytes | str) -> str:

@@ -21,7 +21,7 @@ from notify.events.client_name import name_with_channels
 from notify.events.decoder import MessageDecoder
 from notify.events.event import Event, Gap, decode_direct
 from notify.events.message import Message, message_topic
-from notify.events.positions import START, Positions, check_since, position_after, since_by_topic
+from notify.events.positions import START, MissedEvents, Positions, check_since, position_after, since_by_topic
 from notify.events.pubsub import PubSubConnection, PubSubMessage
 from notify.events.scripts import EventScripts
 from notify.events.topic import Glob, check_topics, is_pattern
@@ -91,7 +91,6 @@ class Subscriber:
         self._positions = Positions(self._scripts)
         self._returned_positions: dict[str, str] = {}
         self._ready: deque[Event | Gap] = deque()
-        self._missed: deque[Iterator[Event | Gap]] = deque()
         self._closing, self._reading = threading.Event(), threading.RLock()
         self._repaired_at = time.monotonic()
         self._known_until_ms = 0
@@ -99,6 +98,7 @@ class Subscriber:
         self._topic_names: dict[bytes, str] = {}
         self._decoder = MessageDecoder(classes, log=log, name=repr(self))
         self._has_classes = bool(classes)
+        self._missed = MissedEvents(self._positions, self._decoder.skip)
         # Before the topics: a publisher that sees this subscriber in a `Demand` can reach it.
         direct = [self._keys.direct_channel(name)] if takes_direct else []
         self._direct_channel = direct[0].encode() if direct else None
@@ -247,7 +247,7 @@ class Subscriber:
         if isinstance(items, tuple):
             self._ready.extend(items)
         else:
-            self._missed.append(items)
+            self._missed.add(topic, items)
 
     def _is_duplicate(self, topic: str, pattern_channel: bytes) -> bool:
         """Return whether the same event also arrives by the name of its topic, or through an earlier pattern."""
@@ -265,8 +265,8 @@ class Subscriber:
         else:
             recent = self._topics(since_ms=self._known_until_ms)
             topics = sorted({*self._exact, *self._positions.in_turn(recent, AT_ONCE)})
-        # The iterators read the logs page by page when `get` needs the next event: a long log does not fill the memory.
-        self._missed.extend(self._positions.repair(topic) for topic in self._positions.topics_to_repair(topics))
+        for topic in self._positions.topics_to_repair(topics):
+            self._missed.add(topic)
         self._must_repair, self._repaired_at = False, time.monotonic()
         self._pubsub.recovered()
 
@@ -285,16 +285,9 @@ class Subscriber:
     def _catch_up(self, timeout_s: float) -> Event | Gap | None:
         """Return the next missed item, read from the log; ``None`` if there is none, or if reading failed."""
         try:
-            item = next(self._missed[0], None)
+            return self._missed.next()
         except (redis.RedisError, ServerError, OSError) as exc:
             self._missed.clear()
             self._must_repair = True  # from the position that was reached
             self._pubsub.pause(exc, at_most_s=timeout_s)
             return None
-        except ContentsError as exc:  # the position is behind that entry, and the iterator has ended with it
-            self._decoder.skip("", exc)
-            self._must_repair = True
-            item = None
-        if item is None:
-            self._missed.popleft()
-        return item

@@ -4,7 +4,7 @@ Every other folder of the package talks to Redis through this one.
 It never depends on events, services or jobs.
 """
 
-from notify.server.backoff import Backoff, retry_while_away
+from notify.server.backoff import Backoff, is_of_another_type, is_temporary, retry_while_away
 from notify.server.client import ONE_ATTEMPT, PREFIX, Client, open_client, process_name
 from notify.server.embedded import EmbeddedServer, default_directory
 from notify.server.health import ConnectionMonitor, LinkHandler, LinkState, LinkStatus
@@ -32,6 +32,8 @@ __all__ = [
     "StreamReader",
     "default_directory",
     "file_number",
+    "is_of_another_type",
+    "is_temporary",
     "open_client",
     "process_name",
     "read_within",

@@ -13,7 +13,7 @@ import redis
 
 from notify.errors import NotifyError, ServerUnreachableError
 
-__all__ = ["Backoff", "retry_while_away"]
+__all__ = ["Backoff", "is_of_another_type", "is_temporary", "retry_while_away"]
 
 FIRST_PAUSE_S: Final = 0.05
 MAX_PAUSE_S: Final = 2.0
@@ -74,6 +74,12 @@ class Backoff:
             self._began_at, self._logged_level = None, logging.NOTSET
 
 
+def is_of_another_type(problem: object) -> bool:
+    """Return whether the server refused a command because a key holds another type, which stays so until an operator repairs it."""
+    refusal = problem.__cause__ if isinstance(problem, NotifyError) else problem
+    return isinstance(refusal, redis.ResponseError) and "WRONGTYPE" in str(refusal)
+
+
 def retry_while_away(call: Callable[[bool], T], *, name: str, leaving: Flag, leave_s: float) -> T:
     """Repeat a call while the server is unreachable, read-only or out of memory, and return its result.
 
@@ -93,7 +99,7 @@ def retry_while_away(call: Callable[[bool], T], *, name: str, leaving: Flag, lea
         try:
             result = call(backoff is not None)
         except (NotifyError, redis.RedisError) as exc:
-            if not _is_temporary(exc):
+            if not is_temporary(exc):
                 raise
             if leaving.is_set():
                 give_up_at = give_up_at or time.monotonic() + leave_s
@@ -108,6 +114,6 @@ def retry_while_away(call: Callable[[bool], T], *, name: str, leaving: Flag, lea
         time.sleep(pause_s)  # `leaving.wait` would return at once after `leaving` is set: attempts would follow without a pause
 
 
-def _is_temporary(problem: BaseException) -> bool:
+def is_temporary(problem: BaseException) -> bool:
     """Return whether an error is likely to end without a change by an operator."""
     return isinstance(problem, (*AWAY, *REFUSING)) or isinstance(problem.__cause__, REFUSING)

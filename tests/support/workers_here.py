@@ -3,6 +3,8 @@
 from typing import Any
 from unittest import mock
 
+import redis
+
 import notify
 from notify.errors import ServerUnreachableError
 from workers import Queue, Worker
@@ -68,7 +70,7 @@ class HorseHere:
         self._child._performer._functions = {NAME: fail if self.end_as == "failure" else act}
         try:
             return self._child._performer.perform(self._task)
-        except LeftError:
+        except (LeftError, redis.ResponseError):
             return UNKNOWN
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 import random
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,8 +14,8 @@ import rq.job
 from rq.exceptions import InvalidJobOperation
 from rq.job import JobStatus
 
-from notify.server import Client, whole
-from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
+from notify.server import Client, is_of_another_type, whole
+from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError, JobResultError
 from workers.jobs.call import typed_result
 from workers.jobs.outcome import Outcome, failure, read_outcome
 from workers.jobs.record import JobRecord
@@ -29,6 +29,8 @@ UNDECIDED: Final = frozenset({"ending", "queued", "deferred", "scheduled"})
 """Answers of `JobScripts.stop_run` after which a cancel has to try again."""
 NO_HASH: Final = "its key is not a hash"
 """The `Job.problem` of a job in whose key another program keeps something else."""
+_UNREADABLE: Final = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, zlib.error)
+"""What RQ's code raises for a result that another program wrote."""
 ENDING_S: Final = 5.0
 """Seconds for which a cancel is retried while a worker records the end of the job."""
 
@@ -52,13 +54,13 @@ class Job(JobRecord):
             ServerError: Redis did not answer, or refused.
         """
         with self._client.translating(f"reading job {self.id}"), suppress(ValueError):
-            return super().get_status(refresh and self.problem != NO_HASH)
+            return _status_of(self, super().get_status, self._client, refresh and self.problem != NO_HASH)
         return JobStatus.CREATED
 
     def return_value(self, refresh: bool = False) -> Any:
-        """Return the result, ``None`` if there is none (yet); as annotated if `Queue.enqueue` got the function. May raise `ServerError`."""
+        """Return the result, as annotated if `Queue.enqueue` got the function. May raise `ServerError` or, if spoilt, `JobResultError`."""
         with self._client.translating(f"reading job {self.id}"):
-            value = super().return_value(refresh)
+            value = _result_of(self, super().return_value, refresh)
         return value if value is None or not self._functions else typed_result(self._functions, self.func_name, value)
 
     @property
@@ -195,7 +197,7 @@ def read_job_rows(client: Client, job_ids: Sequence[str]) -> Iterator[tuple[Job,
             pipe.hgetall(Job.key_for(job_id))
         rows: list[Any] = pipe.execute(raise_on_error=False)
     for job_id, row in zip(job_ids, rows, strict=True):
-        if _is_of_another_type(row):
+        if is_of_another_type(row):
             yield _unreadable(job_id, client, NO_HASH), {}
         elif isinstance(row, Exception):
             raise row
@@ -224,14 +226,10 @@ def _read_fields(job: rq.job.Job, client: Client, *names: str) -> list[bytes | N
         try:
             values: Any = job.connection.hmget(job.key, *names)
         except redis.ResponseError as exc:
-            if not _is_of_another_type(exc):
+            if not is_of_another_type(exc):
                 raise
             return None
     return list(values)
-
-
-def _is_of_another_type(answer: object) -> bool:
-    return isinstance(answer, redis.ResponseError) and "WRONGTYPE" in str(answer)
 
 
 def _send_stop_command(job: rq.job.Job, client: Client) -> None:
@@ -243,6 +241,26 @@ def _send_stop_command(job: rq.job.Job, client: Client) -> None:
             client.publish(rq.command.PUBSUB_CHANNEL_TEMPLATE % name.decode(errors="replace"), command)
 
 
+def _status_of(job: rq.job.Job, read: Callable[[bool], JobStatus], client: Client, refresh: bool) -> JobStatus:
+    """Return the status that RQ's code reads. A job whose field somebody emptied is ``created``, like one with an unknown status."""
+    try:
+        return read(refresh)
+    except InvalidJobOperation:  # there is no status: perhaps the job is gone
+        if not client.exists(job.key):
+            raise
+        return JobStatus.CREATED
+
+
+def _result_of(job: rq.job.Job, read: Callable[[bool], Any], refresh: bool) -> Any:
+    """Return the result that RQ's code reads, or raise `JobResultError` if another program spoilt it."""
+    try:
+        return read(refresh)
+    except (*_UNREADABLE, redis.ResponseError) as exc:
+        if isinstance(exc, redis.ResponseError) and not is_of_another_type(exc):
+            raise
+        raise JobResultError(f"the result of job {job.id} was written by another program: run the job again ({exc!r:.200})") from exc
+
+
 def _failed_outcome(job: rq.job.Job, client: Client, raw: bytes | None) -> Outcome:
     """Return the outcome of a failed job: what the claim that refused it wrote, or the last line of the traceback that RQ stores."""
     refused = read_outcome(raw, otherwise="")
@@ -251,7 +269,7 @@ def _failed_outcome(job: rq.job.Job, client: Client, raw: bytes | None) -> Outco
     with client.translating(f"reading job {job.id}"):
         try:
             result = job.latest_result()
-        except (ValueError, TypeError, KeyError, zlib.error, redis.ResponseError):  # written by hand
+        except (*_UNREADABLE, redis.ResponseError):  # written by hand
             result = None
     lines = (result.exc_string or "").strip().splitlines() if result else []
     return failure(lines[-1].strip() if lines else "")

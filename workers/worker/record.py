@@ -1,15 +1,25 @@
 """Records, in the worker, the ends of runs that the horse did not record itself: stopped, died, unreadable, refused."""
 
+import logging
 import os
+import time
 from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+from rq.defaults import DEFAULT_FAILURE_TTL
 from rq.exceptions import InvalidJobOperation
 from rq.job import JobStatus
+from rq.utils import utcformat
 
+from notify.errors import ServerError
+from notify.server import is_temporary
+from workers import rq_keys
 from workers.horse import Death, HorseEnd, Reply
-from workers.jobs import JsonSerializer
+from workers.jobs import JsonSerializer, failure
 from workers.scripts import Ended, JobScripts
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
@@ -19,11 +29,14 @@ from workers.worker.stopped_callback import StoppedCallback
 
 __all__ = ["EndRecorder"]
 
+log = logging.getLogger(__name__)
+
 
 class EndRecorder:
     """Records the end of the current run, in the worker, by RQ's own methods.
 
-    Each method may be called again if it failed because the server was away.
+    Each method may be called again if it failed because the server was away. If RQ's code cannot record an end, because somebody spoilt
+    a key of the job or of the queue, the job fails in whatever can still be written, and the worker goes on.
 
     Args:
         worker: the worker, whose methods record.
@@ -46,14 +59,15 @@ class EndRecorder:
             queue: its queue.
             end: the reply of the horse, or how its process died; ``None`` if the run was stopped before the horse got it.
         """
-        if isinstance(end, Reply) and end.lost:
-            self._current_run.mark_stopped(lost_reason(end.lost))
-        if end is None or (isinstance(end, Reply) and end.stopped):
-            self.stopped(job, queue)
-        elif not isinstance(end, Reply):
-            self.died(job, queue, end)
-        elif end.problem:
-            self.unreadable(job, queue, end.problem)
+        with self._recording(job, queue):
+            if isinstance(end, Reply) and end.lost:
+                self._current_run.mark_stopped(lost_reason(end.lost))
+            if end is None or (isinstance(end, Reply) and end.stopped):
+                self.stopped(job, queue)
+            elif not isinstance(end, Reply):
+                self.died(job, queue, end)
+            elif end.problem:
+                self.unreadable(job, queue, end.problem)
 
     def stopped(self, job: Any, queue: Any) -> None:
         """Record that the run was stopped. Call this when its process is dead or has nothing more to do for it."""
@@ -95,27 +109,64 @@ class EndRecorder:
 
     def refused(self, job: Any, queue: Any) -> None:
         """Record the end of a run that ended by itself too late: it was stopped before, or another run has the job."""
-        self._prepare(job, queue)
-        run = self._current_run.run
-        if self._current_run.stopped_job_id == job.id:
-            self.stopped(job, queue)
-        elif run is not None and self._scripts.check_run(job.id, fence=run.fence).was_stopped:
-            # The run ended by itself just after it was marked as stopped, before its process could be ended.
-            self._current_run.mark_stopped(STOPPED)
-            self.stopped(job, queue)
-        else:
-            self._remove_traces(job)  # another run has the job
+        with self._recording(job, queue):
+            self._prepare(job, queue)
+            run = self._current_run.run
+            if self._current_run.stopped_job_id == job.id:
+                self.stopped(job, queue)
+            elif run is not None and self._scripts.check_run(job.id, fence=run.fence).was_stopped:
+                # The run ended by itself just after it was marked as stopped, before its process could be ended.
+                self._current_run.mark_stopped(STOPPED)
+                self.stopped(job, queue)
+            else:
+                self._remove_traces(job)  # another run has the job
 
     def finished_with_dependents(self, job: Any, queue: Any, ended: Ended) -> None:
         """Record that a job with dependents finished: RQ's code enqueues them."""
-        self._prepare(job, queue)
-        if not self._scripts.seal_run(job.id, fence=ended.run.fence):
-            self.refused(job, queue)
+        with self._recording(job, queue):
+            self._prepare(job, queue)
+            if not self._scripts.seal_run(job.id, fence=ended.run.fence):
+                self.refused(job, queue)
+                return
+            job.started_at, job.ended_at = (datetime.fromtimestamp(at_s, UTC) for at_s in (ended.started_s, ended.ended_s))
+            job._result = None if ended.result is None else JsonSerializer.loads(b64decode(ended.result))
+            job._status = JobStatus.FINISHED
+            self._worker.handle_job_success(job, queue, queue.started_job_registry)
+
+    @contextmanager
+    def _recording(self, job: Any, queue: Any) -> Iterator[None]:
+        """Record the end of the run key by key, where RQ's code cannot record it in one transaction."""
+        try:
+            yield
+        except Exception as exc:
+            if is_temporary(exc):
+                raise
+            log.exception("worker %s could not record the end of job %s: a key of it or its queue is spoilt", self._worker.name, job.id)
+            self._fail_in_what_is_sound(job, queue, f"its end could not be recorded: {exc}")
+
+    def _fail_in_what_is_sound(self, job: Any, queue: Any, reason: str) -> None:
+        """Have the job fail unless an end is recorded, with one command per key: a refused one keeps no other from its effect."""
+        run = self._current_run.run
+        if run is None:
             return
-        job.started_at, job.ended_at = (datetime.fromtimestamp(at_s, UTC) for at_s in (ended.started_s, ended.ended_s))
-        job._result = None if ended.result is None else JsonSerializer.loads(b64decode(ended.result))
-        job._status = JobStatus.FINISHED
-        self._worker.handle_job_success(job, queue, queue.started_job_registry)
+        client, name, execution = self._worker.connection, job.origin or queue.name, f"{job.id}:{run.fence}"
+        ended: dict[Any, Any] = {
+            "status": "failed",
+            "outcome": msgspec.json.encode(failure(reason)),
+            "ended_at": utcformat(datetime.now(UTC)),
+        }
+        has_failed = True
+        with suppress(ServerError):  # the hash of the job is spoilt itself
+            has_failed = self._scripts.seal_run(job.id, fence=run.fence)
+        with client.pipeline(transaction=False) as pipe:
+            if has_failed:
+                pipe.hset(job.key, mapping=ended)
+                pipe.hdel(job.key, "fence")
+                pipe.zadd(rq_keys.failed(name), {job.id: time.time() + DEFAULT_FAILURE_TTL})
+            pipe.zrem(rq_keys.started(name), execution)
+            pipe.delete(rq_keys.execution(execution))
+            pipe.zrem(rq_keys.executions(job.id), run.fence)
+            pipe.execute(raise_on_error=False)
 
     def _remove_traces(self, job: Any) -> None:
         """Remove RQ's records of the run: RQ would find them later and take the job for abandoned."""

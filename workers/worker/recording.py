@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import redis
 import rq
 
-from notify.errors import NotifyError, ServerUnreachableError
+from notify.errors import NotifyError, ServerRefusedError, ServerUnreachableError
 from notify.server import Client, retry_while_away
 from workers import rq_keys
 from workers.jobs import Job, Outcome, failure, publish_outcome
@@ -21,6 +21,8 @@ __all__ = ["RETRIED", "EndRecording", "outcome_of"]
 
 LEAVE_S: Final = 5.0
 """Seconds for which the horse goes on trying to record an end while the server is away and its worker was asked to end."""
+MOST_MISSES: Final = 5
+"""So often an end is not recorded although the server answers, before it counts as one that RQ's code cannot record."""
 RETRIED: Final = "retried"
 """The status, in an event, of a run after which the job is tried again."""
 
@@ -50,6 +52,7 @@ class EndRecording:
         self._publish: Callable[[Any], None] | None = None
         """Publishes the event of the end that is being recorded, in a transaction."""
         self._is_early = False
+        self._misses, self._missed = 0, ""
 
     def repeat(self, act: Callable[[bool], T]) -> T:
         """Call a function; in the horse, again until the server answers. If the worker ends meanwhile, the horse ends too.
@@ -63,7 +66,7 @@ class EndRecording:
         try:
             return retry_while_away(act, name=f"the process of worker {self._worker.name}", leaving=sign, leave_s=LEAVE_S)
         except (NotifyError, redis.RedisError):
-            if sign.is_up:
+            if sign.is_up or self._misses > MOST_MISSES:
                 self._leave()  # never raise: RQ's code would take the error for one of the job
             raise
 
@@ -116,12 +119,21 @@ class EndRecording:
             with queue.due_times.counting_intervals() if isinstance(queue, RqQueue) else nullcontext():  # by the clock of the server
                 act()
             if not self._is_recorded(job):
-                raise ServerUnreachableError(f"the end of job {job.id} was not recorded: RQ logged why")
+                raise self._problem(job)
         except (NotifyError, redis.RedisError):
             vars(job).clear()
             vars(job).update(attributes)  # RQ's code counts a retry in the object before it writes it
             current.execution, current.stopped_job_id = execution, stopped_job_id
             raise
+
+    def _problem(self, job: Any) -> NotifyError:
+        """Return the error for an end that was not recorded although the server answers: after some attempts, one that is not repeated."""
+        fence = "" if self._current_run.run is None else self._current_run.run.fence
+        self._misses = self._misses + 1 if fence == self._missed else 1
+        self._missed = fence
+        if self._misses <= MOST_MISSES:
+            return ServerUnreachableError(f"the end of job {job.id} was not recorded: RQ logged why")
+        return ServerRefusedError(f"the end of job {job.id} cannot be recorded: RQ logged why, such as a key that holds another type")
 
     def _seal_in_horse(self, job: Any) -> None:
         """In the horse, seal the run: from now on it cannot be stopped. If it was stopped before, this ends the process instead."""

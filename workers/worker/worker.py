@@ -1,5 +1,6 @@
 """The worker: an ``rq.Worker`` that claims jobs by one Lua script, watches the services they need, and keeps one process to run them."""
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -16,7 +17,7 @@ from rq.command import handle_command
 from rq.utils import import_job_class
 
 from notify.errors import ServerError
-from notify.server import Client
+from notify.server import Client, is_of_another_type
 from workers.errors import JobDefinitionError
 from workers.fleet import LEASE_S
 from workers.horse import RetireAfter
@@ -31,6 +32,8 @@ __all__ = ["Worker"]
 
 IMPORT: Final = "NOTIFY_IMPORT"
 """The environment variable that names the modules whose jobs a worker may run, separated by commas."""
+
+log = logging.getLogger(__name__)
 
 
 class Worker(FinishingWorker):
@@ -157,7 +160,7 @@ class Worker(FinishingWorker):
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """Send a heartbeat. Without arguments, as RQ's loop calls it after each job, do nothing: the next claim is the heartbeat."""
         if timeout is not None or pipeline is not None:
-            super().heartbeat(timeout, pipeline)
+            _unless_spoilt(self, partial(super().heartbeat, timeout, pipeline))
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
         """Claim the next job and start it; see `ClaimLoop.next_job`."""
@@ -202,6 +205,16 @@ class Worker(FinishingWorker):
         with suppress(ServerError):  # the leader tries again
             while scheduler.run() == 0.0:
                 continue
+
+
+def _unless_spoilt(worker: Worker, beat: Callable[[], object]) -> None:
+    """Send a heartbeat to RQ, unless the key of the worker holds another type. Then the claim fails at once, and says so."""
+    try:
+        beat()
+    except redis.ResponseError as exc:
+        if not is_of_another_type(exc):
+            raise
+        log.warning("worker %s sends no heartbeat to RQ, because its key holds another type: %s", worker.name, exc)
 
 
 def _register_again(worker: Worker, client: Client) -> None:

@@ -40,7 +40,8 @@ if type(published) == 'table' then
   return published
 end
 local stamp = string.match(id, '^%d+')
-if touched and stamp - touched < math.min(60000, log_ms / 10) then
+local age = stamp - (tonumber(touched) or 0) -- written by another program, it may be no time, or one to come
+if age >= 0 and age < math.min(60000, log_ms / 10) then
   redis.call('HSET', head, 'last', id)
 else
   redis.call('HSET', head, 'epoch', epoch, 'last', id, 'touched', stamp)

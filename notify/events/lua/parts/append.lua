@@ -37,7 +37,8 @@ end
 
 local function close_head(keys, topic, epoch, last, touched, limits)
   local stamp = string.match(last, '^%d+')
-  if touched and stamp - touched < math.min(60000, limits.log_ms / 10) then
+  local age = stamp - (tonumber(touched) or 0) -- written by another program, it may be no time, or one to come
+  if age >= 0 and age < math.min(60000, limits.log_ms / 10) then
     redis.call('HSET', keys.head, 'last', last)
     return
   end
