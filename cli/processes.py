@@ -16,12 +16,10 @@ from notify import Settings
 from notify.process import own_command
 from workers import Pool
 
-__all__ = ["WORKERS_GRACE_S", "Child", "environ_of", "working"]
+__all__ = ["Child", "environ_of", "working"]
 
 GRACE_S: Final = 5.0
 """Seconds that a child may take to end after SIGTERM."""
-WORKERS_GRACE_S: Final = 10.0
-"""Seconds that the jobs of workers may take to finish after the first signal."""
 HURRY_S: Final = 2.0
 """The same after Ctrl-C has interrupted this process."""
 
@@ -89,18 +87,20 @@ class Child:
 
 
 @contextmanager
-def working(pool: Pool) -> Iterator[Pool]:
-    """Run a pool within the block. At the end its workers have time to finish their jobs: after Ctrl-C only `HURRY_S`."""
+def working(pool: Pool, *, grace_s: float | None = None) -> Iterator[Pool]:
+    """Run a pool within the block. At the end its workers finish their jobs; a second signal, or an error, ends these at once.
+
+    Args:
+        pool: the pool.
+        grace_s: seconds after which jobs are ended that still run; ``None``: as long as it takes.
+    """
     try:
         with HeldSignals():
             pool.open()
         yield pool
-        pool.close(grace_s=WORKERS_GRACE_S)
-    except KeyboardInterrupt:
-        pool.close(grace_s=HURRY_S)
-        raise
+        pool.close(grace_s=grace_s)
     except BaseException:
-        pool.close()
+        pool.close(grace_s=0.0)
         raise
 
 

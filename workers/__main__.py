@@ -36,15 +36,15 @@ def main() -> int:
     set_title(f"worker of {', '.join(options.queues)}")
     rq_level = configure_logging(options.log_level)
     try:
-        work(options, notices, rq_level=rq_level)
-    except SystemExit:  # RQ raises it at the second signal
-        end = Notice("ended")
+        has_cut = work(options, notices, rq_level=rq_level)
     except NotifyError as exc:
         end = Notice("failed", str(exc))
     except Exception as exc:  # the pool reports it once, and not each time that the worker is started again
         end = Notice("failed", f"{type(exc).__name__}: {exc}", traceback.format_exc())
     else:
-        end = Notice("ended")
+        end = Notice("ended", has_cut=has_cut)
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)  # or a signal that comes once more would kill the interpreter while it ends
     if notices is not None:
         notices.write(end)
     elif end.kind == "failed":
@@ -52,8 +52,8 @@ def main() -> int:
     return int(end.kind == "failed")
 
 
-def work(options: WorkerOptions, notices: NoticeWriter | None, *, rq_level: str) -> None:
-    """Connect, and run the worker."""
+def work(options: WorkerOptions, notices: NoticeWriter | None, *, rq_level: str) -> bool:
+    """Connect, and run the worker. Returns whether it ended a job because it was told to end at once."""
     with connect(settings=options.settings, environ={}) as bus:
         worker = Worker(
             options.queues,
@@ -66,6 +66,7 @@ def work(options: WorkerOptions, notices: NoticeWriter | None, *, rq_level: str)
             told=None if notices is None else lambda is_busy: notices.write(Notice("busy" if is_busy else "idle")),
         )
         worker.work(burst=options.burst, logging_level=rq_level, with_scheduler=True)
+        return worker._signals.has_cut
 
 
 if __name__ == "__main__":

@@ -1,21 +1,25 @@
 """``notify worker``: runs worker processes."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Final
 
 import typer
 
 from cli.options import AsJson, Namespace, Options, Url, options
-from cli.processes import WORKERS_GRACE_S, working
+from cli.processes import working
 from cli.signals import Stop
 from cli.worker.modules import BUILT_IN_QUEUES, modules_to_load, queues_of
 from cli.worker.progress import BurstProgress
 from workers import Pool, WorkerOptions
 from workers.worker import MAX_RESTARTS, WINDOW_S
 
-__all__ = ["count_of", "worker"]
+__all__ = ["CUT", "count_of", "worker"]
+
+CUT: Final = 4
+"""Exit code of a worker command that ended jobs before they were done."""
 
 
 class Level(StrEnum):
@@ -52,6 +56,10 @@ def worker(
     max_restarts: Annotated[
         int, typer.Option("--max-restarts", min=0, help=f"End with code 1 if a worker dies more often within {WINDOW_S:g} s.")
     ] = MAX_RESTARTS,
+    grace_s: Annotated[
+        float | None,
+        typer.Option("--grace", min=0, help="Seconds that jobs may take to finish after the first signal.", show_default="no limit"),
+    ] = None,
     log_level: Annotated[
         Level | None,
         typer.Option(
@@ -66,7 +74,9 @@ def worker(
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run worker processes until Ctrl-C. Running jobs finish first; a second Ctrl-C ends them.
+    """Run worker processes until Ctrl-C or SIGTERM. Running jobs finish first; a second signal, or the end of the grace, ends them.
+
+    A job that is ended so is queued again if it has a retry left, and fails otherwise; the exit code is then 4.
 
     A worker that dies is started again, with pauses that grow. One that ends because it was told to, also by `notify workers stop`, is not.
     """
@@ -85,15 +95,29 @@ def worker(
             skip_foreign=skip_foreign,
             log_level=given or (Level.INFO if _logs_jobs(chosen, burst=burst) else Level.WARNING),
         )
-        with working(Pool(worker_options, size=size, max_restarts=max_restarts, report=chosen.output.talk)) as pool:
+        pool = Pool(worker_options, size=size, max_restarts=max_restarts, report=chosen.output.talk)
+        with _telling_cuts(pool, chosen), working(pool, grace_s=grace_s):
             of_modules = f" (the queues of the jobs in {', '.join(modules)})" if modules and not queues else ""
             chosen.output.talk(f"{count_of(pool)} on {', '.join(chosen_queues)}{of_modules} at {bus.redis.address}")
             if burst:
                 # Lines of the workers would break the bar.
                 with BurstProgress(chosen.output, bus.redis, pool, chosen_queues, has_bar=given in (None, *QUIET)) as progress:
-                    _watch(pool, stop, chosen, show=progress.show)
+                    _watch(pool, stop, chosen, grace_s=grace_s, show=progress.show)
             else:
-                _watch(pool, stop, chosen)
+                _watch(pool, stop, chosen, grace_s=grace_s)
+
+
+@contextmanager
+def _telling_cuts(pool: Pool, chosen: Options) -> Iterator[None]:
+    """End the command with the code `CUT`, and say so, if jobs were ended before they were done."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not pool.cut_count:
+            raise
+    if pool.cut_count:
+        chosen.output.talk(f"ended {_number(pool.cut_count, 'job')} before the end; with a retry left it is queued again, else it failed")
+        raise typer.Exit(CUT)
 
 
 def _logs_jobs(chosen: Options, *, burst: bool) -> bool:
@@ -101,7 +125,7 @@ def _logs_jobs(chosen: Options, *, burst: bool) -> bool:
     return sys.stderr.isatty() and not (burst and chosen.output.display is not None)
 
 
-def _watch(pool: Pool, stop: Stop, chosen: Options, *, show: Callable[[], None] = lambda: None) -> None:
+def _watch(pool: Pool, stop: Stop, chosen: Options, *, grace_s: float | None, show: Callable[[], None] = lambda: None) -> None:
     """Keep the workers running until a signal arrives or all of them have ended. Calls ``show`` five times a second.
 
     Raises:
@@ -115,7 +139,8 @@ def _watch(pool: Pool, stop: Stop, chosen: Options, *, show: Callable[[], None] 
         # Workers that have not answered wait for the server: they may have just been given a job.
         waiting = f", and waiting for {_number(silent, 'worker')}" if silent else ""
         if busy or silent:
-            chosen.output.talk(f"finishing {_number(busy, 'job')}{waiting}, for {WORKERS_GRACE_S:g} s at most; again to stop at once")
+            limit = "" if grace_s is None else f", for {grace_s:g} s at most"
+            chosen.output.talk(f"finishing {_number(busy, 'job')}{waiting}{limit}; again to stop at once")
 
 
 def count_of(pool: Pool) -> str:

@@ -200,11 +200,15 @@ def _wait_unreaped(pid: int) -> bool:
 def _become_horse(end: int, run_jobs: HorseMain, parent: int) -> None:
     """Main function of the child: set up its process group and signals, and run jobs."""
     os.setpgid(0, 0)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, _ignore)  # the worker decides; a handler, so that programs that the horse starts do not inherit it
     die_with_parent(parent=parent)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
     run_jobs(socket.socket(fileno=end))
+
+
+def _ignore(*_: object) -> None:
+    """Handle a signal by doing nothing."""
 
 
 def _fork() -> int:

@@ -49,6 +49,12 @@ class CurrentRun:
         """The process id of the horse while it has the run; otherwise 0."""
         self.stop_sign = StopSign()
         """Tells the job in the horse that it is being stopped. It lies in memory that the worker shares with the horse."""
+        self.sigterm_sign = StopSign()
+        """Tells the horse that a SIGTERM is meant for the job: the step of its stop ladder. It lies in shared memory too."""
+        self.is_cut = False
+        """True once the worker was told to end at once: the run ends with the worker."""
+        self.has_cut = False
+        """True if a run ended with the worker because of that."""
         self.leave_sign = LeaveSign()
         """Tells the horse that the worker was asked to end. It lies in shared memory too."""
         self.began_s = 0.0
@@ -96,6 +102,7 @@ class CurrentRun:
     def prepare_start(self) -> None:
         """Reset the stop sign and the end of the run before, before the horse gets this run. Call this with the lock held."""
         self.stop_sign.take_down()
+        self.sigterm_sign.take_down()
         self.over.clear()
 
     def started(self, horse_pid: int) -> None:

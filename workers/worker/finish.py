@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -70,7 +71,7 @@ class FinishingWorker(rq.Worker):
 
     def become_horse(self) -> None:
         """Turn this copy of the worker into that of the horse, with a connection of its own."""
-        self.setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+        self.setup_work_horse_signals()
         self._is_horse = True
         self._client = self.connection = self._client.clone(name=self.name)  # the copied connections belong to the worker
         self._scripts = JobScripts(self._client)
@@ -134,8 +135,7 @@ class FinishingWorker(rq.Worker):
         self._recording.record(job, queue, outcome, lambda: record(job, queue, started_job_registry, exc_string))
 
     def increment_failed_job_count(self, pipeline: Any = None) -> None:
-        """Count a failure. This is RQ's first step in the transaction that tries a job again which returned `rq.Retry`."""
-        self._recording.publish_in(pipeline, is_early=True)
+        self._recording.publish_in(pipeline, is_early=True)  # RQ's first step when a job returned `rq.Retry`
         super().increment_failed_job_count(pipeline)
 
     def handle_refused_end(self, job: Any, queue: Any) -> None:
@@ -149,6 +149,9 @@ class FinishingWorker(rq.Worker):
         # A worker of plain RQ may have left the job in that list. RQ's maintenance would find it there, and fail it or try it again.
         pipeline.lrem(IntermediateQueue.get_intermediate_queue_key(rq_keys.queue(job.origin)), 1, job.id)
         self._recording.publish_in(pipeline)
+
+    def setup_work_horse_signals(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as RQ does; RQ would also reset the handler for SIGTERM
 
     def leave_horse(self) -> NoReturn:
         """End the process of the horse without recording anything."""

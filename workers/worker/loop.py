@@ -240,7 +240,7 @@ class ClaimLoop:
         """Give a run to the horse. Returns false if the run was stopped before; then the horse does not get it."""
         current = self._current_run
         with current.lock:  # no stop can come between the check and the start
-            if current.stopped_job_id == claim.job_id:
+            if current.stopped_job_id == claim.job_id or current.is_cut:
                 return False
             current.prepare_start()
             try:

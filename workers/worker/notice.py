@@ -21,11 +21,13 @@ class Notice(msgspec.Struct, frozen=True):
             ``failed``: it ends because of an error.
         reason: the error in a line.
         detail: the traceback of an error that was not expected.
+        has_cut: whether the worker ended a job because it was told to end at once.
     """
 
     kind: Literal["busy", "idle", "ended", "failed"]
     reason: str = ""
     detail: str = ""
+    has_cut: bool = False
 
 
 class NoticeWriter:
@@ -41,7 +43,7 @@ class NoticeWriter:
 
     def write(self, notice: Notice) -> None:
         """Tell the pool. Without effect if the pool is gone; safe in a signal handler."""
-        short = Notice(notice.kind, notice.reason[:MAX_LETTERS], notice.detail[-MAX_LETTERS:])
+        short = Notice(notice.kind, notice.reason[:MAX_LETTERS], notice.detail[-MAX_LETTERS:], notice.has_cut)
         with suppress(OSError):
             os.write(self._fd, msgspec.json.encode(short) + b"\n")
 

@@ -76,6 +76,9 @@ class Performer:
         self._worker.become_horse()
         os.environ["RQ_WORKER_ID"] = self._worker.name
         signal.signal(INTERRUPT, self._interrupt)
+        pid = os.getpid()
+        for signum in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, partial(self._end_unless_told_to_all, pid))
         self._worker.procline("runs jobs")  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         self._channel = channel
         self._state = ProcessState()
@@ -150,6 +153,16 @@ class Performer:
         timeout = self._worker.death_penalty_class(call.timeout_s, JobTimeoutException, job_id=job.id)
         with _current(job), timeout:
             return execute(call.function, call.args, call.kwargs)
+
+    def _end_unless_told_to_all(self, pid: int, signum: int, *_: object) -> None:
+        """Ignore SIGTERM and SIGHUP in the horse, unless the stop ladder sends SIGTERM: a service manager sends them to all processes.
+
+        The worker lets the job finish. A handler, and not ``SIG_IGN``, so that programs that the job starts do not inherit it; in a child
+        that the job forks, with another ``pid``, the signal acts as by default.
+        """
+        if os.getpid() != pid or (signum == signal.SIGTERM and self._current_run.sigterm_sign.is_up):
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
 
     def _interrupt(self, *_: object) -> None:
         if self._is_interruptible and self._stop_sign.is_up:

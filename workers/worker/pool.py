@@ -13,6 +13,7 @@ from uuid import uuid4
 import msgspec
 
 from workers.errors import JobDefinitionError, WorkersFailedError
+from workers.worker.end_signals import END_NOW
 from workers.worker.process import WorkerOptions, WorkerProcess
 from workers.worker.restarts import MAX_RESTARTS, WINDOW_S, Restarts
 
@@ -20,6 +21,8 @@ __all__ = ["Pool"]
 
 POLL_S: Final = 0.05
 """Seconds to wait for the end of a process at least, also when the grace is over."""
+END_S: Final = 12.0
+"""Seconds that a worker may take that is told to end at once. It takes that long only if the server is away."""
 TELL_S: Final = 1.0
 """Seconds for which `Pool.stop` waits until each worker has said whether it runs a job. Only a server that is away delays that."""
 
@@ -81,6 +84,11 @@ class Pool:
         """The names of the workers, as RQ lists them."""
         return [member.process.name for member in self._members]
 
+    @property
+    def cut_count(self) -> int:
+        """How many workers had to end their job, after `close`."""
+        return sum(member.process.has_cut for member in self._members)
+
     def open(self) -> None:
         """Start the workers."""
         while len(self._members) < self.size:
@@ -125,26 +133,45 @@ class Pool:
                 return answers.count(True), answers.count(None)
             time.sleep(POLL_S / 10)
 
-    def close(self, *, grace_s: float = 10.0) -> None:
-        """Stop all workers and wait for them; those that still run after ``grace_s`` seconds are killed with their jobs."""
+    def close(self, *, grace_s: float | None = None) -> None:
+        """Stop all workers, and wait until their jobs have finished.
+
+        Args:
+            grace_s: seconds after which workers that still run are told to end at once; ``None``: wait as long as it takes. They end
+                the processes of their jobs: a job with a retry left is queued again, any other fails.
+        """
         self.stop()
-        deadline = time.monotonic() + grace_s
+        if not self._wait(grace_s):
+            for member in self._members:
+                member.process.send_signal(END_NOW)
+            if not self._wait(END_S):
+                for member in self._members:
+                    self._kill(member.process.popen)
         for member in self._members:
-            process = member.process.popen
-            try:
-                process.wait(max(POLL_S, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                self._report(f"worker process {process.pid} has not ended after {grace_s:g} s and is killed, with its job")
-                process.kill()
-                process.wait()
             member.process.close()
+
+    def _wait(self, timeout_s: float | None) -> bool:
+        """Wait until all workers have ended. Returns whether they have."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        try:
+            for member in self._members:
+                member.process.popen.wait(None if deadline is None else max(POLL_S, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _kill(self, process: "subprocess.Popen[bytes]") -> None:
+        if process.poll() is None:
+            self._report(f"worker process {process.pid} has not ended after {END_S:g} s and is killed; its job ends when its lease is over")
+            process.kill()
+            process.wait()
 
     def __enter__(self) -> "Pool":
         self.open()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(grace_s=None if kind is None else 0.0)
 
     def _note_end(self, member: "_Member") -> None:
         """Decide whether a worker that has ended is started again, and report why it ended."""

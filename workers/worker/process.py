@@ -98,6 +98,13 @@ class WorkerProcess:
         return self.popen.returncode == 0 and end is not None and end.kind == "ended"
 
     @property
+    def has_cut(self) -> bool:
+        """Whether it ended a job because it was told to end at once, or was killed."""
+        self._notices.read()
+        end = self._notices.end
+        return end.has_cut if end is not None else self.popen.returncode == -signal.SIGKILL
+
+    @property
     def why_it_ended(self) -> str:
         """The reason in words, when it has ended."""
         self._notices.read()

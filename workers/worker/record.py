@@ -62,7 +62,9 @@ class EndRecorder:
         with self._recording(job, queue):
             if isinstance(end, Reply) and end.lost:
                 self._current_run.mark_stopped(lost_reason(end.lost))
-            if end is None or (isinstance(end, Reply) and end.stopped):
+            if self._current_run.is_cut and self._current_run.stopped_job_id != job.id and not isinstance(end, Reply):
+                self.cut(job, queue)
+            elif end is None or (isinstance(end, Reply) and end.stopped):
                 self.stopped(job, queue)
             elif not isinstance(end, Reply):
                 self.died(job, queue, end)
@@ -88,18 +90,31 @@ class EndRecorder:
         if self._current_run.stopped_job_id == job.id:
             self.stopped(job, queue)
             return
-        try:
-            if job.get_status() in (JobStatus.FINISHED, JobStatus.FAILED):
-                self._remove_traces(job)  # the process recorded the end before it died, or another run has the job by now
-                return
-        except InvalidJobOperation:
-            return  # the job has ended, and its hash has expired
+        if self._has_ended(job):
+            return
         signalled = f" (signal {os.WTERMSIG(death.status)})" if os.WIFSIGNALED(death.status) else ""
         reason = f"Work-horse terminated unexpectedly; waitpid returned {death.status}{signalled}; "
         worker = self._worker
         worker.log.info("Worker %s: job %s failed (%s)", worker.name, job.id, reason)
         worker.handle_work_horse_killed(job, death.pid, death.status, death.rusage)  # type: ignore[no-untyped-call]  # RQ's
         worker.handle_job_failure(job, queue, exc_string=reason)
+
+    def cut(self, job: Any, queue: Any) -> None:
+        """Record the end of a run that ended with its worker, which was told to end at once: the job is tried again if it may be."""
+        self._prepare(job, queue)
+        if not self._has_ended(job):
+            self._current_run.has_cut = True
+            self._worker.handle_job_failure(job, queue, exc_string=f"its worker {self._worker.name} was ended before the job was done")
+
+    def _has_ended(self, job: Any) -> bool:
+        """Return whether the process recorded the end of the run before it died, or another run has the job by now."""
+        try:
+            if job.get_status() not in (JobStatus.FINISHED, JobStatus.FAILED):
+                return False
+        except InvalidJobOperation:
+            return True  # the job has ended, and its hash has expired
+        self._remove_traces(job)
+        return True
 
     def unreadable(self, job: Any, queue: Any, problem: str) -> None:
         """Record that the run could not begin, because the call of the job cannot be read or is too large."""

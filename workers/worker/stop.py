@@ -65,6 +65,8 @@ class Stopper:
         """Send a signal to the process of the current run and to all processes that it started. Without a run, do nothing."""
         with self._current_run.lock:
             if self._current_run.horse_pid:
+                if signum == SIGTERM:
+                    self._current_run.sigterm_sign.put_up()
                 self._horse.kill(signum)
 
     def obey(self, command: bytes, *, otherwise: Callable[[dict[str, Any]], None]) -> None:

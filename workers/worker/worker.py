@@ -24,6 +24,7 @@ from workers.horse import RetireAfter
 from workers.jobs import Job, JsonSerializer, load_jobs
 from workers.queue import Queue
 from workers.schedule import Scheduler, register_cron
+from workers.worker.end_signals import EndSignals
 from workers.worker.finish import FinishingWorker
 from workers.worker.parts import WorkerParts
 from workers.worker.perform import JobTimeout
@@ -104,6 +105,7 @@ class Worker(FinishingWorker):
         )
         self._performer, self._horse, self._stopper = parts.performer, parts.horse, parts.stopper
         self._recorder, self._background, self._loop = parts.recorder, parts.background, parts.loop
+        self._signals = EndSignals(self, self._current_run, is_in_pool=told is not None)
 
     def validate_queues(self) -> None:
         """Refuse queues of plain RQ: they enqueue the dependents of a job without checking the services that these need."""
@@ -118,7 +120,7 @@ class Worker(FinishingWorker):
         self._loop.open()
         self._stopper.is_ending = False
         # RQ installs them later: a signal before that would kill the worker while it is registered.
-        self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+        self._install_signal_handlers()
         super().bootstrap(*args, **kwargs)
         self._background.open()
         register_cron(self._client, self.name, self._functions)
@@ -184,20 +186,17 @@ class Worker(FinishingWorker):
         """Obey a command that was published on ``rq:pubsub:<worker>``. A command that cannot be obeyed is logged and ignored."""
         self._stopper.obey(message["data"], otherwise=partial(handle_command, self))
 
-    def wait_for_horse(self) -> Any:
-        """Do nothing. RQ calls this after a second signal; `teardown` ends the horse then too."""
-        return None, None, None
+    def request_force_stop(self, signum: int, frame: Any) -> None:
+        self._signals.force(signum, frame)
+
+    def _install_signal_handlers(self) -> None:
+        self._signals.install()
 
     def _shutdown(self) -> None:
         """On SIGTERM or SIGINT, end after the current job. In an idle worker RQ's handler raises, which can lose a job just claimed."""
         self._stop_requested = True
         self._loop.leave()
-        # In a thread: the handler may interrupt the main thread in the middle of a command.
-        threading.Thread(target=self._note_shutdown, name="notify-shutdown", daemon=True).start()
-
-    def _note_shutdown(self) -> None:
-        with suppress(redis.RedisError):
-            self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+        threading.Thread(target=_note_shutdown, args=(self,), name="notify-shutdown", daemon=True).start()
 
     def _start_scheduler(self, *args: Any, **kwargs: Any) -> None:
         """Enqueue the jobs that are due. RQ's scheduler is not started: the leader among the workers schedules for all queues."""
@@ -215,6 +214,12 @@ def _unless_spoilt(worker: Worker, beat: Callable[[], object]) -> None:
         if not is_of_another_type(exc):
             raise
         log.warning("worker %s sends no heartbeat to RQ, because its key holds another type: %s", worker.name, exc)
+
+
+def _note_shutdown(worker: Worker) -> None:
+    """Record the request to end, in a thread: the handler of the signal may interrupt the main thread in the middle of a command."""
+    with suppress(redis.RedisError):
+        worker.set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
 
 
 def _register_again(worker: Worker, client: Client) -> None:
