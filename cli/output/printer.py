@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from cli.output.tables import cell, grid, printable
+from cli.output.tables import cell, grid, json_text, printable
 from notify import Event, Failure, Gap, Json, Message
 
 __all__ = ["Output", "OutputClosedError", "close_output", "one_line"]
@@ -77,7 +77,7 @@ class Output:
 
     def record(self, record: Mapping[str, Json], text: str, *, style: str = "") -> None:
         """Print a record as JSON, or its text."""
-        self.line(msgspec.json.encode(record).decode() if self.as_json else text, style=style)
+        self.line(json_text(record) if self.as_json else text, style=style)
 
     def table(
         self,
@@ -102,7 +102,7 @@ class Output:
         """
         if self.as_json:
             for row in rows:
-                self.line(msgspec.json.encode(row).decode())
+                self.line(json_text(row))
         elif header is False or not (self.pretty or _is_watched()):
             if header:
                 self.line("\t".join(columns))

@@ -1,14 +1,16 @@
 """Tables: chooses the columns that fit into a width, and formats cells."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from notify import Json
 
-__all__ = ["cell", "grid", "printable"]
+__all__ = ["cell", "grid", "json_text", "printable"]
 
 GUTTER: Final = 2
 """Spaces between two columns."""
@@ -56,6 +58,12 @@ def printable(text: str, *, keep: str = "\t\n") -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def json_text(record: Mapping[str, Json]) -> str:
+    """Return a record as JSON in one line, without a character that a terminal would obey: those are escaped as JSON does it."""
+    text = msgspec.json.encode(record).decode()
+    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def _least_width(column: str, rows: Sequence[Mapping[str, Json]]) -> int:

@@ -35,6 +35,14 @@ def test_as_json_a_table_is_one_object_a_line(capsys: pytest.CaptureFixture[str]
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [STORAGE, CLOCK]
 
 
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\x9b31m", "\u202egnp", "\U000e0041", "a\nb\tc", "\x7f"])
+def test_json_stays_json_and_holds_no_character_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str], hostile: str) -> None:
+    Output(as_json=True).table(["name"], [{"name": hostile}], empty="nothing")
+    line = capsys.readouterr().out.removesuffix("\n")
+    assert line.isprintable()
+    assert json.loads(line) == {"name": hostile}
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_an_empty_table_is_empty(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
     Output(as_json=as_json).table(COLUMNS, [], empty="nothing")
