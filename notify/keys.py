@@ -35,6 +35,8 @@ ns:held:<queue>:<need>   zset   ids of held jobs, score: turn                   
 ns:holds                 zset   ids of held jobs, score: ms when the hold expires           30 days after the last one
 ns:ramp:<queue>:<need>   hash   release of held jobs: batch (the next), last (job), serial  a minute after the last batch
 ns:dependents            zset   ids of jobs to cancel with what they depend on, score: ms   30 days after the last one
+ns:wake:<queue>          list   tokens, each of which wakes one idle worker                 a minute after the last one
+ns:woken:<queue>         string set while no further worker is woken for waiting jobs       50 ms
 ns:leases                zset   names of workers, score: ms when their lease expires        a day after the last renewal
 ns:renewed               string ms when the lease of any worker was last renewed            a day after the last renewal
 ns:leader                string name of the worker that runs the shared duties              a lease after its last renewal
@@ -111,6 +113,12 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def losses(self) -> str:
         return f"{self.namespace}:losses"
+
+    def wake(self, queue: str) -> str:
+        return f"{self.namespace}:wake:{queue}"
+
+    def woken(self, queue: str) -> str:
+        return f"{self.namespace}:woken:{queue}"
 
     @property
     def dependents(self) -> str:

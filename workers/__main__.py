@@ -65,6 +65,7 @@ def work(options: WorkerOptions, notices: NoticeWriter | None, *, rq_level: str)
             skip_foreign=options.skip_foreign,
             told=None if notices is None else lambda is_busy: notices.write(Notice("busy" if is_busy else "idle")),
         )
+        bus.redis.hang_up()  # the worker has connections of its own
         worker.work(burst=options.burst, logging_level=rq_level, with_scheduler=True)
         return worker._signals.has_cut
 

@@ -42,14 +42,10 @@ class PubSubConnection:
         channels: the channels to subscribe to by name.
         patterns: the patterns to subscribe to.
         name: the name of the subscriber in the log.
-        probe_after_s: seconds without data from the server after which it is pinged; by default a second.
     """
 
-    def __init__(
-        self, client: Client, channels: Collection[str], patterns: Collection[str], *, name: str, probe_after_s: float | None = None
-    ) -> None:
+    def __init__(self, client: Client, channels: Collection[str], patterns: Collection[str], *, name: str) -> None:
         self._client = client
-        self._probe_after_s = PROBE_AFTER_S if probe_after_s is None else probe_after_s
         self._channels = channels
         self._patterns = patterns
         self._name = name
@@ -173,7 +169,7 @@ class PubSubConnection:
 
     def _due_in_s(self) -> float:
         """Return the seconds until the next ping is due or, after a ping, until its answer is overdue."""
-        due = self._answered_at + self._probe_after_s if self._pinged_at is None else self._pinged_at + PROBE_TIMEOUT_S
+        due = self._answered_at + PROBE_AFTER_S if self._pinged_at is None else self._pinged_at + PROBE_TIMEOUT_S
         return max(0.0, due - time.monotonic())
 
     def _keep_alive(self) -> None:

@@ -55,8 +55,7 @@ class Subscriber:
             topic as `positions` returns them. Without it the subscriber begins with new events.
         name: the name of the subscriber in ``CLIENT LIST`` and in a `Demand`.
         takes_direct: whether to receive events that are sent to ``name`` only as well, if they are on one of the topics.
-        probe_after_s: seconds without data from the server after which it is pinged; by default a second, so that a server that
-            hangs is detected within three seconds. A caller that detects this in another way can choose a longer time.
+        shares_client: whether its commands, which read logs, go over the connections of ``client``.
 
     Raises:
         EmptySubscriptionError: no topic was given.
@@ -74,7 +73,7 @@ class Subscriber:
         since: Mapping[str, str] | str | None = None,
         name: str = "subscriber",
         takes_direct: bool = False,
-        probe_after_s: float | None = None,
+        shares_client: bool = False,
     ) -> None:
         classes = [topic for topic in topics if isinstance(topic, type)]
         names = check_topics([message_topic(topic) if isinstance(topic, type) else topic for topic in topics])
@@ -87,7 +86,7 @@ class Subscriber:
         # A server that hangs is detected while a log is read as fast as on the pub/sub connection.
         timeout_s = min(client.settings.command_timeout_s, pubsub.PROBE_TIMEOUT_S)
         self._client = client.clone(name=name_with_channels(name, map(self._keys.channel, names)), timeout_s=timeout_s)
-        self._scripts = EventScripts(self._client)
+        self._scripts = EventScripts(client if shares_client else self._client)
         self._positions = Positions(self._scripts)
         self._returned_positions: dict[str, str] = {}
         self._ready: deque[Event | Gap] = deque()
@@ -103,9 +102,7 @@ class Subscriber:
         direct = [self._keys.direct_channel(name)] if takes_direct else []
         self._direct_channel = direct[0].encode() if direct else None
         channels = [*direct, *map(self._keys.channel, self._exact)]
-        self._pubsub = PubSubConnection(
-            self._client, channels, [self._keys.channel(p) for p in self._patterns], name=repr(self), probe_after_s=probe_after_s
-        )
+        self._pubsub = PubSubConnection(self._client, channels, [self._keys.channel(p) for p in self._patterns], name=repr(self))
         try:
             with self._client.translating("subscribing"):
                 self._start(since)

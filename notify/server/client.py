@@ -11,22 +11,27 @@ from typing import Any, Final
 import redis
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from notify.errors import ClosedError, NotifyError, ServerRefusedError, ServerUnreachableError, SettingsError
 from notify.keys import Keys
 from notify.server.direct import DirectConnection, pipelined
 from notify.server.memory import MEMORY, memory_pool
+from notify.server.pool import is_thrifty, thrifty
 from notify.server.sentinel import is_sentinel, sentinel_pool
 from notify.server.tls import tls_problem_of
 from notify.settings import Settings, positive, redact
 
-__all__ = ["ONE_ATTEMPT", "PREFIX", "Client", "open_client", "process_name"]
+__all__ = ["ANSWER_S", "ONE_ATTEMPT", "PREFIX", "Client", "open_client", "process_name"]
 
 PREFIX: Final = "notify:"
 """The prefix of the name of every connection in ``CLIENT LIST``."""
 ONE_ATTEMPT: Final = -1.0
 """The value of ``retry_s`` that means a single attempt."""
+ANSWER_S: Final = 2.0
+"""Seconds after which a part of the package gives up a connection on which it waits for an answer, if the settings do not say fewer.
+With a probe each second, a connection whose packets vanish is noticed within three seconds."""
 OLDEST_SERVER: Final = (6, 2)
 ANSWERS: Final = {"protocol": 2, "decode_responses": False, "encoding": "utf-8", "encoding_errors": "strict"}
 """redis-py options that fix the format of answers: RESP 2 and bytes. The package depends on it, so a URL cannot change them."""
@@ -51,7 +56,7 @@ class Client(redis.Redis):
         super().__init__(connection_pool=connection_pool)
         self.settings = settings
         self.auto_close_connection_pool = owns_pool
-        self._direct = DirectConnection(connection_pool, keep=owns_pool)
+        self._direct = DirectConnection(connection_pool, keep=owns_pool and not is_thrifty(connection_pool))
 
     @classmethod
     def of(cls, connection: redis.Redis) -> "Client":
@@ -145,21 +150,27 @@ class Client(redis.Redis):
         if self._is_closed:
             raise ClosedError(f"the connection to {self.address} is closed: connect again")
 
-    def clone(self, *, name: str, timeout_s: float | None = None) -> "Client":
-        """Return a new client with its own connections to the same server.
+    def clone(self, *, name: str, timeout_s: float | None = None, is_shared: bool = False, protocol: int = 2) -> "Client":
+        """Return a new client with its own connections to the same server. It repeats no command.
 
         Args:
             name: the name in ``CLIENT LIST``.
-            timeout_s: seconds to wait for the answer to a command, instead of the timeout of the settings.
+            timeout_s: seconds to wait for the answer to a command; by default the timeout of the settings, at most `ANSWER_S`.
+            is_shared: whether threads share the client: then it keeps a single connection open, and opens others only while several
+                threads send commands at once.
+            protocol: 3 for connections on which the server pushes messages; otherwise 2, which the rest of the package expects.
         """
+        timeout_s = min(self.settings.command_timeout_s, ANSWER_S) if timeout_s is None else timeout_s
         if is_sentinel(self.settings.url):
-            return open_client(self.settings, name=name, timeout_s=timeout_s)
+            return open_client(self.settings, name=name, timeout_s=timeout_s, is_shared=is_shared, protocol=protocol)
         # For a pool of the application that uses RESP 3, redis-py adds options that do not fit RESP 2.
         kept = {key: value for key, value in self.connection_pool.connection_kwargs.items() if not key.startswith(("maint_", "orig_"))}
-        options = {**kept, **ANSWERS, "client_name": _client_name(name)}
-        if timeout_s is not None:
-            options["socket_timeout"] = timeout_s
-        return Client(redis.ConnectionPool(self.connection_pool.connection_class, **options), settings=self.settings)
+        limits = {"socket_timeout": timeout_s, "retry": Retry(NoBackoff(), 0)}
+        if kept.get("socket_connect_timeout") is None:
+            limits["socket_connect_timeout"] = self.settings.connect_timeout_s
+        options = {**kept, **limits, **_answers(protocol), "client_name": _client_name(name)}
+        pool_class = thrifty(redis.ConnectionPool) if is_shared else redis.ConnectionPool
+        return Client(pool_class(self.connection_pool.connection_class, **options), settings=self.settings)
 
     def connect(self, *, retry_s: float = ONE_ATTEMPT) -> None:
         """Check that the server answers and is supported.
@@ -227,13 +238,14 @@ def process_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def open_client(settings: Settings, *, name: str, timeout_s: float | None = None) -> Client:
+def open_client(settings: Settings, *, name: str, timeout_s: float | None = None, is_shared: bool = False, protocol: int = 2) -> Client:
     """Return a client for the server of ``settings``. It connects with the first command.
 
     Args:
         settings: the address of the server and the timeouts; ``settings.url`` must be set.
         name: the name in ``CLIENT LIST``.
         timeout_s: seconds to wait for the answer to a command, instead of the timeout of the settings.
+        is_shared, protocol: as for `Client.clone`.
 
     Raises:
         SettingsError: the URL is missing or cannot be used.
@@ -252,14 +264,23 @@ def open_client(settings: Settings, *, name: str, timeout_s: float | None = None
         return Client(memory_pool(settings.url, client_name=options["client_name"]), settings=settings)
     try:
         if is_sentinel(settings.url):
-            pool = sentinel_pool(settings.url, options, ANSWERS)
+            pool = sentinel_pool(settings.url, options, _answers(protocol), is_shared=is_shared)
         else:
             url_options = parse_url(settings.url)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-            pool = redis.ConnectionPool(**{**options, **url_options, **ANSWERS})
+            pool_class = thrifty(redis.ConnectionPool) if is_shared else redis.ConnectionPool
+            pool = pool_class(**{**options, **url_options, **_answers(protocol)})
         pool.connection_class(**pool.connection_kwargs)  # raises for an unknown option now, not at the first command
     except (ValueError, TypeError, redis.RedisError) as exc:
         raise SettingsError(f"{redact(settings.url)!r} cannot be used as the URL of a Redis server: {exc}") from exc
     return Client(pool, settings=settings)
+
+
+def _answers(protocol: int) -> dict[str, Any]:
+    """Return the options of redis-py that fix the format of answers."""
+    if protocol == ANSWERS["protocol"]:
+        return ANSWERS
+    # redis-py would ask a server that speaks RESP 3 for news of its maintenance, which only one vendor's sends.
+    return {**ANSWERS, "protocol": protocol, "maint_notifications_config": MaintNotificationsConfig(enabled=False)}
 
 
 def _client_name(name: str) -> str:

@@ -52,6 +52,9 @@ class DirectConnection:
                 return connection.read_response()
             connection.send_command(*command, check_health=False)  # the ping of a health check has a timeout of its own
             return connection.read_response(timeout=timeout_s)
+        except redis.ReadOnlyError:
+            connection.disconnect()  # the server has become a replica: the address may lead to another one by now
+            raise
         except redis.ResponseError:
             raise
         except BaseException:

@@ -12,7 +12,19 @@ from typing import Any, Protocol, cast
 
 import redis
 
-__all__ = ["RawConnection", "connect_within", "file_number", "is_stale", "make_raw", "read_within", "release_raw", "shut_down", "take_raw"]
+__all__ = [
+    "RawConnection",
+    "connect_within",
+    "file_number",
+    "is_stale",
+    "make_raw",
+    "read_push",
+    "read_within",
+    "release_keeping_one",
+    "release_raw",
+    "shut_down",
+    "take_raw",
+]
 
 
 class RawConnection(Protocol):
@@ -88,9 +100,28 @@ def read_within(connection: RawConnection, timeout_s: float) -> Any:
         return None
 
 
+def read_push(connection: RawConnection, timeout_s: float) -> Any:
+    """As `read_within`, for a connection that speaks RESP 3: a message that the server pushes is returned as a list, too."""
+    if not connection.can_read(timeout_s):
+        return None
+    inner = cast(Any, connection)
+    inner._parser.set_invalidation_push_handler(list)  # else redis-py reads this kind of message and returns nothing
+    return inner.read_response(push_request=True)
+
+
 def file_number(connection: RawConnection) -> int:
     """Return the file descriptor of an open connection, for ``poll`` on several of them."""
     return int(cast(Any, connection)._sock.fileno())
+
+
+def release_keeping_one(pool: redis.ConnectionPool, connection: Any, release: Callable[[Any], None]) -> None:
+    """Give a connection back to its pool by ``release``, and close it if the pool has an open one already."""
+    inner = cast(Any, pool)
+    with inner._lock:
+        if any(idle.is_connected for idle in inner._available_connections):
+            connection.disconnect()
+        release(connection)
+        inner._available_connections.sort(key=lambda idle: idle.is_connected)  # the pool gives the last one away first
 
 
 def shut_down(connection: RawConnection) -> None:

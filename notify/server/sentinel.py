@@ -5,7 +5,9 @@ from urllib.parse import unquote
 
 import redis
 from redis.connection import parse_url
-from redis.sentinel import Sentinel
+from redis.sentinel import Sentinel, SentinelConnectionPool
+
+from notify.server.pool import thrifty
 
 __all__ = ["is_sentinel", "sentinel_pool"]
 
@@ -22,7 +24,7 @@ def is_sentinel(url: str | None) -> bool:
     return url is not None and url.startswith(SCHEMES)
 
 
-def sentinel_pool(url: str, options: dict[str, Any], fixed: dict[str, Any]) -> redis.ConnectionPool:
+def sentinel_pool(url: str, options: dict[str, Any], fixed: dict[str, Any], *, is_shared: bool = False) -> redis.ConnectionPool:
     """Return the pool for ``redis[s]+sentinel://[user:password@]host:port[,host:port...]/master[/db][?option=value&...]``.
 
     The options of the query are those of redis-py. Those that begin with ``sentinel_`` are for the connections to the Sentinels, those
@@ -32,6 +34,7 @@ def sentinel_pool(url: str, options: dict[str, Any], fixed: dict[str, Any]) -> r
         url: the URL.
         options: options of redis-py, which the query of the URL may replace.
         fixed: options that the query cannot replace.
+        is_shared: whether threads share the pool, which then keeps a single connection.
 
     Raises:
         ValueError, TypeError: a part of the URL, or an option, cannot be used.
@@ -58,7 +61,9 @@ def sentinel_pool(url: str, options: dict[str, Any], fixed: dict[str, Any]) -> r
     for_sentinels = {**{name: value for name, value in for_primary.items() if name.startswith(SHARED)}, **theirs}
     sentinels = [_host_and_port(item) for item in hosts.split(",")]
     sentinel = Sentinel(sentinels, sentinel_kwargs=for_sentinels)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-    pool: redis.ConnectionPool = sentinel.master_for(master, **for_primary).connection_pool  # type: ignore[no-untyped-call]  # as above
+    pool_class = thrifty(SentinelConnectionPool) if is_shared else SentinelConnectionPool
+    primary: redis.Redis = sentinel.master_for(master, connection_pool_class=pool_class, **for_primary)  # type: ignore[no-untyped-call]  # as above
+    pool: redis.ConnectionPool = primary.connection_pool
     return pool
 
 

@@ -4,13 +4,13 @@ import logging
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import redis
 
 from notify.server.backoff import Backoff
 from notify.server.client import Client
-from notify.server.raw import make_raw, shut_down
+from notify.server.single import SingleConnection
 
 __all__ = ["COUNT", "Entries", "StreamReader"]
 
@@ -27,22 +27,6 @@ Entries = list[tuple[str, dict[bytes, bytes]]]
 log = logging.getLogger(__name__)
 
 
-class OneConnection(Client):
-    """A client for one thread, with a single connection for `exchange`, which another thread can shut down."""
-
-    def __init__(self, client: Client) -> None:
-        super().__init__(client.connection_pool, settings=client.settings)
-        self.connection_in_use = make_raw(self.connection_pool)
-
-    def exchange(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
-        self.connection_in_use.send_command(*command)
-        return self.connection_in_use.read_response() if timeout_s is None else self.connection_in_use.read_response(timeout=timeout_s)
-
-    def close(self) -> None:
-        self.connection_in_use.disconnect()
-        super().close()
-
-
 class StreamReader:
     """Reads streams. After a lost connection the next read connects again.
 
@@ -55,7 +39,7 @@ class StreamReader:
     """
 
     def __init__(self, client: Client, *, name: str) -> None:
-        self.client = OneConnection(client.clone(name=name, timeout_s=WAIT_MS / 1000 + GRACE_S))
+        self.client = SingleConnection(client.clone(name=name, timeout_s=WAIT_MS / 1000 + GRACE_S))
         self._stopped = threading.Event()
         self._closing = threading.Event()
         self._is_waiting = False
@@ -86,7 +70,7 @@ class StreamReader:
         try:
             reply = self.client.exchange("XREAD", "COUNT", count, "BLOCK", WAIT_MS, "STREAMS", *positions, *positions.values())
         except (redis.RedisError, OSError) as exc:
-            self.client.connection_in_use.disconnect()  # also after an error reply: the server may have become a replica
+            self.client.drop()  # also after an error reply: the server may have become a replica
             if not self._stopped.is_set():
                 self.pause(exc)
             return {}
@@ -115,7 +99,7 @@ class StreamReader:
         with self._lock:
             self._stopped.set()
             if self._is_waiting:
-                shut_down(self.client.connection_in_use)
+                self.client.interrupt()
 
     def interrupt(self) -> None:
         """Call `stop`, and end all pauses: the reading thread is to retry no more commands."""

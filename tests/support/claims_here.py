@@ -1,6 +1,7 @@
 """Claims, a horse and scripts without a server and without processes: they record what they are asked."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from signal import SIGKILL, Signals
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,21 @@ def no_claim(answer: str = "", *, ended: str = "", left: int = 0, overdue: str =
 def returned(job_id: str = "j", *, fence: str = "f") -> Reply:
     """Return the reply of the horse for a function that returned."""
     return Reply(ended=Ended(Run(job_id, fence), 1.0, 2.0))
+
+
+class FakeConnection:
+    """The connection of the claims, which is open."""
+
+    settings = Settings()
+    own_keys = settings
+
+    def translating(self, action: str) -> nullcontext[None]:
+        return nullcontext()
+
+    def ensure_open(self) -> bool:
+        return False
+
+    def hang_up(self) -> None: ...
 
 
 class FakeHorse:

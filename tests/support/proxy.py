@@ -21,6 +21,7 @@ class Proxy:
         self._closing = threading.Event()
         self._to_lose, self._command = 0, SCRIPT
         self._passing, self._holding = threading.Lock(), False
+        self._vanished = 0
         self._threads = [threading.Thread(target=self._accept)]
         self.lost = 0
         """Number of dropped answers."""
@@ -41,6 +42,10 @@ class Proxy:
         """Stop forwarding in both directions, and leave the connections open."""
         self._passing.acquire()  # waits until the data in flight is forwarded
         self._holding = True
+
+    def vanish(self) -> None:
+        """Lose all packets of the connections that there are, in both directions; nobody is told. New connections work."""
+        self._vanished += 1
 
     def lead_to(self, server: Path | int) -> None:
         """Forward to another server from now on; connections to the previous server are closed."""
@@ -69,7 +74,7 @@ class Proxy:
             self._threads[-1].start()
 
     def _serve(self, client: socket.socket) -> None:
-        leads_to = self._server
+        leads_to, vanished = self._server, self._vanished
         with client, _socket_for(leads_to) as server, selectors.DefaultSelector() as selector:
             try:
                 server.connect(str(leads_to) if isinstance(leads_to, Path) else ("127.0.0.1", leads_to))
@@ -77,6 +82,9 @@ class Proxy:
                 selector.register(server, selectors.EVENT_READ, client)
                 asked, is_asking = b"", False
                 while not self._closing.is_set() and self._server == leads_to:
+                    if self._vanished != vanished:
+                        self._closing.wait()
+                        return
                     ready = selector.select(0.02)
                     with self._passing:
                         if self._closing.is_set():

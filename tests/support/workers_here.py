@@ -84,6 +84,11 @@ class ModelWorker(Worker):
 
     def procline(self, message: str) -> None: ...
 
+    def hang_up(self) -> None:
+        """Close its connections."""
+        self._loop.close()
+        self._client.close()
+
 
 def make_worker(bus: notify.Bus, name: str) -> ModelWorker:
     child = ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__])

@@ -6,9 +6,11 @@ Nothing here takes a job from a queue.
 
 from workers.fleet.leader import Leader
 from workers.fleet.lease import LEASE_S, Lease
+from workers.fleet.reaper import Reaper
 
 __all__ = [
     "LEASE_S",
     "Leader",
     "Lease",
+    "Reaper",
 ]

@@ -34,23 +34,32 @@ class Lease:
     The thread does nothing else, so that no other work of the worker delays a renewal.
 
     Args:
-        client: the lease opens a connection of its own with the settings of this one.
+        client: the client of the worker, which several threads share.
         worker: the name of the worker.
         lease_s: seconds for which the worker may be silent.
         revive: called in the thread when the entries of this worker in RQ's registries are gone: it had been taken for dead, or their
             time was over because the server's clock jumped.
+        is_working: whether the worker reaches the server with its claims, too. While it does not, it leaves its lease to end, so that
+            another worker takes over the job whose end this one cannot record.
         lead: called in the thread after each renewal, with the moment of ``time.monotonic()`` until which the worker leads, or 0.
             It must return at once.
     """
 
     def __init__(
-        self, client: Client, worker: str, *, lease_s: float, revive: Callable[[Client], None], lead: Callable[[float], None]
+        self,
+        client: Client,
+        worker: str,
+        *,
+        lease_s: float,
+        revive: Callable[[Client], None],
+        lead: Callable[[float], None],
+        is_working: Callable[[], bool] = lambda: True,
     ) -> None:
-        # A renewal that takes longer than the lease is useless.
-        self._client = client.clone(name="lease", timeout_s=lease_s)
+        self._client = client
         self._scripts = LeaseScripts(self._client)
         self._reaper = Reaper(self._client)
         self._worker, self._lease_s, self._revive, self._lead = worker, lease_s, revive, lead
+        self._is_working = is_working
         self._renew_s = min(RENEW_S, lease_s / 4)
         self._backoff = Backoff(log, f"the lease of worker {worker}")
         self._is_lost = False
@@ -81,7 +90,6 @@ class Lease:
             if unfinished:
                 self._reaper.reap(self._worker, unfinished)
             self._scripts.release_lease(self._worker)
-        self._client.close()
 
     def _renew(self) -> Renewal:
         """Renew the lease, and lead if this worker is elected."""
@@ -103,6 +111,9 @@ class Lease:
         wait_s = self._renew_s
         while not self._closing.wait(wait_s):
             wait_s = self._renew_s
+            if not self._is_working():
+                self._lead(0.0)
+                continue
             try:
                 renewal = self._renew()
                 self._backoff.over()

@@ -57,6 +57,11 @@ class Reaper:
                 self._remove_runs(worker, current, names)
             self._remove(worker, names)
 
+    def end_run(self, worker: str, job_id: str) -> None:
+        """End a run of a worker as if the worker had died: the job is tried again, or fails. Errors as for `reap`."""
+        with self._client.translating(f"ending the run of job {job_id}"):
+            self._reap_job(worker, job_id)
+
     def _reap_job(self, worker: str, job_id: str) -> None:
         raw: Any = self._client.hmget(rq_keys.job(job_id), "stopped", "worker_name")
         stopped, name = raw

@@ -1,5 +1,7 @@
 """Messages between a worker and its horse, through a pair of sockets: a task to the horse, and its reply."""
 
+import math
+import select
 import socket
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
@@ -75,6 +77,12 @@ class Channel:
     def close(self) -> None:
         """Close the socket."""
         self._end.close()
+
+    def is_ready(self, timeout_s: float) -> bool:
+        """Wait until there is something to read, and return whether there is."""
+        poll = select.poll()
+        poll.register(self._end, select.POLLIN)
+        return bool(poll.poll(math.ceil(timeout_s * 1000)))
 
     def send(self, message: Task | Reply) -> None:
         """Send a message.

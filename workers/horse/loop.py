@@ -18,6 +18,9 @@ __all__ = ["INTERRUPT", "RetireAfter", "run_jobs"]
 INTERRUPT: Final = signal.SIGUSR1
 """The signal that raises `JobStopped` in the running job."""
 
+REST_S: Final = 1.0
+"""Seconds without a task after which the process rests."""
+
 
 class RetireAfter(msgspec.Struct, frozen=True):
     """When the process that runs the jobs is replaced by a new one.
@@ -35,7 +38,14 @@ class RetireAfter(msgspec.Struct, frozen=True):
     megabytes: int | None = None
 
 
-def run_jobs(channel: Channel, perform: Callable[[Task], Reply], *, state: ProcessState, retire: RetireAfter) -> NoReturn:
+def run_jobs(
+    channel: Channel,
+    perform: Callable[[Task], Reply],
+    *,
+    state: ProcessState,
+    retire: RetireAfter,
+    rest: Callable[[], object] = lambda: None,
+) -> NoReturn:
     """Perform the tasks that come through the channel, until the channel is closed or the process retires.
 
     Args:
@@ -43,11 +53,14 @@ def run_jobs(channel: Channel, perform: Callable[[Task], Reply], *, state: Proce
         perform: performs a task and returns the reply to it. An exception that it raises ends the process.
         state: the state of the process in which each job begins.
         retire: when the process retires.
+        rest: called when no task came for a second: it closes connections, for an idle process needs none.
     """
     random.seed()  # or each horse would draw the same random numbers: it is a copy of the fork server
     done = 0
     while True:
         try:
+            if not channel.is_ready(REST_S):
+                rest()
             task = channel.take(Task)
         except EOFError:
             os._exit(0)

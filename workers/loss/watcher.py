@@ -25,8 +25,6 @@ CHECK_S: Final = 1.0
 """A running job is checked at least this often."""
 RECONCILE_S: Final = 30.0
 """The losses of waiting jobs are looked up at least this often, in case an event about a service was lost."""
-PROBE_S: Final = 5.0
-"""Silence after which the subscription is pinged. A server that hangs is noticed earlier, by the lease and by the check of the run."""
 LOCK_MS: Final = 5_000
 """Lifetime of the lock on applying a loss. The worker that holds the lock renews it after each script."""
 NEEDS_PER_TRIP: Final = 1_000
@@ -39,7 +37,7 @@ class LossWatcher:
     """Watches the running job of one worker, and the waiting jobs of all queues, in a thread from `open` to `close`.
 
     Args:
-        client: the watcher opens connections of its own with the settings of this one.
+        client: for its commands; the watcher opens a connection of its own for the changes of services.
         stop: called, in the watcher's thread, with a run that must end and the check with the reason.
         returned: called, in the watcher's thread, when a service becomes available, as jobs that are held for it may be released, and
             when there are new recurring jobs.
@@ -54,7 +52,7 @@ class LossWatcher:
         returned: Callable[[], None] = lambda: None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._client = client.clone(name="guard")
+        self._client = client
         self._scripts = JobScripts(self._client)
         self._overdue = OverdueServices(self._client)
         self._stop, self._returned, self._changed = stop, returned, changed
@@ -72,17 +70,16 @@ class LossWatcher:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        self._subscriber = Subscriber(self._client, [SERVICES_TOPIC, CRON_TOPIC], name="guard", probe_after_s=PROBE_S)
+        self._subscriber = Subscriber(self._client, [SERVICES_TOPIC, CRON_TOPIC], name="guard", shares_client=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop the thread, and close the connections."""
+        """Stop the thread, and end the subscription."""
         self._closing.set()
         if self._subscriber is not None:
             self._subscriber.close()
         if self._thread.is_alive():
             self._thread.join()
-        self._client.close()
 
     def watch(self, run: Run) -> None:
         """Watch a run from now on, until `release`."""

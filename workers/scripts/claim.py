@@ -30,6 +30,7 @@ class Claim(msgspec.Struct, frozen=True):
         fence: the fence of the run that begins.
         problem: why the job cannot be run at all, or empty.
         overdue: a service that is silent but not withdrawn yet, and that a job on one of the queues waits for; else empty.
+        has_more: whether there are more jobs on that queue.
     """
 
     ended: str
@@ -40,6 +41,7 @@ class Claim(msgspec.Struct, frozen=True):
     fence: str
     problem: str = ""
     overdue: str = ""
+    has_more: bool = False
 
     @property
     def run(self) -> Run:
@@ -92,12 +94,12 @@ class ClaimScripts(JobScriptRunner):
         args += [self._skips_foreign, start]
         now, keys = rq_time(datetime.now(UTC)), [*self._keys, *queues]
         result = self.run_with_common_args("claim", keys, args, action="asking for a job", now=now)
-        end, answer, queue, job_id, flat, oversized, overdue = result
+        end, answer, queue, job_id, flat, oversized, overdue, more = result
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         if answer == b"started":
             fields.update({b"status": answer, b"started_at": now.encode(), b"worker_name": self._worker.encode()})
         problem = too_large(f"the call of job {job_id.decode()}", oversized, self._max_bytes) if oversized else ""
-        return Claim(end.decode(), answer.decode(), queue, job_id.decode(), fields, fence, problem, overdue.decode())
+        return Claim(end.decode(), answer.decode(), queue, job_id.decode(), fields, fence, problem, overdue.decode(), bool(more))
 
     def examine_call(self, job_id: str) -> None:
         """Note in a job whether its call is JSON or pickled, for the claims. Of a compressed call only the first bytes are unpacked.
@@ -106,9 +108,20 @@ class ClaimScripts(JobScriptRunner):
             ServerError: Redis did not answer, or refused.
         """
         with self.client.translating(f"reading the call of job {job_id}"):
-            data: Any = self.client.hget(rq_keys.job(job_id), "data")
+            data: Any = self.client.exchange("HGET", rq_keys.job(job_id), "data")
         call = "json" if first_bytes(data or b"").startswith(b"[") else "pickled"
         self.mark_call(job_id, call)
+
+    def left_run(self) -> Run | None:
+        """Return the run that this worker is at, as far as the server knows; ``None`` if it is at none. Errors as for `examine_call`."""
+        with self.client.translating("looking for the run of a worker"):
+            job_id = self.client.exchange("HGET", self._keys[0], "current_job")
+            if not job_id:
+                return None
+            key = rq_keys.job(job_id.decode(errors="replace"))
+            status, worker, fence = self.client.exchange("HMGET", key, "status", "worker_name", "fence")
+        is_running = (status, worker) == (b"started", self._worker.encode()) and fence is not None
+        return Run(job_id.decode(errors="replace"), fence.decode(errors="replace")) if is_running else None
 
     def mark_call(self, job_id: str, call: str) -> None:
         """Note in a job, unless it is gone, that its call is ``json`` or ``pickled``. Errors as for `examine_call`."""

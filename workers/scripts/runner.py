@@ -43,6 +43,19 @@ class JobScriptRunner(PublishingScripts):
         """
         return self.run(name, keys, [*self.common_args(now=now), *args], action=action)
 
+    def wake_idle(self, queues: Sequence[str], *, is_paced: bool) -> int:
+        """Wake idle workers for jobs on these queues for which nobody was woken.
+
+        Args:
+            queues: the names of the queues.
+            is_paced: whether to wake no more than one worker for each queue, and not often; otherwise one for each job.
+
+        Returns:
+            The number of queues for whose jobs nobody was woken, so that this must be called again soon.
+        """
+        args: list[str | bytes | int] = ["1" if is_paced else "", *queues]
+        return int(self.run_with_common_args("wake_idle", [], args, action="waking idle workers"))
+
     def common_args(self, *, now: str = "") -> list[str | bytes | int]:
         """Return the first two ARGV of such a script: the current time, and the middle of an event between its topic and contents."""
         return [now or rq_time(datetime.now(UTC)), _split(self.body(TOPIC, CONTENTS))[1]]
@@ -78,6 +91,8 @@ def _prelude(settings: Settings, keys: Keys) -> str:
         "ramp": keys.ramp("", "").removesuffix(":"),
         "holds": keys.holds,
         "clock": keys.clock,
+        "wake": keys.wake(""),
+        "woken": keys.woken(""),
         "topics": keys.topics,
         "log": keys.log(""),
         "head": keys.topic(""),

@@ -16,11 +16,12 @@ class Background:
     """Starts and stops the parts of a worker that have threads of their own. After `close` they can be opened again.
 
     Args:
-        client: the client whose settings the parts' own connections take.
+        client: the client of the worker, which the parts share.
         worker: the name of the worker.
         lease_s: seconds that the worker may be silent before another worker takes it for dead.
         stop: called, in the thread of the loss watcher, with a run that must end and the check that says why.
         revive: called, in the thread of the lease, when another worker took this one for dead by mistake.
+        is_working: asked, in the thread of the lease, before each renewal; see `Lease`.
     """
 
     def __init__(
@@ -31,20 +32,27 @@ class Background:
         lease_s: float,
         stop: Callable[[Run, RunCheck], None],
         revive: Callable[[Client], None],
+        is_working: Callable[[], bool] = lambda: True,
     ) -> None:
         self._client = client
         self._worker = worker
         self._lease_s = lease_s
         self._stop = stop
         self._revive = revive
+        self._is_working = is_working
         self.changed: Callable[[], None] = lambda: None
         """Called, in the thread of the loss watcher, after every change of a service. The loop of the worker sets it."""
         self.loss_watcher: LossWatcher | None = None
         """Watches the current run; ``None`` while this is closed."""
         self._monitor: Monitor | None = None
-        self._leader_client: Client | None = None
         self._leader: Leader | None = None
         self._lease: Lease | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this worker is the leader."""
+        leader = self._leader
+        return leader is not None and leader.leads
 
     def open(self) -> None:
         """Start all parts; they are live when this returns.
@@ -53,21 +61,21 @@ class Background:
             ServerError: the server did not answer, or refused.
         """
         client = self._client
-        # With the timeout of the settings: RQ has lengthened that of the worker's client.
-        self._leader_client = leader_client = client.clone(name="leader", timeout_s=client.settings.command_timeout_s)
-        self._leader = leader = Leader([duty(leader_client).run for duty in (Scheduler, Cron, HeldJobs, Dependents)])
+        self._leader = leader = Leader([duty(client).run for duty in (Scheduler, Cron, HeldJobs, Dependents)])
         self.loss_watcher = LossWatcher(client, self._stop, returned=leader.hurry, changed=lambda: self.changed())
         self.loss_watcher.open()
         self._monitor = Monitor(client).open()
         leader.open()
-        self._lease = Lease(client, self._worker, lease_s=self._lease_s, revive=self._revive, lead=leader.lead_until)
+        self._lease = Lease(
+            client, self._worker, lease_s=self._lease_s, revive=self._revive, lead=leader.lead_until, is_working=self._is_working
+        )
         self._lease.open()
 
     def close(self, *, unfinished: str = "") -> None:
         """Stop all parts that were started; the lease is given up last. See `Lease.close` for ``unfinished``."""
-        for part in (self._monitor, self.loss_watcher, self._leader, self._leader_client):
+        for part in (self._monitor, self.loss_watcher, self._leader):
             if part is not None:
                 part.close()
         if self._lease is not None:
             self._lease.close(unfinished=unfinished)
-        self._monitor = self.loss_watcher = self._leader = self._leader_client = self._lease = None
+        self._monitor = self.loss_watcher = self._leader = self._lease = None

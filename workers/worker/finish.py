@@ -33,7 +33,7 @@ class FinishingWorker(rq.Worker):
 
     Args:
         queues, name, rq_options: as for ``rq.Worker``, without ``connection``.
-        client: the client of this worker. Nothing else may use it, because RQ lengthens its timeouts.
+        client: the client of this worker. Its threads share it.
     """
 
     def __init__(self, queues: Any, name: str, *, client: Client, **rq_options: Any) -> None:
@@ -42,6 +42,9 @@ class FinishingWorker(rq.Worker):
         self._client = client
         self._scripts = JobScripts(client)
         self._recording = EndRecording(self, self._current_run, scripts=lambda: self._scripts, leave=lambda: self.leave_horse())
+
+    def _set_connection(self, connection: Any) -> Any:
+        return connection  # RQ makes its timeout minutes long, in order to wait for jobs on it
 
     @property
     def execution(self) -> Execution | None:
@@ -73,7 +76,8 @@ class FinishingWorker(rq.Worker):
         """Turn this copy of the worker into that of the horse, with a connection of its own."""
         self.setup_work_horse_signals()
         self._is_horse = True
-        self._client = self.connection = self._client.clone(name=self.name)  # the copied connections belong to the worker
+        # The copied connections belong to the worker.
+        self._client = self.connection = self._client.clone(name=self.name, is_shared=True)
         self._scripts = JobScripts(self._client)
 
     def ensure_execution(self) -> None:

@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Final
 
 from notify.errors import ServerError
-from notify.server import Client
+from notify.server import Backoff, Client, SingleConnection
 from workers.loss import OverdueServices
 from workers.worker.finish import FinishingWorker
 from workers.worker.waiter import JobWaiter
@@ -27,13 +27,15 @@ class IdleWait:
 
     Args:
         worker: the worker, whose queues and maintenance count.
-        client: the client of its claims.
+        client: the connection of its claims.
+        shared: the client of the worker, for sweeps.
     """
 
-    def __init__(self, worker: FinishingWorker, client: Client) -> None:
+    def __init__(self, worker: FinishingWorker, client: SingleConnection, *, shared: Client) -> None:
         self._worker = worker
         self._client = client
-        self._overdue_services = OverdueServices(client)
+        self._backoff = Backoff(log, f"worker {worker.name}")
+        self._overdue_services = OverdueServices(shared)
         self._overdue = ""
         """The overdue service that a job waits for, while the worker waits because of that."""
         self._waiter: JobWaiter | None = None
@@ -43,7 +45,7 @@ class IdleWait:
         self._open()
 
     def _open(self) -> JobWaiter:
-        self._waiter = JobWaiter(self._client, name=self._worker.name)
+        self._waiter = JobWaiter(self._client)
         return self._waiter
 
     def close(self) -> None:
@@ -51,6 +53,7 @@ class IdleWait:
         if self._waiter is not None:
             self._waiter.close()
         self._waiter = None
+        self._client.hang_up()
 
     def wake(self) -> None:
         """End the present wait, or the next one. Safe in a signal handler too."""
@@ -83,5 +86,6 @@ class IdleWait:
                 waiter.wait([], timeout_s=min(LEFT_S, timeout_s))
             else:
                 waiter.wait(list(map(_key, worker._ordered_queues)), timeout_s=timeout_s)
-        except ServerError as exc:
-            log.warning("%s; trying again", exc)  # the next claim waits until the server is back
+            self._backoff.over()
+        except ServerError as exc:  # the next claim waits until the server is back, unless it refuses only what the waiter asks
+            waiter.wait([], timeout_s=self._backoff.failed(exc))

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,13 +14,15 @@ import redis
 from rq.exceptions import StopRequested
 
 from notify.errors import ServerRefusedError, ServerUnreachableError
-from notify.server import Backoff, retry_while_away
+from notify.server import Backoff, SingleConnection
 from workers.errors import HorseError, JobDefinitionError
-from workers.horse import UNKNOWN, Horse, HorseEnd, Reply, Task
+from workers.horse import Horse, HorseEnd, Reply, Task
 from workers.jobs import JobFunctions, lazy_job
 from workers.scripts import Claim, ClaimScripts, Ended
 from workers.worker.background import Background
+from workers.worker.claimer import Claimer
 from workers.worker.current_run import CurrentRun
+from workers.worker.end_waiter import EndWaiter
 from workers.worker.finish import FinishingWorker
 from workers.worker.idle import BURST_WAIT_S, IdleWait
 from workers.worker.logs import log_end, log_start
@@ -35,9 +36,6 @@ LEAVE_S: Final = 5.0
 """Seconds for which a worker that was asked to end goes on trying to record the end of its last job while Redis is unreachable."""
 HEARTBEAT_S: Final = 20.0
 """Seconds between two claims of an idle worker at most: the claim is its heartbeat."""
-OVERDUE_S: Final = 60.0
-"""Seconds after the timeout of a job at which its process is killed: a job that still runs then ignores the timeout."""
-
 T = TypeVar("T")
 
 _key = attrgetter("key")
@@ -61,7 +59,8 @@ class ClaimLoop:
     Args:
         worker: the worker, whose RQ methods do heartbeats, maintenance and the order of the queues.
         current_run: the current run.
-        claims: claims jobs for this worker.
+        claims: claims jobs for this worker, over ``connection``.
+        connection: over which an idle worker waits, too.
         horse: the process that performs the runs.
         stopper: stops a run whose stop was requested before the answer to its claim arrived.
         recorder: records the ends that a claim cannot record.
@@ -69,6 +68,7 @@ class ClaimLoop:
         functions: the functions that the worker may run.
         wait_while_suspended: RQ's function that waits until ``rq resume``. Its argument is true in burst mode: then it raises
             `StopRequested` instead of waiting.
+        abandon: ends the run of a job as if this worker had died; see `Claimer`.
         told: called once after `leave`, with whether a job still runs. It may be called in a signal handler.
     """
 
@@ -78,12 +78,14 @@ class ClaimLoop:
         current_run: CurrentRun,
         *,
         claims: ClaimScripts,
+        connection: SingleConnection,
         horse: Horse,
         stopper: Stopper,
         recorder: EndRecorder,
         background: Background,
         functions: JobFunctions,
         wait_while_suspended: Callable[[bool], None],
+        abandon: Callable[[str], None],
         told: Callable[[bool], object] | None = None,
     ) -> None:
         self._worker = worker
@@ -101,12 +103,14 @@ class ClaimLoop:
         """The last run, until the next claim records its end."""
         self._is_given = False
         """True if the current run was given to the horse."""
-        self._idle = IdleWait(worker, claims.client)
+        self._end_waiter = EndWaiter(worker, horse, claims)
+        self._idle = IdleWait(worker, connection, shared=worker._client)
         self._overdue = ""
         """A service that a job waits for, if the last claims met an overdue one."""
         self._start = 0
         """Where the next claim begins: after the jobs that the last one left where they are."""
         self._leaving = threading.Event()
+        self._claimer = Claimer(worker.name, claims, connection, leaving=self._leaving, abandon=abandon)
         self._refusals = Backoff(log, f"worker {worker.name}")
 
     def open(self) -> None:
@@ -116,6 +120,10 @@ class ClaimLoop:
         self._stop_answer.reset()
         self._idle.open()
 
+    def is_heard(self) -> bool:
+        """Return whether the server answers the main thread of the worker. Safe from any thread."""
+        return self._claimer.is_heard()
+
     def leave(self) -> None:
         """End the wait for a job, and soon give up calls to a server that is away. Safe from any thread and in a signal handler."""
         self._leaving.set()
@@ -124,7 +132,7 @@ class ClaimLoop:
         self._idle.wake()
 
     def close(self) -> None:
-        """Close the connections that waited for jobs."""
+        """Close the connection of the claims."""
         self._idle.close()
 
     def next_job(self, timeout: int | None, max_idle_time: int | None) -> tuple[Any, Any] | None:
@@ -206,7 +214,7 @@ class ClaimLoop:
         Raises:
             NotifyError, redis.RedisError: the worker was asked to end and the server is still away, or the server refused for good.
         """
-        return retry_while_away(lambda _: act(), name=f"worker {self._worker.name}", leaving=self._leaving, leave_s=LEAVE_S)
+        return self._claimer.ask(lambda _: act(), leave_s=LEAVE_S)
 
     def maintain(self, act: Callable[[], object]) -> None:
         """Do RQ's maintenance, and try again while the server is away. What is spoilt in Redis must not end the worker."""
@@ -252,32 +260,18 @@ class ClaimLoop:
 
     def _wait_for_end(self, job: Any) -> HorseEnd | None:
         """Wait for the end of the run. Returns how it ended; ``None`` if the run was stopped before the horse got it."""
-        worker = self._worker
-        began = time.monotonic()
-        end: HorseEnd | None = None
+        claim = self._current_run.claim
         try:
-            while self._is_given and (end := self._horse.wait(worker.job_monitoring_interval)) is None:
-                working_s = time.monotonic() - began
-                worker.send_run_heartbeat(job, working_s)
-                if job.timeout and 0 < job.timeout < working_s - OVERDUE_S:
-                    worker.kill_horse()
-        except HorseError:
-            return UNKNOWN
+            return self._end_waiter.wait(job, has_more=claim is not None and claim.has_more) if self._is_given else None
         finally:
             self._current_run.ended()
-        return end
 
     def _next_claim(self, queues: Sequence[str]) -> Claim:
         """Record the end of the last run, and claim a job from the queues."""
         while True:
-            fence, returned = os.urandom(16).hex(), self._returned
+            returned = self._returned
             ended = None if returned is None else returned.ended
-            claim = retry_while_away(
-                lambda again: self._claims.claim(queues, fence=fence, ended=ended, again=again, start=self._start),  # noqa: B023  # called at once
-                name=f"worker {self._worker.name}",
-                leaving=self._leaving,
-                leave_s=LEAVE_S if returned else 0.0,
-            )
+            claim = self._claimer.claim(queues, ended=ended, start=self._start, leave_s=LEAVE_S if returned else 0.0)
             if returned is not None:
                 self._returned = None
                 self._conclude(returned, claim.ended)

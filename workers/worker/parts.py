@@ -1,16 +1,20 @@
 """The parts of a worker, put together: each has one task, and the worker's methods, which override RQ's, delegate to them."""
 
 from collections.abc import Callable
+from functools import partial
 
-from notify.server import Client
+from notify.server import Client, SingleConnection
+from workers.fleet import Reaper
 from workers.horse import Horse, RetireAfter
 from workers.jobs import JobFunctions
 from workers.scripts import ClaimScripts, JobScripts
 from workers.worker.background import Background
+from workers.worker.commands import CommandListener
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
 from workers.worker.loop import ClaimLoop
 from workers.worker.perform import Performer
+from workers.worker.pushes import PushWatch
 from workers.worker.record import EndRecorder
 from workers.worker.stop import Stopper
 from workers.worker.stopped_callback import StoppedCallback
@@ -55,17 +59,33 @@ class WorkerParts:
         )
         stopped_callback = StoppedCallback(worker, current_run, horse=horse)
         self.recorder = EndRecorder(worker, current_run, scripts=scripts, stopped_callback=stopped_callback)
-        self.background = Background(client, worker.name, lease_s=lease_s, stop=self.stopper.stop_run, revive=revive)
+        self.background = Background(
+            client,
+            worker.name,
+            lease_s=lease_s,
+            stop=self.stopper.stop_run,
+            revive=revive,
+            is_working=lambda: self.loop.is_heard(),
+        )
+        self.commands = CommandListener(
+            client,
+            worker.name,
+            obey=lambda data: worker.handle_payload({"data": data}),  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+            pushes=PushWatch(client, lambda: self.background.leads),
+        )
+        connection = SingleConnection(client.clone(name=worker.name))
         times_s = {"heartbeat_s": worker.job_monitoring_interval, "idle_s": worker.worker_ttl + 60}
         self.loop = ClaimLoop(
             worker,
             current_run,
-            claims=ClaimScripts(client, worker.name, **times_s, result_ttl_s=worker.default_result_ttl, skip_foreign=skip_foreign),
+            claims=ClaimScripts(connection, worker.name, **times_s, result_ttl_s=worker.default_result_ttl, skip_foreign=skip_foreign),
+            connection=connection,
             horse=horse,
             stopper=self.stopper,
             recorder=self.recorder,
             background=self.background,
             functions=functions,
             wait_while_suspended=wait_while_suspended,
+            abandon=partial(Reaper(client).end_run, worker.name),
             told=told,
         )

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 from rq.job import Retry, _job_stack
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
+from notify.server import Client
 from workers.errors import JobResultError
 from workers.horse import INTERRUPT, Channel, ProcessState, Reply, RetireAfter, Task, flush_output, run_jobs
 from workers.jobs import DecodedCall, Job, JobFunctions, JobStopped, encode_result, execute, lazy_job, plain_call, signature_of
@@ -25,6 +26,9 @@ from workers.worker.finish import FinishingWorker
 from workers.worker.lost_call import lost_need
 
 __all__ = ["JobTimeout", "Performer"]
+
+JOB_ANSWER_S: Final = 60.0
+"""Seconds that a command in the code of a job may take, for example a BLPOP. The timeout of the job may end it before."""
 
 T = TypeVar("T")
 
@@ -63,6 +67,8 @@ class Performer:
         self._retire = retire
         for function in functions.values():
             signature_of(function)  # now, so that each horse has it from the start
+        self._job_client: Client | None = None
+        """The connection of the code of jobs."""
         self._task: Task
         self._channel: Channel
         self._state = ProcessState()
@@ -74,6 +80,7 @@ class Performer:
     def run(self, channel: Channel) -> NoReturn:
         """Main function of the horse: perform the tasks that come through the channel, until the process ends."""
         self._worker.become_horse()
+        self._job_client = Client.of(self._worker.connection).clone(name=self._worker.name, timeout_s=JOB_ANSWER_S, is_shared=True)
         os.environ["RQ_WORKER_ID"] = self._worker.name
         signal.signal(INTERRUPT, self._interrupt)
         pid = os.getpid()
@@ -82,13 +89,19 @@ class Performer:
         self._worker.procline("runs jobs")  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         self._channel = channel
         self._state = ProcessState()
-        run_jobs(channel, self.perform, state=self._state, retire=self._retire)
+        run_jobs(channel, self.perform, state=self._state, retire=self._retire, rest=self._rest)
 
     def perform(self, task: Task) -> Reply:
         """Perform a task and return the reply to it. If the job is stopped meanwhile, this does not return: see `leave`."""
         self._task = task
         reply = self._call_on_stopped(task) if task.is_stopped else self._perform_run(task)
         return msgspec.structs.replace(reply, retires=True) if self._must_retire else reply
+
+    def _rest(self) -> None:
+        """Close the connections, which the next job opens again."""
+        for client in (self._job_client, self._worker.connection):
+            if isinstance(client, Client):
+                client.hang_up()
 
     def leave(self, *, lost: str = "") -> NoReturn:
         """End the process without recording anything. If a stopped job has an ``on_stopped``, wait for the task to call that first.
@@ -104,7 +117,7 @@ class Performer:
         self._channel.send(Reply(stopped=True, lost=lost, retires=not self._task.calls_back))
         if not self._task.calls_back:
             os._exit(0)
-        run_jobs(self._channel, self.perform, state=self._state, retire=self._retire)
+        run_jobs(self._channel, self.perform, state=self._state, retire=self._retire, rest=self._rest)
 
     def _perform_run(self, task: Task) -> Reply:
         run = Run(task.job_id, task.fence)
@@ -134,7 +147,7 @@ class Performer:
             self._worker.job_class,
             task.job_id,
             task.fields,
-            connection=self._worker.connection,
+            connection=self._job_client or self._worker.connection,
             functions=self._functions,
             stop_sign=self._stop_sign,
             fence=task.fence,

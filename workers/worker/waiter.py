@@ -1,4 +1,4 @@
-"""Blocks an idle worker until one of its queues is not empty (BLMOVE of the list onto itself, so nothing is popped)."""
+"""Lets an idle worker wait for a token that somebody leaves for it because there is a new job: one job wakes one worker."""
 
 import math
 import os
@@ -8,55 +8,58 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from notify.server import Client, RawConnection, file_number, release_raw, take_raw
+from notify.server import ANSWER_S, SingleConnection
+from workers import rq_keys
 
 __all__ = ["JobWaiter"]
 
-BLOCK_S: Final = 20
-"""Seconds for which a command blocks in the server. Its answer after that shows that the connection still works."""
-GRACE_S: Final = 10.0
-"""Seconds by which that answer may be late before the connection is taken for dead."""
+BLOCK_S: Final = 1.0
+"""Seconds for which one command blocks in the server. Its answer shows that the connection still works."""
+SHORTEST_BLOCK_S: Final = 0.02
+"""The server takes a much shorter time for none, and then blocks without limit."""
 
 
 class JobWaiter:
-    """Waits on one connection for each queue, with a command that blocks in the server while the list is empty.
+    """Waits for a token in one of the lists ``ns:wake:<queue>``, and looks at the queues once a second.
 
-    The command moves the first entry of the list onto its own place (``BLMOVE queue queue LEFT LEFT``). Nothing is popped, so
-    no job is lost if the worker dies. Any number of workers can wait for one queue: a job wakes all of them, and the first
-    one to claim the job gets it.
+    A token only wakes: the claim that follows decides whether there is a job. Whoever enqueues by our scripts leaves a token for each
+    job; for jobs that others put on a queue the leader does (`PushWatch`). A token that nobody takes is deleted by the next claim that
+    finds the queue empty. So no job is lost with a token: the claims of busy workers need none, and an idle worker looks once a second.
 
     Args:
-        client: the client whose settings the waiter's own connections take.
-        name: the name of these connections in ``CLIENT LIST``.
+        client: the connection of the claims. While it waits here, it is used for nothing else.
     """
 
-    def __init__(self, client: Client, *, name: str) -> None:
-        self._client = client.clone(name=name, timeout_s=BLOCK_S + GRACE_S)
-        self._connections: dict[str, RawConnection] = {}
-        self._waits_since: dict[str, float] = {}
+    def __init__(self, client: SingleConnection) -> None:
+        self._client = client
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._write_end, False)
         os.set_blocking(self._read_end, False)
 
     def wait(self, queues: Sequence[str], *, timeout_s: float) -> bool:
-        """Wait until there is a job in one of the queues, or `wake` is called.
+        """Wait until there may be a job in one of the queues, or `wake` is called.
 
         Args:
-            queues: the keys of the queues.
+            queues: the keys of the queues; without any this waits only for `wake`.
             timeout_s: seconds to wait at most.
 
         Returns:
-            True if a queue had a job, which another worker may have claimed by now, or if `wake` was called.
+            True if there may be a job, which another worker may have claimed by now, or if `wake` was called.
 
         Raises:
-            ServerError: a connection cannot be opened, or was lost; the next call opens another.
+            ServerError: the connection cannot be opened, or was lost; the next call opens another.
         """
-        try:
-            with self._client.translating("waiting for a job"):
-                return self._wait(queues, timeout_s)
-        except BaseException:
-            self._hang_up()
-            raise
+        until = time.monotonic() + timeout_s
+        if not queues:
+            return self._is_woken(timeout_s)
+        lists = [self._client.own_keys.wake(rq_keys.queue_name(queue)) for queue in queues]
+        with self._client.translating("waiting for a job"):
+            while (left_s := until - time.monotonic()) > 0:
+                if self._take_token(lists, max(SHORTEST_BLOCK_S, min(BLOCK_S, left_s))):
+                    return True
+                if self._client.exchange("EXISTS", *queues):
+                    return True
+        return False
 
     def wake(self) -> None:
         """End the present wait, or the next one. Safe in a signal handler and from any thread."""
@@ -64,51 +67,32 @@ class JobWaiter:
             os.write(self._write_end, b"!")
 
     def close(self) -> None:
-        """Close the connections. The waiter cannot be used again."""
-        self._hang_up()
-        self._client.close()
+        """End the use of the waiter. The connection stays open."""
         ends = self._read_end, self._write_end
         self._read_end = self._write_end = -1  # first: a late `wake` must not write into the next file with the same number
         for end in ends:
             os.close(end)
 
-    def _wait(self, queues: Sequence[str], timeout_s: float) -> bool:
-        for queue in queues:
-            self._read_answer(queue)  # to an earlier wait, and ignored: the claim since then has seen that job
-            self._send_wait(queue)
-        files = {file_number(self._connections[queue]): queue for queue in queues}
+    def _take_token(self, lists: Sequence[str], block_s: float) -> bool:
+        """Wait for a token, or for `wake`. Returns whether one of them came."""
+        self._client.send("BLPOP", *lists, f"{block_s:.3f}")
+        try:
+            if self._is_woken(block_s + ANSWER_S, self._client.fileno()):
+                self._client.drop()  # the command is still blocked in the server
+                return True
+            return self._client.receive(timeout_s=0.1) is not None
+        except BaseException:
+            self._client.drop()
+            raise
+
+    def _is_woken(self, timeout_s: float, *answers: int) -> bool:
+        """Wait for `wake`, or until one of the files can be read. Returns whether it was `wake`."""
         poll = select.poll()
-        for file in (self._read_end, *files):
+        for file in (self._read_end, *answers):
             poll.register(file, select.POLLIN)
         ready = {file for file, _ in poll.poll(math.ceil(timeout_s * 1000))}
-        if self._read_end in ready:
-            with suppress(BlockingIOError):
-                os.read(self._read_end, 1024)
-            return True
-        return any([self._read_answer(files[file]) for file in ready])  # noqa: C419  # each of them has to be read
-
-    def _send_wait(self, queue: str) -> None:
-        """Send the blocking command for a queue, unless the last one is not answered yet."""
-        if queue in self._waits_since:
-            if time.monotonic() - self._waits_since[queue] > BLOCK_S + GRACE_S:
-                raise TimeoutError(f"the server has not answered BLMOVE {queue} for {BLOCK_S + GRACE_S:g} s")
-            return
-        if queue not in self._connections:
-            self._connections[queue] = take_raw(self._client.connection_pool)
-        self._connections[queue].send_command("BLMOVE", queue, queue, "LEFT", "LEFT", BLOCK_S)
-        self._waits_since[queue] = time.monotonic()
-
-    def _read_answer(self, queue: str) -> bool:
-        """Read the answer to the blocking command, if it is there. Returns whether it says that the queue is not empty."""
-        if queue not in self._waits_since or not self._connections[queue].can_read(0):
+        if self._read_end not in ready:
             return False
-        answer = self._connections[queue].read_response()
-        del self._waits_since[queue]
-        return answer is not None
-
-    def _hang_up(self) -> None:
-        for connection in self._connections.values():
-            connection.disconnect()
-            release_raw(self._client.connection_pool, connection)
-        self._connections.clear()
-        self._waits_since.clear()
+        with suppress(BlockingIOError):
+            os.read(self._read_end, 1024)
+        return True

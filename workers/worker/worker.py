@@ -104,7 +104,7 @@ class Worker(FinishingWorker):
             told=told,
         )
         self._performer, self._horse, self._stopper = parts.performer, parts.horse, parts.stopper
-        self._recorder, self._background, self._loop = parts.recorder, parts.background, parts.loop
+        self._recorder, self._background, self._loop, self._commands = parts.recorder, parts.background, parts.loop, parts.commands
         self._signals = EndSignals(self, self._current_run, is_in_pool=told is not None)
 
     def validate_queues(self) -> None:
@@ -130,13 +130,11 @@ class Worker(FinishingWorker):
         self.procline("forks the processes of the jobs")  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         self._horse.open()
         self.procline("starts")  # type: ignore[no-untyped-call]  # as above
-        super().subscribe()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+        self._commands.open()
 
     def unsubscribe(self) -> None:
         """Unsubscribe from the channel of commands, and end the thread that reads it."""
-        if self.pubsub_thread:
-            self.pubsub_thread.stop()  # first: the reply to UNSUBSCRIBE wakes the thread, which would then wait for another message
-        super().unsubscribe()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+        self._commands.close()
 
     def teardown(self) -> None:
         """Record the end of the last run if that is still to be done, end the horse and the background parts, and deregister from RQ."""
@@ -238,7 +236,7 @@ def _worker_client(connection: redis.Redis, *, name: str) -> Client:
     """Return a client of its own for a worker, or raise `SettingsError` if the server is a fake one, which other processes do not see."""
     client = Client.of(connection)
     client.require_server("a worker, which runs jobs in other processes,")
-    return client.clone(name=name)
+    return client.clone(name=name, is_shared=True)
 
 
 def _modules_of(environ: Mapping[str, str]) -> list[str]:

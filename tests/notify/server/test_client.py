@@ -192,8 +192,8 @@ def _wait_for_answer(port: int) -> None:
 
 
 def test_a_clone_through_sentinels_has_its_own_timeout_too():
-    client = open_client(Settings(url="redis+sentinel://a:1/main", command_timeout_s=3), name="test")
-    assert client.clone(name="patient").connection_pool.connection_kwargs["socket_timeout"] == 3
+    client = open_client(Settings(url="redis+sentinel://a:1/main", command_timeout_s=1), name="test")
+    assert client.clone(name="patient").connection_pool.connection_kwargs["socket_timeout"] == 1
     assert client.clone(name="hasty", timeout_s=0.5).connection_pool.connection_kwargs["socket_timeout"] == 0.5
 
 

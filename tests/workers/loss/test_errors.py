@@ -31,7 +31,7 @@ ENDS = table()
 def worker(bus: notify.Bus) -> Iterator[ModelWorker]:
     made = lone_worker(bus)
     yield made
-    made._client.close()
+    made.hang_up()
     made._horse.close()
 
 

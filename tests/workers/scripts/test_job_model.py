@@ -378,7 +378,7 @@ def workers(bus: notify.Bus) -> Iterator[dict[str, ModelWorker]]:
     yield made
     for worker in made.values():
         worker._horse.close()
-        worker._client.close()
+        worker.hang_up()
 
 
 @pytest.mark.timeout(120)

@@ -53,6 +53,11 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         {"job": rq_keys.job("j")},
         {"call": "pickled"},
     ),
+    "wake_idle": (
+        lambda client: JobScripts(client).wake_idle(["q", "p"], is_paced=True),
+        {},
+        {**COMMON, "paced": "1", TAIL: ["q", "p"]},
+    ),
     "check_waiting": (lambda client: EnqueueScripts(client).check_waiting(["j", "i"]), {}, {**COMMON, TAIL: ["j", "i"]}),
     "index_needs": (lambda client: EnqueueScripts(client).index_needs("j"), {}, {**COMMON, "id": "j"}),
     "cancel": (

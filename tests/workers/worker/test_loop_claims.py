@@ -9,13 +9,13 @@ import rq
 from rq.exceptions import StopRequested
 
 from notify.errors import ServerUnreachableError
-from tests.support.claims_here import FakeClaims, FakeHorse, a_claim, no_claim, returned
+from tests.support.claims_here import FakeClaims, FakeConnection, FakeHorse, a_claim, no_claim, returned
 from workers import HorseError, JobDefinitionError
 from workers.horse.channel import Reply, Task
 from workers.horse.horse import UNKNOWN
 from workers.scripts.claim import Claim
 from workers.scripts.run import Run
-from workers.worker import idle
+from workers.worker import end_waiter, idle
 from workers.worker import loop as loop_module
 from workers.worker.current_run import CurrentRun
 from workers.worker.loop import ClaimLoop
@@ -36,6 +36,7 @@ class Situation:
             name="w",
             job_class=rq.job.Job,
             connection=None,
+            _client=None,
             job_monitoring_interval=30,
             log=SimpleNamespace(isEnabledFor=lambda _: False, info=lambda *_: None),
             reorder_queues=lambda reference_queue: None,
@@ -52,9 +53,9 @@ class Situation:
             finished_with_dependents=lambda job, queue, ended: self.events.append(("dependents", job.id, ended)),
         )
         parts: Any = {"claims": self.claims, "horse": self.horse, "stopper": stopper, "recorder": recorder}
-        others: Any = {"background": SimpleNamespace(loss_watcher=watcher), "functions": {}}
+        others: Any = {"background": SimpleNamespace(loss_watcher=watcher), "functions": {}, "connection": FakeConnection()}
         worker: Any = self.worker
-        self.loop = ClaimLoop(worker, self.current, **parts, **others, wait_while_suspended=self.events.append)
+        self.loop = ClaimLoop(worker, self.current, **parts, **others, wait_while_suspended=self.events.append, abandon=self.events.append)
 
     def next_job(self) -> Any:
         """Claim the next job in a burst. Returns it, or ``None``."""
@@ -185,7 +186,7 @@ def test_heartbeats_are_sent_while_the_horse_runs_the_job() -> None:
 
 @pytest.mark.parametrize(("timeout", "killed"), [(1, True), (1000, False), (-1, False), (None, False)])
 def test_a_job_that_ignores_its_timeout_is_killed(monkeypatch: pytest.MonkeyPatch, timeout: int | None, killed: bool) -> None:
-    monkeypatch.setattr(loop_module, "OVERDUE_S", -500.0)  # as if it had run for so long
+    monkeypatch.setattr(end_waiter, "OVERDUE_S", -500.0)  # as if it had run for so long
     its = Situation(a_claim("j"), horse=FakeHorse(None, UNKNOWN))
     its.next_job()
     its.loop.execute(SimpleNamespace(id="j", timeout=timeout), QUEUE)
@@ -231,7 +232,7 @@ def test_a_shutdown_ends_the_wait_for_a_job(monkeypatch: pytest.MonkeyPatch) -> 
     class Waiter:
         """A waiter during whose wait the signal arrives."""
 
-        def __init__(self, client: Any, *, name: str) -> None: ...
+        def __init__(self, client: Any) -> None: ...
 
         def wait(self, queues: Any, *, timeout_s: float) -> None:
             its.worker._stop_requested = True

@@ -1,4 +1,5 @@
 -- include: workers.scripts.transitions
+-- include: workers.scripts.wake
 -- Puts jobs on a queue, once however often the call is repeated. A job whose need is not there is cancelled or held instead, by its own
 -- policy; a job that may be held is also held while other jobs of its queue are held for the same need: so they keep their order.
 -- A job whose need is overdue waits in the queue; the claim does not start it before a heartbeat.
@@ -25,6 +26,7 @@ local LISTED = {queued = true, canceled = true, deferred = true}
 local again, turn = asked == 'again', now_us()
 local now, list = math.floor(turn / 1000), k.queue .. queue
 local common = {unpack(ARGV, FIRST_COMMON, FIRST_JOB - 1)}
+local pushed, was_empty = 0, redis.call('EXISTS', list) == 0 -- jobs that are on the list by now, or soon; how it was before
 local back, indexes, admissions = {}, {}, {} -- ids for the end of the list; need -> turns and ids; needs -> see admit
 
 -- Looks needs up, once for all jobs that have the same. Returns kept: them as JSON, with the serials of now, so that earlier losses do
@@ -148,8 +150,10 @@ local function put(id, condition, front, ttl_ms, written, first, last)
   end
   if front == 'front' then
     redis.call('LPUSH', list, id)
+    pushed = pushed + 1
   else
     back[#back + 1] = id
+    pushed = pushed + 1
   end
   publish_job_event(queue, id, 'enqueued', ',"at_ms":' .. text(now))
   if written == '' then return 'queued' end
@@ -169,4 +173,7 @@ while i <= #ARGV do
 end
 flush()
 flush_changes(now)
+if pushed > 1 or was_empty and pushed > 0 then -- else a worker was woken before, and sees that there is one more job
+  wake(queue, pushed)
+end
 return answers
