@@ -52,7 +52,8 @@ def test_an_idle_pattern_over_many_topics_asks_for_a_few_of_them_at_a_time(bus, 
         commands = commands_during(bus.redis, look)
     heads = [command for command in commands if command.startswith("HMGET")]
     assert 0 < len(heads) <= subscriber.AT_ONCE * 2 < len(topics)
-    assert not [command for command in commands if command.startswith("EVAL")]
+    swept = [command for command in commands if bus.keys.due in command]  # who hears of services sweeps, about once a second
+    assert not [command for command in commands if command.startswith("EVAL") and command not in swept]
 
 
 @pytest.mark.usefixtures("_impatient")
