@@ -37,10 +37,11 @@ class EndSignals:
         self._worker = worker
         self._current_run = current_run
         self._is_in_pool = is_in_pool
+        self._is_forced = False
 
     def install(self) -> None:
         """Install the handlers."""
-        self._current_run.is_cut = self._current_run.has_cut = False
+        self._current_run.is_cut = self._current_run.has_cut = self._is_forced = False
         if not self._is_in_pool:
             signal.signal(signal.SIGINT, self._worker.request_stop)
             signal.signal(signal.SIGTERM, self._worker.request_stop)
@@ -55,7 +56,13 @@ class EndSignals:
         requested_at = self._worker._shutdown_requested_date
         if requested_at is not None and now() - requested_at < timedelta(seconds=SAME_S):
             return
+        self._is_forced = True
         self._end_now(signum, frame)
+
+    def exit_if_forced(self) -> None:
+        """Raise `SystemExit` if a second signal ended the worker, as RQ does. Call this when all is recorded and closed."""
+        if self._is_forced:
+            raise SystemExit
 
     @property
     def has_cut(self) -> bool:

@@ -148,6 +148,7 @@ class Worker(FinishingWorker):
             self._loop.close()
             super().teardown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
             self._client.hang_up()  # not closed: as with RQ, `work` may be called again
+        self._signals.exit_if_forced()
 
     def check_for_suspension(self, burst: bool) -> None:
         """Do nothing: the claim script checks whether workers are suspended."""
