@@ -1,7 +1,9 @@
 """The scheduler: enqueues jobs that were scheduled by ``enqueue_in``, ``enqueue_at`` or a retry with an interval when they are due."""
 
+from contextlib import suppress
 from typing import Final
 
+from notify.errors import ServerError
 from notify.server import Client
 from workers.scripts import AT_ONCE, DEFAULT_TIMEOUT_S, ScheduleScripts
 
@@ -40,3 +42,9 @@ class Scheduler:
             name, lock_ms=LOCK_MS, count=AT_ONCE, longest_wait_ms=LONGEST_WAIT_MS, timeout_s=DEFAULT_TIMEOUT_S
         )
         return wait_ms / 1000
+
+    def run_all(self) -> None:
+        """Enqueue all jobs that are due; those that are left when the server does not answer are for the next leader."""
+        with suppress(ServerError):
+            while self.run() == 0.0:
+                continue

@@ -16,7 +16,6 @@ from rq import worker_registration
 from rq.command import handle_command
 from rq.utils import import_job_class
 
-from notify.errors import ServerError
 from notify.server import Client, is_of_another_type
 from workers.errors import JobDefinitionError
 from workers.fleet import LEASE_S
@@ -198,11 +197,7 @@ class Worker(FinishingWorker):
         threading.Thread(target=_note_shutdown, args=(self,), name="notify-shutdown", daemon=True).start()
 
     def _start_scheduler(self, *args: Any, **kwargs: Any) -> None:
-        """Enqueue the jobs that are due. RQ's scheduler is not started: the leader among the workers schedules for all queues."""
-        scheduler = Scheduler(self._client)
-        with suppress(ServerError):  # the leader tries again
-            while scheduler.run() == 0.0:
-                continue
+        Scheduler(self._client).run_all()  # RQ's scheduler is not started: the leader among the workers schedules for all queues
 
 
 def _unless_spoilt(worker: Worker, beat: Callable[[], object]) -> None:
