@@ -1,11 +1,12 @@
 """Pickled jobs of plain RQ on a queue of ours: told for what they are, failed, or left to RQ's own workers."""
 
 import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 import rq
-from rq.worker import SimpleWorker
 
 import notify
 from notify.testing import wait_until
@@ -13,6 +14,12 @@ from tests.support.sample_jobs import add
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers, claim_next
 from workers import Job, JobRefusedError, Outcome, Queue, explain, find_jobs, preview_loss, requeue
 from workers.scripts.claim import Claim, ClaimScripts
+
+PLAIN_WORKER = """
+import sys, redis, rq
+connection = redis.Redis.from_url(sys.argv[1])
+rq.SimpleWorker(["work"], connection=connection).work(burst=True)
+"""
 
 
 @pytest.fixture
@@ -71,7 +78,8 @@ def test_jobs_of_plain_rq_stay_in_their_place_and_its_own_worker_runs_them(
     late = queue.enqueue(add, "late")
     assert late.wait(15) == Outcome("finished")
     assert [job.get_status() for job in (*first, last)] == ["queued"] * 4
-    SimpleWorker([plain], connection=bus.redis).work(burst=True)
+    # In a process of its own: the thread in which it reads commands may outlive it.
+    subprocess.run([sys.executable, "-c", PLAIN_WORKER, bus.redis.settings.url], check=True, timeout=30, capture_output=True)
     assert [job.return_value(refresh=True) for job in (*first, last)] == [os.getcwd()] * 4
     assert by_json.get_status() == "finished"
 
