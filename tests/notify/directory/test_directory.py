@@ -251,8 +251,8 @@ def test_an_unreadable_description_is_no_service(bus, fields):
 
 def test_find_and_lookup_return_a_default_instead_of_raising(bus):
     with bus.service("desk", provides={"write"}) as desk:
-        assert bus.directory.find(provides="write", default=None) == desk.info
-        assert bus.directory.lookup("desk", default=None) == desk.info
+        assert bus.directory.find(provides="write", default=None).incarnation == desk.incarnation
+        assert bus.directory.lookup("desk", default=None).incarnation == desk.incarnation
         assert bus.directory.find(lambda service: False, default="none") == "none"
     assert bus.directory.find(provides="write", default=None) is None
     assert bus.directory.lookup("desk", default=None) is None
