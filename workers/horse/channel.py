@@ -68,6 +68,8 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         self._end = end
         self._buffer = bytearray()
+        self._poll = select.poll()
+        self._poll.register(end, select.POLLIN)
         self._encoder = msgspec.msgpack.Encoder()
 
     def fileno(self) -> int:
@@ -80,9 +82,7 @@ class Channel:
 
     def is_ready(self, timeout_s: float) -> bool:
         """Wait until there is something to read, and return whether there is."""
-        poll = select.poll()
-        poll.register(self._end, select.POLLIN)
-        return bool(poll.poll(math.ceil(timeout_s * 1000)))
+        return bool(self._poll.poll(math.ceil(timeout_s * 1000)))
 
     def send(self, message: Task | Reply) -> None:
         """Send a message.

@@ -54,7 +54,9 @@ class ProcessState:
         self._umask = os.umask(0o077)
         os.umask(self._umask)
         self._limits = [(limit, resource.getrlimit(limit)) for limit in LIMITS]
-        self._environ = dict(os.environb)
+        # The dict inside `os.environ`: to copy the mapping after each job takes longer than all other comparisons together.
+        self._present: dict[bytes, bytes] = getattr(os.environ, "_data")  # noqa: B009  # typeshed does not name it
+        self._environ = dict(self._present)
         self._locale = locale.setlocale(locale.LC_ALL)
         self._filters = list(warnings.filters)
         self._policy = asyncio.get_event_loop_policy()
@@ -109,7 +111,7 @@ class ProcessState:
         for limit, before in self._limits:
             if resource.getrlimit(limit) != before:
                 resource.setrlimit(limit, before)
-        if dict(os.environb) != self._environ:
+        if self._present != self._environ:
             os.environb.clear()
             os.environb.update(self._environ)
         if locale.setlocale(locale.LC_ALL) != self._locale:
@@ -119,7 +121,7 @@ class ProcessState:
         if warnings.filters != self._filters:
             warnings.resetwarnings()  # also tells the module that its filters have changed
             warnings.filters[:] = self._filters  # type: ignore[index]  # typeshed calls it a sequence, and it is a list
-        random.seed()
+        random.seed(int.from_bytes(os.urandom(16), "big"))  # half the time of random.seed(), which takes 2,500 bytes
         asyncio.set_event_loop(None)
         if asyncio.get_event_loop_policy() is not self._policy:
             asyncio.set_event_loop_policy(self._policy)
