@@ -146,6 +146,7 @@ class FinishingWorker(rq.Worker):
         """Record, in the worker, the end of a run that may no longer end by itself. The default records nothing."""
 
     def cleanup_execution(self, job: Any, pipeline: Any) -> None:
+        """Add to the transaction that records an end what removes the run, and the event of the end."""
         self.ensure_execution()  # without it RQ's code would leave the run in its registry
         execution = self.execution
         super().cleanup_execution(job, pipeline)

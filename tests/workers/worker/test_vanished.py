@@ -94,7 +94,8 @@ def test_work_goes_on_when_the_master_freezes_and_a_replica_is_promoted() -> Non
             queue, effects = Queue("work", connection=bus.redis), Effects(bus)
             running = queue.enqueue("tests.support.sample_jobs.sleep", 3.0, "x")
             effects.wait_for("x:begun")
-            time.sleep(0.2)  # replication is asynchronous
+            bus.redis.set("rq:test:replicated", "1", ex=60)
+            bus.redis.wait(1, 2_000)  # replication is asynchronous, and keeps the order
             old = servers.master
             servers.signal(old, signal.SIGSTOP)
             wait_until(lambda: servers.master != old, timeout_s=10, what="another master")
