@@ -119,9 +119,17 @@ def trim(bus: notify.Bus, topic: str, *, keep: int) -> None:
     bus.redis.xtrim(bus.keys.log(topic), maxlen=keep, approximate=False)
 
 
-def everything(client: redis.Redis) -> dict[bytes, bytes | None]:
-    """Return every key of the server with its serialized value, except the hash of the last sweep."""
-    return {key: client.dump(key) for key in client.scan_iter() if not key.endswith(b":sweep")}
+def everything(client: redis.Redis) -> dict[bytes, object]:
+    """Return every key of the server with its value, except the hash of the last sweep."""
+    return {key: _value(client, key) for key in client.scan_iter() if not key.endswith(b":sweep")}
+
+
+def _value(client: redis.Redis, key: bytes) -> object:
+    """Return what a key holds. The serialized form of a hash or a set tells their order too, and rehashing changes that."""
+    kind = client.type(key)
+    if kind == b"hash":
+        return client.hgetall(key)
+    return client.smembers(key) if kind == b"set" else client.dump(key)
 
 
 def commands_during(client: redis.Redis, action: Callable[[], object], *, in_scripts: bool = False) -> list[str]:
