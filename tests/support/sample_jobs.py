@@ -231,6 +231,16 @@ def start_a_program(name: str) -> None:
 
 
 @job("work")
+def leave_programs(name: str) -> None:
+    """Start a program, and a program of a program that has ended, and do something else."""
+    note(f"{name}:pid", os.getpid())
+    note(f"{name}:child", subprocess.Popen(["sleep", "1000"]).pid)
+    note(f"{name}:grandchild", int(subprocess.run(["sh", "-c", "sleep 1000 >&- & echo $!"], stdout=subprocess.PIPE, check=True).stdout))
+    count(f"{name}:begun")
+    threading.Event().wait(WAIT_S)
+
+
+@job("work")
 def fail(field: str = "failed") -> NoReturn:
     count(field)
     raise RuntimeError("it went wrong")

@@ -49,6 +49,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
         stopped: the run ended because it was stopped; the worker has to record it.
         lost: the need for whose loss it was stopped, if the horse found that; else empty.
         retires: the horse ends after this reply, because of `RetireAfter` or because the job left something behind.
+        ends_programs: the programs that the job started are ended with the horse, because the job was stopped or its timeout was over.
     """
 
     ended: Ended | None = None
@@ -56,6 +57,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     stopped: bool = False
     lost: str = ""
     retires: bool = False
+    ends_programs: bool = False
 
 
 class Channel:

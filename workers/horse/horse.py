@@ -94,7 +94,7 @@ class Horse:
                 return self._reap()
             if reply is not None:
                 if reply.retires:
-                    self._reap()
+                    self._reap(ends_programs=reply.ends_programs)
                 return reply
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
@@ -127,11 +127,18 @@ class Horse:
                 self.pid = pid
         return self._channel
 
-    def _reap(self) -> Death:
-        """Wait for the death of the process, reap it, and close the channel to it."""
+    def _reap(self, *, ends_programs: bool = True) -> Death:
+        """Wait for the death of the process, reap it, and close the channel to it.
+
+        Args:
+            ends_programs: whether to kill what is left of its process group, the programs that its job started: they must not go on
+                when the job has been killed, as they do not after a stop.
+        """
         try:
             self._fork_server.wait()
             with self._lock:
+                if ends_programs:
+                    self.kill()
                 self.pid = 0
                 return self._fork_server.reap()
         except HorseError as exc:

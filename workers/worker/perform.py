@@ -95,7 +95,7 @@ class Performer:
         """Perform a task and return the reply to it. If the job is stopped meanwhile, this does not return: see `leave`."""
         self._task = task
         reply = self._call_on_stopped(task) if task.is_stopped else self._perform_run(task)
-        return msgspec.structs.replace(reply, retires=True) if self._must_retire else reply
+        return msgspec.structs.replace(reply, retires=True, ends_programs=True) if self._must_retire else reply
 
     def _rest(self) -> None:
         """Close the connections, which the next job opens again."""
@@ -114,7 +114,7 @@ class Performer:
         if not lost and not (self._stop_sign.is_up and self._task.calls_back):
             os._exit(1)
         # Never return or raise: the caller may be RQ's code, which would record an exception as a failure of the job.
-        self._channel.send(Reply(stopped=True, lost=lost, retires=not self._task.calls_back))
+        self._channel.send(Reply(stopped=True, lost=lost, retires=not self._task.calls_back, ends_programs=True))
         if not self._task.calls_back:
             os._exit(0)
         run_jobs(self._channel, self.perform, state=self._state, retire=self._retire, rest=self._rest)

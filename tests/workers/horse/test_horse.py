@@ -2,12 +2,18 @@
 
 import os
 import signal
+import subprocess
+from functools import partial
+from typing import NoReturn
 
 import pytest
 
-from tests.support.sample_jobs import add, fail, fork_away, hold, kill_yourself, later, tick, where
+from notify.testing import wait_until
+from tests.support.sample_jobs import add, fail, fork_away, hold, kill_yourself, later, leave_programs, tick, where
 from tests.workers.conftest import Effects, StartWorkers, is_alive, result
 from workers import Outcome, Queue
+from workers.horse.channel import Channel, Reply, Task
+from workers.horse.horse import Horse
 
 pytestmark = pytest.mark.any_server
 
@@ -46,3 +52,46 @@ def test_the_death_of_a_process_is_noticed_although_its_child_holds_its_files(
     assert running.wait(5).status == "failed"
     assert queue.enqueue(add).wait(5) == Outcome("finished")
     os.kill(effects["x:away"], signal.SIGKILL)
+
+
+@pytest.mark.parametrize("ending", ["takes too long", "is stopped", "is killed"])
+def test_the_programs_of_a_job_end_with_it(queue: Queue, start_workers: StartWorkers, effects: Effects, ending: str) -> None:
+    start_workers()
+    running = queue.enqueue(leave_programs, "x", job_timeout=1 if ending == "takes too long" else 30)
+    effects.wait_for("x:begun")
+    programs = [effects["x:child"], effects["x:grandchild"]]
+    assert all(map(is_alive, programs))
+    if ending == "is stopped":
+        running.cancel()
+    elif ending == "is killed":
+        os.kill(effects["x:pid"], signal.SIGKILL)
+    assert running.wait(10).status == ("stopped" if ending == "is stopped" else "failed")
+    wait_until(lambda: not any(map(is_alive, programs)), timeout_s=1, what=f"the end of the programs {programs}")
+    assert queue.enqueue(add).wait(10) == Outcome("finished")
+
+
+def start_a_program(channel: Channel, *, ends_programs: bool) -> NoReturn:
+    """Main function of a horse: start a program, and reply with its process id as a job of which the timeout is over."""
+    while channel.take(Task) is None:
+        continue
+    program = subprocess.Popen(["sleep", "1000"])
+    channel.send(Reply(problem=str(program.pid), retires=True, ends_programs=ends_programs))
+    os._exit(0)
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: pytest may have threads
+@pytest.mark.parametrize("ends_programs", [True, False], ids=["protected", "twin"])
+def test_a_program_goes_on_if_it_is_not_ended_with_the_process(ends_programs: bool) -> None:
+    horse = Horse(partial(start_a_program, ends_programs=ends_programs))
+    try:
+        horse.give(Task("j", "f", "work", {}))
+        end = horse.wait(10)
+        assert isinstance(end, Reply)
+        program = int(end.problem)
+        if ends_programs:
+            wait_until(lambda: not is_alive(program), timeout_s=1)
+        else:
+            assert is_alive(program)
+            os.kill(program, signal.SIGKILL)
+    finally:
+        horse.close()
