@@ -2,29 +2,16 @@
 
 import os
 from contextlib import AbstractContextManager
-from typing import Annotated
 
 import msgspec
 import typer
 
 from cli.output import Output
 from cli.signals import shielded
+from cli.start import AsJson, Given, Header, Namespace, Url
 from notify import Bus, Json, Settings, SettingsError, connect
 
 __all__ = ["AsJson", "Header", "Namespace", "Options", "Url", "json_or_text", "json_problem", "options"]
-
-Url = Annotated[
-    str | None, typer.Option("--url", help="Redis server; else $NOTIFY_URL, $REDIS_URL, or the private server.", show_default=False)
-]
-Namespace = Annotated[str | None, typer.Option("--namespace", help="First part of every key; else $NOTIFY_NAMESPACE.", show_default=False)]
-Header = Annotated[
-    bool | None,
-    typer.Option(
-        "--header/--no-header",
-        help="Print the names of the columns, or only lines with tabs. By default on a terminal, and in watch.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -66,7 +53,7 @@ class Options(msgspec.Struct, frozen=True):
 
 def options(context: typer.Context, *, url: str | None, namespace: str | None, as_json: bool) -> Options:
     """Return the options given before the command's name, overridden by those given after it."""
-    given = context.obj if isinstance(context.obj, Options) else Options()
+    given = context.obj if isinstance(context.obj, Options | Given) else Given()
     return Options(url if url is not None else given.url, namespace if namespace is not None else given.namespace, as_json or given.as_json)
 
 

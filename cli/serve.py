@@ -25,7 +25,7 @@ from workers.temperature import QUEUE, THRESHOLD, Thermometer, numbers_in
 
 __all__ = ["serve"]
 
-serve = typer.Typer(no_args_is_help=True)
+serve = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 Ttl = Annotated[
     float | None, typer.Option("--ttl", help="Seconds without a heartbeat after which the service counts as dead.", show_default="5")

@@ -30,7 +30,7 @@ class _Which(TypedDict):
     group: str | None
 
 
-service = typer.Typer(no_args_is_help=True)
+service = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @service.callback()

@@ -1,81 +1,19 @@
-"""The signals of a command: a signal unwinds the command, or asks it to stop. While the command closes, signals are ignored."""
+"""Signals within a command: one asks it to stop, or is held while a resource opens or closes. At its start `cli.start` handles them."""
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import FrameType, TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import typer
 
+from cli.start import INTERRUPTED, SIGNALS, InterruptedBySignal, ignore_signals, on_signals, unwind_on_signals
 from notify.process import SignalSafeEvent
 
-__all__ = [
-    "INTERRUPTED",
-    "SIGNALS",
-    "HeldSignals",
-    "InterruptedBySignal",
-    "Stop",
-    "exit_code_of",
-    "ignore_signals",
-    "shielded",
-    "unwind_on_signals",
-]
+__all__ = ["HeldSignals", "Stop", "shielded"]
 
 T = TypeVar("T")
-
-INTERRUPTED: Final = 128 + signal.SIGINT
-"""Exit code of a command that Ctrl-C ended."""
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def unwind_on_signals() -> None:
-    """Let the next signal raise ``KeyboardInterrupt``, once: SIGTERM and SIGHUP too must stop a private server and end child processes."""
-    _on_signals(_unwind)
-
-
-def ignore_signals() -> None:
-    """Ignore all signals while the command ends. Every wait in that phase has a timeout."""
-    for signum in SIGNALS:
-        signal.signal(signum, signal.SIG_IGN)
-
-
-def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
-    for signum in SIGNALS:
-        # SIGHUP stays ignored under nohup. SIGINT is handled even if the shell ignores it, as it does for a command started with ``&``.
-        if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
-            signal.signal(signum, handler)
-
-
-class InterruptedBySignal(KeyboardInterrupt):
-    """A signal unwinds the command. After a plain ``KeyboardInterrupt`` in code run by ``exec``, Python would end itself with SIGINT.
-
-    Args:
-        signum: the signal.
-        insists: it came after another one that the command had begun to obey.
-    """
-
-    def __init__(self, signum: int = signal.SIGINT, *, insists: bool = False) -> None:
-        super().__init__()
-        self.signum, self.insists = signum, insists
-
-
-def exit_code_of(interrupt: KeyboardInterrupt, *, runs_on: bool = False) -> int:
-    """Return the exit code of a command that a signal has ended: 128 and the number of the signal, as shells say it.
-
-    Args:
-        interrupt: the exception.
-        runs_on: the command runs until it is told to end. With SIGTERM and SIGHUP it then has done what it was to do: 0.
-    """
-    signum = getattr(interrupt, "signum", signal.SIGINT)
-    if runs_on and signum != signal.SIGINT and not getattr(interrupt, "insists", False):
-        return 0
-    return 128 + int(signum)
-
-
-def _unwind(signum: int, _frame: FrameType | None) -> None:
-    ignore_signals()
-    raise InterruptedBySignal(signum)
 
 
 @contextmanager
@@ -105,7 +43,7 @@ class HeldSignals:
     def hold(self) -> None:
         """Begin to delay signals."""
         self._before = {signum: signal.getsignal(signum) for signum in SIGNALS}
-        _on_signals(self._note)
+        on_signals(self._note)
 
     def release(self) -> None:
         """Restore the handlers, and deliver the last signal that arrived meanwhile."""
@@ -152,7 +90,7 @@ class Stop:
         return self._asked.wait(timeout_s)
 
     def __enter__(self) -> "Stop":
-        _on_signals(self._note)
+        on_signals(self._note)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

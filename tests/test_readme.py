@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 import notify
-from cli.app import app
+from cli.start import COMMANDS
 from notify.testing import wait_until
 from tests.support.servers import redis_cli
 
@@ -170,7 +169,7 @@ def options_of(command: Any) -> set[str]:
 
 def test_the_table_of_commands_is_that_of_the_command_line() -> None:
     """Every command has a row, and every row names commands and options that exist."""
-    known = typer.main.get_group(app).commands
+    known = {command.name: command.load() for command in COMMANDS}
     listed = set()
     for row in rows("The command line"):
         name, *rest = re.findall(r"[\w-]+", row.partition("`notify ")[2].partition("`")[0])
@@ -184,7 +183,13 @@ def test_the_table_of_commands_is_that_of_the_command_line() -> None:
 
 def test_the_table_of_the_worker_has_each_of_its_options() -> None:
     named = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", "".join(row.split("|")[1] for row in rows("Workers"))))
-    assert named == options_of(typer.main.get_group(app).commands["worker"]) - {"--url", "--namespace", "--json", "--help", "-h"}
+    assert named == options_of(next(command for command in COMMANDS if command.name == "worker").load()) - {
+        "--url",
+        "--namespace",
+        "--json",
+        "--help",
+        "-h",
+    }
 
 
 def test_the_table_of_settings_names_each_of_them_with_its_default() -> None:

@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from cli.jobs.select import NEED_FORMAT, QueueName
 from cli.options import AsJson, Namespace, Options, Url, options
 from cli.output import Output
-from cli.signals import INTERRUPTED, Stop
+from cli.signals import Stop
+from cli.start import INTERRUPTED
 from notify import Bus, Json
 from workers import Queue, find_jobs
 from workers.overview import JobFilter, chunked, count_needing

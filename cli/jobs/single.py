@@ -25,7 +25,7 @@ JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as `noti
 SomeId = Annotated[str | None, typer.Argument(metavar="[ID]", help="The job's id, as `notify jobs` shows it.", show_default=False)]
 Every = Annotated[bool, typer.Option("--all", help="All jobs that match the other options, after a count.")]
 
-job = typer.Typer(no_args_is_help=True)
+job = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @job.callback()

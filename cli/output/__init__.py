@@ -4,6 +4,6 @@ Every command prints through an `Output`.
 Nothing here reads data: the commands hand in records.
 """
 
-from cli.output.printer import Output, OutputClosedError, close_output, one_line
+from cli.output.printer import Output, OutputClosedError, one_line
 
-__all__ = ["Output", "OutputClosedError", "close_output", "one_line"]
+__all__ = ["Output", "OutputClosedError", "one_line"]

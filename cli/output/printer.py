@@ -4,16 +4,16 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TextIO
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from cli.output.tables import cell, grid, json_text, printable
+from cli.start import drop
 from notify import Event, Failure, Gap, Json, Message
 
-__all__ = ["Output", "OutputClosedError", "close_output", "one_line"]
+__all__ = ["Output", "OutputClosedError", "one_line"]
 
 
 class OutputClosedError(Exception):
@@ -54,7 +54,7 @@ class Output:
         try:
             self._stderr.print(printable(text), style=style, markup=False)
         except OSError:  # there is nobody to tell it to, and the command has other things to do
-            _drop(sys.stderr)
+            drop(sys.stderr)
 
     def line(self, text: str, *, style: str = "") -> None:
         """Print one line of data.
@@ -70,7 +70,7 @@ class Output:
                 sys.stdout.buffer.write(f"{text}\n".encode())
                 sys.stdout.buffer.flush()
         except OSError as exc:
-            _drop(sys.stdout)
+            drop(sys.stdout)
             if isinstance(exc, BrokenPipeError):
                 raise OutputClosedError from exc
             raise
@@ -140,29 +140,6 @@ class Output:
         time = f"{item.time:%H:%M:%S.%f}"[:-3] + "Z"
         origin = f"\t{one_line(item.source or '-')}\t{item.id or 'by hand'}" if verbose else ""
         self.record(record, f"{time}\t{one_line(item.topic)}{origin}\t{text}", style=style)
-
-
-def close_output(code: int) -> int:
-    """Write what is left in the buffers, at the end of a command. Returns its exit code: 1 in place of 0 if stdout cannot be written."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _drop(sys.stdout)
-    except OSError as exc:
-        _drop(sys.stdout)
-        if code == 0:  # otherwise the command has told of an error already
-            Output(as_json=False).talk(f"notify: the operating system reported an error: {exc}", style="red")
-            code = 1
-    try:
-        sys.stderr.flush()
-    except OSError:
-        _drop(sys.stderr)
-    return code
-
-
-def _drop(stream: TextIO) -> None:
-    """Lead a stream nowhere: Python would try to write again, and report an error, when it closes it."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def one_line(value: Json) -> str:

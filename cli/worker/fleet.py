@@ -18,7 +18,7 @@ TELL_AGAIN_S: Final = 1.0
 """Seconds after which a worker that did not listen is told again."""
 POLL_S: Final = 0.1
 
-workers = typer.Typer()
+workers = typer.Typer(rich_markup_mode=None)
 
 
 @workers.callback(invoke_without_command=True)

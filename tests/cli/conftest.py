@@ -13,7 +13,7 @@ import pytest
 import redis
 
 import notify
-from cli.signals import SIGNALS
+from cli.start import SIGNALS
 from notify.server.binary import find_server_binary
 from notify.testing import PrivateServer, private_server, wait_until
 from tests.support.commands import NOTIFY, WAIT_S, Command, Done, TerminalCommand, on_terminal, processes_of

@@ -7,7 +7,7 @@ import pytest
 
 import notify
 from cli.processes import Child, environ_of, working
-from cli.signals import unwind_on_signals
+from cli.start import unwind_on_signals
 from notify.testing import PrivateServer, wait_until
 from workers import Pool, Queue, WorkerOptions
 from workers.storage import NAME

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 import typer
 
-from cli.signals import INTERRUPTED, SIGNALS, Stop, ignore_signals, shielded, unwind_on_signals
+from cli.signals import Stop, shielded
+from cli.start import INTERRUPTED, SIGNALS, ignore_signals, unwind_on_signals
 
 pytestmark = pytest.mark.usefixtures("_signals")
 

@@ -1,0 +1,32 @@
+"""What runs before and after every command: its streams and signals, the common options, and the list of commands.
+
+`cli.app` and the commands use it. Each command imports its own module when it is called, and not before: most of the time that a short
+command takes is imports.
+Nothing here imports ``notify``, ``workers`` or Rich, and nothing here reads or prints data.
+"""
+
+from cli.start.commands import COMMANDS, Command, CommandGroup
+from cli.start.given import AsJson, Given, Header, Namespace, Url
+from cli.start.signals import INTERRUPTED, SIGNALS, InterruptedBySignal, exit_code_of, ignore_signals, on_signals, unwind_on_signals
+from cli.start.streams import close_streams, drop, open_streams
+
+__all__ = [
+    "COMMANDS",
+    "INTERRUPTED",
+    "SIGNALS",
+    "AsJson",
+    "Command",
+    "CommandGroup",
+    "Given",
+    "Header",
+    "InterruptedBySignal",
+    "Namespace",
+    "Url",
+    "close_streams",
+    "drop",
+    "exit_code_of",
+    "ignore_signals",
+    "on_signals",
+    "open_streams",
+    "unwind_on_signals",
+]

@@ -1,0 +1,87 @@
+"""The list of commands, and the group that imports a command when it is called, and not when it is listed."""
+
+from importlib import import_module
+from typing import Any, Final, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+__all__ = ["COMMANDS", "Command", "CommandGroup"]
+
+
+class Command(NamedTuple):
+    """A command, or a group of commands, that is not imported yet.
+
+    Args:
+        name: its name on the command line.
+        module: the module that defines it, under the same name.
+        help: the first sentence of its own help, for the list of commands.
+    """
+
+    name: str
+    module: str
+    help: str
+
+    def load(self) -> Any:
+        """Import the module. Returns the command as Typer runs it."""
+        found = getattr(import_module(self.module), self.name)
+        if isinstance(found, typer.Typer):
+            loaded: Any = typer.main.get_group(found)
+        else:
+            own = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+            own.command(self.name)(found)
+            loaded = typer.main.get_command(own)
+        loaded.name = self.name
+        return loaded
+
+
+COMMANDS: Final = (
+    Command(
+        "demo", "cli.demo", "Log a temperature by jobs in worker processes, kill the storage, and show how each job ended: a line a job."
+    ),
+    Command(
+        "up",
+        "cli.up",
+        "Run a server, the storage, thermometer and recorder, and workers, and print all events; Ctrl-C stops them in order.",
+    ),
+    Command("worker", "cli.worker", "Run worker processes until Ctrl-C or SIGTERM."),
+    Command("queues", "cli.jobs", "List the queues: number of jobs by status, the age of the oldest waiting job (latency), and workers."),
+    Command("jobs", "cli.jobs", "List jobs, the newest first."),
+    Command("cron", "cli.cron", "List the recurring jobs, the one that is due next first."),
+    Command("enqueue", "cli.jobs", "Enqueue a call of a function, and print the id of the job."),
+    Command("cancel", "cli.jobs", "Cancel the waiting jobs that need a service, or any service with a capability."),
+    Command("services", "cli.services", "List the registered services."),
+    Command(
+        "watch",
+        "cli.services",
+        "Print each service that registers, is suspected or is withdrawn, until Ctrl-C; begins with the registered services.",
+    ),
+    Command("monitor", "cli.services", "Sweep the directory from a process of its own, until Ctrl-C."),
+    Command("kill", "cli.kill", "End a service: withdraw it at once, apply the loss to the jobs that need it, and tell its process."),
+    Command("call", "cli.call", "Call a method of a service, and print its result."),
+    Command("publish", "cli.events", "Publish an event, and print its id."),
+    Command("listen", "cli.events", "Print events as they happen, until Ctrl-C."),
+    Command("topics", "cli.events", "List the known topics: number of events, rate over the last minute, length of the log, subscribers."),
+    Command("spy", "cli.events", "Print all events with source and id, also those published by hand with redis-cli, until Ctrl-C."),
+    Command("serve", "cli.serve", "Run a built-in service until Ctrl-C."),
+    Command("workers", "cli.worker", "List the workers of the server, on all hosts: what each does, its memory, and since when it runs."),
+    Command("job", "cli.jobs", "Show, explain, cancel, retry, delete or await one job; with --all cancel, retry or delete many."),
+    Command("service", "cli.services", "Show one service."),
+)
+
+
+class CommandGroup(TyperGroup):
+    """The group of all commands. It lists them without importing any; the one that is called is imported."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for command in COMMANDS:
+            listed = TyperCommand(command.name, help=command.help, short_help=command.help, rich_markup_mode=None)
+            self.commands.setdefault(command.name, listed)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is called, and import it; also to complete its options."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        if listed is None:
+            return name, listed, rest
+        return name, next(command for command in COMMANDS if command.name == listed.name).load(), rest
