@@ -27,9 +27,11 @@ class Runtime:
     def __init__(self, client: Client, *, name: str) -> None:
         self._client = client
         self._name = name
-        self.upkeep = Upkeep(client)
+        self._bounded = client.bounded(name="background")
+        """The client of the parts: a lost connection is noticed soon, however long the settings let the program itself wait."""
+        self.upkeep = Upkeep(self._bounded)
         """The sweeps of the process, which go on while it waits for changes of the directory."""
-        self._heartbeats = Heartbeats(client)
+        self._heartbeats = Heartbeats(self._bounded)
         self._request_client: RequestClient | None = None
         self._connection_monitor: ConnectionMonitor | None = None
         self._starting = threading.Lock()
@@ -65,7 +67,7 @@ class Runtime:
         with self._starting:
             self._check_open()
             if self._request_client is None:
-                self._request_client = RequestClient(self._client, name=self._name, upkeep=self.upkeep).open()
+                self._request_client = RequestClient(self._bounded, name=self._name, upkeep=self.upkeep).open()
                 self.upkeep.keep_sweeping()
             return self._request_client
 
@@ -76,6 +78,8 @@ class Runtime:
         for part in (self._request_client, self.upkeep, self._heartbeats, self._connection_monitor):
             if part is not None:
                 part.close()
+        if self._bounded is not self._client:
+            self._bounded.close()
 
     def _check_open(self) -> None:
         if self._closed:

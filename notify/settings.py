@@ -41,7 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         log_bytes: memory that the log of a topic takes, in bytes (it may take that of 64 events more); older events are cut off.
         max_payload_bytes: the largest encoded event, request or call of a job, in bytes.
         connect_timeout_s: seconds to wait for a connection.
-        command_timeout_s: seconds to wait for the answer to a command.
+        command_timeout_s: seconds to wait for the answer to a command of the program. Parts that work in the background, such as
+            heartbeats and sweeps, wait two seconds at most.
         job_events: the transitions of jobs that are published on ``job.<queue>``: ``all``, ``none``, or a comma-separated list
             of those in ``JOB_EVENTS``, for example ``failed,stopped``.
 
@@ -57,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_bytes: int = 64 * 1024 * 1024
     max_payload_bytes: int = 65_536
     connect_timeout_s: float = 2.0
-    command_timeout_s: float = 5.0
+    command_timeout_s: float = 2.0
     job_events: str = "all"
 
     def __post_init__(self) -> None:

@@ -93,8 +93,12 @@ class DirectoryScripts(WithdrawalScripts):
         result = self.run("register", keys, args, action=f"registering {name!r}")
         return int(result) if result else None
 
-    def beat(self, beats: Sequence[Beat]) -> list[str]:
-        """Send heartbeats. Returns for each service ``alive``, ``killed``, ``withdrawn``, ``expired`` or ``gone``."""
+    def beat(self, beats: Sequence[Beat], *, timeout_s: float | None = None) -> list[str]:
+        """Send heartbeats, and wait at most ``timeout_s`` seconds for the answer, by default as the settings say.
+
+        Returns:
+            For each service ``alive``, ``killed``, ``withdrawn``, ``expired`` or ``gone``.
+        """
         answers: list[str] = []
         for first in range(0, len(beats), BEATS_AT_ONCE):
             batch = beats[first : first + BEATS_AT_ONCE]
@@ -102,7 +106,7 @@ class DirectoryScripts(WithdrawalScripts):
             for beat in batch:
                 keys += [self.keys.service(beat.name), self.keys.tombstone(beat.name)]
             args = [*self._announce("recovered"), *(part for beat in batch for part in beat)]
-            states = self.run("beat", keys, args, action=f"sending the heartbeat of {batch[0].name!r}")
+            states = self.run("beat", keys, args, action=f"sending the heartbeat of {batch[0].name!r}", timeout_s=timeout_s)
             answers += [answer.decode(errors="replace") for answer in states]
         return answers
 

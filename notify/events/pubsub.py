@@ -72,7 +72,7 @@ class PubSubConnection:
         early = []
         while self._unconfirmed:
             try:
-                answer = read_within(connection, self._client.settings.command_timeout_s)
+                answer = read_within(connection, min(self._client.settings.command_timeout_s, PROBE_TIMEOUT_S))
             except redis.exceptions.NoPermissionError as refusal:
                 raise ServerRefusedError(self._missing_rights(refusal)) from refusal
             if answer is None:
@@ -99,6 +99,7 @@ class PubSubConnection:
                 self._keep_alive()
         except BaseException:
             self._disconnect()
+            self._client.hang_up()  # the connection over which logs are read is probably lost as well
             raise
         return None
 

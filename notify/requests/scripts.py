@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from notify.keys import due_member
-from notify.server import Client, ScriptRunner
+from notify.server import ANSWER_S, Client, ScriptRunner
 
 __all__ = ["FULL", "GONE", "MOVED", "OVERDUE", "RequestScripts"]
 
@@ -67,7 +67,7 @@ class RequestScripts(ScriptRunner):
 
     def _answer_within_s(self, left_s: float) -> float:
         """Return how long a command may wait for the server, for a caller with so much time left."""
-        return min(self.client.settings.command_timeout_s, max(LEAST_S, left_s))
+        return min(self.client.settings.command_timeout_s, ANSWER_S, max(LEAST_S, left_s))
 
     def _keys(self, service: str, incarnation: int) -> list[str]:
         return [self.keys.service(service), self.keys.requests(due_member(service, incarnation))]

@@ -98,6 +98,8 @@ class Client(redis.Redis):
 
     def translated(self, exc: Exception, action: str) -> NotifyError:
         """Return the error of this package for an error of redis-py or of the socket; ``action`` as for `translating`."""
+        if isinstance(exc, redis.TimeoutError):
+            self._direct.drop_idle()
         if isinstance(exc, redis.AuthenticationError):
             return ServerRefusedError(f"{self.address} refused the user or password while {action}: {exc}")
         tls_problem = tls_problem_of(exc)
@@ -172,6 +174,12 @@ class Client(redis.Redis):
         pool_class = thrifty(redis.ConnectionPool) if is_shared else redis.ConnectionPool
         return Client(pool_class(self.connection_pool.connection_class, **options), settings=self.settings)
 
+    def bounded(self, *, name: str) -> "Client":
+        """Return this client if it waits at most `ANSWER_S` for an answer, else a clone that does, for threads to share."""
+        waits_s = self.connection_pool.connection_kwargs.get("socket_timeout")
+        is_bounded = self._is_fake or (waits_s is not None and waits_s <= ANSWER_S)
+        return self if is_bounded else self.clone(name=name, is_shared=True)
+
     def connect(self, *, retry_s: float = ONE_ATTEMPT) -> None:
         """Check that the server answers and is supported.
 
@@ -244,7 +252,7 @@ def open_client(settings: Settings, *, name: str, timeout_s: float | None = None
     Args:
         settings: the address of the server and the timeouts; ``settings.url`` must be set.
         name: the name in ``CLIENT LIST``.
-        timeout_s: seconds to wait for the answer to a command, instead of the timeout of the settings.
+        timeout_s: seconds to wait for the answer to a command, instead of the timeout of the settings or the URL.
         is_shared, protocol: as for `Client.clone`.
 
     Raises:
@@ -254,21 +262,22 @@ def open_client(settings: Settings, *, name: str, timeout_s: float | None = None
         raise SettingsError("the settings have no URL: give one, or start the private server first")
     options: dict[str, Any] = {
         "socket_connect_timeout": settings.connect_timeout_s,
-        "socket_timeout": timeout_s or settings.command_timeout_s,
+        "socket_timeout": settings.command_timeout_s,
         # No retries by redis-py: a write whose answer was lost must not be sent twice. Callers repeat the steps that can be repeated.
         "retry": Retry(NoBackoff(), 0),
         "health_check_interval": 15,
         "client_name": _client_name(name),
     }
+    fixed = _answers(protocol) if timeout_s is None else {**_answers(protocol), "socket_timeout": timeout_s}
     if settings.url.startswith(MEMORY):
         return Client(memory_pool(settings.url, client_name=options["client_name"]), settings=settings)
     try:
         if is_sentinel(settings.url):
-            pool = sentinel_pool(settings.url, options, _answers(protocol), is_shared=is_shared)
+            pool = sentinel_pool(settings.url, options, fixed, is_shared=is_shared)
         else:
             url_options = parse_url(settings.url)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             pool_class = thrifty(redis.ConnectionPool) if is_shared else redis.ConnectionPool
-            pool = pool_class(**{**options, **url_options, **_answers(protocol)})
+            pool = pool_class(**{**options, **url_options, **fixed})
         pool.connection_class(**pool.connection_kwargs)  # raises for an unknown option now, not at the first command
     except (ValueError, TypeError, redis.RedisError) as exc:
         raise SettingsError(f"{redact(settings.url)!r} cannot be used as the URL of a Redis server: {exc}") from exc

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import redis
@@ -65,6 +66,14 @@ class DirectConnection:
                 self._kept.append(connection)
             else:
                 release_raw(self._pool, connection)
+
+    def drop_idle(self) -> None:
+        """Close the connections that nobody uses now: after one whose packets were lost, each of them would cost a timeout of its own."""
+        with suppress(IndexError):  # another thread uses the kept one
+            idle = self._kept.pop()
+            idle.disconnect()
+            self._kept.append(idle)
+        self._pool.disconnect(inuse_connections=False)
 
     def _take(self) -> RawConnection:
         """Return the kept connection, or another one while a thread uses it."""

@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeAlias
 
 from notify.directory import Beat, DirectoryScripts
 from notify.errors import ServerError, ServiceNameTakenError
-from notify.server import Backoff, Client
+from notify.server import ANSWER_S, Backoff, Client
 
 __all__ = ["HeartbeatSource", "Heartbeats"]
 
@@ -24,7 +24,9 @@ JITTER: Final = 0.15
 STANDBY_S: Final = 0.5
 """A standby sends a heartbeat at least this often: the answer tells that it has got the name that it waits for."""
 RETRY_S: Final = 0.5
-"""A heartbeat that failed is sent again after at most this many seconds."""
+"""A heartbeat that failed is sent again after at most this many seconds; the first time, much sooner."""
+LEAST_ANSWER_S: Final = 0.5
+"""The answer to a heartbeat may take this long, also for a short ttl."""
 NOT_DUE: Final = math.inf
 """The due time of a service that is registering again: it sends no heartbeats until it is back."""
 
@@ -59,6 +61,8 @@ class Heartbeats:
     """
 
     def __init__(self, client: Client) -> None:
+        self.client = client
+        """The client whose connection sends them."""
         self._scripts = DirectoryScripts(client)
         self._due: dict[HeartbeatSource, float] = {}
         self._on_lost: dict[HeartbeatSource, OnLost] = {}
@@ -111,10 +115,10 @@ class Heartbeats:
         """
         factor = _jitter()  # one factor for all, so that services that are due together stay together
         try:
-            answers = self._scripts.beat([service.beat for service in services])
+            answers = self._scripts.beat([service.beat for service in services], timeout_s=_answer_s(services))
         except ServerError as exc:
-            self._backoff.failed(exc)
-            self._schedule({service: min(RETRY_S, _interval_s(service) * factor) for service in services})
+            pause_s = min(RETRY_S, self._backoff.failed(exc))
+            self._schedule({service: min(pause_s, _interval_s(service) * factor) for service in services})
             return {}
         self._backoff.over()
         pairs = zip(services, answers, strict=True)
@@ -184,6 +188,12 @@ class Heartbeats:
 def _interval_s(service: HeartbeatSource) -> float:
     interval_s = service.beat.ttl_ms / 1000 / BEATS_PER_TTL
     return min(STANDBY_S, interval_s) if service.standby_for else interval_s
+
+
+def _answer_s(services: Sequence[HeartbeatSource]) -> float:
+    """Return how long the answer to a heartbeat may take: after a lost connection another one must be sent within the ttl."""
+    shortest_s = min((service.beat.ttl_ms / 1000 / BEATS_PER_TTL for service in services), default=ANSWER_S)
+    return min(ANSWER_S, max(LEAST_ANSWER_S, shortest_s))
 
 
 def _jitter() -> float:

@@ -19,7 +19,7 @@ from notify.directory import (
     check_ttl,
     own_fields,
 )
-from notify.errors import ServiceNameTakenError, ServiceNotFoundError
+from notify.errors import ServerUnreachableError, ServiceNameTakenError, ServiceNotFoundError
 from notify.keys import due_member, parse_due_member
 from notify.server import Client
 from notify.service.naming import Holder, NamePolicy, Names
@@ -148,7 +148,16 @@ class Registration:
         self._regroup(self.groups - {check_name(group, what="a group")}, group, joins=False)
 
     def withdraw(self, reason: str, why: str) -> None:
-        """Remove the present incarnation from the directory, every index and every group."""
+        """Remove the present incarnation from the directory, every index and every group.
+
+        If there is no answer, this is tried once more: a connection can be dead without a trace.
+        """
+        try:
+            self._leave_directory(reason, why)
+        except ServerUnreachableError:
+            self._leave_directory(reason, why)
+
+    def _leave_directory(self, reason: str, why: str) -> None:
         while self._directory.withdraw(*self.identity, reason=reason, why=why) is None and self.follow():
             continue
 

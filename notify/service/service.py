@@ -64,8 +64,9 @@ class Service:
         self._directory = Directory(client)
         self._suspensions = Suspensions()
         exported = frozenset(exported_methods(exports))
+        self._heartbeats = heartbeats or Heartbeats(client)
         self._registration = Registration(
-            client,
+            self._heartbeats.client,
             name,
             provides=capabilities_of(provides) | exported,
             groups=groups,
@@ -77,7 +78,6 @@ class Service:
             on_moved=self._ending.notify,
         )
         self._request_server = RequestServer(client, exports, threads=threads, host=self._registration, suspensions=self._suspensions)
-        self._heartbeats = heartbeats or Heartbeats(client)
         self._opened = False
         self._unreported = ""  # the report of a new registration that is still to be published
         self._wait_s = policy.wait_s

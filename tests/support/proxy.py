@@ -45,7 +45,8 @@ class Proxy:
 
     def vanish(self) -> None:
         """Lose all packets of the connections that there are, in both directions; nobody is told. New connections work."""
-        self._vanished += 1
+        with self._passing:  # what comes after this is lost
+            self._vanished += 1
 
     def lead_to(self, server: Path | int) -> None:
         """Forward to another server from now on; connections to the previous server are closed."""
@@ -89,6 +90,8 @@ class Proxy:
                     with self._passing:
                         if self._closing.is_set():
                             return
+                        if self._vanished != vanished:
+                            continue
                         for key, _ in ready:
                             data = key.fileobj.recv(65536)  # type: ignore[union-attr]  # it is a socket
                             if key.fileobj is client:

@@ -19,9 +19,9 @@ def _options(url: str) -> tuple[Any, dict[str, Any], dict[str, Any]]:
 def test_without_a_query_nothing_is_encrypted_and_the_settings_hold():
     made, primary, sentinels = _options("redis+sentinel://u:p%40@a:1,b/main/3")
     assert made is SentinelManagedConnection
-    assert (primary["username"], primary["password"], primary["db"], primary["socket_timeout"]) == ("u", "p@", 3, 5.0)
+    assert (primary["username"], primary["password"], primary["db"], primary["socket_timeout"]) == ("u", "p@", 3, 2.0)
     assert "password" not in sentinels
-    assert sentinels["socket_timeout"] == 5.0
+    assert sentinels["socket_timeout"] == 2.0
 
 
 @pytest.mark.parametrize("url", ["rediss+sentinel://a/main", "redis+sentinel://a/main?ssl=true"])

@@ -163,8 +163,8 @@ def test_a_service_that_leaves_during_a_round_trip_is_not_due_again(bus, monkeyp
         heartbeats = service._heartbeats
         send = heartbeats._scripts.beat
 
-        def send_and_leave(beats: list[Beat]) -> list[str]:
-            answers = send(beats)
+        def send_and_leave(beats: list[Beat], **limits: float | None) -> list[str]:
+            answers = send(beats, **limits)
             heartbeats.leave(service._registration)
             return answers
 
