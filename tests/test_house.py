@@ -10,15 +10,19 @@ from pkgutil import iter_modules, walk_packages
 
 import pytest
 
+from workers.rq import IS_RQ_3
+
 PACKAGES = ("notify", "workers", "cli")
 FOLDERS = sorted(
     found.name for package in PACKAGES for found in walk_packages(import_module(package).__path__, f"{package}.") if found.ispkg
 )
+OTHER_RQ = "workers.rq.v2" if IS_RQ_3 else "workers.rq.v3"
+"""The adapter for the version of RQ that is not installed cannot be imported."""
 MODULES = sorted(
     found.name
     for package in PACKAGES
     for found in walk_packages(import_module(package).__path__, f"{package}.")
-    if not found.name.endswith("__main__")
+    if not found.name.endswith("__main__") and found.name != OTHER_RQ
 )
 TESTS = Path(__file__).parent
 MOST_ENTRIES = 20

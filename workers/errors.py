@@ -14,6 +14,7 @@
     │   └── QueueNotFoundError
     ├── HorseError                  a worker cannot start a process for its jobs
     ├── ModuleLoadError             a module cannot be imported, or defines no job
+    ├── RqVersionError              the version of RQ that is installed is not supported (also an ImportError)
     ├── WorkerNotFoundError
     ├── WorkersFailedError          the workers of a pool die again and again
     └── StorageError
@@ -37,6 +38,7 @@ __all__ = [
     "JobTooLargeError",
     "ModuleLoadError",
     "QueueNotFoundError",
+    "RqVersionError",
     "StorageError",
     "StorageKilledError",
     "UnknownKeyError",
@@ -92,6 +94,10 @@ class HorseError(WorkersError):
 
 class ModuleLoadError(WorkersError):
     """A module cannot be imported, or defines no job."""
+
+
+class RqVersionError(WorkersError, ImportError):
+    """The version of RQ that is installed is not supported."""
 
 
 class WorkerNotFoundError(WorkersError, LookupError):

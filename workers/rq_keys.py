@@ -2,21 +2,25 @@
 
 from typing import Final
 
-from rq import Queue as RqQueue
-from rq import Worker as RqWorker
-from rq.executions import ExecutionRegistry
-from rq.job import Job as RqJob
-from rq.registry import (
+from workers.rq import (
+    EXECUTION_PREFIX,
+    READY_TEMPLATE,
+    SCHEDULER_LOCKING_KEY_TEMPLATE,
+    WORKER_EXECUTIONS_TEMPLATE,
+    WORKERS_BY_QUEUE_KEY,
+    WORKERS_SUSPENDED,
     CanceledJobRegistry,
     DeferredJobRegistry,
+    ExecutionRegistry,
     FailedJobRegistry,
     FinishedJobRegistry,
+    PlainJob,
+    PlainQueue,
+    PlainWorker,
+    Result,
     ScheduledJobRegistry,
     StartedJobRegistry,
 )
-from rq.scheduler import SCHEDULER_LOCKING_KEY_TEMPLATE
-from rq.suspension import WORKERS_SUSPENDED
-from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 __all__ = [
     "QUEUES",
@@ -32,18 +36,20 @@ __all__ = [
     "job",
     "queue",
     "queue_name",
+    "ready",
     "results",
     "scheduled",
     "scheduler_lock",
     "started",
     "suspended",
     "worker",
+    "worker_executions",
     "workers",
 ]
 
-QUEUES: Final = RqQueue.redis_queues_keys
+QUEUES: Final = PlainQueue.redis_queues_keys
 """Set: the keys of all queues."""
-WORKERS: Final = RqWorker.redis_workers_keys
+WORKERS: Final = PlainWorker.redis_workers_keys
 """Set: the keys of all workers."""
 
 
@@ -54,22 +60,22 @@ def job(job_id: str) -> str:
     fence and sealed (of its run), stopped (the fence of the stopped run), outcome (JSON), call (json or pickled,
     noted by a worker that skips pickled jobs).
     """
-    return RqJob.key_for(job_id)
+    return PlainJob.key_for(job_id)
 
 
 def dependents(job_id: str) -> str:
     """Set: the ids of the jobs that depend on a job."""
-    return RqJob.dependents_key_for(job_id)
+    return PlainJob.dependents_key_for(job_id)
 
 
 def dependencies(job_id: str) -> str:
     """Set: the ids of the jobs that a job depends on."""
-    return f"{RqJob.redis_job_namespace_prefix}:{job_id}:dependencies"
+    return f"{PlainJob.redis_job_namespace_prefix}:{job_id}:dependencies"
 
 
 def execution(job_and_run: str) -> str:
     """Hash: one run of a job, named ``<job id>:<fence>``."""
-    return f"rq:execution:{job_and_run}"
+    return f"{EXECUTION_PREFIX}{job_and_run}"
 
 
 def executions(job_id: str) -> str:
@@ -79,17 +85,17 @@ def executions(job_id: str) -> str:
 
 def results(job_id: str) -> str:
     """Stream: the results of the runs of a job."""
-    return f"rq:results:{job_id}"
+    return str(Result.get_key(job_id))  # type: ignore[no-untyped-call]  # RQ leaves it untyped
 
 
 def queue(name: str) -> str:
     """List: the ids of the queued jobs."""
-    return f"{RqQueue.redis_queue_namespace_prefix}{name}"
+    return f"{PlainQueue.redis_queue_namespace_prefix}{name}"
 
 
 def queue_name(key: str) -> str:
     """Return the name of a queue from its key, see `queue`."""
-    return key.removeprefix(RqQueue.redis_queue_namespace_prefix)
+    return key.removeprefix(PlainQueue.redis_queue_namespace_prefix)
 
 
 def started(name: str) -> str:
@@ -110,6 +116,11 @@ def canceled(name: str) -> str:
 def deferred(name: str) -> str:
     """Sorted set: the held jobs of a queue, and those that depend on other jobs."""
     return DeferredJobRegistry.key_template.format(name)
+
+
+def ready(name: str) -> str:
+    """Sorted set: the jobs of a queue that waited for other jobs and are about to be enqueued by RQ 3."""
+    return READY_TEMPLATE.format(name)
 
 
 def scheduled(name: str) -> str:
@@ -134,7 +145,12 @@ def workers(name: str) -> str:
 
 def worker(name: str) -> str:
     """Hash: a worker."""
-    return f"{RqWorker.redis_worker_namespace_prefix}{name}"
+    return f"{PlainWorker.redis_worker_namespace_prefix}{name}"
+
+
+def worker_executions(name: str) -> str:
+    """Set: the runs of a worker, each named ``<job id>:<fence>``; for the readers of RQ 3."""
+    return WORKER_EXECUTIONS_TEMPLATE.format(name)
 
 
 def suspended() -> str:

@@ -10,7 +10,6 @@ from typing import IO, Annotated, Any, Final
 
 import msgspec
 import typer
-from rq.results import Result
 
 from cli.demo.lines import JobLines, OrderedLogs, Summary
 from cli.options import AsJson, Namespace, Options, Url, options
@@ -21,6 +20,7 @@ from cli.worker import BUILT_IN_MODULES
 from notify import Bus, NotifyError, ServerError, Subscriber
 from notify.testing import private_server
 from workers import Pool, Queue, Worker, WorkerOptions
+from workers.rq import Result
 from workers.storage import NAME
 from workers.temperature import LOG_KEY, QUEUE
 

@@ -4,12 +4,11 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from rq.job import JobStatus
-
 from notify.server import Client
 from workers import rq_keys
 from workers.jobs import Job, Outcome, lazy_job, publish_outcome, read_outcome, worker_died
 from workers.queue import Queue
+from workers.rq import JobStatus
 from workers.scripts import JobScripts, RecordScripts, Run
 
 __all__ = ["Reaper"]

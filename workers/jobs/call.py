@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from rq.job import Retry
 
 from notify.errors import ContentsError
 from notify.server import LONGEST_TTL_S, whole
@@ -19,6 +18,7 @@ from workers.errors import JobArgumentsError, JobDefinitionError, JobResultError
 from workers.jobs.definition import JobFunctions
 from workers.jobs.fields import are_numbers
 from workers.jobs.requirements import Requirements
+from workers.rq import Retry
 from workers.scripts import DEFAULT_TIMEOUT_S
 
 __all__ = [

@@ -1,13 +1,12 @@
 """Access to the running job and its bus, for the code of the job."""
 
-import rq
-
 from notify import Bus
 from notify.server import Client, process_name
 from notify.state import Fence
 from workers import rq_keys
 from workers.errors import JobNotFoundError
 from workers.jobs.handle import Job
+from workers.rq import get_current_job
 
 __all__ = ["current_bus", "current_job"]
 
@@ -18,7 +17,7 @@ def current_job() -> Job:
     Raises:
         JobNotFoundError: the code does not run in a job.
     """
-    found = rq.get_current_job()
+    found = get_current_job()
     if not isinstance(found, Job):
         raise JobNotFoundError("no job runs here: current_job() is for functions that a worker calls")
     return found

@@ -5,12 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
-from rq.job import JobStatus
-from rq.utils import str_to_date
 
 from notify.server import LONGEST_TTL_S, whole
 from workers.errors import JobDefinitionError
 from workers.jobs.requirements import Requirements
+from workers.rq import JobStatus, str_to_date
 from workers.scripts import unpacked
 
 __all__ = ["JobFields", "are_numbers", "is_pickled", "read_call", "read_job_fields"]

@@ -10,15 +10,13 @@ from typing import Any, Final
 
 import msgspec
 import redis
-import rq.job
-from rq.exceptions import InvalidJobOperation
-from rq.job import JobStatus
 
 from notify.server import Client, is_of_another_type, whole
 from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError, JobResultError
 from workers.jobs.call import typed_result
 from workers.jobs.outcome import Outcome, failure, read_outcome
 from workers.jobs.record import JobRecord
+from workers.rq import PUBSUB_CHANNEL_TEMPLATE, InvalidJobOperation, JobStatus, PlainJob
 from workers.scripts import DependentScripts, EnqueueScripts, JobScripts, NewJob
 
 __all__ = ["Job", "read_job_rows", "read_jobs"]
@@ -152,7 +150,7 @@ class Job(JobRecord):
             serials: Any = self._client.hmget(JobScripts(self._client).keys.losses, names)
         self.needs = {name: whole(serial, 0) for name, serial in zip(names, serials, strict=True)}
 
-    def requeue(self, at_front: bool = False) -> rq.job.Job:
+    def requeue(self, at_front: bool = False) -> PlainJob:
         """Enqueue a failed or stopped job again; earlier losses do not count. `workers.requeue` also takes a cancelled job.
 
         Raises:
@@ -220,7 +218,7 @@ def _unreadable(job_id: str, client: Client, problem: str) -> Job:
     return found
 
 
-def _read_fields(job: rq.job.Job, client: Client, *names: str) -> list[bytes | None] | None:
+def _read_fields(job: PlainJob, client: Client, *names: str) -> list[bytes | None] | None:
     """Return fields of the hash of a job; ``None`` if its key holds something else."""
     with client.translating(f"reading job {job.id}"):
         try:
@@ -232,16 +230,16 @@ def _read_fields(job: rq.job.Job, client: Client, *names: str) -> list[bytes | N
     return list(values)
 
 
-def _send_stop_command(job: rq.job.Job, client: Client) -> None:
+def _send_stop_command(job: PlainJob, client: Client) -> None:
     """Send a stop command to the worker that runs a job. A worker that misses it finds out when it checks the run next."""
     with client.translating(f"stopping job {job.id}"):
         name: Any = client.hget(job.key, "worker_name")
         if name:
             command = msgspec.json.encode({"command": "stop-job", "job_id": job.id})
-            client.publish(rq.command.PUBSUB_CHANNEL_TEMPLATE % name.decode(errors="replace"), command)
+            client.publish(PUBSUB_CHANNEL_TEMPLATE % name.decode(errors="replace"), command)
 
 
-def _status_of(job: rq.job.Job, read: Callable[[bool], JobStatus], client: Client, refresh: bool) -> JobStatus:
+def _status_of(job: PlainJob, read: Callable[[bool], JobStatus], client: Client, refresh: bool) -> JobStatus:
     """Return the status that RQ's code reads. A job whose field somebody emptied is ``created``, like one with an unknown status."""
     try:
         return read(refresh)
@@ -251,7 +249,7 @@ def _status_of(job: rq.job.Job, read: Callable[[bool], JobStatus], client: Clien
         return JobStatus.CREATED
 
 
-def _result_of(job: rq.job.Job, read: Callable[[bool], Any], refresh: bool) -> Any:
+def _result_of(job: PlainJob, read: Callable[[bool], Any], refresh: bool) -> Any:
     """Return the result that RQ's code reads, or raise `JobResultError` if another program spoilt it."""
     try:
         return read(refresh)
@@ -261,7 +259,7 @@ def _result_of(job: rq.job.Job, read: Callable[[bool], Any], refresh: bool) -> A
         raise JobResultError(f"the result of job {job.id} was written by another program: run the job again ({exc!r:.200})") from exc
 
 
-def _failed_outcome(job: rq.job.Job, client: Client, raw: bytes | None) -> Outcome:
+def _failed_outcome(job: PlainJob, client: Client, raw: bytes | None) -> Outcome:
     """Return the outcome of a failed job: what the claim that refused it wrote, or the last line of the traceback that RQ stores."""
     refused = read_outcome(raw, otherwise="")
     if refused.status == "failed":

@@ -5,17 +5,17 @@ from functools import cache
 from typing import Any
 
 import redis
-import rq.job
 
 from workers.jobs.definition import JobFunctions
 from workers.jobs.handle import Job
 from workers.jobs.stop_ladder import StopSign
+from workers.rq import PlainJob
 
 __all__ = ["lazy_job"]
 
 
 def lazy_job(
-    job_class: type[rq.job.Job],
+    job_class: type[PlainJob],
     job_id: str,
     fields: Mapping[bytes, bytes],
     *,
@@ -45,7 +45,7 @@ class _Unread:
     """Mixin of a job whose hash is not parsed yet. Equality and hash need the id only."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, rq.job.Job) and self.__dict__["_id"] == other.id
+        return isinstance(other, PlainJob) and self.__dict__["_id"] == other.id
 
     def __hash__(self) -> int:
         return hash(self.__dict__["_id"])
@@ -68,5 +68,5 @@ class _Unread:
 
 
 @cache
-def _unread(job_class: type[rq.job.Job]) -> type[Job]:
+def _unread(job_class: type[PlainJob]) -> type[Job]:
     return type(job_class.__name__, (_Unread, job_class), {})

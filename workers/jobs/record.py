@@ -6,9 +6,6 @@ from typing import Any, Final, NoReturn, Self
 
 import msgspec
 import redis
-import rq.job
-from rq.exceptions import DeserializationError, NoSuchJobError
-from rq.job import JobStatus
 
 from notify.server import Client
 from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
@@ -17,6 +14,7 @@ from workers.jobs.definition import JobFunctions
 from workers.jobs.fields import read_call, read_job_fields
 from workers.jobs.requirements import Policy, Requirements, read_needs
 from workers.jobs.stop_ladder import StopSign
+from workers.rq import DeserializationError, JobStatus, JSONSerializer, NoSuchJobError, PlainJob
 from workers.scripts import RQ_STATUS
 
 __all__ = ["JobRecord"]
@@ -25,7 +23,7 @@ _DESCRIBED: Final = re.compile(r"[\w.]{1,200}(?=\()")
 """The path of a function in the description that RQ makes of a call."""
 
 
-class JobRecord(rq.job.Job):
+class JobRecord(PlainJob):
     """An ``rq.job.Job`` whose call is plain JSON. Its function is looked up among the loaded functions, never imported by name."""
 
     _stop_sign: StopSign | None = None
@@ -33,7 +31,7 @@ class JobRecord(rq.job.Job):
     """The fence of the run, in the process that runs the job; empty elsewhere."""
 
     def __init__(self, id: str | None = None, connection: redis.Redis | None = None, serializer: Any = None) -> None:  # noqa: A002  # RQ's name
-        if serializer is not None and serializer not in (JsonSerializer, rq.serializers.JSONSerializer, "json"):
+        if serializer is not None and serializer not in (JsonSerializer, JSONSerializer, "json"):
             raise JobDefinitionError(f"the serializer is {serializer!r}, but jobs are kept as JSON: leave the serializer out")
         super().__init__(id, connection, JsonSerializer)
         self.needs: dict[str, int] = {}

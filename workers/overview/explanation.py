@@ -3,13 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from rq.job import JobStatus
-
 from notify.bus import Bus
 from notify.directory import Provider, ServiceInfo
 from workers import rq_keys
 from workers.jobs import Job, Outcome, target_of
 from workers.overview.dependencies import blocking_one, dependencies_of
+from workers.rq import JobStatus
 
 __all__ = ["explain"]
 

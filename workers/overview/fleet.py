@@ -7,14 +7,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 import redis
-from rq.command import PUBSUB_CHANNEL_TEMPLATE, send_shutdown_command
-from rq.utils import utcparse
 
 from notify.keys import Keys
 from notify.server import Client
 from workers import rq_keys
 from workers.errors import WorkerNotFoundError
 from workers.jobs import read_jobs
+from workers.rq import PUBSUB_CHANNEL_TEMPLATE, send_shutdown_command, utcparse
 
 __all__ = ["WorkerInfo", "WorkerState", "find_worker", "find_workers", "stop_worker"]
 

@@ -10,7 +10,7 @@ from workers.errors import JobDefinitionError
 from workers.jobs import Job
 from workers.scripts import DependentScripts
 
-__all__ = ["OnDependencyFailure", "cancelled_with_dependencies", "check_dependency_option", "met_in"]
+__all__ = ["OnDependencyFailure", "cancelled_with_dependencies", "check_dependency_option", "checking_dependents", "met_in"]
 
 OnDependencyFailure: TypeAlias = Literal["cancel", "wait"]
 """The effect on a waiting job when a job on which it depends fails for good, is stopped or cancelled, or disappears before it ran.
@@ -54,3 +54,10 @@ def met_in(pipeline: Any, job: Any) -> Iterator[None]:
     yield
     for dependent in waiting:
         pipeline.srem(rq_keys.dependencies(dependent.decode()), job.id)
+
+
+@contextmanager
+def checking_dependents(client: Client, job: Any) -> Iterator[None]:
+    """Cancel the jobs that are to be cancelled with a job which has ended, after the block has enqueued those that waited for it."""
+    yield
+    DependentScripts(client).check_dependents_of(job.id)

@@ -5,11 +5,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rq.job import JobStatus
-
 from notify.server import Client
 from workers import rq_keys
 from workers.errors import JobDefinitionError
+from workers.rq import JobStatus
 
 __all__ = ["DueTimes", "exact_time", "put_on_schedule", "server_time"]
 

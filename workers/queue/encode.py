@@ -7,24 +7,19 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 import msgspec
-from rq.defaults import DEFAULT_FAILURE_TTL
-from rq.queue import EnqueueArgs
-from rq.utils import get_call_string
 
 from notify.errors import ContentsError
 from notify.values import encode_json
 from workers.errors import JobArgumentsError, JobTooLargeError
 from workers.jobs import Requirements, check_annotations, encode_call
+from workers.rq import DEFAULT_FAILURE_TTL, get_call_string
 from workers.scripts import NewJob, rq_time, too_large
 
-__all__ = ["OPTIONS", "check_arguments", "check_call", "encode_job"]
-
-OPTIONS: Final = frozenset([*EnqueueArgs._fields, "job_timeout"])
-"""The keyword arguments of a call that RQ takes as its own options."""
+__all__ = ["check_arguments", "check_call", "encode_job"]
 
 
 def encode_job(

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 import redis
-from rq.job import JobStatus
 
 from notify.server import Client
 from workers.jobs import Job, read_jobs
 from workers.queue.queue import Queue
 from workers.queue.rq_queue import new_job_of
+from workers.rq import JobStatus
 from workers.scripts import EnqueueScripts, JobScripts, RecordScripts
 
 __all__ = ["BatchResult", "cancel_jobs", "compact_queues", "delete_jobs", "requeue_jobs"]

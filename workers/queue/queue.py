@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import redis
-from rq.job import JobStatus
-from rq.queue import EnqueueData
 
 from notify.directory import Target
 from workers.errors import JobDefinitionError, JobRefusedError
@@ -15,8 +13,9 @@ from workers.jobs import Definition, Job, Needs, Policy, Requirements, lazy_job
 from workers.overview import Stake, preview_loss
 from workers.queue.cancel import Progress, cancel_waiting
 from workers.queue.dependencies import OnDependencyFailure, cancelled_with_dependencies, check_dependency_option
-from workers.queue.encode import OPTIONS, encode_job
+from workers.queue.encode import encode_job
 from workers.queue.rq_queue import RqQueue, check_function, checked_job, new_job_of, translating
+from workers.rq import ENQUEUE_OPTIONS, EnqueueData, JobStatus
 from workers.scripts import RQ_STATUS, EnqueueScripts, NewJob
 
 __all__ = ["Queue", "requeue"]
@@ -85,7 +84,7 @@ class Queue(RqQueue):
         definition = check_function(f, queue=self.name)
         requirements = _requirements_of(definition).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
         is_cancelled = check_dependency_option(on_dependency_failure, kwargs.get("depends_on"))
-        if self._is_async and definition is not None and OPTIONS.isdisjoint(kwargs):
+        if self._is_async and definition is not None and ENQUEUE_OPTIONS.isdisjoint(kwargs):
             encoded = _encode_plain(self, f, args, kwargs, requirements)
             (job,) = _put_encoded(self._enqueue_scripts, self.name, [encoded])
             return job
@@ -165,7 +164,7 @@ class Queue(RqQueue):
             )
         encoded = [_encode(self, call, changes) for call in calls if not (all_by_rq or call.depends_on)]
         jobs = _put_encoded(self._enqueue_scripts, self.name, encoded)
-        return [*jobs, *(self._enqueue_many_by_rq(by_rq, pipeline, group_id) if by_rq else ())]
+        return [*jobs, *(_enqueue_many_by_rq(self, by_rq, pipeline, group_id) if by_rq else ())]
 
     def put_back(self, job: Job) -> Job:
         """Put a job that failed, was stopped or was cancelled on the queue again; earlier losses do not count.
@@ -212,13 +211,14 @@ class Queue(RqQueue):
         """Count the jobs of this queue that require a service, by policy; as `workers.preview_loss`."""
         return [stake for stake in preview_loss(self.connection, service) if stake.queue == self.name]
 
-    def _enqueue_many_by_rq(self, calls: list[EnqueueData], pipeline: Any, group_id: str | None) -> list[Job]:
-        with translating(self._client, self.name, "one of many calls"):
-            jobs = [*map(checked_job, super().enqueue_many(calls, pipeline, group_id))]
-            for job in jobs:
-                if job._dependency_ids:
-                    self._index(job, pipeline)
-            return jobs
+
+def _enqueue_many_by_rq(queue: Queue, calls: list[EnqueueData], pipeline: Any, group_id: str | None) -> list[Job]:
+    with translating(queue._client, queue.name, "one of many calls"):
+        jobs = [*map(checked_job, RqQueue.enqueue_many(queue, calls, pipeline, group_id))]
+        for job in jobs:
+            if job._dependency_ids:
+                queue._index(job, pipeline)
+        return jobs
 
 
 def _encode(queue: Queue, call: EnqueueData, changes: Mapping[str, Any]) -> _EncodedJob:

@@ -4,11 +4,9 @@ import calendar
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from rq.intermediate_queue import IntermediateQueue
-from rq.registry import ScheduledJobRegistry, StartedJobRegistry
-
 from notify.server import Client
 from workers.queue.due import exact_time, server_time
+from workers.rq import IntermediateQueue, ScheduledJobRegistry, StartedJobRegistry
 from workers.scripts import RunScripts
 
 __all__ = ["JustTakenJobs", "ScheduledJobs", "StartedJobs", "just_taken_jobs", "scheduled_jobs", "started_jobs"]

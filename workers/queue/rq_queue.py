@@ -1,13 +1,10 @@
 """The RQ-compatible part of a queue: every method of RQ that creates or enqueues a job does so with a `workers.Job`."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 import redis
-import rq
-from rq.defaults import DEFAULT_FAILURE_TTL
-from rq.exceptions import TimeoutFormatError
 
 from notify.errors import ContentsError, NotifyError
 from notify.server import LONGEST_TTL_S, Client
@@ -15,11 +12,12 @@ from notify.values import encode_json
 from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobTooLargeError
 from workers.jobs import Definition, Job, JsonSerializer, definition_of
 from workers.queue.admit import AdmittingScripts
-from workers.queue.dependencies import met_in
+from workers.queue.dependencies import checking_dependents, met_in
 from workers.queue.due import DueTimes, put_on_schedule
 from workers.queue.encode import check_arguments, check_call
 from workers.queue.registries import just_taken_jobs, scheduled_jobs, started_jobs
-from workers.scripts import Admission, Condition, DependentScripts, NewJob, too_large
+from workers.rq import DEFAULT_FAILURE_TTL, DependentsQueue, TimeoutFormatError
+from workers.scripts import Admission, Condition, NewJob, too_large
 
 __all__ = ["RqQueue", "check_function", "checked_job", "new_job_of", "translating"]
 
@@ -27,7 +25,7 @@ QUEUED: Final = Admission("queued", "", b"")
 """Stands for the admission of a job that is enqueued in a pipeline: the real one is not known before the pipeline is executed."""
 
 
-class RqQueue(rq.Queue):
+class RqQueue(DependentsQueue):
     """An ``rq.Queue`` whose jobs are `Job` objects, whichever method of RQ creates them."""
 
     job_class = Job
@@ -65,7 +63,7 @@ class RqQueue(rq.Queue):
     def create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
         """Create a job of a marked function; arguments and errors as for `enqueue`."""
         with translating(self._client, self.name, func):
-            return self._create_job(func, *args, **kwargs)
+            return _create_job(self, func, args, kwargs)
 
     def schedule_job(self, job: Any, datetime: Any, pipeline: Any = None, unique: bool = False) -> Any:
         """Schedule a job for a time, as for `enqueue_at`. A loss of a service counts from now on; earlier losses do not count."""
@@ -92,33 +90,11 @@ class RqQueue(rq.Queue):
             self._index(job, pipeline)
         return waiting
 
-    def enqueue_dependents(self, job: Any, pipeline: Any = None, exclude_job_id: Any = None, refresh_job_status: bool = True) -> None:
-        """Enqueue the jobs that waited for a job which has ended, as ``rq.Queue``; or cancel those that are to be cancelled with it."""
-        has_finished = pipeline is not None and exclude_job_id is None  # RQ's code calls it so when a job has succeeded
-        with met_in(pipeline, job) if has_finished else nullcontext():
-            super().enqueue_dependents(job, pipeline, exclude_job_id, refresh_job_status)
-        if pipeline is None:
-            DependentScripts(self._client).check_dependents_of(job.id)
+    def releasing(self, job: Any, pipeline: Any) -> AbstractContextManager[None]:
+        return met_in(pipeline, job) if pipeline is not None else checking_dependents(self._client, job)
 
     def _index(self, job: Job, pipeline: Any) -> None:
         self._enqueue_scripts.index_needs(job.id, pipeline)
-
-    def _create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
-        definition = check_function(func, queue=self.name)
-        for option in ("on_success", "on_failure", "on_stopped"):
-            callback = kwargs.get(option)
-            check_function(getattr(callback, "func", callback) or "", queue=self.name)
-        job = checked_job(super().create_job(func, *args, **kwargs))
-        if job.failure_ttl is None:
-            job.failure_ttl = DEFAULT_FAILURE_TTL  # without it RQ keeps the results of failed jobs for ever
-        _check_times(job)
-        if definition is not None:
-            job.accept(definition.requirements)
-            job.bind({str(job.func_name): func})
-        _check_arguments(job, max_bytes=self._client.settings.max_payload_bytes)
-        if definition is not None:
-            check_call(func, job.args, job.kwargs, job.data)
-        return job
 
     def _enqueue_async_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
         if not isinstance(job, Job):
@@ -161,6 +137,24 @@ def check_function(func: object, *, queue: str) -> Definition | None:
     if definition is None and not isinstance(func, str):
         raise JobDefinitionError(f"{getattr(func, '__qualname__', func)!r} is no job: mark it with @job({queue!r})")
     return definition
+
+
+def _create_job(queue: RqQueue, func: Any, args: Any, options: dict[str, Any]) -> Job:
+    definition = check_function(func, queue=queue.name)
+    for option in ("on_success", "on_failure", "on_stopped"):
+        callback = options.get(option)
+        check_function(getattr(callback, "func", callback) or "", queue=queue.name)
+    job = checked_job(DependentsQueue.create_job(queue, func, *args, **options))
+    if job.failure_ttl is None:
+        job.failure_ttl = DEFAULT_FAILURE_TTL  # without it RQ keeps the results of failed jobs for ever
+    _check_times(job)
+    if definition is not None:
+        job.accept(definition.requirements)
+        job.bind({str(job.func_name): func})
+    _check_arguments(job, max_bytes=queue._client.settings.max_payload_bytes)
+    if definition is not None:
+        check_call(func, job.args, job.kwargs, job.data)
+    return job
 
 
 def _check_times(job: Job) -> None:

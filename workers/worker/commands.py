@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import redis
-from rq.command import PUBSUB_CHANNEL_TEMPLATE
 
 from notify.errors import NotifyError
 from notify.server import ANSWER_S, Backoff, Client, RawConnection, make_raw, read_push, shut_down
+from workers.rq import PUBSUB_CHANNEL_TEMPLATE
 from workers.worker.pushes import PushWatch
 
 __all__ = ["CommandListener"]

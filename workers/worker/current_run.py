@@ -3,9 +3,8 @@
 import threading
 import time
 
-from rq.executions import Execution
-
 from workers.jobs import StopSign
+from workers.rq import Execution
 from workers.scripts import Claim, Run
 
 __all__ = ["CurrentRun", "LeaveSign"]

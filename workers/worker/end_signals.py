@@ -5,9 +5,7 @@ import signal
 from datetime import timedelta
 from typing import Any, Final
 
-import rq
-from rq.utils import now
-
+from workers.rq import PlainWorker, now
 from workers.worker.current_run import CurrentRun
 
 __all__ = ["END_NOW", "EndSignals"]
@@ -33,7 +31,7 @@ class EndSignals:
         is_in_pool: whether a pool has started the worker.
     """
 
-    def __init__(self, worker: rq.Worker, current_run: CurrentRun, *, is_in_pool: bool) -> None:
+    def __init__(self, worker: PlainWorker, current_run: CurrentRun, *, is_in_pool: bool) -> None:
         self._worker = worker
         self._current_run = current_run
         self._is_in_pool = is_in_pool

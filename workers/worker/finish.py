@@ -6,15 +6,11 @@ import signal
 from contextlib import suppress
 from typing import Any, NoReturn
 
-import rq
-from rq.executions import Execution
-from rq.intermediate_queue import IntermediateQueue
-from rq.utils import now
-
 from notify.errors import ServerError
 from notify.server import Client
 from workers import rq_keys
 from workers.jobs import Outcome, failure
+from workers.rq import Execution, IntermediateQueue, PlainWorker, first_execution, now, with_execution
 from workers.scripts import JobScripts, RunScripts
 from workers.worker.current_run import CurrentRun
 from workers.worker.maintenance import clean_registries
@@ -25,7 +21,7 @@ __all__ = ["FinishingWorker"]
 log = logging.getLogger(__name__)
 
 
-class FinishingWorker(rq.Worker):
+class FinishingWorker(PlainWorker):
     """An ``rq.Worker`` that records the end of a run only if no other end was recorded before.
 
     RQ's code records every end except a plain success, which the next claim records. The same class serves in the worker and,
@@ -38,6 +34,7 @@ class FinishingWorker(rq.Worker):
 
     def __init__(self, queues: Any, name: str, *, client: Client, **rq_options: Any) -> None:
         self._current_run = CurrentRun()  # first: RQ's constructor assigns the three properties below
+        self._describes = not rq_options.get("prepare_for_work", True)
         super().__init__(queues, name, connection=client, **rq_options)
         self._client = client
         self._scripts = JobScripts(client)
@@ -49,7 +46,7 @@ class FinishingWorker(rq.Worker):
     @property
     def execution(self) -> Execution | None:
         """RQ's object for the current run; RQ's code reads and resets it."""
-        return self._current_run.execution
+        return first_execution(self) if self._describes else self._current_run.execution
 
     @execution.setter
     def execution(self, execution: Execution | None) -> None:
@@ -112,9 +109,9 @@ class FinishingWorker(rq.Worker):
         job.ended_at = now()
         self._recording.repeat(lambda _: job.heartbeat(now(), heartbeat_ttl))
 
-    def handle_job_success(self, job: Any, queue: Any, started_job_registry: Any) -> None:
+    def handle_job_success(self, job: Any, queue: Any, started_job_registry: Any, execution: Any = None) -> None:
         """Record that a job finished, and enqueue its dependents."""
-        record = super().handle_job_success
+        record = with_execution(super().handle_job_success, execution or self.execution)
         self._recording.record(job, queue, Outcome("finished"), lambda: record(job, queue, started_job_registry))
 
     def handle_job_retry(self, job: Any, queue: Any, retry: Any, started_job_registry: Any, execution: Any) -> None:
@@ -126,9 +123,11 @@ class FinishingWorker(rq.Worker):
             job, queue, outcome, lambda: record(job, queue, retry, started_job_registry, execution), is_early=not is_over
         )
 
-    def handle_job_failure(self, job: Any, queue: Any, started_job_registry: Any = None, exc_string: str = "") -> None:
+    def handle_job_failure(
+        self, job: Any, queue: Any, started_job_registry: Any = None, exc_string: str = "", execution: Any = None
+    ) -> None:
         """Record a failure, or that the run was stopped. In the worker, an end that comes too late goes to `handle_refused_end`."""
-        current, record = self._current_run, super().handle_job_failure
+        current, record = self._current_run, with_execution(super().handle_job_failure, execution or self.execution)
         is_stopped = current.stopped_job_id == job.id
         if is_stopped:
             exc_string = current.stop_reason or exc_string
@@ -145,11 +144,11 @@ class FinishingWorker(rq.Worker):
     def handle_refused_end(self, job: Any, queue: Any) -> None:
         """Record, in the worker, the end of a run that may no longer end by itself. The default records nothing."""
 
-    def cleanup_execution(self, job: Any, pipeline: Any) -> None:
+    def cleanup_execution(self, job: Any, pipeline: Any, execution: Any = None) -> None:
         """Add to the transaction that records an end what removes the run, and the event of the end."""
         self.ensure_execution()  # without it RQ's code would leave the run in its registry
-        execution = self.execution
-        super().cleanup_execution(job, pipeline)
+        execution = execution or self.execution
+        with_execution(super().cleanup_execution, execution)(job, pipeline)
         if self._current_run.run is not None:
             self.execution = execution  # RQ's code forgets it, and does without it when it builds the transaction once more
         # A worker of plain RQ may have left the job in that list. RQ's maintenance would find it there, and fail it or try it again.

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from rq.exceptions import DeserializationError
-
 from workers.errors import JobError
+from workers.rq import DeserializationError
 
 __all__ = ["JOBS", "configure_logging", "log_end", "log_start", "reason_in"]
 

@@ -11,13 +11,13 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import redis
-from rq.exceptions import StopRequested
 
 from notify.errors import ServerRefusedError, ServerUnreachableError
 from notify.server import Backoff, SingleConnection
 from workers.errors import HorseError, JobDefinitionError
 from workers.horse import Horse, HorseEnd, Reply, Task
 from workers.jobs import JobFunctions, lazy_job
+from workers.rq import StopRequested
 from workers.scripts import Claim, ClaimScripts, Ended
 from workers.worker.background import Background
 from workers.worker.claimer import Claimer

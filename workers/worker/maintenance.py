@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from rq.utils import now
-from rq.worker_registration import clean_worker_registry
-
+from workers.rq import clean_worker_registry, now
 from workers.scripts import RunScripts
 
 __all__ = ["clean_registries"]

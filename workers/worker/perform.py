@@ -6,20 +6,18 @@ import os
 import signal
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
-from rq.job import Retry, _job_stack
-from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from notify.server import Client
 from workers.errors import JobResultError
 from workers.horse import INTERRUPT, Channel, ProcessState, Reply, RetireAfter, Task, flush_output, run_jobs
 from workers.jobs import DecodedCall, Job, JobFunctions, JobStopped, encode_result, execute, lazy_job, plain_call, signature_of
+from workers.rq import JobTimeoutException, Retry, UnixSignalDeathPenalty, execute_stopped_callback, running, with_execution
 from workers.scripts import Ended, Run
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
@@ -164,7 +162,7 @@ class Performer:
 
     def _call(self, job: Job, call: DecodedCall) -> Any:
         timeout = self._worker.death_penalty_class(call.timeout_s, JobTimeoutException, job_id=job.id)
-        with _current(job), timeout:
+        with running(job), timeout:
             return execute(call.function, call.args, call.kwargs)
 
     def _end_unless_told_to_all(self, pid: int, signum: int, *_: object) -> None:
@@ -215,8 +213,8 @@ class Performer:
     def _call_on_stopped(self, task: Task) -> Reply:
         job = self._job_of(task)
         try:
-            with _current(job):
-                job.execute_stopped_callback(self._worker.death_penalty_class)
+            with running(job):
+                execute_stopped_callback(job, self._worker.death_penalty_class)
         except BaseException as exc:  # whatever the callback raises, also `SystemExit`: the job ends as stopped in any case
             self._must_retire = True
             log.warning("the on_stopped callback of job %s ended by %s: %s", task.job_id, type(exc).__name__, exc)
@@ -235,19 +233,9 @@ class Performer:
         worker = self._worker
         worker.ensure_execution()
         queue = worker.queue_class(task.queue, connection=worker.connection, job_class=worker.job_class, serializer=worker.serializer)
-        with _current(job):  # for its callbacks as well
-            worker.perform_job(job, queue)
+        with running(job):  # for its callbacks as well
+            with_execution(worker.perform_job, worker.execution)(job, queue)
         return Reply()
-
-
-@contextmanager
-def _current(job: Job) -> Iterator[None]:
-    """Let `current_job` return this job."""
-    _job_stack.push(job)  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-    try:
-        yield
-    finally:
-        _job_stack.pop()  # type: ignore[no-untyped-call]  # as above
 
 
 class _PastCall:

@@ -10,16 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from rq.defaults import DEFAULT_FAILURE_TTL
-from rq.exceptions import InvalidJobOperation
-from rq.job import JobStatus
-from rq.utils import utcformat
 
 from notify.errors import ServerError
 from notify.server import is_temporary
 from workers import rq_keys
 from workers.horse import Death, HorseEnd, Reply
 from workers.jobs import JsonSerializer, failure
+from workers.rq import DEFAULT_FAILURE_TTL, InvalidJobOperation, JobStatus, utcformat
 from workers.scripts import Ended, JobScripts
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker

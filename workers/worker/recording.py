@@ -6,13 +6,13 @@ from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
 import redis
-import rq
 
 from notify.errors import NotifyError, ServerRefusedError, ServerUnreachableError
 from notify.server import Client, retry_while_away
 from workers import rq_keys
 from workers.jobs import Job, Outcome, failure, publish_outcome
 from workers.queue import RqQueue
+from workers.rq import PlainWorker
 from workers.scripts import JobScripts, RecordScripts
 from workers.worker.current_run import CurrentRun
 from workers.worker.logs import log_end, reason_in
@@ -43,7 +43,7 @@ class EndRecording:
     """
 
     def __init__(
-        self, worker: rq.Worker, current_run: CurrentRun, *, scripts: Callable[[], JobScripts], leave: Callable[[], NoReturn]
+        self, worker: PlainWorker, current_run: CurrentRun, *, scripts: Callable[[], JobScripts], leave: Callable[[], NoReturn]
     ) -> None:
         self._worker = worker
         self._scripts = scripts

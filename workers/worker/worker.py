@@ -11,10 +11,6 @@ from typing import Any, Final, NoReturn
 from uuid import uuid4
 
 import redis
-import rq
-from rq import worker_registration
-from rq.command import handle_command
-from rq.utils import import_job_class
 
 from notify.server import Client, is_of_another_type
 from workers.errors import JobDefinitionError
@@ -22,6 +18,7 @@ from workers.fleet import LEASE_S
 from workers.horse import RetireAfter
 from workers.jobs import Job, JsonSerializer, load_jobs
 from workers.queue import Queue
+from workers.rq import PlainJob, PlainQueue, handle_command, import_job_class, register_worker
 from workers.schedule import Scheduler, register_cron
 from workers.worker.end_signals import EndSignals
 from workers.worker.finish import FinishingWorker
@@ -75,11 +72,7 @@ class Worker(FinishingWorker):
         told: Callable[[bool], object] | None = None,
         **rq_options: Any,
     ) -> None:
-        connection = _connection_of(queues) if connection is None else connection
-        if connection is None:
-            raise JobDefinitionError("a worker needs a connection: Worker(queues, connection=bus.redis, modules=[...])")
-        if not lease_s > 0:
-            raise JobDefinitionError(f"lease_s is {lease_s:g}: give the seconds that the worker may be silent, more than 0")
+        connection = _checked_connection(connection, queues, lease_s=lease_s)
         rq_options["job_class"] = _job_class(rq_options.get("job_class"), default=self.job_class)
         rq_options["serializer"] = JsonSerializer
         will_work = rq_options.get("prepare_for_work", True)  # false for an object of Worker.all(), which only describes a worker
@@ -222,7 +215,7 @@ def _register_again(worker: Worker, client: Client) -> None:
     runs: dict[Any, Any] = {"state": "busy", "current_job": run.job_id} if run is not None else {}  # by this, its job is found if it dies
     with client.pipeline() as pipe:
         pipe.hset(worker.key, mapping={**worker.serialize(), **runs})
-        worker_registration.register(worker, pipe)
+        register_worker(worker, pipe)
         pipe.expire(worker.key, worker.worker_ttl + 60)
         pipe.execute()
     register_cron(client, worker.name, worker._functions)
@@ -239,13 +232,19 @@ def _modules_of(environ: Mapping[str, str]) -> list[str]:
     return [name.strip() for name in environ.get(IMPORT, "").split(",") if name.strip()]
 
 
-def _connection_of(queues: Any) -> redis.Redis | None:
-    """Return the connection of the first queue that is given as an object."""
-    given = queues if isinstance(queues, Collection) and not isinstance(queues, str | rq.Queue) else [queues]
-    return next((queue.connection for queue in given if isinstance(queue, rq.Queue)), None)
+def _checked_connection(connection: redis.Redis | None, queues: Any, *, lease_s: float) -> redis.Redis:
+    """Return the connection of a worker: that of the first queue that is given as an object, if it was given none."""
+    if connection is None:
+        given = queues if isinstance(queues, Collection) and not isinstance(queues, str | PlainQueue) else [queues]
+        connection = next((queue.connection for queue in given if isinstance(queue, PlainQueue)), None)
+    if connection is None:
+        raise JobDefinitionError("a worker needs a connection: Worker(queues, connection=bus.redis, modules=[...])")
+    if not lease_s > 0:
+        raise JobDefinitionError(f"lease_s is {lease_s:g}: give the seconds that the worker may be silent, more than 0")
+    return connection
 
 
-def _job_class(chosen: Any, *, default: type[rq.job.Job]) -> type[rq.job.Job]:
+def _job_class(chosen: Any, *, default: type[PlainJob]) -> type[PlainJob]:
     """Return the job class of a worker: ``default`` if none was chosen, or RQ's own, which RQ's programs pass if none was chosen.
 
     Raises:
@@ -255,7 +254,7 @@ def _job_class(chosen: Any, *, default: type[rq.job.Job]) -> type[rq.job.Job]:
         job_class = import_job_class(chosen) if isinstance(chosen, str) else chosen
     except ValueError as exc:
         raise JobDefinitionError(f"job_class {chosen!r} cannot be imported: {exc}") from exc
-    job_class = default if job_class in (None, rq.job.Job) else job_class
+    job_class = default if job_class in (None, PlainJob) else job_class
     if not issubclass(job_class, Job):
         raise JobDefinitionError(f"{job_class.__name__} is not a workers.Job: leave job_class out, or derive it from workers.Job")
     return job_class
