@@ -11,7 +11,8 @@ RQ_SUITE := $(BIN)/python -m tests.rq_suite --numprocesses 4
 OTHER_SERVER := -m "not slow and not any_server" tests/notify tests/workers
 
 # The adapter for the version of RQ that is installed is checked, the other is not.
-MYPY := $(if $(filter 2,$(RQ)),,--cache-dir .mypy_cache/rq3 --config-file .mypy_cache/rq3.toml)
+MYPY_RQ3 := build/mypy-rq3.toml
+MYPY := $(if $(filter 3,$(RQ)), --config-file $(MYPY_RQ3))
 
 .PHONY: demo test test-servers test-redis7 test-redis6 test-rq chaos lint bench sdist clean help
 .DEFAULT_GOAL := demo
@@ -39,11 +40,10 @@ test-rq: $(STAMP) ## Run RQ's own tests with our worker; tests/rq_suite/README.m
 chaos: $(STAMP) ## Kill workers, services and the server under 2,000 jobs, with four seeds (SEED=5 for one); account for every job.
 	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers embedded)" $(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
-lint: $(STAMP) ## Check style, format, types and layers.
-	@mkdir -p .mypy_cache && sed 's/always_false/always_true/; s/workers\.rq\.v3/workers.rq.v2/' pyproject.toml >.mypy_cache/rq3.toml
+lint: $(STAMP) $(if $(MYPY),$(MYPY_RQ3)) ## Check style, format, types and layers.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy $(MYPY)
+	@$(BIN)/mypy$(MYPY)
 	@$(BIN)/lint-imports --no-logo
 
 bench: $(STAMP) ## Compare with redis-py, FastStream, RQ, huey, Dramatiq and taskiq, in the same run.
@@ -55,6 +55,9 @@ sdist: $(STAMP) ## Build the source distribution and the wheel into dist.
 
 clean: ## Remove the virtual environment, builds and caches.
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(MYPY_RQ3): pyproject.toml
+	@mkdir -p $(@D) && sed 's/always_false/always_true/; s/workers\.rq\.v3/workers.rq.v2/' $< >$@
 
 # Quiet unless it fails.
 $(STAMP): pyproject.toml
