@@ -22,6 +22,7 @@ class Proxy:
         self._to_lose, self._command = 0, SCRIPT
         self._passing, self._holding = threading.Lock(), False
         self._vanished = 0
+        self._swallowed = b""
         self._threads = [threading.Thread(target=self._accept)]
         self.lost = 0
         """Number of dropped answers."""
@@ -47,6 +48,10 @@ class Proxy:
         """Lose all packets of the connections that there are, in both directions; nobody is told. New connections work."""
         with self._passing:  # what comes after this is lost
             self._vanished += 1
+
+    def swallow(self, command: bytes) -> None:
+        """Lose all packets of each connection over which a command that contains this is sent from now on; ``b""``: of no other one."""
+        self._swallowed = command
 
     def lead_to(self, server: Path | int) -> None:
         """Forward to another server from now on; connections to the previous server are closed."""
@@ -97,6 +102,9 @@ class Proxy:
                             if key.fileobj is client:
                                 asked = asked + data if is_asking else data  # a long command arrives in several pieces
                             is_asking = key.fileobj is client
+                            if self._swallowed and key.fileobj is client and self._swallowed in asked:
+                                vanished = -1
+                                break
                             if not data or (key.fileobj is server and self._loses(asked, data)):
                                 return
                             key.data.sendall(data)

@@ -104,8 +104,8 @@ def start_workers(bus: notify.Bus) -> Iterator[StartWorkers]:
             environ |= {"PYTHONPATH": f"{ROOT / 'tests/support/skew'}{os.pathsep}{ROOT}", "NOTIFY_TEST_AHEAD_S": str(ahead_s)}
         if zone:
             environ["TZ"] = zone
-        settings = WorkerOptions(settings=bus.settings, queues=queues, modules=modules, **options)
-        pools.append(Pool(settings, size=size, stdout=stdout, environ=environ))
+        options = {"settings": bus.settings, **options}
+        pools.append(Pool(WorkerOptions(queues=queues, modules=modules, **options), size=size, stdout=stdout, environ=environ))
         pools[-1].open()
         return pools[-1]
 

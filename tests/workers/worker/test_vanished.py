@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 import redis
 import rq
+from rq import Retry
 
 import notify
 from notify.testing import PrivateServer, wait_until
+from tests.support import deaf_worker
 from tests.support.proxy import Proxy
-from tests.support.sample_jobs import add
+from tests.support.sample_jobs import add, hold
 from tests.support.sentinels import Replicated
 from tests.workers.conftest import ROOT, SAMPLE, Effects, StartWorkers, is_alive
 from workers import Job, Outcome, Pool, Queue, WorkerOptions, rq_keys
+from workers.scripts.claim import ClaimScripts
 from workers.scripts.run import Run
 
 NOTICED_S = 3.0
@@ -82,6 +85,57 @@ def test_a_worker_of_plain_rq_does_not_notice(own_server: PrivateServer, proxy: 
         time.sleep(NOTICED_S + SLACK_S)  # until now the other worker has noticed
         assert second.get_status() == "queued"
         process.kill()
+
+
+def let_claims_vanish(
+    proxy: Proxy, bus: notify.Bus, start_workers: StartWorkers, own_server: PrivateServer, modules: tuple[str, ...]
+) -> Job:
+    """Run a job on a worker whose claims, and the end of the job with them, are lost from then on; all else goes through."""
+    queue, effects = Queue("work", connection=bus.redis), Effects(bus)
+    job = queue.enqueue(hold, "x", retry=Retry(max=1))
+    settings = notify.Settings(url=proxy.url)
+    start_workers(settings=settings, modules=modules, lease_s=1.0, log_level="CRITICAL")
+    effects.wait_for("x:begun")
+    start_workers(settings=notify.Settings(url=own_server.url), log_level="CRITICAL")
+    claims = ClaimScripts(bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500)
+    proxy.swallow(claims.digest("claim").encode())
+    effects.let_go("x", 2)
+    effects.wait_for("x:done")
+    return job
+
+
+UNHEARD_S = NOTICED_S + 1.0 + 1.0
+"""The claims are not answered, the lease ends, another worker finds that."""
+
+
+@pytest.mark.any_server
+@pytest.mark.slow
+def test_a_worker_whose_claims_do_not_go_through_lets_its_lease_go(
+    own_server: PrivateServer, proxy: Proxy, start_workers: StartWorkers
+) -> None:
+    with notify.connect(own_server.url) as bus:
+        job = let_claims_vanish(proxy, bus, start_workers, own_server, (SAMPLE,))
+        done_at = time.monotonic()
+        assert job.wait(20) == Outcome("finished")
+        assert time.monotonic() - done_at < UNHEARD_S + SLACK_S
+        assert Effects(bus)["x:begun"] == 2
+        proxy.swallow(b"")
+        wait_until(lambda: len(rq.Worker.all(connection=bus.redis)) == 2, timeout_s=10, what="both workers")
+        wait_until(lambda: bus.redis.zcard(bus.keys.leases) == 2, timeout_s=10, what="both leases")
+        assert Queue("work", connection=bus.redis).enqueue(add).wait(15) == Outcome("finished")
+        assert len(job.results()) == 1
+
+
+@pytest.mark.any_server
+@pytest.mark.slow
+def test_the_twin_a_worker_that_keeps_its_lease_keeps_its_job(own_server: PrivateServer, proxy: Proxy, start_workers: StartWorkers) -> None:
+    with notify.connect(own_server.url) as bus:
+        job = let_claims_vanish(proxy, bus, start_workers, own_server, (deaf_worker.__name__, SAMPLE))
+        time.sleep(UNHEARD_S + SLACK_S)  # until now another worker has run it
+        assert job.get_status(refresh=True) == "started"
+        proxy.swallow(b"")
+        assert job.wait(20) == Outcome("finished")
+        assert Effects(bus)["x:begun"] == 1
 
 
 @pytest.mark.slow
