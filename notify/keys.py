@@ -37,6 +37,7 @@ ns:ramp:<queue>:<need>   hash   release of held jobs: batch (the next), last (jo
 ns:dependents            zset   ids of jobs to cancel with what they depend on, score: ms   30 days after the last one
 ns:wake:<queue>          list   tokens, each of which wakes one idle worker                 a minute after the last one
 ns:woken:<queue>         string set while no further worker is woken for waiting jobs       50 ms
+ns:callbacks:<queue>     list   callbacks to be called for runs that were killed (JSON)     7 days after the last one
 ns:leases                zset   names of workers, score: ms when their lease expires        a day after the last renewal
 ns:renewed               string ms when the lease of any worker was last renewed            a day after the last renewal
 ns:leader                string name of the worker that runs the shared duties              a lease after its last renewal
@@ -119,6 +120,9 @@ class Keys(msgspec.Struct, frozen=True):
 
     def woken(self, queue: str) -> str:
         return f"{self.namespace}:woken:{queue}"
+
+    def callbacks(self, queue: str) -> str:
+        return f"{self.namespace}:callbacks:{queue}"
 
     @property
     def dependents(self) -> str:

@@ -9,6 +9,7 @@
     │   ├── JobResultError          a result that JSON cannot hold
     │   ├── JobTooLargeError        a call above the payload limit (also a notify.PayloadTooLargeError)
     │   ├── DuplicateJobError       a unique job whose id is taken
+    │   ├── JobAbandonedError       the process or the worker of a run was killed: what on_failure gets (also rq's AbandonedJobError)
     │   ├── JobRefusedError         a function that the worker has not loaded, or a job that cannot be enqueued again
     │   ├── JobNotFoundError
     │   └── QueueNotFoundError
@@ -29,6 +30,7 @@ __all__ = [
     "DuplicateJobError",
     "DuplicateKeyError",
     "HorseError",
+    "JobAbandonedError",
     "JobArgumentsError",
     "JobDefinitionError",
     "JobError",
@@ -74,6 +76,10 @@ class JobTooLargeError(JobError, PayloadTooLargeError):
 
 class DuplicateJobError(JobError):
     """A job with this id exists already."""
+
+
+class JobAbandonedError(JobError):
+    """The process or the worker that ran a job was killed. It is passed to the ``on_failure`` of the job."""
 
 
 class JobRefusedError(JobError):

@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -43,6 +43,8 @@ class Lease:
             another worker takes over the job whose end this one cannot record.
         lead: called in the thread after each renewal, with the moment of ``time.monotonic()`` until which the worker leads, or 0.
             It must return at once.
+        queues: the names of the queues of the worker.
+        owed: called in the thread after each renewal, with the newest callback that is owed for each queue, or an empty text.
     """
 
     def __init__(
@@ -54,12 +56,15 @@ class Lease:
         revive: Callable[[Client], None],
         lead: Callable[[float], None],
         is_working: Callable[[], bool] = lambda: True,
+        queues: Sequence[str] = (),
+        owed: Callable[[Sequence[bytes]], object] = lambda _: None,
     ) -> None:
         self._client = client
         self._scripts = LeaseScripts(self._client)
         self._reaper = Reaper(self._client)
         self._worker, self._lease_s, self._revive, self._lead = worker, lease_s, revive, lead
         self._is_working = is_working
+        self._queues, self._owed = queues, owed
         self._renew_s = min(RENEW_S, lease_s / 4)
         self._backoff = Backoff(log, f"the lease of worker {worker}")
         self._is_lost = False
@@ -96,7 +101,8 @@ class Lease:
         asked_at = time.monotonic()  # before the lease begins, so that this worker stops leading before another one is elected
         lease_ms, away_ms = round(self._lease_s * 1000), round(2000 * self._renew_s)
         memory = self._measure(asked_at)
-        renewal = self._scripts.renew_lease(self._worker, lease_ms=lease_ms, away_ms=away_ms, memory_kib=memory)
+        renewal = self._scripts.renew_lease(self._worker, lease_ms=lease_ms, away_ms=away_ms, memory_kib=memory, queues=self._queues)
+        self._owed(renewal.callbacks)
         self._lead(asked_at + self._lease_s if renewal.leads else 0.0)
         return renewal
 

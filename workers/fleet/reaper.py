@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from notify.server import Client
 from workers import rq_keys
-from workers.jobs import Job, Outcome, lazy_job, publish_outcome, read_outcome, worker_died
+from workers.jobs import Job, Outcome, lazy_job, owe_on_failure, publish_outcome, read_outcome, worker_died
 from workers.queue import Queue
 from workers.rq import JobStatus
 from workers.scripts import JobScripts, RecordScripts, Run
@@ -61,6 +61,17 @@ class Reaper:
         with self._client.translating(f"ending the run of job {job_id}"):
             self._reap_job(worker, job_id)
 
+    def end_abandoned(self, run: Run, queue: str) -> None:
+        """End a run that RQ lists as started and whose worker has no lease, as if the worker had died. Errors as for `reap`."""
+        with self._client.translating(f"ending the run of job {run.job_id}"):
+            raw: Any = self._client.hmget(rq_keys.job(run.job_id), "worker_name", "fence", "stopped")
+            worker, *fences = (value.decode(errors="replace") if value else "" for value in raw)
+            if worker and (run.fence in fences or not any(fences)):  # a worker of plain RQ writes no fence
+                self._reap_job(worker, run.job_id)
+            with self._client.pipeline() as pipe:
+                _remove_run(pipe, run, queue)
+                pipe.execute()
+
     def _reap_job(self, worker: str, job_id: str) -> None:
         raw: Any = self._client.hmget(rq_keys.job(job_id), "stopped", "worker_name")
         stopped, name = raw
@@ -106,6 +117,8 @@ class Reaper:
             failed = _Failed(job, queue, read_outcome(fields.get(b"outcome"), otherwise="stopped") if is_stopped else died)
             _fail(pipe, failed, run, worker, now)
             publish_outcome(self._client, job, failed.outcome, worker=worker, pipeline=pipe)
+        if not is_stopped:
+            owe_on_failure(self._client, job, run, worker_died(worker, at_ms=0).reason, pipeline=pipe)
         pipe.hdel(job.key, "fence")  # a worker that was only frozen can no longer write to fenced states
         _remove_run(pipe, run, origin)
         return failed

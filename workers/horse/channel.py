@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from workers.scripts import Ended
+from workers.scripts import Ended, OwedCallback
 
 __all__ = ["Channel", "Reply", "Task"]
 
@@ -26,6 +26,7 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
         queue: the name of the queue of the job.
         fields: the hash of the job, as it was claimed.
         is_stopped: the run is over, and only the ``on_stopped`` callback of the job is to be called.
+        owed: a run of the job was killed, and only its ``on_failure`` callback is to be called.
     """
 
     job_id: str
@@ -33,6 +34,7 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
     queue: str
     fields: Mapping[bytes, bytes]
     is_stopped: bool = False
+    owed: OwedCallback | None = None
 
     @property
     def calls_back(self) -> bool:

@@ -1,13 +1,13 @@
 """The outcome of a job: how it ended, and why. `publish_outcome` publishes the outcomes that no script publishes."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from notify.server import Client
-from workers.scripts import RecordScripts
+from workers.scripts import CallbackScripts, OwedCallback, RecordScripts, Run
 
-__all__ = ["Outcome", "Why", "failure", "publish_outcome", "read_outcome", "worker_died"]
+__all__ = ["Outcome", "Why", "failure", "owe_on_failure", "publish_outcome", "read_outcome", "worker_died"]
 
 _WORKER_DIED: Final = "its worker"
 """Prefix of the reason that `worker_died` writes."""
@@ -93,3 +93,20 @@ def publish_outcome(client: Client, job: Any, outcome: Outcome, *, worker: str, 
         pipeline: the transaction that records the outcome.
     """
     RecordScripts(client).publish_event(job.origin, job.id, msgspec.to_builtins(outcome), worker=worker, pipeline=pipeline)
+
+
+def owe_on_failure(client: Client, job: Any, run: Run, reason: str, *, pipeline: Any, is_refused: bool = False) -> None:
+    """Have the ``on_failure`` of a job called, if it has one, for a run whose process can no longer call it.
+
+    Args:
+        client: the client that the pipeline is of.
+        job: the job.
+        run: the run that failed.
+        reason: why it failed.
+        pipeline: the transaction that records the end of the run.
+        is_refused: whether the job cannot be read; otherwise the process or the worker of the run was killed.
+    """
+    if job._failure_callback_name:
+        error: Literal["abandoned", "refused"] = "refused" if is_refused else "abandoned"
+        owed = OwedCallback(job=job.id, fence=run.fence, function=job._failure_callback_name, reason=reason, error=error)
+        CallbackScripts(client).owe(job.origin, owed, pipeline=pipeline)

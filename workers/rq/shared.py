@@ -7,7 +7,7 @@ from rq import Retry, get_current_job
 from rq import Worker as PlainWorker
 from rq.command import PUBSUB_CHANNEL_TEMPLATE, handle_command, send_shutdown_command
 from rq.defaults import DEFAULT_FAILURE_TTL
-from rq.exceptions import DeserializationError, InvalidJobOperation, NoSuchJobError, StopRequested, TimeoutFormatError
+from rq.exceptions import AbandonedJobError, DeserializationError, InvalidJobOperation, NoSuchJobError, StopRequested, TimeoutFormatError
 from rq.executions import Execution, ExecutionRegistry
 from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job as PlainJob
@@ -37,6 +37,7 @@ __all__ = [
     "SCHEDULER_LOCKING_KEY_TEMPLATE",
     "WORKERS_BY_QUEUE_KEY",
     "WORKERS_SUSPENDED",
+    "AbandonedJobError",
     "CanceledJobRegistry",
     "DeferredJobRegistry",
     "DeserializationError",

@@ -12,6 +12,7 @@ __all__ = [
     "READY_TEMPLATE",
     "WORKER_EXECUTIONS_TEMPLATE",
     "DependentsQueue",
+    "execute_failure_callback",
     "execute_stopped_callback",
     "first_execution",
     "running",
@@ -54,6 +55,11 @@ def running(job: Any) -> Iterator[None]:
         yield
     finally:
         _job_stack.pop()  # type: ignore[no-untyped-call]  # as above
+
+
+def execute_failure_callback(job: Any, death_penalty_class: type[Any], *error: Any) -> None:
+    """Call the ``on_failure`` callback of a job with an error, as ``sys.exc_info`` returns it, within its timeout."""
+    job.execute_failure_callback(death_penalty_class, *error)
 
 
 def execute_stopped_callback(job: Any, death_penalty_class: type[Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from redis import WatchError
 from rq import Queue
-from rq.callbacks import execute_stopped_callback
+from rq.callbacks import execute_failure_callback, execute_stopped_callback
 from rq.defaults import RQ_KEY_PREFIX
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
 from rq.job import JobStatus, _current_job
@@ -19,6 +19,7 @@ __all__ = [
     "READY_TEMPLATE",
     "WORKER_EXECUTIONS_TEMPLATE",
     "DependentsQueue",
+    "execute_failure_callback",
     "execute_stopped_callback",
     "first_execution",
     "running",

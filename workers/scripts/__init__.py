@@ -4,6 +4,7 @@ Queues, workers and the leader change jobs through these methods.
 Nothing here decides when a transition is due.
 """
 
+from workers.scripts.callbacks import CallbackScripts, OwedCallback
 from workers.scripts.claim import Claim, ClaimScripts
 from workers.scripts.dependents import DependentScripts
 from workers.scripts.enqueue import RQ_STATUS, Admission, Condition, EnqueueScripts, NewJob
@@ -22,6 +23,7 @@ __all__ = [
     "DEFAULT_TIMEOUT_S",
     "RQ_STATUS",
     "Admission",
+    "CallbackScripts",
     "Claim",
     "ClaimScripts",
     "Condition",
@@ -36,6 +38,7 @@ __all__ = [
     "LeaseScripts",
     "LoadedJob",
     "NewJob",
+    "OwedCallback",
     "RecordScripts",
     "Renewal",
     "Run",

@@ -1,5 +1,6 @@
 """The atomic steps of a worker's lease: renew it, and give it back."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from notify.server import Client, ScriptRunner
@@ -18,6 +19,7 @@ class Renewal(NamedTuple):
         leads: this worker is the leader from now on, for the length of a lease.
         job_id: the job that the dead worker was running, or empty.
         is_unlisted: RQ's hash of the worker is gone: its time was over because the server's clock jumped, or somebody deleted it.
+        callbacks: the newest callback that is owed for each queue of the worker, empty where there is none; see `OwedCallback`.
     """
 
     is_new: bool
@@ -25,6 +27,7 @@ class Renewal(NamedTuple):
     leads: bool
     job_id: str
     is_unlisted: bool
+    callbacks: tuple[bytes, ...] = ()
 
 
 class LeaseScripts(ScriptRunner):
@@ -34,7 +37,9 @@ class LeaseScripts(ScriptRunner):
         super().__init__(client, "workers.scripts")
         self._watch = ClockWatch()
 
-    def renew_lease(self, worker: str, *, lease_ms: int, away_ms: int, memory_kib: int | None = None) -> Renewal:
+    def renew_lease(
+        self, worker: str, *, lease_ms: int, away_ms: int, memory_kib: int | None = None, queues: Sequence[str] = ()
+    ) -> Renewal:
         """Renew the lease of a worker, and elect the leader.
 
         Args:
@@ -43,14 +48,17 @@ class LeaseScripts(ScriptRunner):
             away_ms: if no worker renewed a lease for longer than this, the server was away, or its clock jumped:
                 then every lease begins anew.
             memory_kib: the memory of the worker's processes, which is written into its hash; ``None`` writes nothing.
+            queues: the names of the queues of the worker.
         """
-        keys = [self.keys.leases, self.keys.renewed, self.keys.leader, self.keys.clock]
+        keys = [self.keys.leases, self.keys.renewed, self.keys.leader, self.keys.clock, *map(self.keys.callbacks, queues)]
         args: list[str | bytes | int] = [worker, lease_ms, away_ms, rq_keys.worker(""), "" if memory_kib is None else memory_kib]
         args += self._watch.args()
-        is_new, dead, leads, job_id, is_unlisted, now_ms = self.run("renew_lease", keys, args, action="renewing the lease of a worker")
+        is_new, dead, leads, job_id, is_unlisted, now_ms, newest = self.run(
+            "renew_lease", keys, args, action="renewing the lease of a worker"
+        )
         self._watch.answered(int(now_ms))
         dead, job_id = dead.decode(errors="replace"), job_id.decode(errors="replace")
-        return Renewal(bool(is_new), dead, bool(leads), job_id, bool(is_unlisted))
+        return Renewal(bool(is_new), dead, bool(leads), job_id, bool(is_unlisted), tuple(newest))
 
     def release_lease(self, worker: str) -> None:
         """Give back the lease of a worker, and the lead if it leads."""

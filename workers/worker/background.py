@@ -1,6 +1,6 @@
 """The background threads of a worker: they watch for losses, sweep the directory, keep the lease, and lead if it is elected."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from notify.directory import Monitor
 from notify.server import Client
@@ -21,6 +21,8 @@ class Background:
         lease_s: seconds that the worker may be silent before another worker takes it for dead.
         stop: called, in the thread of the loss watcher, with a run that must end and the check that says why.
         revive: called, in the thread of the lease, when another worker took this one for dead by mistake.
+        queues: the names of the queues of the worker.
+        owed: called, in the thread of the lease, with the newest callback that is owed for each queue; see `Lease`.
         is_working: asked, in the thread of the lease, before each renewal; see `Lease`.
     """
 
@@ -33,6 +35,8 @@ class Background:
         stop: Callable[[Run, RunCheck], None],
         revive: Callable[[Client], None],
         is_working: Callable[[], bool] = lambda: True,
+        queues: Sequence[str] = (),
+        owed: Callable[[Sequence[bytes]], object] = lambda _: None,
     ) -> None:
         self._client = client
         self._worker = worker
@@ -40,6 +44,7 @@ class Background:
         self._stop = stop
         self._revive = revive
         self._is_working = is_working
+        self._queues, self._owed = queues, owed
         self.changed: Callable[[], None] = lambda: None
         """Called, in the thread of the loss watcher, after every change of a service. The loop of the worker sets it."""
         self.loss_watcher: LossWatcher | None = None
@@ -67,7 +72,14 @@ class Background:
         self._monitor = Monitor(client).open()
         leader.open()
         self._lease = Lease(
-            client, self._worker, lease_s=self._lease_s, revive=self._revive, lead=leader.lead_until, is_working=self._is_working
+            client,
+            self._worker,
+            lease_s=self._lease_s,
+            revive=self._revive,
+            lead=leader.lead_until,
+            is_working=self._is_working,
+            queues=self._queues,
+            owed=self._owed,
         )
         self._lease.open()
 

@@ -108,6 +108,7 @@ class FinishingWorker(PlainWorker):
         """Note in the horse when a job ended, before its callback is called. While the server is away, the callback waits."""
         job.ended_at = now()
         self._recording.repeat(lambda _: job.heartbeat(now(), heartbeat_ttl))
+        self._recording.begin_callback(job)
 
     def handle_job_success(self, job: Any, queue: Any, started_job_registry: Any, execution: Any = None) -> None:
         """Record that a job finished, and enqueue its dependents."""

@@ -20,6 +20,7 @@ from workers.jobs import JobFunctions, lazy_job
 from workers.rq import StopRequested
 from workers.scripts import Claim, ClaimScripts, Ended
 from workers.worker.background import Background
+from workers.worker.callbacks import OwedCallbacks
 from workers.worker.claimer import Claimer
 from workers.worker.current_run import CurrentRun
 from workers.worker.end_waiter import EndWaiter
@@ -65,6 +66,7 @@ class ClaimLoop:
         stopper: stops a run whose stop was requested before the answer to its claim arrived.
         recorder: records the ends that a claim cannot record.
         background: has the loss watcher that watches the current run.
+        callbacks: the callbacks of runs that were killed.
         functions: the functions that the worker may run.
         wait_while_suspended: RQ's function that waits until ``rq resume``. Its argument is true in burst mode: then it raises
             `StopRequested` instead of waiting.
@@ -83,6 +85,7 @@ class ClaimLoop:
         stopper: Stopper,
         recorder: EndRecorder,
         background: Background,
+        callbacks: OwedCallbacks,
         functions: JobFunctions,
         wait_while_suspended: Callable[[bool], None],
         abandon: Callable[[str], None],
@@ -94,7 +97,7 @@ class ClaimLoop:
         self._horse = horse
         self._stopper = stopper
         self._recorder = recorder
-        self._background = background
+        self._background, self._callbacks = background, callbacks
         background.changed = lambda: self._idle.services_changed()
         self._functions = functions
         self._wait_while_suspended = wait_while_suspended
@@ -123,6 +126,10 @@ class ClaimLoop:
     def is_heard(self) -> bool:
         """Return whether the server answers the main thread of the worker. Safe from any thread."""
         return self._claimer.is_heard()
+
+    def wake(self) -> None:
+        """End the wait for a job: there is something else to do. Safe from any thread."""
+        self._idle.wake()
 
     def leave(self) -> None:
         """End the wait for a job, and soon give up calls to a server that is away. Safe from any thread and in a signal handler."""
@@ -154,6 +161,7 @@ class ClaimLoop:
         while not worker._stop_requested:
             if self._horse.is_lost:
                 raise HorseError(f"worker {worker.name} ends because its fork server was killed: start another worker")
+            self._callbacks.call_all()
             try:
                 claim = self._next_claim(list(map(_key, worker._ordered_queues)))
             except ServerUnreachableError as exc:  # raised only if the worker was asked to end
@@ -202,6 +210,7 @@ class ClaimLoop:
             return
         self.retry_while_away(lambda: self._recorder.record(job, queue, end))
         self._current_run.release()
+        self._callbacks.call_after(claim, end)
 
     def record_returned(self) -> None:
         """Record the end of the last run now, if it is still to be recorded, and claim no job."""

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from notify.server import Client
+from workers.fleet import Reaper
 from workers.rq import clean_worker_registry, now
-from workers.scripts import RunScripts
+from workers.scripts import Run, RunScripts
 
 __all__ = ["clean_registries"]
 
@@ -12,7 +14,7 @@ def clean_registries(worker: Any) -> None:
     """Clean the registries of the queues of a worker as ``rq.Worker.clean_registries`` does, one worker at a time per queue.
 
     A job that ended leaves its registry when its time is over. The job of a run that is over its time is tried again, or fails, unless
-    its worker has its lease: a worker that lost it is dealt with by the reaper.
+    its worker has its lease: by the reaper, and not by RQ's code, which publishes no event and calls ``on_failure`` in the worker itself.
     """
     for queue in worker.queues:
         if not queue.acquire_maintenance_lock():
@@ -20,8 +22,15 @@ def clean_registries(worker: Any) -> None:
         worker.log.info("Worker %s: cleaning registries for queue: %s", worker.name, queue.name)
         now_s = RunScripts(worker.connection).keep_runs(queue.name)
         queue.finished_job_registry.cleanup(now_s)
-        queue.started_job_registry.cleanup(exception_handlers=worker._exc_handlers)
+        _end_abandoned(queue, now_s)
         clean_worker_registry(queue)
         queue.intermediate_queue.cleanup(worker, queue)
         queue.release_maintenance_lock()
     worker.last_cleaned_at = now()  # only this process reads it
+
+
+def _end_abandoned(queue: Any, now_s: float) -> None:
+    reaper = Reaper(Client.of(queue.connection))
+    for entry in queue.connection.zrangebyscore(queue.started_job_registry.key, "-inf", now_s):
+        job_id, _, fence = entry.decode(errors="replace").rpartition(":")
+        reaper.end_abandoned(Run(job_id, fence), queue.name)

@@ -9,6 +9,7 @@ from workers.horse import Horse, RetireAfter
 from workers.jobs import JobFunctions
 from workers.scripts import ClaimScripts, JobScripts
 from workers.worker.background import Background
+from workers.worker.callbacks import OwedCallbacks, StoppedCallback
 from workers.worker.commands import CommandListener
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
@@ -17,7 +18,6 @@ from workers.worker.perform import Performer
 from workers.worker.pushes import PushWatch
 from workers.worker.record import EndRecorder
 from workers.worker.stop import Stopper
-from workers.worker.stopped_callback import StoppedCallback
 
 __all__ = ["WorkerParts"]
 
@@ -59,13 +59,16 @@ class WorkerParts:
         )
         stopped_callback = StoppedCallback(worker, current_run, horse=horse)
         self.recorder = EndRecorder(worker, current_run, scripts=scripts, stopped_callback=stopped_callback)
+        callbacks = OwedCallbacks(worker, current_run, horse=horse, client=client, functions=functions, wake=lambda: self.loop.wake())
         self.background = Background(
             client,
             worker.name,
+            queues=worker.queue_names(),
             lease_s=lease_s,
             stop=self.stopper.stop_run,
             revive=revive,
             is_working=lambda: self.loop.is_heard(),
+            owed=callbacks.hear,
         )
         self.commands = CommandListener(
             client,
@@ -84,6 +87,7 @@ class WorkerParts:
             stopper=self.stopper,
             recorder=self.recorder,
             background=self.background,
+            callbacks=callbacks,
             functions=functions,
             wait_while_suspended=wait_while_suspended,
             abandon=partial(Reaper(client).end_run, worker.name),

@@ -18,7 +18,8 @@ from workers.errors import JobResultError
 from workers.horse import INTERRUPT, Channel, ProcessState, Reply, RetireAfter, Task, flush_output, run_jobs
 from workers.jobs import DecodedCall, Job, JobFunctions, JobStopped, encode_result, execute, lazy_job, plain_call, signature_of
 from workers.rq import JobTimeoutException, Retry, UnixSignalDeathPenalty, execute_stopped_callback, running, with_execution
-from workers.scripts import Ended, Run
+from workers.scripts import Ended, OwedCallback, Run
+from workers.worker.callbacks import call_owed
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
 from workers.worker.lost_call import lost_need
@@ -92,7 +93,10 @@ class Performer:
     def perform(self, task: Task) -> Reply:
         """Perform a task and return the reply to it. If the job is stopped meanwhile, this does not return: see `leave`."""
         self._task = task
-        reply = self._call_on_stopped(task) if task.is_stopped else self._perform_run(task)
+        if task.owed is not None:
+            reply = self._call_owed(task, task.owed)
+        else:
+            reply = self._call_on_stopped(task) if task.is_stopped else self._perform_run(task)
         return msgspec.structs.replace(reply, retires=True, ends_programs=True) if self._must_retire else reply
 
     def _rest(self) -> None:
@@ -218,6 +222,12 @@ class Performer:
         except BaseException as exc:  # whatever the callback raises, also `SystemExit`: the job ends as stopped in any case
             self._must_retire = True
             log.warning("the on_stopped callback of job %s ended by %s: %s", task.job_id, type(exc).__name__, exc)
+        return Reply()
+
+    def _call_owed(self, task: Task, owed: OwedCallback) -> Reply:
+        job = self._job_of(task)
+        with running(job):
+            self._must_retire = not call_owed(job, owed, timeouts=self._worker.death_penalty_class)
         return Reply()
 
     def _perform_by_rq(self, job: Any, task: Task, past_call: "_PastCall | None" = None) -> Reply:

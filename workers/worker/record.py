@@ -18,11 +18,11 @@ from workers.horse import Death, HorseEnd, Reply
 from workers.jobs import JsonSerializer, failure
 from workers.rq import DEFAULT_FAILURE_TTL, InvalidJobOperation, JobStatus, utcformat
 from workers.scripts import Ended, JobScripts
+from workers.worker.callbacks import StoppedCallback
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
 from workers.worker.logs import log_end
 from workers.worker.stop import STOPPED, lost_reason
-from workers.worker.stopped_callback import StoppedCallback
 
 __all__ = ["EndRecorder"]
 

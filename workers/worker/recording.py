@@ -10,10 +10,10 @@ import redis
 from notify.errors import NotifyError, ServerRefusedError, ServerUnreachableError
 from notify.server import Client, retry_while_away
 from workers import rq_keys
-from workers.jobs import Job, Outcome, failure, publish_outcome
+from workers.jobs import Job, Outcome, failure, owe_on_failure, publish_outcome
 from workers.queue import RqQueue
-from workers.rq import PlainWorker
-from workers.scripts import JobScripts, RecordScripts
+from workers.rq import JobStatus, PlainWorker
+from workers.scripts import CallbackScripts, JobScripts, RecordScripts
 from workers.worker.current_run import CurrentRun
 from workers.worker.logs import log_end, reason_in
 
@@ -104,6 +104,12 @@ class EndRecording:
             reason = f"{outcome.reason} (it is tried again)" if is_retried else outcome.reason
             log_end(job, "failed" if is_retried else outcome.status, reason, seconds=self._current_run.seconds)
 
+    def begin_callback(self, job: Any) -> None:
+        """Note in the horse that ``on_failure`` is about to be called, if it is: if this process dies then, nobody calls it again."""
+        run = self._current_run.run
+        if run is not None and job._failure_callback_name and job._status == JobStatus.FAILED:
+            self.repeat(lambda _: CallbackScripts(self._client).begin(run))
+
     def publish_in(self, pipeline: Any, *, is_early: bool = False) -> None:
         """Publish the event of the end in the transaction that records it, if this is the step for that."""
         if self._publish is not None and is_early == self._is_early:
@@ -155,6 +161,9 @@ class EndRecording:
             RecordScripts(self._client).publish_event(job.origin, job.id, contents, worker=self._worker.name, pipeline=pipeline)
         else:
             publish_outcome(self._client, job, outcome, worker=self._worker.name, pipeline=pipeline)
+        run = self._current_run.run
+        if not self._worker.is_horse and run is not None and outcome.status in (RETRIED, "failed"):
+            owe_on_failure(self._client, job, run, outcome.reason, is_refused=bool(job.problem), pipeline=pipeline)
 
     @property
     def _client(self) -> Client:

@@ -53,6 +53,7 @@ class Situation:
             finished_with_dependents=lambda job, queue, ended: self.events.append(("dependents", job.id, ended)),
         )
         parts: Any = {"claims": self.claims, "horse": self.horse, "stopper": stopper, "recorder": recorder}
+        parts["callbacks"] = SimpleNamespace(call_all=lambda: None, call_after=lambda claim, end: None)
         others: Any = {"background": SimpleNamespace(loss_watcher=watcher), "functions": {}, "connection": FakeConnection()}
         worker: Any = self.worker
         self.loop = ClaimLoop(worker, self.current, **parts, **others, wait_while_suspended=self.events.append, abandon=self.events.append)

@@ -7,6 +7,7 @@
 --         renewed  ns:renewed
 --         leader   ns:leader
 --         clock    ns:clock
+--         ...  ns:callbacks:<queue> of each queue of the worker
 -- ARGV    worker
 --         lease_ms
 --         away_ms  if no lease was renewed for longer than this, the server was away; or its clock jumped, ahead or back
@@ -14,7 +15,9 @@
 --         memory_kib  the memory of the worker, for its hash; or ""
 --         before_ms, elapsed_ms  see parts/clock_jump.lua
 -- returns {1 if the worker had no lease or else 0, the name of a dead worker or "", 1 if the worker leads for a lease or else 0,
---          the job that the dead worker was running or "", 1 if RQ's hash of the worker is gone or else 0, the clock in ms}
+--          the job that the dead worker was running or "", 1 if RQ's hash of the worker is gone or else 0, the clock in ms,
+--          the newest element of each list of callbacks or ""}
+local FIRST_CALLBACKS = 5
 local leases, renewed, leader, clock = unpack(KEYS)
 local worker, lease_ms, away_ms, prefix, memory_kib, before_ms, elapsed_ms = unpack(ARGV)
 local now, lease = now_ms(), tonumber(lease_ms)
@@ -23,6 +26,11 @@ local last = whole(redis.pcall('GET', renewed), 0)
 local was_away, was_set_back = now - last > tonumber(away_ms), last - now > tonumber(away_ms)
 local is_unlisted = redis.pcall('HEXISTS', prefix .. worker, 'queues') == 0 and 1 or 0
 redis.call('PEXPIRE', leases, DAY_MS)
+local callbacks = {}
+for i = FIRST_CALLBACKS, #KEYS do
+  local newest = redis.pcall('LINDEX', KEYS[i], -1)
+  callbacks[#callbacks + 1] = type(newest) == 'string' and newest or ''
+end
 redis.call('SET', renewed, text(now), 'PX', DAY_MS)
 
 jumps_until(clock, now, before_ms, elapsed_ms)
@@ -48,6 +56,6 @@ if was_away or was_set_back then
 end
 
 local dead = redis.call('ZRANGEBYSCORE', leases, '-inf', text(now), 'LIMIT', 0, 1)[1]
-if not dead then return {is_new, '', leads, '', is_unlisted, text(now)} end
+if not dead then return {is_new, '', leads, '', is_unlisted, text(now), callbacks} end
 redis.call('ZADD', leases, text(now + lease), dead) -- no other worker cleans up after it, unless this worker dies meanwhile
-return {is_new, dead, leads, redis.call('HGET', prefix .. dead, 'current_job') or '', is_unlisted, text(now)}
+return {is_new, dead, leads, redis.call('HGET', prefix .. dead, 'current_job') or '', is_unlisted, text(now), callbacks}

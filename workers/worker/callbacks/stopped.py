@@ -1,20 +1,16 @@
 """Has the ``on_stopped`` callback of a stopped job called: in the horse, never in the worker itself."""
 
 import logging
-import math
-import time
-from typing import Any, Final
+from typing import Any
 
 from workers.errors import HorseError
-from workers.horse import Horse, Reply, Task
+from workers.horse import Horse, Task
 from workers.scripts import Claim
+from workers.worker.callbacks.wait import wait_for_callback
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
 
 __all__ = ["StoppedCallback"]
-
-OVERDUE_S: Final = 2.0
-"""Seconds after its timeout at which a callback that still runs is killed with its process."""
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +41,12 @@ class StoppedCallback:
         if task.calls_back:
             try:
                 self._horse.give(task)
-                self._wait(job)
+                wait_for_callback(
+                    self._horse,
+                    f"the on_stopped callback of job {job.id}",
+                    timeout_s=job.stopped_callback_timeout,
+                    pause_s=self._worker.job_monitoring_interval,
+                    beat=lambda working_s: self._worker.send_run_heartbeat(job, working_s),
+                )
             except HorseError as exc:
                 log.error("the on_stopped callback of job %s cannot be called: %s", job.id, exc)
-
-    def _wait(self, job: Any) -> None:
-        timeout_s = job.stopped_callback_timeout
-        began, limit_s = time.monotonic(), timeout_s + OVERDUE_S if timeout_s > 0 else math.inf
-        while (end := self._horse.wait(min(self._worker.job_monitoring_interval, limit_s))) is None:
-            if time.monotonic() - began >= limit_s:
-                self._horse.kill()
-            self._worker.send_run_heartbeat(job, time.monotonic() - began)
-        if not isinstance(end, Reply):
-            log.warning("the process of the on_stopped callback of job %s died: waitpid returned %d", job.id, end.status)
