@@ -42,8 +42,9 @@ from workers.overview import (
     stop_worker,
     stuck_jobs,
 )
+from workers.pool import Pool, WorkerOptions
 from workers.queue import Progress, Queue, requeue
-from workers.worker import Pool, Worker, WorkerOptions
+from workers.worker import Worker
 
 __all__ = [
     "CronInfo",

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -14,7 +14,7 @@ from cli.signals import Stop
 from cli.worker.modules import BUILT_IN_QUEUES, modules_to_load, queues_of
 from cli.worker.progress import BurstProgress
 from workers import Pool, WorkerOptions
-from workers.worker import MAX_RESTARTS, WINDOW_S
+from workers.pool import MAX_RESTARTS, WINDOW_S, WorkerForkServer
 
 __all__ = ["CUT", "count_of", "worker"]
 
@@ -83,10 +83,12 @@ def worker(
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     if not all(queues or BUILT_IN_QUEUES):
         raise typer.BadParameter("the name of a queue cannot be empty: leave it out for the queues of the imported modules")
-    names = modules_to_load(modules)
-    chosen_queues = tuple(queues or queues_of(modules or ()) or BUILT_IN_QUEUES)
     given = Level.INFO if verbose and log_level is None else log_level
-    with Stop() as stop, chosen.connect(name="notify-worker") as bus:
+    with closing(WorkerForkServer()) as server, ExitStack() as opened:
+        server.fork()  # before anything is opened, and before the modules of jobs are imported
+        names = modules_to_load(modules)
+        chosen_queues = tuple(queues or queues_of(modules or ()) or BUILT_IN_QUEUES)
+        stop, bus = opened.enter_context(Stop()), opened.enter_context(chosen.connect(name="notify-worker"))
         worker_options = WorkerOptions(
             settings=bus.settings,
             queues=chosen_queues,
@@ -95,7 +97,7 @@ def worker(
             skip_foreign=skip_foreign,
             log_level=given or (Level.INFO if _logs_jobs(chosen, burst=burst) else Level.WARNING),
         )
-        pool = Pool(worker_options, size=size, max_restarts=max_restarts, report=chosen.output.talk)
+        pool = Pool(worker_options, size=size, max_restarts=max_restarts, server=server, report=chosen.output.talk)
         with _telling_cuts(pool, chosen), working(pool, grace_s=grace_s):
             of_modules = f" (the queues of the jobs in {', '.join(modules)})" if modules and not queues else ""
             chosen.output.talk(f"{count_of(pool)} on {', '.join(chosen_queues)}{of_modules} at {bus.redis.address}")

@@ -32,14 +32,14 @@ def hold(folder, name):
 """
 
 DIES = """
-import os, signal, sys
+import logging, os, signal, sys
 from workers import job
 
 @job("yard")
 def greet():
     pass
 
-if "workers" in sys.orig_argv:  # in the worker process only
+if logging.getLogger().handlers:  # in the worker process only, which has set up its log
     {how}
 """
 

@@ -10,7 +10,7 @@ from notify.testing import wait_until
 from tests.support.sample_jobs import add, hold
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers
 from workers import Outcome, Pool, Queue, WorkerOptions, WorkersFailedError, rq_keys
-from workers.worker import restarts
+from workers.pool import restarts
 
 pytestmark = pytest.mark.any_server
 

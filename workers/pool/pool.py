@@ -13,9 +13,11 @@ from uuid import uuid4
 import msgspec
 
 from workers.errors import JobDefinitionError, WorkersFailedError
+from workers.pool.fork_server import WorkerForkServer
+from workers.pool.options import WorkerOptions
+from workers.pool.process import WorkerProcess
+from workers.pool.restarts import MAX_RESTARTS, WINDOW_S, Restarts
 from workers.worker.end_signals import END_NOW
-from workers.worker.process import WorkerOptions, WorkerProcess
-from workers.worker.restarts import MAX_RESTARTS, WINDOW_S, Restarts
 
 __all__ = ["Pool"]
 
@@ -42,6 +44,7 @@ class Pool:
         environ: the environment of the workers; by default that of this process.
         max_restarts: how many times each worker may be started again within ``window_s`` seconds; ``None``: no limit.
         window_s: the seconds in which restarts are counted.
+        server: the fork server, which the pool closes; by default one of its own, with ``environ``. The workers are forks of it.
         report: called with a sentence when a worker has ended, but only once in ``window_s`` for each reason; by default it is logged.
 
     Raises:
@@ -57,6 +60,7 @@ class Pool:
         environ: Mapping[str, str] | None = None,
         max_restarts: int | None = MAX_RESTARTS,
         window_s: float = WINDOW_S,
+        server: WorkerForkServer | None = None,
         report: Callable[[str], object] = log.warning,
     ) -> None:
         self.size = (os.cpu_count() or 1) if size is None else size
@@ -68,16 +72,16 @@ class Pool:
             raise JobDefinitionError(f"max_restarts is {max_restarts}: give 0 or more, or None for no limit")
         self._options = options
         self._stdout = stdout
-        self._environ = dict(os.environ if environ is None else environ)
+        self._server = WorkerForkServer(environ=dict(os.environ if environ is None else environ)) if server is None else server
         self._max_restarts, self._window_s, self._report = max_restarts, window_s, report
         self._members: list[_Member] = []
         self._reported_at: dict[str, float] = {}
         self._stopping = False
 
     @property
-    def processes(self) -> Sequence["subprocess.Popen[bytes]"]:
+    def processes(self) -> Sequence[WorkerProcess]:
         """The worker processes. A process that was started again has replaced the one that ended."""
-        return [member.process.popen for member in self._members]
+        return [member.process for member in self._members]
 
     @property
     def names(self) -> Sequence[str]:
@@ -146,21 +150,22 @@ class Pool:
                 member.process.send_signal(END_NOW)
             if not self._wait(END_S):
                 for member in self._members:
-                    self._kill(member.process.popen)
+                    self._kill(member.process)
         for member in self._members:
             member.process.close()
+        self._server.close()
 
     def _wait(self, timeout_s: float | None) -> bool:
         """Wait until all workers have ended. Returns whether they have."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         try:
             for member in self._members:
-                member.process.popen.wait(None if deadline is None else max(POLL_S, deadline - time.monotonic()))
+                member.process.wait(None if deadline is None else max(POLL_S, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             return False
         return True
 
-    def _kill(self, process: "subprocess.Popen[bytes]") -> None:
+    def _kill(self, process: WorkerProcess) -> None:
         if process.poll() is None:
             self._report(f"worker process {process.pid} has not ended after {END_S:g} s and is killed; its job ends when its lease is over")
             process.kill()
@@ -197,7 +202,7 @@ class Pool:
     def _spawn(self) -> WorkerProcess:
         path = tuple(dict.fromkeys(map(os.path.abspath, [*self._options.path, *sys.path, ""])))
         options = msgspec.structs.replace(self._options, name=uuid4().hex, path=path)
-        return WorkerProcess(options, stdout=self._stdout, environ=self._environ)
+        return WorkerProcess(options, server=self._server, stdout=self._stdout)
 
 
 class _Member:

@@ -59,6 +59,8 @@ class NoticeReader:
         os.set_blocking(fd, False)
         self._fd = fd
         self._buffer = b""
+        self.is_over = False
+        """Whether nobody can write any more: the worker and its horse have ended."""
         self.is_busy: bool | None = None
         """Whether the worker, which was told to end, runs a job; ``None`` while it has not said so."""
         self.end: Notice | None = None
@@ -71,6 +73,7 @@ class NoticeReader:
         with suppress(OSError):  # nothing is there
             while chunk := os.read(self._fd, CHUNK):
                 self._buffer += chunk
+            self.is_over = True
         *lines, self._buffer = self._buffer.split(b"\n")
         for line in lines:
             with suppress(msgspec.DecodeError):  # a job wrote into the file

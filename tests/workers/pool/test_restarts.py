@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from workers.worker.restarts import FIRST_PAUSE_S, MAX_PAUSE_S, Restarts
+from workers.pool.restarts import FIRST_PAUSE_S, MAX_PAUSE_S, Restarts
 
 
 def test_the_pause_doubles_with_each_death_up_to_a_limit() -> None:

@@ -2,7 +2,7 @@
 
 import os
 
-from workers.worker.notice import MAX_LETTERS, Notice, NoticeReader, NoticeWriter
+from workers.pool.notice import MAX_LETTERS, Notice, NoticeReader, NoticeWriter
 
 
 def test_notices_arrive_in_their_order_and_reading_never_blocks() -> None:

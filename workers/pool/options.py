@@ -1,0 +1,37 @@
+"""The options of a worker process."""
+
+import msgspec
+
+from notify.settings import Settings
+from workers.fleet import LEASE_S
+from workers.horse import RetireAfter
+
+__all__ = ["WorkerOptions"]
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of a worker process. They are passed through a pipe, so that no password shows in the list of processes.
+
+    Args:
+        settings: the settings of the connection; ``url`` must be set.
+        queues: the names of the queues, in the order of their priority.
+        modules: the modules whose jobs may run.
+        burst: whether to end when the queues are empty.
+        retire: when the process that runs the jobs is replaced by a new one.
+        lease_s: seconds that the worker may be silent before another worker takes it for dead.
+        skip_foreign: whether pickled jobs of plain RQ stay in the queue, for RQ's own workers.
+        log_level: the lowest level of log messages on stderr, also of those of the jobs; ``INFO`` logs the start and end of every job.
+        name: the name of the worker; a `Pool` gives each worker its own.
+        path: folders in which modules are searched after all others; a `Pool` adds its own ``sys.path`` and the current folder.
+    """
+
+    settings: Settings
+    queues: tuple[str, ...]
+    modules: tuple[str, ...]
+    burst: bool = False
+    retire: RetireAfter = RetireAfter()
+    lease_s: float = LEASE_S
+    skip_foreign: bool = False
+    log_level: str = "WARNING"
+    name: str = ""
+    path: tuple[str, ...] = ()
