@@ -34,11 +34,14 @@
     │   ├── RequestFailedError       the method raised an error
     │   ├── RequestTimeoutError
     │   └── RequestsFullError        too many requests wait for the service
-    └── StateError
-        ├── MissingKeyError          the field does not exist
-        ├── FieldValueError          the value of a field has the wrong type for an operation
-        ├── FencedError              the service or the job run that a write depends on has ended
-        └── ContendedError           other writes interfered with every attempt of an update
+    ├── StateError
+    │   ├── MissingKeyError          the field does not exist
+    │   ├── FieldValueError          the value of a field has the wrong type for an operation
+    │   ├── FencedError              the service or the job run that a write depends on has ended
+    │   └── ContendedError           other writes interfered with every attempt of an update
+    └── FlowError
+        ├── WiringError              nodes and links do not make a flow
+        └── UnroutedError            no outlet takes an item
 
 ``workers.errors`` continues the tree. Public calls never raise the errors of redis-py and RQ: such an error is the ``__cause__`` of
 one of the errors here. Some errors are a built-in error as well (``ValueError``, ``LookupError``) and can be caught as that.
@@ -59,6 +62,7 @@ __all__ = [
     "EventError",
     "FencedError",
     "FieldValueError",
+    "FlowError",
     "InvalidPositionError",
     "InvalidServiceError",
     "InvalidTopicError",
@@ -85,6 +89,8 @@ __all__ = [
     "TopicTypeError",
     "UnknownMessageError",
     "UnknownMethodError",
+    "UnroutedError",
+    "WiringError",
 ]
 
 
@@ -262,3 +268,15 @@ class FencedError(StateError):
 
 class ContendedError(StateError):
     """Other writes interfered with every attempt of an update."""
+
+
+class FlowError(NotifyError):
+    """A flow cannot be built or run."""
+
+
+class WiringError(FlowError, ValueError):
+    """The nodes and links of a flow do not fit together."""
+
+
+class UnroutedError(FlowError, LookupError):
+    """A stage with several outlets has none for an item."""

@@ -1,0 +1,37 @@
+"""Flows: sources, stages and sinks that items pass through in order, with bounded queues between them.
+
+Applications build a flow by `pipeline` or `graph`, and run it. The command line and programs run flows as well.
+A flow never drops an item unless a policy says so, and then it counts it.
+"""
+
+from notify.flows.build import discard, graph, pipeline
+from notify.flows.flow import Flow
+from notify.flows.items import DROPPED, Failed, Items, Mark, To
+from notify.flows.policy import Policy, retry
+from notify.flows.protocol import Context, Sink, Source, Stage, TakesMany
+from notify.flows.station import Counters
+from notify.flows.wiring import Link, Node, Wiring, stage
+
+__all__ = [
+    "DROPPED",
+    "Context",
+    "Counters",
+    "Failed",
+    "Flow",
+    "Items",
+    "Link",
+    "Mark",
+    "Node",
+    "Policy",
+    "Sink",
+    "Source",
+    "Stage",
+    "TakesMany",
+    "To",
+    "Wiring",
+    "discard",
+    "graph",
+    "pipeline",
+    "retry",
+    "stage",
+]

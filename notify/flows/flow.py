@@ -1,0 +1,261 @@
+"""A flow: starts the runners of all nodes, and stops them in order."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final
+
+from notify.errors import ClosedError
+from notify.flows.hooks import CUT_S, Hooks
+from notify.flows.inbox import AsyncParker, ThreadParker
+from notify.flows.source_runner import SourceRunner
+from notify.flows.stage_runner import StageRunner
+from notify.flows.station import Control, Counters, Station
+from notify.flows.wiring import Link, Node, Wiring, has_async
+from notify.process import SignalSafeEvent
+
+__all__ = ["Flow"]
+
+CLOSE_S: Final = 10.0
+"""How long `Flow.close` waits, by default, until what is in the flow is delivered."""
+SOURCE_S: Final = 0.5
+"""How long a source that cannot be stopped may wait for its next item before it is given up."""
+POLL_S: Final = 0.05
+
+log = logging.getLogger(__name__)
+
+
+class Flow(Control):
+    """Runs sources, stages and sinks until all have ended. Made by `pipeline` and `graph`.
+
+    `run` blocks. `start` and `close`, or a ``with`` block, run it in the background. A flow runs once.
+
+    Args:
+        wiring: its nodes and links.
+        name: its name in logs and in the names of its threads.
+    """
+
+    def __init__(self, wiring: Wiring, *, name: str = "flow") -> None:
+        super().__init__()
+        self.name = name
+        self._wiring = wiring
+        self._hooks = Hooks(name)
+        self._runners: dict[str, SourceRunner | StageRunner] = {}
+        self._threads: dict[str, threading.Thread] = {}
+        self._tasks: dict[str, Any] = {}
+        self._left: set[str] = set()
+        self._given_up: set[str] = set()
+        self._over, self._stop_asked = SignalSafeEvent(), SignalSafeEvent()
+        self._closing = threading.Lock()
+        self._is_started = self._is_closed = False
+        self._was_complete = True
+
+    @property
+    def nodes(self) -> dict[str, Node]:
+        """The nodes by name, in the order of the flow."""
+        return {name: self._wiring.nodes[name] for name in self._wiring.order}
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The links between the nodes."""
+        return self._wiring.links
+
+    def counters(self) -> dict[str, Counters]:
+        """Return the counters of each node by name, in the order of the flow; all are 0 before the start."""
+        return {name: self._runners[name].counters if name in self._runners else Counters() for name in self._wiring.order}
+
+    def start(self) -> "Flow":
+        """Open all nodes, from the sinks to the sources, and start them. Returns the flow.
+
+        Raises:
+            ClosedError: the flow has run before.
+            Exception: the first error of a hook `open`; what was open is closed again.
+        """
+        with self._closing:
+            if self._is_started or self._is_closed:
+                raise ClosedError(f"the flow {self.name!r} was started or closed before: make another one")
+            self._is_started = True
+        try:
+            self._make_runners()
+            for name in reversed(self._wiring.order):
+                self._hooks.open(self._wiring.nodes[name].work, self._runners[name].station)
+        except BaseException:
+            self._is_closed = True
+            self._hooks.close()
+            raise
+        for name in reversed(self._wiring.order):
+            if name in self._threads:
+                self._threads[name].start()
+            else:
+                self._tasks[name] = self._hooks.running_loop().start(self._runners[name].work())
+        return self
+
+    def run(self, *, close_s: float = CLOSE_S) -> None:
+        """Start the flow and wait until all nodes have ended, or `stop` is called; then close it.
+
+        Args:
+            close_s: seconds that `close` gets after a stop.
+
+        Raises:
+            ClosedError: the flow has run before.
+            Exception: the first error that ended the flow.
+        """
+        self.start()
+        try:
+            self._stop_asked.wait()
+        finally:
+            self.close(timeout_s=close_s)
+
+    def stop(self) -> None:
+        """Have the sources end, and everything behind them in order. Returns at once; stages and signal handlers may call it."""
+        self.is_stopping = True
+        for name in self._wiring.sources:
+            runner = self._runners.get(name)
+            if isinstance(runner, SourceRunner):
+                runner.stop()
+        self._stop_asked.set()
+
+    def hold(self) -> None:
+        """Have the sources give nothing more until `release`, for example while a service is gone that the flow needs."""
+        self.is_held = True
+
+    def release(self) -> None:
+        """End a `hold`."""
+        self.is_held = False
+        for runner in self._runners.values():
+            runner.station.parker.set()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until all nodes have ended. Returns whether they have."""
+        return self._over.wait(timeout_s)
+
+    def close(self, *, timeout_s: float = CLOSE_S) -> bool:
+        """Stop the sources, deliver what is in the flow, end all nodes in order, and close them.
+
+        A stage of the flow that calls it only asks for the stop.
+
+        Args:
+            timeout_s: seconds to wait until everything is delivered; then the flow is cut: what is left is dropped, counted and logged.
+
+        Returns:
+            Whether everything was delivered: ``False`` if the flow was cut, and in a stage.
+
+        Raises:
+            Exception: the first error that ended the flow, unless an earlier `close` has raised it.
+        """
+        self.stop()
+        if threading.current_thread() in self._threads.values() or (self._hooks.loop is not None and self._hooks.loop.is_here):
+            return False
+        with self._closing:
+            if self._is_closed:
+                return self._was_complete
+            self._is_closed = True
+            if self._is_started:
+                self._was_complete = self._end(time.monotonic() + timeout_s)
+                at_close = self._hooks.close()
+                self.problem = self.problem or at_close
+        if self.problem is not None:
+            raise self.problem
+        return self._was_complete
+
+    def ended(self, name: str) -> None:
+        with self._lock:
+            self._left.discard(name)
+            is_last = not self._left
+        if is_last:
+            self._over.set()
+            self._stop_asked.set()  # `run` waits for this one
+
+    def __enter__(self) -> "Flow":
+        return self.start()
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        try:
+            self.close()
+        except BaseException as exc:
+            if error is None or exc is error:
+                raise
+            error.add_note(f"the flow {self.name!r} failed as well: {type(exc).__name__}: {exc}")
+
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else "over" if self._over.is_set else "running" if self._is_started else "not started"
+        return f"<Flow {self.name!r}: {', '.join(map(str, self.links))} ({state})>"
+
+    def _make_runners(self) -> None:
+        """Make a runner for each node, with a thread of its own or in the event loop, and link them."""
+        for name in self._wiring.order:
+            self._runners[name] = self._make_runner(name, self._wiring.nodes[name])
+        for link in self.links:
+            end = self._runners[link.end]
+            if isinstance(end, StageRunner):
+                self._runners[link.start].outlets.link(link.outlet, end.inbox)
+        self._left = set(self._runners)
+
+    def _make_runner(self, name: str, node: Node) -> SourceRunner | StageRunner:
+        is_source = name in self._wiring.sources
+        is_async = has_async(node, is_source=is_source)
+        parker = AsyncParker(self._hooks.running_loop().loop) if is_async else ThreadParker()
+        station = Station(name, node, self, parker)
+        runner: SourceRunner | StageRunner
+        if is_source:
+            copies = self._wiring.copies(name)
+            runner = SourceRunner(station, copies=copies, ends=self._wiring.ends(copies))
+        else:
+            runner = StageRunner(station, inputs=sum(link.end == name for link in self.links), is_async=is_async)
+        if not is_async:
+            # A daemon thread: a stage that does not end in time must not keep the process from ending.
+            thread = threading.Thread(target=_drive, args=(runner.work,), name=f"notify-{self.name}-{name}", daemon=True)
+            self._threads[name] = thread
+        return runner
+
+    def _end(self, deadline: float) -> bool:
+        """Wait until all nodes have ended; after the deadline cut the flow. Returns whether everything was delivered."""
+        self._over.wait(min(SOURCE_S, max(0.0, deadline - time.monotonic())))
+        while not self._over.is_set and time.monotonic() < deadline:
+            self._give_up_sources()
+            self._over.wait(max(0.0, min(POLL_S, deadline - time.monotonic())))
+        was_complete = self._over.is_set
+        if not was_complete:
+            self._cut()
+        for name, thread in self._threads.items():
+            if name not in self._given_up:
+                thread.join(CUT_S)
+        return was_complete
+
+    def _give_up_sources(self) -> None:
+        """Do not wait any longer for sources that cannot be stopped and have no item."""
+        for name in self._wiring.sources:
+            runner = self._runners[name]
+            if isinstance(runner, SourceRunner) and runner.give_up():
+                log.info("the source %r of the flow %r waits for an item, and is given up", name, self.name)
+                self._given_up.add(name)
+                self._cancel([name])
+
+    def _cut(self) -> None:
+        """End all nodes without what is left in the flow."""
+        self.is_cut = True
+        with self._lock:
+            left = sorted(self._left)
+        for runner in self._runners.values():
+            runner.station.parker.set()
+        self._cancel(self._tasks)
+        self._over.wait(CUT_S)
+        for runner in self._runners.values():
+            if isinstance(runner, StageRunner):
+                runner.drop_queued()
+        dropped = sum(runner.station.dropped for runner in self._runners.values())
+        log.warning("the flow %r was cut: %s did not end in time; %d items were dropped in all", self.name, ", ".join(left), dropped)
+
+    def _cancel(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self._tasks:
+                self._tasks[name].cancel()
+
+
+def _drive(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run the coroutine of a node in this thread. It never suspends: where it waits, its parker blocks the thread."""
+    try:
+        work().send(None)
+    except StopIteration:
+        return

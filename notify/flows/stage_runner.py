@@ -1,0 +1,165 @@
+"""Runs a stage or a sink: takes items from its inbox, and has it called with them."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from notify.events import Gap
+from notify.flows.caller import Caller
+from notify.flows.inbox import Inbox
+from notify.flows.items import Mark
+from notify.flows.outlets import Outlets
+from notify.flows.protocol import Stage
+from notify.flows.station import Counters, CutShort, Station
+
+__all__ = ["StageRunner"]
+
+BESIDE: Final = frozenset({Gap, Mark})
+"""What passes a stage beside its items."""
+
+
+class StageRunner:
+    """Runs one stage or sink in its thread or task.
+
+    Args:
+        station: the place of the node.
+        inputs: how many links lead to it.
+        is_async: whether it is a task of the event loop.
+    """
+
+    def __init__(self, station: Station, *, inputs: int, is_async: bool) -> None:
+        self.station = station
+        self.outlets = Outlets(station)
+        self.inbox = Inbox(station.node.max_items, station.parker, inputs)
+        self._caller = Caller(station, self.outlets, is_async=is_async)
+        self._stage = station.node.work if isinstance(station.node.work, Stage) else None
+        has_clock = self._stage is not None and type(self._stage).due_at is not Stage.due_at
+        self._due_at: Callable[[], float | None] | None = self._stage.due_at if self._stage is not None and has_clock else None
+
+    @property
+    def counters(self) -> Counters:
+        return self.station.counters(len(self.inbox.items))
+
+    async def work(self) -> None:
+        """Take items until no more can come. After an error that ends the flow, items are taken and dropped: nobody before it waits."""
+        self.station.begin()
+        try:
+            await self._work()
+        except (CutShort, asyncio.CancelledError):
+            return
+        finally:
+            self.drop_queued()
+            self.outlets.end()
+            self.station.end()
+
+    async def _work(self) -> None:
+        try:
+            await self._take_all()
+            if self._stage is not None:
+                await self._caller.hook(self._stage.end)
+        except (CutShort, asyncio.CancelledError):
+            raise
+        except BaseException as exc:  # a stage may raise SystemExit, and that ends the flow as well
+            self.station.control.fail(exc)
+            while await self._wait(None):
+                self.station.is_woken = False
+                self.drop_queued()
+
+    async def _take_all(self) -> None:
+        inbox, items, station, outlets = self.inbox, self.inbox.items, self.station, self.outlets
+        plain, only, call = outlets.plain, outlets.only, self._caller.plain
+        while not station.control.is_cut:
+            if not items:
+                if await self._next():
+                    continue
+                return
+            if call is None or type(items[0]) in BESIDE:
+                await self._take()
+                continue
+            # From here on as in `_take`, without its coroutines for each item.
+            item = items.popleft()
+            if inbox.blocked and len(items) <= inbox.low:
+                inbox.unblock()
+            station.taken += 1
+            try:
+                result = call(item)
+            except Exception as exc:
+                await outlets.failed(item, exc)
+                continue
+            if only is not None and type(result) in plain:
+                station.out += 1
+                if only.put(result):
+                    await outlets.room(only)
+            elif result is not None:
+                await outlets.hand_on(result, item)
+            if self._due_at is not None or station.is_woken:
+                await self._tick_if_due()
+        raise CutShort
+
+    async def _take(self) -> None:
+        """Take the next item, the next items, or what passes beside them."""
+        inbox, items, many = self.inbox, self.inbox.items, self._caller.many
+        batch = [items.popleft()]
+        if type(batch[0]) in BESIDE:
+            await self._beside(batch[0])
+            return
+        while many is not None and items and len(batch) < many.max_batch and type(items[0]) not in BESIDE:
+            batch.append(items.popleft())
+        if inbox.blocked and len(items) <= inbox.low:
+            inbox.unblock()
+        self.station.taken += len(batch)
+        await (self._caller.take(batch[0]) if many is None else self._caller.take_many(many, batch))
+        await self._tick_if_due()
+
+    async def _beside(self, item: Gap | Mark) -> None:
+        """Let a gap or a mark pass, or hand it to the stage that asks for it."""
+        if isinstance(item, Mark) and not item.arrives(self.station.name):
+            return
+        node, hook = self.station.node, None
+        if self._stage is not None:
+            hook = self._stage.take_gap if isinstance(item, Gap) else self._stage.mark
+        elif node.takes_gaps and isinstance(item, Gap):
+            hook = node.work
+        await (self.outlets.hand_on(item) if hook is None else self._caller.hook(hook, item))
+
+    async def _next(self) -> bool:
+        """Wait for an item, or for the time of a tick. Returns ``False`` if no item can come any more."""
+        if await self._tick_if_due():
+            return True
+        due_at = None if self._due_at is None else self._due_at()
+        return await self._wait(None if due_at is None else max(0.0, due_at - time.monotonic()))
+
+    async def _wait(self, timeout_s: float | None) -> bool:
+        inbox = self.inbox
+        inbox.is_waiting = True
+        is_last = not inbox.inputs  # before the look at the items: the last input ends after its last item
+        if not inbox.items and not self.station.is_woken:
+            if is_last:
+                return False
+            await self.station.park(timeout_s)
+        inbox.is_waiting = False
+        return True
+
+    async def _tick_if_due(self) -> bool:
+        """Call the hook `tick` if its time has come, or the stage was woken. Returns whether it was called."""
+        if self._stage is None:
+            return False
+        due_at = None if self._due_at is None else self._due_at()
+        if not (self.station.is_woken or (due_at is not None and due_at <= time.monotonic())):
+            return False
+        self.station.is_woken = False
+        await self._caller.hook(self._stage.tick)
+        return True
+
+    def drop_queued(self) -> None:
+        """Drop all items that wait, and count them."""
+        items = self.inbox.items
+        while items:
+            try:
+                item = items.popleft()
+            except IndexError:
+                break  # the flow and the thread of the stage both do this when the flow is cut
+            if type(item) not in BESIDE:
+                self.station.dropped += 1
+        self.inbox.unblock()

@@ -1,0 +1,158 @@
+"""The place of a node in a running flow: where it waits, what it counts, and what it knows of the flow."""
+
+import logging
+import threading
+import time
+from typing import Any, Final
+
+import msgspec
+
+from notify.errors import WiringError
+from notify.flows.inbox import Parker, ThreadParker
+from notify.flows.policy import Policy
+from notify.flows.wiring import Node
+
+__all__ = ["Control", "Counters", "CutShort", "Station", "short"]
+
+LOG_EVERY_S: Final = 1.0
+"""Skipped items are logged once in this time: a stage that raises for each item must not fill the log."""
+
+log = logging.getLogger(__name__)
+
+
+class CutShort(BaseException):
+    """Ends the loop of a node when the flow is cut. It is no error: nothing catches it but that loop."""
+
+
+class Counters(msgspec.Struct, frozen=True):
+    """What a node has done so far.
+
+    Args:
+        taken: items that came in.
+        out: items that it handed on, those of the outlet ``error`` not among them.
+        errors: items for which it raised, after the last attempt.
+        dropped: items that were dropped by a policy, because the flow failed, or because it was cut.
+        queued: items that wait in front of it.
+        busy_ms: milliseconds in which it did not wait for items or for room.
+    """
+
+    taken: int = 0
+    out: int = 0
+    errors: int = 0
+    dropped: int = 0
+    queued: int = 0
+    busy_ms: int = 0
+
+
+class Control:
+    """What the nodes of a flow know of it: whether it stops, is held, or is cut, and its first error."""
+
+    def __init__(self) -> None:
+        self.is_stopping = False
+        self.is_held = False
+        self.is_cut = False
+        self.problem: BaseException | None = None
+        self._lock = threading.Lock()
+
+    def fail(self, problem: BaseException) -> None:
+        """Record an error, which ends the flow."""
+        with self._lock:
+            self.problem = self.problem or problem
+        self.stop()
+
+    def stop(self) -> None:
+        """Have the sources end."""
+        raise NotImplementedError
+
+    def ended(self, name: str) -> None:
+        """Record the end of a node."""
+        raise NotImplementedError
+
+
+class Station:
+    """The place of one node; it is the context that the node gets.
+
+    Args:
+        name: the name of the node.
+        node: the node.
+        control: the state of the flow.
+        parker: where the node waits.
+    """
+
+    def __init__(self, name: str, node: Node, control: Control, parker: Parker) -> None:
+        self.name = name
+        self.node = node
+        self.policy: Policy = node.policy
+        self.control = control
+        self.parker = parker
+        self.is_woken = False
+        self.taken = self.out = self.errors = self.dropped = 0
+        self._waited_s = 0.0
+        self._started_at = self._ended_at = 0.0
+        self._logged_at, self._unlogged = 0.0, 0
+
+    @property
+    def is_cut(self) -> bool:
+        return self.control.is_cut
+
+    def begin(self) -> None:
+        """Record the start of the node."""
+        self._started_at = time.monotonic()
+
+    def end(self) -> None:
+        """Record the end of the node."""
+        self._ended_at = time.monotonic()
+        self.control.ended(self.name)
+
+    def counters(self, queued: int) -> Counters:
+        """Return the counters; ``queued`` is the number of items that wait."""
+        end = self._ended_at or time.monotonic()
+        busy_s = max(0.0, end - self._started_at - self._waited_s) if self._started_at else 0.0
+        return Counters(self.taken, self.out, self.errors, self.dropped, queued, round(busy_s * 1000))
+
+    def sleep(self, delay_s: float) -> bool:
+        if not isinstance(self.parker, ThreadParker):
+            raise WiringError(f"the stage {self.name!r} runs in the event loop, which must not sleep: await asyncio.sleep")
+        deadline = time.monotonic() + delay_s
+        while not self.is_cut and (left_s := deadline - time.monotonic()) > 0:
+            self.parker.block(left_s)
+        self._waited_s += delay_s
+        return not self.is_cut
+
+    def wake(self) -> None:
+        self.is_woken = True
+        self.parker.set()
+
+    async def pause(self, delay_s: float) -> None:
+        """Wait, but not longer than the flow has time."""
+        deadline = time.monotonic() + delay_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            await self.park(left_s)
+
+    async def park(self, timeout_s: float | None) -> None:
+        """Wait at the parker, and count the time as waited; raise `CutShort` if the flow is cut."""
+        before = time.monotonic()
+        if not self.is_cut:
+            await self.parker.wait(timeout_s)
+        self.waited(since=before)
+
+    def waited(self, *, since: float) -> None:
+        """Count the time since then as waited; raise `CutShort` if the flow is cut."""
+        self._waited_s += time.monotonic() - since
+        if self.is_cut:
+            raise CutShort
+
+    def skip(self, item: Any, error: Exception) -> None:
+        """Count an item as dropped, and log it, unless another one was logged just now."""
+        self.dropped += 1
+        self._unlogged += 1
+        now = time.monotonic()
+        if not self._logged_at or now - self._logged_at >= LOG_EVERY_S:
+            log.warning("%r skipped %d items; the last was %s: %s: %s", self.name, self._unlogged, short(item), type(error).__name__, error)
+            self._logged_at, self._unlogged = now, 0
+
+
+def short(item: Any) -> str:
+    """Return the repr of an item for a message, cut after 80 letters."""
+    text = repr(item)
+    return text if len(text) <= 80 else f"{text[:80]}…"
