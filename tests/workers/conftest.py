@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import rq
 
 import notify
 from notify.testing import wait_until
@@ -45,6 +46,17 @@ class Effects:
     def let_go(self, name: str, times: int = 1) -> None:
         """Release a job `hold`."""
         self._client.rpush(go(name), *range(times))
+
+
+def connections(bus: notify.Bus, worker: str) -> set[int]:
+    """The connections of a worker: those with its name (RQ sets it without our prefix), and the subscription of its loss watcher."""
+    named = (worker, f"notify:{worker}")
+    return {int(each["id"]) for each in bus.redis.client_list() if each["name"] in named or "guard" in each["name"]}
+
+
+def name_of_worker(bus: notify.Bus) -> str:
+    (worker,) = wait_until(lambda: rq.Worker.all(connection=bus.redis), timeout_s=15)
+    return str(worker.name)
 
 
 def claim_next(bus: notify.Bus, *queues: str, fence: str = "new", ended: Ended | None = None, again: bool = False) -> Claim:

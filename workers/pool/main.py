@@ -3,6 +3,7 @@
 import signal
 import sys
 import traceback
+from functools import partial
 
 from notify import NotifyError
 from notify.connection import connect
@@ -11,6 +12,7 @@ from workers.pool.notice import Notice, NoticeWriter
 from workers.pool.options import WorkerOptions
 from workers.worker import Worker
 from workers.worker.logs import configure_logging
+from workers.worker.start import when_admitted
 
 __all__ = ["run_worker"]
 
@@ -30,6 +32,8 @@ def run_worker(options: WorkerOptions, *, notices: NoticeWriter | None = None) -
     rq_level = configure_logging(options.log_level)
     try:
         has_cut = _work(options, notices, rq_level=rq_level)
+    except SystemExit:  # told to end before it had begun
+        end = Notice("ended")
     except NotifyError as exc:
         end = Notice("failed", str(exc))
     except Exception as exc:  # the pool reports it once, and not each time that the worker is started again
@@ -47,8 +51,10 @@ def run_worker(options: WorkerOptions, *, notices: NoticeWriter | None = None) -
 
 def _work(options: WorkerOptions, notices: NoticeWriter | None, *, rq_level: str) -> bool:
     """Connect, and run the worker. Returns whether it ended a job because it was told to end at once."""
-    with connect(settings=options.settings, environ={}) as bus:
-        worker = Worker(
+    with when_admitted(partial(connect, settings=options.settings, environ={}), name="the worker") as bus:
+        bus.redis.hang_up()  # the worker has connections of its own
+        make = partial(
+            Worker,
             options.queues,
             options.name or None,
             connection=bus.redis,
@@ -58,6 +64,6 @@ def _work(options: WorkerOptions, notices: NoticeWriter | None, *, rq_level: str
             skip_foreign=options.skip_foreign,
             told=None if notices is None else lambda is_busy: notices.write(Notice("busy" if is_busy else "idle")),
         )
-        bus.redis.hang_up()  # the worker has connections of its own
+        worker = when_admitted(make, name="the worker")
         worker.work(burst=options.burst, logging_level=rq_level, with_scheduler=True)
         return worker._signals.has_cut

@@ -60,11 +60,18 @@ class Background:
         return leader is not None and leader.leads
 
     def open(self) -> None:
-        """Start all parts; they are live when this returns.
+        """Start all parts; they are live when this returns. After an error none runs, and this may be called again.
 
         Raises:
             ServerError: the server did not answer, or refused.
         """
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
         client = self._client
         self._leader = leader = Leader([duty(client).run for duty in (Scheduler, Cron, HeldJobs, Dependents)])
         self.loss_watcher = LossWatcher(client, self._stop, returned=leader.hurry, changed=lambda: self.changed())

@@ -24,6 +24,7 @@ from workers.worker.end_signals import EndSignals
 from workers.worker.finish import FinishingWorker
 from workers.worker.parts import WorkerParts
 from workers.worker.perform import JobTimeout
+from workers.worker.start import start_step
 
 __all__ = ["Worker"]
 
@@ -113,16 +114,17 @@ class Worker(FinishingWorker):
         self._stopper.is_ending = False
         # RQ installs them later: a signal before that would kill the worker while it is registered.
         self._install_signal_handlers()
+        start_step(self, self._client.ping)  # keeps the connection that RQ's code uses
         super().bootstrap(*args, **kwargs)
-        self._background.open()
-        register_cron(self._client, self.name, self._functions)
+        start_step(self, self._background.open)
+        start_step(self, partial(register_cron, self._client, self.name, self._functions))
 
     def subscribe(self) -> None:
         """Subscribe to the channel of commands. That starts the first thread of the worker, so the fork server is forked before it."""
         self.procline("forks the processes of the jobs")  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         self._horse.open()
         self.procline("starts")  # type: ignore[no-untyped-call]  # as above
-        self._commands.open()
+        start_step(self, self._commands.open)
 
     def unsubscribe(self) -> None:
         """Unsubscribe from the channel of commands, and end the thread that reads it."""
@@ -190,7 +192,7 @@ class Worker(FinishingWorker):
         threading.Thread(target=_note_shutdown, args=(self,), name="notify-shutdown", daemon=True).start()
 
     def _start_scheduler(self, *args: Any, **kwargs: Any) -> None:
-        Scheduler(self._client).run_all()  # RQ's scheduler is not started: the leader among the workers schedules for all queues
+        start_step(self, Scheduler(self._client).run_all)  # not RQ's scheduler: the leader among the workers schedules for all queues
 
 
 def _unless_spoilt(worker: Worker, beat: Callable[[], object]) -> None:

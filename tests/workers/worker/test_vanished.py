@@ -18,7 +18,7 @@ from tests.support import deaf_worker
 from tests.support.proxy import Proxy
 from tests.support.sample_jobs import add, hold
 from tests.support.sentinels import Replicated
-from tests.workers.conftest import ROOT, SAMPLE, Effects, StartWorkers, is_alive
+from tests.workers.conftest import ROOT, SAMPLE, Effects, StartWorkers, connections, is_alive, name_of_worker
 from workers import Job, Outcome, Pool, Queue, WorkerOptions, rq_keys
 from workers.scripts.claim import ClaimScripts
 from workers.scripts.run import Run
@@ -40,16 +40,6 @@ def pool_behind(proxy: Proxy, size: int = 1) -> Pool:
     return Pool(WorkerOptions(settings=settings, queues=("work",), modules=(SAMPLE,), log_level="CRITICAL"), size=size)
 
 
-def connections(bus: notify.Bus, worker: str) -> set[int]:
-    """The connections of a worker: those with its name, and the subscription of its loss watcher."""
-    return {int(each["id"]) for each in bus.redis.client_list() if each["name"] == f"notify:{worker}" or "guard" in each["name"]}
-
-
-def name_of_worker(bus: notify.Bus) -> str:
-    (worker,) = wait_until(lambda: rq.Worker.all(connection=bus.redis), timeout_s=15)
-    return str(worker.name)
-
-
 @pytest.mark.any_server
 @pytest.mark.slow
 def test_every_part_of_a_worker_notices_that_its_packets_are_lost(own_server: PrivateServer, proxy: Proxy) -> None:
@@ -66,7 +56,7 @@ def test_every_part_of_a_worker_notices_that_its_packets_are_lost(own_server: Pr
         assert time.monotonic() - began < NOTICED_S + SLACK_S
         wait_until(lambda: len(connections(bus, worker) - before) == 4, timeout_s=2 * SLACK_S, what="four new connections")
         proxy.vanish()
-        pool.processes[0].terminate()
+        pool.processes[0].send_signal(signal.SIGTERM)
         pool.processes[0].wait(3 * NOTICED_S + SLACK_S)
 
 
