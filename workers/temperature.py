@@ -7,12 +7,13 @@ import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC
 from time import monotonic
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Self, get_args
 
 import msgspec
 
 from notify import Bus, Program, Publisher
 from notify.events import Event
+from notify.flows import Against, changed_by
 from notify.settings import positive
 from workers.errors import WorkersError
 from workers.jobs import current_bus, job
@@ -28,8 +29,6 @@ THRESHOLD: Final = 5.0
 """Degrees Celsius by which a reading has to differ before it is published."""
 LONGEST_WAIT_S: Final = 0.5
 """The thermometer notices that it was killed after this many seconds at the latest."""
-
-Against: TypeAlias = Literal["published", "previous"]
 
 
 def simulated() -> Iterator[float]:
@@ -79,14 +78,12 @@ class Thermometer(Program):
         threshold_against: Against = "published",
         ttl_s: float | None = None,
     ) -> None:
-        if threshold_against not in ("published", "previous"):
+        if threshold_against not in get_args(Against):
             raise WorkersError(f"threshold_against is {threshold_against!r}: choose 'published' or 'previous'")
+        self._changed = changed_by(threshold, against=threshold_against)
         super().__init__(bus, ttl_s=ttl_s)
         self._source = iter(simulated() if source is None else source)
         self._interval_s = positive(interval_s, "interval_s")
-        self._threshold = threshold
-        self._against = threshold_against
-        self._reference: float | None = None
         self._publisher: Publisher | None = None
 
     def read(self) -> bool:
@@ -98,11 +95,7 @@ class Thermometer(Program):
         celsius = next(self._source, None)
         if celsius is None:
             return False
-        known = self._reference
-        has_changed = self._against == "published" if known is None else abs(celsius - known) > self._threshold
-        if has_changed or self._against == "previous":
-            self._reference = celsius
-        if has_changed and self._publisher is not None:
+        if self._changed(celsius) is not None and self._publisher is not None:
             self._publisher({"celsius": celsius, "text": f"the temperature is {celsius:g}°C"})
         return True
 

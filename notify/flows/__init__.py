@@ -5,17 +5,32 @@ A flow never drops an item unless a policy says so, and then it counts it.
 """
 
 from notify.flows.build import discard, graph, pipeline
+from notify.flows.engine import Counters
+from notify.flows.filters import (
+    Against,
+    EventFilter,
+    batch,
+    changed_by,
+    contents,
+    demux,
+    distinct,
+    format_output,
+    lookup,
+    matches,
+    throttle,
+)
 from notify.flows.flow import Flow
 from notify.flows.items import DROPPED, Failed, Items, Mark, To
 from notify.flows.policy import Policy, retry
 from notify.flows.protocol import Context, Sink, Source, Stage, TakesMany
-from notify.flows.station import Counters
 from notify.flows.wiring import Link, Node, Wiring, stage
 
 __all__ = [
     "DROPPED",
+    "Against",
     "Context",
     "Counters",
+    "EventFilter",
     "Failed",
     "Flow",
     "Items",
@@ -29,9 +44,18 @@ __all__ = [
     "TakesMany",
     "To",
     "Wiring",
+    "batch",
+    "changed_by",
+    "contents",
+    "demux",
     "discard",
+    "distinct",
+    "format_output",
     "graph",
+    "lookup",
+    "matches",
     "pipeline",
     "retry",
     "stage",
+    "throttle",
 ]

@@ -7,11 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
 from notify.errors import ClosedError
-from notify.flows.hooks import CUT_S, Hooks
-from notify.flows.inbox import AsyncParker, ThreadParker
-from notify.flows.source_runner import SourceRunner
-from notify.flows.stage_runner import StageRunner
-from notify.flows.station import Control, Counters, Station
+from notify.flows.engine import CUT_S, AsyncParker, Control, Counters, Hooks, SourceRunner, StageRunner, Station, ThreadParker
 from notify.flows.wiring import Link, Node, Wiring, has_async
 from notify.process import SignalSafeEvent
 

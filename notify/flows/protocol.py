@@ -51,7 +51,7 @@ class Stage:
     outlet, `DROPPED` an item that was dropped by a policy, `Failed` one that goes the way of errors; anything else is one item.
     """
 
-    outlets: ClassVar[tuple[str, ...]] = (OUT,)
+    outlets: tuple[str, ...] = (OUT,)
     """The outlets, each of which has to be linked; ``error``, which every stage has, is not among them."""
 
     def open(self, context: Context) -> object:
@@ -79,6 +79,10 @@ class Stage:
     def end(self) -> Any:
         """Return the last results; called once, when no item can come any more."""
 
+    def held(self) -> int:
+        """Return how many items the stage holds back; they are counted as dropped if the flow fails or is cut."""
+        return 0
+
     def close(self) -> object:
         """Clean up; called once, after all stages have ended, also if the flow failed."""
 
@@ -86,7 +90,7 @@ class Stage:
 class Sink(Stage):
     """The base class of sinks: stages that hand on nothing."""
 
-    outlets: ClassVar[tuple[str, ...]] = ()
+    outlets: tuple[str, ...] = ()
 
 
 class TakesMany(Stage):

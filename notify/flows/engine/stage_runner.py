@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Final
 
 from notify.events import Gap
-from notify.flows.caller import Caller
-from notify.flows.inbox import Inbox
+from notify.flows.engine.caller import Caller
+from notify.flows.engine.inbox import Inbox
+from notify.flows.engine.outlets import Outlets
+from notify.flows.engine.station import Counters, CutShort, Station
 from notify.flows.items import Mark
-from notify.flows.outlets import Outlets
 from notify.flows.protocol import Stage
-from notify.flows.station import Counters, CutShort, Station
 
 __all__ = ["StageRunner"]
 
@@ -47,7 +47,7 @@ class StageRunner:
         try:
             await self._work()
         except (CutShort, asyncio.CancelledError):
-            return
+            self._drop_held()
         finally:
             self.drop_queued()
             self.outlets.end()
@@ -62,6 +62,7 @@ class StageRunner:
             raise
         except BaseException as exc:  # a stage may raise SystemExit, and that ends the flow as well
             self.station.control.fail(exc)
+            self._drop_held()
             while await self._wait(None):
                 self.station.is_woken = False
                 self.drop_queued()
@@ -151,6 +152,10 @@ class StageRunner:
         self.station.is_woken = False
         await self._caller.hook(self._stage.tick)
         return True
+
+    def _drop_held(self) -> None:
+        """Count what the stage holds back as dropped."""
+        self.station.dropped += 0 if self._stage is None else self._stage.held()
 
     def drop_queued(self) -> None:
         """Drop all items that wait, and count them."""

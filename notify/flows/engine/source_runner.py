@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 from notify.events import Gap
+from notify.flows.engine.outlets import Outlets
+from notify.flows.engine.station import Counters, CutShort, Station
 from notify.flows.items import Mark
-from notify.flows.outlets import Outlets
 from notify.flows.protocol import Source
-from notify.flows.station import Counters, CutShort, Station
 
 __all__ = ["SourceRunner"]
 

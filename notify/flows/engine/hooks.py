@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from notify.flows.loop_thread import LoopThread
+from notify.flows.engine.loop_thread import LoopThread
 from notify.flows.protocol import Context, Source, Stage
 
 __all__ = ["CUT_S", "Hooks"]

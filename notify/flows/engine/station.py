@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from notify.errors import WiringError
-from notify.flows.inbox import Parker, ThreadParker
+from notify.flows.engine.inbox import Parker, ThreadParker
 from notify.flows.policy import Policy
 from notify.flows.wiring import Node
 

@@ -5,9 +5,9 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 
-from notify.flows.outlets import Outlets
+from notify.flows.engine.outlets import Outlets
+from notify.flows.engine.station import CutShort, Station
 from notify.flows.protocol import Stage, TakesMany
-from notify.flows.station import CutShort, Station
 
 __all__ = ["Caller"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from notify.errors import WiringError
 from notify.events import Gap
-from notify.flows.inbox import Inbox
+from notify.flows.engine.inbox import Inbox
+from notify.flows.engine.station import CutShort, Station, short
 from notify.flows.items import DROPPED, ERROR, OUT, Failed, Items, Mark, To
-from notify.flows.station import CutShort, Station, short
 
 __all__ = ["Outlets"]
 
