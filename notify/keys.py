@@ -36,7 +36,8 @@ ns:holds                 zset   ids of held jobs, score: ms when the hold expire
 ns:ramp:<queue>:<need>   hash   release of held jobs: batch (the next), last (job), serial  a minute after the last batch
 ns:dependents            zset   ids of jobs to cancel with what they depend on, score: ms   30 days after the last one
 ns:wake:<queue>          list   tokens, each of which wakes one idle worker                 a minute after the last one
-ns:woken:<queue>         string set while no further worker is woken for waiting jobs       50 ms
+ns:woken:<queue>         string set while no further worker is woken for waiting jobs       50 or 500 ms
+ns:served:<queue>        string worker that takes the next job; empty: the one just woken   50 ms
 ns:callbacks:<queue>     list   callbacks to be called for runs that were killed (JSON)     7 days after the last one
 ns:leases                zset   names of workers, score: ms when their lease expires        a day after the last renewal
 ns:renewed               string ms when the lease of any worker was last renewed            a day after the last renewal
@@ -123,6 +124,9 @@ class Keys(msgspec.Struct, frozen=True):
 
     def callbacks(self, queue: str) -> str:
         return f"{self.namespace}:callbacks:{queue}"
+
+    def served(self, queue: str) -> str:
+        return f"{self.namespace}:served:{queue}"
 
     @property
     def dependents(self) -> str:

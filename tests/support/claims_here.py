@@ -108,6 +108,13 @@ class FakeClaims:
     def __init__(self, *answers: Claim | Exception) -> None:
         self.answers = list(answers)
         self.asked: list[SimpleNamespace] = []
+        self.left: list[str] = []
+        """The queues for which other workers were woken because of a long job."""
+
+    def wake_idle(self, queues: Sequence[str], *, is_leaving: bool) -> int:
+        assert is_leaving
+        self.left += queues
+        return 0
 
     def claim(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False, start: int = 0) -> Claim:
         self.asked.append(SimpleNamespace(queues=list(queues), fence=fence, ended=ended, again=again, start=start))

@@ -30,7 +30,6 @@ class Claim(msgspec.Struct, frozen=True):
         fence: the fence of the run that begins.
         problem: why the job cannot be run at all, or empty.
         overdue: a service that is silent but not withdrawn yet, and that a job on one of the queues waits for; else empty.
-        has_more: whether there are more jobs on that queue.
     """
 
     ended: str
@@ -41,7 +40,6 @@ class Claim(msgspec.Struct, frozen=True):
     fence: str
     problem: str = ""
     overdue: str = ""
-    has_more: bool = False
 
     @property
     def run(self) -> Run:
@@ -94,12 +92,12 @@ class ClaimScripts(JobScriptRunner):
         args += [self._skips_foreign, start]
         now, keys = rq_time(datetime.now(UTC)), [*self._keys, *queues]
         result = self.run_with_common_args("claim", keys, args, action="asking for a job", now=now)
-        end, answer, queue, job_id, flat, oversized, overdue, more = result
+        end, answer, queue, job_id, flat, oversized, overdue = result
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         if answer == b"started":
             fields.update({b"status": answer, b"started_at": now.encode(), b"worker_name": self._worker.encode()})
         problem = too_large(f"the call of job {job_id.decode()}", oversized, self._max_bytes) if oversized else ""
-        return Claim(end.decode(), answer.decode(), queue, job_id.decode(), fields, fence, problem, overdue.decode(), bool(more))
+        return Claim(end.decode(), answer.decode(), queue, job_id.decode(), fields, fence, problem, overdue.decode())
 
     def examine_call(self, job_id: str) -> None:
         """Note in a job whether its call is JSON or pickled, for the claims. Of a compressed call only the first bytes are unpacked.

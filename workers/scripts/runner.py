@@ -43,17 +43,18 @@ class JobScriptRunner(PublishingScripts):
         """
         return self.run(name, keys, [*self.common_args(now=now), *args], action=action)
 
-    def wake_idle(self, queues: Sequence[str], *, is_paced: bool) -> int:
-        """Wake idle workers for jobs on these queues for which nobody was woken.
+    def wake_idle(self, queues: Sequence[str], *, is_leaving: bool) -> int:
+        """Wake an idle worker for each of these queues that holds jobs for which nobody was woken; two if another worker has a long job.
 
         Args:
             queues: the names of the queues.
-            is_paced: whether to wake no more than one worker for each queue, and not often; otherwise one for each job.
+            is_leaving: whether a worker that served the queues has a long job now; otherwise workers are woken only for queues that
+                no worker serves.
 
         Returns:
             The number of queues for whose jobs nobody was woken, so that this must be called again soon.
         """
-        args: list[str | bytes | int] = ["1" if is_paced else "", *queues]
+        args: list[str | bytes | int] = ["1" if is_leaving else "", *queues]
         return int(self.run_with_common_args("wake_idle", [], args, action="waking idle workers"))
 
     def common_args(self, *, now: str = "") -> list[str | bytes | int]:
@@ -93,6 +94,7 @@ def _prelude(settings: Settings, keys: Keys) -> str:
         "clock": keys.clock,
         "wake": keys.wake(""),
         "woken": keys.woken(""),
+        "served": keys.served(""),
         "topics": keys.topics,
         "log": keys.log(""),
         "head": keys.topic(""),

@@ -12,8 +12,9 @@ from workers.worker.finish import FinishingWorker
 
 __all__ = ["EndWaiter"]
 
-SHORT_S: Final = 0.01
-"""Seconds after which a job is no short one: idle workers are woken for the jobs behind it. Until then this worker is expected back."""
+SHORT_S: Final = 0.02
+"""Seconds after which a job is no short one: others are woken for the jobs behind it. Until then the scripts count on this worker, for
+``SERVED_MS`` at most; see ``parts/wake.lua``."""
 OVERDUE_S: Final = 60.0
 """Seconds after the timeout of a job at which its process is killed: a job that still runs then ignores the timeout."""
 
@@ -32,17 +33,12 @@ class EndWaiter:
         self._horse = horse
         self._claims = claims
 
-    def wait(self, job: Any, *, has_more: bool) -> HorseEnd:
-        """Wait for the end of a run that the horse was given, and return how it ended.
-
-        Args:
-            job: the job.
-            has_more: whether there were more jobs on its queue when it was claimed.
-        """
+    def wait(self, job: Any) -> HorseEnd:
+        """Wait for the end of a run of this job that the horse was given, and return how it ended."""
         began = time.monotonic()
         try:
-            end = self._horse.wait(SHORT_S) if has_more else None
-            if has_more and end is None:
+            end = self._horse.wait(SHORT_S)
+            if end is None:
                 self._wake_others()
             while end is None:
                 end = self._horse.wait(self._worker.job_monitoring_interval)
@@ -59,4 +55,4 @@ class EndWaiter:
 
     def _wake_others(self) -> None:
         with suppress(NotifyError):  # they look by themselves within a second
-            self._claims.wake_idle(self._worker.queue_names(), is_paced=False)
+            self._claims.wake_idle(self._worker.queue_names(), is_leaving=True)

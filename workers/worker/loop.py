@@ -269,9 +269,8 @@ class ClaimLoop:
 
     def _wait_for_end(self, job: Any) -> HorseEnd | None:
         """Wait for the end of the run. Returns how it ended; ``None`` if the run was stopped before the horse got it."""
-        claim = self._current_run.claim
         try:
-            return self._end_waiter.wait(job, has_more=claim is not None and claim.has_more) if self._is_given else None
+            return self._end_waiter.wait(job) if self._is_given else None
         finally:
             self._current_run.ended()
 

@@ -97,6 +97,6 @@ class PushWatch:
         if not changed:
             return
         self._tracked = (self._tracked or set()) | changed
-        if ask("EXISTS", *changed) and self._scripts.wake_idle([rq_keys.queue_name(key) for key in changed], is_paced=True):
+        if ask("EXISTS", *changed) and self._scripts.wake_idle([rq_keys.queue_name(key) for key in changed], is_leaving=False):
             self._changed |= changed  # look again: there are jobs for which nobody was woken
             self._look_at = time.monotonic() + AGAIN_S

@@ -54,9 +54,9 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         {"call": "pickled"},
     ),
     "wake_idle": (
-        lambda client: JobScripts(client).wake_idle(["q", "p"], is_paced=True),
+        lambda client: JobScripts(client).wake_idle(["q", "p"], is_leaving=True),
         {},
-        {**COMMON, "paced": "1", TAIL: ["q", "p"]},
+        {**COMMON, "leaving": "1", TAIL: ["q", "p"]},
     ),
     "check_waiting": (lambda client: EnqueueScripts(client).check_waiting(["j", "i"]), {}, {**COMMON, TAIL: ["j", "i"]}),
     "index_needs": (lambda client: EnqueueScripts(client).index_needs("j"), {}, {**COMMON, "id": "j"}),

@@ -1,6 +1,8 @@
 """What idle workers cost: connections, commands, and wake-ups for each job."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -9,18 +11,29 @@ import rq
 
 import notify
 from notify.testing import PrivateServer, wait_until
+from tests.support.faults import commands_during
 from tests.support.sample_jobs import add
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers
 from workers import Outcome, Pool, Queue, WorkerOptions, rq_keys
+from workers.scripts import JobScripts
 
-MANY = 8
+MANY = 20
 JOBS = 60
+BURST = 500
+IDLE_COMMANDS_A_SECOND = 12.0
+"""Of one idle worker, inside scripts too: its lease, its sweep, its wait."""
 
 
 def calls(bus: notify.Bus, *commands: str) -> int:
     """How often the server was sent these commands so far."""
     stats: Any = bus.redis.info("commandstats")
     return sum(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"] for command in commands)
+
+
+def all_calls(bus: notify.Bus) -> int:
+    """All commands so far, those inside scripts too."""
+    stats: Any = bus.redis.info("commandstats")
+    return sum(each["calls"] for each in stats.values())
 
 
 def is_tracking(bus: notify.Bus) -> bool:
@@ -45,19 +58,46 @@ def test_a_worker_has_four_connections_however_many_queues_it_serves(own_server:
             assert sum(client["name"] not in mine for client in bus.redis.client_list()) == 4
 
 
+@contextmanager
+def idle_workers(bus: notify.Bus, size: int) -> Iterator[None]:
+    with Pool(WorkerOptions(settings=bus.settings, queues=("work",), modules=(SAMPLE,)), size=size):
+        wait_until(lambda: blocked(bus) == size, timeout_s=60, what="idle workers")
+        yield
+
+
+def costs_of(bus: notify.Bus, size: int, run: Callable[[], object], jobs: int) -> tuple[float, float]:
+    """The waits of workers and all commands, inside scripts too, for each of the jobs, without those that idle workers send anyway."""
+    with idle_workers(bus, size):
+        began, waits, commands = time.monotonic(), calls(bus, "blpop", "blmove"), all_calls(bus)
+        run()
+        lasted_s = time.monotonic() - began
+        waited, cost = calls(bus, "blpop", "blmove") - waits, all_calls(bus) - commands
+    return (waited - size * lasted_s) / jobs, (cost - size * IDLE_COMMANDS_A_SECOND * lasted_s) / jobs
+
+
 @pytest.mark.any_server
 @pytest.mark.slow
-def test_one_job_wakes_one_of_many_idle_workers(own_server: PrivateServer) -> None:
+def test_a_job_costs_with_many_idle_workers_what_it_costs_with_one(own_server: PrivateServer) -> None:
     """Experiment 31: 9 workers woke for each job when all waited for the list of the queue itself."""
     with notify.connect(own_server.url) as bus:
         queue = Queue("work", connection=bus.redis)
-        with Pool(WorkerOptions(settings=bus.settings, queues=("work",), modules=(SAMPLE,)), size=MANY):
-            wait_until(lambda: blocked(bus) == MANY, timeout_s=60, what="idle workers")
-            began, waits = time.monotonic(), calls(bus, "blpop", "blmove")
+
+        def one_by_one() -> None:
             for _ in range(JOBS):
                 assert queue.enqueue(add).wait(15) == Outcome("finished")
-            idle = MANY * (time.monotonic() - began)  # an idle worker asks again once a second
-            assert calls(bus, "blpop", "blmove") - waits - idle <= 1.2 * JOBS
+
+        def as_fast_as_it_can() -> None:
+            finished = bus.redis.zcard(rq_keys.finished("work"))
+            for _ in range(BURST):
+                queue.enqueue(add)
+            wait_until(lambda: bus.redis.zcard(rq_keys.finished("work")) == finished + BURST, timeout_s=60)
+
+        waits, _ = costs_of(bus, MANY, one_by_one, JOBS)
+        assert waits <= 1.2
+        _, one = costs_of(bus, 1, as_fast_as_it_can, BURST)
+        waits, many = costs_of(bus, MANY, as_fast_as_it_can, BURST)
+        assert waits <= 0.6
+        assert many <= 1.2 * one
 
 
 def test_a_job_of_plain_rq_wakes_a_worker_at_once(bus: notify.Bus, start_workers: StartWorkers, effects: Effects) -> None:
@@ -71,6 +111,24 @@ def test_a_job_of_plain_rq_wakes_a_worker_at_once(bus: notify.Bus, start_workers
             queue.enqueue(add, f"x{number}")
             effects.wait_for(f"x{number}")
         assert time.monotonic() - began < 8 * 0.5
+
+
+def test_the_leader_looks_at_a_busy_queue_of_plain_rq_no_more_than_200_times_a_second(bus: notify.Bus, start_workers: StartWorkers) -> None:
+    """Not at each push, also while nobody serves that queue."""
+    start_workers()
+    wait_until(lambda: bus.redis.exists(bus.keys.leader) and is_tracking(bus), what="the leader")
+    look, lasted_s = JobScripts(bus.redis).digest("wake_idle"), 0.0
+
+    def push() -> None:
+        nonlocal lasted_s
+        began = time.monotonic()
+        for number in range(1_000):
+            bus.redis.rpush(rq_keys.queue("plain"), f"j{number}")
+        bus.redis.sadd(rq_keys.QUEUES, rq_keys.queue("plain"))
+        lasted_s = time.monotonic() - began
+
+    looks = sum(look in command for command in commands_during(bus.redis, push))
+    assert looks <= 200 * lasted_s + 5
 
 
 def test_jobs_behind_a_long_one_wake_the_other_workers(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:

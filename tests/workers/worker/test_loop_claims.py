@@ -44,6 +44,7 @@ class Situation:
             kill_horse=lambda: self.events.append("killed"),
             _stop_requested=False,
             _ordered_queues=[QUEUE],
+            queue_names=lambda: [QUEUE.name],
         )
         watcher = SimpleNamespace(watch=lambda run: self.while_watched(), release=lambda: None)
         stopper = SimpleNamespace(check_run=lambda run: self.current.mark_stopped("early"))
@@ -179,16 +180,24 @@ def test_a_job_that_was_not_claimed_last_is_refused() -> None:
 
 
 def test_heartbeats_are_sent_while_the_horse_runs_the_job() -> None:
-    its = Situation(a_claim("j"), horse=FakeHorse(None, None, returned("j")))
+    its = Situation(a_claim("j"), horse=FakeHorse(None, None, None, returned("j")))
     its.next_job()
     its.loop.execute(SimpleNamespace(id="j", timeout=10), QUEUE)
     assert its.events == ["heartbeat", "heartbeat"]
 
 
+@pytest.mark.parametrize("is_short", [True, False])
+def test_others_serve_the_queues_while_a_worker_has_a_job_that_is_not_short(is_short: bool) -> None:
+    its = Situation(a_claim("j"), horse=FakeHorse(*(() if is_short else (None,)), returned("j")))
+    its.next_job()
+    its.loop.execute(SimpleNamespace(id="j", timeout=10), QUEUE)
+    assert its.claims.left == ([] if is_short else [QUEUE.name])
+
+
 @pytest.mark.parametrize(("timeout", "killed"), [(1, True), (1000, False), (-1, False), (None, False)])
 def test_a_job_that_ignores_its_timeout_is_killed(monkeypatch: pytest.MonkeyPatch, timeout: int | None, killed: bool) -> None:
     monkeypatch.setattr(end_waiter, "OVERDUE_S", -500.0)  # as if it had run for so long
-    its = Situation(a_claim("j"), horse=FakeHorse(None, UNKNOWN))
+    its = Situation(a_claim("j"), horse=FakeHorse(None, None, UNKNOWN))
     its.next_job()
     its.loop.execute(SimpleNamespace(id="j", timeout=timeout), QUEUE)
     assert ("killed" in its.events) is killed

@@ -18,7 +18,7 @@
 --         skips_foreign      "1" leaves pickled jobs of plain RQ where they are, or ""
 --         from               how many jobs, in the order of the queues, to pass over: an earlier call left them
 -- returns {end, claim, number of the queue, job, its fields and values, size of its call if that is above the limit and left out, or 0,
---          an overdue service that a job waits for, or "", 1 if there are more jobs on the queue of the job that was claimed or else 0}
+--          an overdue service that a job waits for, or ""}
 --         end    "", "finished", or "refused" or "dependents": then no job was claimed
 --         claim  "started", "" (there is no job), "suspended", "more" (ask again), or "look": examine_call has to mark the job first
 --         number  for "more" and "look" what to pass as from; for "" how many jobs were left where they are
@@ -227,17 +227,6 @@ local function claim_from(list)
   before = before + at
 end
 
--- The tokens of jobs that workers took without being woken would wake others for nothing.
-local function delete_tokens()
-  local lists = {}
-  for i = FIRST_QUEUE, #KEYS do
-    lists[#lists + 1] = k.wake .. string.sub(KEYS[i], #k.queue + 1)
-  end
-  if lists[1] then
-    redis.call('DEL', unpack(lists))
-  end
-end
-
 local function claim()
   if asked == 'again' then
     local answer, number, id, flat = claimed_before()
@@ -256,7 +245,7 @@ if ended_id ~= '' then
   local run = {id = ended_id, fence = ended_fence, started_s = started_s, ended_s = ended_s, ended_at = ended_at}
   run.result, run.ttl_s = result, result_ttl_s
   ended = finish(worker_key, worker, run, now)
-  if ended ~= 'finished' then return {ended, '', 0, '', {}, 0, '', 0} end
+  if ended ~= 'finished' then return {ended, '', 0, '', {}, 0, ''} end
 end
 local answer, number, id, flat = claim()
 if answer ~= 'started' then
@@ -264,13 +253,17 @@ if answer ~= 'started' then
   redis.call('HDEL', worker_key, 'current_job')
   redis.call('EXPIRE', worker_key, idle_s)
 end
-if answer == '' and before == 0 then
-  delete_tokens()
+if answer == '' and before == 0 and KEYS[FIRST_QUEUE] then
+  local queues = {}
+  for i = FIRST_QUEUE, #KEYS do
+    queues[#queues + 1] = string.sub(KEYS[i], #k.queue + 1)
+  end
+  redis.call('DEL', unpack(not_served(queues, worker)))
 end
-local more = 0
-if answer == 'started' and KEYS[FIRST_QUEUE + number] and redis.call('EXISTS', KEYS[FIRST_QUEUE + number]) == 1 then
-  more = 1
-  wake_one_more(string.sub(KEYS[FIRST_QUEUE + number], #k.queue + 1))
+if answer == 'started' and KEYS[FIRST_QUEUE + number] then
+  local list = KEYS[FIRST_QUEUE + number]
+  local length = redis.pcall('LLEN', list)
+  wake_behind(string.sub(list, #k.queue + 1), type(length) == 'number' and length or 0, worker, ended_id ~= '' and ended_s - started_s or nil)
 end
 flush_changes(now)
-return {ended, answer, number or 0, id or '', flat or {}, oversized, overdue_service, more}
+return {ended, answer, number or 0, id or '', flat or {}, oversized, overdue_service}

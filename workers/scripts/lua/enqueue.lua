@@ -26,7 +26,7 @@ local LISTED = {queued = true, canceled = true, deferred = true}
 local again, turn = asked == 'again', now_us()
 local now, list = math.floor(turn / 1000), k.queue .. queue
 local common = {unpack(ARGV, FIRST_COMMON, FIRST_JOB - 1)}
-local pushed, was_empty = 0, redis.call('EXISTS', list) == 0 -- jobs that are on the list by now, or soon; how it was before
+local pushed = 0 -- jobs that are on the list by now, or soon
 local back, indexes, admissions = {}, {}, {} -- ids for the end of the list; need -> turns and ids; needs -> see admit
 
 -- Looks needs up, once for all jobs that have the same. Returns kept: them as JSON, with the serials of now, so that earlier losses do
@@ -173,7 +173,7 @@ while i <= #ARGV do
 end
 flush()
 flush_changes(now)
-if pushed > 1 or was_empty and pushed > 0 then -- else a worker was woken before, and sees that there is one more job
+if pushed > 1 or pushed == 1 and not is_awaited(queue) then
   wake(queue, pushed)
 end
 return answers
