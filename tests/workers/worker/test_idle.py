@@ -113,7 +113,7 @@ def test_a_job_of_plain_rq_wakes_a_worker_at_once(bus: notify.Bus, start_workers
         assert time.monotonic() - began < 8 * 0.5
 
 
-def test_the_leader_looks_at_a_busy_queue_of_plain_rq_no_more_than_200_times_a_second(bus: notify.Bus, start_workers: StartWorkers) -> None:
+def test_the_leader_looks_at_a_busy_queue_of_plain_rq_200_times_a_second_at_most(bus: notify.Bus, start_workers: StartWorkers) -> None:
     """Not at each push, also while nobody serves that queue."""
     start_workers()
     wait_until(lambda: bus.redis.exists(bus.keys.leader) and is_tracking(bus), what="the leader")
