@@ -17,6 +17,7 @@
     ├── ModuleLoadError             a module cannot be imported, or defines no job
     ├── RqVersionError              the version of RQ that is installed is not supported (also an ImportError)
     ├── WorkerNotFoundError
+    ├── WorkerNameTakenError        another worker that lives has the name (also a ValueError, as RQ raises it)
     ├── WorkersFailedError          the workers of a pool die again and again
     └── StorageError
         ├── DuplicateKeyError
@@ -44,6 +45,7 @@ __all__ = [
     "StorageError",
     "StorageKilledError",
     "UnknownKeyError",
+    "WorkerNameTakenError",
     "WorkerNotFoundError",
     "WorkersError",
     "WorkersFailedError",
@@ -104,6 +106,10 @@ class ModuleLoadError(WorkersError):
 
 class RqVersionError(WorkersError, ImportError):
     """The version of RQ that is installed is not supported."""
+
+
+class WorkerNameTakenError(WorkersError, ValueError):
+    """A worker cannot start because another one that lives has its name."""
 
 
 class WorkerNotFoundError(WorkersError, LookupError):

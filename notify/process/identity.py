@@ -34,19 +34,26 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 
     def is_certainly_dead(self) -> bool:
         """Return whether the process has certainly ended: false if it runs, on another machine or in another space, or nobody can tell."""
+        return self._runs_here() is False
+
+    def is_certainly_alive(self) -> bool:
+        """Return whether the process certainly runs: false if it has ended, or in the cases in which nobody can tell."""
+        return self._runs_here() is True
+
+    def _runs_here(self) -> bool | None:
         here = this_process()
         if not self.space or not self.started or self.pid <= 0 or (self.host, self.space) != (here.host, here.space):
-            return False
+            return None
         try:
             os.kill(self.pid, 0)  # /proc may hide the processes of other users; the kernel knows of all
         except ProcessLookupError:
-            return True
+            return False
         except OSError:
             pass  # a process of another user
         fields = _stat(self.pid)
         if fields is None:
-            return False
-        return fields[START_TIME] != self.started or (fields[STATE] == "Z" and _has_no_threads(self.pid))
+            return None
+        return fields[START_TIME] == self.started and not (fields[STATE] == "Z" and _has_no_threads(self.pid))
 
 
 def this_process() -> ProcessIdentity:

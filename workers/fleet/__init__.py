@@ -6,6 +6,7 @@ Nothing here takes a job from a queue.
 
 from workers.fleet.leader import Leader
 from workers.fleet.lease import LEASE_S, Lease
+from workers.fleet.name import identity_field, take_name
 from workers.fleet.reaper import Reaper
 
 __all__ = [
@@ -13,4 +14,6 @@ __all__ = [
     "Leader",
     "Lease",
     "Reaper",
+    "identity_field",
+    "take_name",
 ]

@@ -1,8 +1,11 @@
 """The reaper: retries or fails the job of a dead worker, and removes the worker from RQ's registries."""
 
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
+
+import redis
 
 from notify.server import Client
 from workers import rq_keys
@@ -30,7 +33,7 @@ class Reaper:
         self._client = client
         self._scripts = JobScripts(client)
 
-    def reap(self, worker: str, job_id: str) -> None:
+    def reap(self, worker: str, job_id: str, *, birth: str = "") -> None:
         """End the run of a dead worker, and remove the worker from RQ's registries.
 
         The lease of the worker is removed last, so that another reaper continues if this one dies.
@@ -39,22 +42,25 @@ class Reaper:
             worker: the name of the dead worker.
             job_id: the job it was running when it was found dead, or empty. If it runs another job by now, it is alive, and nothing
                 is done.
+            birth: when it was registered, as RQ writes it. If another worker has the name by now, nothing is done. By default any.
 
         Raises:
             ServerError: Redis did not answer, or refused; call again.
         """
         with self._client.translating(f"reaping worker {worker}"):
-            raw: Any = self._client.hmget(rq_keys.worker(worker), "current_job", "queues")
-            current, queues = (value.decode(errors="replace") if value else "" for value in raw)
+            raw: Any = self._client.hmget(rq_keys.worker(worker), "current_job", "queues", "birth")
+            current, queues, born = (value.decode(errors="replace") if value else "" for value in raw)
             if current != job_id:  # the worker was only frozen, and will renew its lease itself
                 log.warning("worker %s is alive again after it was silent for too long", worker)
+                return
+            if birth and birth != born:
                 return
             log.warning("worker %s is dead%s", worker, f" and was running job {current}" if current else "")
             names = queues.split(",")
             if current:
                 self._reap_job(worker, current)
                 self._remove_runs(worker, current, names)
-            self._remove(worker, names)
+            self._remove(worker, names, birth=born)
 
     def end_run(self, worker: str, job_id: str) -> None:
         """End a run of a worker as if the worker had died: the job is tried again, or fails. Errors as for `reap`."""
@@ -138,15 +144,21 @@ class Reaper:
                         _remove_run(pipe, run, name)
                     pipe.execute()
 
-    def _remove(self, worker: str, queues: list[str]) -> None:
+    def _remove(self, worker: str, queues: list[str], *, birth: str) -> None:
         key = rq_keys.worker(worker)
         with self._client.pipeline() as pipe:
+            pipe.watch(key)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+            known: Any = pipe.hget(key, "birth")
+            if known is not None and known.decode(errors="replace") != birth:
+                return  # another worker has taken the name
+            pipe.multi()
             pipe.srem(rq_keys.WORKERS, key)
             for name in queues:
                 pipe.srem(rq_keys.workers(name), key)
             pipe.delete(key)
             pipe.zrem(self._scripts.keys.leases, worker)
-            pipe.execute()
+            with suppress(redis.WatchError):  # it is alive, or another worker has taken the name; else a reaper comes again
+                pipe.execute()
 
 
 class _Failed(NamedTuple):

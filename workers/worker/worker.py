@@ -14,7 +14,7 @@ import redis
 
 from notify.server import Client, is_of_another_type
 from workers.errors import JobDefinitionError
-from workers.fleet import LEASE_S
+from workers.fleet import LEASE_S, identity_field, take_name
 from workers.horse import RetireAfter
 from workers.jobs import Job, JsonSerializer, load_jobs
 from workers.queue import Queue
@@ -118,6 +118,13 @@ class Worker(FinishingWorker):
         super().bootstrap(*args, **kwargs)
         start_step(self, self._background.open)
         start_step(self, partial(register_cron, self._client, self.name, self._functions))
+
+    def register_birth(self) -> None:
+        """Register with RQ. The name of a dead worker is taken over; see `take_name`."""
+        take_name(self, self._client, is_leaving=lambda: self._stop_requested)
+
+    def serialize(self) -> dict[Any, Any]:
+        return {**super().serialize(), **identity_field()}
 
     def subscribe(self) -> None:
         """Subscribe to the channel of commands. That starts the first thread of the worker, so the fork server is forked before it."""
