@@ -50,7 +50,7 @@ class _Holder(msgspec.Struct, frozen=True):
         return self.lease_ms is not None and self.lease_ms <= self.now_ms
 
 
-def identity_field() -> dict[str, bytes]:
+def identity_field() -> dict[Any, Any]:
     """Return the field of a worker's hash that says which process the worker is."""
     return {"process": msgspec.json.encode(this_process())}
 
@@ -62,7 +62,7 @@ def take_name(worker: Any, client: Client, *, is_leaving: Callable[[], bool]) ->
     is tried again, or fails. Otherwise this waits until the lease of the holder is over, and then reaps it.
 
     Args:
-        worker: the worker; its ``serialize`` has to include the `identity_field`.
+        worker: the worker.
         client: the client of the worker.
         is_leaving: asked while this waits: whether the worker was asked to end.
 
@@ -137,7 +137,7 @@ def _register(worker: Any, client: Client) -> bool:
         pipe.multi()
         pipe.delete(worker.key)
         worker.birth_date = worker.last_heartbeat = now()
-        pipe.hset(worker.key, mapping=worker.serialize())
+        pipe.hset(worker.key, mapping={**worker.serialize(), **identity_field()})
         register_worker(worker, pipe)
         pipe.expire(worker.key, worker.worker_ttl + 60)
         try:

@@ -7,7 +7,7 @@ import msgspec
 from notify.server import Client
 from workers.scripts import CallbackScripts, OwedCallback, RecordScripts, Run
 
-__all__ = ["Outcome", "Why", "failure", "owe_on_failure", "publish_outcome", "read_outcome", "worker_died"]
+__all__ = ["Outcome", "Why", "failure", "owe_instead", "owe_on_failure", "publish_outcome", "read_outcome", "worker_died"]
 
 _WORKER_DIED: Final = "its worker"
 """Prefix of the reason that `worker_died` writes."""
@@ -110,3 +110,12 @@ def owe_on_failure(client: Client, job: Any, run: Run, reason: str, *, pipeline:
         error: Literal["abandoned", "refused"] = "refused" if is_refused else "abandoned"
         owed = OwedCallback(job=job.id, fence=run.fence, function=job._failure_callback_name, reason=reason, error=error)
         CallbackScripts(client).owe(job.origin, owed, pipeline=pipeline)
+
+
+def owe_instead(job: Any, connection: Any, _kind: object, error: object, _trace: object) -> None:
+    """Have a worker call the ``on_failure`` of a job, instead of this process. It takes what RQ passes to a callback."""
+    client = Client.of(connection)
+    fence: Any = client.hget(job.key, "fence") or b""
+    with client.pipeline() as pipe:
+        owe_on_failure(client, job, Run(job.id, fence.decode(errors="replace")), str(error), pipeline=pipe)
+        pipe.execute()

@@ -12,10 +12,11 @@ from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
 from workers.jobs.call import JsonSerializer, execute_encoded
 from workers.jobs.definition import JobFunctions
 from workers.jobs.fields import read_call, read_job_fields
+from workers.jobs.outcome import owe_instead
 from workers.jobs.requirements import Policy, Requirements, read_needs
 from workers.jobs.stop_ladder import StopSign
 from workers.rq import DeserializationError, JobStatus, JSONSerializer, NoSuchJobError, PlainJob
-from workers.scripts import RQ_STATUS, CallbackScripts, OwedCallback
+from workers.scripts import RQ_STATUS
 
 __all__ = ["JobRecord"]
 
@@ -84,7 +85,7 @@ class JobRecord(PlainJob):
     def failure_callback(self) -> Callable[..., Any] | None:
         """RQ's callback after a failure; errors as for `func`. In a process without functions, such as RQ's tools, a worker calls it."""
         if self._failure_callback_name and not self._functions:
-            return self._owe_on_failure
+            return owe_instead
         return self._resolve(self._failure_callback_name) if self._failure_callback_name else None
 
     @property
@@ -164,14 +165,6 @@ class JobRecord(PlainJob):
     @property
     def _client(self) -> Client:
         return Client.of(self.connection)
-
-    def _owe_on_failure(self, _job: Any, _connection: Any, _kind: object, error: object, _trace: object) -> None:
-        raw: Any = self._client.hget(self.key, "fence")
-        fence, function = (raw or b"").decode(errors="replace"), self._failure_callback_name or ""
-        with self._client.pipeline() as pipe:
-            owed = OwedCallback(job=self.id, fence=fence, function=function, reason=str(error))
-            CallbackScripts(self._client).owe(self.origin, owed, pipeline=pipe)
-            pipe.execute()
 
     def _resolve(self, name: str | None) -> Callable[..., Any]:
         found = self._functions.get(name or "")

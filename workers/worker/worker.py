@@ -102,9 +102,7 @@ class Worker(FinishingWorker):
 
     def validate_queues(self) -> None:
         """Refuse queues of plain RQ: they enqueue the dependents of a job without checking the services that these need."""
-        foreign = next((queue for queue in self.queues if not isinstance(queue, self.queue_class)), None)
-        if foreign is not None:
-            raise JobDefinitionError(f"{foreign!r} is not a workers.Queue: pass a workers.Queue, or the name of the queue")
+        _check_queues(self.queues, self.queue_class)
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Register with RQ, and start the background parts of the worker."""
@@ -112,8 +110,7 @@ class Worker(FinishingWorker):
             raise JobDefinitionError("a worker needs at least one queue: pass its name")
         self._loop.open()
         self._stopper.is_ending = False
-        # RQ installs them later: a signal before that would kill the worker while it is registered.
-        self._install_signal_handlers()
+        self._install_signal_handlers()  # RQ does so later: a signal before that would kill the worker while it is registered
         start_step(self, self._client.ping)  # keeps the connection that RQ's code uses
         super().bootstrap(*args, **kwargs)
         start_step(self, self._background.open)
@@ -122,9 +119,6 @@ class Worker(FinishingWorker):
     def register_birth(self) -> None:
         """Register with RQ. The name of a dead worker is taken over; see `take_name`."""
         take_name(self, self._client, is_leaving=lambda: self._stop_requested)
-
-    def serialize(self) -> dict[Any, Any]:
-        return {**super().serialize(), **identity_field()}
 
     def subscribe(self) -> None:
         """Subscribe to the channel of commands. That starts the first thread of the worker, so the fork server is forked before it."""
@@ -223,7 +217,7 @@ def _register_again(worker: Worker, client: Client) -> None:
     run = worker._current_run.run
     runs: dict[Any, Any] = {"state": "busy", "current_job": run.job_id} if run is not None else {}  # by this, its job is found if it dies
     with client.pipeline() as pipe:
-        pipe.hset(worker.key, mapping={**worker.serialize(), **runs})
+        pipe.hset(worker.key, mapping={**worker.serialize(), **identity_field(), **runs})
         register_worker(worker, pipe)
         pipe.expire(worker.key, worker.worker_ttl + 60)
         pipe.execute()
@@ -251,6 +245,12 @@ def _checked_connection(connection: redis.Redis | None, queues: Any, *, lease_s:
     if not lease_s > 0:
         raise JobDefinitionError(f"lease_s is {lease_s:g}: give the seconds that the worker may be silent, more than 0")
     return connection
+
+
+def _check_queues(queues: Collection[Any], queue_class: type[Any]) -> None:
+    foreign = next((queue for queue in queues if not isinstance(queue, queue_class)), None)
+    if foreign is not None:
+        raise JobDefinitionError(f"{foreign!r} is not a workers.Queue: pass a workers.Queue, or the name of the queue")
 
 
 def _job_class(chosen: Any, *, default: type[PlainJob]) -> type[PlainJob]:
