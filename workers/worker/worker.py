@@ -117,7 +117,6 @@ class Worker(FinishingWorker):
         start_step(self, partial(register_cron, self._client, self.name, self._functions))
 
     def register_birth(self) -> None:
-        """Register with RQ. The name of a dead worker is taken over; see `take_name`."""
         take_name(self, self._client, is_leaving=lambda: self._stop_requested)
 
     def subscribe(self) -> None:
