@@ -13,7 +13,9 @@ from benchmarks.losses import loss_of_a_service
 from benchmarks.memory import memory_of_a_slow_subscriber
 from benchmarks.requests import call_round_trip
 from benchmarks.server import loopback_server
+from benchmarks.startup import start_of_commands
 from benchmarks.throughput import increments_per_process, no_ops_per_process
+from benchmarks.worker_memory import memory_of_workers, memory_over_many_jobs
 
 BENCHMARKS = (
     publish_one_by_one,
@@ -33,6 +35,9 @@ BENCHMARKS = (
     stop_latency,
     loss_of_a_service,
     longest_commands,
+    start_of_commands,
+    memory_of_workers,
+    memory_over_many_jobs,
 )
 
 with loopback_server() as url, notify.connect(url) as bus:
