@@ -14,7 +14,7 @@ OTHER_SERVER := -m "not slow and not any_server" tests/notify tests/workers
 MYPY_RQ3 := build/mypy-rq3.toml
 MYPY := $(if $(filter 3,$(RQ)), --config-file $(MYPY_RQ3))
 
-.PHONY: demo test test-servers test-redis7 test-redis6 test-rq chaos lint bench sdist clean help
+.PHONY: demo test test-servers test-redis7 test-redis6 test-rq chaos lint bench soak sdist clean help
 .DEFAULT_GOAL := demo
 
 help: ## List the targets.
@@ -49,6 +49,9 @@ lint: $(STAMP) $(if $(MYPY),$(MYPY_RQ3)) ## Check style, format, types and layer
 bench: $(STAMP) ## Compare with redis-py, FastStream, RQ, huey, Dramatiq and taskiq, in the same run.
 	@$(BIN)/python -c "import dramatiq, faststream, huey, taskiq_redis" 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m benchmarks
+
+soak: $(STAMP) ## Run 200,000 jobs, and fail if the memory of the workers grows meanwhile.
+	@$(BIN)/python -m benchmarks.soak
 
 sdist: $(STAMP) ## Build the source distribution and the wheel into dist.
 	@$(BIN)/python -m hatchling build -t sdist -t wheel

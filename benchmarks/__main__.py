@@ -15,7 +15,7 @@ from benchmarks.requests import call_round_trip
 from benchmarks.server import loopback_server
 from benchmarks.startup import start_of_commands
 from benchmarks.throughput import increments_per_process, no_ops_per_process
-from benchmarks.worker_memory import memory_of_workers, memory_over_many_jobs
+from benchmarks.worker_memory import memory_of_workers
 
 BENCHMARKS = (
     publish_one_by_one,
@@ -37,7 +37,6 @@ BENCHMARKS = (
     longest_commands,
     start_of_commands,
     memory_of_workers,
-    memory_over_many_jobs,
 )
 
 with loopback_server() as url, notify.connect(url) as bus:

@@ -1,4 +1,4 @@
-"""Memory of worker processes after jobs: ours against RQ's pool and the workers of others, and ours over many jobs."""
+"""Memory of worker processes after jobs: ours against RQ's pool and the workers of others."""
 
 import os
 import signal
@@ -17,9 +17,9 @@ from benchmarks.tally import COUNTER, URL
 from workers import Queue
 from workers.rq_keys import queue as queue_key
 
-__all__ = ["memory_of_workers", "memory_over_many_jobs"]
+__all__ = ["SETTLE_S", "memory_of_workers", "running", "wait_for"]
 
-ROUNDS: Final = 1
+ROUNDS: Final = 5
 SIZES: Final = (1, 4, 8)
 COUNT: Final = 1_000
 FEW: Final = 100
@@ -41,10 +41,6 @@ SIDES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 PEERS: Final = {"notify worker": "notify", "huey": "huey", "Dramatiq": "dramatiq", "taskiq": "taskiq"}
 
-MANY: Final = 200_000
-BATCH: Final = 10_000
-ALLOWED_MIB: Final = 2.0
-
 
 def memory_of_workers(bus: notify.Bus) -> str:
     """PSS in MiB of all processes of a command that runs 1, 4 and 8 workers, after 1,000 jobs; medians of rounds in turn."""
@@ -58,40 +54,26 @@ def memory_of_workers(bus: notify.Bus) -> str:
     return "\n".join(lines)
 
 
-def memory_over_many_jobs(bus: notify.Bus) -> str:
-    """PSS of ``notify worker -n 2`` in the course of 200,000 jobs. It ends with an error if the second half adds to it."""
-    with _running(bus, "notify worker", 2) as pid:
-        queue, seen = Queue("bench-throughput", connection=bus.redis), []
-        for _ in range(MANY // BATCH):
-            queue.enqueue_many([queue.prepare_data("benchmarks.peer_notify.nothing", (0,)) for _ in range(BATCH)])
-            _await(lambda: not bus.redis.llen(queue_key(queue.name)), "notify worker")
-            time.sleep(SETTLE_S)
-            seen.append(pss_mib(pid))
-    half = len(seen) // 2
-    grown = statistics.median(seen[-3:]) - statistics.median(seen[half - 1 : half + 2])
-    assert grown < ALLOWED_MIB, f"{grown:.1f} MiB more over the second half of {MANY} jobs: {seen}"
-    return f"{'PSS over 200,000 jobs, two workers':<34} " + ", ".join(f"{each:.0f}" for each in seen) + " MiB"
-
-
 def _after_jobs(bus: notify.Bus, side: str, size: int) -> float:
     """One round: start the workers, have them do their jobs, and measure when they are idle."""
     bus.redis.flushdb()
-    with _running(bus, side, size) as pid:
+    with running(bus, side, size) as pid:
         if side in PEERS:
             environ = {**os.environ, URL: str(bus.settings.url)}
             subprocess.run([*PYTHON, "benchmarks.preload", PEERS[side], "increment", str(COUNT)], env=environ, check=True)
-            _await(lambda: int(bus.redis.get(COUNTER) or 0) >= COUNT, side)
+            wait_for(lambda: int(bus.redis.get(COUNTER) or 0) >= COUNT, side)
         else:
             plain = Queue("bench-rq", connection=bus.redis)
             for _ in range(FEW):
                 plain.enqueue("time.time")
-            _await(lambda: not bus.redis.llen(queue_key(plain.name)), side)
+            wait_for(lambda: not bus.redis.llen(queue_key(plain.name)), side)
         time.sleep(SETTLE_S)
         return pss_mib(pid)
 
 
 @contextmanager
-def _running(bus: notify.Bus, side: str, size: int) -> Iterator[int]:
+def running(bus: notify.Bus, side: str, size: int) -> Iterator[int]:
+    """Run the command of a side. Yields its process id."""
     url = str(bus.settings.url)
     command = [part.format(size=size, url=url) for part in SIDES[side]]
     environ = {**os.environ, "NOTIFY_URL": url, URL: url, "PYTHONPATH": os.getcwd()}
@@ -108,7 +90,8 @@ def _running(bus: notify.Bus, side: str, size: int) -> Iterator[int]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def _await(is_done: Callable[[], bool], side: str) -> None:
+def wait_for(is_done: Callable[[], bool], side: str) -> None:
+    """Wait until a side has done its jobs."""
     deadline = time.monotonic() + WAIT_S
     while not is_done():
         assert time.monotonic() < deadline, f"{side} did not do its jobs in time"

@@ -1,6 +1,7 @@
 """What runs in the fork server of a pool, and in each worker that it has forked until the worker's main function begins."""
 
 import atexit
+import encodings.idna  # noqa: F401  # each worker would import it when it connects
 import gc
 import os
 import select
