@@ -5,6 +5,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY notify notify
 COPY workers workers
 COPY cli cli
-RUN pip install --no-cache-dir . && useradd --create-home notify
+# tini is the init: process 1 has to reap the processes that others leave behind.
+RUN apt-get update && apt-get install --yes --no-install-recommends tini && rm -rf /var/lib/apt/lists/* \
+    && pip install --no-cache-dir . && useradd --create-home notify
 USER notify
-ENTRYPOINT ["notify"]
+ENTRYPOINT ["tini", "-s", "--", "notify"]

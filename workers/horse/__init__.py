@@ -5,11 +5,12 @@ Nothing here talks to Redis or knows how a job is run: the worker passes in the 
 """
 
 from workers.horse.channel import Channel, Reply, Task
-from workers.horse.fork_server import Death
 from workers.horse.horse import UNKNOWN, Horse, HorseEnd
 from workers.horse.loop import INTERRUPT, RetireAfter, run_jobs
+from workers.horse.orphans import adopt_orphans, reap_orphans
 from workers.horse.parent_death import die_with_parent
 from workers.horse.process_state import ProcessState, flush_output, open_standard_files
+from workers.horse.serving import Death
 
 __all__ = [
     "INTERRUPT",
@@ -22,8 +23,10 @@ __all__ = [
     "Reply",
     "RetireAfter",
     "Task",
+    "adopt_orphans",
     "die_with_parent",
     "flush_output",
     "open_standard_files",
+    "reap_orphans",
     "run_jobs",
 ]

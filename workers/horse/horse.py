@@ -11,8 +11,9 @@ from typing import Final, NoReturn, TypeAlias
 
 from workers.errors import HorseError
 from workers.horse.channel import Channel, Reply, Task
-from workers.horse.fork_server import Death, ForkServer
+from workers.horse.fork_server import ForkServer
 from workers.horse.loop import INTERRUPT
+from workers.horse.serving import Death
 
 __all__ = ["UNKNOWN", "Horse", "HorseEnd"]
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from notify.process import set_title
-from workers.horse import die_with_parent, flush_output
+from workers.horse import adopt_orphans, die_with_parent, flush_output, reap_orphans
 from workers.pool.main import run_worker
 from workers.pool.notice import NoticeWriter
 from workers.pool.options import WorkerOptions
@@ -48,6 +48,7 @@ def serve(control: socket.socket, *, parent: int) -> NoReturn:
     status = 1
     try:
         die_with_parent(parent=parent)
+        adopt_orphans()
         for signum in BLOCKED:
             signal.signal(signum, signal.SIG_IGN)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -74,6 +75,8 @@ class _Server:
         self._control = control
         self._deaths, self._noted_deaths = os.pipe()
         self._running: set[int] = set()
+        self._unreaped: set[int] = set()
+        """The workers that the pool has not had reaped yet."""
 
     def run(self) -> None:
         """Serve the pool until it is gone."""
@@ -98,6 +101,7 @@ class _Server:
         if request == REAP:
             with suppress(ChildProcessError):
                 os.waitpid(number, 0)
+            self._unreaped.discard(number)
             return True
         options = self._control.recv(number, socket.MSG_WAITALL)
         flush_output()  # or the child would write the same output once more
@@ -110,6 +114,7 @@ class _Server:
         for file in files:
             os.close(file)
         self._running.add(pid)
+        self._unreaped.add(pid)
         self._control.sendall(REPORT.pack(FORKED, pid, 0))
         return True
 
@@ -117,6 +122,7 @@ class _Server:
         with suppress(BlockingIOError):
             while os.read(self._deaths, 4096):
                 continue
+        reap_orphans(self._unreaped)
         for pid in list(self._running):
             code = _exit_code(pid)
             if code is not None:

@@ -9,7 +9,7 @@ from rq.job import JobStatus
 
 from tests.support.claims_here import STOPPED_CHECK, FakeScripts, a_claim
 from workers.horse.channel import Reply
-from workers.horse.fork_server import Death
+from workers.horse.serving import Death
 from workers.scripts.run import Ended, Run, RunCheck
 from workers.worker.current_run import CurrentRun
 from workers.worker.record import EndRecorder

@@ -30,7 +30,7 @@ from tests.support.stopped_jobs import (
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers, claim_next, is_alive
 from workers import Job, Outcome, Pool, Queue, Worker
 from workers.horse.channel import Reply, Task
-from workers.horse.fork_server import Death
+from workers.horse.serving import Death
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: some fork in this process
 

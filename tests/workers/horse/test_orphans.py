@@ -1,0 +1,105 @@
+"""Orphans of jobs do not stay zombies, also where the worker is process 1 as in a container, and nobody's children are stolen."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from notify.testing import PrivateServer, wait_until
+from tests.support.orphan_jobs import kill_the_worker, leave_orphans, zombies
+from tests.workers.conftest import ROOT, result
+from workers import Queue
+
+pytestmark = pytest.mark.any_server
+
+CONTAINER = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]
+JOBS = "tests.support.orphan_jobs"
+COMMAND = ["worker", "work", "--number", "1", "--import", JOBS]
+NAIVE = "import workers.horse.serving as one, workers.pool.serving as two; one.adopt_orphans = two.adopt_orphans = lambda: None; "
+IN_PYTHON = f"import notify, os; from workers import Worker; Worker(['work'], connection=notify.connect().redis, modules=['{JOBS}']).work()"
+OWN = """
+import os, pathlib, subprocess, sys, workers.horse.orphans as orphans
+if sys.argv[1] == "unlisted":
+    orphans.PROC = pathlib.Path("/nowhere")
+own, other = subprocess.Popen(["sh", "-c", "exit 7"]), subprocess.Popen(["true"])
+for child in (own, other):
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+first, second = (own, other) if sys.argv[2] == "first" else (other, own)
+orphans.reap_orphans({first.pid})
+try:
+    os.waitid(os.P_PID, second.pid, os.WEXITED | os.WNOWAIT)
+    print("left")
+except ChildProcessError:
+    print("reaped")
+print(first.wait())
+"""
+
+
+def _has_namespaces() -> bool:
+    return shutil.which("unshare") is not None and subprocess.run([*CONTAINER, "true"], capture_output=True).returncode == 0
+
+
+namespaces = pytest.mark.skipif(not _has_namespaces(), reason="this system makes no pid namespaces for its users")
+Start = Callable[..., None]
+
+
+@pytest.fixture
+def contain(server: PrivateServer) -> Iterator[Start]:
+    """Run Python as process 1 of a pid namespace, which ends with the test."""
+    started = []
+
+    def start(*arguments: str) -> None:
+        environ = {**os.environ, "NOTIFY_URL": server.url, "PYTHONPATH": str(ROOT)}
+        started.append(subprocess.Popen([*CONTAINER, sys.executable, *arguments], env=environ, cwd=ROOT))
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def are_gone(queue: Queue) -> bool:
+    first, *others = result(queue.enqueue(zombies))
+    assert first.startswith((sys.executable, "notify", "rq:worker"))
+    return not others
+
+
+@namespaces
+@pytest.mark.parametrize("arguments", [("-m", "cli", *COMMAND), ("-c", IN_PYTHON)], ids=["notify worker", "Worker.work"])
+def test_orphans_of_a_worker_that_is_process_1_are_reaped_within_a_second(
+    queue: Queue, contain: Start, arguments: tuple[str, ...], record_property: Any
+) -> None:
+    contain(*arguments)
+    orphans = result(queue.enqueue(leave_orphans, 5))
+    assert len(orphans) == 5
+    began = time.monotonic()
+    wait_until(lambda: are_gone(queue), timeout_s=1.5, what="the end of the zombies")  # they end after 0.2 s
+    record_property("took_s", round(time.monotonic() - began, 2))
+
+
+@namespaces
+def test_programs_of_a_job_whose_worker_was_killed_are_reaped_as_well(queue: Queue, contain: Start) -> None:
+    contain("-m", "cli", *COMMAND)
+    assert result(queue.enqueue(zombies))
+    queue.enqueue(kill_the_worker)
+    wait_until(lambda: queue.enqueue(zombies).wait(15), timeout_s=20, what="a new worker")
+    wait_until(lambda: are_gone(queue), timeout_s=5, what="the end of the program, which takes a second")
+
+
+@namespaces
+def test_the_twin_that_adopts_nobody_leaves_zombies_to_process_1(queue: Queue, contain: Start) -> None:
+    contain("-c", f"{NAIVE}from cli.__main__ import main; import sys; sys.argv = ['notify', *{COMMAND}]; main()")
+    result(queue.enqueue(leave_orphans, 5))
+    wait_until(lambda: len(result(queue.enqueue(zombies))) == 6, timeout_s=5, what="five zombies")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")
+@pytest.mark.parametrize(("how", "which", "left"), [("listed", "first", 7), ("listed", "second", 0), ("unlisted", "second", 0)])
+def test_own_children_are_not_stolen(how: str, which: str, left: int) -> None:
+    ran = subprocess.run([sys.executable, "-c", OWN, how, which], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ran.stdout.split() == ["reaped", str(left)]

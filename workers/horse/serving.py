@@ -1,0 +1,181 @@
+"""What runs in the fork server of a worker: it forks the horse, reports its death, and reaps it and the orphans of its jobs."""
+
+import gc
+import os
+import resource
+import select
+import signal
+import socket
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Final, NoReturn, TypeAlias
+
+import msgspec
+
+from workers.horse.orphans import adopt_orphans, reap_orphans
+from workers.horse.parent_death import die_with_parent
+from workers.horse.process_state import flush_output
+
+__all__ = ["DEAD", "FORK", "LENGTH_BYTES", "PID_BYTES", "REAP", "Death", "HorseMain", "fork_blocked", "never_return", "serve"]
+
+FORK: Final = b"f"
+"""Request of the worker: fork a horse. The socket for the horse comes with it."""
+DEAD: Final = b"d"
+"""Report of the fork server: the horse is dead."""
+REAP: Final = b"r"
+"""Request of the worker: reap the dead horse."""
+PID_BYTES: Final = 4
+LENGTH_BYTES: Final = 2
+BLOCKED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that are blocked during a fork, so that none of them runs a handler of the worker in the child."""
+
+HorseMain: TypeAlias = Callable[[socket.socket], NoReturn]
+
+
+class Death(msgspec.Struct, frozen=True, array_like=True):
+    """The end of a horse: its process id, exit status and use of resources, as ``os.wait4`` returns them."""
+
+    pid: int
+    status: int
+    usage: tuple[float, ...]
+
+    @property
+    def rusage(self) -> resource.struct_rusage:
+        """The use of resources, as RQ's methods expect it."""
+        return resource.struct_rusage(self.usage)
+
+
+def serve(control: socket.socket, run_jobs: HorseMain, parent: int) -> None:
+    """Main function of the fork server, until the worker is gone.
+
+    Args:
+        control: the socket to the worker.
+        run_jobs: the main function of a horse.
+        parent: the process id of the worker.
+    """
+    for signum in BLOCKED:
+        signal.signal(signum, signal.SIG_IGN)
+    die_with_parent(parent=parent)
+    adopt_orphans()
+    gc.freeze()
+    _Server(control, run_jobs).run()
+
+
+class _Server:
+    """The main loop of the fork server.
+
+    Args:
+        control: the socket to the worker.
+        run_jobs: the main function of a horse.
+    """
+
+    def __init__(self, control: socket.socket, run_jobs: HorseMain) -> None:
+        self._control, self._run_jobs = control, run_jobs
+        self._deaths, self._noted_deaths = os.pipe()
+        self._horse = 0
+        self._is_reported = False
+        self._ended: tuple[int, int, resource.struct_rusage] | None = None
+        """What ``os.wait4`` has returned, where a dead process cannot be left unreaped."""
+
+    def run(self) -> None:
+        """Serve the worker until it is gone."""
+        for file in (self._deaths, self._noted_deaths):
+            os.set_blocking(file, False)
+        signal.set_wakeup_fd(self._noted_deaths, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _ignore)
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._deaths, select.POLLIN)
+        while True:
+            ready = {file for file, _ in poll.poll()}
+            if self._deaths in ready:
+                with suppress(BlockingIOError):
+                    os.read(self._deaths, 4096)
+                self._look()
+            if self._control.fileno() in ready and not self._obey():
+                return
+
+    def _look(self) -> None:
+        """Report the death of the horse, and reap orphans."""
+        reap_orphans({self._horse})
+        if self._horse and not self._is_reported and self._has_ended():
+            self._is_reported = True
+            self._control.sendall(DEAD)
+
+    def _has_ended(self) -> bool:
+        """Return whether the horse is dead. It is not reaped: no other process may get its process id before the worker knows."""
+        if hasattr(os, "waitid"):  # macOS has it from Python 3.13 on
+            return os.waitid(os.P_PID, self._horse, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        self._ended = os.wait4(self._horse, os.WNOHANG)
+        return bool(self._ended[0])
+
+    def _obey(self) -> bool:
+        """Do what the worker requests. Returns whether the worker is still there."""
+        request, ends, *_ = socket.recv_fds(self._control, 1, 1)
+        if request == FORK:
+            self._fork(*ends)
+        elif request == REAP:
+            _, status, usage = self._ended or os.wait4(self._horse, 0)
+            death = msgspec.msgpack.encode(Death(self._horse, status, tuple(usage)))
+            self._horse, self._ended = 0, None
+            self._control.sendall(len(death).to_bytes(LENGTH_BYTES, "big") + death)
+            self._look()
+        return request in (FORK, REAP)
+
+    def _fork(self, end: int) -> None:
+        own_pid = os.getpid()
+        pid = fork_blocked()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for inherited in (self._control.detach(), self._deaths, self._noted_deaths):
+                os.close(inherited)
+            never_return(partial(_become_horse, end, self._run_jobs, own_pid))
+        os.close(end)
+        with suppress(OSError):  # the horse does the same: by now a signal for its group no longer hits this process
+            os.setpgid(pid, pid)
+        self._horse, self._is_reported = pid, False
+        self._control.sendall(pid.to_bytes(PID_BYTES, "big"))
+
+
+def _become_horse(end: int, run_jobs: HorseMain, parent: int) -> None:
+    """Main function of the child: set up its process group and signals, and run jobs."""
+    os.setpgid(0, 0)
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, _ignore)  # the worker decides; a handler, so that programs that the horse starts do not inherit it
+    die_with_parent(parent=parent)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
+    run_jobs(socket.socket(fileno=end))
+
+
+def _ignore(*_: object) -> None:
+    """Handle a signal by doing nothing."""
+
+
+def fork_blocked() -> int:
+    """Fork. In the child the signals in `BLOCKED` stay blocked until it has its own handlers."""
+    flush_output()  # or the child would write the same output once more
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid != 0:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pid
+
+
+def never_return(main: Callable[[], None]) -> NoReturn:
+    """Run the main function of a child process and exit: the code after the call is for the parent only."""
+    status = 1
+    try:
+        main()
+        status = 0
+    except (BrokenPipeError, ConnectionResetError):
+        status = 0  # the worker is gone
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
