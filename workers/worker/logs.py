@@ -14,6 +14,8 @@ __all__ = ["JOBS", "configure_logging", "log_end", "log_start", "reason_in"]
 JOBS: Final = "workers.jobs"
 """The logger of the lines about jobs."""
 COLOURS: Final = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
+KILLED: Final = "Work horse killed for job"
+"""The beginning of RQ's message about that."""
 PLAIN: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 log = logging.getLogger(JOBS)
@@ -35,7 +37,14 @@ def configure_logging(level: str) -> str:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_TerminalFormatter() if is_terminal else _PlainFormatter(PLAIN))
     logging.basicConfig(level=level, handlers=[handler])
+    if level != "DEBUG":
+        logging.getLogger("rq.worker").addFilter(_is_news)
     return "WARNING" if level == "INFO" else level
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return false for RQ's line about a process that was killed: the line about the end of the job says it."""
+    return not str(record.msg).startswith(KILLED)
 
 
 def log_start(job: Any) -> None:
