@@ -84,7 +84,7 @@ class JobRecord(PlainJob):
     @property
     def failure_callback(self) -> Callable[..., Any] | None:
         """RQ's callback after a failure; errors as for `func`. In a process without functions, such as RQ's tools, a worker calls it."""
-        if self._failure_callback_name and not self._functions:
+        if self._failure_callback_name and not self._functions and self._stop_sign is None:
             return owe_instead
         return self._resolve(self._failure_callback_name) if self._failure_callback_name else None
 
