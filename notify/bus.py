@@ -11,8 +11,7 @@ from notify.open_parts import OpenParts
 from notify.requests import Method
 from notify.runtime import Runtime
 from notify.server import ONE_ATTEMPT, Client, EmbeddedServer, LinkHandler
-from notify.service import NamePolicy, NotificationManager, Service, Standby
-from notify.settings import Settings
+from notify.service import Backplane, NamePolicy, NotificationManager, Service, Standby
 from notify.state import Fence, State, registered
 from notify.values import Encodable
 
@@ -39,15 +38,6 @@ class Bus(EventBus):
         self._client.connect(retry_s=retry_s)
 
     @property
-    def redis(self) -> Client:
-        """The ``redis.Redis`` of the bus, for RQ and for commands of the application."""
-        return self._client
-
-    @property
-    def settings(self) -> Settings:
-        return self._client.settings
-
-    @property
     def keys(self) -> Keys:
         """The keys and channels of the namespace."""
         return self._scripts.keys
@@ -60,8 +50,12 @@ class Bus(EventBus):
     def manager(self, name: str = "notification-manager") -> NotificationManager:
         """Return a notification manager, which calls functions with events. While it is open, it is a service with that name."""
         self._check_open()
-        beats = self._runtime.heartbeats()
-        return self._parts.add(NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heartbeats=beats))
+        manager = NotificationManager(self._client, name=name, ttl_s=self.settings.ttl_s, heartbeats=self._runtime.heartbeats())
+        return self._parts.add(manager)
+
+    def backplane(self, name: str) -> Backplane:
+        """Return a backplane, a topic that is open while one process holds its name, which is a name as for `service`."""
+        return Backplane(self, self.service(name, exclusive=True), self.directory)
 
     def service(
         self,
@@ -130,9 +124,8 @@ class Bus(EventBus):
             ServiceNotFoundError: no service with that name or capability is registered, or each one is overdue.
             UnknownMethodError: the service exports no such method; the message lists its methods.
             RequestFailedError: the method raised an error; the message names its type.
-            RequestTimeoutError: no answer in time.
+            RequestTimeoutError, RequestsFullError: no answer in time, or a thousand requests wait for the service already.
             ServiceWithdrawnError: the service was withdrawn before it answered (`ServiceKilledError`: it was killed).
-            RequestsFullError: a thousand requests wait for the service already.
             InvalidServiceError, ContentsError, PayloadTooLargeError, SettingsError: no request was sent.
             ServerUnreachableError: no answer from the server; the method may have been called.
             ClosedError: the bus is closed, or was closed during the call.

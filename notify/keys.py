@@ -13,6 +13,7 @@ ns:log:<topic>           stream the events: prev (id before), epoch, data (JSON)
 ns:retained:<topic>      string the retained event (JSON)                                   the lifetime it was published with
 ns:once:<topic>:<key>    string id of the event published with an idempotency key           retention_s
 ns:sent:<publisher>      string number of the last batch of a background publisher          a day
+ns:position:<name>       string how far a flow has taken topics: topics (topic → id), at     30 days after its last use
 ns:services              set    names of the registered services                            while there is one
 ns:due                   zset   <name>#<incarnation>, score: ms when the sweep checks it    while there is a service
 ns:service:<name>        hash   the description of a service                                an hour after its last heartbeat
@@ -182,6 +183,9 @@ class Keys(msgspec.Struct, frozen=True):
 
     def sent(self, publisher: str) -> str:
         return f"{self.namespace}:sent:{publisher}"
+
+    def position(self, name: str) -> str:
+        return f"{self.namespace}:position:{name}"
 
     def channel(self, topic: str) -> str:
         return f"{self._channels}:event:{topic}"

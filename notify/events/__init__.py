@@ -4,7 +4,7 @@ The bus, services and the command line use this folder; the directory and jobs p
 It never depends on the contents of an event.
 """
 
-from notify.events.background import BackgroundPublisher
+from notify.events.background import BATCH, BATCH_BYTES, BackgroundPublisher, BatchSender
 from notify.events.demand import Demand, DemandChange, Joined, Left
 from notify.events.event import Event, Failure, Gap, encode
 from notify.events.event_bus import EventBus, Opened
@@ -12,13 +12,16 @@ from notify.events.listener import QueuedListener
 from notify.events.message import Message, Messages, Subscribable, message_topic, topics_by_name
 from notify.events.publisher import Publisher, contents_of, publish, publish_direct
 from notify.events.retained import expire_retained
-from notify.events.scripts import EventScripts, PublishingScripts, limits_of
+from notify.events.scripts import EventScripts, Item, PublishingScripts, limits_of
 from notify.events.subscriber import Subscriber
 from notify.events.topic import Glob, check_topic, check_topics, flat_topics, is_pattern
 from notify.events.topics import TopicInfo
 
 __all__ = [
+    "BATCH",
+    "BATCH_BYTES",
     "BackgroundPublisher",
+    "BatchSender",
     "Demand",
     "DemandChange",
     "Event",
@@ -27,6 +30,7 @@ __all__ = [
     "Failure",
     "Gap",
     "Glob",
+    "Item",
     "Joined",
     "Left",
     "Message",

@@ -4,19 +4,13 @@ import logging
 import secrets
 import threading
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
 import redis
 
-from notify.errors import (
-    ClosedError,
-    PublisherFullError,
-    ServerError,
-    ServerRefusedError,
-    ServerUnreachableError,
-)
+from notify.errors import ClosedError, PublisherFullError, ServerError, ServerRefusedError, ServerUnreachableError
 from notify.events.event import Event, encode
 from notify.events.overflow import PUBLISHER_POLICIES, WhenPublisherFull, check_overflow
 from notify.events.publisher import Contents, contents_of, retain_ms
@@ -24,7 +18,7 @@ from notify.events.scripts import EventScripts, Item
 from notify.events.topic import check_each
 from notify.server import Backoff, Client
 
-__all__ = ["BackgroundPublisher"]
+__all__ = ["BATCH", "BATCH_BYTES", "BackgroundPublisher", "BatchSender"]
 
 BATCH: Final = 200
 """The most events of a batch. The script that publishes them blocks the server for two or three milliseconds."""
@@ -41,6 +35,77 @@ class Counters(msgspec.Struct, frozen=True):
     sent: int
     dropped: int
     refused: int
+
+
+class BatchSender:
+    """Publishes batches of events, in order. A batch is sent until it is answered, and none is published twice within a day.
+
+    Args:
+        scripts: the event scripts of the server.
+        name: the name of the publisher in the log.
+        wait: called with the seconds before the next attempt; returns whether to give up.
+        queued: returns how many further events wait, for the log.
+    """
+
+    def __init__(self, scripts: EventScripts, *, name: str, wait: Callable[[float], bool], queued: Callable[[], int] = lambda: 0) -> None:
+        self._scripts, self._wait, self._queued = scripts, wait, queued
+        self._id = secrets.token_hex(8)
+        self._batches = 0
+        self._backoff = Backoff(log, name)
+        self._unsent: list[list[Item]] = []  # the batch that is being sent, in parts
+
+    @property
+    def unsent(self) -> int:
+        """How many events of the present batch are not sent; those of the last batch if it was given up."""
+        return sum(map(len, self._unsent))
+
+    def send(self, batch: list[Item]) -> list[tuple[Item, str]]:
+        """Send a batch. If the server refuses a part as a whole, its halves are sent, down to single events.
+
+        Returns:
+            The events that the server refused, each with its error message. `unsent` is above 0 if sending was given up.
+        """
+        self._unsent = [batch]
+        all_refused: list[tuple[Item, str]] = []
+        while self._unsent:
+            part = self._unsent[0]
+            self._batches += 1
+            try:
+                refused = self._publish(part)
+            except ServerRefusedError as exc:
+                if len(part) > 1:
+                    middle = len(part) // 2
+                    self._unsent[:1] = [part[:middle], part[middle:]]
+                    continue
+                refused = [(0, str(exc))]
+            if refused is None:
+                break
+            all_refused += [(part[index], problem) for index, problem in refused]
+            del self._unsent[0]
+        return all_refused
+
+    def _publish(self, part: list[Item]) -> list[tuple[int, str]] | None:
+        """Publish a part of a batch. The call is repeated while the server is unreachable or refuses it.
+
+        Returns:
+            Index and error message of each event that was refused; ``None`` if sending is given up.
+
+        Raises:
+            ServerRefusedError: the Redis user has no permission, so repeating the call is useless.
+        """
+        while not self._wait(0):
+            try:
+                refused = self._scripts.publish_many(self._id, self._batches, part)
+            except ServerError as exc:
+                if isinstance(exc.__cause__, redis.exceptions.NoPermissionError):
+                    self._backoff.over()
+                    raise
+                level = logging.ERROR if isinstance(exc, ServerRefusedError) else logging.WARNING
+                self._wait(self._backoff.failed(f"{exc}; {self.unsent + self._queued()} events are queued", level=level))
+            else:
+                self._backoff.over()
+                return refused
+        return None
 
 
 class BackgroundPublisher:
@@ -65,14 +130,11 @@ class BackgroundPublisher:
         self._source = source
         self._max_items = max_items
         self._when_full = when_full
-        self._id = secrets.token_hex(8)
-        self._batches = 0
         self._items: deque[Item] = deque()
-        self._unsent: list[list[Item]] = []  # the batch that is being sent, in parts
         self._changed = threading.Condition()
-        self._backoff = Backoff(log, "the background publisher")
         self._closing = self._closed = False
         self._giving_up = threading.Event()
+        self._sender = self._new_sender()
         self._accepted = self._sent = self._dropped = self._refused = 0
         self._thread: threading.Thread | None = None
 
@@ -123,11 +185,15 @@ class BackgroundPublisher:
                 self._parent.check_open()
                 self._scripts = EventScripts(self._parent.clone(name="publisher"))
                 self._giving_up = threading.Event()
+                self._sender = self._new_sender()
                 self._closing = self._closed = False
             elif self._thread is not None:
                 return False
             self._thread = self._start_thread()
         return True
+
+    def _new_sender(self) -> BatchSender:
+        return BatchSender(self._scripts, name="the background publisher", wait=self._giving_up.wait, queued=lambda: len(self._items))
 
     def _start_thread(self) -> threading.Thread:
         thread = threading.Thread(target=self._run, name="notify-publisher", daemon=True)
@@ -166,9 +232,8 @@ class BackgroundPublisher:
             self._scripts.client.connection_pool.disconnect()  # otherwise the thread may wait for an answer for much longer
             thread.join(0.05)
         self._scripts.client.close()
-        unsent = len(self._items) + sum(map(len, self._unsent))
+        unsent = len(self._items) + self._sender.unsent
         self._items.clear()
-        self._unsent.clear()
         with self._changed:
             self._closed = True
         if unsent:
@@ -211,9 +276,9 @@ class BackgroundPublisher:
                     self._changed.wait()
                 if not self._items:
                     return
-                self._unsent = [self._next_batch()]
+                batch = self._next_batch()
                 self._changed.notify_all()
-            self._send()
+            self._send(batch)
 
     def _next_batch(self) -> list[Item]:
         """Take the next events out of the queue: at most `BATCH`, and no more after `BATCH_BYTES`."""
@@ -224,47 +289,9 @@ class BackgroundPublisher:
             size += len(batch[-1].body)
         return batch
 
-    def _send(self) -> None:
-        """Send the batch. If the server refuses a part as a whole, its halves are sent, down to single events."""
-        while self._unsent:
-            part = self._unsent[0]
-            self._batches += 1
-            try:
-                refused = self._publish(part)
-            except ServerRefusedError as exc:
-                if len(part) > 1:
-                    middle = len(part) // 2
-                    self._unsent[:1] = [part[:middle], part[middle:]]
-                    continue
-                refused = [(0, str(exc))]
-            if refused is None:
-                return
-            for index, problem in refused:
-                log.error("the server refused an event on %r, which is lost: %s", part[index].topic, problem)
-            self._refused += len(refused)
-            self._sent += len(part) - len(refused)
-            del self._unsent[0]
-
-    def _publish(self, part: list[Item]) -> list[tuple[int, str]] | None:
-        """Publish a part of a batch. The call is repeated while the server is unreachable or refuses it.
-
-        Returns:
-            Index and error message of each event that was refused; ``None`` if the timeout of `close` is over.
-
-        Raises:
-            ServerRefusedError: the Redis user has no permission, so repeating the call is useless.
-        """
-        while not self._giving_up.is_set():
-            try:
-                refused = self._scripts.publish_many(self._id, self._batches, part)
-            except ServerError as exc:
-                if isinstance(exc.__cause__, redis.exceptions.NoPermissionError):
-                    self._backoff.over()
-                    raise
-                level = logging.ERROR if isinstance(exc, ServerRefusedError) else logging.WARNING
-                waiting = sum(map(len, self._unsent)) + len(self._items)
-                self._giving_up.wait(self._backoff.failed(f"{exc}; {waiting} events are queued", level=level))
-            else:
-                self._backoff.over()
-                return refused
-        return None
+    def _send(self, batch: list[Item]) -> None:
+        refused = self._sender.send(batch)
+        for item, problem in refused:
+            log.error("the server refused an event on %r, which is lost: %s", item.topic, problem)
+        self._refused += len(refused)
+        self._sent += len(batch) - len(refused) - self._sender.unsent

@@ -19,6 +19,7 @@ from notify.events.subscriber import Subscriber
 from notify.events.topic import flat_topics
 from notify.events.topics import TopicInfo, traffic
 from notify.server import Client
+from notify.settings import Settings
 
 __all__ = ["EventBus", "Opened"]
 
@@ -46,6 +47,15 @@ class EventBus:
         self._scripts = EventScripts(client)
         self.messages = Messages()
         """The registry of message classes."""
+
+    @property
+    def redis(self) -> Client:
+        """The ``redis.Redis`` of the bus, for RQ and for commands of the application."""
+        return self._client
+
+    @property
+    def settings(self) -> Settings:
+        return self._client.settings
 
     @overload
     def publish(self, topic: str | Message, contents: Contents = ..., *, retain_s: float | None = ..., key: str | None = ...) -> str: ...
@@ -135,8 +145,7 @@ class EventBus:
                 earlier subscriber; by default with new events.
 
         Raises:
-            EmptySubscriptionError: no topic was given.
-            InvalidTopicError: a topic cannot be subscribed to.
+            EmptySubscriptionError, InvalidTopicError: no topic was given, or one cannot be subscribed to.
             ContentsError: a class is not a message class, has no topic, or has the same topic as another class.
             InvalidPositionError: ``since`` is not a position, or is one id for several topics.
             ServerError: the server did not answer, or refused.
@@ -145,11 +154,7 @@ class EventBus:
         return self._opened(Subscriber(self._client, flat_topics(*topics), since=since, name=self.name, takes_direct=True))
 
     def demand(self, topic: str | type[Message]) -> Demand:
-        """Return the demand for a topic, which reports its subscribers; use it as a context manager.
-
-        Raises:
-            InvalidTopicError: the topic cannot be published on.
-        """
+        """Return the demand for a topic, which reports its subscribers; use it as a context manager. Raises `InvalidTopicError`."""
         self._check_open()
         return self._opened(Demand(self._client, message_topic(topic) if isinstance(topic, type) else topic))
 
@@ -169,8 +174,8 @@ class EventBus:
             when_full: what happens when ``max_items`` events wait: ``block`` stops receiving, ``drop_oldest`` drops the oldest.
         """
         self._check_open()
-        names = flat_topics(*topics)
-        return self._opened(QueuedListener(self._client, names, callback, max_items=max_items, when_full=when_full, name=self.name))
+        listener = QueuedListener(self._client, flat_topics(*topics), callback, max_items=max_items, when_full=when_full, name=self.name)
+        return self._opened(listener)
 
     def _check_open(self) -> None:
         if self._client.is_closed:

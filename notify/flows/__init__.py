@@ -23,6 +23,7 @@ from notify.flows.flow import Flow
 from notify.flows.items import DROPPED, Failed, Items, Mark, To
 from notify.flows.policy import Policy, retry
 from notify.flows.protocol import Context, Sink, Source, Stage, TakesMany
+from notify.flows.topics import publish_to, subscribe_to
 from notify.flows.wiring import Link, Node, Wiring, stage
 
 __all__ = [
@@ -55,7 +56,9 @@ __all__ = [
     "lookup",
     "matches",
     "pipeline",
+    "publish_to",
     "retry",
     "stage",
+    "subscribe_to",
     "throttle",
 ]

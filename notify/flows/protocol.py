@@ -114,7 +114,7 @@ class Source:
         """Prepare; called before the iterator is made, after `open` of all stages behind it. May be ``async def``."""
 
     def stop(self) -> None:
-        """End the iterator soon. May be called from any thread, and again; the flow waits for the end as long as it waits at all."""
+        """End the iterator soon. May be called from any thread, and again. If it is overridden, the flow reads the iterator to its end."""
 
     def commit(self, position: Any) -> None:
         """Note the position of a mark: everything before it was taken at all ends. Called from the thread of a sink; must not block."""

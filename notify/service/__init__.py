@@ -4,6 +4,7 @@
 This folder never calls or watches other services.
 """
 
+from notify.service.backplane import Backplane
 from notify.service.heartbeat import Heartbeats
 from notify.service.manager import NotificationManager
 from notify.service.naming import NamePolicy, Standby
@@ -11,6 +12,7 @@ from notify.service.report import Report
 from notify.service.service import Service
 
 __all__ = [
+    "Backplane",
     "Heartbeats",
     "NamePolicy",
     "NotificationManager",

@@ -23,6 +23,7 @@ AFTER_CLOSE: dict[str, Callable[[notify.Bus], object]] = {
     "subscribe": lambda bus: bus.subscribe("t"),
     "manager": lambda bus: bus.manager(),
     "service": lambda bus: bus.service("s"),
+    "backplane": lambda bus: bus.backplane("s"),
     "directory": lambda bus: bus.directory,
     "state": lambda bus: bus.state("s"),
 }

@@ -46,10 +46,14 @@ class Calculator:
 
 
 class Process:
-    """A process that plays a role. `told` reads a line, `go` lets it go on, `end` lets it end, `kill` kills it."""
+    """A process that plays a role. `told` reads a line, `go` lets it go on, `end` lets it end, `kill` kills it.
+
+    A role is a function of this module, or of another one in its folder: ``flows.copier``.
+    """
 
     def __init__(self, role: str, *arguments: object, environ: dict[str, str] | None = None, prefix: Sequence[str] = ()) -> None:
-        command = [*prefix, sys.executable, "-m", "tests.support.processes", role, *map(str, arguments)]
+        module, _, role = role.rpartition(".")
+        command = [*prefix, sys.executable, "-m", f"tests.support.{module or 'processes'}", role, *map(str, arguments)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environ or {})}
         )

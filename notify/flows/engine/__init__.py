@@ -1,6 +1,7 @@
 """The engine of flows: runs each node in a thread or in the event loop, with bounded queues, marks and errors on their ways.
 
-A flow makes the runners and links them. The engine never knows what an item is.
+A flow makes the runners and links them.
+The engine never knows what an item is.
 """
 
 from notify.flows.engine.hooks import CUT_S, Hooks

@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 class SourceRunner:
     """Runs one source in its thread or task.
 
-    A source that waits for its next item cannot always be interrupted. When the flow stops and the source does not end, it is given up:
-    the stages behind it are told that it has ended, and an item that it gives later is dropped and counted.
+    When the flow stops, a source with a hook `stop` is read to its end. Another one is not read any more; if it waits for its next item
+    and cannot be interrupted, it is given up: the stages behind it are told that it has ended, and an item that it gives later is dropped
+    and counted.
 
     Args:
         station: the place of the node.
@@ -38,6 +39,7 @@ class SourceRunner:
         self.outlets = Outlets(station)
         self._copies, self._ends = copies, ends
         self._source = station.node.work if isinstance(station.node.work, Source) else None
+        self._ends_itself = self._source is not None and type(self._source).stop is not Source.stop
         self._gate = threading.Lock()
         self._is_reading = self._is_over = False
 
@@ -57,7 +59,7 @@ class SourceRunner:
     def give_up(self) -> bool:
         """End a source without a hook to stop it that waits for its next item. Returns ``False`` if it does not wait, or is over."""
         with self._gate:
-            if self._is_over or not self._is_reading or self._source is not None:
+            if self._is_over or not self._is_reading or self._ends_itself:
                 return False
             self._is_over = True
         self._finish()
@@ -112,8 +114,8 @@ class SourceRunner:
     async def _read(self, iterator: Iterator[Any] | AsyncIterator[Any]) -> None:
         station, outlets, control = self.station, self.outlets, self.station.control
         plain, only, is_async = outlets.plain, outlets.only, isinstance(iterator, AsyncIterator)
-        while not control.is_stopping:
-            if control.is_held:
+        while self._ends_itself or not control.is_stopping:
+            if control.is_held and not control.is_stopping:
                 await station.park(None)
                 continue
             if is_async and not station.out % TURN:

@@ -1,6 +1,7 @@
 """Filters: ready-made stages that choose, change, enrich, sort, slow down and gather items.
 
-`notify.flows` exports them all; the thermometer uses one outside a flow. They hold no connection and know no service.
+`notify.flows` exports them all; the thermometer uses one outside a flow.
+They hold no connection and know no service.
 """
 
 from notify.flows.filters.change import Against, changed_by

@@ -1,0 +1,96 @@
+"""`publish_to`: a sink, or a stage, that publishes items on a topic in batches."""
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+from notify.errors import ContentsError, EventError
+from notify.events import BATCH, BATCH_BYTES, BatchSender, Event, EventBus, EventScripts, Item, Message, check_topic, contents_of, encode
+from notify.flows.items import DROPPED, OUT, Failed
+from notify.flows.protocol import Context, TakesMany
+from notify.service import Backplane
+
+__all__ = ["publish_to"]
+
+Target: TypeAlias = EventBus | Backplane
+"""Where flows publish and subscribe: a bus, with topics, or a backplane, which is its own topic."""
+
+
+def publish_to(target: Target, topic: str | None = None, *, forward: bool = False) -> TakesMany:
+    """Return a sink that publishes each item. Events are published in batches, each once, also when answers of the server are lost.
+
+    While the server is unreachable the sink waits, and what is before it waits too. An item that cannot be published, for example because
+    it is no JSON value, goes the way of errors.
+
+    Args:
+        target: a bus, or a backplane in place of bus and topic.
+        topic: the topic; without one each `Event` is published on its own topic, and each `Message` on that of its class.
+        forward: whether items are also handed on, after they are published: then it is a stage.
+
+    Raises:
+        InvalidTopicError: the topic cannot be published on.
+    """
+    if isinstance(target, Backplane):
+        return PublishTo(target.bus, target.topic if topic is None else check_topic(topic), forward)
+    return PublishTo(target, None if topic is None else check_topic(topic), forward)
+
+
+class PublishTo(TakesMany):
+    """The stage that `publish_to` returns, which has the description."""
+
+    max_batch = BATCH
+
+    def __init__(self, bus: EventBus, topic: str | None, forward: bool) -> None:
+        self.outlets = (OUT,) if forward else ()
+        self._bus, self._topic, self._forward = bus, topic, forward
+        self._limit = bus.settings.max_payload_bytes
+
+    def open(self, context: Context) -> None:
+        self._client = self._bus.redis.clone(name="publisher")
+        self._sender = BatchSender(EventScripts(self._client), name=f"the sink {context.name!r}", wait=lambda s: not context.sleep(s))
+
+    def take_many(self, items: list[Any]) -> Iterator[Any]:
+        by_body: dict[int, Any] = {}
+        batch: list[Item] = []
+        size = 0
+        for item in items:
+            try:
+                batch.append(self._encoded(item))
+            except EventError as exc:
+                yield Failed(item, exc)
+                continue
+            by_body[id(batch[-1])] = item
+            size += len(batch[-1].body)
+            if size >= BATCH_BYTES:
+                yield from self._send(batch, by_body)
+                batch, size = [], 0
+        yield from self._send(batch, by_body)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _encoded(self, item: Any) -> Item:
+        topic, time = self._topic, None
+        if isinstance(item, Event):
+            topic, time, item = topic or item.topic, item.time, item.contents
+        elif isinstance(item, Message):
+            topic = topic or item.topic
+        if topic is None:
+            raise ContentsError(f"a {type(item).__name__} names no topic: give publish_to a topic")
+        contents = item if isinstance(item, Message) else contents_of(topic, item)
+        event = Event(topic=topic, contents=contents, source=self._bus.name)
+        if time is not None:
+            event = Event(topic=topic, contents=contents, source=self._bus.name, time=time)
+        return Item(check_topic(topic), encode(event, max_bytes=self._limit), None)
+
+    def _send(self, batch: list[Item], items: dict[int, Any]) -> Iterator[Any]:
+        """Publish a batch, and yield what is to be handed on: the refused items, and with ``forward`` the others."""
+        refused = {id(entry): problem for entry, problem in self._sender.send(batch)} if batch else {}
+        sent = len(batch) - (self._sender.unsent if batch else 0)
+        for number, entry in enumerate(batch):
+            item = items[id(entry)]
+            if id(entry) in refused:
+                yield Failed(item, ContentsError(f"the server refused an event on {entry.topic!r}: {refused[id(entry)]}"))
+            elif number >= sent:
+                yield DROPPED  # the flow was cut while the server was away
+            elif self._forward:
+                yield item
