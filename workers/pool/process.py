@@ -81,6 +81,10 @@ class WorkerProcess:
         if self.is_running:  # it is reaped after this process knows of its death: no other process has its process id
             os.kill(self.pid, signum)
 
+    def terminate(self) -> None:
+        """Tell the process to end after its job (SIGTERM), if it still runs."""
+        self.send_signal(signal.SIGTERM)
+
     def kill(self) -> None:
         """Kill the process, if it still runs."""
         self.send_signal(signal.SIGKILL)

@@ -1,6 +1,5 @@
 """Workers that start while the server has no room for their connections: they wait, say so, and end on SIGTERM meanwhile."""
 
-import signal
 from collections.abc import Iterator
 
 import pytest
@@ -59,7 +58,7 @@ def test_a_worker_that_starts_waits_for_each_of_its_connections(
 @pytest.mark.parametrize("room", range(4))
 def test_a_worker_that_waits_for_a_connection_ends_on_a_signal(full: notify.Bus, start_workers: StartWorkers, room: int) -> None:
     (process,) = start_one(full, start_workers, room=room).processes
-    process.send_signal(signal.SIGTERM)
+    process.terminate()
     assert process.wait(5) in (0, -15)  # it has no handler before it has connected
     full.redis.config_set("maxclients", 100)
     assert rq.Worker.all(connection=full.redis) == []

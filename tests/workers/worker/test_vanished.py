@@ -56,7 +56,7 @@ def test_every_part_of_a_worker_notices_that_its_packets_are_lost(own_server: Pr
         assert time.monotonic() - began < NOTICED_S + SLACK_S
         wait_until(lambda: len(connections(bus, worker) - before) == 4, timeout_s=2 * SLACK_S, what="four new connections")
         proxy.vanish()
-        pool.processes[0].send_signal(signal.SIGTERM)
+        pool.processes[0].terminate()
         pool.processes[0].wait(3 * NOTICED_S + SLACK_S)
 
 
