@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rq import Retry
+from rq.timeouts import JobTimeoutException
 
 from tests.support.sample_jobs import WAIT_S, count, note
 from workers import job
@@ -44,6 +45,27 @@ def retry_later(folder: str) -> Retry | str:
     again = Path(folder, "done").exists()
     succeed_later(folder)
     return "done" if again else Retry(max=1)
+
+
+@job("work")
+def time_out_later(folder: str) -> NoReturn:
+    """End as at its timeout."""
+    succeed_later(folder)
+    raise JobTimeoutException("the timeout is over")
+
+
+@job("work")
+def fail_once(folder: str) -> str:
+    again = Path(folder, "done").exists()
+    succeed_later(folder)
+    if not again:
+        raise RuntimeError("the true error")
+    return "done"
+
+
+@job("work")
+def on_stopped(stopped: Any, _connection: Any) -> None:
+    write(stopped.args[0], "on_stopped")
 
 
 @job("work")

@@ -235,7 +235,7 @@ class Performer:
         job.origin  # noqa: B018  # parses the fields of the job
         if job.problem and past_call is None:
             return Reply(problem=f"job {job.id} cannot be run: {job.problem}")
-        run, perform = Run(task.job_id, task.fence), job.perform
+        run, perform = Run(task.job_id, task.fence), _performing(job)
         if past_call is None:
             job.perform = partial(self._perform_unless_lost, run, perform)
         else:
@@ -246,6 +246,19 @@ class Performer:
         with running(job):  # for its callbacks as well
             with_execution(worker.perform_job, worker.execution)(job, queue)
         return Reply()
+
+
+def _performing(job: Any) -> Callable[[], Any]:
+    """Return `Job.perform` without its first command: a lost connection there would fail the job, and the claim has done it."""
+    if type(job).perform is not Job.perform:
+        perform: Callable[[], Any] = job.perform
+        return perform
+
+    def perform_claimed() -> Any:
+        job._result = job._execute()
+        return job._result
+
+    return perform_claimed
 
 
 class _PastCall:
