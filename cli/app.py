@@ -14,6 +14,7 @@ from cli.start import (
     Given,
     Namespace,
     Url,
+    UsageError,
     close_streams,
     exit_code_of,
     ignore_signals,
@@ -49,8 +50,8 @@ def _exit_codes(context: Any = None) -> Iterator[None]:
         command = None if context is None else context.invoked_subcommand
         raise typer.Exit(exit_code_of(exc, runs_on=command in RUNS_ON)) from None
     except Exception as exc:
-        # Before `notify` is imported there is none of its errors, and wrong usage is told without that import.
-        if "notify.errors" not in sys.modules and not isinstance(exc, OSError | UnicodeError):
+        # Before `notify` is imported there is none of its errors. It is imported to tell of others as of its own.
+        if "notify.errors" not in sys.modules and not isinstance(exc, OSError | UnicodeError | UsageError):
             raise
         code = import_module("cli.output.failure").print_failure(exc)
         if code is None:
@@ -70,7 +71,7 @@ app = typer.Typer(
 
 def _show_version(requested: bool) -> None:
     if requested:
-        sys.stdout.write(f"notify {import_module('notify').__version__}\n")
+        import_module("cli.output").Output(as_json=False).line(f"notify {import_module('notify').__version__}")
         raise typer.Exit
 
 
@@ -107,4 +108,7 @@ def _run() -> int:
         return exit_code_of(exc)
     except OSError:  # the message about wrong usage has not reached stderr
         return 2
+    except Exception as exc:  # a fault of ours
+        import_module("cli.output.failure").print_fault(exc)
+        return 1
     return 0

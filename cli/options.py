@@ -10,6 +10,7 @@ from cli.output import Output
 from cli.signals import shielded
 from cli.start import AsJson, Given, Header, Namespace, Url
 from notify import Bus, Json, Settings, SettingsError, connect
+from notify.process import SafeFormatter, log_to_stderr
 
 __all__ = ["AsJson", "Header", "Namespace", "Options", "Url", "json_or_text", "json_problem", "options"]
 
@@ -52,7 +53,8 @@ class Options(msgspec.Struct, frozen=True):
 
 
 def options(context: typer.Context, *, url: str | None, namespace: str | None, as_json: bool) -> Options:
-    """Return the options given before the command's name, overridden by those given after it."""
+    """Return the options given before the command's name, overridden by those given after it. Send the log to stderr."""
+    log_to_stderr(SafeFormatter("%(levelname)s %(name)s: %(message)s"), level="WARNING")
     given = context.obj if isinstance(context.obj, Options | Given) else Given()
     return Options(url if url is not None else given.url, namespace if namespace is not None else given.namespace, as_json or given.as_json)
 

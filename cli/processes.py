@@ -6,17 +6,18 @@ Their environment holds the address of the server: a command line, which is publ
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, Final
 
+from cli.output import Output
 from cli.signals import HeldSignals
 from notify import Settings
 from notify.process import own_command
 from workers import Pool
 
-__all__ = ["Child", "environ_of", "working"]
+__all__ = ["Child", "environ_of", "talking", "working"]
 
 GRACE_S: Final = 5.0
 """Seconds that a child may take to end after SIGTERM."""
@@ -84,6 +85,11 @@ class Child:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop(grace_s=HURRY_S if isinstance(error, KeyboardInterrupt) else GRACE_S)
+
+
+def talking(output: Output) -> Callable[[str], None]:
+    """Return a function that prints the reports of a pool: the lines of a traceback, if there is one, are lines of the output."""
+    return lambda report: output.talk(*report.split("\n"))
 
 
 @contextmanager

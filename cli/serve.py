@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from cli.options import AsJson, Namespace, Options, Url, options
-from cli.output import Output
+from cli.output import Output, lines_of_event
 from cli.signals import Stop
 from notify import Bus, ServerUnreachableError, ServiceNameTakenError, ServiceNotFoundError
 from notify.process import set_title
@@ -144,7 +144,7 @@ def recorder(
                     raise
                 continue  # the storage or the server is gone: wait for it
             if end is not None:
-                run.output.record({"event": str(end)}, str(end))
+                run.output.lines({"event": str(end)}, lines_of_event(end))
             if once or run.stop.asked:
                 return
 

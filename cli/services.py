@@ -7,11 +7,13 @@ from typing import Annotated, TypedDict
 import msgspec
 import typer
 from rich.live import Live
+from rich.text import Text
 
 from cli.options import AsJson, Header, Namespace, Options, Url, options
 from cli.output import Output
 from cli.signals import Stop
 from notify import Available, Bus, Change, Json, ServerUnreachableError, ServiceInfo, ServiceNotFoundError, Suspect
+from notify.process import printable
 
 __all__ = ["monitor", "service", "services", "watch"]
 
@@ -82,8 +84,8 @@ def show(
         if end is not None:
             known["last_end"] = msgspec.to_builtins(end)
         if known["state"] != "gone" or bus.state(name):
-            known["stored"] = dict(bus.state(name).items())
-        chosen.output.record(known, "\n".join(f"{label}\t{_text(value)}" for label, value in known.items()))
+            known["stored"] = bus.state(name).snapshot()
+        chosen.output.lines(known, ((label, _text(value)) for label, value in known.items()))
 
 
 def watch(
@@ -134,7 +136,7 @@ def _show_live(bus: Bus, chosen: Options, which: _Which) -> None:
                     while changes.get(0.1) is None and time.monotonic() - shown_at < REFRESH_S and not stop.asked:
                         continue
                 except ServerUnreachableError as exc:
-                    screen.update(f"waiting: {exc}", refresh=True)
+                    screen.update(Text(printable(f"waiting: {exc}")), refresh=True)
                     stop.wait(REFRESH_S)
 
 
@@ -144,7 +146,7 @@ def _print_change(output: Output, change: Change) -> None:
     record: dict[str, Json] = {"time": now.isoformat(timespec="milliseconds"), "change": kind, **msgspec.to_builtins(change)}
     rest = [str(value) for name, value in record.items() if name not in ("time", "change") and value != ""]
     style = "green" if isinstance(change, Available) else "yellow" if isinstance(change, Suspect) else "bold red"
-    output.record(record, "\t".join([f"{now:%H:%M:%S}Z", kind, *rest]), style=style)
+    output.record(record, f"{now:%H:%M:%S}Z", kind, *rest, style=style)
 
 
 def _rows(bus: Bus, which: _Which) -> list[dict[str, Json]]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.options import AsJson, Namespace, Url, options
-from cli.processes import Child, environ_of, working
+from cli.processes import Child, environ_of, talking, working
 from cli.signals import Stop
 from cli.worker import BUILT_IN_QUEUES, count_of, modules_to_load, queues_of
 from notify.process import set_title
@@ -37,7 +37,7 @@ def up(
         worker_options = WorkerOptions(settings=bus.settings, queues=queues, modules=names)
         # The parts stop in the opposite order: first thermometer and recorder, then the workers after their jobs, then the storage.
         children = [running.enter_context(Child(["storage"], environ=environ))]
-        pool = running.enter_context(working(Pool(worker_options, size=size, report=output.talk)))
+        pool = running.enter_context(working(Pool(worker_options, size=size, report=talking(output))))
         for arguments in (["recorder"], ["thermometer", "--interval", f"{interval_s:g}"]):
             children.append(running.enter_context(Child(arguments, environ=environ)))
         output.talk(f"server at {bus.redis.address}, {count_of(pool)} on {', '.join(worker_options.queues)}; Ctrl-C stops all")

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 import msgspec
 
 from notify.bus import Bus
+from notify.errors import SettingsError
 from notify.server import ONE_ATTEMPT, EmbeddedServer, LinkHandler, default_directory, open_client, process_name
 from notify.settings import Settings
+from notify.values import is_text
 
 __all__ = ["connect"]
 
@@ -38,11 +40,13 @@ def connect(
         A bus; close it, or use it as a context manager. That also closes what was opened through it, see `Bus.close`.
 
     Raises:
-        SettingsError: the URL or a setting cannot be used.
+        SettingsError: the URL, the name or a setting cannot be used.
         ServerUnreachableError: no server answers at the address, and there is one attempt.
         ServerRefusedError: the server refuses the password, or is older than Redis 6.2.
         EmbeddedServerError: the private server could not be started.
     """
+    if name is not None and not is_text(name):
+        raise SettingsError(f"the name of this process is {name!r}: give a text without halves of surrogate pairs")
     environ = os.environ if environ is None else environ
     settings = settings or Settings.from_env(environ)
     if url is not None:

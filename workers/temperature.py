@@ -14,6 +14,7 @@ import msgspec
 from notify import Bus, Program, Publisher
 from notify.events import Event
 from notify.flows import Against, changed_by
+from notify.process import printable_json
 from notify.settings import positive
 from workers.errors import WorkersError
 from workers.jobs import current_bus, job
@@ -139,7 +140,7 @@ def log_temperature(time: str, text: str, delay_s: float = 0.0) -> int:
     log: Any = Store(current_bus()).modify(LOG_KEY, lambda logged: {**logged, time: text})
     if log is MISSING:
         return 0
-    sys.stdout.write(msgspec.json.encode({LOG_KEY: log}).decode() + "\n")
+    sys.stdout.write(printable_json(msgspec.json.encode({LOG_KEY: log}).decode()) + "\n")
     sys.stdout.flush()
     return len(log)
 

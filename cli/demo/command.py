@@ -147,7 +147,7 @@ class _Demo:
     def _print(self, end: str, summary: Summary) -> None:
         record = msgspec.structs.asdict(summary)
         if self._lab:
-            self._output.record({"event": end}, end, style="bold red")
+            self._output.lines({"event": end}, [(line,) for line in end.split("\n")], style="bold red")
         if self._output.as_json:
             self._output.record(record, "")
             return

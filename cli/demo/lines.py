@@ -58,11 +58,11 @@ class JobLines:
             self._print({"status": "killed"}, f"{self._at(at_ms)}  {NAME} killed", "bold red")
             return
         self._began_ms = at_ms if self._began_ms is None else self._began_ms  # when the first job was enqueued
-        if isinstance(item.contents, dict) and item.contents.get("status") in ENDS:
+        if isinstance(item.contents, dict) and str(item.contents.get("status")) in ENDS:
             self._end(item.contents, at_ms)
 
     def _end(self, contents: dict[str, Any], at_ms: int) -> None:
-        status, summary, after_ms = contents["status"], self.summary, None
+        status, summary, after_ms = str(contents["status"]), self.summary, None
         why = contents.get("reason") or ""
         if status == "finished":
             summary.logged += 1
@@ -76,9 +76,10 @@ class JobLines:
             why = "before it started"
         word, style = ENDS[status]
         if self._shows:
-            reading = self._reading_of(str(contents.get("job")))
-            text = f"{self._at(at_ms)}  {word:<9}  job {contents['job'][:8]}  {one_line(reading)}{f': {why}' if why else ''}"
-            self._print({"job": contents["job"], "status": word, "reading": reading, "after_ms": after_ms}, text, style)
+            job = str(contents.get("job"))
+            reading = self._reading_of(job)
+            text = f"{self._at(at_ms)}  {word:<9}  job {job[:8]}  {one_line(reading)}{f': {why}' if why else ''}"
+            self._print({"job": job, "status": word, "reading": reading, "after_ms": after_ms}, text, style)
 
     def _reading_of(self, job_id: str) -> str:
         """Return the text of the reading that a job logs, which is its second argument."""

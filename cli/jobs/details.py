@@ -50,8 +50,8 @@ def _result_of(found: Job) -> tuple[Json, str | None]:
         return None, str(exc)
 
 
-def lines_of(described: Mapping[str, Any], *, full: bool) -> Iterator[str]:
-    """Yield the lines of the text: a label, a tab and a value each, and at the end the traceback.
+def lines_of(described: Mapping[str, Any], *, full: bool) -> Iterator[tuple[str, ...]]:
+    """Yield the lines of the text: a label and a value each, and at the end the traceback.
 
     Args:
         described: from `description_of`.
@@ -59,10 +59,10 @@ def lines_of(described: Mapping[str, Any], *, full: bool) -> Iterator[str]:
     """
     for label, value in described.items():
         if label != "traceback" and value not in (None, "", {}, []):
-            yield f"{label}\t{text_of(value)}"
+            yield label, text_of(value)
     if described["traceback"]:
         traceback, folded = (described["traceback"], 0) if full else fold_frames(described["traceback"])
-        yield ""
-        yield from traceback.splitlines()
+        yield ("",)
+        yield from ((line,) for line in traceback.rstrip("\n").split("\n"))
         if folded:
-            yield f"({folded} frame{'s' if folded != 1 else ''} of the worker left out: --full shows them)"
+            yield (f"({folded} frame{'s' if folded != 1 else ''} of the worker left out: --full shows them)",)

@@ -147,6 +147,6 @@ def cancel(
             return
         for name in sorted({stake.queue for stake in stakes}) if queue is None else [queue]:
             count = Queue(name, connection=bus.redis).cancel(needs=needs, reason=reason)
-            chosen.output.record({"queue": name, "cancelled": count}, f"{name}\t{count} cancelled")
+            chosen.output.record({"queue": name, "cancelled": count}, name, f"{count} cancelled")
         if not stakes and queue is None:
             chosen.output.talk(f"no job needs {needs}")

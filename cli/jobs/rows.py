@@ -47,7 +47,7 @@ def print_end(output: Output, ended: Job, outcome: Outcome) -> None:
     if outcome.status == "finished":
         record["result"] = ended.return_value()
     text = f"{outcome.status}{f': {outcome.reason}' if outcome.reason not in ('', outcome.status) else ''}"
-    output.record(record, f"{text}\t{text_of(record['result'])}" if "result" in record else text)
+    output.record(record, text, *([text_of(record["result"])] if "result" in record else ()))
 
 
 def row_of(found: Job, status: str | None = None) -> dict[str, Json]:

@@ -48,7 +48,7 @@ def show(
     with chosen.connect(name="notify-job") as bus:
         found = Job.fetch(job_id, connection=bus.redis)
         described = description_of(found)
-        chosen.output.record(described, "\n".join(lines_of(described, full=full)))
+        chosen.output.lines(described, lines_of(described, full=full))
 
 
 @job.command("explain")

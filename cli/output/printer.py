@@ -1,19 +1,23 @@
-"""The output of a command: data on stdout as tables, plain lines or JSON lines; messages on stderr."""
+"""The output of a command: data on stdout as tables, plain lines or JSON lines; messages on stderr.
+
+Nothing else prints. Line breaks and tabs are of the layout, which is made here; in data they are escaped, as all control characters are.
+"""
 
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from cli.output.tables import cell, grid, json_text, printable
+from cli.output.tables import cell, grid
 from cli.start import drop
 from notify import Event, Failure, Gap, Json, Message
+from notify.process import printable, printable_json
 
-__all__ = ["Output", "OutputClosedError", "one_line"]
+__all__ = ["Output", "OutputClosedError", "lines_of_event", "one_line"]
 
 
 class OutputClosedError(Exception):
@@ -49,20 +53,20 @@ class Output:
         """The console for a display that changes: stderr, if it is a terminal and the output is not JSON."""
         return self._stderr if self._stderr.is_terminal and not self.as_json else None
 
-    def talk(self, text: str, *, style: str = "") -> None:
-        """Print a message, which is not data, to stderr."""
+    def talk(self, *lines: str, style: str = "") -> None:
+        """Print a message, which is not data, to stderr, in one or more lines."""
         try:
-            self._stderr.print(printable(text), style=style, markup=False)
+            self._stderr.print("\n".join(map(printable, lines)), style=style, markup=False)
         except OSError:  # there is nobody to tell it to, and the command has other things to do
             drop(sys.stderr)
 
-    def line(self, text: str, *, style: str = "") -> None:
-        """Print one line of data.
+    def line(self, *cells: str, style: str = "") -> None:
+        """Print one line of data, with a tab between two cells.
 
         Raises:
             OutputClosedError: stdout was closed by its reader.
         """
-        text = printable(text)
+        text = "\t".join(map(printable, cells))
         try:
             if self.pretty:
                 self._stdout.print(text, style=style, markup=False)
@@ -75,9 +79,14 @@ class Output:
                 raise OutputClosedError from exc
             raise
 
-    def record(self, record: Mapping[str, Json], text: str, *, style: str = "") -> None:
-        """Print a record as JSON, or its text."""
-        self.line(json_text(record) if self.as_json else text, style=style)
+    def record(self, record: Mapping[str, Json], *cells: str, style: str = "") -> None:
+        """Print a record as JSON, or its cells as one line."""
+        self.lines(record, [cells], style=style)
+
+    def lines(self, record: Mapping[str, Json], lines: Iterable[Sequence[str]], *, style: str = "") -> None:
+        """Print a record as JSON, or as lines of cells."""
+        for cells in [(_json_line(record),)] if self.as_json else lines:
+            self.line(*cells, style=style)
 
     def table(
         self,
@@ -102,12 +111,12 @@ class Output:
         """
         if self.as_json:
             for row in rows:
-                self.line(json_text(row))
+                self.line(_json_line(row))
         elif header is False or not (self.pretty or _is_watched()):
             if header:
-                self.line("\t".join(columns))
+                self.line(*columns)
             for row in rows:
-                self.line("\t".join(cell(row[column]) for column in columns))
+                self.line(*(cell(row[column]) for column in columns))
         elif not rows:
             self.talk(empty)
         elif self.pretty:
@@ -138,14 +147,26 @@ class Output:
             record["contents"] = contents
             text, style = one_line(contents), ""
         time = f"{item.time:%H:%M:%S.%f}"[:-3] + "Z"
-        origin = f"\t{one_line(item.source or '-')}\t{item.id or 'by hand'}" if verbose else ""
-        self.record(record, f"{time}\t{one_line(item.topic)}{origin}\t{text}", style=style)
+        origin = (one_line(item.source or "-"), item.id or "by hand") if verbose else ()
+        self.record(record, time, one_line(item.topic), *origin, text, style=style)
+
+
+def lines_of_event(event: Event) -> list[tuple[str]]:
+    """Return the four lines of an event as text: what it is, topic, time, contents. Line breaks in the data stay in their line."""
+    topic = f"Topic: {event.topic}"
+    head, _, rest = str(event).partition(f"\n{topic}\n")
+    time, _, contents = rest.partition("\n")
+    return [(head,), (topic,), (time,), (contents,)]
 
 
 def one_line(value: Json) -> str:
-    """Return text as it is and other values as JSON. Text with line breaks or control characters is escaped."""
+    """Return text as it is and other values as JSON; text with line breaks or control characters is JSON, too."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return text if text.isprintable() else json.dumps(value)
+    return text if text.isprintable() else printable_json(json.dumps(text) if isinstance(value, str) else text)
+
+
+def _json_line(record: Mapping[str, Json]) -> str:
+    return printable_json(msgspec.json.encode(record).decode())
 
 
 def _is_watched() -> bool:

@@ -1,16 +1,15 @@
 """Tables: chooses the columns that fit into a width, and formats cells."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from notify import Json
+from notify.process import printable
 
-__all__ = ["cell", "grid", "json_text", "printable"]
+__all__ = ["cell", "grid"]
 
 GUTTER: Final = 2
 """Spaces between two columns."""
@@ -44,31 +43,18 @@ def grid(columns: Sequence[str], rows: Sequence[Mapping[str, Json]], *, width: i
         wraps = column in WRAPPED or column in FOLDED
         table.add_column(column, no_wrap=not wraps, overflow="fold", min_width=_least_width(column, rows))
     for row in rows:
-        table.add_row(*(Text(printable(_shown(row[column]), keep="")) for column in shown))
+        table.add_row(*(Text(printable(_shown(row[column]))) for column in shown))
     return table
 
 
 def cell(value: Any) -> str:
-    """Return the text of a value in a line with tabs. Tabs and line breaks in it are escaped."""
-    return printable(",".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value), keep="")
-
-
-def printable(text: str, *, keep: str = "\t\n") -> str:
-    """Return a text in which control characters, other than those to keep, are escaped: a terminal would obey them."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
-
-
-def json_text(record: Mapping[str, Json]) -> str:
-    """Return a record as JSON in one line, without a character that a terminal would obey: those are escaped as JSON does it."""
-    text = msgspec.json.encode(record).decode()
-    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    """Return the text of a value in a line with tabs."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
 
 
 def _least_width(column: str, rows: Sequence[Mapping[str, Json]]) -> int:
     """Return the smallest width of a column that breaks no word; or, if it may wrap anywhere, its least width."""
-    texts = [printable(_shown(row[column]), keep="") for row in rows]
+    texts = [printable(_shown(row[column])) for row in rows]
     parts = [part for text in texts for part in text.split()] if column in WRAPPED else texts
     widest = max(map(len, [column, *parts]))
     return min(widest, max(FOLDED[column], len(column))) if column in FOLDED else widest

@@ -5,7 +5,7 @@ command takes is imports.
 Nothing here imports ``notify``, ``workers`` or Rich, and nothing here reads or prints data.
 """
 
-from cli.start.commands import COMMANDS, Command, CommandGroup
+from cli.start.commands import COMMANDS, Command, CommandGroup, UsageError
 from cli.start.given import AsJson, Given, Header, Namespace, Url
 from cli.start.signals import INTERRUPTED, SIGNALS, InterruptedBySignal, exit_code_of, ignore_signals, on_signals, unwind_on_signals
 from cli.start.streams import close_streams, drop, open_streams
@@ -22,6 +22,7 @@ __all__ = [
     "InterruptedBySignal",
     "Namespace",
     "Url",
+    "UsageError",
     "close_streams",
     "drop",
     "exit_code_of",

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.options import AsJson, Namespace, Options, Url, options
-from cli.processes import working
+from cli.processes import talking, working
 from cli.signals import Stop
 from cli.worker.modules import BUILT_IN_QUEUES, modules_to_load, queues_of
 from cli.worker.progress import BurstProgress
@@ -97,7 +97,7 @@ def worker(
             skip_foreign=skip_foreign,
             log_level=given or (Level.INFO if _logs_jobs(chosen, burst=burst) else Level.WARNING),
         )
-        pool = Pool(worker_options, size=size, max_restarts=max_restarts, server=server, report=chosen.output.talk)
+        pool = Pool(worker_options, size=size, max_restarts=max_restarts, server=server, report=talking(chosen.output))
         with _telling_cuts(pool, chosen), working(pool, grace_s=grace_s):
             of_modules = f" (the queues of the jobs in {', '.join(modules)})" if modules and not queues else ""
             chosen.output.talk(f"{count_of(pool)} on {', '.join(chosen_queues)}{of_modules} at {bus.redis.address}")

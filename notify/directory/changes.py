@@ -57,7 +57,7 @@ class ServiceChange(msgspec.Struct, frozen=True):
 class _ChangeEvent(msgspec.Struct, frozen=True):
     """An event of which only the contents are decoded."""
 
-    contents: ServiceChange
+    contents: dict[str, Any]
 
 
 _CHANGE_EVENT_DECODER: Final = msgspec.json.Decoder(_ChangeEvent)
@@ -75,10 +75,10 @@ def read_change(contents: object) -> ServiceChange | Alarm | None:
         return None
 
 
-def read_logged_change(event: bytes) -> ServiceChange | None:
-    """Return the change in an event from the log of the topic (JSON); ``None`` if the event is an alarm or not valid."""
+def read_logged_change(event: bytes) -> ServiceChange | Alarm | None:
+    """Return the change or the alarm in an event from the log of the topic (JSON); ``None`` if the event is neither."""
     try:
-        return _CHANGE_EVENT_DECODER.decode(event).contents
+        return read_change(_CHANGE_EVENT_DECODER.decode(event).contents)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar, overload
 
-from notify.directory.info import End, ServiceInfo, is_text, silence
+from notify.directory.info import End, ServiceInfo, silence
 from notify.directory.reader import DirectoryReader
 from notify.directory.scripts import DirectoryScripts
 from notify.directory.target import Target
@@ -15,6 +15,7 @@ from notify.errors import ServiceNotFoundError
 from notify.events import Subscriber
 from notify.keys import SERVICES_TOPIC
 from notify.server import Client, whole
+from notify.values import is_text
 
 __all__ = ["Directory", "End", "ServiceInfo"]
 

@@ -15,6 +15,7 @@ from notify.events import is_pattern
 from notify.process import this_process
 from notify.server import whole
 from notify.settings import MAX_TTL_S
+from notify.values import is_text
 
 __all__ = [
     "ENTRY_FIELDS",
@@ -25,7 +26,6 @@ __all__ = [
     "check_metadata",
     "check_name",
     "check_ttl",
-    "is_text",
     "own_fields",
     "read_description",
     "read_entry",
@@ -167,11 +167,6 @@ def check_address(address: object) -> str:
             f"an address must be a text of at most {MAX_NAME_BYTES} bytes without control characters, not {address!r}"
         )
     return address
-
-
-def is_text(value: object) -> bool:
-    """Return whether a value is a str that UTF-8 can encode, so that it can be part of a key."""
-    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def own_fields(*, address: str, metadata: dict[str, str], exports: Collection[str]) -> dict[str, str]:

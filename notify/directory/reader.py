@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import redis
 
-from notify.directory.info import ServiceInfo, is_text, read_description, to_ms
+from notify.directory.info import ServiceInfo, read_description, to_ms
 from notify.directory.upkeep import Upkeep
 from notify.keys import Keys
 from notify.server import Client
+from notify.values import is_text
 
 __all__ = ["DirectoryReader"]
 

@@ -11,7 +11,7 @@ from notify.events.message import Message, Messages, message_topic
 from notify.events.scripts import EventScripts
 from notify.events.topic import check_each, check_topic
 from notify.settings import MAX_LIFETIME_S
-from notify.values import Encodable, Json
+from notify.values import Encodable, Json, is_text
 
 __all__ = [
     "FOREVER",
@@ -191,8 +191,8 @@ class Publisher:
 
 
 def _check_key(key: str | None, event: Event) -> None:
-    if key == "":
-        raise SettingsError(f"the idempotency key of an event on {event.topic!r} is empty: give a key, or None")
+    if key is not None and not (key and is_text(key)):
+        raise SettingsError(f"the idempotency key of an event on {event.topic!r} is {key!r}: give a text that is not empty, or None")
 
 
 def retain_ms(retain_s: float | None) -> int | None:

@@ -1,24 +1,31 @@
 """This operating-system process: its identity, an event for signal handlers, holds that delay a shutdown, its title and memory,
-and how another one is started.
+how another one is started, and what it may print and log.
 
 Programs, services, workers and the command line use this folder.
 It never talks to a server.
 """
 
 from notify.process.command import own_command
+from notify.process.escape import printable, printable_json
 from notify.process.identity import ProcessIdentity, this_process
+from notify.process.log import MAX_LOGGED_CHARS, SafeFormatter, log_to_stderr
 from notify.process.memory import memory_kib
 from notify.process.signal_event import SignalSafeEvent
 from notify.process.suspension import Suspension, Suspensions
 from notify.process.title import set_title
 
 __all__ = [
+    "MAX_LOGGED_CHARS",
     "ProcessIdentity",
+    "SafeFormatter",
     "SignalSafeEvent",
     "Suspension",
     "Suspensions",
+    "log_to_stderr",
     "memory_kib",
     "own_command",
+    "printable",
+    "printable_json",
     "set_title",
     "this_process",
 ]

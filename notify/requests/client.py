@@ -87,6 +87,9 @@ class RequestClient:
         self._answers, self._changes = keys.answers(self._id), keys.log(SERVICES_TOPIC)
         self._positions = {self._answers: "0-0", self._changes: "0-0"}
         self._untrimmed = 0
+        self.skipped = 0
+        """How many entries could not be read."""
+        self._told: set[str] = set()
         self._reader = StreamReader(client, name="caller")
         self._thread = threading.Thread(target=self._run, name="notify-caller", daemon=True)
 
@@ -241,17 +244,26 @@ class RequestClient:
         try:
             answer = msgspec.json.decode(raw, type=Answer)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return log.warning("an entry of %s is not an answer and is ignored: %r", self._answers, raw[:40])
+            return self._skip("an answer", self._answers, raw)
         call = self._pending.get(answer.id)
         if call is None:
             return log.debug("the answer to request %s came after its call had ended and is ignored", answer.id)
         return call.outcome.put(answer)
 
+    def _skip(self, what: str, stream: str, raw: bytes) -> None:
+        """Count an entry that cannot be read, which another program wrote. The first one of a stream is told."""
+        self.skipped += 1
+        level = logging.DEBUG if stream in self._told else logging.WARNING
+        self._told.add(stream)
+        log.log(level, "an entry of %s is not %s and is ignored, as others will be: %r", stream, what, raw[:40])
+
     def _on_change(self, raw: bytes) -> None:
         """Clear the cache of the resolver. A withdrawal ends the calls that wait for this incarnation, unless it goes on as another."""
         self._resolver.forget()
         change = read_logged_change(raw)
-        if change is None or change.change != "withdrawn":
+        if change is None:
+            self._skip("a change of a service", self._changes, raw)
+        if not isinstance(change, ServiceChange) or change.change != "withdrawn":
             return
         member = due_member(change.service, change.incarnation)
         with self._lock:

@@ -81,7 +81,7 @@ class State(MutableMapping[str, Json]):
     def __iter__(self) -> Iterator[str]:
         with self._client.translating(f"reading the state of {self._service!r}"):
             fields: Any = self._client.hkeys(self._key)
-        return iter([field.decode() for field in fields])
+        return iter([name for field in fields if (name := _name_of(field)) is not None])
 
     def __len__(self) -> int:
         with self._client.translating(f"reading the state of {self._service!r}"):
@@ -95,10 +95,10 @@ class State(MutableMapping[str, Json]):
             return False
 
     def snapshot(self) -> dict[str, Json]:
-        """Return all fields as they are at one instant."""
+        """Return all fields as they are at one instant. A name that is no UTF-8, which another program wrote, is escaped."""
         with self._client.translating(f"reading the state of {self._service!r}"):
             rows: Any = self._client.hgetall(self._key)
-        return {field.decode(): _decode(raw) for field, raw in rows.items()}
+        return {field.decode(errors="backslashreplace"): _decode(raw) for field, raw in rows.items()}
 
     def update(  # type: ignore[override]  # MutableMapping.update takes keys of any type
         self, other: Mapping[str, Encodable] | Iterable[tuple[str, Encodable]] = (), /, **fields: Encodable
@@ -254,6 +254,14 @@ def _field(field: object) -> str:
     if not isinstance(field, str) or any("\ud800" <= character <= "\udfff" for character in field):
         raise ContentsError(f"the name of a field of a state must be text, not {field!r}")
     return field
+
+
+def _name_of(field: bytes) -> str | None:
+    """Return the name of a field; ``None`` if it is no UTF-8: nobody could ask for its value."""
+    try:
+        return field.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _decode(raw: bytes) -> Json:

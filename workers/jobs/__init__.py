@@ -17,14 +17,17 @@ from workers.jobs.call import (
 )
 from workers.jobs.current import current_bus, current_job
 from workers.jobs.definition import Definition, JobFunctions, definition_of, job, load_jobs
-from workers.jobs.handle import Job, read_job_rows, read_jobs
+from workers.jobs.handle import Job, read_job_rows, read_jobs, stored_error
 from workers.jobs.lazy import lazy_job
 from workers.jobs.outcome import Outcome, Why, failure, owe_on_failure, publish_outcome, read_outcome, worker_died
+from workers.jobs.reason import MAX_REASON_CHARS, MAX_TRACEBACK_CHARS, kept_traceback, reason_in, short_reason
 from workers.jobs.requirements import Needs, Policy, Requirements, check_need, read_needs, target_of
 from workers.jobs.schedule import CronJob, Overlap, read_cron_job
 from workers.jobs.stop_ladder import JobStopped, StopLadder, StopSign
 
 __all__ = [
+    "MAX_REASON_CHARS",
+    "MAX_TRACEBACK_CHARS",
     "CronJob",
     "DecodedCall",
     "Definition",
@@ -51,6 +54,7 @@ __all__ = [
     "failure",
     "function_of",
     "job",
+    "kept_traceback",
     "lazy_job",
     "load_jobs",
     "owe_on_failure",
@@ -61,7 +65,10 @@ __all__ = [
     "read_jobs",
     "read_needs",
     "read_outcome",
+    "reason_in",
+    "short_reason",
     "signature_of",
+    "stored_error",
     "target_of",
     "worker_died",
 ]

@@ -15,11 +15,12 @@ from notify.server import Client, is_of_another_type, whole
 from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError, JobResultError
 from workers.jobs.call import typed_result
 from workers.jobs.outcome import Outcome, failure, read_outcome
+from workers.jobs.reason import reason_in, short_reason
 from workers.jobs.record import JobRecord
 from workers.rq import PUBSUB_CHANNEL_TEMPLATE, InvalidJobOperation, JobStatus, PlainJob
 from workers.scripts import DependentScripts, EnqueueScripts, JobScripts, NewJob
 
-__all__ = ["Job", "read_job_rows", "read_jobs"]
+__all__ = ["Job", "read_job_rows", "read_jobs", "stored_error"]
 
 STOPPED_OR_CANCELED: Final = frozenset({JobStatus.STOPPED, JobStatus.CANCELED})
 ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED}) | STOPPED_OR_CANCELED
@@ -128,7 +129,7 @@ class Job(JobRecord):
         """
         if rq_options:
             raise JobDefinitionError(f"cancel() does not support {', '.join(rq_options)}: give a reason only")
-        scripts, reason = JobScripts(self._client), reason or "cancelled"
+        scripts, reason = JobScripts(self._client), short_reason(reason) or "cancelled"
         deadline = time.monotonic() + ENDING_S
         # Between the two scripts the job can start, end, or be queued again for a retry: then both are tried again.
         while not scripts.cancel([self.id], reason=reason):
@@ -260,17 +261,21 @@ def _result_of(job: PlainJob, read: Callable[[bool], Any], refresh: bool) -> Any
 
 
 def _failed_outcome(job: PlainJob, client: Client, raw: bytes | None) -> Outcome:
-    """Return the outcome of a failed job: what the claim that refused it wrote, or the last line of the traceback that RQ stores."""
+    """Return the outcome of a failed job: what the claim that refused it wrote, or the reason in the traceback that RQ stores."""
     refused = read_outcome(raw, otherwise="")
     if refused.status == "failed":
         return refused
     with client.translating(f"reading job {job.id}"):
-        try:
-            result = job.latest_result()
-        except (*_UNREADABLE, redis.ResponseError):  # written by hand
-            result = None
-    lines = (result.exc_string or "").strip().splitlines() if result else []
-    return failure(lines[-1].strip() if lines else "")
+        return failure(reason_in(stored_error(job)))
+
+
+def stored_error(job: PlainJob) -> str:
+    """Return the text of the last error of a job, read from Redis; empty if there is none, or another program spoilt it."""
+    try:
+        result = job.latest_result()
+    except (*_UNREADABLE, redis.ResponseError):
+        return ""
+    return str(result.exc_string or "") if result else ""
 
 
 def _put_back(job: Job, *, at_front: bool) -> bool:

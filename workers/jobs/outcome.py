@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from notify.server import Client
+from workers.jobs.reason import short_reason
 from workers.scripts import CallbackScripts, OwedCallback, RecordScripts, Run
 
 __all__ = ["Outcome", "Why", "failure", "owe_instead", "owe_on_failure", "publish_outcome", "read_outcome", "worker_died"]
@@ -40,7 +41,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
     Args:
         status: ``finished``, ``failed``, ``stopped`` (while running) or ``cancelled`` (before it started).
-        reason: the cause in words; empty for a job that finished.
+        reason: the cause in words, at most 1,000 characters; of an error, its type and the first line of its message. Empty for a job
+            that finished.
         need: the required service that was lost; ``None`` if the job did not end by a loss.
         at_ms: the time of the decision in ms since the epoch, by the server's clock; ``None`` if only RQ recorded the end.
         why: the rule, and the loss behind it; ``None`` for a job that finished.
@@ -56,9 +58,10 @@ class Outcome(msgspec.Struct, frozen=True):
 def read_outcome(raw: bytes | None, *, otherwise: str) -> Outcome:
     """Return the outcome that a job's hash holds as JSON; one of the status ``otherwise`` if that cannot be read."""
     try:
-        return _outcome_decoder.decode(raw or b"")
+        found = _outcome_decoder.decode(raw or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Outcome(otherwise)
+    return msgspec.structs.replace(found, reason=short_reason(found.reason))
 
 
 def worker_died(worker: str, *, at_ms: int) -> Outcome:
@@ -68,11 +71,11 @@ def worker_died(worker: str, *, at_ms: int) -> Outcome:
 
 def failure(reason: str, *, at_ms: int | None = None) -> Outcome:
     """Return the outcome of a job that failed; the rule is derived from the reason."""
-    return Outcome("failed", reason, at_ms=at_ms, why=Why(_rule(reason)))
+    return Outcome("failed", short_reason(reason), at_ms=at_ms, why=Why(_rule(reason)))
 
 
 def _rule(reason: str) -> str:
-    if "JobTimeoutException" in reason:
+    if reason.partition(":")[0].endswith("JobTimeoutException"):  # the type: a message may quote one
         return "timeout"
     if reason.startswith(_WORKER_DIED):
         return "worker died"

@@ -7,7 +7,7 @@ import msgspec
 
 from notify.server import Client
 from workers import rq_keys
-from workers.jobs import Job, read_job_rows
+from workers.jobs import Job, read_job_rows, stored_error
 from workers.overview.job_filter import ListedJob
 
 __all__ = ["JobDetails", "details_of"]
@@ -39,10 +39,9 @@ def details_of(job: Job) -> JobDetails:
         members: Any = client.sscan(rq_keys.dependents(job.id), count=MOST)[1]
         dependents = sorted(member.decode(errors="replace") for member in members)[:MOST]
         results: Any = client.xlen(rq_keys.results(job.id))
-        last = job.latest_result() if results else None
+        error = stored_error(job) if results else ""
         statuses = _statuses(client, [*job._dependency_ids, *dependents])
-    traceback = (last.exc_string or "").strip() if last is not None else ""
-    return JobDetails(_pick(statuses, job._dependency_ids), _pick(statuses, dependents), traceback, results)
+    return JobDetails(_pick(statuses, job._dependency_ids), _pick(statuses, dependents), error.strip(), results)
 
 
 def _statuses(client: Client, job_ids: list[str]) -> dict[str, str]:

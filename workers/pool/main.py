@@ -7,7 +7,7 @@ from functools import partial
 
 from notify import NotifyError
 from notify.connection import connect
-from notify.process import set_title
+from notify.process import printable, set_title
 from workers.pool.notice import Notice, NoticeWriter
 from workers.pool.options import WorkerOptions
 from workers.worker import Worker
@@ -45,7 +45,8 @@ def run_worker(options: WorkerOptions, *, notices: NoticeWriter | None = None) -
     if notices is not None:
         notices.write(end)
     elif end.kind == "failed":
-        sys.stderr.write(f"worker: {end.reason}\n{end.detail}")
+        lines = [f"worker: {end.reason}", *end.detail.splitlines()]
+        sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
     return int(end.kind == "failed")
 
 

@@ -8,6 +8,7 @@ from typing import IO
 
 import msgspec
 
+from notify.process import printable
 from workers.pool.fork_server import WorkerForkServer
 from workers.pool.notice import NoticeReader
 from workers.pool.options import WorkerOptions
@@ -121,7 +122,7 @@ class WorkerProcess:
         self._notices.read()
         end, code = self._notices.end, self.returncode
         if end is not None and end.kind == "failed":
-            return f"{end.reason}\n{end.detail}".strip()
+            return f"{printable(end.reason)}\n{end.detail}".strip()
         if self._lost:
             return "the fork server of the pool, of which it was a fork, was killed or could not start"
         if code is not None and code < 0:

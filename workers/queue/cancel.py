@@ -11,7 +11,7 @@ from notify.directory import Target
 from notify.server import Client
 from workers import rq_keys
 from workers.errors import JobDefinitionError, JobRefusedError, QueueNotFoundError
-from workers.jobs import Job, check_need, read_jobs
+from workers.jobs import Job, check_need, read_jobs, short_reason
 from workers.overview import chunked, read_backward
 from workers.scripts import AT_ONCE, JobScripts
 
@@ -60,7 +60,7 @@ def cancel_waiting(
         looked_at = cancelled = 0
         for chunk in chunked(ids, AT_ONCE):
             chosen = chunk if where is None else [found.id for found in read_jobs(client, chunk) if _matches(found, queue, need, where)]
-            why = reason or (f"jobs that need {need} were cancelled" if need else "cancelled")
+            why = short_reason(reason) or (f"jobs that need {need} were cancelled" if need else "cancelled")
             cancelled += scripts.cancel(chosen, queue=queue, reason=why, from_list=False) if chosen else 0
             looked_at += len(chunk)
             if progress is not None:

@@ -6,7 +6,7 @@ import msgspec
 import redis
 
 from notify.server import Client
-from workers.jobs import Job, read_jobs
+from workers.jobs import Job, read_jobs, short_reason
 from workers.queue.queue import Queue
 from workers.queue.rq_queue import new_job_of
 from workers.rq import JobStatus
@@ -80,7 +80,7 @@ def cancel_jobs(connection: redis.Redis, job_ids: Sequence[str], *, reason: str 
         jobs = {job.id: job for job in read_jobs(client, job_ids)}
         running = [job for job in jobs.values() if job.get_status(refresh=False) == JobStatus.STARTED]
         waiting = [job_id for job_id in jobs if jobs[job_id] not in running]
-        done = scripts.cancel(waiting, reason=reason or "cancelled", from_list=False) if waiting else 0
+        done = scripts.cancel(waiting, reason=short_reason(reason) or "cancelled", from_list=False) if waiting else 0
     done += sum(_is_called_off(job, reason) for job in running)
     return BatchResult(done, unchanged=len(job_ids) - done)
 

@@ -8,7 +8,7 @@ import redis
 
 from notify.errors import ContentsError, NotifyError
 from notify.server import LONGEST_TTL_S, Client
-from notify.values import encode_json
+from notify.values import encode_json, is_text
 from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobTooLargeError
 from workers.jobs import Definition, Job, JsonSerializer, definition_of
 from workers.queue.admit import AdmittingScripts
@@ -36,8 +36,8 @@ class RqQueue(DependentsQueue):
     def __init__(self, name: str = "default", connection: redis.Redis | None = None, **rq_options: Any) -> None:
         if connection is None:
             raise JobDefinitionError(f"the queue {name!r} needs a connection: Queue({name!r}, connection=bus.redis)")
-        if not isinstance(name, str) or not name:
-            raise JobDefinitionError(f"the name of a queue is {name!r}: give a text that is not empty")
+        if not name or not is_text(name):
+            raise JobDefinitionError(f"the name of a queue is {name!r}: give a text that is not empty, without halves of surrogate pairs")
         with translating(Client.of(connection), name, "a job"):
             super().__init__(name, connection, **{**rq_options, "serializer": JsonSerializer})
         check_timeout(self._default_timeout, f"the default timeout of {name!r}")

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from notify.errors import ServerError
 from notify.server import Client
 from workers import rq_keys
-from workers.jobs import Outcome, failure
+from workers.jobs import Outcome, failure, kept_traceback
 from workers.rq import Execution, IntermediateQueue, PlainWorker, first_execution, now, with_execution
 from workers.scripts import JobScripts, RunScripts
 from workers.worker.current_run import CurrentRun
@@ -135,6 +135,7 @@ class FinishingWorker(PlainWorker):
         elif not self.is_horse and current.run is not None and not self._scripts.seal_run(job.id, fence=current.run.fence):
             self.handle_refused_end(job, queue)
             return
+        exc_string = kept_traceback(exc_string)
         outcome = outcome_of(job, exc_string, is_stopped=is_stopped)
         self._recording.record(job, queue, outcome, lambda: record(job, queue, started_job_registry, exc_string))
 

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from notify.process import SafeFormatter, log_to_stderr, printable
 from workers.errors import JobError
+from workers.jobs import reason_in
 from workers.rq import DeserializationError
 
-__all__ = ["JOBS", "configure_logging", "log_end", "log_start", "reason_in"]
+__all__ = ["JOBS", "configure_logging", "log_end", "log_start"]
 
 JOBS: Final = "workers.jobs"
 """The logger of the lines about jobs."""
@@ -34,9 +36,7 @@ def configure_logging(level: str) -> str:
         The level for RQ, which sets that of its loggers itself.
     """
     is_terminal = sys.stderr.isatty()
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_TerminalFormatter() if is_terminal else _PlainFormatter(PLAIN))
-    logging.basicConfig(level=level, handlers=[handler])
+    log_to_stderr(_TerminalFormatter() if is_terminal else SafeFormatter(PLAIN), level=level)
     if level != "DEBUG":
         logging.getLogger("rq.worker").addFilter(_is_news)
     return "WARNING" if level == "INFO" else level
@@ -50,7 +50,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 def log_start(job: Any) -> None:
     """Log that a job starts, if that is to be logged."""
     if log.isEnabledFor(logging.INFO):
-        log.info("%s %s started", _function_of(job), _one_line(job.id))
+        log.info("%s %s started", _function_of(job), printable(job.id))
 
 
 def log_end(job: Any, status: str, reason: str = "", *, seconds: Callable[[], float]) -> None:
@@ -59,54 +59,28 @@ def log_end(job: Any, status: str, reason: str = "", *, seconds: Callable[[], fl
     Args:
         job: the job.
         status: how it ended, such as ``finished``. A failure is a warning.
-        reason: why; of a traceback, the error and the first line of its message are logged.
+        reason: why; see `reason_in` for a traceback.
         seconds: returns how long the run took.
     """
     level = logging.WARNING if status == "failed" else logging.INFO
     if log.isEnabledFor(level):
-        because = f": {_one_line(reason_in(reason))}" if reason.strip() else ""
-        log.log(level, "%s %s %s in %.3f s%s", _function_of(job), _one_line(job.id), status, seconds(), because)
-
-
-def reason_in(error: str) -> str:
-    """Return the type of an error and the first line of its message.
-
-    Args:
-        error: a traceback, or a reason, of which the last line counts. The message of an error can have several lines: only the first
-            of them names the type.
-    """
-    lines = error.strip().splitlines() or [""]
-    frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
-    after = lines[frames[-1] + 1 :] if frames else []
-    return next((line for line in after if line and not line[0].isspace()), lines[-1]).strip()
+        because = f": {printable(reason_in(reason))}" if reason.strip() else ""
+        log.log(level, "%s %s %s in %.3f s%s", _function_of(job), printable(job.id), status, seconds(), because)
 
 
 def _function_of(job: Any) -> str:
     try:
-        return _one_line(str(job.function_name))
+        return printable(str(job.function_name))
     except (JobError, DeserializationError):
         return "(unreadable call)"
 
 
-def _one_line(text: str) -> str:
-    """Return a text that comes from Redis without control characters, which a terminal would obey."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
-class _PlainFormatter(logging.Formatter):
-    """Escapes control characters in what RQ logs, which quotes what jobs raised. What jobs log themselves stays as it is."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        return "\n".join(map(_one_line, text.split("\n"))) if record.name.startswith("rq.") else text
-
-
-class _TerminalFormatter(logging.Formatter):
+class _TerminalFormatter(SafeFormatter):
     """The time, and the message; of other loggers than that of the jobs also the level and the name."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s.%(msecs)03d %(message)s", "%H:%M:%S")
-        self._other = _PlainFormatter("%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+        self._other = SafeFormatter("%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
         self._colours = {} if os.environ.get("NO_COLOR") else COLOURS
 
     def format(self, record: logging.LogRecord) -> str:

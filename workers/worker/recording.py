@@ -10,12 +10,12 @@ import redis
 from notify.errors import NotifyError, ServerRefusedError, ServerUnreachableError
 from notify.server import Client, retry_while_away
 from workers import rq_keys
-from workers.jobs import Job, Outcome, failure, owe_on_failure, publish_outcome
+from workers.jobs import Job, Outcome, failure, owe_on_failure, publish_outcome, reason_in
 from workers.queue import RqQueue
 from workers.rq import JobStatus, PlainWorker
 from workers.scripts import CallbackScripts, JobScripts, RecordScripts
 from workers.worker.current_run import CurrentRun
-from workers.worker.logs import log_end, reason_in
+from workers.worker.logs import log_end
 
 __all__ = ["RETRIED", "EndRecording", "outcome_of"]
 

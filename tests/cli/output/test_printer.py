@@ -64,7 +64,7 @@ def test_talk_goes_to_stderr_as_it_is(capsys: pytest.CaptureFixture[str]) -> Non
         ("[red]:smile:", "[red]:smile:"),
         ("two\nlines", '"two\\nlines"'),
         ("\x1b[31mred", '"\\u001b[31mred"'),
-        ({"a": "\x9bred"}, '{"a": "\\u009bred"}'),
+        ({"a": "\x9bred"}, '{"a":"\\u009bred"}'),
         (Failure("KeyError", "no\nkey"), '"KeyError: no\\nkey"'),
     ],
 )
