@@ -40,12 +40,17 @@ class SafeFormatter(logging.Formatter):
 
 
 def log_to_stderr(formatter: logging.Formatter, *, level: str | int) -> None:
-    """Send the log of this process to stderr, unless it goes somewhere already.
+    """Send the log of this process to stderr, unless it goes somewhere else already.
+
+    A process that is forked from one which called this calls it again: its own formatter and level take the place of those.
 
     Args:
         formatter: a `SafeFormatter`.
         level: the lowest level, such as ``INFO``.
     """
+    root = logging.getLogger()
+    for earlier in [each for each in root.handlers if isinstance(each.formatter, SafeFormatter)]:
+        root.removeHandler(earlier)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler])

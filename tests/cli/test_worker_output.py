@@ -39,7 +39,7 @@ from workers import job
 def greet():
     pass
 
-if logging.getLogger().handlers:  # in the worker process only, which has set up its log
+if any("asctime" in each.formatter._fmt for each in logging.getLogger().handlers):  # in the worker process only, which has set up its log
     {how}
 """
 

@@ -130,12 +130,10 @@ class FinishingWorker(PlainWorker):
         """Record a failure, or that the run was stopped. In the worker, an end that comes too late goes to `handle_refused_end`."""
         current, record = self._current_run, with_execution(super().handle_job_failure, execution or self.execution)
         is_stopped = current.stopped_job_id == job.id
-        if is_stopped:
-            exc_string = current.stop_reason or exc_string
-        elif not self.is_horse and current.run is not None and not self._scripts.seal_run(job.id, fence=current.run.fence):
+        exc_string = kept_traceback((current.stop_reason if is_stopped else "") or exc_string)
+        if not is_stopped and not self.is_horse and current.run is not None and not self._scripts.seal_run(job.id, fence=current.run.fence):
             self.handle_refused_end(job, queue)
             return
-        exc_string = kept_traceback(exc_string)
         outcome = outcome_of(job, exc_string, is_stopped=is_stopped)
         self._recording.record(job, queue, outcome, lambda: record(job, queue, started_job_registry, exc_string))
 
