@@ -19,7 +19,9 @@ from cli.start import (
     exit_code_of,
     ignore_signals,
     open_streams,
+    tell,
     unwind_on_signals,
+    usage_problem,
 )
 
 __all__ = ["app", "main"]
@@ -50,8 +52,12 @@ def _exit_codes(context: Any = None) -> Iterator[None]:
         command = None if context is None else context.invoked_subcommand
         raise typer.Exit(exit_code_of(exc, runs_on=command in RUNS_ON)) from None
     except Exception as exc:
-        # Before `notify` is imported there is none of its errors. It is imported to tell of others as of its own.
-        if "notify.errors" not in sys.modules and not isinstance(exc, OSError | UnicodeError | UsageError):
+        problem = usage_problem(exc) if isinstance(exc, UsageError) else None
+        if problem is not None:
+            tell(problem)
+            raise typer.Exit(2) from exc
+        # Before `notify` is imported there is none of its errors, and wrong usage is told without that import.
+        if "notify.errors" not in sys.modules and not isinstance(exc, OSError | UnicodeError):
             raise
         code = import_module("cli.output.failure").print_failure(exc)
         if code is None:

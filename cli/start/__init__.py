@@ -5,10 +5,11 @@ command takes is imports.
 Nothing here imports ``notify``, ``workers`` or Rich, and nothing here reads or prints data.
 """
 
-from cli.start.commands import COMMANDS, Command, CommandGroup, UsageError
+from cli.start.commands import COMMANDS, Command, CommandGroup
 from cli.start.given import AsJson, Given, Header, Namespace, Url
 from cli.start.signals import INTERRUPTED, SIGNALS, InterruptedBySignal, exit_code_of, ignore_signals, on_signals, unwind_on_signals
 from cli.start.streams import close_streams, drop, open_streams
+from cli.start.usage import UsageError, tell, usage_problem
 
 __all__ = [
     "COMMANDS",
@@ -29,5 +30,7 @@ __all__ = [
     "ignore_signals",
     "on_signals",
     "open_streams",
+    "tell",
     "unwind_on_signals",
+    "usage_problem",
 ]

@@ -6,10 +6,7 @@ from typing import Any, Final, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["COMMANDS", "Command", "CommandGroup", "UsageError"]
-
-UsageError: Final[type[Exception]] = typer.BadParameter.__mro__[1]
-"""Typer's error for wrong usage, which has no public name; `typer.BadParameter` is one."""
+__all__ = ["COMMANDS", "Command", "CommandGroup"]
 
 
 class Command(NamedTuple):

@@ -5,6 +5,8 @@ import os
 import sys
 from typing import TextIO
 
+from cli.start.usage import tell
+
 __all__ = ["close_streams", "drop", "open_streams"]
 
 
@@ -27,7 +29,7 @@ def close_streams(code: int) -> int:
     except OSError as exc:
         drop(sys.stdout)
         if code == 0:  # otherwise the command has told of an error already
-            sys.stderr.write(f"notify: the operating system reported an error: {exc}\n")
+            tell(f"the operating system reported an error: {exc}")
             code = 1
     try:
         sys.stderr.flush()
