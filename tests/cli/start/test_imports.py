@@ -38,4 +38,5 @@ def test_help_and_wrong_usage_import_nothing_but_typer(arguments: tuple[str, ...
         "cli.start.given",
         "cli.start.signals",
         "cli.start.streams",
+        "cli.start.usage",
     }
