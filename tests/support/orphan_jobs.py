@@ -6,7 +6,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from tests.support.sample_jobs import WAIT_S
+from tests.support.sample_jobs import WAIT_S, note
 from workers import job
 
 
@@ -20,9 +20,15 @@ def leave_orphans(count: int) -> list[int]:
 @job("work")
 def kill_the_worker() -> None:
     """Leave a program behind, and kill the worker."""
-    subprocess.Popen(["sleep", "1"])
+    note("program", subprocess.Popen(["sleep", "1"]).pid)
     os.kill(_parent(_parent(os.getpid())), signal.SIGKILL)
     threading.Event().wait(WAIT_S)
+
+
+@job("work")
+def remaining(pids: list[int]) -> list[int]:
+    """Those processes that run or are zombies."""
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
 @job("work")
