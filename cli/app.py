@@ -51,6 +51,8 @@ def _exit_codes(context: Any = None) -> Iterator[None]:
     except KeyboardInterrupt as exc:
         command = None if context is None else context.invoked_subcommand
         raise typer.Exit(exit_code_of(exc, runs_on=command in RUNS_ON)) from None
+    except (typer.Exit, typer.Abort):  # an end, such as that of --help, and no error
+        raise
     except Exception as exc:
         problem = usage_problem(exc) if isinstance(exc, UsageError) else None
         if problem is not None:

@@ -6,14 +6,11 @@ from typing import Annotated, TypedDict
 
 import msgspec
 import typer
-from rich.live import Live
-from rich.text import Text
 
 from cli.options import AsJson, Header, Namespace, Options, Url, options
 from cli.output import Output
 from cli.signals import Stop
 from notify import Available, Bus, Change, Json, ServerUnreachableError, ServiceInfo, ServiceNotFoundError, Suspect
-from notify.process import printable
 
 __all__ = ["monitor", "service", "services", "watch"]
 
@@ -128,15 +125,15 @@ def _show_live(bus: Bus, chosen: Options, which: _Which) -> None:
                 if change is not None:
                     _print_change(output, change)
             return
-        with Live(auto_refresh=False, screen=True) as screen:
+        with output.screen() as screen:
             while not stop.asked:
                 try:
-                    screen.update(output.grid(COLUMNS, _rows(bus, which), spare=SPARE_COLUMNS), refresh=True)
+                    screen.show(output.grid(COLUMNS, _rows(bus, which), spare=SPARE_COLUMNS))
                     shown_at = time.monotonic()
                     while changes.get(0.1) is None and time.monotonic() - shown_at < REFRESH_S and not stop.asked:
                         continue
                 except ServerUnreachableError as exc:
-                    screen.update(Text(printable(f"waiting: {exc}")), refresh=True)
+                    screen.show(f"waiting: {exc}")
                     stop.wait(REFRESH_S)
 
 

@@ -3,12 +3,12 @@
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
 import redis
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cli.jobs.select import NEED_FORMAT, QueueName
 from cli.options import AsJson, Namespace, Options, Url, options
@@ -89,15 +89,14 @@ def change_many(chosen: Options, bus: Bus, change: ManyChange, wanted: JobFilter
 
 def _apply(output: Output, bus: Bus, change: ManyChange, ids: list[str], stop: Stop) -> BatchResult:
     """Change jobs batch by batch, until all are changed or a signal arrives."""
-    result, display = BatchResult(), output.display
-    columns = TextColumn(change.done), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, console=display, transient=True, disable=display is None or len(ids) <= AT_ONCE) as bar:
-        task = bar.add_task(change.done, total=len(ids))
+    result, takes_long = BatchResult(), len(ids) > AT_ONCE
+    with output.counting(change.done, len(ids)) if takes_long else nullcontext() as advance:
         for batch in chunked(ids, AT_ONCE):
             if stop.asked:
                 break
             result += change.apply(bus.redis, batch)
-            bar.advance(task, len(batch))
+            if advance is not None:
+                advance(len(batch))
     return result
 
 

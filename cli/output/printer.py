@@ -6,29 +6,28 @@ Nothing else prints. Line breaks and tabs are of the layout, which is made here;
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
-from cli.output.tables import cell, grid
 from cli.start import drop
 from notify import Event, Failure, Gap, Json, Message
 from notify.process import printable, printable_json
 
-__all__ = ["Output", "OutputClosedError", "lines_of_event", "one_line"]
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cli.output.terminal import Bar, Console, Screen
+
+__all__ = ["Output", "OutputClosedError", "cell", "lines_of_event", "one_line"]
 
 
 class OutputClosedError(Exception):
     """The reader of stdout has closed it, as ``head`` does after a few lines."""
-
-
-class _Console(Console):
-    """A console whose reader may go away. Rich would end the process."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
 
 
 class Output:
@@ -40,23 +39,53 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self._stdout = _Console(soft_wrap=True, highlight=False, emoji=False)
-        self._stderr = _Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+
+    @cached_property
+    def _stdout(self) -> "Console":
+        console: Console = _terminal().open_console(stderr=False)
+        return console
+
+    @cached_property
+    def _stderr(self) -> "Console":
+        console: Console = _terminal().open_console(stderr=True)
+        return console
 
     @property
     def pretty(self) -> bool:
         """Whether stdout is a terminal and the output is not JSON."""
-        return self._stdout.is_terminal and not self.as_json
+        return not self.as_json and _may_be_terminal(sys.stdout) and self._stdout.is_terminal
 
     @property
-    def display(self) -> Console | None:
-        """The console for a display that changes: stderr, if it is a terminal and the output is not JSON."""
-        return self._stderr if self._stderr.is_terminal and not self.as_json else None
+    def can_change(self) -> bool:
+        """Whether stderr can show what changes: it is a terminal, and the output is not JSON."""
+        return not self.as_json and _may_be_terminal(sys.stderr) and self._stderr.is_terminal
+
+    def bar(self) -> "Bar | None":
+        """Show a bar on stderr; ``None`` if that is no terminal, or the output is JSON."""
+        bar: Bar | None = _terminal().Bar(self._stderr) if self.can_change else None
+        return bar
+
+    def counting(self, what: str, total: int) -> AbstractContextManager[Callable[[int], object]]:
+        """Show within a block how many are done, if stderr is a terminal. Yields a function to call with each further number."""
+        if not self.can_change:
+            return nullcontext(lambda _: None)
+        shown: AbstractContextManager[Callable[[int], object]] = _terminal().counting(self._stderr, what, total)
+        return shown
+
+    def screen(self) -> "Screen":
+        """Return the whole terminal, to use in a ``with`` block; only where the output is `pretty`."""
+        screen: Screen = _terminal().Screen()
+        return screen
 
     def talk(self, *lines: str, style: str = "") -> None:
         """Print a message, which is not data, to stderr, in one or more lines."""
         try:
-            self._stderr.print("\n".join(map(printable, lines)), style=style, markup=False)
+            text = "\n".join(map(printable, lines))
+            if _may_be_terminal(sys.stderr):
+                self._stderr.print(text, style=style, markup=False)
+            else:
+                sys.stderr.write(f"{text}\n")
+                sys.stderr.flush()
         except OSError:  # there is nobody to tell it to, and the command has other things to do
             drop(sys.stderr)
 
@@ -127,9 +156,10 @@ class Output:
             for line in captured.get().splitlines():
                 self.line(line.rstrip())
 
-    def grid(self, columns: Sequence[str], rows: Sequence[Mapping[str, Json]], *, spare: Sequence[str] = ()) -> Table:
+    def grid(self, columns: Sequence[str], rows: Sequence[Mapping[str, Json]], *, spare: Sequence[str] = ()) -> "Table":
         """Return the table for this terminal, with the columns that fit; see `cli.output.tables.grid`."""
-        return grid(columns, rows, width=self._stdout.width, spare=spare)
+        table: Table = _terminal().grid(columns, rows, width=self._stdout.width, spare=spare)
+        return table
 
     def item(self, item: Event | Gap, *, verbose: bool = False) -> None:
         """Print an event or a gap; with ``verbose`` also the source and id."""
@@ -167,6 +197,24 @@ def one_line(value: Json) -> str:
 
 def _json_line(record: Mapping[str, Json]) -> str:
     return printable_json(msgspec.json.encode(record).decode())
+
+
+def cell(value: Any) -> str:
+    """Return the text of a value in a line with tabs."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
+
+
+def _terminal() -> Any:
+    """Return the module for terminals. It imports Rich, which takes longer than a short command."""
+    return import_module("cli.output.terminal")
+
+
+def _may_be_terminal(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal, or Rich is to be asked because the environment says to treat it as one."""
+    try:
+        return stream.isatty() or any(name in os.environ for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
+    except ValueError:  # it is closed
+        return False
 
 
 def _is_watched() -> bool:

@@ -9,7 +9,7 @@ from rich.text import Text
 from notify import Json
 from notify.process import printable
 
-__all__ = ["cell", "grid"]
+__all__ = ["grid"]
 
 GUTTER: Final = 2
 """Spaces between two columns."""
@@ -45,11 +45,6 @@ def grid(columns: Sequence[str], rows: Sequence[Mapping[str, Json]], *, width: i
     for row in rows:
         table.add_row(*(Text(printable(_shown(row[column]))) for column in shown))
     return table
-
-
-def cell(value: Any) -> str:
-    """Return the text of a value in a line with tabs."""
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
 
 
 def _least_width(column: str, rows: Sequence[Mapping[str, Json]]) -> int:

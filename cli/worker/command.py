@@ -124,7 +124,7 @@ def _telling_cuts(pool: Pool, chosen: Options) -> Iterator[None]:
 
 def _logs_jobs(chosen: Options, *, burst: bool) -> bool:
     """Return whether jobs are logged by default: on a terminal, unless a bar shows the progress of a burst there."""
-    return sys.stderr.isatty() and not (burst and chosen.output.display is not None)
+    return sys.stderr.isatty() and not (burst and chosen.output.can_change)
 
 
 def _watch(pool: Pool, stop: Stop, chosen: Options, *, grace_s: float | None, show: Callable[[], None] = lambda: None) -> None:

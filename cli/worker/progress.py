@@ -2,15 +2,17 @@
 
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import redis
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from cli.output import Output
 from notify import ServerError
 from workers import Pool
 from workers.overview import WorkerProgress, worker_progress
+
+if TYPE_CHECKING:
+    from cli.output.terminal import Bar
 
 __all__ = ["BurstProgress"]
 
@@ -30,20 +32,19 @@ class BurstProgress:
         self._output, self._connection, self._pool, self._queues = output, connection, pool, queues
         self._began_at = time.monotonic()
         self._progress = WorkerProgress(0, 0, 0)
-        console = output.display
-        self._bar = None if console is None or not has_bar else _bar(console)
-        self._task = None if self._bar is None else self._bar.add_task("jobs", total=None, summary="")
+        self._has_bar = has_bar
+        self._bar: Bar | None = None
 
     def show(self) -> None:
         """Ask the server for the numbers, and update the bar."""
-        if self._bar is not None and self._task is not None and self._update():
+        if self._bar is not None and self._update():
             done = self._progress.done + self._progress.failed
-            self._bar.update(self._task, completed=done, total=done + self._progress.left, summary=self._summary(), refresh=True)
+            self._bar.show(done, done + self._progress.left, self._summary())
 
     def close(self) -> None:
         """Print the final numbers."""
         if self._bar is not None:
-            self._bar.stop()
+            self._bar.close()
         self._update()
         record = {
             "done": self._progress.done,
@@ -57,15 +58,14 @@ class BurstProgress:
             self._output.talk(f"{self._summary()} in {self._seconds:.1f} s")
 
     def __enter__(self) -> "BurstProgress":
-        if self._bar is not None:
-            self._bar.start()
+        self._bar = self._output.bar() if self._has_bar else None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is None:
             self.close()
         elif self._bar is not None:
-            self._bar.stop()
+            self._bar.close()
 
     def _update(self) -> bool:
         """Ask the server for the numbers. Returns whether it answered; if not, the last numbers stay."""
@@ -82,8 +82,3 @@ class BurstProgress:
     def _summary(self) -> str:
         rate = (self._progress.done + self._progress.failed) / max(self._seconds, 0.001)
         return f"{self._progress.done} done, {self._progress.failed} failed, {self._progress.left} left, {rate:.0f}/s"
-
-
-def _bar(console: Console) -> Progress:
-    columns = BarColumn(), TextColumn("{task.fields[summary]}")
-    return Progress(*columns, console=console, auto_refresh=False, transient=True)
