@@ -29,6 +29,10 @@ RETRIED: Final = "retried"
 T = TypeVar("T")
 
 
+class _RecordedError(Exception):
+    """The end was recorded by a transaction whose answer was lost."""
+
+
 class EndRecording:
     """Wraps the steps of RQ that record the end of a run.
 
@@ -52,6 +56,10 @@ class EndRecording:
         self._publish: Callable[[Any], None] | None = None
         """Publishes the event of the end that is being recorded, in a transaction."""
         self._is_early = False
+        self._job: Any = None
+        """The job whose end RQ's code records now."""
+        self._builds = 0
+        """How often RQ's code has built the transaction for that."""
         self._misses, self._missed = 0, ""
 
     def repeat(self, act: Callable[[bool], T]) -> T:
@@ -111,7 +119,17 @@ class EndRecording:
             self.repeat(lambda _: CallbackScripts(self._client).begin(run))
 
     def publish_in(self, pipeline: Any, *, is_early: bool = False) -> None:
-        """Publish the event of the end in the transaction that records it, if this is the step for that."""
+        """Publish the event of the end in the transaction that records it, if this is the step for that.
+
+        redis-py takes a lost answer to a transaction for a change of a watched key, and RQ's code then builds it once more.
+
+        Raises:
+            _RecordedError: the transaction before was carried out.
+        """
+        if self._job is not None and not is_early:
+            self._builds += 1
+            if self._builds > 1 and self._is_recorded(self._job):
+                raise _RecordedError
         if self._publish is not None and is_early == self._is_early:
             self._publish(pipeline)
 
@@ -122,15 +140,20 @@ class EndRecording:
         execution, stopped_job_id = current.execution, current.stopped_job_id
         try:
             self._seal_in_horse(job)
+            self._job, self._builds = job, 0
             with queue.due_times.counting_intervals() if isinstance(queue, RqQueue) else nullcontext():  # by the clock of the server
                 act()
             if not self._is_recorded(job):
                 raise self._problem(job)
+        except _RecordedError:
+            return
         except (NotifyError, redis.RedisError):
             vars(job).clear()
             vars(job).update(attributes)  # RQ's code counts a retry in the object before it writes it
             current.execution, current.stopped_job_id = execution, stopped_job_id
             raise
+        finally:
+            self._job = None
 
     def _problem(self, job: Any) -> NotifyError:
         """Return the error for an end that was not recorded although the server answers: after some attempts, one that is not repeated."""

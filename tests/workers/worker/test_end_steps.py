@@ -165,3 +165,21 @@ def test_the_twin_that_takes_each_step_once_records_an_untrue_end(own_server: Pr
     found = broken_ends(own_server, proxy, tmp_path, ENDS["failure"], modules=(careless_worker.__name__,), timeout_s=2.0)
     assert next(problems for problems in found if problems)
     found.close()
+
+
+@pytest.mark.parametrize(("name", "results"), [("success", 1), ("failure", 1), ("retry later", 0), ("returned retry", 2)])
+def test_a_transaction_whose_answer_is_lost_is_not_repeated(
+    own_server: PrivateServer, proxy: Proxy, tmp_path: Path, name: str, results: int
+) -> None:
+    """redis-py reports that as a change of a watched key, after which RQ's code repeats the transaction."""
+    options = WorkerOptions(
+        settings=notify.Settings(url=proxy.url), queues=("work",), modules=(failing_jobs.__name__,), log_level="CRITICAL"
+    )
+    with notify.connect(own_server.url) as bus, Pool(options, size=1):
+        case = Case(bus, tmp_path / "job", ENDS[name], with_callbacks=True)
+        wait_until((tmp_path / "job" / "begun").exists, timeout_s=15)
+        proxy.lose_answers(1, command=b"\r\nEXEC\r\n")
+        case.run(proxy, 0, Break.LOST)
+        assert case.problems() == []
+        assert proxy.lost == 1
+        assert len(case.job.results()) == results
