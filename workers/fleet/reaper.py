@@ -9,7 +9,7 @@ import redis
 
 from notify.server import Client
 from workers import rq_keys
-from workers.jobs import Job, Outcome, lazy_job, owe_on_failure, publish_outcome, read_outcome, worker_died
+from workers.jobs import Job, Outcome, lazy_job, owe_on_failure, owe_on_stopped, publish_outcome, read_outcome, worker_died
 from workers.queue import Queue
 from workers.rq import JobStatus
 from workers.scripts import JobScripts, RecordScripts, Run
@@ -123,7 +123,9 @@ class Reaper:
             failed = _Failed(job, queue, read_outcome(fields.get(b"outcome"), otherwise="stopped") if is_stopped else died)
             _fail(pipe, failed, run, worker, now)
             publish_outcome(self._client, job, failed.outcome, worker=worker, pipeline=pipe)
-        if not is_stopped:
+        if is_stopped:
+            owe_on_stopped(self._client, job, run, pipeline=pipe)
+        else:
             owe_on_failure(self._client, job, run, worker_died(worker, at_ms=0).reason, pipeline=pipe)
         pipe.hdel(job.key, "fence")  # a worker that was only frozen can no longer write to fenced states
         _remove_run(pipe, run, origin)

@@ -19,7 +19,7 @@ from workers.jobs.current import current_bus, current_job
 from workers.jobs.definition import Definition, JobFunctions, definition_of, job, load_jobs
 from workers.jobs.handle import Job, read_job_rows, read_jobs, stored_error
 from workers.jobs.lazy import lazy_job
-from workers.jobs.outcome import Outcome, Why, failure, owe_on_failure, publish_outcome, read_outcome, worker_died
+from workers.jobs.outcome import Outcome, Why, failure, owe_on_failure, owe_on_stopped, publish_outcome, read_outcome, worker_died
 from workers.jobs.reason import MAX_REASON_CHARS, MAX_TRACEBACK_CHARS, kept_traceback, reason_in, short_reason
 from workers.jobs.requirements import Needs, Policy, Requirements, check_need, read_needs, target_of
 from workers.jobs.schedule import CronJob, Overlap, read_cron_job
@@ -58,6 +58,7 @@ __all__ = [
     "lazy_job",
     "load_jobs",
     "owe_on_failure",
+    "owe_on_stopped",
     "plain_call",
     "publish_outcome",
     "read_cron_job",

@@ -8,7 +8,7 @@ from notify.server import Client
 from workers.jobs.reason import short_reason
 from workers.scripts import CallbackScripts, OwedCallback, RecordScripts, Run
 
-__all__ = ["Outcome", "Why", "failure", "owe_instead", "owe_on_failure", "publish_outcome", "read_outcome", "worker_died"]
+__all__ = ["Outcome", "Why", "failure", "owe_instead", "owe_on_failure", "owe_on_stopped", "publish_outcome", "read_outcome", "worker_died"]
 
 _WORKER_DIED: Final = "its worker"
 """Prefix of the reason that `worker_died` writes."""
@@ -112,6 +112,13 @@ def owe_on_failure(client: Client, job: Any, run: Run, reason: str, *, pipeline:
     if job._failure_callback_name:
         error: Literal["abandoned", "refused"] = "refused" if is_refused else "abandoned"
         owed = OwedCallback(job=job.id, fence=run.fence, function=job._failure_callback_name, reason=reason, error=error)
+        CallbackScripts(client).owe(job.origin, owed, pipeline=pipeline)
+
+
+def owe_on_stopped(client: Client, job: Any, run: Run, *, pipeline: Any) -> None:
+    """Have the ``on_stopped`` of a job called, if it has one, for a stopped run whose worker can no longer have it called."""
+    if job._stopped_callback_name:
+        owed = OwedCallback(job=job.id, fence=run.fence, function=job._stopped_callback_name, reason="", error="")
         CallbackScripts(client).owe(job.origin, owed, pipeline=pipeline)
 
 

@@ -1,4 +1,4 @@
-"""The scripts about the ``on_failure`` of runs that were killed: it is owed with the end of the run, and one worker takes it."""
+"""The scripts about callbacks of runs that were killed: they are owed with the end of the run, and one worker takes each."""
 
 from collections.abc import Iterable
 from typing import Any, Final, Literal
@@ -22,14 +22,15 @@ class OwedCallback(msgspec.Struct, frozen=True, kw_only=True):
         job, fence: the run that has ended.
         function: the path of the callback.
         reason: why the run has failed.
-        error: what the callback gets: ``abandoned`` for a run that was killed, ``refused`` for a job that cannot be read.
+        error: what ``on_failure`` gets: ``abandoned`` for a run that was killed, ``refused`` for a job that cannot be read. Empty for
+            ``on_stopped``, of a run that was stopped and whose worker was killed.
     """
 
     job: str
     fence: str
     function: str
     reason: str
-    error: Literal["abandoned", "refused"] = "abandoned"
+    error: Literal["abandoned", "refused", ""] = "abandoned"
 
 
 class CallbackScripts(ScriptRunner):
@@ -51,7 +52,7 @@ class CallbackScripts(ScriptRunner):
         pipeline.eval(self.source("owe_callback"), len(keys), *keys, owed.fence, msgspec.json.encode(owed), MOST)
 
     def begin(self, run: Run) -> bool:
-        """Note that the process of a run begins to call its callback. Returns false if another run has the job."""
+        """Note that a callback of a run begins to be called. Returns false if another run has the job."""
         action = f"beginning a callback of job {run.job_id}"
         return bool(self.run("begin_callback", [rq_keys.job(run.job_id)], [run.fence], action=action))
 

@@ -1,4 +1,4 @@
-"""Has the ``on_failure`` callback of a run called that was killed: by one worker that has the function, between two of its jobs."""
+"""Has the callback of a run called that was killed: by one worker that has the function, between two of its jobs."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ from notify.server import Client
 from workers.errors import HorseError, JobAbandonedError, JobRefusedError
 from workers.horse import Horse, HorseEnd, Reply, Task
 from workers.jobs import JobFunctions, lazy_job
-from workers.rq import AbandonedJobError, execute_failure_callback
+from workers.rq import AbandonedJobError, execute_failure_callback, execute_stopped_callback
 from workers.scripts import CallbackScripts, Claim, OwedCallback
 from workers.worker.callbacks.wait import wait_for_callback
 from workers.worker.current_run import CurrentRun
@@ -104,12 +104,12 @@ class OwedCallbacks:
         if fields is None:
             return
         if not fields:
-            log.warning("the on_failure callback of job %s is not called, because the job is gone", owed.job)
+            log.warning("the %s callback of job %s is not called, because the job is gone", _kind_of(owed), owed.job)
             return
         self._have_called(queue, owed, fields)
 
     def _have_called(self, queue: str, owed: OwedCallback, fields: dict[bytes, bytes]) -> None:
-        worker, current, name = self._worker, self._current_run, f"the on_failure callback of job {owed.job}"
+        worker, current, name = self._worker, self._current_run, f"the {_kind_of(owed)} callback of job {owed.job}"
         job = lazy_job(worker.job_class, owed.job, fields, connection=worker.connection, functions=self._functions)
         try:
             with current.lock:  # from here on a second signal kills it
@@ -117,7 +117,8 @@ class OwedCallbacks:
                 self._horse.give(Task(owed.job, "", queue, fields, owed=owed))
                 current.started(self._horse.pid)
             pause_s = worker.job_monitoring_interval
-            wait_for_callback(self._horse, name, timeout_s=job.failure_callback_timeout, pause_s=pause_s, beat=lambda _: self._beat())
+            timeout_s = job.failure_callback_timeout if owed.error else job.stopped_callback_timeout
+            wait_for_callback(self._horse, name, timeout_s=timeout_s, pause_s=pause_s, beat=lambda _: self._beat())
         except HorseError as exc:
             log.error("%s cannot be called: %s", name, exc)
         finally:
@@ -134,6 +135,10 @@ class _JobAbandonedError(JobAbandonedError, AbandonedJobError):
     """A `JobAbandonedError` that is the error of RQ as well, which callbacks of RQ's users look for."""
 
 
+def _kind_of(owed: OwedCallback) -> str:
+    return "on_failure" if owed.error else "on_stopped"
+
+
 def call_owed(job: Any, owed: OwedCallback, *, timeouts: type[Any]) -> bool:
     """Call a callback that is owed, in the horse.
 
@@ -147,11 +152,14 @@ def call_owed(job: Any, owed: OwedCallback, *, timeouts: type[Any]) -> bool:
     """
     error = _JobAbandonedError if owed.error == "abandoned" else JobRefusedError
     try:
+        if not owed.error:
+            execute_stopped_callback(job, timeouts)
+            return True
         try:
             raise error(owed.reason)
         except error:
             execute_failure_callback(job, timeouts, *sys.exc_info())
     except BaseException as exc:  # whatever the callback raises, also `SystemExit`: the end of the run is recorded in any case
-        log.warning("the on_failure callback of job %s ended by %s: %s", job.id, type(exc).__name__, exc)
+        log.warning("the %s callback of job %s ended by %s: %s", _kind_of(owed), job.id, type(exc).__name__, exc)
         return False
     return True

@@ -5,7 +5,7 @@ from typing import Any
 
 from workers.errors import HorseError
 from workers.horse import Horse, Task
-from workers.scripts import Claim
+from workers.scripts import CallbackScripts, Claim, Run
 from workers.worker.callbacks.wait import wait_for_callback
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
@@ -28,6 +28,7 @@ class StoppedCallback:
         self._worker = worker
         self._current_run = current_run
         self._horse = horse
+        self._scripts = CallbackScripts(worker._client)
         self._called: Claim | None = None
         """The claim of the run whose callback was called last."""
 
@@ -36,6 +37,8 @@ class StoppedCallback:
         claim = self._current_run.claim
         if claim is None or self._called is claim:  # called already: the end is recorded once more because the server was away
             return
+        if claim.fields.get(b"stopped_callback_name"):
+            self._scripts.begin(Run(claim.job_id, claim.fence))  # if this worker dies now, nobody calls it once more
         self._called = claim
         task = Task(claim.job_id, claim.fence, queue.name, claim.fields, is_stopped=True)
         if task.calls_back:

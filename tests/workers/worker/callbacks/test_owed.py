@@ -21,7 +21,7 @@ from tests.support.killed_jobs import (
     raise_at_once,
     raise_on_failure,
 )
-from tests.support.sample_jobs import add
+from tests.support.sample_jobs import add, count_stop
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers, claim_next, is_alive, mishaps
 from workers import Outcome, Queue, Worker, rq_keys
 from workers.fleet.reaper import Reaper
@@ -217,6 +217,24 @@ def test_a_list_that_is_spoilt_keeps_no_end_from_being_recorded(
     start_workers(modules=MODULES)
     assert queue.enqueue(die, on_failure=NOTE).wait(10).status == "failed"
     assert queue.enqueue(add).wait(10) == Outcome("finished")
+
+
+def test_the_callback_of_a_stopped_run_is_owed_unless_its_worker_had_begun_it(
+    bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
+) -> None:
+    jobs = [queue.enqueue(add, on_stopped=rq.Callback(count_stop)) for _ in range(2)]
+    for job, has_begun in zip(jobs, (False, True), strict=True):
+        run = claim_next(bus).run
+        assert job.cancel("enough").status == "stopped"
+        assert not has_begun or CallbackScripts(bus.redis).begin(run)
+        Reaper(bus.redis).reap("w", job.id)
+        assert job.get_status() == "stopped"
+    assert len(owed(bus)) == 1
+    start_workers(modules=MODULES)
+    effects.wait_for("on_stopped")
+    wait_until(lambda: not owed(bus))
+    assert queue.enqueue(add).wait(10) == Outcome("finished")
+    assert effects["on_stopped"] == 1
 
 
 @pytest.mark.parametrize("is_foreign", [False, True], ids=["ours", "plain RQ"])
