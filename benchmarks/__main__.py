@@ -7,6 +7,7 @@ import notify
 from benchmarks.directory import idle_services, look_up_among_many
 from benchmarks.enqueueing import enqueue_many, enqueue_one_by_one
 from benchmarks.events import latency, publish_and_handle, publish_in_background, publish_one_by_one, receive_and_decode
+from benchmarks.flows import items_through_ten_stages
 from benchmarks.jobs import no_op_jobs, stop_latency
 from benchmarks.longest_commands import longest_commands
 from benchmarks.losses import loss_of_a_service
@@ -35,6 +36,7 @@ BENCHMARKS = (
     stop_latency,
     loss_of_a_service,
     longest_commands,
+    items_through_ten_stages,
     start_of_commands,
     memory_of_workers,
 )

@@ -1,7 +1,7 @@
 """The wiring of a flow: nodes and links, and the check that they make a flow."""
 
 import inspect
-from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 
@@ -102,6 +102,7 @@ class Wiring:
         self._check_links()
         self.order = self._sorted()
         """The names of the nodes; each node comes after all that are before it in the flow."""
+        self._check_objects()
         for check in (self._check_place, self._check_outlets):
             for name, node in self.nodes.items():
                 check(name, node)
@@ -138,6 +139,16 @@ class Wiring:
             known = self.nodes[link.start].known(is_source=link.start in self.sources)
             if link.outlet not in known:
                 raise WiringError(f"{link.start!r} has no outlet {link.outlet!r}: it has {_listed(known)}")
+
+    def _check_objects(self) -> None:
+        """Refuse an object with a state at two places where two threads would call it; one may be both a source and a sink."""
+        for with_state, is_source in (((Stage,), False), ((Source, Iterator, AsyncIterator), True)):
+            seen: dict[int, str] = {}
+            for name, node in self.nodes.items():
+                if isinstance(node.work, with_state) and (name in self.sources) == is_source:
+                    other = seen.setdefault(id(node.work), name)
+                    if other != name:
+                        raise WiringError(f"{other!r} and {name!r} are the same object, {node.work!r}: make one for each of them")
 
     def _check_place(self, name: str, node: Node) -> None:
         if name in self.sources and not node.gives_items:

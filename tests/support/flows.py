@@ -1,7 +1,10 @@
 """Processes with a flow, for tests that kill them: ``flows.<role>`` of `tests.support.processes.Process`."""
 
+import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 
 import notify
 from notify.flows import batch, contents, lookup, pipeline, publish_to, subscribe_to
@@ -26,7 +29,24 @@ def relay(url: str) -> None:
             wait_for_go()
 
 
-ROLES: dict[str, Callable[..., None]] = {"copier": copier, "relay": relay}
+def runner(kind: str) -> None:
+    """Run a flow in the main thread until a signal; then tell how many items the source gave, and how many the sink took."""
+    taken: list[int] = []
+
+    def sink(number: int) -> None:
+        taken.append(number)
+        if number == 1_000:
+            say("ready")
+
+    flow = pipeline(count(), lambda number: number, sink)
+    if kind == "stop":
+        signal.signal(signal.SIGTERM, lambda *_: flow.stop())
+    with suppress(KeyboardInterrupt):
+        flow.run()
+    say([flow.counters()["count"].out, len(taken), taken == list(range(len(taken)))])
+
+
+ROLES: dict[str, Callable[..., None]] = {"copier": copier, "relay": relay, "runner": runner}
 
 if __name__ == "__main__":
     ROLES[sys.argv[1]](*sys.argv[2:])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from notify import WiringError
-from notify.flows import Failed, Link, Stage, To, discard, graph, stage
+from notify.flows import Failed, Link, Stage, To, batch, discard, graph, pipeline, stage
 
 pytestmark = pytest.mark.any_server
 
@@ -95,6 +95,15 @@ def test_a_graph_without_nodes_and_an_item_to_a_node_that_takes_none_are_refused
         graph(nodes={"in": [1], "more": range(3)}, links={"in": "more"})
     with pytest.raises(WiringError, match="the outlet 'out' of 'in' is linked to nothing"):
         graph(nodes={"in": [1]}, links={})
+
+
+def test_an_object_with_a_state_is_at_one_place_only() -> None:
+    held, numbers = batch(2), iter(range(3))
+    with pytest.raises(WiringError, match="'Batch' and 'Batch-2' are the same object"):
+        pipeline(numbers, held, held, print)
+    with pytest.raises(WiringError, match="'a' and 'b' are the same object"):
+        graph(nodes={"a": numbers, "b": numbers, "got": print}, links={"a": "got", "b": "got"})
+    graph(nodes={"a": [1], "b": [1], "one": discard, "two": discard}, links={"a": "one", "b": "two"}).run()
 
 
 def test_an_item_for_an_unlinked_outlet_ends_the_flow_with_an_error() -> None:

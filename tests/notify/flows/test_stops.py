@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import os
+import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from notify.flows import Flow, Source, pipeline, retry, stage
 from notify.testing import wait_until
+from tests.support.processes import Process
 
 pytestmark = pytest.mark.any_server
 
@@ -169,3 +171,14 @@ def test_a_stage_that_waits_to_try_again_is_cut_with_its_item() -> None:
 
 def test_a_flow_that_was_never_started_can_be_closed() -> None:
     assert pipeline([1], print).close()
+
+
+@pytest.mark.parametrize(("kind", "signum"), [("stop", signal.SIGTERM), ("interrupt", signal.SIGINT)])
+def test_a_signal_delivers_what_is_in_the_flow(start: Callable[..., Process], kind: str, signum: signal.Signals) -> None:
+    process = start("flows.runner", kind)
+    assert process.told() == "ready"
+    os.kill(process.pid, signum)
+    given, taken, are_in_order = process.told()
+    assert process.end() == 0
+    assert given == taken > 1_000
+    assert are_in_order
