@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import redis
 
-from notify.server.raw import RawConnection, connect_within, is_stale, release_raw, take_raw
+from notify.server.raw import RawConnection, connect_within, is_stale, release_raw, send_raw, take_raw
 
 __all__ = ["DirectConnection", "pipelined"]
 
@@ -49,9 +49,9 @@ class DirectConnection:
                 else:
                     connect_within(connection, timeout_s)
             if timeout_s is None:
-                connection.send_command(*command)
+                send_raw(connection, command)
                 return connection.read_response()
-            connection.send_command(*command, check_health=False)  # the ping of a health check has a timeout of its own
+            send_raw(connection, command, check_health=False)  # the ping of a health check has a timeout of its own
             return connection.read_response(timeout=timeout_s)
         except redis.ReadOnlyError:
             connection.disconnect()  # the server has become a replica: the address may lead to another one by now
@@ -104,7 +104,7 @@ def pipelined(pool: redis.ConnectionPool, commands: Iterable[Sequence[str | byte
     try:
         waiting = 0
         for command in commands:
-            connection.send_command(*command)
+            send_raw(connection, command)
             waiting += 1
             if waiting == in_flight:
                 yield connection.read_response()

@@ -6,10 +6,11 @@ Nothing outside this file touches a private attribute of redis-py.
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, cast
 
+import hiredis
 import redis
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "read_within",
     "release_keeping_one",
     "release_raw",
+    "send_raw",
     "shut_down",
     "take_raw",
 ]
@@ -69,6 +71,15 @@ def release_raw(pool: redis.ConnectionPool, connection: RawConnection) -> None:
 def make_raw(pool: redis.ConnectionPool) -> RawConnection:
     """Make a connection with the options of a pool. It is not connected yet, and the pool does not know of it."""
     return cast(RawConnection, pool.make_connection())
+
+
+def send_raw(connection: RawConnection, command: Sequence[str | bytes | int], *, check_health: bool = True) -> None:
+    """Send a command as ``send_command`` does, in half the time: that looks at each argument in Python first."""
+    try:
+        packed = hiredis.pack_command(tuple[Any, ...](command))
+    except TypeError as exc:
+        raise redis.DataError(str(exc)) from exc
+    cast(Any, connection).send_packed_command([packed], check_health=check_health)
 
 
 def connect_within(connection: RawConnection, timeout_s: float) -> None:

@@ -1,5 +1,6 @@
 """Workers in this process whose jobs run when their end is waited for, so that a test decides when each step happens."""
 
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -101,11 +102,18 @@ def make_worker(bus: notify.Bus, name: str) -> ModelWorker:
 
 def lose_an_answer(queue: Queue) -> None:
     """Lose the answer to the next enqueue; the server did what it was asked to."""
-    entrance = queue._enqueue_scripts
+    scripts = (queue._enqueue_scripts, queue._enqueue_scripts._plain_script)
 
-    def run(*args: Any, **kwargs: Any) -> Any:
-        del entrance.run_with_common_args
-        entrance.run_with_common_args(*args, **kwargs)
-        raise ServerUnreachableError("the answer was lost")
+    def losing(scripts_of: Any) -> Callable[..., Any]:
+        run = scripts_of.run
 
-    entrance.run_with_common_args = run  # type: ignore[method-assign]  # until it is called
+        def run_once(*args: Any, **kwargs: Any) -> Any:
+            for each in scripts:
+                del each.run
+            run(*args, **kwargs)
+            raise ServerUnreachableError("the answer was lost")
+
+        return run_once
+
+    for each in scripts:
+        each.run = losing(each)  # type: ignore[method-assign]  # until one of them is called

@@ -4,11 +4,12 @@ RQ makes an ``rq.job.Job`` of each call first, which takes several times as long
 """
 
 import inspect
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 
@@ -55,7 +56,7 @@ def encode_job(
         b"status": b"queued",
         **_requirement_fields(requirements),
     }
-    return NewJob(str(uuid4()), fields, "new", needs=_encoded_needs(requirements))
+    return NewJob(_new_id(), fields, "new", needs=_encoded_needs(requirements))
 
 
 def _encode_call(path: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
@@ -77,16 +78,35 @@ def check_arguments(path: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -
 
 def check_call(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], data: bytes) -> None:
     """Raise `JobArgumentsError` unless the function and its annotations accept these arguments, which are encoded as ``data``."""
-    try:
-        _signature(func).bind(*args, **kwargs)
-    except TypeError as exc:
-        raise JobArgumentsError(f"{func.__module__}.{func.__qualname__} does not accept these arguments: {exc}") from exc
+    if kwargs or len(args) not in _counts(func):
+        try:
+            _signature(func).bind(*args, **kwargs)
+        except TypeError as exc:
+            raise JobArgumentsError(f"{func.__module__}.{func.__qualname__} does not accept these arguments: {exc}") from exc
     check_annotations(func, args, kwargs, data)
 
 
 @cache
 def _signature(func: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(func)
+
+
+@cache
+def _counts(func: Callable[..., Any]) -> range:
+    """Return how many arguments a function accepts without keywords. `inspect.Signature.bind` takes longer than the rest of the check."""
+    parameters = _signature(func).parameters.values()
+    by_position = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
+        return range(0)
+    required = sum(each.default is each.empty for each in by_position)
+    most = sys.maxsize - 1 if any(each.kind is each.VAR_POSITIONAL for each in parameters) else len(by_position)
+    return range(required, most + 1)
+
+
+def _new_id() -> str:
+    """Return a random UUID of version 4, as RQ's ids are. ``str(uuid4())`` takes three times as long."""
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
 
 
 @cache

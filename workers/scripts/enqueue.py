@@ -8,8 +8,10 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import redis
 
 from notify.errors import ServerUnreachableError
+from notify.server import Client
 from notify.values import in_batches
 from workers import rq_keys
+from workers.scripts.plain import PlainEnqueueScript
 from workers.scripts.runner import JobScriptRunner
 
 __all__ = ["RQ_STATUS", "Admission", "Condition", "EnqueueScripts", "NewJob"]
@@ -73,8 +75,15 @@ class Admission(NamedTuple):
     overdue: str = ""
 
 
+PLAIN: Final = Admission("queued", "", b"")
+
+
 class EnqueueScripts(JobScriptRunner):
     """Puts jobs on queues."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self._plain_script = PlainEnqueueScript(client)
 
     def enqueue(self, queue: str, new_jobs: Sequence[NewJob]) -> list[Admission]:
         """Put jobs on a queue, in their order. If the answer is lost, the call is repeated; no job is enqueued twice.
@@ -84,6 +93,9 @@ class EnqueueScripts(JobScriptRunner):
             ServerRefusedError: the server answered with an error.
         """
         try:
+            if len(new_jobs) == 1 and _is_plain(new_jobs[0]):
+                self._plain_script.enqueue(queue, new_jobs[0].job_id, new_jobs[0].fields)
+                return [PLAIN]
             return self._enqueue(queue, new_jobs, again="")
         except ServerUnreachableError:
             return self._enqueue(queue, new_jobs, again="again")
@@ -141,6 +153,11 @@ class EnqueueScripts(JobScriptRunner):
     def _command(self, queue: str, new_jobs: Sequence[NewJob]) -> list[Any]:
         """Return the arguments of EVAL after the script."""
         return [1, rq_keys.QUEUES, *self.common_args(), queue, "", *_flat(new_jobs)]
+
+
+def _is_plain(new_job: NewJob) -> bool:
+    """Return whether `PlainEnqueueScript` may enqueue a job."""
+    return new_job.condition == "new" and not (new_job.needs or new_job.at_front or new_job.ttl_s is not None)
 
 
 def _size_of(new_job: NewJob) -> int:

@@ -24,6 +24,7 @@ from notify.server.raw import (
     make_raw,
     read_within,
     release_raw,
+    send_raw,
     shut_down,
     take_raw,
 )
@@ -198,3 +199,21 @@ def test_no_other_module_uses_what_redis_py_does_not_promise():
     folders = [Path(notify.__file__).parent.with_name(name) for name in ("notify", "workers", "cli")]
     users = [path.name for folder in folders for path in folder.rglob("*.py") if inner.search(path.read_text())]
     assert users == ["raw.py"]
+
+
+def test_a_command_is_sent_as_redis_py_sends_it(connection):
+    command = ("ECHO", "\N{SNOWMAN} text")
+    for send in (lambda: connection.send_command(*command), lambda: send_raw(connection, command)):
+        send()
+        assert connection.read_response().decode() == command[1]
+    send_raw(connection, ("SETRANGE", b"k", 3, "x"), check_health=False)
+    assert connection.read_response() == 4
+    send_raw(connection, ("DEL", b"k"))
+    assert connection.read_response() == 1
+
+
+def test_a_command_that_cannot_be_sent_leaves_the_connection_as_it_was(connection):
+    with pytest.raises(redis.DataError):
+        send_raw(connection, ("ECHO", None))
+    send_raw(connection, ("PING",))
+    assert connection.read_response() == b"PONG"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import notify
+from notify.events import limits_of
 from notify.keys import Keys
 from tests.support.lua import TAIL, Holding, ScriptCall, lua_files, script_call
 from workers import rq_keys
@@ -24,6 +25,7 @@ K = Keys("notify")
 COMMON = {"NOW_AT": Holding("T"), "BODY": Holding(',"')}
 LEASES = {"leases": K.leases, "renewed": K.renewed, "leader": K.leader, "clock": K.clock}
 NEW_JOB = NewJob("j", {"origin": "q"}, "new", at_front=True, ttl_s=4, needs='{"svc":0}')
+TOPIC = K.job_topic("q")
 MAX_BYTES = notify.Settings().max_payload_bytes
 
 CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]] = {
@@ -46,6 +48,18 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         {
             **{**COMMON, "queue": "q", "asked": "again", "common_count": 0},
             TAIL: ["j", "new", "front", 4000, '{"svc":0}', 2, "origin", "q"],
+        },
+    ),
+    "enqueue_plain": (
+        lambda client: EnqueueScripts(client).enqueue("q", [NewJob("j", {"origin": "q"}, "new")]),
+        {
+            **{"job": rq_keys.job("j"), "list": rq_keys.queue("q"), "queues": rq_keys.QUEUES, "served": K.served("q")},
+            **{"tokens": K.wake("q"), "log": K.log(TOPIC), "head": K.topic(TOPIC), "topics": K.topics},
+        },
+        {
+            **{"id": "j", "event": Holding('"contents":{"job":"'), "topic": TOPIC, "channel": K.channel(TOPIC)},
+            **dict(zip(("length", "log_ms", "head_ms"), limits_of(notify.Settings()), strict=True)),
+            TAIL: ["origin", "q"],
         },
     ),
     "mark_call": (

@@ -13,13 +13,18 @@ local function open_topic(queue)
   local head = {topic = topic, channel = k.channel .. topic, keys = {log = k.log .. topic, head = k.head .. topic, topics = k.topics}}
   head.epoch, head.last, head.touched = open_head(head.keys.head)
   head.before = k.body_begins .. cjson.encode(topic) .. BODY
-  heads[queue] = head
   return head
 end
 
 local function publish_job_event(queue, id, status, more)
   if not string.find(k.published, status, 1, true) then return end
-  local head = heads[queue] or open_topic(queue)
+  local head = heads[queue]
+  if head == nil then
+    local opened, found = pcall(open_topic, queue)
+    head = opened and found -- another program may have spoilt the keys of the topic: that must not keep jobs from their turn
+    heads[queue] = head
+  end
+  if not head then return end
   local body = head.before .. '{"job":' .. cjson.encode(id) .. ',"status":"' .. status .. '"' .. more .. '}' .. k.body_ends
   local done, event, _, created = pcall(append, head.keys.log, head.channel, body, head.epoch, head.last, k.limits)
   if done then -- without permission for the channel the event is lost, but the step that it reports stands
@@ -29,8 +34,8 @@ end
 
 local function close_topics()
   for _, head in pairs(heads) do
-    if head.moved then
-      close_head(head.keys, head.topic, head.epoch, head.last, head.touched, k.limits)
+    if head and head.moved then
+      pcall(close_head, head.keys, head.topic, head.epoch, head.last, head.touched, k.limits)
     end
   end
 end
