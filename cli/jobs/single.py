@@ -16,7 +16,7 @@ from workers.queue import cancel_jobs, delete_jobs, requeue_jobs
 
 __all__ = ["job"]
 
-NOT_ENDED: Final = ("queued", "held", "deferred", "scheduled", "started")
+NOT_ENDED: Final = ("queued", "held", "deferred", "scheduled", "ready_to_enqueue", "rate_limited", "started")
 ENDED_BADLY: Final = ("failed", "stopped", "canceled")
 ENDED: Final = ("finished", *ENDED_BADLY)
 

@@ -1,4 +1,4 @@
-"""The tables of README.md beside this file: the one list of RQ's tests that fail or are not run."""
+"""The tables of README.md beside this file: the one list of RQ's tests that fail or are not run, for each major version of RQ."""
 
 import re
 from pathlib import Path
@@ -6,14 +6,19 @@ from pathlib import Path
 README = Path(__file__).with_name("README.md")
 
 
-def deviations() -> dict[str, str]:
+def deviations(major: int) -> dict[str, str]:
     """Return the tests that must fail, as ``test_worker.py::TestWorker::test_it``, with the reason."""
-    return _table("Deviations")
+    return _tables("Deviations", major)
 
 
-def left_out() -> dict[str, str]:
+def left_out(major: int) -> dict[str, str]:
     """Return the files, classes and tests that are not run, with the reason."""
-    return _table("Not run")
+    return _tables("Not run", major)
+
+
+def _tables(heading: str, major: int) -> dict[str, str]:
+    """Return the names in the tables of a section: those for all versions, and those for one."""
+    return {**_table(heading), **_table(f"{heading}: RQ {major} only")}
 
 
 def _table(heading: str) -> dict[str, str]:

@@ -117,9 +117,9 @@ class WithAHandlerThatSavesTheJob(Worker):
 class WithItsOwnWayToPerform(Worker):
     """A subclass with code around each job, as RQ's users write it."""
 
-    def perform_job(self, job: Any, queue: Any) -> bool:
+    def perform_job(self, job: Any, queue: Any, *execution: Any, **named: Any) -> bool:  # the run is an argument in RQ 3
         self.connection.hincrby(EFFECTS, "around")
-        return super().perform_job(job, queue)
+        return super().perform_job(job, queue, *execution, **named)
 
 
 def odd_worker(name: str, url: str) -> list[str]:

@@ -35,7 +35,7 @@ __all__ = [
     "typed_result",
 ]
 
-_SPECIAL_FIELDS: Final = (b"success_callback_name", b"webhooks", b"repeats_left", b"repeat_intervals")
+_SPECIAL_FIELDS: Final = (b"success_callback_name", b"webhooks", b"repeats_left", b"repeat_intervals", b"rate_limit_key")
 """Fields of a job whose success takes more than storing the result. RQ's own code runs such a job."""
 _DEFAULT_TIMEOUT: Final = b"%d" % DEFAULT_TIMEOUT_S
 _decoder: Final = msgspec.json.Decoder(tuple[str, None, list[Any], dict[str, Any]])

@@ -24,7 +24,7 @@ __all__ = ["Job", "read_job_rows", "read_jobs", "stored_error"]
 
 STOPPED_OR_CANCELED: Final = frozenset({JobStatus.STOPPED, JobStatus.CANCELED})
 ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED}) | STOPPED_OR_CANCELED
-UNDECIDED: Final = frozenset({"ending", "queued", "deferred", "scheduled"})
+UNDECIDED: Final = frozenset({"ending", "queued", "deferred", "scheduled", "ready_to_enqueue", "rate_limited"})
 """Answers of `JobScripts.stop_run` after which a cancel has to try again."""
 NO_HASH: Final = "its key is not a hash"
 """The `Job.problem` of a job in whose key another program keeps something else."""

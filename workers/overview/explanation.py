@@ -56,6 +56,10 @@ def _state(bus: Bus, job: Job, status: JobStatus | None) -> str:
         return _dependencies(bus, job)
     if status == JobStatus.SCHEDULED:
         return "It waits for its time; a scheduler puts it on the queue then."
+    if status is not None and status.value == "ready_to_enqueue":
+        return "The jobs that it depends on have ended; RQ is about to put it on the queue."
+    if status is not None and status.value == "rate_limited":
+        return "It waits for a place within its rate limit; the end of a job before it makes room."
     with bus.redis.translating(f"explaining job {job.id}"):
         place: Any = bus.redis.lpos(rq_keys.queue(job.origin), job.id)
         workers: Any = bus.redis.scard(rq_keys.workers(job.origin))

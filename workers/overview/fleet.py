@@ -28,7 +28,7 @@ class WorkerInfo(msgspec.Struct, frozen=True):
     Args:
         name: its name.
         state: ``ending``: it was told to end, and finishes a job; ``lost``: it does not renew its lease, and counts as dead soon.
-        job, function: the id and function of the job that it runs; ``None`` if it runs none.
+        job, function: the id and function of the job that it runs; ``None`` if it runs none. A worker of plain RQ 3 may run several.
         queues: the queues that it works on, the most urgent first.
         since: when it started.
         memory_kib: the memory of its processes, as it said within the last seconds; ``None`` if it did not: it is a worker of plain RQ.
@@ -67,7 +67,8 @@ def find_workers(connection: redis.Redis) -> list[WorkerInfo]:
             (seconds, micros), leases, *rows = pipe.execute()
         ends_ms = {name.decode(errors="replace"): end_ms for name, end_ms in leases}
         now_ms = seconds * 1000 + micros / 1000
-        found = [_read(name, row, is_lost=ends_ms.get(name, now_ms) < now_ms) for name, row in zip(names, rows, strict=True) if row]
+        known = {name: {**_runs_of(client, name, row), **row} for name, row in zip(names, rows, strict=True) if row}
+        found = [_read(name, row, is_lost=ends_ms.get(name, now_ms) < now_ms) for name, row in known.items()]
         jobs = {job.id: job.function_name for job in read_jobs(client, [worker.job for worker in found if worker.job])}
         found = [msgspec.structs.replace(worker, function=jobs.get(worker.job or "")) for worker in found]
         return sorted(found, key=lambda worker: (worker.since or datetime.max.replace(tzinfo=UTC), worker.name))
@@ -105,6 +106,17 @@ def stop_worker(connection: redis.Redis, name: str) -> bool:
         numbers: Any = client.pubsub_numsub(PUBSUB_CHANNEL_TEMPLATE % name)
         send_shutdown_command(client, name)
         return bool(numbers and numbers[0][1])
+
+
+def _runs_of(client: Client, name: str, row: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return the job of a worker of plain RQ 3, which keeps its runs in a key of their own; of several, the first by id."""
+    if row.get(b"state") != b"busy" or row.get(b"current_job"):
+        return {}
+    try:
+        runs: Any = client.smembers(rq_keys.worker_executions(name))
+    except redis.ResponseError:  # another program uses the key for something else
+        return {}
+    return {b"current_job": min(runs).rpartition(b":")[0]} if runs else {}
 
 
 def _read(name: str, row: Mapping[bytes, bytes], *, is_lost: bool) -> WorkerInfo:

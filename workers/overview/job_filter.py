@@ -13,8 +13,20 @@ from workers.scripts import RQ_STATUS
 
 __all__ = ["JobFilter", "JobStatus", "ListedJob", "moment_of"]
 
-JobStatus: TypeAlias = Literal["queued", "started", "held", "deferred", "scheduled", "finished", "failed", "stopped", "canceled"]
-"""The status of a job in RQ's words; and ``held``, which RQ calls deferred."""
+JobStatus: TypeAlias = Literal[
+    "queued",
+    "started",
+    "held",
+    "deferred",
+    "scheduled",
+    "ready_to_enqueue",
+    "rate_limited",
+    "finished",
+    "failed",
+    "stopped",
+    "canceled",
+]
+"""The status of a job in RQ's words, ``ready_to_enqueue`` and ``rate_limited`` are RQ 3's; and ``held``, which RQ calls deferred."""
 
 
 class ListedJob(msgspec.Struct, frozen=True):

@@ -41,6 +41,7 @@ REGISTRIES: Final[dict[str, Callable[[str], str]]] = {
     "started": rq_keys.started,
     "deferred": rq_keys.deferred,
     "scheduled": rq_keys.scheduled,
+    "ready_to_enqueue": rq_keys.ready,
     "finished": rq_keys.finished,
     "failed": rq_keys.failed,  # stopped jobs are in it as well
     "canceled": rq_keys.canceled,
@@ -159,6 +160,9 @@ def _sources(client: Client, chosen: JobFilter) -> list[_Source]:
         keys += [(rq_keys.queue(name), "queue") for name in names]
     if chosen.status is not None:
         registries &= {"failed" if chosen.rq_status == "stopped" else str(chosen.rq_status)}
+    if chosen.needs is None and chosen.status in (None, "rate_limited"):
+        limits: Any = client.smembers(rq_keys.RATE_LIMITS)
+        keys += [(rq_keys.rate_limited(limit.decode(errors="replace")), "rate_limited") for limit in sorted(limits)]
     keys += [(key_of(name), status) for status, key_of in REGISTRIES.items() if status in registries for name in names]
     with client.pipeline(transaction=False) as pipe:
         for key, kind in keys:

@@ -17,7 +17,7 @@ from workers.overview.paging import chunked, ids_needing, running_ids
 __all__ = ["Stake", "count_needing", "preview_loss"]
 
 CHUNK: Final = 1_000
-WAITING: Final = frozenset({"queued", "deferred", "scheduled"})
+WAITING: Final = frozenset({"queued", "deferred", "scheduled", "ready_to_enqueue", "rate_limited"})
 
 
 class Stake(msgspec.Struct, frozen=True):

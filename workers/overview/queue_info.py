@@ -1,5 +1,6 @@
 """Queues in numbers: their jobs by status, how long the oldest has waited, and their workers."""
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
         held: jobs that wait for a service that they need.
         deferred: jobs that wait for the jobs that they depend on.
         scheduled: jobs that wait for their time.
+        ready_to_enqueue, rate_limited: jobs that RQ 3 is about to enqueue, and those that wait for a place within its rate limits.
         failed, stopped, canceled, finished: jobs that ended so, while they are kept.
         workers: the workers that listen to the queue.
     """
@@ -48,6 +50,8 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
     canceled: int
     finished: int
     workers: int
+    ready_to_enqueue: int = 0
+    rate_limited: int = 0
 
 
 class _Sizes(msgspec.Struct, frozen=True):
@@ -61,6 +65,7 @@ class _Sizes(msgspec.Struct, frozen=True):
     canceled: int
     finished: int
     workers: int
+    ready: int
 
 
 def queues(connection: redis.Redis) -> list[QueueInfo]:
@@ -76,8 +81,9 @@ def queues(connection: redis.Redis) -> list[QueueInfo]:
     scripts = RecordScripts(client)
     with client.translating("counting jobs"):
         names, clock = queue_names(client), _clock(client)
-        sizes, held = _sizes(client, names, clock), _held(client)
-    return [_info(scripts, name, sizes[name], held.get(name, 0), clock) for name in names]
+        sizes, held, limited = _sizes(client, names, clock), _held(client), _rate_limited(client)
+    infos = (_info(scripts, name, sizes[name], held.get(name, 0), clock) for name in names)
+    return [msgspec.structs.replace(info, rate_limited=limited.get(info.queue, 0)) for info in infos]
 
 
 def _info(scripts: RecordScripts, name: str, sizes: _Sizes, held: int, clock: float) -> QueueInfo:
@@ -97,6 +103,7 @@ def _info(scripts: RecordScripts, name: str, sizes: _Sizes, held: int, clock: fl
         canceled=cancelled.get("canceled", 0),
         finished=sizes.finished,
         workers=sizes.workers,
+        ready_to_enqueue=sizes.ready,
     )
 
 
@@ -123,6 +130,7 @@ def _sizes(client: Client, names: list[str], clock: float) -> dict[str, _Sizes]:
                 pipe.zcard(registry(name))
             pipe.zcount(rq_keys.finished(name), f"({clock:.0f}", "+inf")
             pipe.scard(rq_keys.workers(name))
+            pipe.zcard(rq_keys.ready(name))
         numbers = pipe.execute(raise_on_error=False)
     width = len(_Sizes.__struct_fields__)
     rows = zip(range(0, len(numbers), width), names, strict=True)
@@ -153,6 +161,21 @@ def _held(client: Client) -> dict[str, int]:
     for (queue, _), size in zip(pairs, sizes, strict=True):
         counts[queue] = counts.get(queue, 0) + _size(size)
     return counts
+
+
+def _rate_limited(client: Client) -> dict[str, int]:
+    """Return the number of jobs by queue that wait for a place within a rate limit of RQ 3; of each limit the first ones are counted."""
+    limits: Any = client.smembers(rq_keys.RATE_LIMITS)
+    if not limits:
+        return {}
+    with client.pipeline(transaction=False) as pipe:
+        for limit in limits:
+            pipe.zrange(rq_keys.rate_limited(limit.decode(errors="replace")), 0, COUNTED - 1)
+        waiting = [job_id.decode(errors="replace") for ids in pipe.execute(raise_on_error=False) if isinstance(ids, list) for job_id in ids]
+        for job_id in waiting:
+            pipe.hget(rq_keys.job(job_id), "origin")
+        origins = pipe.execute(raise_on_error=False)
+    return Counter(origin.decode(errors="replace") for origin in origins if isinstance(origin, bytes))
 
 
 def _clock(client: Client) -> float:

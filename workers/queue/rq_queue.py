@@ -16,7 +16,7 @@ from workers.queue.dependencies import checking_dependents, met_in
 from workers.queue.due import DueTimes, put_on_schedule
 from workers.queue.encode import check_arguments, check_call
 from workers.queue.registries import just_taken_jobs, scheduled_jobs, started_jobs
-from workers.rq import DEFAULT_FAILURE_TTL, DependentsQueue, TimeoutFormatError
+from workers.rq import DEFAULT_FAILURE_TTL, DependentsQueue, TimeoutFormatError, is_rate_limited
 from workers.scripts import Admission, Condition, NewJob, too_large
 
 __all__ = ["RqQueue", "check_function", "checked_job", "new_job_of", "translating"]
@@ -49,7 +49,8 @@ class RqQueue(DependentsQueue):
 
     def enqueue_job(self, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Any:
         """Put an existing job on the queue; arguments as for ``rq.Queue``, errors as for `enqueue`."""
-        if pipeline is not None or not self._is_async or not isinstance(job, Job) or job._dependency_ids:
+        is_plain = isinstance(job, Job) and not job._dependency_ids and not check_rate_limit(job, queue=self.name)
+        if pipeline is not None or not self._is_async or not is_plain:
             return super().enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
         if unique and not job._id:
             raise JobDefinitionError(f"{job.func_name} cannot be enqueued on {self.name!r}: a unique job needs an id, give job_id=")
@@ -155,6 +156,22 @@ def _create_job(queue: RqQueue, func: Any, args: Any, options: dict[str, Any]) -
     if definition is not None:
         check_call(func, job.args, job.kwargs, job.data)
     return job
+
+
+def check_rate_limit(job: Job, *, queue: str) -> bool:
+    """Return whether a job has a rate limit of RQ 3.
+
+    Raises:
+        JobDefinitionError: it also needs services: their loss would leave it without its place within the limit.
+    """
+    if not is_rate_limited(job):
+        return False
+    if job.needs:
+        raise JobDefinitionError(
+            f"{job.func_name} cannot be enqueued on {queue!r}: it has a rate limit and needs services ({', '.join(job.needs)}), "
+            "give one of the two"
+        )
+    return True
 
 
 def _check_times(job: Job) -> None:

@@ -9,12 +9,17 @@ from rq.job import _job_stack
 
 __all__ = [
     "EXECUTION_PREFIX",
+    "RATE_LIMITS_KEY",
+    "RATE_LIMIT_PREFIX",
     "READY_TEMPLATE",
     "WORKER_EXECUTIONS_TEMPLATE",
     "DependentsQueue",
+    "enqueue_ready",
     "execute_failure_callback",
     "execute_stopped_callback",
+    "fill_rate_limits",
     "first_execution",
+    "is_rate_limited",
     "running",
     "with_execution",
 ]
@@ -22,6 +27,9 @@ __all__ = [
 EXECUTION_PREFIX: Final = "rq:execution:"
 READY_TEMPLATE: Final = "rq:ready:{0}"
 """The registry of dependents that RQ 3 is about to enqueue. RQ 2.12 has none, but may share the server with RQ 3."""
+RATE_LIMITS_KEY: Final = "rq:rl-keys"
+RATE_LIMIT_PREFIX: Final = "rq:rl:"
+"""The rate limits of RQ 3."""
 WORKER_EXECUTIONS_TEMPLATE: Final = "rq:worker:{0}:executions"
 """The runs of a worker of RQ 3."""
 
@@ -42,8 +50,22 @@ class DependentsQueue(Queue):
             super().enqueue_dependents(job, pipeline, exclude_job_id, refresh_job_status)
 
 
-def first_execution(worker: Any) -> Any:
-    """Return a run of a worker that another process runs. RQ 2.12 tells its job only: ``None``."""
+def enqueue_ready(queue: Any) -> None:
+    """Enqueue the dependents that a process released and did not enqueue before it died. RQ 2.12 does both in one step: do nothing."""
+
+
+def fill_rate_limits(connection: Any) -> bool:
+    """Enqueue the jobs for which rate limits have room. RQ 2.12 has no rate limits: there are none."""
+    return False
+
+
+def is_rate_limited(job: Any) -> bool:
+    """Return whether a job has a rate limit. RQ 2.12 has none."""
+    return False
+
+
+def first_execution(worker: Any, *, may_ask: bool) -> Any:
+    """Return a run that RQ's code keeps in the worker beside the current one. RQ 2.12 keeps none: ``None``."""
     return None
 
 

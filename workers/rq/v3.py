@@ -12,16 +12,22 @@ from rq.callbacks import execute_failure_callback, execute_stopped_callback
 from rq.defaults import RQ_KEY_PREFIX
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
 from rq.job import JobStatus, _current_job
+from rq.rate_limit import RateLimitRegistry
 from rq.registry import ReadyJobRegistry
 
 __all__ = [
     "EXECUTION_PREFIX",
+    "RATE_LIMITS_KEY",
+    "RATE_LIMIT_PREFIX",
     "READY_TEMPLATE",
     "WORKER_EXECUTIONS_TEMPLATE",
     "DependentsQueue",
+    "enqueue_ready",
     "execute_failure_callback",
     "execute_stopped_callback",
+    "fill_rate_limits",
     "first_execution",
+    "is_rate_limited",
     "running",
     "with_execution",
 ]
@@ -29,6 +35,9 @@ __all__ = [
 EXECUTION_PREFIX: Final = f"{RQ_KEY_PREFIX}:execution:"
 READY_TEMPLATE: Final = ReadyJobRegistry.key_template
 """The registry of dependents that are about to be enqueued."""
+RATE_LIMITS_KEY: Final = RateLimitRegistry.rl_keys_key
+RATE_LIMIT_PREFIX: Final = f"{RQ_KEY_PREFIX}:rl:"
+"""The rate limits."""
 WORKER_EXECUTIONS_TEMPLATE: Final = WORKER_EXECUTIONS_KEY_TEMPLATE
 """The runs of a worker."""
 
@@ -100,9 +109,27 @@ class _ReadyJobs(ReadyJobRegistry):
         return is_ready
 
 
-def first_execution(worker: Any) -> Any:
-    """Return a run of a worker that another process runs; ``None`` if it is idle."""
-    return next(iter(worker.get_current_executions()), None)
+def enqueue_ready(queue: Any) -> None:
+    """Enqueue the dependents that a process released and did not enqueue before it died."""
+    queue.ready_job_registry.cleanup()
+
+
+def fill_rate_limits(connection: Any) -> bool:
+    """Give the places of jobs that are over to the jobs that wait for one within their rate limits. Returns whether there is a limit."""
+    limits = RateLimitRegistry.all(connection)
+    for registry in limits:
+        registry.cleanup()
+    return bool(limits)
+
+
+def is_rate_limited(job: Any) -> bool:
+    """Return whether a job has a rate limit."""
+    return bool(job.has_rate_limit)
+
+
+def first_execution(worker: Any, *, may_ask: bool) -> Any:
+    """Return a run that RQ's code keeps in the worker beside the current one, or ``None``; Redis is asked only if it may be."""
+    return next(iter(worker.executions.values()), None) or (next(iter(worker.get_current_executions()), None) if may_ask else None)
 
 
 @contextmanager

@@ -6,11 +6,13 @@ Nothing here runs a job.
 
 from workers.schedule.cron import Cron, register_cron
 from workers.schedule.dependents import Dependents
+from workers.schedule.rate_limits import RateLimits
 from workers.schedule.scheduler import Scheduler
 
 __all__ = [
     "Cron",
     "Dependents",
+    "RateLimits",
     "Scheduler",
     "register_cron",
 ]

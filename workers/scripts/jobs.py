@@ -136,11 +136,11 @@ class JobScripts(JobScriptRunner):
         answer: bytes = self.run("stop_run", [rq_keys.job(job_id)], [reason, KEEP_CANCELLED_MS], action=f"stopping job {job_id}")
         return answer.decode()
 
-    def is_run_by(self, worker: str, job_id: str) -> bool:
-        """Return whether the hash of a job names this worker: the job runs there, or was stopped there."""
+    def is_run_by(self, worker: str, job_id: str, *, fence: str | None = None) -> bool:
+        """Return whether the hash of a job names this worker, and this run if one is given: it runs there, or was stopped there."""
         with self.client.translating(f"reading which worker runs job {job_id}"):
-            status, name = self.client.hmget(rq_keys.job(job_id), "status", "worker_name")
-        return status in (b"started", b"stopped") and name == worker.encode()
+            status, name, known = self.client.hmget(rq_keys.job(job_id), "status", "worker_name", "fence")
+        return status in (b"started", b"stopped") and name == worker.encode() and (fence is None or known == fence.encode())
 
     def seal_run(self, job_id: str, *, fence: str) -> bool:
         """Decide that a run ends by itself. Returns false if it was stopped or superseded before."""

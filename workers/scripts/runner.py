@@ -16,6 +16,7 @@ from notify.keys import Keys
 from notify.server import Client, process_name
 from notify.settings import JOB_EVENTS, Settings
 from workers import rq_keys
+from workers.rq import IS_RQ_3
 
 __all__ = ["KEEP_CANCELLED_MS", "JobScriptRunner", "around_time", "rq_time"]
 
@@ -77,10 +78,14 @@ def _prelude(settings: Settings, keys: Keys) -> str:
         "canceled": rq_keys.canceled(""),
         "deferred": rq_keys.deferred(""),
         "scheduled": rq_keys.scheduled(""),
+        "ready": rq_keys.ready(""),
+        "rate_limits": rq_keys.RATE_LIMITS,
+        **dict(zip(("rate_limit", "rate_limited_end"), rq_keys.rate_limited("\0").split("\0"), strict=True)),
         "worker": rq_keys.worker(""),
         "execution": rq_keys.execution(""),
         "executions": rq_keys.executions(""),
         "results": rq_keys.results(""),
+        "worker_runs_end": rq_keys.worker_executions("").removeprefix(rq_keys.worker("")) if IS_RQ_3 else "",  # RQ 2 reads none
         "lock": rq_keys.scheduler_lock(""),
         **dict(zip(("dependents", "dependents_end"), rq_keys.dependents("\0").split("\0"), strict=True)),
         **dict(zip(("dependencies", "dependencies_end"), rq_keys.dependencies("\0").split("\0"), strict=True)),

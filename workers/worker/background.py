@@ -6,7 +6,7 @@ from notify.directory import Monitor
 from notify.server import Client
 from workers.fleet import Leader, Lease
 from workers.loss import HeldJobs, LossWatcher
-from workers.schedule import Cron, Dependents, Scheduler
+from workers.schedule import Cron, Dependents, RateLimits, Scheduler
 from workers.scripts import Run, RunCheck
 
 __all__ = ["Background"]
@@ -73,7 +73,7 @@ class Background:
 
     def _open(self) -> None:
         client = self._client
-        self._leader = leader = Leader([duty(client).run for duty in (Scheduler, Cron, HeldJobs, Dependents)])
+        self._leader = leader = Leader([duty(client).run for duty in (Scheduler, Cron, HeldJobs, Dependents, RateLimits)])
         self.loss_watcher = LossWatcher(client, self._stop, returned=leader.hurry, changed=lambda: self.changed())
         self.loss_watcher.open()
         self._monitor = Monitor(client).open()

@@ -46,7 +46,7 @@ class FinishingWorker(PlainWorker):
     @property
     def execution(self) -> Execution | None:
         """RQ's object for the current run; RQ's code reads and resets it."""
-        return first_execution(self) if self._describes else self._current_run.execution
+        return self._current_run.execution or first_execution(self, may_ask=self._describes)
 
     @execution.setter
     def execution(self, execution: Execution | None) -> None:
@@ -80,7 +80,7 @@ class FinishingWorker(PlainWorker):
     def ensure_execution(self) -> None:
         """Create RQ's object for the current run, unless there is one. Plain runs do without it, which saves time."""
         run = self._current_run.run
-        if self.execution is None and run is not None:
+        if self._current_run.execution is None and run is not None:
             self.execution = Execution(run.fence, run.job_id, self.connection, self.name)
 
     def send_run_heartbeat(self, job: Any, working_s: float) -> None:
@@ -112,7 +112,7 @@ class FinishingWorker(PlainWorker):
 
     def handle_job_success(self, job: Any, queue: Any, started_job_registry: Any, execution: Any = None) -> None:
         """Record that a job finished, and enqueue its dependents."""
-        record = with_execution(super().handle_job_success, execution or self.execution)
+        record = with_execution(super().handle_job_success, self._current_run.execution or execution)
         self._recording.record(job, queue, Outcome("finished"), lambda: record(job, queue, started_job_registry))
 
     def handle_job_retry(self, job: Any, queue: Any, retry: Any, started_job_registry: Any, execution: Any) -> None:
@@ -128,7 +128,7 @@ class FinishingWorker(PlainWorker):
         self, job: Any, queue: Any, started_job_registry: Any = None, exc_string: str = "", execution: Any = None
     ) -> None:
         """Record a failure, or that the run was stopped. In the worker, an end that comes too late goes to `handle_refused_end`."""
-        current, record = self._current_run, with_execution(super().handle_job_failure, execution or self.execution)
+        current, record = self._current_run, with_execution(super().handle_job_failure, self._current_run.execution or execution)
         is_stopped = current.stopped_job_id == job.id
         exc_string = kept_traceback((current.stop_reason if is_stopped else "") or exc_string)
         if not is_stopped and not self.is_horse and current.run is not None and not self._scripts.seal_run(job.id, fence=current.run.fence):
@@ -147,7 +147,7 @@ class FinishingWorker(PlainWorker):
     def cleanup_execution(self, job: Any, pipeline: Any, execution: Any = None) -> None:
         """Add to the transaction that records an end what removes the run, and the event of the end."""
         self.ensure_execution()  # without it RQ's code would leave the run in its registry
-        execution = execution or self.execution
+        execution = self._current_run.execution or execution
         with_execution(super().cleanup_execution, execution)(job, pipeline)
         if self._current_run.run is not None:
             self.execution = execution  # RQ's code forgets it, and does without it when it builds the transaction once more

@@ -4,7 +4,7 @@ from typing import Any
 
 from notify.server import Client
 from workers.fleet import Reaper
-from workers.rq import clean_worker_registry, now
+from workers.rq import clean_worker_registry, enqueue_ready, now
 from workers.scripts import Run, RunScripts
 
 __all__ = ["clean_registries"]
@@ -23,6 +23,7 @@ def clean_registries(worker: Any) -> None:
         now_s = RunScripts(worker.connection).keep_runs(queue.name)
         queue.finished_job_registry.cleanup(now_s)
         _end_abandoned(queue, now_s)
+        enqueue_ready(queue)
         clean_worker_registry(queue)
         queue.intermediate_queue.cleanup(worker, queue)
         queue.release_maintenance_lock()

@@ -76,7 +76,7 @@ class Stopper:
 
         Args:
             command: the command, as JSON.
-            otherwise: called with every command but ``stop-job``.
+            otherwise: called with every command that stops no job.
         """
         max_bytes = self._scripts.client.settings.max_payload_bytes
         if len(command) > max_bytes:
@@ -84,25 +84,25 @@ class Stopper:
             return
         try:
             decoded = msgspec.json.decode(command, type=dict[str, Any])
-            if decoded.get("command") == "stop-job":
-                self.obey_stop(str(decoded.get("job_id")))
+            if decoded.get("command") in ("stop-job", "stop-execution"):  # the second is RQ 3's, for one run of a job
+                self.obey_stop(str(decoded.get("job_id")), fence=decoded.get("execution_id"))
             elif decoded.get("command") != "shutdown" or not self.is_ending:
                 self.is_ending = self.is_ending or decoded.get("command") == "shutdown"
                 otherwise(decoded)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, ServerError) as exc:
             log.warning("worker %s ignores a command that it cannot obey: %s", self._worker, exc)
 
-    def obey_stop(self, job_id: str) -> None:
-        """Stop a job, if this worker runs it.
+    def obey_stop(self, job_id: str, *, fence: str | None = None) -> None:
+        """Stop a job, if this worker runs it; with a fence only this run of it.
 
         Raises:
             ServerError: the server did not answer, or refused.
         """
         run = self._current_run.run
-        if run is not None and run.job_id == job_id:
+        if run is not None and run.job_id == job_id and fence in (None, run.fence):
             self._scripts.stop_run(job_id, reason=STOPPED)  # `Job.cancel` has done so already; RQ's command has not
             self.check_run(run)
-        elif self._scripts.is_run_by(self._worker, job_id):  # the answer to the claim is on its way to this worker
+        elif self._scripts.is_run_by(self._worker, job_id, fence=fence):  # the answer to the claim is on its way to this worker
             self._scripts.stop_run(job_id, reason=STOPPED)
             # The main loop sets the run and then reads the early stop; this thread sets the early stop and then reads the run.
             # So at least one of them sees both, and stops the run.

@@ -93,7 +93,7 @@ def test_a_held_job_is_told_from_a_deferred_one_without_asking_again(bus: notify
     assert {listed.job.id: listed.status for listed in list_jobs(bus.redis).jobs}[held.id] == "held"
     assert ids(bus, JobFilter(status="held")) == [held.id]
     assert ids(bus, JobFilter(status="deferred")) == [deferred.id]
-    assert len(commands) <= 1 + 7 + 2 + 3  # names of queues, sizes, pages, jobs
+    assert len(commands) <= 2 + 8 + 2 + 3  # names of queues and of rate limits, sizes, pages, jobs
 
 
 def test_of_very_many_jobs_only_the_newest_are_looked_at(bus: notify.Bus, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from tests.support.sample_jobs import add, try_again_in
 from tests.support.skewed_clock import skewed
 from tests.workers.conftest import StartWorkers
 from workers import Job, JobDefinitionError, Queue, rq_keys
+from workers.rq import IS_RQ_3
 
 BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
 """The rule of a zone with daylight saving time, as the system reads it without any file."""
@@ -89,6 +90,7 @@ def test_a_local_time_is_read_by_the_rule_of_its_zone_at_that_date(
         assert (at.hour, at.minute) == (utc_hour, local.minute)
 
 
+@pytest.mark.skipif(IS_RQ_3, reason="RQ 3 mended it")
 def test_rq_takes_winter_for_summer_where_the_zone_has_both(queue: Queue, set_zone: Callable[[str], None]) -> None:
     """The twin: RQ's registry alone."""
     set_zone(BERLIN)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -19,6 +20,7 @@ from tests.support.skewed_clock import skewed
 from tests.support.workers_here import ModelWorker, act, make_worker
 from tests.workers.conftest import Effects, StartWorkers
 from workers import Job, Outcome, Queue, rq_keys
+from workers.rq import with_execution
 from workers.scripts.lease import LeaseScripts
 from workers.scripts.runs import RunScripts
 
@@ -111,7 +113,7 @@ def test_the_heartbeat_of_plain_rq_has_the_time_of_its_host(running: tuple[Model
     fence = fence_of(job)
     with skewed(-AHEAD_S):
         worker.ensure_execution()
-        rq.Worker.maintain_heartbeats(worker, job)
+        with_execution(partial(rq.Worker.maintain_heartbeats, worker), worker.execution)(job)
     assert heard_of_for_s(job, fence) < 0
     clean_registries(worker.queues[0])
     assert job.get_status() == "queued"

@@ -35,7 +35,7 @@ local interval_s = tonumber(heartbeat_s)
 local now = now_ms()
 local now_s = math.floor(now / 1000)
 local STATUSES = {created = true, queued = true, started = true, finished = true, failed = true, stopped = true, canceled = true,
-  deferred = true, scheduled = true} -- RQ's
+  deferred = true, scheduled = true, rate_limited = true, ready_to_enqueue = true} -- RQ's
 local overdue_service = '' -- see the answer
 local oversized = 0 -- size of the call of the job that was read last, in bytes, if that is above the limit
 
@@ -84,6 +84,10 @@ local function start(job, id, fields)
   redis.call('EXPIRE', k.executions .. id, ttl_s + 60)
   redis.call('HSET', worker_key, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0', 'last_heartbeat', NOW_AT)
   redis.call('EXPIRE', worker_key, interval_s + 60)
+  if k.worker_runs_end ~= '' then
+    redis.call('SADD', worker_key .. k.worker_runs_end, execution)
+    redis.call('EXPIRE', worker_key .. k.worker_runs_end, interval_s + 60)
+  end
   publish_job_event(origin, id, 'started', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))
 end
 

@@ -18,7 +18,8 @@ end
 local function is_awaited(id)
   local dependents = redis.pcall('SMEMBERS', k.dependents .. id .. k.dependents_end)
   for _, dependent in ipairs(dependents) do
-    if redis.pcall('HGET', k.job .. dependent, 'status') == 'deferred' then return true end
+    local status = redis.pcall('HGET', k.job .. dependent, 'status')
+    if status == 'deferred' or status == 'ready_to_enqueue' then return true end
   end
   return false
 end

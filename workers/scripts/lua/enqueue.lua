@@ -20,7 +20,7 @@ local FIRST_COMMON = OWN + 3
 local FIRST_JOB = FIRST_COMMON + common_count
 local FIXED = 6 -- arguments of a job before its fields
 local REGISTRY = {failed = k.failed, stopped = k.failed, canceled = k.canceled}
-local OTHERS = {finished = k.finished, deferred = k.deferred, scheduled = k.scheduled}
+local OTHERS = {finished = k.finished, deferred = k.deferred, scheduled = k.scheduled, ready_to_enqueue = k.ready}
 -- A job that lost a need stays in the list of its queue until compact_queue has been there.
 local LISTED = {queued = true, canceled = true, deferred = true}
 local again, turn = asked == 'again', now_us()

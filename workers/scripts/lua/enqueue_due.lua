@@ -29,7 +29,7 @@ local function is_list(key)
 end
 
 local function fields_of(job)
-  local names = {'status', 'needs', 'ttl', 'timeout', 'ended_at', 'enqueue_at_front', 'enqueue_at_front_on_retry'}
+  local names = {'status', 'needs', 'ttl', 'timeout', 'ended_at', 'enqueue_at_front', 'enqueue_at_front_on_retry', 'rate_limit_key'}
   local values, fields = redis.pcall('HMGET', job, unpack(names)), {} -- a key that is no hash has no fields
   for i = 1, #values do
     fields[names[i]] = values[i] or nil
@@ -50,7 +50,8 @@ local function enqueue(name, id)
   local job = k.job .. id
   local fields = fields_of(job)
   if not fields.status or NOT_TO_RUN[fields.status] then return 0 end
-  redis.call('HSET', job, 'status', 'queued', 'enqueued_at', NOW_AT, 'origin', name, 'turn', text(now * 1000))
+  local is_limited = (fields.rate_limit_key or '') ~= ''
+  redis.call('HSET', job, 'status', is_limited and 'rate_limited' or 'queued', 'enqueued_at', NOW_AT, 'origin', name, 'turn', text(now * 1000))
   if (fields.timeout or '') == '' then
     redis.call('HSET', job, 'timeout', default_timeout_s)
   end
@@ -59,6 +60,12 @@ local function enqueue(name, id)
     for _, key in ipairs({job, k.dependents .. id .. k.dependents_end, k.dependencies .. id .. k.dependencies_end}) do
       redis.call('EXPIRE', key, ttl_s)
     end
+  end
+  if is_limited then -- the leader enqueues it when the limit of RQ 3 has room
+    redis.call('SADD', k.rate_limits, fields.rate_limit_key)
+    redis.call('HSET', k.rate_limit .. fields.rate_limit_key, 'concurrency', redis.call('HGET', job, 'rate_limit_concurrency') or '1')
+    redis.call('ZADD', k.rate_limit .. fields.rate_limit_key .. k.rate_limited_end, text(now / 1000), id)
+    return 1
   end
   fields.turn = text(now * 1000)
   jobs.join_needs(id, fields, now)

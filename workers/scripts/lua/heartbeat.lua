@@ -19,6 +19,9 @@ local worker, id, fence, now_at, working_s, ttl_s, worker_ttl_s = unpack(ARGV)
 local now_s = math.floor(now_ms() / 1000)
 redis.call('HSET', worker_key, 'last_heartbeat', now_at, 'current_job_working_time', working_s)
 redis.call('EXPIRE', worker_key, worker_ttl_s)
+if k.worker_runs_end ~= '' then
+  redis.call('EXPIRE', worker_key .. k.worker_runs_end, worker_ttl_s)
+end
 local known = redis.call('HMGET', job, 'fence', 'status', 'stopped')
 if known[3] == fence then -- its process is being ended
   redis.call('ZADD', started, 'XX', text(now_s + ttl_s), id .. ':' .. fence)

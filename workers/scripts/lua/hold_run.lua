@@ -16,6 +16,10 @@ local origin = fields.origin or ''
 redis.call('DEL', k.execution .. id .. ':' .. fence)
 redis.call('ZREM', k.executions .. id, fence)
 redis.call('ZREM', k.started .. origin, id .. ':' .. fence)
+if k.worker_runs_end ~= '' then
+  local worker = redis.call('HGET', job, 'worker_name') or ''
+  redis.pcall('SREM', k.worker .. worker .. k.worker_runs_end, id .. ':' .. fence)
+end
 redis.call('HDEL', job, 'stopped', 'outcome', 'worker_name')
 redis.call('HSET', job, 'status', 'queued')
 fields.status = 'queued'

@@ -43,6 +43,9 @@ local function finish(worker_key, worker, run, now)
   redis.call('DEL', k.execution .. execution)
   redis.pcall('ZREM', k.executions .. run.id, run.fence)
   redis.call('ZREM', k.started .. origin, execution)
+  if k.worker_runs_end ~= '' then
+    redis.pcall('SREM', worker_key .. k.worker_runs_end, execution)
+  end
   redis.pcall('HINCRBY', worker_key, 'successful_job_count', 1) -- the counters are no numbers if they were written by hand
   redis.pcall('HINCRBYFLOAT', worker_key, 'total_working_time', run.ended_s - run.started_s)
   publish_job_event(origin, run.id, 'finished', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))

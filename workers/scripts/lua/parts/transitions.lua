@@ -33,6 +33,7 @@ local function pair_of(queue, need)
 end
 
 local function make_transitions()
+  local WAITING = {queued = true, deferred = true, scheduled = true, ready_to_enqueue = true, rate_limited = true} -- the last two are RQ 3's
   local FIELDS = {'status', 'needs', 'on_loss', 'origin', 'turn', 'held', 'max_hold_ms', 'grace_ms'}
 
   local canceled, deferred, held_rows, leaving = {}, {}, {}, {} -- rows that are written at the end
@@ -65,7 +66,7 @@ local function make_transitions()
   end
 
   local function is_waiting(fields)
-    return fields.status == 'queued' or fields.status == 'deferred' or fields.status == 'scheduled'
+    return WAITING[fields.status]
   end
 
   local function turn_of(fields, now)
@@ -127,6 +128,7 @@ local function make_transitions()
     elseif fields.status ~= 'queued' then
       redis.call('ZREM', k.deferred .. origin, id)
       redis.call('ZREM', k.scheduled .. origin, id)
+      redis.call('ZREM', k.ready .. origin, id)
     end
     add_row(canceled, origin, in_order(now, canceled[origin]), id)
     redis.call('PEXPIRE', job, k.keep_ms)
