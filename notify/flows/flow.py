@@ -1,6 +1,7 @@
 """A flow: starts the runners of all nodes, and stops them in order."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
@@ -123,8 +124,9 @@ class Flow(Control):
             runner.station.parker.set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until all nodes have ended. Returns whether they have."""
-        return self._over.wait(timeout_s)
+        """Wait until all nodes have ended: by themselves, after `stop`, or by an error, which `close` raises. Returns whether they have."""
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        return self._stop_asked.wait(timeout_s) and self._wait_for_end(deadline)
 
     def close(self, *, timeout_s: float = CLOSE_S) -> bool:
         """Stop the sources, deliver what is in the flow, end all nodes in order, and close them.
@@ -207,17 +209,21 @@ class Flow(Control):
 
     def _end(self, deadline: float) -> bool:
         """Wait until all nodes have ended; after the deadline cut the flow. Returns whether everything was delivered."""
-        self._over.wait(min(SOURCE_S, max(0.0, deadline - time.monotonic())))
-        while not self._over.is_set and time.monotonic() < deadline:
-            self._give_up_sources()
-            self._over.wait(max(0.0, min(POLL_S, deadline - time.monotonic())))
-        was_complete = self._over.is_set
+        was_complete = self._wait_for_end(deadline)
         if not was_complete:
             self._cut()
         for name, thread in self._threads.items():
             if name not in self._given_up:
                 thread.join(CUT_S)
         return was_complete
+
+    def _wait_for_end(self, deadline: float) -> bool:
+        """Wait, after a stop, until all nodes have ended. Returns whether they have at the deadline."""
+        self._over.wait(min(SOURCE_S, max(0.0, deadline - time.monotonic())))
+        while not self._over.is_set and time.monotonic() < deadline:
+            self._give_up_sources()
+            self._over.wait(max(0.0, min(POLL_S, deadline - time.monotonic())))
+        return self._over.is_set
 
     def _give_up_sources(self) -> None:
         """Do not wait any longer for sources that cannot be stopped and have no item."""

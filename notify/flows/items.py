@@ -44,7 +44,8 @@ class Failed(msgspec.Struct, frozen=True):
     Args:
         item: the item as the stage got it; ``None`` if a source failed.
         error: the error of the last attempt.
-        stage: the name of the stage. A stage that returns a `Failed` leaves it empty.
+        stage: the name of the stage. A stage that refuses an item returns a `Failed` in which it is empty; one with a name, which has come
+            from another stage, is an item like any other.
     """
 
     item: Any

@@ -59,7 +59,7 @@ class Outlets:
             self._station.dropped += 1
         elif isinstance(result, To):
             await self.send(result.outlet, result.item)
-        elif isinstance(result, Failed):
+        elif isinstance(result, Failed) and not result.stage:  # otherwise it is the item of another stage, on its way
             await self.failed(result.item, result.error)
         elif isinstance(result, Mark):
             await self._pass_mark(result)
@@ -69,7 +69,7 @@ class Outlets:
             result.close()
             raise WiringError(f"{self._station.name!r} returned a coroutine, and is no coroutine function: write it as async def")
         else:
-            if not isinstance(result, Items | list | Iterator):
+            if not isinstance(result, Items | list | Iterator | Failed):
                 self.plain.add(type(result))
             await self.send(OUT, result)
 

@@ -84,6 +84,7 @@ class Lookup(Stage):
 
     def open(self, context: Context) -> None:
         self._context = context
+        self._threads, self._closing = [], threading.Event()
         for number in range(self._count):
             # A daemon thread: a look-up that never returns must not keep the process from ending.
             thread = threading.Thread(target=self._answer_all, name=f"notify-{context.name}-{number + 1}", daemon=True)

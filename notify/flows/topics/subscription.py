@@ -77,6 +77,8 @@ class SubscribeTo(Source):
         self._stopping = threading.Event()
 
     def open(self, context: Context) -> None:
+        if self._subscriber is not None:
+            raise ClosedError(f"the subscription to {', '.join(self._subscriber.topics)} was in a flow before: make another one")
         stored = self._position.read() if self._position is not None else None
         self._subscriber = self._bus.subscribe(*self._topics, since=self._since if stored is None else stored)
         self._marked = self._positions(self._subscriber)
@@ -93,8 +95,9 @@ class SubscribeTo(Source):
                 yield from self._rest(subscriber)
                 break
             yield self._shown(item)
-            yield self._mark(subscriber, time.monotonic() - self._marked_at >= WAIT_S)
-        yield self._mark(subscriber, True)
+            if self._position is not None and time.monotonic() - self._marked_at >= WAIT_S:
+                yield self._mark(subscriber)
+        yield self._mark(subscriber)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -137,13 +140,10 @@ class SubscribeTo(Source):
         positions = subscriber.positions
         return positions if self._backplane is None else {self._backplane.topic: positions[self._backplane.topic]}
 
-    def _mark(self, subscriber: Subscriber, is_due: bool) -> Mark | None:
+    def _mark(self, subscriber: Subscriber) -> Mark | None:
         """Return a mark if the position is stored, and has changed since the last mark."""
-        if self._position is None or not is_due:
-            return None
-        self._marked_at = time.monotonic()
-        positions = self._positions(subscriber)
-        if positions == self._marked:
+        self._marked_at, positions = time.monotonic(), self._positions(subscriber)
+        if self._position is None or positions == self._marked:
             return None
         self._marked = positions
         return Mark(positions)

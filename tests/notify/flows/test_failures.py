@@ -1,6 +1,7 @@
 """Stages that raise: the policies, the outlet for errors, and sources that raise."""
 
 import logging
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -218,3 +219,34 @@ def test_the_error_outlet_of_a_source_gets_its_error() -> None:
 def test_a_retry_that_cannot_be_done_is_refused(arguments: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         retry(*arguments)
+
+
+def test_a_failed_item_passes_through_further_stages_as_an_item() -> None:
+    got: list[Failed] = []
+    graph(
+        nodes={"in": range(4), "divide": invert, "got": print, "same": lambda failed: failed, "errors": got.append},
+        links={"in": "divide", "divide": "got", ("divide", "error"): "same", "same": "errors"},
+    ).run()
+    assert [(failed.item, failed.stage) for failed in got] == [(0, "divide")]
+
+
+def test_a_stage_that_passes_failed_items_on_can_fail_too() -> None:
+    got: list[Failed] = []
+    errors: list[Failed] = []
+    known = Failed(1, ValueError("known"), "elsewhere")
+    refused = Failed(2, ValueError("new"))
+    pipeline([known, refused, known], stage(lambda item: item, name="same"), got.append, errors=errors.append).run()
+    assert got == [known, known]
+    assert [(failed.item, failed.stage) for failed in errors] == [(2, "list")]
+
+
+def test_a_flow_that_fails_while_its_source_waits_ends_too() -> None:
+    waits = threading.Event()
+
+    def source() -> Iterator[int]:
+        yield 0
+        waits.wait(10)
+
+    with pytest.raises(ZeroDivisionError), pipeline(source, invert, print) as flow:
+        assert flow.wait(5)
+    waits.set()

@@ -129,3 +129,11 @@ def test_an_item_that_is_no_key_needs_a_function_for_it() -> None:
     got: list[int] = []
     pipeline([[1, 2]], lookup(len, cache_s=1, key=str), got.append).run()
     assert got == [2]
+
+
+def test_a_look_up_may_be_in_one_flow_after_the_other() -> None:
+    part = lookup(lambda item: item * 2)
+    for _ in range(2):
+        got: list[int] = []
+        pipeline([1, 2], part, got.append).run()
+        assert got == [2, 4]

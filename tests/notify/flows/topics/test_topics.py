@@ -1,7 +1,7 @@
 """The two ends of flows on topics: what is published arrives in the next flow, in order, each event once."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import notify
 from notify import ContentsError, Event, Gap, InvalidTopicError, WiringError
 from notify.flows import Failed, Flow, contents, discard, pipeline, publish_to, stage, subscribe_to
 from notify.testing import PrivateServer, wait_until
+from tests.support.processes import Process
 
 
 def test_K4_publish_to_ends_a_flow_and_subscribe_to_begins_one(bus: notify.Bus, another_bus: notify.Bus) -> None:
@@ -236,6 +237,25 @@ def test_K3_the_end_by_kill_is_an_end_too(bus: notify.Bus, another_bus: notify.B
     bus.directory.kill("readings")
     assert flow.wait(5)
     assert flow.close()
+
+
+@pytest.mark.any_server
+def test_K3_the_end_of_an_owner_by_kill_9_ends_its_subscribers(
+    server: PrivateServer, bus: notify.Bus, start: Callable[..., Process]
+) -> None:
+    owner = start("service", server.url, "readings", 0.3)
+    owner.told()
+    flow = reading(bus.backplane("readings"), [])
+    owner.kill()
+    assert flow.wait(10)
+    assert flow.close()
+
+
+def test_a_subscription_is_in_one_flow_only(bus: notify.Bus) -> None:
+    source = subscribe_to(bus, "t")
+    pipeline(source, discard).start().close()
+    with pytest.raises(notify.ClosedError, match="make another one"):
+        pipeline(source, discard).start()
 
 
 def test_events_of_a_subscription_reach_the_sink_while_the_source_is_blocked(bus: notify.Bus) -> None:
