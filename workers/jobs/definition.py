@@ -50,6 +50,7 @@ def job(
     stop: StopLadder | None = None,
     cron: str | None = None,
     every_s: float | None = None,
+    timezone: str | None = None,
     overlap: Overlap | None = None,
 ) -> Callable[[F], F]:
     """Mark a function as a job. Only marked functions can be enqueued, and a worker runs no others.
@@ -64,9 +65,10 @@ def job(
         grace_s: a service that returns within this many seconds was not lost. Until then the job is not started; if it runs, it
             keeps running.
         stop: the steps before a running job is killed; by default none, its process is killed at once.
-        cron: a cron line, in UTC; a sixth field is for seconds. At these times the job is enqueued automatically, while a worker
+        cron: a cron line; a sixth field is for seconds. At these times the job is enqueued automatically, while a worker
             that has loaded it lives.
         every_s: instead of ``cron``: an interval in seconds.
+        timezone: the zone of the cron line, such as ``Europe/Berlin``; by default UTC.
         overlap: what happens when it is due while the one before it still waits: ``skip`` (the default), ``queue`` or ``replace``, see
             `Overlap`.
 
@@ -78,7 +80,7 @@ def job(
     if not isinstance(queue, str) or not queue:
         raise JobDefinitionError(f'the queue of a job is {queue!r}: give the name of a queue, as in @job("default")')
     requirements = Requirements.of(needs, on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
-    schedule = schedule_of(cron, every_s)
+    schedule = schedule_of(cron, every_s, timezone)
     definition = Definition(queue, requirements, stop or StopLadder(), schedule, check_overlap(overlap, schedule))
 
     def mark(function: F) -> F:

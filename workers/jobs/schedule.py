@@ -1,7 +1,8 @@
 """The schedule of a recurring job: the times of a cron line, or an interval."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Final, Literal, TypeAlias, get_args
+from zoneinfo import ZoneInfo
 
 import msgspec
 from croniter import croniter  # type: ignore[import-untyped]  # croniter has no types
@@ -26,25 +27,40 @@ FIELDS: Final = (1, 5, 6)
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """The times at which a job is due, by the server's clock, in UTC.
+    """The times at which a job is due, by the server's clock.
 
     Args:
         cron: a cron line, or empty.
         every_ms: if there is no cron line, the interval in ms; the times are its multiples since the epoch.
+        timezone: the zone of the cron line, such as ``Europe/Berlin``; by default UTC.
     """
 
     cron: str = ""
     every_ms: int = 0
+    timezone: str | msgspec.UnsetType = msgspec.UNSET  # left out of the JSON then, which older workers compare
 
     def next_after(self, now_ms: int) -> int | None:
-        """Return the first time after ``now_ms``, both in ms since the epoch; ``None`` if there is none."""
+        """Return the first time after ``now_ms``, both in ms since the epoch; ``None`` if there is none.
+
+        A time that the zone leaves out, when clocks are put forward, is the end of the gap. When clocks are put back, an hour comes twice:
+        a line that names its hours is due the first time only, and one for every hour both times.
+        """
         if not self.cron:
             return (now_ms // self.every_ms + 1) * self.every_ms
+        zone = _zone_of(self.timezone or "")
+        times = croniter(self.cron, datetime.fromtimestamp(now_ms / 1000, zone))
         try:
-            next_s: float = croniter(self.cron, datetime.fromtimestamp(now_ms / 1000, UTC)).get_next(float)
+            next_s: float = times.get_next(float)
+            while self._names_its_hours and datetime.fromtimestamp(next_s, zone).fold:
+                next_s = times.get_next(float)
         except ValueError:  # croniter's errors are ValueErrors, for example for the 30th of February
             return None
         return round(next_s * 1000)
+
+    @property
+    def _names_its_hours(self) -> bool:
+        fields = self.cron.split()
+        return self.cron != "@hourly" and not (len(fields) > 1 and fields[1].startswith("*"))
 
     def next_after_jump(self, due_ms: int, now_ms: int, *, back_ms: int) -> int:
         """Return when a job is due next, after the clock was put back; all in ms.
@@ -65,7 +81,7 @@ class Schedule(msgspec.Struct, frozen=True):
         return next_ms if is_close else due_ms
 
     def __str__(self) -> str:
-        return self.cron or f"every {self.every_ms / 1000:g} s"
+        return f"{self.cron} {self.timezone or ''}".rstrip() if self.cron else f"every {self.every_ms / 1000:g} s"
 
 
 class CronJob(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -94,7 +110,7 @@ def read_cron_job(encoded: bytes) -> CronJob:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise JobDefinitionError(f"the recurring job {encoded[:40]!r} cannot be read: {exc}") from exc
     schedule = found.schedule
-    schedule_of(schedule.cron or None, None if schedule.cron else schedule.every_ms / 1000)  # checks it
+    schedule_of(schedule.cron or None, None if schedule.cron else schedule.every_ms / 1000, schedule.timezone or None)  # checks it
     return found
 
 
@@ -113,14 +129,31 @@ def check_overlap(overlap: str | None, schedule: Schedule | None) -> Overlap:
     raise JobDefinitionError(f"overlap is {overlap!r}: choose one of {', '.join(get_args(Overlap))}")
 
 
-def schedule_of(cron: str | None, every_s: float | None) -> Schedule | None:
-    """Return the schedule for the arguments of `workers.job`; ``None`` if both are ``None``.
+def _zone_of(name: str) -> tzinfo:
+    return ZoneInfo(name) if name else UTC
+
+
+def _check_timezone(timezone: object, cron: object) -> None:
+    if cron is None:
+        raise JobDefinitionError("timezone is for a job with a cron line: give cron as well, or leave it out")
+    try:
+        _zone_of(timezone if isinstance(timezone, str) and timezone else "?")
+    except (ValueError, LookupError, OSError) as exc:  # a path, an unknown name, or no database of zones on this host
+        raise JobDefinitionError(
+            f"timezone is {timezone!r}, which this machine does not know: give a name such as 'Europe/Berlin'"
+        ) from exc
+
+
+def schedule_of(cron: str | None, every_s: float | None, timezone: str | None = None) -> Schedule | None:
+    """Return the schedule for the arguments of `workers.job`; ``None`` if there is none.
 
     Raises:
         JobDefinitionError: both are given, or one is invalid.
     """
     if cron is not None and every_s is not None:
         raise JobDefinitionError("a job has one schedule: give cron or every_s, not both")
+    if timezone is not None:
+        _check_timezone(timezone, cron)
     if every_s is not None:
         if isinstance(every_s, bool) or not isinstance(every_s, int | float) or not LEAST_EVERY_S <= every_s <= LONGEST_TTL_S:
             raise JobDefinitionError(
@@ -129,7 +162,7 @@ def schedule_of(cron: str | None, every_s: float | None) -> Schedule | None:
         return Schedule(every_ms=round(every_s * 1000))
     if cron is None:
         return None
-    schedule = Schedule(cron=" ".join(cron.split())) if isinstance(cron, str) else Schedule()
+    schedule = Schedule(cron=" ".join(cron.split()), timezone=timezone or msgspec.UNSET) if isinstance(cron, str) else Schedule()
     if len(schedule.cron.split()) not in FIELDS or not croniter.is_valid(schedule.cron):
         raise JobDefinitionError(f"{cron!r} is no cron line: write five fields as in '*/5 * * * *', or six with the seconds last")
     if schedule.next_after(round(datetime.now(UTC).timestamp() * 1000)) is None:

@@ -10,7 +10,7 @@ from tests.support import sample_jobs
 from workers import JobDefinitionError, job
 from workers.jobs.definition import definition_of
 from workers.jobs.requirements import Requirements
-from workers.jobs.schedule import CronJob, Schedule, schedule_of
+from workers.jobs.schedule import CronJob, Schedule, read_cron_job, schedule_of
 
 pytestmark = pytest.mark.any_server
 
@@ -33,6 +33,42 @@ def test_a_cron_line_is_due_at_its_next_time_in_utc(cron: str, now: str, due: st
     schedule = schedule_of(cron, None)
     assert schedule is not None
     assert schedule.next_after(ms(now)) == ms(due)
+
+
+@pytest.mark.parametrize(
+    ("cron", "now", "due"),
+    [
+        ("0 9 * * *", "2026-03-28T12:00:00", ["2026-03-29T07:00:00", "2026-03-30T07:00:00"]),  # summer time began
+        ("0 9 * * *", "2026-10-23T12:00:00", ["2026-10-24T07:00:00", "2026-10-25T08:00:00"]),  # it ended
+        ("30 2 * * *", "2026-03-28T12:00:00", ["2026-03-29T01:00:00", "2026-03-30T00:30:00"]),  # the time is left out: after the gap
+        ("30 2 * * *", "2026-10-24T12:00:00", ["2026-10-25T00:30:00", "2026-10-26T01:30:00"]),  # it comes twice: the first time
+        ("0 * * * *", "2026-10-25T00:30:00", ["2026-10-25T01:00:00", "2026-10-25T02:00:00"]),  # every hour: both times
+    ],
+)
+def test_a_cron_line_is_due_by_the_clock_of_its_time_zone(cron: str, now: str, due: list[str]) -> None:
+    schedule = schedule_of(cron, None, "Europe/Berlin")
+    assert schedule is not None
+    first = schedule.next_after(ms(now))
+    assert first is not None
+    assert [first, schedule.next_after(first)] == [ms(each) for each in due]
+
+
+@pytest.mark.parametrize("timezone", ["Europe/Nowhere", "", "/etc/passwd", "../x", 5])
+def test_a_time_zone_that_there_is_not_is_refused_at_the_definition(timezone: Any) -> None:
+    with pytest.raises(JobDefinitionError, match="which this machine does not know: give a name such as 'Europe/Berlin'"):
+        job("work", cron="0 4 * * *", timezone=timezone)
+
+
+def test_a_time_zone_is_for_a_cron_line() -> None:
+    with pytest.raises(JobDefinitionError, match="give cron as well"):
+        job("work", every_s=60, timezone="Europe/Berlin")
+
+
+def test_a_cron_line_is_shown_with_its_time_zone_and_read_from_redis_with_it() -> None:
+    schedule = schedule_of("0 4 * * *", None, "Europe/Berlin")
+    assert str(schedule) == "0 4 * * * Europe/Berlin"
+    assert schedule is not None
+    assert read_cron_job(msgspec.json.encode(CronJob("work", schedule, Requirements()))).schedule == schedule
 
 
 def test_an_interval_is_due_at_its_multiples_since_the_epoch() -> None:
