@@ -9,7 +9,7 @@ from typing import Any
 from notify.errors import WiringError
 from notify.events import Gap
 from notify.flows.engine.inbox import Inbox
-from notify.flows.engine.station import CutShort, Station, short
+from notify.flows.engine.station import Station, short
 from notify.flows.items import DROPPED, ERROR, OUT, Failed, Items, Mark, To
 
 __all__ = ["Outlets"]
@@ -112,11 +112,17 @@ class Outlets:
                 inbox.end_input()
 
     async def _hand_on_list(self, results: Sequence[Any]) -> None:
+        plain, only, station = self.plain, self.only, self._station
         for number, each in enumerate(results, 1):
             try:
-                await self.hand_on_one(each)
-            except CutShort:
-                self._station.dropped += len(results) - number
+                if only is None or type(each) not in plain:
+                    await self.hand_on_one(each)
+                    continue
+                station.out += 1  # as in `send`, without two coroutines for each item
+                if only.put(each):
+                    await self.room(only)
+            except BaseException:
+                station.dropped += len(results) - number
                 raise
 
     async def _hand_on_iterator(self, results: Iterator[Any], item: Any) -> None:

@@ -58,6 +58,8 @@ class StageRunner:
             await self._take_all()
             if self._stage is not None:
                 await self._caller.hook(self._stage.end)
+            if self.station.is_cut:
+                raise CutShort  # the last results may be incomplete
         except (CutShort, asyncio.CancelledError):
             raise
         except BaseException as exc:  # a stage may raise SystemExit, and that ends the flow as well

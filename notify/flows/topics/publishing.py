@@ -1,6 +1,5 @@
 """`publish_to`: a sink, or a stage, that publishes items on a topic in batches."""
 
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from notify.errors import ContentsError, EventError
@@ -48,22 +47,23 @@ class PublishTo(TakesMany):
         self._client = self._bus.redis.clone(name="publisher")
         self._sender = BatchSender(EventScripts(self._client), name=f"the sink {context.name!r}", wait=lambda s: not context.sleep(s))
 
-    def take_many(self, items: list[Any]) -> Iterator[Any]:
-        by_body: dict[int, Any] = {}
-        batch: list[Item] = []
+    def take_many(self, items: list[Any]) -> list[Any]:
+        results: list[Any] = list(items)
+        batch: list[tuple[int, Item]] = []
         size = 0
-        for item in items:
+        for number, item in enumerate(items):
             try:
-                batch.append(self._encoded(item))
+                entry = self._encoded(item)
             except EventError as exc:
-                yield Failed(item, exc)
+                results[number] = Failed(item, exc)
                 continue
-            by_body[id(batch[-1])] = item
-            size += len(batch[-1].body)
+            batch.append((number, entry))
+            size += len(entry.body)
             if size >= BATCH_BYTES:
-                yield from self._send(batch, by_body)
+                self._send(batch, results)
                 batch, size = [], 0
-        yield from self._send(batch, by_body)
+        self._send(batch, results)
+        return results if self._forward else [result for result in results if result is DROPPED or _is_refused(result)]
 
     def close(self) -> None:
         self._client.close()
@@ -82,15 +82,18 @@ class PublishTo(TakesMany):
             event = Event(topic=topic, contents=contents, source=self._bus.name, time=time)
         return Item(check_topic(topic), encode(event, max_bytes=self._limit), None)
 
-    def _send(self, batch: list[Item], items: dict[int, Any]) -> Iterator[Any]:
-        """Publish a batch, and yield what is to be handed on: the refused items, and with ``forward`` the others."""
-        refused = {id(entry): problem for entry, problem in self._sender.send(batch)} if batch else {}
-        sent = len(batch) - (self._sender.unsent if batch else 0)
-        for number, entry in enumerate(batch):
-            item = items[id(entry)]
+    def _send(self, batch: list[tuple[int, Item]], results: list[Any]) -> None:
+        """Publish a batch, and write into the results what became of those events that were not published."""
+        if not batch:
+            return
+        refused = {id(entry): problem for entry, problem in self._sender.send([entry for _, entry in batch])}
+        for number, entry in batch:
             if id(entry) in refused:
-                yield Failed(item, ContentsError(f"the server refused an event on {entry.topic!r}: {refused[id(entry)]}"))
-            elif number >= sent:
-                yield DROPPED  # the flow was cut while the server was away
-            elif self._forward:
-                yield item
+                problem = ContentsError(f"the server refused an event on {entry.topic!r}: {refused[id(entry)]}")
+                results[number] = Failed(results[number], problem)
+        for number, _ in batch[len(batch) - self._sender.unsent :]:
+            results[number] = DROPPED  # the flow was cut while the server was away
+
+
+def _is_refused(result: Any) -> bool:
+    return isinstance(result, Failed) and not result.stage

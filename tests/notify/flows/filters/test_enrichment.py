@@ -115,6 +115,15 @@ def test_a_look_up_that_hangs_is_cut_with_its_items() -> None:
     assert flow.counters()["Lookup"].dropped == 100
 
 
+def test_a_look_up_that_hangs_at_the_end_is_cut_with_its_items() -> None:
+    hangs = threading.Event()
+    flow = pipeline(range(3), lookup(lambda _: hangs.wait(10), threads=2), discard).start()
+    wait_until(lambda: flow.counters()["Lookup"].taken == 3, what="items in hand")
+    assert flow.close(timeout_s=0.05) is False
+    hangs.set()
+    assert flow.counters()["Lookup"].dropped == 3
+
+
 @pytest.mark.parametrize(
     ("options", "kind"), [({"threads": 0}, WiringError), ({"threads": 1.5}, WiringError), ({"cache_s": 0}, SettingsError)]
 )

@@ -68,6 +68,20 @@ def test_an_item_that_cannot_be_published_goes_to_error_and_the_others_are_publi
     assert [type(failed.error) for failed in errors] == [ContentsError, notify.PayloadTooLargeError]
 
 
+def test_the_items_before_one_that_ends_the_flow_are_published(bus: notify.Bus) -> None:
+    with bus.subscribe("t") as events:
+        with pytest.raises(ContentsError):
+            pipeline([1, 2, object()], publish_to(bus, "t")).run()
+        assert [getattr(events.get(5), "contents", None) for _ in range(2)] == [1, 2]
+
+
+def test_an_item_that_failed_elsewhere_cannot_be_published_and_is_not_lost(bus: notify.Bus) -> None:
+    errors: list[Failed] = []
+    failed = Failed(1, ValueError("here"), "elsewhere")
+    pipeline([failed], publish_to(bus, "t"), errors=errors.append).run()
+    assert errors[0].item == failed
+
+
 def test_an_event_that_the_server_refuses_goes_to_error(bus: notify.Bus) -> None:
     bus.redis.set(bus.keys.log("spoilt"), "no stream", px=60_000)
     errors: list[Failed] = []
