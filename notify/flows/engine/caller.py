@@ -12,7 +12,7 @@ from notify.flows.protocol import Stage, TakesMany
 __all__ = ["Caller"]
 
 TURN: Final = 64
-"""A stage in the event loop lets others run after so many items."""
+"""A stage in the event loop lets others run after so many calls."""
 
 
 class Caller:
@@ -27,6 +27,7 @@ class Caller:
     def __init__(self, station: Station, outlets: Outlets, *, is_async: bool) -> None:
         work = station.node.work
         self._station, self._outlets, self._is_async = station, outlets, is_async
+        self._calls = 0
         self._call: Callable[[Any], Any] = work.take if isinstance(work, Stage) else work
         self.many = work if isinstance(work, TakesMany) else None
         """The stage, if it takes several items at once."""
@@ -90,7 +91,8 @@ class Caller:
         """Return the result of a call, which in the event loop may be one to wait for."""
         if not self._is_async:
             return result
-        if not self._station.taken % TURN:
+        self._calls += 1
+        if not self._calls % TURN:
             await asyncio.sleep(0)
         if isinstance(result, AsyncIterator):
             return [each async for each in result]

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from notify.events import Gap
@@ -65,9 +66,7 @@ class StageRunner:
         except BaseException as exc:  # a stage may raise SystemExit, and that ends the flow as well
             self.station.control.fail(exc)
             self._drop_held()
-            while await self._wait(None):
-                self.station.is_woken = False
-                self.drop_queued()
+            await self._drop_all()
 
     async def _take_all(self) -> None:
         inbox, items, station, outlets = self.inbox, self.inbox.items, self.station, self.outlets
@@ -104,13 +103,14 @@ class StageRunner:
         """Take the next item, the next items, or what passes beside them."""
         inbox, items, many = self.inbox, self.inbox.items, self._caller.many
         batch = [items.popleft()]
-        if type(batch[0]) in BESIDE:
-            await self._beside(batch[0])
-            return
-        while many is not None and items and len(batch) < many.max_batch and type(items[0]) not in BESIDE:
+        is_beside = type(batch[0]) in BESIDE
+        while many is not None and not is_beside and items and len(batch) < many.max_batch and type(items[0]) not in BESIDE:
             batch.append(items.popleft())
         if inbox.blocked and len(items) <= inbox.low:
             inbox.unblock()
+        if is_beside:
+            await self._beside(batch[0])
+            return
         self.station.taken += len(batch)
         await (self._caller.take(batch[0]) if many is None else self._caller.take_many(many, batch))
         await self._tick_if_due()
@@ -154,6 +154,13 @@ class StageRunner:
         self.station.is_woken = False
         await self._caller.hook(self._stage.tick)
         return True
+
+    async def _drop_all(self) -> None:
+        """Take and drop items until no more can come."""
+        with suppress(CutShort, asyncio.CancelledError):
+            while await self._wait(None):
+                self.station.is_woken = False
+                self.drop_queued()
 
     def _drop_held(self) -> None:
         """Count what the stage holds back as dropped."""

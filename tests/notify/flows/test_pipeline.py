@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from notify import ClosedError, WiringError
-from notify.flows import DROPPED, Flow, Items, Sink, Source, Stage, TakesMany, pipeline, stage
+from notify import ClosedError, Gap, WiringError
+from notify.flows import DROPPED, Flow, Items, Sink, Source, Stage, TakesMany, graph, pipeline, stage
 from notify.testing import wait_until
 
 pytestmark = pytest.mark.any_server
@@ -189,6 +189,53 @@ def test_a_stage_takes_as_many_items_as_wait() -> None:
         assert flow.wait(5)
     assert [item for batch in batches for item in batch] == list(range(25))
     assert max(map(len, batches)) == 10
+
+
+@pytest.mark.parametrize("sink", ["one", "many", "async"])
+def test_gaps_leave_room_behind_them_in_a_short_queue(sink: str) -> None:
+    gap = Gap("t", "trimmed", None, None)
+    got: list[Any] = []
+
+    class Writer(TakesMany, Sink):
+        def take_many(self, items: list[int]) -> None:
+            got.extend(items)
+
+    async def take(item: int) -> None:
+        got.append(item)
+
+    work: Any = {"one": got.append, "many": Writer(), "async": take}[sink]
+    items = [item for number in range(300) for item in (gap, number, gap, gap)]
+    with pipeline(items, stage(same, max_items=1), stage(work, max_items=1)) as flow:
+        assert flow.wait(20)
+    assert got == list(range(300))
+
+
+def test_a_stage_in_the_event_loop_that_never_waits_lets_others_run() -> None:
+    turns: list[int] = []
+    done = asyncio.Event()
+
+    async def other() -> AsyncIterator[int]:
+        while not done.is_set():
+            turns.append(1)
+            yield 1
+            await asyncio.sleep(0)
+
+    class Writer(TakesMany, Sink):
+        max_batch = 1
+
+        async def take_many(self, items: list[int]) -> None:
+            if items[0] == 2_000:
+                done.set()
+
+    graph(
+        nodes={"in": range(2_001), "writer": stage(Writer(), max_items=10_000), "other": other, "off": print_nothing},
+        links={"in": "writer", "other": "off"},
+    ).run()
+    assert len(turns) > 10
+
+
+def print_nothing(item: object) -> None:
+    """Take an item."""
 
 
 def test_K11_a_flow_runs_in_the_background_or_blocks() -> None:
