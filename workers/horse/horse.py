@@ -42,6 +42,8 @@ class Horse:
         self._lock = threading.RLock()
         self.pid = 0
         """The id of the process and of its process group; 0 if there is none."""
+        self._is_doomed = False
+        """True once `kill` sent the process a signal. Its death may not show yet, and would hit the next task."""
 
     @property
     def is_lost(self) -> bool:
@@ -62,7 +64,9 @@ class Horse:
         self._forget()
 
     def give(self, task: Task) -> None:
-        """Send a task to the horse, whose last task must have ended. If there is no process, fork one.
+        """Send a task to the horse, whose last task must have ended. If there is no process, or it was killed, fork one.
+
+        A signal may arrive just when the task for which it was meant has ended: that process gets no other task.
 
         Raises:
             HorseError: no process can be forked.
@@ -100,7 +104,9 @@ class Horse:
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to the process and to all processes that it started. Safe from any thread, at any moment."""
-        self._signal(os.killpg, signum)
+        with self._lock:
+            self._is_doomed = self._is_doomed or self.pid != 0
+            self._signal(os.killpg, signum)
 
     def interrupt(self) -> None:
         """Raise `JobStopped` in the job. Safe from any thread, at any moment."""
@@ -116,7 +122,10 @@ class Horse:
 
     def _ready(self) -> Channel:
         """Return the channel to a living process. If there is none, fork one."""
-        if self._channel is not None and self._poll.poll(0):
+        if self._channel is not None and self._is_doomed:
+            self.kill()  # it may have survived another signal, or not have met it yet
+            self._reap()
+        elif self._channel is not None and self._poll.poll(0):
             self._reap()
         if self._channel is None:
             if not self._fork_server.is_open:
@@ -125,7 +134,7 @@ class Horse:
             self._channel = Channel(end)
             self._poll.register(self._channel, select.POLLIN)
             with self._lock:
-                self.pid = pid
+                self.pid, self._is_doomed = pid, False
         return self._channel
 
     def _reap(self, *, ends_programs: bool = True) -> Death:

@@ -7,7 +7,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -25,6 +25,9 @@ from workers.worker.logs import log_end
 from workers.worker.stop import STOPPED, lost_reason
 
 __all__ = ["EndRecorder"]
+
+ENDED: Final = (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.DEFERRED)
+"""The statuses of a job after the end of a run; RQ's code writes each of them in the transaction that records the end."""
 
 log = logging.getLogger(__name__)
 
@@ -104,14 +107,22 @@ class EndRecorder:
             self._worker.handle_job_failure(job, queue, exc_string=f"its worker {self._worker.name} was ended before the job was done")
 
     def _has_ended(self, job: Any) -> bool:
-        """Return whether the process recorded the end of the run before it died, or another run has the job by now."""
+        """Return whether the process recorded the end of the run before it died, or another run has the job by now.
+
+        A run that is tried again has put the job back. The watcher takes such a run for superseded, and kills its process, if that has
+        lost the answer of the server and is still asking whether the end is recorded.
+        """
         try:
-            if job.get_status() not in (JobStatus.FINISHED, JobStatus.FAILED):
+            if job.get_status() not in ENDED and not self._is_superseded(job):
                 return False
         except InvalidJobOperation:
             return True  # the job has ended, and its hash has expired
         self._remove_traces(job)
         return True
+
+    def _is_superseded(self, job: Any) -> bool:
+        run = self._current_run.run
+        return run is not None and self._scripts.check_run(job.id, fence=run.fence).superseded
 
     def unreadable(self, job: Any, queue: Any, problem: str) -> None:
         """Record that the run could not begin, because the call of the job cannot be read or is too large."""

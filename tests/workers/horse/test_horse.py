@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -14,6 +14,7 @@ from tests.workers.conftest import Effects, StartWorkers, is_alive, result
 from workers import Outcome, Queue
 from workers.horse.channel import Channel, Reply, Task
 from workers.horse.horse import Horse
+from workers.horse.serving import Death
 
 pytestmark = pytest.mark.any_server
 
@@ -93,5 +94,53 @@ def test_a_program_goes_on_if_it_is_not_ended_with_the_process(ends_programs: bo
         else:
             assert is_alive(program)
             os.kill(program, signal.SIGKILL)
+    finally:
+        horse.close()
+
+
+def reply_twice(channel: Channel) -> NoReturn:
+    """Main function of a horse: reply to each task at once."""
+    while True:
+        if channel.take(Task) is not None:
+            channel.send(Reply())
+
+
+class CarelessHorse(Horse):
+    """Gives the next task to whatever process does not show its death yet."""
+
+    def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
+        super().kill(signum)
+        self._is_doomed = False
+
+
+class _Slow:
+    """A poll that does not see the death of a process at once, as on a busy machine."""
+
+    def __init__(self, poll: Any) -> None:
+        self._poll = poll
+
+    def poll(self, timeout_ms: int) -> Any:
+        return self._poll.poll(timeout_ms) if timeout_ms else []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._poll, name)
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: pytest may have threads
+@pytest.mark.parametrize("kind", [Horse, CarelessHorse], ids=["protected", "twin"])
+def test_a_signal_for_a_task_that_has_just_ended_does_not_hit_the_next_one(kind: type[Horse]) -> None:
+    """The worker is told to stop a run between the reply of its process and the moment that the worker reads the reply."""
+    horse = kind(reply_twice)
+    try:
+        horse.give(Task("first", "f", "work", {}))
+        horse._poll = _Slow(horse._poll)  # type: ignore[assignment]  # the class of C has no subclasses
+        first = horse.wait(10)
+        horse.kill()
+        if kind is CarelessHorse:
+            horse._channel.send = lambda task: None  # type: ignore[union-attr,method-assign]  # it went into the buffer of a dying process
+        horse.give(Task("second", "f", "work", {}))
+        second = horse.wait(10)
+        assert isinstance(first, Reply)
+        assert isinstance(second, Reply if kind is Horse else Death)
     finally:
         horse.close()

@@ -88,12 +88,17 @@ def test_a_run_whose_process_died_of_its_stop_was_stopped() -> None:
     assert its.record(DEATH) == ["on_stopped", STOPPED]
 
 
-@pytest.mark.parametrize("status", [JobStatus.FINISHED, JobStatus.FAILED])
+@pytest.mark.parametrize("status", [JobStatus.FINISHED, JobStatus.FAILED, JobStatus.QUEUED, JobStatus.SCHEDULED])
 def test_a_process_that_died_after_its_end_was_recorded_changes_nothing(status: JobStatus) -> None:
     """The horse may die between the two; or another run of the job has ended meanwhile."""
     its = Situation(found=GOES_ON)
     its.job.get_status = lambda: status
     assert its.record(DEATH) == ["traces removed"]
+
+
+def test_a_process_that_was_killed_when_another_run_had_the_job_did_not_fail() -> None:
+    """It had recorded that the job is tried again, had lost the answer, and was asking; the next run of the job had begun."""
+    assert Situation(found=SUPERSEDED).record(DEATH) == ["traces removed"]
 
 
 def test_a_job_that_cannot_be_read_has_failed_with_the_reason() -> None:
