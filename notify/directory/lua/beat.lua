@@ -48,15 +48,16 @@ local function recover(service, was_suspect, was_there)
 end
 
 local function beat(service, ttl_ms)
-  local was = redis.pcall('HMGET', service.key, 'incarnation', 'state')  -- a key that is no hash, written by hand, must not stop the others
-  if was[1] ~= service.incarnation or not redis.call('ZSCORE', due, service.member) then
+  local was = redis.pcall('HMGET', service.key, 'incarnation', 'state', 'beat_ms', 'ttl_ms') -- a key that is no hash, written by hand, must not stop the others
+  local deadline = text(now + suspect_after(ttl_ms))
+  local is_due = was[1] == service.incarnation and redis.call('ZADD', due, 'XX', 'CH', deadline, service.member) == 1
+  if not is_due and not (was[1] == service.incarnation and redis.call('ZSCORE', due, service.member)) then -- "CH" counts no equal score
     local tombstone = redis.pcall('HMGET', service.tombstone, 'incarnation', 'reason')
     if tombstone[1] == service.incarnation then return tombstone[2] end
     forget(service, was[1])
     return 'gone'
   end
-  local was_suspect, _, was_there = was[2] == 'suspect', heard_of(service.key, now)
-  redis.call('ZADD', due, text(now + suspect_after(ttl_ms)), service.member)
+  local was_suspect, was_there = was[2] == 'suspect', is_heard(was[3], was[4], now)
   redis.call('HSET', service.key, 'beat_ms', text(now), 'ttl_ms', ttl_ms, 'state', 'alive')
   redis.call('PEXPIRE', service.key, ttl_ms + HOUR_MS)
   if was_suspect or not was_there then

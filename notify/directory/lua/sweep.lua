@@ -61,14 +61,18 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, text(now + 2 * DAY_MS),
   redis.call('ZADD', due, text(now), member)
 end
 
-local members = redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', 0, count)
-local wait = 0
+local members, wait, wanted = {}, 0, now + interval
+local first = redis.call('ZRANGEBYSCORE', due, '-inf', text(wanted), 'WITHSCORES', 'LIMIT', 0, count)
+for i = 1, #first, 2 do
+  if tonumber(first[i + 1]) > now then
+    wanted = math.floor(first[i + 1]) -- the next one
+    break
+  end
+  members[#members + 1] = first[i]
+end
 if #members > 0 then
   duty = now + interval  -- this sweeper returns as soon as it has dealt with them
 else
-  local wanted = now + interval
-  local next_one = redis.call('ZRANGEBYSCORE', due, '(' .. text(now), text(wanted), 'WITHSCORES', 'LIMIT', 0, 1)
-  if next_one[2] then wanted = math.max(now, math.floor(next_one[2])) end
   if duty <= now or duty > wanted then
     duty, wait = wanted, wanted - now
   else
@@ -81,5 +85,7 @@ redis.call('HSET', sweep, 'at_ms', text(now))
 if stays == '1' then
   redis.call('HSET', sweep, 'duty_ms', text(duty), 'slot_ms', text(slot))
 end
-redis.call('PEXPIRE', sweep, MONTH_MS)
+if unswept_ms < 0 or math.floor(now / MINUTE_MS) > math.floor((now - unswept_ms) / MINUTE_MS) then -- once a minute
+  redis.call('PEXPIRE', sweep, MONTH_MS)
+end
 return {members, wait, raised, services}

@@ -16,7 +16,7 @@ from tests.support.faults import beat, commands_during, let_pass, server_ms
 from tests.support.lua import patch_script
 
 TTL_S = 60
-CHECK = "silent_ms < ttl_ms and silent_ms >= -ttl_ms"
+CHECK = "silent_ms < longest_ms and silent_ms >= -longest_ms"
 WORK = notify.provides("work")
 
 

@@ -113,4 +113,4 @@ def test_the_closing_of_an_overdue_service_is_not_delayed(bus):
 
 
 def _without_deadline(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    patch_script(monkeypatch, script, "silent_ms < ttl_ms and silent_ms >= -ttl_ms", "true")
+    patch_script(monkeypatch, script, "silent_ms < longest_ms and silent_ms >= -longest_ms", "true")

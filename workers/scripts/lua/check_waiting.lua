@@ -21,8 +21,8 @@ for i = FIRST_ID, #ARGV do
   if fields.status == 'queued' and jobs.apply_policy(id, fields, now, ' was not there when it was enqueued') then
     local is_first = whole(fields.turn, 0, -LARGEST) < 0
     redis.call('LREM', k.queue .. (fields.origin or ''), is_first and 1 or -1, id) -- from the end that it was put on
+    fields = jobs.read(id)
   end
-  fields = jobs.read(id)
   answers[#answers + 1] = status_of(id, fields)
   answers[#answers + 1] = fields.needs or ''
 end

@@ -30,22 +30,34 @@ local pushed = 0 -- jobs that are on the list by now, or soon
 local back, indexes, admissions = {}, {}, {} -- ids for the end of the list; need -> turns and ids; needs -> see admit
 
 -- Looks needs up, once for all jobs that have the same. Returns kept: them as JSON, with the serials of now, so that earlier losses do
--- not count; names; missing: a need that is gone; overdue: a service; held: a need for which other jobs of this queue are held.
+-- not count; names; missing: a need that is gone; overdue: a service.
 local function admit(written)
   local known = admissions[written]
   if known then return known end
-  local needs, names, missing, overdue, held = needs_of({needs = written}) or {}, {}, nil, nil, nil
+  local needs, names, missing, overdue = needs_of({needs = written}) or {}, {}, nil, nil
   for need in pairs(needs) do
     names[#names + 1] = need
     needs[need] = serial_of(need)
     local found, service = presence(need)
     if found == 'gone' then missing = need end
     overdue = overdue or service
-    if redis.call('EXISTS', k.held .. pair_of(queue, need)) == 1 then held = need end
   end
-  known = {kept = cjson.encode(needs), names = names, missing = missing, overdue = overdue, held = held}
+  known = {kept = cjson.encode(needs), names = names, missing = missing, overdue = overdue}
   admissions[written] = known
   return known
+end
+
+-- A need for which other jobs of this queue are held, or nil.
+local function held_for(admission)
+  if admission.held == nil then
+    admission.held = false
+    for _, need in ipairs(admission.names) do
+      if redis.call('EXISTS', k.held .. pair_of(queue, need)) == 1 then
+        admission.held = need
+      end
+    end
+  end
+  return admission.held
 end
 
 local function index(id, at, names)
@@ -141,7 +153,7 @@ local function put(id, condition, front, ttl_ms, written, first, last)
       return effect .. ':' .. admission.missing, admission.kept
     end
   end
-  if written ~= '' and admit(written).held and front ~= 'front' and field_of(first, last, 'on_loss') == 'hold' then
+  if written ~= '' and front ~= 'front' and field_of(first, last, 'on_loss') == 'hold' and held_for(admit(written)) then
     flush() -- the jobs that were held before this one start before it
     local fields, need = transitions().read(id), admit(written).held
     local most_ms = whole(fields.max_hold_ms, nil, 0, YEAR_MS)

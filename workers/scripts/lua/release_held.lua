@@ -23,29 +23,36 @@ end
 local batch = whole(known[3] == serial and known[1], tonumber(first), 1, tonumber(most))
 
 local released, last = {}, nil
-for _, id in ipairs(redis.call('ZRANGE', held, 0, batch - 1)) do
+local found = redis.call('ZRANGE', held, 0, batch - 1)
+local gone = {} -- from the registry of deferred jobs, and from those whose hold has an end
+for _, id in ipairs(found) do
   local fields = jobs.read(id)
-  if fields.status ~= 'deferred' or fields.held ~= need then
-    redis.call('ZREM', held, id) -- deleted, or taken out by hand
-  else
-    local until_ms = redis.call('ZSCORE', k.holds, id)
-    jobs.unhold(id, fields)
+  if fields.status == 'deferred' and fields.held == need then -- else it was deleted, or taken out by hand
+    redis.call('HDEL', k.job .. id, 'held')
     fields.needs = up_to_date(needs_of(fields) or {})
     redis.call('HSET', k.job .. id, 'status', 'queued', 'needs', fields.needs)
     local other = loss_of(fields)
     if other then
-      jobs.hold(id, fields, other, until_ms, now)
+      jobs.hold(id, fields, other, redis.call('ZSCORE', k.holds, id), now) -- it stays in both
     else
+      gone[#gone + 1] = id
       released[#released + 1] = id
       last = id
       publish_job_event(queue, id, 'released', ',"need":' .. cjson.encode(need) .. ',"at_ms":' .. text(now))
     end
   end
 end
-for i = #released, 1, -1 do
-  redis.call('LPUSH', k.queue .. queue, released[i])
+if found[1] then
+  redis.call('ZREM', held, unpack(found))
 end
 if last then
+  local in_reverse = {}
+  for i = #released, 1, -1 do
+    in_reverse[#in_reverse + 1] = released[i]
+  end
+  redis.call('LPUSH', k.queue .. queue, unpack(in_reverse))
+  redis.call('ZREM', k.deferred .. queue, unpack(gone))
+  redis.call('ZREM', k.holds, unpack(gone))
   redis.call('HSET', ramp, 'batch', math.min(2 * batch, tonumber(most)), 'last', last, 'serial', serial)
   redis.call('PEXPIRE', ramp, MINUTE_MS)
 end

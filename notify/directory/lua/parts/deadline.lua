@@ -11,8 +11,9 @@ local function suspect_after(ttl_ms)
 end
 
 local function hear(sweep, now)
-  redis.call('HSET', sweep, 'heard_ms', text(now))
-  redis.call('PEXPIRE', sweep, MONTH_MS)
+  if redis.call('HSET', sweep, 'heard_ms', text(now)) == 1 then -- else the key has a lifetime, which sweeps extend
+    redis.call('PEXPIRE', sweep, MONTH_MS)
+  end
 end
 
 local function since(sweep, name)

@@ -2,6 +2,7 @@
 -- include: notify.server.lifetimes
 -- Whether a service is there, by its deadline and the server's clock: no gate waits for a sweep to withdraw a service that is dead.
 --
+-- is_heard(beat_ms, ttl_ms, now) -> whether a service with these fields is there
 -- heard_of(service, now) -> the incarnation that is registered, and whether it is there; nil if nothing describes the service
 -- presence_of(services, service, name, now) -> "there"; "overdue": registered, but silent for its whole ttl; or "gone"; and its incarnation
 --   services, service  the keys ns:services and ns:service:<name>
@@ -12,11 +13,15 @@ local MOST_PROVIDERS = 100 -- providers looked at for one answer. More than thes
 
 -- A deadline that was spoilt by hand counts as passed until the next heartbeat writes it again. So does one that is more than two ttls
 -- ahead, because the clock was set back: the dead would stay for as long.
+local function is_heard(beat_ms, ttl_ms, now)
+  local longest_ms = whole(ttl_ms, 0, 0, DAY_MS)
+  local silent_ms = now - whole(beat_ms, 0)
+  return silent_ms < longest_ms and silent_ms >= -longest_ms
+end
+
 local function heard_of(service, now)
   local known = redis.pcall('HMGET', service, 'incarnation', 'beat_ms', 'ttl_ms') -- a key that is no hash has no fields
-  local ttl_ms = whole(known[3], 0, 0, DAY_MS)
-  local silent_ms = now - whole(known[2], 0)
-  return known[1], silent_ms < ttl_ms and silent_ms >= -ttl_ms
+  return known[1], is_heard(known[2], known[3], now)
 end
 
 local function presence_of(services, service, name, now)

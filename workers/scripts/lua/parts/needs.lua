@@ -13,7 +13,7 @@
 --     or nil, nil and an overdue service: then nothing is lost, but the job has to wait for that service
 --   fields   of rq:job:<id>: needs, a JSON object, and on_loss
 -- up_to_date(needs) -> the same needs as JSON, with the serial of now for those that are not gone: their earlier losses do not count
-local presences = {} -- of this call of the script: nothing changes while it runs
+local presences, serials = {}, {} -- of this call of the script: nothing changes while it runs
 
 local function presence(need)
   local known = presences[need]
@@ -43,7 +43,12 @@ local function needs_of(fields)
 end
 
 local function serial_of(need)
-  return whole(redis.call('HGET', k.losses, need), 0, 0, now_ms() + DAY_MS)
+  local known = serials[need]
+  if not known then
+    known = whole(redis.call('HGET', k.losses, need), 0, 0, now_ms() + DAY_MS)
+    serials[need] = known
+  end
+  return known
 end
 
 local function loss_of(fields)

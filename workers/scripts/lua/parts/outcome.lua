@@ -17,7 +17,11 @@ local function why_asked()
   return '{"rule":"asked"}'
 end
 
+local whys = {} -- of this call of the script: it asks once for all jobs that lost the same need by the same rule
+
 local function why_lost(need, rule, now)
+  local known = whys[rule .. need]
+  if known then return known end
   local parts = {'"rule":' .. cjson.encode(rule)}
   local loss = redis.pcall('HMGET', k.tombstone .. need, 'service', 'incarnation', 'event', 'at_ms')
   if loss[2] and loss[4] then
@@ -26,5 +30,7 @@ local function why_lost(need, rule, now)
     parts[4] = '"event":' .. cjson.encode(loss[3] or '')
     parts[5] = '"after_ms":' .. text(now - loss[4])
   end
-  return '{' .. table.concat(parts, ',') .. '}'
+  known = '{' .. table.concat(parts, ',') .. '}'
+  whys[rule .. need] = known
+  return known
 end
