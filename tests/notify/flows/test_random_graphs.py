@@ -128,7 +128,7 @@ def test_a_position_is_committed_when_all_ends_took_all_before_it(plan: tuple[in
             assert not Counter(items) - Counter(built[0].got[name][: lengths[name]])
 
 
-def test_twin_a_stage_that_holds_items_but_no_marks_has_positions_committed_too_early() -> None:
+def test_twin_a_stage_that_holds_no_marks_has_positions_committed_too_early() -> None:
     got: list[int] = []
     committed: list[tuple[int, int]] = []
 
