@@ -95,7 +95,7 @@ class FakeScripts:
         self.checked.append((job_id, fence))
         return self.found
 
-    def is_run_by(self, worker: str, job_id: str) -> bool:
+    def is_run_by(self, worker: str, job_id: str, *, fence: str | None = None) -> bool:
         self.before_the_answer()
         return self.is_mine
 

@@ -117,6 +117,17 @@ def test_a_command_for_a_job_of_another_worker_stops_nothing() -> None:
     assert (its.scripts.stopped, its.scripts.checked, its.current.early_stop, its.horse.signals) == ([], [], "", [])
 
 
+def test_a_command_of_rq_3_for_another_run_of_the_job_stops_nothing() -> None:
+    its = Situation()
+    its.start()
+    run = its.current.run
+    assert run is not None
+    its.stopper.obey_stop(run.job_id, fence="of another run")
+    assert (its.scripts.stopped, its.current.early_stop, its.horse.signals) == ([], "", [])
+    its.stopper.obey_stop(run.job_id, fence=run.fence)
+    assert its.scripts.stopped == [run.job_id]
+
+
 def test_a_stop_before_the_answer_to_the_claim_is_kept_for_the_run() -> None:
     its = Situation(is_mine=True)
     its.stopper.obey_stop("j")
