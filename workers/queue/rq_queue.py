@@ -71,6 +71,7 @@ class RqQueue(DependentsQueue):
         due = self.due_times.of(datetime)
         if not isinstance(job, Job):
             return super().schedule_job(job, due, pipeline=pipeline, unique=unique)
+        check_rate_limit(job, queue=self.name)
         job.admit()  # only records serials: the claim checks whether a service is missing or was lost since
         if unique:
             super().schedule_job(job, due, unique=True)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,9 +15,9 @@ from tests.support.faults import commands_during
 from tests.support.odd_workers import odd_worker
 from tests.support.sample_jobs import add, fail, hold
 from tests.workers.conftest import Effects, StartWorkers
-from workers import Job, JobDefinitionError, Queue, explain, find_jobs, find_workers, job, queues, rq_keys
+from workers import Job, JobDefinitionError, Queue, explain, find_jobs, find_workers, job, queues, requeue, rq_keys
 from workers.rq import IS_RQ_3
-from workers.schedule import RateLimits
+from workers.schedule import RateLimits, Scheduler
 
 rq3 = pytest.mark.skipif(not IS_RQ_3, reason="RQ 2.12 has none of this")
 
@@ -53,15 +54,33 @@ def test_a_cancelled_job_gives_its_place_within_the_rate_limit_away(bus: notify.
     first, second, third = (queue.enqueue(add, rate_limit=limited()) for _ in range(3))
     assert second.cancel().status == "cancelled"
     assert first.cancel().status == "cancelled"
+    assert third.get_status() == "rate_limited", "the twin: without the leader it would wait for RQ's maintenance"
     RateLimits(bus.redis).run()
     assert [each.get_status() for each in (first, second, third)] == ["canceled", "canceled", "queued"]
     third.cancel()
 
 
 @rq3
+def test_jobs_that_are_due_or_tried_again_take_their_turn_within_the_rate_limit(bus: notify.Bus, queue: Queue) -> None:
+    first = queue.enqueue(add, rate_limit=limited())
+    due = queue.enqueue_in(timedelta(0), add, rate_limit=limited())
+    Scheduler(bus.redis).run_all()
+    assert first.cancel().status == "cancelled"
+    assert due.get_status() == "rate_limited"
+    again = requeue(bus.redis, first.id)
+    assert again.get_status() == "rate_limited"
+    assert queue.job_ids == []
+    RateLimits(bus.redis).run()
+    assert sorted(each.get_status() for each in (due, again)) == ["queued", "rate_limited"]
+    assert len(queue.job_ids) == 1
+
+
+@rq3
 def test_a_job_with_needs_takes_no_rate_limit(bus: notify.Bus, queue: Queue) -> None:
     with pytest.raises(JobDefinitionError, match=r"it has a rate limit and needs services \(svc\), give one of the two"):
         queue.enqueue(needy, rate_limit=limited())
+    with pytest.raises(JobDefinitionError, match="give one of the two"):
+        queue.enqueue_in(timedelta(9), needy, rate_limit=limited())
     assert bus.redis.keys("rq:rl*") == []
 
 

@@ -1,4 +1,5 @@
 -- include: workers.scripts.transitions
+-- include: workers.scripts.rate_limit
 -- include: workers.scripts.wake
 -- Puts jobs on a queue, once however often the call is repeated. A job whose need is not there is cancelled or held instead, by its own
 -- policy; a job that may be held is also held while other jobs of its queue are held for the same need: so they keep their order.
@@ -143,6 +144,11 @@ local function put(id, condition, front, ttl_ms, written, first, last)
   redis.call('HSET', job, unpack(fields_from(first, last, at, written ~= '' and admit(written).kept)))
   if ttl_ms ~= '' then
     redis.call('PEXPIRE', job, ttl_ms)
+  end
+  local limit = condition == 'ended' and field_of(first, last, 'rate_limit_key')
+  if limit then -- it is tried again, and takes its turn within its limit
+    await_place(id, limit, field_of(first, last, 'rate_limit_concurrency'), now)
+    return 'queued'
   end
   if written ~= '' then
     local admission = admit(written)

@@ -1,4 +1,5 @@
 -- include: workers.scripts.transitions
+-- include: workers.scripts.rate_limit
 -- Puts scheduled jobs whose time has come onto their queues, of all queues that no other scheduler looks after. A job is taken out of
 -- the schedule in the same step, so it is enqueued once, however many leaders call this.
 -- KEYS    queues  rq:queues
@@ -29,7 +30,8 @@ local function is_list(key)
 end
 
 local function fields_of(job)
-  local names = {'status', 'needs', 'ttl', 'timeout', 'ended_at', 'enqueue_at_front', 'enqueue_at_front_on_retry', 'rate_limit_key'}
+  local names = {'status', 'needs', 'ttl', 'timeout', 'ended_at', 'enqueue_at_front', 'enqueue_at_front_on_retry', 'rate_limit_key',
+    'rate_limit_concurrency'}
   local values, fields = redis.pcall('HMGET', job, unpack(names)), {} -- a key that is no hash has no fields
   for i = 1, #values do
     fields[names[i]] = values[i] or nil
@@ -62,9 +64,7 @@ local function enqueue(name, id)
     end
   end
   if is_limited then -- the leader enqueues it when the limit of RQ 3 has room
-    redis.call('SADD', k.rate_limits, fields.rate_limit_key)
-    redis.call('HSET', k.rate_limit .. fields.rate_limit_key, 'concurrency', redis.call('HGET', job, 'rate_limit_concurrency') or '1')
-    redis.call('ZADD', k.rate_limit .. fields.rate_limit_key .. k.rate_limited_end, text(now / 1000), id)
+    await_place(id, fields.rate_limit_key, fields.rate_limit_concurrency, now)
     return 1
   end
   fields.turn = text(now * 1000)
