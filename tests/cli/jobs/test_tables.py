@@ -19,13 +19,23 @@ from tests.support.commands import NOTIFY, on_terminal
 from tests.support.sample_jobs import add, add_with_svc
 from workers import Queue
 
+NONE_OF_RQ_3 = {"ready_to_enqueue": 0, "rate_limited": 0}
 QUEUES: list[dict[str, Any]] = [
     {
-        **{"queue": "orders.europe.invoices", "queued": 12345, "latency": "12m", "started": 8, "held": 210, "deferred": 3, "scheduled": 44},
+        **{
+            "queue": "orders.europe.invoices",
+            "queued": 12345,
+            "latency": "12m",
+            "started": 8,
+            "held": 210,
+            "deferred": 3,
+            "scheduled": 44,
+            **NONE_OF_RQ_3,
+        },
         **{"failed": 17, "stopped": 2, "canceled": 1400, "finished": 98765, "workers": 8},
     },
     {
-        **{"queue": "mail", "queued": 0, "latency": "", "started": 0, "held": 0, "deferred": 0, "scheduled": 0},
+        **{"queue": "mail", "queued": 0, "latency": "", "started": 0, "held": 0, "deferred": 0, "scheduled": 0, **NONE_OF_RQ_3},
         **{"failed": 0, "stopped": 0, "canceled": 0, "finished": 3, "workers": 2},
     },
 ]
