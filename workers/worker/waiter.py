@@ -10,6 +10,7 @@ from typing import Final
 
 from notify.server import ANSWER_S, SingleConnection
 from workers import rq_keys
+from workers.scripts import JobScripts
 
 __all__ = ["JobWaiter"]
 
@@ -24,7 +25,9 @@ class JobWaiter:
 
     A token only wakes: the claim that follows decides whether there is a job. Whoever enqueues by our scripts leaves a token for each
     job; for jobs that others put on a queue the leader does (`PushWatch`). A token that nobody takes is deleted by the next claim that
-    finds the queue empty. So no job is lost with a token: the claims of busy workers need none, and an idle worker looks once a second.
+    finds the queue empty. So no job is lost with a token: the claims of busy workers need none, and an idle worker looks once a second. It
+    wakes for a job that it finds unless another worker serves that queue: otherwise all idle workers would wake within the second for which
+    a burst of short jobs lasts.
 
     Args:
         client: the connection of the claims. While it waits here, it is used for nothing else.
@@ -32,6 +35,7 @@ class JobWaiter:
 
     def __init__(self, client: SingleConnection) -> None:
         self._client = client
+        self._scripts = JobScripts(client)
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._write_end, False)
         os.set_blocking(self._read_end, False)
@@ -58,7 +62,9 @@ class JobWaiter:
                 if self._take_token(lists, max(SHORTEST_BLOCK_S, min(BLOCK_S, left_s))):
                     return True
                 if self._client.exchange("EXISTS", *queues):
-                    return True
+                    self._scripts.wake_idle(
+                        [rq_keys.queue_name(queue) for queue in queues], is_leaving=False
+                    )  # the next BLPOP finds the token
         return False
 
     def wake(self) -> None:

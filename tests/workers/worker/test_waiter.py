@@ -67,6 +67,14 @@ def test_a_job_without_a_token_is_found_within_a_second_and_nothing_is_taken(bus
     assert bus.redis.lrange(QUEUES[1], 0, -1) == [b"a", b"b"]
 
 
+def test_jobs_on_a_queue_that_another_worker_serves_wake_nobody_until_it_stops(bus: notify.Bus, waiter: JobWaiter) -> None:
+    bus.redis.rpush(QUEUES[1], "a", "b")
+    bus.redis.set(bus.keys.served("two"), "another", px=1_500)
+    began = time.monotonic()
+    assert waiter.wait(QUEUES, timeout_s=10)
+    assert 1.5 < time.monotonic() - began < 5
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_as_many_waiters_wake_as_there_are_new_jobs(bus: notify.Bus, jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiter_module, "BLOCK_S", 30.0)  # no look meanwhile
