@@ -196,7 +196,7 @@ class Jobs(ServiceSteps):
 
     def model_enqueue(self, new: ModelJob, *, front: bool) -> str:
         done = self.model.enqueue(new, front=front)
-        if not self.model.has_to_wait(new):
+        if done != "queued" or not self.model.has_to_wait(new):  # only a job on the list can meet an overdue service
             return done
         self.note_withdrawals()
         return self.model.check_waiting(new)
