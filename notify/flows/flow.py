@@ -4,6 +4,7 @@ import logging
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
@@ -77,15 +78,11 @@ class Flow(Control):
             self._make_runners()
             for name in reversed(self._wiring.order):
                 self._hooks.open(self._wiring.nodes[name].work, self._runners[name].station)
+            self._start_all()
         except BaseException:
             self._is_closed = True
             self._hooks.close()
             raise
-        for name in reversed(self._wiring.order):
-            if name in self._threads:
-                self._threads[name].start()
-            else:
-                self._tasks[name] = self._hooks.running_loop().start(self._runners[name].work())
         return self
 
     def run(self, *, close_s: float = CLOSE_S) -> None:
@@ -187,8 +184,22 @@ class Flow(Control):
         for link in self.links:
             end = self._runners[link.end]
             if isinstance(end, StageRunner):
-                self._runners[link.start].outlets.link(link.outlet, end.inbox)
+                self._runners[link.start].outlets.link(link.outlet, end.inputs.inbox_for(link.start))
         self._left = set(self._runners)
+
+    def _start_all(self) -> None:
+        """Start all runners, sinks first. If the system has no further thread, those that were started are ended."""
+        try:
+            for name in reversed(self._wiring.order):
+                if name in self._threads:
+                    self._threads[name].start()
+                else:
+                    self._tasks[name] = self._hooks.running_loop().start(self._runners[name].work())
+        except BaseException:
+            with self._lock:
+                self._left -= {name for name, thread in self._threads.items() if thread.ident is None}
+            self._cut()
+            raise
 
     def _make_runner(self, name: str, node: Node) -> SourceRunner | StageRunner:
         is_source = name in self._wiring.sources
@@ -200,7 +211,8 @@ class Flow(Control):
             copies = self._wiring.copies(name)
             runner = SourceRunner(station, copies=copies, ends=self._wiring.ends(copies))
         else:
-            runner = StageRunner(station, inputs=sum(link.end == name for link in self.links), is_async=is_async)
+            links = Counter(link.start for link in self.links if link.end == name)
+            runner = StageRunner(station, links=links, is_async=is_async)
         if not is_async:
             # A daemon thread: a stage that does not end in time must not keep the process from ending.
             thread = threading.Thread(target=_drive, args=(runner.work,), name=f"notify-{self.name}-{name}", daemon=True)

@@ -1,6 +1,6 @@
 """The bounded queue in front of a stage, and how a stage waits for items and for room.
 
-One thread or task takes from an inbox, several may put into it. Putting and taking use the atomic operations of a deque and no lock: a
+One thread or task takes from an inbox, and one puts into it. Putting and taking use the atomic operations of a deque and no lock: a
 waiting side says so in a flag *before* it looks once more, and the other side looks at the flag *after* its own step, so one of the two
 always sees the other.
 """
@@ -9,13 +9,18 @@ import asyncio
 import queue
 import threading
 from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
-__all__ = ["AsyncParker", "Inbox", "Parker", "ThreadParker"]
+__all__ = ["AsyncParker", "Inbox", "Inputs", "Parker", "ThreadParker"]
 
 
 SHORT: Final = 16
 """In a queue that is no longer than this, each free place is used at once."""
+
+
+TURN: Final = 64
+"""So many items of one node are taken before those of the next one."""
 
 
 class Parker(Protocol):
@@ -79,9 +84,9 @@ class Inbox:
     """A bounded queue of items.
 
     Args:
-        max_items: how many items may wait. Each putter may exceed it by one.
+        max_items: how many items may wait; those that were put in one step may exceed it by one.
         parker: where the stage that takes the items waits.
-        inputs: how many links put items into it; the stage ends when all of them have ended.
+        inputs: by how many links the node before puts items into it.
     """
 
     __slots__ = ("_lock", "blocked", "inputs", "is_waiting", "items", "low", "max_items", "parker")
@@ -121,3 +126,63 @@ class Inbox:
         self.blocked.append(parker)
         if len(self.items) >= self.max_items:
             await parker.wait(None)
+
+
+class Inputs:
+    """The inboxes of a stage: one for each node that is linked to it, from which it takes in turn.
+
+    A busy node does not keep the items of another one from coming through. The items of one node keep their order, by whatever outlets
+    they come.
+
+    Args:
+        links: the name of each node before → the number of its links to the stage.
+        max_items: how many items may wait in all; each node has its share of it, at least one item.
+        parker: where the stage waits.
+    """
+
+    def __init__(self, links: Mapping[str, int], max_items: int, parker: Parker) -> None:
+        share = max(1, max_items // len(links))
+        self._by_node = {name: Inbox(share, parker, count) for name, count in links.items()}
+        self._inboxes = list(self._by_node.values())
+        self.front = self._inboxes[0] if len(links) == 1 else Inbox(max_items, parker, 0)
+        """The inbox that the stage takes from: that of the one node before it, or the one that `gather` fills."""
+        self._turn = min(TURN, share)
+
+    def inbox_for(self, name: str) -> Inbox:
+        """Return the inbox that a node puts its items into."""
+        return self._by_node[name]
+
+    def __len__(self) -> int:
+        return sum(len(inbox.items) for inbox in self._inboxes) + (0 if self.front in self._inboxes else len(self.front.items))
+
+    @property
+    def are_over(self) -> bool:
+        """Whether all nodes before have ended; items may be left."""
+        return not any(inbox.inputs for inbox in self._inboxes)
+
+    def waits(self, is_waiting: bool) -> None:
+        """Say that the stage waits for items, or does not any more."""
+        for inbox in self._inboxes:
+            inbox.is_waiting = is_waiting
+
+    def gather(self) -> bool:
+        """Move some items of each node to the front. Returns whether there were any; with one node there is nothing to move."""
+        if len(self._inboxes) == 1:
+            return False
+        for inbox in self._inboxes:
+            for _ in range(min(self._turn, len(inbox.items))):
+                self.front.items.append(inbox.items.popleft())
+            if inbox.blocked and len(inbox.items) <= inbox.low:
+                inbox.unblock()
+        return bool(self.front.items)
+
+    def take_rest(self) -> Iterator[Any]:
+        """Take all items out that are left, and wake those that wait for room."""
+        for inbox in {id(inbox): inbox for inbox in (self.front, *self._inboxes)}.values():
+            while inbox.items:
+                try:
+                    item = inbox.items.popleft()
+                except IndexError:
+                    break  # the flow and the thread of the stage both do this when the flow is cut
+                yield item
+            inbox.unblock()

@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from notify.errors import FlowError
+
 __all__ = ["LoopThread"]
 
 T = TypeVar("T")
@@ -34,10 +36,18 @@ class LoopThread:
         """Call a coroutine function in the loop, and return its result.
 
         Raises:
-            TimeoutError: it took longer.
+            FlowError: it took longer.
             Exception: what it raised.
         """
-        return self.start(hook(*arguments)).result(timeout_s)
+        future = self.start(hook(*arguments))
+        try:
+            return future.result(timeout_s)
+        except TimeoutError as exc:
+            if future.done():
+                raise  # the hook has raised it
+            future.cancel()
+            name = getattr(hook, "__qualname__", repr(hook))
+            raise FlowError(f"{name} has not returned after {timeout_s:g} s and was cancelled: limit what it waits for") from exc
 
     @property
     def is_here(self) -> bool:

@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
 from notify.events import Gap
 from notify.flows.engine.caller import Caller
-from notify.flows.engine.inbox import Inbox
+from notify.flows.engine.inbox import Inputs
 from notify.flows.engine.outlets import Outlets
 from notify.flows.engine.station import Counters, CutShort, Station
 from notify.flows.items import Mark
@@ -25,14 +25,14 @@ class StageRunner:
 
     Args:
         station: the place of the node.
-        inputs: how many links lead to it.
+        links: the name of each node that is linked to it → the number of these links.
         is_async: whether it is a task of the event loop.
     """
 
-    def __init__(self, station: Station, *, inputs: int, is_async: bool) -> None:
+    def __init__(self, station: Station, *, links: Mapping[str, int], is_async: bool) -> None:
         self.station = station
         self.outlets = Outlets(station)
-        self.inbox = Inbox(station.node.max_items, station.parker, inputs)
+        self.inputs = Inputs(links, station.node.max_items, station.parker)
         self._caller = Caller(station, self.outlets, is_async=is_async)
         self._stage = station.node.work if isinstance(station.node.work, Stage) else None
         has_clock = self._stage is not None and type(self._stage).due_at is not Stage.due_at
@@ -40,7 +40,7 @@ class StageRunner:
 
     @property
     def counters(self) -> Counters:
-        return self.station.counters(len(self.inbox.items))
+        return self.station.counters(len(self.inputs))
 
     async def work(self) -> None:
         """Take items until no more can come. After an error that ends the flow, items are taken and dropped: nobody before it waits."""
@@ -69,7 +69,7 @@ class StageRunner:
             await self._drop_all()
 
     async def _take_all(self) -> None:
-        inbox, items, station, outlets = self.inbox, self.inbox.items, self.station, self.outlets
+        inbox, items, station, outlets = self.inputs.front, self.inputs.front.items, self.station, self.outlets
         plain, only, call = outlets.plain, outlets.only, self._caller.plain
         while not station.control.is_cut:
             if not items:
@@ -101,7 +101,7 @@ class StageRunner:
 
     async def _take(self) -> None:
         """Take the next item, the next items, or what passes beside them."""
-        inbox, items, many = self.inbox, self.inbox.items, self._caller.many
+        inbox, items, many = self.inputs.front, self.inputs.front.items, self._caller.many
         batch = [items.popleft()]
         is_beside = type(batch[0]) in BESIDE
         while many is not None and not is_beside and items and len(batch) < many.max_batch and type(items[0]) not in BESIDE:
@@ -134,14 +134,17 @@ class StageRunner:
         return await self._wait(None if due_at is None else max(0.0, due_at - time.monotonic()))
 
     async def _wait(self, timeout_s: float | None) -> bool:
-        inbox = self.inbox
-        inbox.is_waiting = True
-        is_last = not inbox.inputs  # before the look at the items: the last input ends after its last item
-        if not inbox.items and not self.station.is_woken:
+        """Wait for an item, at most ``timeout_s`` seconds. Returns ``False`` if no item can come any more."""
+        inputs = self.inputs
+        if inputs.gather():
+            return True
+        inputs.waits(True)
+        is_last = inputs.are_over  # before the look at the items: a node ends after its last item
+        if not len(inputs) and not self.station.is_woken:
             if is_last:
                 return False
             await self.station.park(timeout_s)
-        inbox.is_waiting = False
+        inputs.waits(False)
         return True
 
     async def _tick_if_due(self) -> bool:
@@ -168,12 +171,4 @@ class StageRunner:
 
     def drop_queued(self) -> None:
         """Drop all items that wait, and count them."""
-        items = self.inbox.items
-        while items:
-            try:
-                item = items.popleft()
-            except IndexError:
-                break  # the flow and the thread of the stage both do this when the flow is cut
-            if type(item) not in BESIDE:
-                self.station.dropped += 1
-        self.inbox.unblock()
+        self.station.dropped += sum(type(item) not in BESIDE for item in self.inputs.take_rest())

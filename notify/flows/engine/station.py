@@ -120,8 +120,9 @@ class Station:
         return not self.is_cut
 
     def wake(self) -> None:
-        self.is_woken = True
-        self.parker.set()
+        if not self.is_woken:
+            self.is_woken = True
+            self.parker.set()
 
     async def pause(self, delay_s: float) -> None:
         """Wait, but not longer than the flow has time."""

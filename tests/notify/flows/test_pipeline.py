@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from notify import ClosedError, Gap, WiringError
+from notify import ClosedError, FlowError, Gap, WiringError
 from notify.flows import DROPPED, Flow, Items, Sink, Source, Stage, TakesMany, graph, pipeline, stage
 from notify.testing import wait_until
 
@@ -347,4 +347,30 @@ def test_an_open_that_fails_closes_what_was_open() -> None:
     with pytest.raises(OSError, match="in use"):
         flow.start()
     assert calls == ["open", "close"]
+    assert flow.close()
+
+
+def test_a_hook_that_hangs_in_the_event_loop_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notify.flows.engine.hooks.HOOK_S", 0.05)
+
+    class Hanging(Sink):
+        async def open(self, context: Any) -> None:
+            await asyncio.sleep(60)
+
+    with pytest.raises(FlowError, match=r"Hanging.open has not returned after 0.05 s"):
+        pipeline([1], Hanging()).start()
+
+
+def test_a_system_without_further_threads_ends_the_start_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "notify-lab-range":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    flow = pipeline(range(3), same, print, name="lab")
+    with pytest.raises(RuntimeError, match="new thread"):
+        flow.start()
     assert flow.close()
