@@ -40,6 +40,7 @@ ns:wake:<queue>          list   tokens, each of which wakes one idle worker     
 ns:woken:<queue>         string set while no further worker is woken for waiting jobs       50 or 500 ms
 ns:served:<queue>        string worker that takes the next job; empty: the one just woken   50 ms
 ns:callbacks:<queue>     list   callbacks to be called for runs that were killed (JSON)     7 days after the last one
+ns:stop:<fence>          string set when a stopped run cannot begin any more                10 s
 ns:leases                zset   names of workers, score: ms when their lease expires        a day after the last renewal
 ns:renewed               string ms when the lease of any worker was last renewed            a day after the last renewal
 ns:leader                string name of the worker that runs the shared duties              a lease after its last renewal
@@ -128,6 +129,9 @@ class Keys(msgspec.Struct, frozen=True):
 
     def served(self, queue: str) -> str:
         return f"{self.namespace}:served:{queue}"
+
+    def stop_answer(self, fence: str) -> str:
+        return f"{self.namespace}:stop:{fence}"
 
     @property
     def dependents(self) -> str:

@@ -14,6 +14,7 @@ from cli.signals import Stop
 from cli.worker.modules import BUILT_IN_QUEUES, modules_to_load, queues_of
 from cli.worker.progress import BurstProgress
 from workers import Pool, WorkerOptions
+from workers.line import MOST_AHEAD
 from workers.pool import MAX_RESTARTS, WINDOW_S, WorkerForkServer
 
 __all__ = ["CUT", "count_of", "worker"]
@@ -53,6 +54,16 @@ def worker(
     skip_foreign: Annotated[
         bool, typer.Option("--skip-foreign", help="Leave pickled jobs of plain RQ in the queue, for RQ's own workers. Otherwise they fail.")
     ] = False,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            "--window",
+            min=1,
+            max=MOST_AHEAD,
+            help="Jobs that a worker claims ahead of their turn; 1: none.",
+            show_default="short jobs only: about 5 ms of work",
+        ),
+    ] = None,
     max_restarts: Annotated[
         int, typer.Option("--max-restarts", min=0, help=f"End with code 1 if a worker dies more often within {WINDOW_S:g} s.")
     ] = MAX_RESTARTS,
@@ -95,6 +106,7 @@ def worker(
             modules=names,
             burst=burst,
             skip_foreign=skip_foreign,
+            window=window,
             log_level=given or (Level.INFO if _logs_jobs(chosen, burst=burst) else Level.WARNING),
         )
         pool = Pool(worker_options, size=size, max_restarts=max_restarts, server=server, report=talking(chosen.output))

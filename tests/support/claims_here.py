@@ -9,8 +9,10 @@ from typing import Any
 from notify.settings import Settings
 from workers.errors import HorseError
 from workers.horse.channel import Reply, Task
+from workers.horse.fork_server import Death
 from workers.horse.horse import HorseEnd
-from workers.scripts.claim import Claim
+from workers.scripts.claim import Claim, Refill
+from workers.scripts.fences import Fences
 from workers.scripts.run import Ended, Run, RunCheck
 
 STOPPED_CHECK = RunCheck(may_run=False)
@@ -58,16 +60,45 @@ class FakeHorse:
         self.signals: list[Signals | str] = []
         self.is_lost = False
         self.fails = False
+        self.is_doomed = False
+        self.unbegun = self.forgotten = 0
+        self.pass_s: Callable[[float], object] = lambda seconds: None
+        """Called with the seconds of a wait in which nothing came."""
 
-    def give(self, task: Task) -> None:
+    def give(self, *tasks: Task) -> None:
         if self.fails:
             raise HorseError("there is no fork server")
-        self.given.append(task)
+        self.given += tasks
+
+    def add(self, *tasks: Task) -> bool:
+        self.given += tasks
+        return True
+
+    def look(self, timeout_s: float) -> tuple[list[Reply], Death | None]:
+        """Tell of the next end; ``None`` among the ends lets the time of the wait pass."""
+        end = self.ends.pop(0)
+        if end is None:
+            self.pass_s(timeout_s)
+        return ([end], None) if isinstance(end, Reply) else ([], end)
 
     def wait(self, timeout_s: float) -> HorseEnd | None:
         if self.fails:
             raise HorseError("there is no fork server")
         return self.ends.pop(0)
+
+    def take_back(self) -> int:
+        taken, self.unbegun = self.unbegun, 0
+        return taken
+
+    def resume(self, *numbers: int) -> None:
+        self.unbegun += len(numbers)
+
+    def ring(self) -> None: ...
+
+    def ring_always(self, value: bool) -> None: ...
+
+    def forget_replies(self, count: int) -> None:
+        self.forgotten += count
 
     def kill(self, signum: Signals = SIGKILL) -> None:
         self.signals.append(signum)
@@ -83,6 +114,7 @@ class FakeScripts:
         self.client: Any = SimpleNamespace(settings=Settings(url="unix:///nowhere", max_payload_bytes=1000))
         self.found, self.is_mine = found, is_mine
         self.stopped: list[str] = []
+        self.answered: list[Run] = []
         self.checked: list[tuple[str, str]] = []
         self.before_the_answer: Callable[[], object] = lambda: None
         """Called after the server has decided on `is_run_by`, and before its answer arrives."""
@@ -95,6 +127,9 @@ class FakeScripts:
         self.checked.append((job_id, fence))
         return self.found
 
+    def answer_stop(self, run: Run) -> None:
+        self.answered.append(run)
+
     def is_run_by(self, worker: str, job_id: str, *, fence: str | None = None) -> bool:
         self.before_the_answer()
         return self.is_mine
@@ -105,9 +140,10 @@ class FakeClaims:
 
     client: Any = None
 
-    def __init__(self, *answers: Claim | Exception) -> None:
+    def __init__(self, *answers: Claim | Refill | Exception) -> None:
         self.answers = list(answers)
         self.asked: list[SimpleNamespace] = []
+        self.given_back: list[SimpleNamespace] = []
         self.left: list[str] = []
         """The queues for which other workers were woken because of a long job."""
 
@@ -116,9 +152,33 @@ class FakeClaims:
         self.left += queues
         return 0
 
+    def refill(
+        self,
+        queues: Sequence[str],
+        *,
+        ended: Sequence[Ended],
+        line: Sequence[Run],
+        wanted: int,
+        fences: Fences,
+        number: int,
+        again: bool = False,
+    ) -> Refill:
+        self.asked.append(SimpleNamespace(queues=list(queues), ended=list(ended), line=list(line), wanted=wanted, again=again))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, Claim):
+            return Refill(("finished",) * len(ended), answer.answer)
+        return answer
+
+    def give_back(self, runs: Sequence[Run], *, line: Sequence[Run], goes_on: Run | None = None, ttl_s: int = 0) -> set[str]:
+        self.given_back.append(SimpleNamespace(runs=list(runs), line=list(line), goes_on=goes_on))
+        return set()
+
     def claim(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False, start: int = 0) -> Claim:
         self.asked.append(SimpleNamespace(queues=list(queues), fence=fence, ended=ended, again=again, start=start))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
+        assert isinstance(answer, Claim)
         return answer

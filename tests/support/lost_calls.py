@@ -104,7 +104,7 @@ def grow_old(kind: str) -> None:
 
 class _Horse(HorseHere):
     def wait(self, _timeout_s: float) -> HorseEnd:
-        return self._child._performer.perform(self._task)
+        return self._child._performer.perform(self._tasks.pop(0))
 
 
 def lone_worker(bus: notify.Bus) -> ModelWorker:
@@ -112,7 +112,7 @@ def lone_worker(bus: notify.Bus) -> ModelWorker:
     child = ModelWorker(["work"], "lone", connection=bus.redis, modules=[__name__])
     horse = _Horse(child)
     with mock.patch("workers.worker.parts.Horse", return_value=horse):
-        worker = ModelWorker(["work"], "lone", connection=bus.redis, modules=[__name__])
+        worker = ModelWorker(["work"], "lone", connection=bus.redis, modules=[__name__], window=1)
     worker.register_birth()
     return worker
 

@@ -24,7 +24,7 @@ class SignalledBeforeTheStart(Worker):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        before(self._loop, "_give", lambda claim, queue: os.kill(os.getpid(), signal.SIGTERM))
+        before(self._loop._turn, "_give", lambda claim, queue: os.kill(os.getpid(), signal.SIGTERM))
 
 
 class SignalledAtTheClaim(Worker):
@@ -32,7 +32,7 @@ class SignalledAtTheClaim(Worker):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        before(self._loop, "_begin", lambda claim: os.kill(os.getpid(), signal.SIGTERM))
+        before(self._loop._turn, "begin", lambda claim: os.kill(os.getpid(), signal.SIGTERM))
 
 
 class StoppedBeforeTheStart(Worker):
@@ -40,7 +40,7 @@ class StoppedBeforeTheStart(Worker):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        before(self._loop, "_give", self.cancel)
+        before(self._loop._turn, "_give", self.cancel)
 
     def cancel(self, claim: Any, queue: Any) -> None:
         Job.fetch(claim.job_id, connection=self.connection).cancel("early")
@@ -59,7 +59,7 @@ class StoppedBeforeTheAnswer(Worker):
         claim = self._next_claim(queues)
         if claim.answer == "started":
             Job.fetch(claim.job_id, connection=self.connection).cancel("early")
-            wait_until(lambda: self._current_run.early_stop == claim.job_id, timeout_s=2)
+            wait_until(lambda: claim.job_id in self._current_run.early_stops, timeout_s=2)
         return claim
 
 

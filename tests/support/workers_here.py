@@ -10,7 +10,8 @@ import notify
 from notify.errors import ServerUnreachableError
 from workers import Queue, Worker
 from workers import job as mark
-from workers.horse.channel import Task
+from workers.horse.channel import Reply, Task
+from workers.horse.fork_server import Death
 from workers.horse.horse import UNKNOWN, HorseEnd
 from workers.horse.process_state import ProcessState
 from workers.scripts.claim import Claim, ClaimScripts
@@ -54,25 +55,51 @@ class HorseHere:
         child: the worker whose performer it uses; in real life that is a copy of the worker in another process.
     """
 
-    pid, is_lost = 0, False
+    pid, is_lost, is_doomed = 0, False, False
 
     def __init__(self, child: Worker) -> None:
         self._child = child
         child._is_horse = True
         child._performer._state = ProcessState()
         self.end_as = "success"
+        self._tasks: list[Task] = []
+        self._taken: list[Task] = []
 
-    def give(self, task: Task) -> None:
-        self._task = task
+    def give(self, *tasks: Task) -> None:
+        self._tasks += tasks
+
+    def add(self, *tasks: Task) -> bool:
+        self._tasks += tasks
+        return True
+
+    def look(self, _timeout_s: float) -> tuple[list[Reply], Death | None]:
+        """Perform the next task, and no other."""
+        end = self.wait(0)
+        return ([end], None) if isinstance(end, Reply) else ([], end)
 
     def wait(self, _timeout_s: float) -> HorseEnd:
+        task = self._tasks.pop(0)
         if self.end_as == "killed":
             return UNKNOWN
         self._child._performer._functions = {NAME: fail if self.end_as == "failure" else act}
         try:
-            return self._child._performer.perform(self._task)
+            return self._child._performer.perform(task)
         except (LeftError, redis.ResponseError):
             return UNKNOWN
+
+    def take_back(self) -> int:
+        """Take back all but the first task, which is at work."""
+        self._taken, self._tasks = self._tasks[1:], self._tasks[:1]
+        return len(self._taken)
+
+    def resume(self, *numbers: int) -> None:
+        self._tasks += [task for task in self._taken if task.number in numbers]
+
+    def ring(self) -> None: ...
+
+    def ring_always(self, value: bool) -> None: ...
+
+    def forget_replies(self, count: int) -> None: ...
 
     def close(self) -> None:
         self._child._client.close()
@@ -85,6 +112,17 @@ class ModelWorker(Worker):
 
     def procline(self, message: str) -> None: ...
 
+    def forget(self) -> None:
+        """Forget all runs, as if they had ended."""
+        self._horse.__init__(self._horse._child)
+        line = self._loop._line
+        line._places.clear()
+        line._parked, line._is_held, line.current = 0, False, None
+        self._loop.ahead._waiting.clear()
+        self._loop.ahead._going_back.clear()
+        self._loop._returned.drop()
+        self._current_run.release()
+
     def hang_up(self) -> None:
         """Close its connections."""
         self._loop.close()
@@ -94,8 +132,8 @@ class ModelWorker(Worker):
 def make_worker(bus: notify.Bus, name: str) -> ModelWorker:
     child = ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__])
     horse = HorseHere(child)
-    with mock.patch.multiple("workers.worker.parts", Horse=lambda _: horse, ClaimScripts=LossyClaims):
-        worker = ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__])
+    with mock.patch.multiple("workers.worker.parts", Horse=lambda *_: horse, ClaimScripts=LossyClaims):
+        worker = ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__], window=1)
     worker.register_birth()
     return worker
 

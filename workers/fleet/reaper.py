@@ -12,12 +12,14 @@ from workers import rq_keys
 from workers.jobs import Job, Outcome, lazy_job, owe_on_failure, owe_on_stopped, publish_outcome, read_outcome, worker_died
 from workers.queue import Queue
 from workers.rq import JobStatus
-from workers.scripts import JobScripts, RecordScripts, Run
+from workers.scripts import JobScripts, RecordScripts, Run, RunScripts, runs_in
 
 __all__ = ["Reaper"]
 
 STARTED: Final = JobStatus.STARTED.encode()
 STOPPED: Final = JobStatus.STOPPED.encode()
+ANNOUNCED_S: Final = 60
+"""Seconds for which RQ's record of a run is kept whose end is about to be recorded."""
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ class Reaper:
         self._scripts = JobScripts(client)
 
     def reap(self, worker: str, job_id: str, *, birth: str = "") -> None:
-        """End the run of a dead worker, and remove the worker from RQ's registries.
+        """End the runs of a dead worker, and remove the worker from RQ's registries.
 
         The lease of the worker is removed last, so that another reaper continues if this one dies.
 
@@ -48,8 +50,8 @@ class Reaper:
             ServerError: Redis did not answer, or refused; call again.
         """
         with self._client.translating(f"reaping worker {worker}"):
-            raw: Any = self._client.hmget(rq_keys.worker(worker), "current_job", "queues", "birth")
-            current, queues, born = (value.decode(errors="replace") if value else "" for value in raw)
+            raw: Any = self._client.hmget(rq_keys.worker(worker), "current_job", "queues", "birth", "ahead")
+            current, queues, born = (value.decode(errors="replace") if value else "" for value in raw[:3])
             if current != job_id:  # the worker was only frozen, and will renew its lease itself
                 log.warning("worker %s is alive again after it was silent for too long", worker)
                 return
@@ -57,9 +59,10 @@ class Reaper:
                 return
             log.warning("worker %s is dead%s", worker, f" and was running job {current}" if current else "")
             names = queues.split(",")
-            if current:
-                self._reap_job(worker, current)
-                self._remove_runs(worker, current, names)
+            # What the worker had claimed and not begun is queued again by its last will. What is still here may have begun.
+            for job in list(dict.fromkeys([*filter(None, [current]), *(run.job_id for run in runs_in(raw[3]))])):
+                self._reap_job(worker, job)
+                self._remove_runs(worker, job, names)
             self._remove(worker, names, birth=born)
 
     def end_run(self, worker: str, job_id: str) -> None:
@@ -86,6 +89,11 @@ class Reaper:
             self._scripts.hold_run(
                 job_id, fence=stopped.decode(errors="replace")
             )  # does nothing unless the run was stopped in order to hold the job
+
+        if stopped is None and name == worker.encode():
+            fence: Any = self._client.hget(rq_keys.job(job_id), "fence")
+            run = Run(job_id, (fence or b"").decode(errors="replace"))
+            RunScripts(self._client).announce_run(worker, run, ttl_s=ANNOUNCED_S)  # of its start nobody may have heard yet
 
         def end_run(pipe: Any) -> _Failed | None:
             return self._end_run(pipe, worker, job_id)

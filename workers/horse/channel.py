@@ -1,19 +1,20 @@
-"""Messages between a worker and its horse, through a pair of sockets: a task to the horse, and its reply."""
+"""Messages between a worker and its horse, through a pair of sockets: tasks to the horse, and a reply to each."""
 
 import math
-import select
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from workers.scripts import Ended, OwedCallback
 
-__all__ = ["Channel", "Reply", "Task"]
+__all__ = ["LENGTH_BYTES", "Channel", "Reply", "Task", "decoded"]
 
 CHUNK: Final = 65_536
 """Bytes to read from the socket at once."""
+LENGTH_BYTES: Final = 4
+"""Each message begins with its length."""
 
 T = TypeVar("T")
 
@@ -27,6 +28,10 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
         fields: the hash of the job, as it was claimed.
         is_stopped: the run is over, and only the ``on_stopped`` callback of the job is to be called.
         owed: a run of the job was killed, and only its ``on_failure`` callback is to be called.
+        number: of the task; each is larger than the one before. A token with this number lets the horse begin the task.
+        rings: whether the horse wakes the worker at the end of the task.
+        begin_by: the ``time.monotonic()`` after which the horse must not begin the task.
+        is_announced: whether RQ's records of the run are written, and the event of its start is published.
     """
 
     job_id: str
@@ -35,6 +40,10 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
     fields: Mapping[bytes, bytes]
     is_stopped: bool = False
     owed: OwedCallback | None = None
+    number: int = 0
+    rings: bool = True
+    begin_by: float = math.inf
+    is_announced: bool = True
 
     @property
     def calls_back(self) -> bool:
@@ -52,6 +61,8 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
         lost: the need for whose loss it was stopped, if the horse found that; else empty.
         retires: the horse ends after this reply, because of `RetireAfter` or because the job left something behind.
         ends_programs: the programs that the job started are ended with the horse, because the job was stopped or its timeout was over.
+        is_late: the task was not begun: the horse took it after the time by which it had to begin.
+        seconds: how long the task took.
     """
 
     ended: Ended | None = None
@@ -60,10 +71,17 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     lost: str = ""
     retires: bool = False
     ends_programs: bool = False
+    is_late: bool = False
+    seconds: float = 0.0
+
+    @property
+    def is_plain(self) -> bool:
+        """True if the function returned and the horse goes on: the worker has nothing to do at once."""
+        return self.ended is not None and not self.retires
 
 
 class Channel:
-    """One end of the pair of sockets. At most one message is on its way at any time: a task, or the reply to it.
+    """One end of the pair of sockets, for whole messages in their order.
 
     Args:
         end: the socket; the channel owns it from now on.
@@ -72,8 +90,6 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         self._end = end
         self._buffer = bytearray()
-        self._poll = select.poll()
-        self._poll.register(end, select.POLLIN)
         self._encoder = msgspec.msgpack.Encoder()
 
     def fileno(self) -> int:
@@ -84,21 +100,18 @@ class Channel:
         """Close the socket."""
         self._end.close()
 
-    def is_ready(self, timeout_s: float) -> bool:
-        """Wait until there is something to read, and return whether there is."""
-        return bool(self._poll.poll(math.ceil(timeout_s * 1000)))
-
-    def send(self, message: Task | Reply) -> None:
-        """Send a message.
+    def send(self, *messages: Task | Reply) -> int:
+        """Send messages together, and return the number of bytes.
 
         Raises:
             OSError: the other end is closed.
         """
-        encoded = self._encoder.encode(message)
-        self._end.sendall(len(encoded).to_bytes(4, "big") + encoded)
+        data = b"".join(map(self._framed, messages))
+        self._end.sendall(data)
+        return len(data)
 
     def take(self, kind: type[T]) -> T | None:
-        """Read from the socket once; this blocks while there is nothing to read.
+        """Return the next message. If it has not arrived, read from the socket once; this blocks while there is nothing to read.
 
         Args:
             kind: the type of the message.
@@ -109,6 +122,13 @@ class Channel:
         Raises:
             EOFError: the other end is closed.
         """
+        if (message := self._buffered(kind)) is None:
+            self.fill()
+            message = self._buffered(kind)
+        return message
+
+    def fill(self) -> None:
+        """Read from the socket once, for `take`. Errors as there."""
         try:
             chunk = self._end.recv(CHUNK)
         except ConnectionResetError:
@@ -116,9 +136,29 @@ class Channel:
         if not chunk:
             raise EOFError
         self._buffer += chunk
-        length = int.from_bytes(self._buffer[:4], "big")
-        if len(self._buffer) < 4 + length:
-            return None
-        message: Any = msgspec.msgpack.decode(memoryview(self._buffer)[4 : 4 + length], type=kind)
-        self._buffer = bytearray()
-        return message  # type: ignore[no-any-return]  # decode checked it
+
+    def _buffered(self, kind: type[T]) -> T | None:
+        for message, end in decoded(self._buffer, kind):
+            del self._buffer[:end]
+            return message
+        return None
+
+    def _framed(self, message: Task | Reply) -> bytes:
+        encoded = self._encoder.encode(message)
+        return len(encoded).to_bytes(LENGTH_BYTES, "big") + encoded
+
+
+def decoded(data: bytes | bytearray, kind: type[T]) -> Iterator[tuple[T, int]]:
+    """Yield the messages in some bytes, each with the place where it ends. The last may be incomplete, and is left out.
+
+    Raises:
+        msgspec.DecodeError: the bytes do not begin with a message.
+    """
+    at = 0
+    while at + LENGTH_BYTES <= len(data):
+        begin = at + LENGTH_BYTES
+        at = begin + int.from_bytes(data[at:begin], "big")
+        if at > len(data):
+            return
+        message: Any = msgspec.msgpack.decode(bytes(data[begin:at]), type=kind)
+        yield message, at

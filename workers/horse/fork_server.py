@@ -11,7 +11,7 @@ from contextlib import suppress
 import msgspec
 
 from workers.errors import HorseError
-from workers.horse.serving import DEAD, FORK, LENGTH_BYTES, PID_BYTES, REAP, Death, HorseMain, fork_blocked, never_return, serve
+from workers.horse.serving import DEAD, FORK, LENGTH_BYTES, PID_BYTES, REAP, Death, HorseMain, LastWill, fork_blocked, never_return, serve
 
 __all__ = ["ForkServer"]
 
@@ -21,10 +21,12 @@ class ForkServer:
 
     Args:
         run_jobs: the main function of a horse. It takes the horse's end of a pair of sockets and never returns.
+        last_will: called in the fork server if this process was killed.
     """
 
-    def __init__(self, run_jobs: HorseMain) -> None:
+    def __init__(self, run_jobs: HorseMain, last_will: LastWill = lambda _: None) -> None:
         self._run_jobs = run_jobs
+        self._last_will = last_will
         self._control: socket.socket | None = None
         self._pid = 0
         self.is_gone = False
@@ -37,12 +39,11 @@ class ForkServer:
 
     def open(self) -> None:
         """Fork the fork server. Call it while this process has a single thread."""
-        parent = os.getpid()
         worker_end, server_end = socket.socketpair()
         pid = fork_blocked()
         if pid == 0:
             worker_end.close()
-            never_return(lambda: serve(server_end, self._run_jobs, parent))
+            never_return(lambda: serve(server_end, self._run_jobs, self._last_will))
         server_end.close()
         self._control, self._pid = worker_end, pid
 
@@ -58,7 +59,7 @@ class ForkServer:
         worker_end, horse_end = socket.socketpair()
         try:
             with horse_end:
-                self._send(FORK, horse_end.fileno())
+                self._send(FORK, horse_end.fileno(), worker_end.fileno())
             return int.from_bytes(self._receive(PID_BYTES), "big"), worker_end
         except BaseException:
             worker_end.close()

@@ -6,14 +6,20 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Final, NoReturn, TypeAlias
 
 from workers.errors import HorseError
+from workers.horse.bell import Bell
+from workers.horse.board import Board
 from workers.horse.channel import Channel, Reply, Task
 from workers.horse.fork_server import ForkServer
+from workers.horse.inbox import Inbox
 from workers.horse.loop import INTERRUPT
+from workers.horse.replies import Replies
 from workers.horse.serving import Death
+from workers.horse.tokens import Tokens
 
 __all__ = ["UNKNOWN", "Horse", "HorseEnd"]
 
@@ -28,21 +34,26 @@ log = logging.getLogger(__name__)
 class Horse:
     """The horse. Its process is forked for the first task, and again after it was killed, crashed or retired.
 
-    `kill` and `interrupt` are safe from any thread. Call all other methods from one thread.
+    `kill`, `interrupt` and `ring` are safe from any thread, and so is `take_back`. Call all other methods from one thread.
 
     Args:
-        run_jobs: the main function of the process. It takes its end of the channel and never returns.
+        run_jobs: the main function of the process. It takes its end of the connection and never returns.
+        last_will: what the fork server does if this process was killed, see there; it gets the board as well.
     """
 
-    def __init__(self, run_jobs: Callable[[Channel], NoReturn]) -> None:
-        self._fork_server = ForkServer(lambda end: run_jobs(Channel(end)))
+    def __init__(self, run_jobs: Callable[[Inbox], NoReturn], last_will: Callable[[bytes, Board], object] = lambda *_: None) -> None:
+        self._tokens, self._bell, self._board = Tokens(), Bell(), Board()
+        self._fork_server = ForkServer(
+            lambda end: run_jobs(Inbox(Channel(end), self._tokens, self._bell, self._board)), lambda rest: last_will(rest, self._board)
+        )
         self._channel: Channel | None = None
-        self._poll = select.poll()
+        self._replies: Replies | None = None
+        self._poll, self._death = select.poll(), select.poll()
         # Reentrant: a signal handler may kill the horse while the thread that it interrupts holds the lock.
         self._lock = threading.RLock()
         self.pid = 0
         """The id of the process and of its process group; 0 if there is none."""
-        self._is_doomed = False
+        self.is_doomed = False
         """True once `kill` sent the process a signal. Its death may not show yet, and would hit the next task."""
 
     @property
@@ -52,19 +63,27 @@ class Horse:
 
     def open(self) -> None:
         """Start the fork server. Call it while this process has a single thread."""
+        self._tokens.open()
+        self._bell.open()
         self._fork_server.open()
-        self._poll.register(self._fork_server, select.POLLIN)
+        self._poll.register(self._bell, select.POLLIN)
+        for poll in (self._poll, self._death):
+            poll.register(self._fork_server, select.POLLIN)
 
     def close(self) -> None:
         """Kill the process, also in the middle of a task, and end the fork server. The horse can be opened again."""
         self.kill()
         if self._fork_server.is_open:
-            self._poll.unregister(self._fork_server)
+            self._poll.unregister(self._bell)
+            for poll in (self._poll, self._death):
+                poll.unregister(self._fork_server)
         self._fork_server.close()
         self._forget()
+        self._tokens.close()
+        self._bell.close()
 
-    def give(self, task: Task) -> None:
-        """Send a task to the horse, whose last task must have ended. If there is no process, or it was killed, fork one.
+    def give(self, *tasks: Task) -> None:
+        """Send tasks to the horse, which has none. If there is no process, or it was killed, fork one.
 
         A signal may arrive just when the task for which it was meant has ended: that process gets no other task.
 
@@ -74,12 +93,64 @@ class Horse:
         while True:
             channel = self._ready()
             try:
-                return channel.send(task)
-            except OSError:  # the process died before it had the whole message, so the task has not begun
-                self._reap()
+                self._send(channel, tasks)
+            except OSError:  # the process died before it had a token, so no task has begun
+                self.reap()
+            else:
+                return
+
+    def add(self, *tasks: Task) -> bool:
+        """Send more tasks to a horse that has some. Returns false if that died meanwhile: `look` will tell of that."""
+        try:
+            if self._channel is not None:
+                self._send(self._channel, tasks)
+                return True
+        except OSError as exc:
+            log.debug("the horse %d has died: %s", self.pid, exc)
+        return False
+
+    def _send(self, channel: Channel, tasks: Sequence[Task]) -> None:
+        channel.send(*tasks)  # first: so that a horse that has taken a token need not wait
+        self._tokens.give(*(task.number for task in tasks))
+
+    def take_back(self) -> int:
+        """Take back what the horse has not begun, the last tasks that it was given. Returns how many. It may begin them after `resume`."""
+        return self._tokens.take_back()
+
+    def resume(self, *numbers: int) -> None:
+        """Let the horse begin tasks that were taken back, by their numbers, in their order. It drops those that it skips."""
+        self._tokens.give(*numbers)
+
+    def ring(self) -> None:
+        """End the present wait in `look`, or the next one."""
+        self._bell.ring()
+
+    def ring_always(self, value: bool) -> None:
+        """Whether the horse rings at the end of every task, or only of those that say so."""
+        self._board.rings_always = value
+
+    def look(self, timeout_s: float) -> tuple[list[Reply], Death | None]:
+        """Wait until the horse rings or dies, and return its replies since the last call, and its death if it died.
+
+        Args:
+            timeout_s: seconds to wait at most. There may be replies although it did not ring.
+        """
+        ready = {fd for fd, _ in self._poll.poll(math.ceil(timeout_s * 1000))}
+        self._bell.clear()  # first: a ring from now on ends the next wait
+        is_dead = self._fork_server.is_open and self._fork_server.fileno() in ready
+        replies = self._read()
+        if replies and replies[-1].retires:
+            self.reap(ends_programs=replies[-1].ends_programs)
+            is_dead = False
+        return replies, self.reap() if is_dead else None
+
+    def forget_replies(self, count: int) -> None:
+        """Remove the oldest replies for good: what they say is recorded. Until then they are there for the last will."""
+        if self._replies is not None:
+            self._replies.forget(count)
 
     def wait(self, timeout_s: float) -> HorseEnd | None:
-        """Wait for the end of the task.
+        """Wait for the end of a single task, which rings.
 
         Args:
             timeout_s: seconds to wait at most.
@@ -87,25 +158,17 @@ class Horse:
         Returns:
             The reply, or the death of the process if it died without a reply; ``None`` if the time is over.
         """
+        until = time.monotonic() + timeout_s
         while True:
-            ready = {fd for fd, _ in self._poll.poll(math.ceil(timeout_s * 1000))}
-            if not ready:
-                return None
-            if self._channel is None or self._channel.fileno() not in ready:
-                return self._reap()  # the channel may not show the death: a program that the job started may hold its socket open
-            try:
-                reply = self._channel.take(Reply)
-            except EOFError:
-                return self._reap()
-            if reply is not None:
-                if reply.retires:
-                    self._reap(ends_programs=reply.ends_programs)
-                return reply
+            replies, death = self.look(max(0.0, until - time.monotonic()))
+            self.forget_replies(len(replies))
+            if replies or death is not None or time.monotonic() >= until:
+                return replies[0] if replies else death
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to the process and to all processes that it started. Safe from any thread, at any moment."""
         with self._lock:
-            self._is_doomed = self._is_doomed or self.pid != 0
+            self.is_doomed = self.is_doomed or self.pid != 0
             self._signal(os.killpg, signum)
 
     def interrupt(self) -> None:
@@ -122,22 +185,34 @@ class Horse:
 
     def _ready(self) -> Channel:
         """Return the channel to a living process. If there is none, fork one."""
-        if self._channel is not None and self._is_doomed:
+        if self._channel is not None and self.is_doomed:
             self.kill()  # it may have survived another signal, or not have met it yet
-            self._reap()
-        elif self._channel is not None and self._poll.poll(0):
-            self._reap()
+            self.reap()
+        elif self._channel is not None and self._death.poll(0):
+            self.reap()
         if self._channel is None:
             if not self._fork_server.is_open:
                 self.open()
             pid, end = self._fork_server.fork()
-            self._channel = Channel(end)
-            self._poll.register(self._channel, select.POLLIN)
+            self._channel, self._replies = Channel(end), Replies(end)
+            self.ring_always(False)
             with self._lock:
-                self.pid, self._is_doomed = pid, False
+                self.pid, self.is_doomed = pid, False
         return self._channel
 
-    def _reap(self, *, ends_programs: bool = True) -> Death:
+    def _read(self) -> list[Reply]:
+        replies = self._replies
+        if replies is None or self._channel is None:
+            return []
+        was_partial = replies.is_partial
+        found = replies.read()
+        if replies.is_partial and not was_partial:
+            self._poll.register(self._channel, select.POLLIN)
+        elif was_partial and not replies.is_partial:
+            self._poll.unregister(self._channel)
+        return found
+
+    def reap(self, *, ends_programs: bool = True) -> Death:
         """Wait for the death of the process, reap it, and close the channel to it.
 
         Args:
@@ -161,6 +236,7 @@ class Horse:
     def _forget(self) -> None:
         self.pid = 0
         if self._channel is not None:
-            self._poll.unregister(self._channel)
+            if self._replies is not None and self._replies.is_partial:
+                self._poll.unregister(self._channel)
             self._channel.close()
-            self._channel = None
+            self._channel = self._replies = None

@@ -10,7 +10,8 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from workers.horse.channel import Channel, Reply, Task
+from workers.horse.channel import Reply, Task
+from workers.horse.inbox import Inbox
 from workers.horse.process_state import ProcessState, flush_output
 
 __all__ = ["INTERRUPT", "RetireAfter", "run_jobs"]
@@ -39,17 +40,17 @@ class RetireAfter(msgspec.Struct, frozen=True):
 
 
 def run_jobs(
-    channel: Channel,
+    inbox: Inbox,
     perform: Callable[[Task], Reply],
     *,
     state: ProcessState,
     retire: RetireAfter,
     rest: Callable[[], object] = lambda: None,
 ) -> NoReturn:
-    """Perform the tasks that come through the channel, until the channel is closed or the process retires.
+    """Perform the tasks that come through the inbox, until the worker is gone or the process retires.
 
     Args:
-        channel: the horse's end.
+        inbox: the horse's end of the connection to the worker.
         perform: performs a task and returns the reply to it. An exception that it raises ends the process.
         state: the state of the process in which each job begins.
         retire: when the process retires.
@@ -59,19 +60,18 @@ def run_jobs(
     done = 0
     while True:
         try:
-            if not channel.is_ready(REST_S):
-                rest()
-            task = channel.take(Task)
+            task = inbox.take(REST_S, rest)
         except EOFError:
             os._exit(0)
-        if task is None:
+        if inbox.is_late:
+            inbox.reply(Reply(is_late=True))
             continue
         state.announce(task.job_id)
         reply = state.isolated(perform, task)
         done += 1
         flush_output()
         retires = not state.restore() or reply.retires or done >= retire.jobs or _is_above(retire.megabytes)
-        channel.send(msgspec.structs.replace(reply, retires=True) if retires else reply)
+        inbox.reply(msgspec.structs.replace(reply, retires=True) if retires else reply)
         if retires:
             os._exit(0)
 

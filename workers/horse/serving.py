@@ -1,4 +1,7 @@
-"""What runs in the fork server of a worker: it forks the horse, reports its death, and reaps it and the orphans of its jobs."""
+"""What runs in the fork server of a worker: it forks the horse, reports its death, and reaps it and the orphans of its jobs.
+
+When the worker is killed, it kills the horse, and says what that had begun and ended: the last will of the worker, see `workers.line`.
+"""
 
 import gc
 import os
@@ -18,7 +21,7 @@ from workers.horse.orphans import adopt_orphans, reap_orphans
 from workers.horse.parent_death import die_with_parent
 from workers.horse.process_state import flush_output
 
-__all__ = ["DEAD", "FORK", "LENGTH_BYTES", "PID_BYTES", "REAP", "Death", "HorseMain", "fork_blocked", "never_return", "serve"]
+__all__ = ["DEAD", "FORK", "LENGTH_BYTES", "PID_BYTES", "REAP", "Death", "HorseMain", "LastWill", "fork_blocked", "never_return", "serve"]
 
 FORK: Final = b"f"
 """Request of the worker: fork a horse. The socket for the horse comes with it."""
@@ -32,6 +35,8 @@ BLOCKED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that are blocked during a fork, so that none of them runs a handler of the worker in the child."""
 
 HorseMain: TypeAlias = Callable[[socket.socket], NoReturn]
+LastWill: TypeAlias = Callable[[bytes], object]
+"""What the fork server does when the worker was killed, and the horse is dead. Its argument is what the horse sent and nobody recorded."""
 
 
 class Death(msgspec.Struct, frozen=True, array_like=True):
@@ -47,20 +52,24 @@ class Death(msgspec.Struct, frozen=True, array_like=True):
         return resource.struct_rusage(self.usage)
 
 
-def serve(control: socket.socket, run_jobs: HorseMain, parent: int) -> None:
+def serve(control: socket.socket, run_jobs: HorseMain, last_will: LastWill) -> None:
     """Main function of the fork server, until the worker is gone.
 
     Args:
-        control: the socket to the worker.
+        control: the socket to the worker. No other process has its other end, so it is closed when the worker is dead, however that came.
         run_jobs: the main function of a horse.
-        parent: the process id of the worker.
+        last_will: called at the end.
     """
     for signum in BLOCKED:
         signal.signal(signum, signal.SIG_IGN)
-    die_with_parent(parent=parent)
+    with suppress(OSError):
+        os.setpgid(0, 0)  # a signal for the process group of the worker must not keep the last will from being done
     adopt_orphans()
     gc.freeze()
-    _Server(control, run_jobs).run()
+    server = _Server(control, run_jobs)
+    with suppress(BrokenPipeError, ConnectionResetError):  # the worker is gone
+        server.run()
+    last_will(server.end_horse())
 
 
 class _Server:
@@ -75,6 +84,8 @@ class _Server:
         self._control, self._run_jobs = control, run_jobs
         self._deaths, self._noted_deaths = os.pipe()
         self._horse = 0
+        self._replies: socket.socket | None = None
+        """The worker's end of the pair of sockets of the last horse: the replies in it outlive the worker."""
         self._is_reported = False
         self._ended: tuple[int, int, resource.struct_rusage] | None = None
         """What ``os.wait4`` has returned, where a dead process cannot be left unreaped."""
@@ -113,7 +124,7 @@ class _Server:
 
     def _obey(self) -> bool:
         """Do what the worker requests. Returns whether the worker is still there."""
-        request, ends, *_ = socket.recv_fds(self._control, 1, 1)
+        request, ends, *_ = socket.recv_fds(self._control, 1, 2)
         if request == FORK:
             self._fork(*ends)
         elif request == REAP:
@@ -124,13 +135,31 @@ class _Server:
             self._look()
         return request in (FORK, REAP)
 
-    def _fork(self, end: int) -> None:
+    def end_horse(self) -> bytes:
+        """Kill the horse and the programs that its job started, and return what it has sent and the worker has not recorded."""
+        if self._horse:
+            with suppress(OSError):
+                os.killpg(self._horse, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(self._horse, 0)
+        rest = bytearray()
+        if self._replies is not None:
+            self._replies.setblocking(False)  # a program that outlives the job may hold the other end open
+            with suppress(OSError):
+                while chunk := self._replies.recv(1 << 16):
+                    rest += chunk
+        return bytes(rest)
+
+    def _fork(self, end: int, replies: int) -> None:
         own_pid = os.getpid()
+        if self._replies is not None:
+            self._replies.close()
+        self._replies = socket.socket(fileno=replies)
         pid = fork_blocked()
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for inherited in (self._control.detach(), self._deaths, self._noted_deaths):
+            for inherited in (self._control.detach(), self._replies.detach(), self._deaths, self._noted_deaths):
                 os.close(inherited)
             never_return(partial(_become_horse, end, self._run_jobs, own_pid))
         os.close(end)

@@ -24,14 +24,10 @@ __all__ = ["Job", "read_job_rows", "read_jobs", "stored_error"]
 
 STOPPED_OR_CANCELED: Final = frozenset({JobStatus.STOPPED, JobStatus.CANCELED})
 ENDED: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED}) | STOPPED_OR_CANCELED
-UNDECIDED: Final = frozenset({"ending", "queued", "deferred", "scheduled", "ready_to_enqueue", "rate_limited"})
-"""Answers of `JobScripts.stop_run` after which a cancel has to try again."""
 NO_HASH: Final = "its key is not a hash"
 """The `Job.problem` of a job in whose key another program keeps something else."""
 _UNREADABLE: Final = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, zlib.error)
 """What RQ's code raises for a result that another program wrote."""
-ENDING_S: Final = 5.0
-"""Seconds for which a cancel is retried while a worker records the end of the job."""
 
 
 class Job(JobRecord):
@@ -129,17 +125,14 @@ class Job(JobRecord):
         """
         if rq_options:
             raise JobDefinitionError(f"cancel() does not support {', '.join(rq_options)}: give a reason only")
-        scripts, reason = JobScripts(self._client), short_reason(reason) or "cancelled"
-        deadline = time.monotonic() + ENDING_S
-        # Between the two scripts the job can start, end, or be queued again for a retry: then both are tried again.
-        while not scripts.cancel([self.id], reason=reason):
-            if scripts.stop_run(self.id, reason=reason) not in UNDECIDED or time.monotonic() > deadline:
-                break
-            time.sleep(0.002)
+        scripts = JobScripts(self._client)
+        unbegun = scripts.cancel_or_stop(self.id, reason=short_reason(reason) or "cancelled")
         outcome = self.outcome
-        DependentScripts(self._client).check_dependents_of(self.id)
         if outcome is not None and outcome.status == "stopped":
             self._send_stop_command()
+        DependentScripts(self._client).check_dependents_of(self.id)
+        if unbegun:
+            scripts.wait_until_begun_or_not(unbegun)
         return outcome
 
     def admit(self) -> None:

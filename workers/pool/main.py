@@ -63,6 +63,7 @@ def _work(options: WorkerOptions, notices: NoticeWriter | None, *, rq_level: str
             retire=options.retire,
             lease_s=options.lease_s,
             skip_foreign=options.skip_foreign,
+            window=options.window,
             told=None if notices is None else lambda is_busy: notices.write(Notice("busy" if is_busy else "idle")),
         )
         worker = when_admitted(make, name="the worker")

@@ -20,6 +20,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         retire: when the process that runs the jobs is replaced by a new one.
         lease_s: seconds that the worker may be silent before another worker takes it for dead.
         skip_foreign: whether pickled jobs of plain RQ stay in the queue, for RQ's own workers.
+        window: how many jobs a worker claims ahead of their turn, and 1: none; ``None``: short ones only, or ``$NOTIFY_WINDOW``.
         log_level: the lowest level of log messages on stderr, also of those of the jobs; ``INFO`` logs the start and end of every job.
         name: the name of the worker; a `Pool` gives each worker its own.
         path: folders in which modules are searched after all others; a `Pool` adds its own ``sys.path`` and the current folder.
@@ -32,6 +33,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     retire: RetireAfter = RetireAfter()
     lease_s: float = LEASE_S
     skip_foreign: bool = False
+    window: int | None = None
     log_level: str = "WARNING"
     name: str = ""
     path: tuple[str, ...] = ()

@@ -4,21 +4,24 @@ Queues, workers and the leader change jobs through these methods.
 Nothing here decides when a transition is due.
 """
 
+from workers.scripts.ahead import runs_in, text_of
 from workers.scripts.callbacks import CallbackScripts, OwedCallback
-from workers.scripts.claim import Claim, ClaimScripts
+from workers.scripts.claim import Claim, ClaimScripts, Refill
 from workers.scripts.dependents import DependentScripts
 from workers.scripts.enqueue import RQ_STATUS, Admission, Condition, EnqueueScripts, NewJob
+from workers.scripts.fences import Fences, number_in
 from workers.scripts.jobs import AT_ONCE, JobScripts
 from workers.scripts.lease import LeaseScripts, Renewal
 from workers.scripts.payload import too_large, unpacked
 from workers.scripts.records import COUNT_AT_ONCE, Deleted, JobCounts, RecordScripts
-from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, ErrorCheck, Run, RunCheck
+from workers.scripts.run import BEGIN_S, DEFAULT_TIMEOUT_S, Ended, ErrorCheck, Run, RunCheck
 from workers.scripts.runner import rq_time
 from workers.scripts.runs import RunScripts
 from workers.scripts.schedule import DueJobs, LoadedJob, ScheduleScripts
 
 __all__ = [
     "AT_ONCE",
+    "BEGIN_S",
     "COUNT_AT_ONCE",
     "DEFAULT_TIMEOUT_S",
     "RQ_STATUS",
@@ -33,6 +36,7 @@ __all__ = [
     "Ended",
     "EnqueueScripts",
     "ErrorCheck",
+    "Fences",
     "JobCounts",
     "JobScripts",
     "LeaseScripts",
@@ -40,12 +44,16 @@ __all__ = [
     "NewJob",
     "OwedCallback",
     "RecordScripts",
+    "Refill",
     "Renewal",
     "Run",
     "RunCheck",
     "RunScripts",
     "ScheduleScripts",
+    "number_in",
     "rq_time",
+    "runs_in",
+    "text_of",
     "too_large",
     "unpacked",
 ]

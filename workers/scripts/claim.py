@@ -1,19 +1,24 @@
-"""The claim: one call of a script per job, which records the end of the worker's last run and gives the worker the next job."""
+"""The claims of a worker: a script records the ends of its last runs, and gives it the next job, or several plain ones."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from notify.server import LONGEST_TTL_S, Client
 from workers import rq_keys
 from workers.errors import JobDefinitionError
+from workers.scripts.ahead import runs_in, text_of
+from workers.scripts.fences import Fences
 from workers.scripts.payload import first_bytes, too_large
 from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run
 from workers.scripts.runner import JobScriptRunner, rq_time
 
-__all__ = ["Claim", "ClaimScripts"]
+__all__ = ["Claim", "ClaimScripts", "Refill"]
+
+AHEAD_BYTES: Final = 65_536
+"""The most bytes of jobs in one refill: what the horse has not read yet fits into the socket to it."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -30,6 +35,7 @@ class Claim(msgspec.Struct, frozen=True):
         fence: the fence of the run that begins.
         problem: why the job cannot be run at all, or empty.
         overdue: a service that is silent but not withdrawn yet, and that a job on one of the queues waits for; else empty.
+        has_more: whether there are more jobs on that queue.
     """
 
     ended: str
@@ -40,10 +46,33 @@ class Claim(msgspec.Struct, frozen=True):
     fence: str
     problem: str = ""
     overdue: str = ""
+    has_more: bool = False
 
     @property
     def run(self) -> Run:
         return Run(self.job_id, self.fence)
+
+    @property
+    def goes_with_others(self) -> bool:
+        """Whether plain jobs may be claimed while this one runs: it needs no service, and calls nothing when it is stopped."""
+        return not (self.problem or self.fields.get(b"needs") or self.fields.get(b"stopped_callback_name"))
+
+
+class Refill(msgspec.Struct, frozen=True):
+    """The answer to a refill.
+
+    Args:
+        ended: for each run that ended how that was recorded, as in a `Claim`.
+        answer: ``started``, or why there is no job: ``suspended``, ``unfinished`` (an end has to be recorded first), ``alone`` (what
+            comes first has to be claimed alone), or empty if there is none or none was wanted.
+        claims: the runs that begin.
+        has_more: whether there are more jobs.
+    """
+
+    ended: tuple[str, ...]
+    answer: str
+    claims: tuple[Claim, ...] = ()
+    has_more: bool = False
 
 
 class ClaimScripts(JobScriptRunner):
@@ -88,16 +117,72 @@ class ClaimScripts(JobScriptRunner):
             ServerUnreachableError: no answer. The claim may have succeeded: repeat it with ``again``.
             ServerRefusedError: the server answered with an error.
         """
-        args = [fence, self._worker, "again" if again else "", *self._args, *self._ended(ended), self._max_bytes]
-        args += [self._skips_foreign, start]
+        args: list[str | bytes | int] = [fence, self._worker, "again" if again else "", *self._args, *_texts_of_end(ended)]
+        args += ["" if ended is None else self._result_ttl_s, self._max_bytes, self._skips_foreign, start]
         now, keys = rq_time(datetime.now(UTC)), [*self._keys, *queues]
         result = self.run_with_common_args("claim", keys, args, action="asking for a job", now=now)
-        end, answer, queue, job_id, flat, oversized, overdue = result
-        fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        if answer == b"started":
-            fields.update({b"status": answer, b"started_at": now.encode(), b"worker_name": self._worker.encode()})
+        end, answer, queue, job_id, flat, oversized, overdue, more = result
+        fields = _fields_of(flat, now=now, worker=self._worker.encode()) if answer == b"started" else {}
         problem = too_large(f"the call of job {job_id.decode()}", oversized, self._max_bytes) if oversized else ""
-        return Claim(end.decode(), answer.decode(), queue, job_id.decode(), fields, fence, problem, overdue.decode())
+        return Claim(end.decode(), answer.decode(), queue, job_id.decode(), fields, fence, problem, overdue.decode(), bool(more))
+
+    def refill(
+        self,
+        queues: Sequence[str],
+        *,
+        ended: Sequence[Ended],
+        line: Sequence[Run],
+        wanted: int,
+        fences: Fences,
+        number: int,
+        again: bool = False,
+    ) -> Refill:
+        """Record the ends of some runs, and take some plain jobs ahead of their turn.
+
+        Args:
+            queues: keys of the queues, the most urgent first.
+            ended: the runs that ended, the oldest first.
+            line: the runs that go on, the oldest first.
+            wanted: how many jobs to take at most.
+            fences: of the worker.
+            number: the first of ``wanted`` numbers, or of one, that were taken from ``fences`` for this call.
+            again: as for `claim`.
+
+        Raises: as for `claim`.
+        """
+        heartbeat_s, idle_s, timeout_s = self._args
+        args: list[str | bytes | int] = [self._worker, "again" if again else "", fences.fence(number), heartbeat_s, idle_s, timeout_s]
+        args += [self._result_ttl_s]
+        args += [self._max_bytes, AHEAD_BYTES, self._skips_foreign, text_of(line), fences.base, number, wanted]
+        for end in ended:
+            args += _texts_of_end(end)
+        now, keys = rq_time(datetime.now(UTC)), [*self._keys, *queues]
+        answers, answer, more, *rows = self.run_with_common_args("refill", keys, args, action="asking for jobs", now=now)
+        worker = self._worker.encode()
+        claims = tuple(
+            Claim("", "started", queue, job_id.decode(), _fields_of(flat, now=now, worker=worker), "", has_more=bool(more))
+            for queue, job_id, flat in zip(rows[::3], rows[1::3], rows[2::3], strict=True)
+        )
+        claims = tuple(msgspec.structs.replace(claim, fence=fences.fence(number + place)) for place, claim in enumerate(claims))
+        return Refill(tuple(each.decode() for each in answers), answer.decode(), claims, bool(more))
+
+    def give_back(self, runs: Sequence[Run], *, line: Sequence[Run], goes_on: Run | None = None, ttl_s: int = 0) -> set[str]:
+        """Put jobs that have not begun back on the front of their queues.
+
+        Args:
+            runs: their runs, the oldest first.
+            line: the runs that stay with the worker.
+            goes_on: a run to announce, because the others would have to wait for it.
+            ttl_s: seconds within which that sends its next heartbeat.
+
+        Returns:
+            The ids of the jobs that were not put back: they were stopped, or the worker has them no more.
+        """
+        going = ("", "") if goes_on is None else (goes_on.job_id, goes_on.fence)
+        args: list[str | bytes | int] = [self._worker, *going, ttl_s, text_of(line)]
+        args += [text for run in runs for text in (run.job_id, run.fence)]
+        refused = self.run_with_common_args("giveback", self._keys[:1], args, action=f"putting {len(runs)} jobs back")
+        return {job_id.decode() for job_id in refused}
 
     def examine_call(self, job_id: str) -> None:
         """Note in a job whether its call is JSON or pickled, for the claims. Of a compressed call only the first bytes are unpacked.
@@ -110,24 +195,34 @@ class ClaimScripts(JobScriptRunner):
         call = "json" if first_bytes(data or b"").startswith(b"[") else "pickled"
         self.mark_call(job_id, call)
 
-    def left_run(self) -> Run | None:
-        """Return the run that this worker is at, as far as the server knows; ``None`` if it is at none. Errors as for `examine_call`."""
-        with self.client.translating("looking for the run of a worker"):
-            job_id = self.client.exchange("HGET", self._keys[0], "current_job")
-            if not job_id:
-                return None
-            key = rq_keys.job(job_id.decode(errors="replace"))
-            status, worker, fence = self.client.exchange("HMGET", key, "status", "worker_name", "fence")
-        is_running = (status, worker) == (b"started", self._worker.encode()) and fence is not None
-        return Run(job_id.decode(errors="replace"), fence.decode(errors="replace")) if is_running else None
+    def left_runs(self) -> list[Run]:
+        """Return the runs that this worker is at, as far as the server knows, the oldest first. Errors as for `examine_call`."""
+        with self.client.translating("looking for the runs of a worker"):
+            job_id, ahead = self.client.exchange("HMGET", self._keys[0], "current_job", "ahead")
+            ids = [run.job_id for run in runs_in(ahead)] or ([job_id.decode(errors="replace")] if job_id else [])
+            found = []
+            for each in ids:
+                status, worker, fence = self.client.exchange("HMGET", rq_keys.job(each), "status", "worker_name", "fence")
+                if (status, worker) == (b"started", self._worker.encode()) and fence is not None:
+                    found.append(Run(each, fence.decode(errors="replace")))
+        return found
 
     def mark_call(self, job_id: str, call: str) -> None:
         """Note in a job, unless it is gone, that its call is ``json`` or ``pickled``. Errors as for `examine_call`."""
         self.run("mark_call", [rq_keys.job(job_id)], [call], action=f"marking job {job_id}")
 
-    def _ended(self, ended: Ended | None) -> Sequence[str | bytes | int]:
-        if ended is None:
-            return ("", "", "", "", "", "", "")
-        at = rq_time(datetime.fromtimestamp(ended.ended_s, UTC))
-        times = (f"{ended.started_s:.6f}", f"{ended.ended_s:.6f}", at)
-        return (ended.run.job_id, ended.run.fence, *times, ended.result or b"", self._result_ttl_s)
+
+def _texts_of_end(ended: Ended | None) -> Sequence[str | bytes | int]:
+    """Return an end as ``claim.lua`` and ``refill.lua`` take it."""
+    if ended is None:
+        return ("", "", "", "", "", "", "", "")
+    started_at, ended_at = (rq_time(datetime.fromtimestamp(at_s, UTC)) for at_s in (ended.started_s, ended.ended_s))
+    times = (f"{ended.started_s:.6f}", f"{ended.ended_s:.6f}", started_at, ended_at)
+    return (ended.run.job_id, ended.run.fence, "1" if ended.is_announced else "", *times, ended.result or b"")
+
+
+def _fields_of(flat: Sequence[bytes], *, now: str, worker: bytes) -> dict[bytes, bytes]:
+    """Return the hash of a job as it is since the start of its run."""
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    fields.update({b"status": b"started", b"started_at": now.encode(), b"worker_name": worker})
+    return fields

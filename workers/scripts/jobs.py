@@ -1,5 +1,6 @@
 """The atomic steps of jobs: one typed method per Lua script."""
 
+import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -10,7 +11,7 @@ from notify.keys import any_provider
 from notify.server import Client
 from workers import rq_keys
 from workers.scripts.clock_watch import ClockWatch
-from workers.scripts.run import ErrorCheck, Run, RunCheck
+from workers.scripts.run import BEGIN_S, ErrorCheck, Run, RunCheck
 from workers.scripts.runner import KEEP_CANCELLED_MS, JobScriptRunner
 
 __all__ = ["AT_ONCE", "JobScripts", "LossResult", "Released"]
@@ -20,6 +21,15 @@ AT_ONCE: Final = 100
 """Waiting jobs that one script cancels, holds or enqueues; the script occupies the server for a few milliseconds at most."""
 COMPACT_AT_ONCE: Final = 1_000
 """Places in the list of a queue that one script looks at; the script occupies the server for about a millisecond."""
+
+UNDECIDED: Final = frozenset({"ending", "queued", "deferred", "scheduled", "ready_to_enqueue", "rate_limited"})
+"""Answers of `JobScripts.stop_run` after which a cancel has to try again."""
+ENDING_S: Final = 5.0
+"""Seconds for which a cancel is retried while a worker records the end of the job."""
+UNBEGUN_S: Final = BEGIN_S + 0.5
+"""Seconds that a cancel waits at most for the worker that has claimed the job. After that the job does not begin either."""
+ANSWER_MS: Final = 10_000
+"""For how long the answer to a stop is kept."""
 
 
 class LossResult(NamedTuple):
@@ -133,8 +143,36 @@ class JobScripts(JobScriptRunner):
             ``stopped``; ``ending`` if its end is being recorded, so that it is too late; ``missing``; or the status of a job that
             does not run.
         """
-        answer: bytes = self.run("stop_run", [rq_keys.job(job_id)], [reason, KEEP_CANCELLED_MS], action=f"stopping job {job_id}")
-        return answer.decode()
+        return self.mark_stopped(job_id, reason=reason)[0]
+
+    def mark_stopped(self, job_id: str, *, reason: str) -> tuple[str, str]:
+        """Mark a running job as stopped. Returns the answer of `stop_run`, and the fence of its run if that may be still to begin."""
+        status, fence = self.run("stop_run", [rq_keys.job(job_id)], [reason, KEEP_CANCELLED_MS], action=f"stopping job {job_id}")
+        return status.decode(), fence.decode()
+
+    def cancel_or_stop(self, job_id: str, *, reason: str) -> str:
+        """Cancel a job that waits, or mark its run as stopped. Returns the fence of that run if it may be still to begin, or empty."""
+        deadline = time.monotonic() + ENDING_S
+        # Between the two scripts the job can start, end, or be queued again for a retry: then both are tried again.
+        while not self.cancel([job_id], reason=reason):
+            status, unbegun = self.mark_stopped(job_id, reason=reason)
+            if status not in UNDECIDED or time.monotonic() > deadline:
+                return unbegun
+            time.sleep(0.002)
+        return ""
+
+    def answer_stop(self, run: Run) -> None:
+        """Note that a stopped run has begun or will never begin, for `wait_until_begun_or_not`."""
+        with self.client.translating(f"answering the stop of job {run.job_id}"):
+            self.client.exchange("SET", self.keys.stop_answer(run.fence), "1", "PX", ANSWER_MS)
+
+    def wait_until_begun_or_not(self, fence: str) -> None:
+        """Wait until a stopped run has begun or will never begin: its worker answers, or the time is over within which it had to begin."""
+        deadline, pause_s = time.monotonic() + UNBEGUN_S, 0.0005
+        with self.client.translating("waiting for the answer to a stop"):
+            while not self.client.exchange("EXISTS", self.keys.stop_answer(fence)) and time.monotonic() < deadline:
+                time.sleep(pause_s)
+                pause_s = min(0.02, 1.5 * pause_s)
 
     def is_run_by(self, worker: str, job_id: str, *, fence: str | None = None) -> bool:
         """Return whether the hash of a job names this worker, and this run if one is given: it runs there, or was stopped there."""

@@ -4,8 +4,10 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["DEFAULT_TIMEOUT_S", "Ended", "ErrorCheck", "Run", "RunCheck"]
+__all__ = ["BEGIN_S", "DEFAULT_TIMEOUT_S", "Ended", "ErrorCheck", "Run", "RunCheck"]
 
+BEGIN_S: Final = 2.0
+"""Seconds after its claim within which a run begins, or else it is given back: its worker may have been frozen for longer."""
 DEFAULT_TIMEOUT_S: Final = 180
 """The timeout of a job that has none of its own."""
 
@@ -24,12 +26,14 @@ class Ended(msgspec.Struct, frozen=True):
         run: the run.
         started_s, ended_s: when it started and ended, in seconds since the epoch.
         result: the return value, as JSON in base64; ``None`` if it was ``None``.
+        is_announced: whether RQ's records of the run are written, and the event of its start is published.
     """
 
     run: Run
     started_s: float
     ended_s: float
     result: bytes | None = None
+    is_announced: bool = True
 
 
 class RunCheck(msgspec.Struct, frozen=True):

@@ -35,6 +35,18 @@ class RunScripts(JobScriptRunner):
         args: list[str | bytes | int] = [worker, run.job_id, run.fence, rq_time(datetime.now(UTC)), f"{working_s:.6f}", ttl_s, worker_ttl_s]
         return bool(self.run("heartbeat", keys, args, action=f"sending the heartbeat of job {run.job_id}"))
 
+    def announce_run(self, worker: str, run: Run, *, ttl_s: int) -> bool:
+        """Write what RQ holds of a run beside its place among the started jobs, and publish its start, unless that is done.
+
+        Args:
+            worker, run, ttl_s: as for `heartbeat`.
+
+        Returns:
+            Whether the run still has the job, and its end is not recorded.
+        """
+        args: list[str | bytes | int] = [worker, run.job_id, run.fence, ttl_s]
+        return bool(self.run_with_common_args("announce_run", [], args, action=f"announcing the run of job {run.job_id}"))
+
     def keep_runs(self, queue: str) -> int:
         """Keep the entries of the runs of a queue whose worker has its lease. Returns the clock of the server, in seconds."""
         keys = [rq_keys.started(queue), self.keys.leases]

@@ -1,7 +1,6 @@
 """Claims jobs until the server answers, and mends what a failover took back: the end of a run that only the old primary knew."""
 
 import logging
-import os
 import threading
 import time
 from collections import deque
@@ -9,13 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from notify.server import SingleConnection, retry_while_away
-from workers.scripts import Claim, ClaimScripts, Ended
+from workers.scripts import Claim, ClaimScripts, Ended, Fences, Refill, Run, number_in
 
-__all__ = ["Claimer"]
+__all__ = ["LEAVE_S", "Claimer"]
 
 UNHEARD_S: Final = 3.0
 """Seconds without an answer to a claim after which the worker does not renew its lease any more."""
-REMEMBERED: Final = 8
+LEAVE_S: Final = 5.0
+"""Seconds for which a worker that was asked to end goes on trying to record the ends of its last jobs while Redis is unreachable."""
+REMEMBERED: Final = 64
 """The last ends that are kept, in case that a failover takes one back."""
 
 T = TypeVar("T")
@@ -33,17 +34,28 @@ class Claimer:
     Args:
         name: the name of the worker.
         claims: the scripts.
+        fences: of the worker.
         connection: over which they run.
         leaving: set when the worker was asked to end.
         abandon: called with the id of a job to end its run as if the worker had died.
     """
 
     def __init__(
-        self, name: str, claims: ClaimScripts, connection: SingleConnection, *, leaving: threading.Event, abandon: Callable[[str], None]
+        self,
+        name: str,
+        claims: ClaimScripts,
+        connection: SingleConnection,
+        *,
+        fences: Fences,
+        leaving: threading.Event,
+        abandon: Callable[[str], None],
     ) -> None:
         self._name = name
         self._claims = claims
         self._connection = connection
+        self._fences = fences
+        self.held: Callable[[], Sequence[Run]] = tuple
+        """Returns the runs that the worker has, the oldest first. The loop of the worker sets it."""
         self._leaving = leaving
         self._abandon = abandon
         self._recorded: deque[Ended] = deque(maxlen=REMEMBERED)
@@ -56,17 +68,31 @@ class Claimer:
 
     def claim(self, queues: Sequence[str], *, ended: Ended | None, start: int, leave_s: float) -> Claim:
         """Record the end of a run and claim a job, see `ClaimScripts.claim`. Errors as for `ask`."""
-        fence = os.urandom(16).hex()
+        number = self._fences.take()
+        fence = self._fences.fence(number)
 
         def attempt(again: bool) -> Claim:
             if self._has_opened():
-                self._mend(ended)
+                self._mend(number)
             return self._claims.claim(queues, fence=fence, ended=ended, again=again, start=start)
 
         claim = self.ask(attempt, leave_s=leave_s)
         if ended is not None and claim.ended == "finished":
             self._recorded.append(ended)
         return claim
+
+    def refill(self, queues: Sequence[str], *, ended: Sequence[Ended], line: Sequence[Run], wanted: int) -> Refill:
+        """Record the ends of some runs and claim some jobs, see `ClaimScripts.refill`. Errors as for `ask`."""
+        number = self._fences.take(max(1, wanted))
+
+        def attempt(again: bool) -> Refill:
+            if self._has_opened():
+                self._mend(number)
+            return self._claims.refill(queues, ended=ended, line=line, wanted=wanted, fences=self._fences, number=number, again=again)
+
+        answer = self.ask(attempt, leave_s=LEAVE_S if ended else 0.0)
+        self._recorded.extend(end for end, how in zip(ended, answer.ended, strict=True) if how == "finished")
+        return answer
 
     def ask(self, call: Callable[[bool], T], *, leave_s: float) -> T:
         """Call a function until the server answers, see `retry_while_away`.
@@ -84,15 +110,24 @@ class Claimer:
         with self._connection.translating("connecting"):
             return self._connection.ensure_open()
 
-    def _mend(self, ended: Ended | None) -> None:
-        """End the run that the server holds for running, unless it is the one whose end is to be recorded now."""
-        run = self._claims.left_run()
-        if run is None or (ended is not None and ended.run == run):
-            return
+    def _mend(self, number: int) -> None:
+        """End the runs that the server holds for running and the worker has not, unless a lost answer to this claim brought them.
+
+        Args:
+            number: the first number of the fences of this claim.
+        """
+        held = self.held()
+        for run in self._claims.left_runs():
+            is_new = run.fence.startswith(self._fences.base) and number_in(run.fence) >= number
+            if run not in held and not is_new:
+                self._end_again(run)
+
+    def _end_again(self, run: Run) -> None:
         known = next((each for each in self._recorded if each.run == run), None)
         if known is not None:
             log.warning("the server has lost the end of job %s, probably in a failover: it is recorded again", run.job_id)
-            if self._claims.claim([], fence=os.urandom(16).hex(), ended=known).ended == "finished":
+            number = self._fences.take()
+            if "finished" in self._claims.refill([], ended=[known], line=self.held(), wanted=0, fences=self._fences, number=number).ended:
                 return
         log.warning(
             "the server takes job %s for running, and worker %s does not run it: it is tried again or fails", run.job_id, self._name

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from workers.jobs import StopSign
 from workers.rq import Execution
@@ -42,8 +44,9 @@ class CurrentRun:
         """The id of the job if the current run was stopped, else ``None``. RQ's code resets it when it has recorded the stop."""
         self.stop_reason = ""
         """Why the run was stopped last."""
-        self.early_stop = ""
-        """The id of a job whose stop was requested before the answer to its claim arrived; otherwise empty."""
+        self.early_stops: set[str] = set()
+        """The ids of jobs whose stop was requested before their runs became the current one: the answer to a claim was on its way, or
+        the horse was further than the worker knew."""
         self.horse_pid = 0
         """The process id of the horse while it has the run; otherwise 0."""
         self.stop_sign = StopSign()
@@ -81,12 +84,28 @@ class CurrentRun:
     def release(self) -> None:
         """Forget the run: its end is recorded."""
         with self.lock:
-            self.run, self.claim, self.early_stop = None, None, ""
+            if self.run is not None:
+                self.early_stops.discard(self.run.job_id)
+            self.run, self.claim = None, None
         self.execution = None
+
+    @contextmanager
+    def standing_in(self, claim: Claim) -> Iterator[None]:
+        """Let another run be the current one, which the horse has done with. The horse may be at work on the present one meanwhile."""
+        with self.lock:
+            before = self.run, self.claim, self.execution, self.stopped_job_id, self.stop_reason, self.horse_pid, self.began_s
+            self.run, self.claim, self.execution, self.stopped_job_id = Run(claim.job_id, claim.fence), claim, None, None
+            self.horse_pid = 0
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.early_stops.discard(claim.job_id)
+                self.run, self.claim, self.execution, self.stopped_job_id, self.stop_reason, self.horse_pid, self.began_s = before
 
     def is_current(self, run: Run) -> bool:
         """Return whether a run is the current one; an earlier run of the same job is not."""
-        return self.run is run
+        return self.run == run
 
     def mark_stopped(self, reason: str) -> None:
         """Record that the current run is stopped: whatever its process does now, it ends as stopped."""
@@ -96,12 +115,16 @@ class CurrentRun:
 
     def expect_stop(self, job_id: str) -> None:
         """Record a request to stop a job that the server has given to this worker, while the answer to the claim is still on its way."""
-        self.early_stop = job_id
+        self.early_stops.add(job_id)
 
-    def prepare_start(self) -> None:
-        """Reset the stop sign and the end of the run before, before the horse gets this run. Call this with the lock held."""
+    def take_signs_down(self) -> None:
+        """Take the signs of a stop down, before the horse gets another run. Call this with the lock held."""
         self.stop_sign.take_down()
         self.sigterm_sign.take_down()
+
+    def prepare_start(self) -> None:
+        """Reset the signs and the end of the run before, before the horse gets this run. Call this with the lock held."""
+        self.take_signs_down()
         self.over.clear()
 
     def started(self, horse_pid: int) -> None:
@@ -112,4 +135,4 @@ class CurrentRun:
         """Record that the horse no longer has the run."""
         with self.lock:
             self.horse_pid = 0
-        self.over.set()
+            self.over.set()

@@ -1,20 +1,22 @@
 """Waits for the end of a run, sends its heartbeats, and kills a job that ignores its timeout."""
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
 from notify.errors import NotifyError
 from workers.errors import HorseError
-from workers.horse import UNKNOWN, Horse, HorseEnd
+from workers.horse import UNKNOWN, HorseEnd
+from workers.line import Line, Place
 from workers.scripts import ClaimScripts
 from workers.worker.finish import FinishingWorker
 
 __all__ = ["EndWaiter"]
 
-SHORT_S: Final = 0.02
-"""Seconds after which a job is no short one: others are woken for the jobs behind it. Until then the scripts count on this worker, for
-``SERVED_MS`` at most; see ``parts/wake.lua``."""
+GOES_ON_S: Final = 0.02
+"""Seconds after which a job is no short one: what is claimed behind it goes back, and others are woken for it. Until then the scripts count
+on this worker, for ``SERVED_MS`` at most; see ``parts/wake.lua``."""
 OVERDUE_S: Final = 60.0
 """Seconds after the timeout of a job at which its process is killed: a job that still runs then ignores the timeout."""
 
@@ -24,31 +26,43 @@ class EndWaiter:
 
     Args:
         worker: the worker, whose RQ methods send heartbeats.
-        horse: the process that performs the run.
+        line: the line that the run is in.
         claims: the scripts that wake other workers.
+        goes_on: called once when the run turns out not to be a short one.
     """
 
-    def __init__(self, worker: FinishingWorker, horse: Horse, claims: ClaimScripts) -> None:
+    def __init__(self, worker: FinishingWorker, line: Line, claims: ClaimScripts, *, goes_on: Callable[[Any], object]) -> None:
         self._worker = worker
-        self._horse = horse
+        self._line = line
         self._claims = claims
+        self._goes_on = goes_on
 
-    def wait(self, job: Any) -> HorseEnd:
-        """Wait for the end of a run of this job that the horse was given, and return how it ended."""
+    def wait(self, job: Any, place: Place) -> HorseEnd | None:
+        """Wait for the end of a run that the horse has, and return how it ended; ``None`` if it was stopped before it began.
+
+        Args:
+            job: the job.
+            place: its place, the first of the line.
+        """
         began = time.monotonic()
         try:
-            end = self._horse.wait(SHORT_S)
-            if end is None:
+            if not self._is_over(place, GOES_ON_S):
+                self._goes_on(job)
                 self._wake_others()
-            while end is None:
-                end = self._horse.wait(self._worker.job_monitoring_interval)
-                if end is None:
-                    self._go_on(job, time.monotonic() - began)
+            while not self._is_over(place, self._worker.job_monitoring_interval):
+                self._beat(job, time.monotonic() - began)
         except HorseError:
             return UNKNOWN
-        return end
+        return place.end
 
-    def _go_on(self, job: Any, working_s: float) -> None:
+    def _is_over(self, place: Place, timeout_s: float) -> bool:
+        """Wait for the end of a run, and return whether it came in time. A ring of another thread may end the wait before that."""
+        while not place.is_over:
+            if not self._line.wait(timeout_s):
+                break
+        return place.is_over
+
+    def _beat(self, job: Any, working_s: float) -> None:
         self._worker.send_run_heartbeat(job, working_s)
         if job.timeout and 0 < job.timeout < working_s - OVERDUE_S:
             self._worker.kill_horse()

@@ -21,6 +21,11 @@ __all__ = ["FinishingWorker"]
 log = logging.getLogger(__name__)
 
 
+def _of_current_run(name: str) -> Any:
+    """Return a property of a worker that is an attribute of its current run."""
+    return property(lambda worker: getattr(worker._current_run, name), lambda worker, value: setattr(worker._current_run, name, value))
+
+
 class FinishingWorker(PlainWorker):
     """An ``rq.Worker`` that records the end of a run only if no other end was recorded before.
 
@@ -53,21 +58,8 @@ class FinishingWorker(PlainWorker):
         self._current_run.execution = execution
 
     # RQ's own attributes: its code reads and assigns them.
-    @property
-    def _stopped_job_id(self) -> str | None:
-        return self._current_run.stopped_job_id
-
-    @_stopped_job_id.setter
-    def _stopped_job_id(self, job_id: str | None) -> None:
-        self._current_run.stopped_job_id = job_id
-
-    @property
-    def _horse_pid(self) -> int:
-        return self._current_run.horse_pid
-
-    @_horse_pid.setter
-    def _horse_pid(self, pid: int) -> None:
-        self._current_run.horse_pid = pid
+    _stopped_job_id = _of_current_run("stopped_job_id")
+    _horse_pid = _of_current_run("horse_pid")
 
     def become_horse(self) -> None:
         """Turn this copy of the worker into that of the horse, with a connection of its own."""

@@ -7,7 +7,8 @@ from notify.server import Client, SingleConnection
 from workers.fleet import Reaper
 from workers.horse import Horse, RetireAfter
 from workers.jobs import JobFunctions
-from workers.scripts import ClaimScripts, JobScripts
+from workers.line import LastWill, Line, Window
+from workers.scripts import ClaimScripts, Fences, JobScripts
 from workers.worker.background import Background
 from workers.worker.callbacks import OwedCallbacks, StoppedCallback
 from workers.worker.commands import CommandListener
@@ -32,6 +33,7 @@ class WorkerParts:
         retire: when the process that runs the jobs is replaced.
         lease_s: seconds that the worker may be silent.
         skip_foreign: whether pickled jobs of plain RQ stay in the queue.
+        window: how many runs the worker has claimed at most; ``None``: as many as are short.
         revive: called when another worker took this one for dead by mistake.
         wait_while_suspended: RQ's function that waits until ``rq resume``.
         told: called when the worker was told to end, with whether it still runs a job.
@@ -48,14 +50,23 @@ class WorkerParts:
         retire: RetireAfter,
         lease_s: float,
         skip_foreign: bool,
+        window: int | None,
         revive: Callable[[Client], None],
         wait_while_suspended: Callable[[bool], None],
         told: Callable[[bool], object] | None,
     ) -> None:
         self.performer = Performer(worker, current_run, functions=functions, retire=retire)
-        self.horse = horse = Horse(self.performer.run)
+        fences = Fences()
+        times_s = {"heartbeat_s": worker.job_monitoring_interval, "idle_s": worker.worker_ttl + 60}
+
+        def claims(on: Client) -> ClaimScripts:
+            return ClaimScripts(on, worker.name, **times_s, result_ttl_s=worker.default_result_ttl, skip_foreign=skip_foreign)
+
+        last_will = LastWill(worker.name, fences, connect=lambda: client.clone(name=worker.name), claims=claims)
+        self.horse = horse = Horse(self.performer.run, last_will)
+        line = Line(horse, fences, current_run.lock)
         self.stopper = Stopper(
-            current_run, horse, scripts=scripts, functions=functions, worker=worker.name, kill=lambda *sig: worker.kill_horse(*sig)
+            current_run, line, scripts=scripts, functions=functions, worker=worker.name, kill=lambda *sig: worker.kill_horse(*sig)
         )
         stopped_callback = StoppedCallback(worker, current_run, horse=horse)
         self.recorder = EndRecorder(worker, current_run, scripts=scripts, stopped_callback=stopped_callback)
@@ -77,13 +88,13 @@ class WorkerParts:
             pushes=PushWatch(client, lambda: self.background.leads),
         )
         connection = SingleConnection(client.clone(name=worker.name))
-        times_s = {"heartbeat_s": worker.job_monitoring_interval, "idle_s": worker.worker_ttl + 60}
         self.loop = ClaimLoop(
             worker,
             current_run,
-            claims=ClaimScripts(connection, worker.name, **times_s, result_ttl_s=worker.default_result_ttl, skip_foreign=skip_foreign),
+            claims=claims(connection),
             connection=connection,
-            horse=horse,
+            line=line,
+            window=Window(window),
             stopper=self.stopper,
             recorder=self.recorder,
             background=self.background,
@@ -91,5 +102,6 @@ class WorkerParts:
             functions=functions,
             wait_while_suspended=wait_while_suspended,
             abandon=partial(Reaper(client).end_run, worker.name),
+            lease_s=lease_s,
             told=told,
         )

@@ -15,10 +15,10 @@ import msgspec
 
 from notify.server import Client
 from workers.errors import JobResultError
-from workers.horse import INTERRUPT, Channel, ProcessState, Reply, RetireAfter, Task, flush_output, run_jobs
+from workers.horse import INTERRUPT, Inbox, ProcessState, Reply, RetireAfter, Task, flush_output, run_jobs
 from workers.jobs import DecodedCall, Job, JobFunctions, JobStopped, encode_result, execute, lazy_job, plain_call, signature_of
 from workers.rq import JobTimeoutException, Retry, UnixSignalDeathPenalty, execute_stopped_callback, running, with_execution
-from workers.scripts import Ended, OwedCallback, Run
+from workers.scripts import Ended, OwedCallback, Run, RunScripts
 from workers.worker.callbacks import call_owed
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
@@ -69,15 +69,15 @@ class Performer:
         self._job_client: Client | None = None
         """The connection of the code of jobs."""
         self._task: Task
-        self._channel: Channel
+        self._inbox: Inbox
         self._state = ProcessState()
         self._is_interruptible = False
         """True while `INTERRUPT` may raise `JobStopped`."""
         self._must_retire = False
         """True if this process must end after the task: something was interrupted in it, or a callback failed."""
 
-    def run(self, channel: Channel) -> NoReturn:
-        """Main function of the horse: perform the tasks that come through the channel, until the process ends."""
+    def run(self, inbox: Inbox) -> NoReturn:
+        """Main function of the horse: perform the tasks that come through the inbox, until the process ends."""
         self._worker.become_horse()
         self._job_client = Client.of(self._worker.connection).clone(name=self._worker.name, timeout_s=JOB_ANSWER_S, is_shared=True)
         os.environ["RQ_WORKER_ID"] = self._worker.name
@@ -86,9 +86,9 @@ class Performer:
         for signum in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, partial(self._end_unless_told_to_all, pid))
         self._worker.procline("runs jobs")  # type: ignore[no-untyped-call]  # RQ leaves it untyped
-        self._channel = channel
+        self._inbox = inbox
         self._state = ProcessState()
-        run_jobs(channel, self.perform, state=self._state, retire=self._retire, rest=self._rest)
+        run_jobs(inbox, self.perform, state=self._state, retire=self._retire, rest=self._rest)
 
     def perform(self, task: Task) -> Reply:
         """Perform a task and return the reply to it. If the job is stopped meanwhile, this does not return: see `leave`."""
@@ -116,10 +116,10 @@ class Performer:
         if not lost and not (self._stop_sign.is_up and self._task.calls_back):
             os._exit(1)
         # Never return or raise: the caller may be RQ's code, which would record an exception as a failure of the job.
-        self._channel.send(Reply(stopped=True, lost=lost, retires=not self._task.calls_back, ends_programs=True))
+        self._inbox.reply(Reply(stopped=True, lost=lost, retires=not self._task.calls_back, ends_programs=True))
         if not self._task.calls_back:
             os._exit(0)
-        run_jobs(self._channel, self.perform, state=self._state, retire=self._retire, rest=self._rest)
+        run_jobs(self._inbox, self.perform, state=self._state, retire=self._retire, rest=self._rest)
 
     def _perform_run(self, task: Task) -> Reply:
         run = Run(task.job_id, task.fence)
@@ -142,7 +142,7 @@ class Performer:
             result = None if value is None else b64encode(encode_result(call.function, value))
         except JobResultError as exc:
             return self._perform_by_rq(job, task, _PastCall(started_s, error=exc))
-        return Reply(ended=Ended(run, started_s, ended_s, result))
+        return Reply(ended=Ended(run, started_s, ended_s, result, task.is_announced))
 
     def _job_of(self, task: Task) -> Job:
         return lazy_job(
@@ -242,6 +242,9 @@ class Performer:
             job.perform = partial(self._interruptible, partial(past_call.repeat, job))
         worker = self._worker
         worker.ensure_execution()
+        if not task.is_announced:  # while the server is away, the job waits
+            ttl_s, scripts = worker.get_heartbeat_ttl(job), RunScripts(worker._client)
+            worker._recording.begin(job, lambda: scripts.announce_run(worker.name, run, ttl_s=ttl_s))
         queue = worker.queue_class(task.queue, connection=worker.connection, job_class=worker.job_class, serializer=worker.serializer)
         with running(job):  # for its callbacks as well
             with_execution(worker.perform_job, worker.execution)(job, queue)

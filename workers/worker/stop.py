@@ -1,16 +1,17 @@
-"""Stops the current run: on a command, or because a service that its job needs is lost."""
+"""Stops a run of the worker: on a command, or because a service that its job needs is lost."""
 
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Any, Final
 
 import msgspec
 
 from notify.errors import ServerError
-from workers.horse import Horse
 from workers.jobs import JobFunctions, StopLadder, definition_of, function_of
+from workers.line import Line
 from workers.scripts import JobScripts, Run, RunCheck
 from workers.worker.current_run import CurrentRun
 
@@ -33,7 +34,7 @@ class Stopper:
 
     Args:
         current_run: the current run.
-        horse: the process that performs it.
+        line: the runs of this worker.
         scripts: the scripts, on the client of the worker.
         functions: the functions that the worker may run; their definitions hold the stop ladders.
         worker: the name of the worker.
@@ -43,7 +44,7 @@ class Stopper:
     def __init__(
         self,
         current_run: CurrentRun,
-        horse: Horse,
+        line: Line,
         *,
         scripts: JobScripts,
         functions: JobFunctions,
@@ -51,7 +52,8 @@ class Stopper:
         kill: Callable[..., object] | None = None,
     ) -> None:
         self._current_run = current_run
-        self._horse = horse
+        self._line = line
+        self._horse = line.horse
         self._scripts = scripts
         self._functions = functions
         self._worker = worker
@@ -98,16 +100,16 @@ class Stopper:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        run = self._current_run.run
-        if run is not None and run.job_id == job_id and fence in (None, run.fence):
+        run = self._run_of(job_id)
+        if run is not None and fence in (None, run.fence):
             self._scripts.stop_run(job_id, reason=STOPPED)  # `Job.cancel` has done so already; RQ's command has not
             self.check_run(run)
         elif self._scripts.is_run_by(self._worker, job_id, fence=fence):  # the answer to the claim is on its way to this worker
             self._scripts.stop_run(job_id, reason=STOPPED)
-            # The main loop sets the run and then reads the early stop; this thread sets the early stop and then reads the run.
+            # The main loop sets the run and then reads the early stops; this thread sets the early stop and then reads the run.
             # So at least one of them sees both, and stops the run.
             self._current_run.expect_stop(job_id)
-            run = self._current_run.run
+            run = self._run_of(job_id) or self._current_run.run
             if run is not None:
                 self.check_run(run)
         else:
@@ -124,15 +126,30 @@ class Stopper:
             self.stop_run(run, check)
 
     def stop_run(self, run: Run, check: RunCheck) -> None:
-        """Stop a run if it is still the current one. A stop ladder, which takes time, is climbed in a thread of its own.
+        """Stop a run that this worker has. A stop ladder, which takes time, is climbed in a thread of its own.
+
+        A run that has not begun is taken out of the line. One that the main loop has not come to yet is stopped when it does.
 
         Args:
             run: the run.
             check: why it must stop.
         """
+        self._stop_run(run, check)
+        if check.was_stopped:
+            with suppress(ServerError):  # whoever cancelled the job waits as long as it could still begin
+                self._scripts.answer_stop(run)
+
+    def _stop_run(self, run: Run, check: RunCheck) -> None:
         with self._current_run.lock:
-            if not self._current_run.is_current(run) or self._climbing is run:
+            if self._climbing == run:
                 return
+            where = self._line.stop(run)
+            if not self._current_run.is_current(run):
+                if where == "at work":
+                    self._current_run.expect_stop(run.job_id)
+                return
+            if where == "over":
+                return  # its end, which has arrived, is refused
             ladder = StopLadder()
             if not check.superseded:
                 self._current_run.mark_stopped(lost_reason(check.lost) if check.lost else STOPPED)
@@ -142,6 +159,10 @@ class Stopper:
                 return
             self._climbing = run
         threading.Thread(target=self._climb, args=(run, ladder), name="notify-stop", daemon=True).start()
+
+    def _run_of(self, job_id: str) -> Run | None:
+        run = self._current_run.run
+        return run if run is not None and run.job_id == job_id else self._line.find(job_id)
 
     def _ladder(self) -> StopLadder:
         """Return the stop ladder of the current job."""
@@ -159,8 +180,8 @@ class Stopper:
         )
         for time_s, step in steps:
             with self._current_run.lock:
-                if not self._current_run.is_current(run):
-                    return
+                if not self._current_run.is_current(run) or self._current_run.over.is_set():
+                    return  # from here on a step would hit the run behind it
                 if time_s or step == self._kill:
                     step()
             if self._current_run.over.wait(time_s):

@@ -17,9 +17,11 @@ from workers.errors import JobDefinitionError
 from workers.fleet import LEASE_S, identity_field, take_name
 from workers.horse import RetireAfter
 from workers.jobs import Job, JsonSerializer, load_jobs
+from workers.line import window_of
 from workers.queue import Queue
 from workers.rq import PlainJob, PlainQueue, handle_command, import_job_class, register_worker
 from workers.schedule import Scheduler, register_cron
+from workers.scripts import text_of
 from workers.worker.end_signals import EndSignals
 from workers.worker.finish import FinishingWorker
 from workers.worker.parts import WorkerParts
@@ -30,6 +32,8 @@ __all__ = ["Worker"]
 
 IMPORT: Final = "NOTIFY_IMPORT"
 """The environment variable that names the modules whose jobs a worker may run, separated by commas."""
+MAX_JOBS_AT: Final = 4
+"""The place of ``max_jobs`` among the arguments of RQ's ``work``."""
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +51,7 @@ class Worker(FinishingWorker):
         retire: when the process that runs the jobs is replaced by a new one.
         lease_s: seconds that the worker may be silent. After that, another worker takes it for dead: its job is tried again, or fails.
         skip_foreign: whether pickled jobs of plain RQ stay in their place in the queue, for RQ's own workers. Otherwise they fail.
+        window: how many jobs the worker claims ahead of their turn, and 1: none; by default short ones only, or ``$NOTIFY_WINDOW`` of all.
         told: called once when the worker was told to end, with whether it still runs a job.
         rq_options: as for ``rq.Worker``.
 
@@ -70,6 +75,7 @@ class Worker(FinishingWorker):
         retire: RetireAfter | None = None,
         lease_s: float = LEASE_S,
         skip_foreign: bool = False,
+        window: int | None = None,
         told: Callable[[bool], object] | None = None,
         **rq_options: Any,
     ) -> None:
@@ -92,6 +98,7 @@ class Worker(FinishingWorker):
             retire=retire or RetireAfter(),
             lease_s=lease_s,
             skip_foreign=skip_foreign,
+            window=window_of(os.environ) if window is None else window,
             revive=partial(_register_again, self),
             wait_while_suspended=super().check_for_suspension,
             told=told,
@@ -134,7 +141,7 @@ class Worker(FinishingWorker):
         """Record the end of the last run if that is still to be done, end the horse and the background parts, and deregister from RQ."""
         self._loop.leave()
         try:
-            self._loop.record_returned()
+            self._loop.drain()
         finally:
             self._horse.close()
             run = self._current_run.run  # after a second signal its process has just been killed
@@ -143,6 +150,10 @@ class Worker(FinishingWorker):
             super().teardown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
             self._client.hang_up()  # not closed: as with RQ, `work` may be called again
         self._signals.exit_if_forced()
+
+    def work(self, *args: Any, **options: Any) -> bool:
+        self._loop.ahead.is_limited = options.get("max_jobs") is not None or len(args) > MAX_JOBS_AT
+        return super().work(*args, **options)
 
     def check_for_suspension(self, burst: bool) -> None:
         """Do nothing: the claim script checks whether workers are suspended."""
@@ -214,7 +225,8 @@ def _note_shutdown(worker: Worker) -> None:
 def _register_again(worker: Worker, client: Client) -> None:
     """Register a worker with RQ once more, after another one took it for dead."""
     run = worker._current_run.run
-    runs: dict[Any, Any] = {"state": "busy", "current_job": run.job_id} if run is not None else {}  # by this, its job is found if it dies
+    ahead = text_of(worker._loop.ahead.held())  # by this, its jobs are found if it dies
+    runs: dict[Any, Any] = {"state": "busy", "current_job": run.job_id, "ahead": ahead} if run is not None else {}
     with client.pipeline() as pipe:
         pipe.hset(worker.key, mapping={**worker.serialize(), **identity_field(), **runs})
         register_worker(worker, pipe)

@@ -12,7 +12,8 @@ from notify.testing import wait_until
 from tests.support.sample_jobs import add, fail, fork_away, hold, kill_yourself, later, leave_programs, tick, where
 from tests.workers.conftest import Effects, StartWorkers, is_alive, result
 from workers import Outcome, Queue
-from workers.horse.channel import Channel, Reply, Task
+from workers.horse import Inbox
+from workers.horse.channel import Reply, Task
 from workers.horse.horse import Horse
 from workers.horse.serving import Death
 
@@ -71,12 +72,11 @@ def test_the_programs_of_a_job_end_with_it(queue: Queue, start_workers: StartWor
     assert queue.enqueue(add).wait(10) == Outcome("finished")
 
 
-def start_a_program(channel: Channel, *, ends_programs: bool) -> NoReturn:
+def start_a_program(inbox: Inbox, *, ends_programs: bool) -> NoReturn:
     """Main function of a horse: start a program, and reply with its process id as a job of which the timeout is over."""
-    while channel.take(Task) is None:
-        continue
+    inbox.take(60, lambda: None)
     program = subprocess.Popen(["sleep", "1000"])
-    channel.send(Reply(problem=str(program.pid), retires=True, ends_programs=ends_programs))
+    inbox.reply(Reply(problem=str(program.pid), retires=True, ends_programs=ends_programs))
     os._exit(0)
 
 
@@ -98,11 +98,11 @@ def test_a_program_goes_on_if_it_is_not_ended_with_the_process(ends_programs: bo
         horse.close()
 
 
-def reply_twice(channel: Channel) -> NoReturn:
+def reply_at_once(inbox: Inbox) -> NoReturn:
     """Main function of a horse: reply to each task at once."""
     while True:
-        if channel.take(Task) is not None:
-            channel.send(Reply())
+        inbox.take(60, lambda: None)
+        inbox.reply(Reply())
 
 
 class CarelessHorse(Horse):
@@ -110,7 +110,7 @@ class CarelessHorse(Horse):
 
     def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
         super().kill(signum)
-        self._is_doomed = False
+        self.is_doomed = False
 
 
 class _Slow:
@@ -130,7 +130,7 @@ class _Slow:
 @pytest.mark.parametrize("kind", [Horse, CarelessHorse], ids=["protected", "twin"])
 def test_a_signal_for_a_task_that_has_just_ended_does_not_hit_the_next_one(kind: type[Horse]) -> None:
     """The worker is told to stop a run between the reply of its process and the moment that the worker reads the reply."""
-    horse = kind(reply_twice)
+    horse = kind(reply_at_once)
     try:
         horse.give(Task("first", "f", "work", {}))
         horse._poll = _Slow(horse._poll)  # type: ignore[assignment]  # the class of C has no subclasses

@@ -31,7 +31,7 @@ def test_a_change_of_the_process_does_not_reach_the_next_job(queue: Queue, start
 
 TWIN = """
 import os, socket, sys
-from workers.horse import Channel, ProcessState, Reply, RetireAfter, Task, run_jobs
+from workers.horse import Bell, Board, Channel, Inbox, ProcessState, Reply, RetireAfter, Task, Tokens, run_jobs
 
 class Lax(ProcessState):
     def restore(self):
@@ -45,11 +45,15 @@ def perform(task):
 
 os.umask(0o22)
 ours, theirs = map(Channel, socket.socketpair())
+tokens, bell = Tokens(), Bell()
+tokens.open()
+bell.open()
 if os.fork() == 0:
     ours.close()
-    run_jobs(theirs, perform, state={"lax": Lax, "strict": ProcessState}[sys.argv[1]](), retire=RetireAfter())
+    run_jobs(Inbox(theirs, tokens, bell, Board()), perform, state={"lax": Lax, "strict": ProcessState}[sys.argv[1]](), retire=RetireAfter())
 for number in range(2):
-    ours.send(Task(str(number), "fence", "work", {}))
+    ours.send(Task(str(number), "fence", "work", {}, number=number))
+    tokens.give(number)
     print(ours.take(Reply).problem)
 """
 

@@ -67,8 +67,7 @@ class Jobs(ServiceSteps):
         self.in_hand: dict[str, tuple[Any, Any]] = {}
         self.passed: dict[str, int] = {}
         for worker in workers.values():
-            worker._loop._returned = None
-            worker._current_run.release()
+            worker.forget()
             _register_again(worker, worker._client)
 
     def teardown(self) -> None:
@@ -229,7 +228,7 @@ class Jobs(ServiceSteps):
         worker._horse.end_as = how
         job, queue = self.in_hand.pop(name)
         worker.execute_job(job, queue)
-        if worker._loop._returned is not None:
+        if worker._loop._returned:
             run.returned = True
         else:
             self.model.end_run(name, fails=how in ("failure", "killed"))

@@ -10,9 +10,10 @@ from notify.events import limits_of
 from notify.keys import Keys
 from tests.support.lua import TAIL, Holding, ScriptCall, lua_files, script_call
 from workers import rq_keys
-from workers.scripts.claim import ClaimScripts
+from workers.scripts.claim import AHEAD_BYTES, ClaimScripts
 from workers.scripts.dependents import DependentScripts
 from workers.scripts.enqueue import EnqueueScripts, NewJob
+from workers.scripts.fences import Fences
 from workers.scripts.jobs import COMPACT_AT_ONCE, JobScripts
 from workers.scripts.lease import LeaseScripts
 from workers.scripts.records import COUNT_AT_ONCE, RecordScripts
@@ -26,6 +27,7 @@ COMMON = {"NOW_AT": Holding("T"), "BODY": Holding(',"')}
 LEASES = {"leases": K.leases, "renewed": K.renewed, "leader": K.leader, "clock": K.clock}
 NEW_JOB = NewJob("j", {"origin": "q"}, "new", at_front=True, ttl_s=4, needs='{"svc":0}')
 TOPIC = K.job_topic("q")
+FENCES = Fences()
 MAX_BYTES = notify.Settings().max_payload_bytes
 
 CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]] = {
@@ -37,10 +39,46 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         {
             **COMMON,
             **{"fence": "new", "worker": "w", "asked": "again", "heartbeat_s": 30, "idle_s": 480, "default_timeout_s": DEFAULT_TIMEOUT_S},
-            **{"ended_id": "j", "ended_fence": "old", "started_s": "1.000000", "ended_s": "2.500000"},
-            **{"ended_at": "1970-01-01T00:00:02.500000Z", "result": b"result", "result_ttl_s": 500, "max_bytes": MAX_BYTES},
+            **{"ended_id": "j", "ended_fence": "old", "announced": "1", "started_s": "1.000000", "ended_s": "2.500000"},
+            **{
+                "started_at": "1970-01-01T00:00:01.000000Z",
+                "ended_at": "1970-01-01T00:00:02.500000Z",
+                "result": b"result",
+                "result_ttl_s": 500,
+                "max_bytes": MAX_BYTES,
+            },
             **{"skips_foreign": "", "from": 0},
         },
+    ),
+    "refill": (
+        lambda client: ClaimScripts(client, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500).refill(
+            ["rq:queue:q"],
+            ended=[Ended(Run("j", "old"), 1.0, 2.5, b"result", is_announced=False)],
+            line=[Run("i", "f"), Run("h", "e")],
+            wanted=5,
+            fences=FENCES,
+            number=7,
+            again=True,
+        ),
+        {"worker_key": rq_keys.worker("w"), "suspended": rq_keys.suspended(), TAIL: ["rq:queue:q"]},
+        {
+            **{**COMMON, "worker": "w", "asked": "again", "call": FENCES.fence(7), "heartbeat_s": 30, "idle_s": 480},
+            **{"default_timeout_s": DEFAULT_TIMEOUT_S, "result_ttl_s": 500, "max_bytes": MAX_BYTES, "most_bytes": AHEAD_BYTES},
+            **{"json_only": "", "line": "i:f h:e", "base": FENCES.base, "number": 7, "wanted": 5},
+            TAIL: ["j", "old", "", "1.000000", "2.500000", "1970-01-01T00:00:01.000000Z", "1970-01-01T00:00:02.500000Z", b"result"],
+        },
+    ),
+    "giveback": (
+        lambda client: ClaimScripts(client, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500).give_back(
+            [Run("j", "f"), Run("k", "g")], line=[Run("i", "e")], goes_on=Run("i", "e"), ttl_s=90
+        ),
+        {"worker_key": rq_keys.worker("w")},
+        {**COMMON, "worker": "w", "id": "i", "fence": "e", "ttl_s": 90, "line": "i:e", TAIL: ["j", "f", "k", "g"]},
+    ),
+    "announce_run": (
+        lambda client: RunScripts(client).announce_run("w", Run("j", "f"), ttl_s=90),
+        {},
+        {**COMMON, "worker": "w", "id": "j", "fence": "f", "ttl_s": 90},
     ),
     "enqueue": (
         lambda client: EnqueueScripts(client)._enqueue("q", [NEW_JOB], again="again"),

@@ -53,9 +53,9 @@ def test_an_early_stop_is_forgotten_with_the_run(current: CurrentRun) -> None:
     """It was meant for a run that was being claimed; a later run of the same job must not find it."""
     current.expect_stop("j")
     current.take(a_claim("j"))
-    assert current.early_stop == "j"
+    assert current.early_stops == {"j"}
     current.release()
-    assert current.early_stop == ""
+    assert current.early_stops == set()
 
 
 def test_rqs_object_for_a_run_goes_with_the_run(current: CurrentRun) -> None:

@@ -60,7 +60,7 @@ def test_a_worker_has_four_connections_however_many_queues_it_serves(own_server:
 
 @contextmanager
 def idle_workers(bus: notify.Bus, size: int) -> Iterator[None]:
-    with Pool(WorkerOptions(settings=bus.settings, queues=("work",), modules=(SAMPLE,)), size=size):
+    with Pool(WorkerOptions(settings=bus.settings, queues=("work",), modules=(SAMPLE,), window=1), size=size):
         wait_until(lambda: blocked(bus) == size, timeout_s=60, what="idle workers")
         yield
 

@@ -13,7 +13,9 @@ from tests.support.claims_here import FakeClaims, FakeConnection, FakeHorse, a_c
 from workers import HorseError, JobDefinitionError
 from workers.horse.channel import Reply, Task
 from workers.horse.horse import UNKNOWN
+from workers.line import Line, Window
 from workers.scripts.claim import Claim
+from workers.scripts.fences import Fences
 from workers.scripts.run import Run
 from workers.worker import end_waiter, idle
 from workers.worker import loop as loop_module
@@ -27,7 +29,7 @@ AWAY = ServerUnreachableError("gone for a moment")
 class Situation:
     """A loop and what it works with, all of which records what it is asked."""
 
-    def __init__(self, *answers: Claim | Exception, horse: FakeHorse | None = None) -> None:
+    def __init__(self, *answers: Claim | Exception, horse: FakeHorse | None = None, window: int = 1) -> None:
         self.events: list[Any] = []
         self.current, self.claims, self.horse = CurrentRun(), FakeClaims(*answers), horse or FakeHorse()
         self.while_watched: Callable[[], object] = lambda: None
@@ -42,6 +44,8 @@ class Situation:
             reorder_queues=lambda reference_queue: None,
             send_run_heartbeat=lambda job, working_s: self.events.append("heartbeat"),
             kill_horse=lambda: self.events.append("killed"),
+            get_heartbeat_ttl=lambda job: 90,
+            _dequeue_strategy=None,
             _stop_requested=False,
             _ordered_queues=[QUEUE],
             queue_names=lambda: [QUEUE.name],
@@ -53,11 +57,14 @@ class Situation:
             refused=lambda job, queue: self.events.append(("refused", job.id)),
             finished_with_dependents=lambda job, queue, ended: self.events.append(("dependents", job.id, ended)),
         )
-        parts: Any = {"claims": self.claims, "horse": self.horse, "stopper": stopper, "recorder": recorder}
-        parts["callbacks"] = SimpleNamespace(call_all=lambda: None, call_after=lambda claim, end: None)
+        horse: Any = self.horse
+        self.line = Line(horse, Fences(), self.current.lock)
+        parts: Any = {"claims": self.claims, "line": self.line, "window": Window(window), "stopper": stopper, "recorder": recorder}
+        parts["callbacks"] = SimpleNamespace(call_all=lambda: None, note_end=lambda claim, end: None, are_due=False)
         others: Any = {"background": SimpleNamespace(loss_watcher=watcher), "functions": {}, "connection": FakeConnection()}
         worker: Any = self.worker
-        self.loop = ClaimLoop(worker, self.current, **parts, **others, wait_while_suspended=self.events.append, abandon=self.events.append)
+        others |= {"wait_while_suspended": self.events.append, "abandon": self.events.append, "lease_s": 5.0}
+        self.loop = ClaimLoop(worker, self.current, **parts, **others)
 
     def next_job(self) -> Any:
         """Claim the next job in a burst. Returns it, or ``None``."""
@@ -72,7 +79,8 @@ class Situation:
 def test_a_claimed_run_is_given_to_the_horse_with_its_fence() -> None:
     its = Situation(a_claim("j", fence="f", fields={b"origin": b"work"}))
     assert its.next_job().id == "j"
-    assert its.horse.given == [Task("j", "f", "work", {b"origin": b"work"})]
+    (task,) = its.horse.given
+    assert Task(task.job_id, task.fence, task.queue, task.fields) == Task("j", "f", "work", {b"origin": b"work"})
     assert (its.current.run, its.current.horse_pid) == (Run("j", "f"), its.horse.pid)
 
 

@@ -13,6 +13,8 @@ from notify.errors import ServerUnreachableError
 from notify.testing import wait_until
 from tests.support.claims_here import STOPPED_CHECK, FakeHorse, FakeScripts, a_claim
 from workers import StopLadder, job
+from workers.line import Line
+from workers.scripts.fences import Fences
 from workers.scripts.run import RunCheck
 from workers.worker.current_run import CurrentRun
 from workers.worker.stop import STOPPED, Stopper
@@ -39,7 +41,8 @@ class Situation:
     def __init__(self, **scripts: Any) -> None:
         self.current, self.horse, self.scripts = CurrentRun(), FakeHorse(), FakeScripts(**scripts)
         functions: dict[str, Callable[..., Any]] = {function.__name__: function for function in (plain, quick, slow)}
-        parts: Any = self.current, self.horse
+        horse: Any = self.horse
+        parts: Any = self.current, Line(horse, Fences(), self.current.lock)
         options: Any = {"scripts": self.scripts, "functions": functions}
         self.stopper = Stopper(*parts, **options, worker="w")
 
@@ -114,7 +117,7 @@ def test_a_command_for_a_job_of_another_worker_stops_nothing() -> None:
     its = Situation()
     its.start()
     its.stopper.obey_stop("another")
-    assert (its.scripts.stopped, its.scripts.checked, its.current.early_stop, its.horse.signals) == ([], [], "", [])
+    assert (its.scripts.stopped, its.scripts.checked, its.current.early_stops, its.horse.signals) == ([], [], set(), [])
 
 
 def test_a_command_of_rq_3_for_another_run_of_the_job_stops_nothing() -> None:
@@ -123,7 +126,7 @@ def test_a_command_of_rq_3_for_another_run_of_the_job_stops_nothing() -> None:
     run = its.current.run
     assert run is not None
     its.stopper.obey_stop(run.job_id, fence="of another run")
-    assert (its.scripts.stopped, its.current.early_stop, its.horse.signals) == ([], "", [])
+    assert (its.scripts.stopped, its.current.early_stops, its.horse.signals) == ([], set(), [])
     its.stopper.obey_stop(run.job_id, fence=run.fence)
     assert its.scripts.stopped == [run.job_id]
 
@@ -131,7 +134,7 @@ def test_a_command_of_rq_3_for_another_run_of_the_job_stops_nothing() -> None:
 def test_a_stop_before_the_answer_to_the_claim_is_kept_for_the_run() -> None:
     its = Situation(is_mine=True)
     its.stopper.obey_stop("j")
-    assert (its.scripts.stopped, its.scripts.checked, its.current.early_stop) == (["j"], [], "j")
+    assert (its.scripts.stopped, its.scripts.checked, its.current.early_stops) == (["j"], [], {"j"})
 
 
 def test_a_run_that_is_taken_while_its_early_stop_is_looked_up_is_stopped() -> None:

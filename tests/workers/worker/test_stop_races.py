@@ -90,13 +90,13 @@ def test_a_stop_counts_for_one_run_only(queue: Queue, server: Any, effects: Effe
 
 def before_the_start(worker: Worker, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Do something when a job has been taken and the horse has not got it yet."""
-    give = worker._loop._give
+    give = worker._loop._turn._give
 
     def act_and_give(claim: Any, queue: Any) -> bool:
         act()
         return give(claim, queue)
 
-    monkeypatch.setattr(worker._loop, "_give", act_and_give)
+    monkeypatch.setattr(worker._loop._turn, "_give", act_and_give)
 
 
 def test_a_job_cancelled_between_claim_and_start_never_runs(
@@ -141,13 +141,13 @@ def test_a_stop_that_comes_before_the_answer_to_the_claim_is_not_lost(
 ) -> None:
     """RQ's own command, which leaves no mark; the claim is made, and the worker does not know yet."""
     queued = queue.enqueue(add)
-    begin = worker._loop._begin
+    begin = worker._loop._turn.begin
 
     def begin_late(claim: Any) -> Any:
         worker.handle_payload({"data": msgspec.json.encode({"command": "stop-job", "job_id": queued.id})})
         return begin(claim)
 
-    monkeypatch.setattr(worker._loop, "_begin", begin_late)
+    monkeypatch.setattr(worker._loop._turn, "begin", begin_late)
     taken: Any = worker.dequeue_job_and_maintain_ttl(None)
     worker.execute_job(*taken)
     assert queued.outcome is not None

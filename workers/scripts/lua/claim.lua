@@ -12,13 +12,13 @@
 --         heartbeat_s        seconds between heartbeats of a run
 --         idle_s             seconds that an idle worker may be silent
 --         default_timeout_s  the timeout of a job that has none of its own
---         ended_id           the job of the run that ended, or "" if none did; then the next six are "" as well
---         ended_fence, started_s, ended_s, ended_at, result, result_ttl_s  of that run, see finish()
+--         ended_id           the job of the run that ended, or "" if none did; then the next eight are "" as well
+--         ended_fence, announced, started_s, ended_s, started_at, ended_at, result, result_ttl_s  of that run, see finish()
 --         max_bytes          the largest call of a job
 --         skips_foreign      "1" leaves pickled jobs of plain RQ where they are, or ""
 --         from               how many jobs, in the order of the queues, to pass over: an earlier call left them
 -- returns {end, claim, number of the queue, job, its fields and values, size of its call if that is above the limit and left out, or 0,
---          an overdue service that a job waits for, or ""}
+--          an overdue service that a job waits for, or "", how many jobs are left on the queue of the job that was claimed}
 --         end    "", "finished", or "refused" or "dependents": then no job was claimed
 --         claim  "started", "" (there is no job), "suspended", "more" (ask again), or "look": examine_call has to mark the job first
 --         number  for "more" and "look" what to pass as from; for "" how many jobs were left where they are
@@ -26,8 +26,8 @@
 -- overdue, the job stays where it is, and those behind it are tried.
 local worker_key, suspended = unpack(KEYS, 1, 2)
 local fence, worker, asked, heartbeat_s, idle_s, default_timeout_s = unpack(ARGV, OWN, OWN + 5)
-local ended_id, ended_fence, started_s, ended_s, ended_at, result, result_ttl_s, max_bytes = unpack(ARGV, OWN + 6, OWN + 13)
-local skips_foreign, from = unpack(ARGV, OWN + 14)
+local ended_id, ended_fence, announced, started_s, ended_s, started_at, ended_at = unpack(ARGV, OWN + 6, OWN + 12)
+local result, result_ttl_s, max_bytes, skips_foreign, from = unpack(ARGV, OWN + 13, OWN + 17)
 local FIRST_QUEUE = 3
 local PASSED_OVER = 200 -- how many jobs that must not start are taken off the lists in one call
 local LOOKED_AT = 200 -- how many jobs of a queue may wait for an overdue service before the next queue is tried
@@ -82,7 +82,8 @@ local function start(job, id, fields)
   redis.call('EXPIRE', k.execution .. execution, ttl_s)
   redis.call('ZADD', k.executions .. id, now_s + ttl_s + 60, fence)
   redis.call('EXPIRE', k.executions .. id, ttl_s + 60)
-  redis.call('HSET', worker_key, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0', 'last_heartbeat', NOW_AT)
+  redis.call('HSET', worker_key, 'state', 'busy', 'current_job', id, 'ahead', execution, 'current_job_working_time', '0',
+    'last_heartbeat', NOW_AT)
   redis.call('EXPIRE', worker_key, interval_s + 60)
   if k.worker_runs_end ~= '' then
     redis.call('SADD', worker_key .. k.worker_runs_end, execution)
@@ -246,15 +247,15 @@ end
 
 local ended = ''
 if ended_id ~= '' then
-  local run = {id = ended_id, fence = ended_fence, started_s = started_s, ended_s = ended_s, ended_at = ended_at}
-  run.result, run.ttl_s = result, result_ttl_s
-  ended = finish(worker_key, worker, run, now)
-  if ended ~= 'finished' then return {ended, '', 0, '', {}, 0, ''} end
+  local run = {id = ended_id, fence = ended_fence, is_announced = announced == '1', started_s = started_s, ended_s = ended_s}
+  run.started_at, run.ended_at, run.result, run.ttl_s = started_at, ended_at, result, result_ttl_s
+  ended = finish(worker_key, worker, {run}, now)[1]
+  if ended ~= 'finished' then return {ended, '', 0, '', {}, 0, '', 0} end
 end
 local answer, number, id, flat = claim()
 if answer ~= 'started' then
   redis.call('HSET', worker_key, 'state', 'idle', 'last_heartbeat', NOW_AT)
-  redis.call('HDEL', worker_key, 'current_job')
+  redis.call('HDEL', worker_key, 'current_job', 'ahead')
   redis.call('EXPIRE', worker_key, idle_s)
 end
 if answer == '' and before == 0 and KEYS[FIRST_QUEUE] then
@@ -264,10 +265,12 @@ if answer == '' and before == 0 and KEYS[FIRST_QUEUE] then
   end
   redis.call('DEL', unpack(not_served(queues, worker)))
 end
+local left = 0
 if answer == 'started' and KEYS[FIRST_QUEUE + number] then
   local list = KEYS[FIRST_QUEUE + number]
   local length = redis.pcall('LLEN', list)
-  wake_behind(string.sub(list, #k.queue + 1), type(length) == 'number' and length or 0, worker, ended_id ~= '' and ended_s - started_s or nil)
+  left = type(length) == 'number' and length or 0
+  wake_behind(string.sub(list, #k.queue + 1), left, worker, ended_id ~= '' and ended_s - started_s or nil)
 end
 flush_changes(now)
-return {ended, answer, number or 0, id or '', flat or {}, oversized, overdue_service}
+return {ended, answer, number or 0, id or '', flat or {}, oversized, overdue_service, left}

@@ -67,11 +67,15 @@ class OwedCallbacks:
             self._is_due.set()
             self._wake()
 
-    def call_after(self, claim: Claim, end: HorseEnd | None) -> None:
-        """Have the callback of a run called if it is owed, when this worker has just recorded the end of the run."""
+    @property
+    def are_due(self) -> bool:
+        """Whether there are callbacks to look for: call `call_all` as soon as the horse has nothing to do."""
+        return self._is_due.is_set()
+
+    def note_end(self, claim: Claim, end: HorseEnd | None) -> None:
+        """Note that this worker has just recorded the end of a run, whose callback may be owed."""
         if claim.fields.get(b"failure_callback_name") and (not isinstance(end, Reply) or end.problem):
             self._is_due.set()
-            self.call_all()
 
     def call_all(self) -> None:
         """Have those callbacks called that this worker can call, and wait for their end. Call this in the main thread, between two jobs."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from workers.errors import HorseError
 from workers.horse import Horse, Task
-from workers.scripts import CallbackScripts, Claim, Run
+from workers.scripts import CallbackScripts, Claim, Run, number_in
 from workers.worker.callbacks.wait import wait_for_callback
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
@@ -40,7 +40,7 @@ class StoppedCallback:
         if claim.fields.get(b"stopped_callback_name"):
             self._scripts.begin(Run(claim.job_id, claim.fence))  # if this worker dies now, nobody calls it once more
         self._called = claim
-        task = Task(claim.job_id, claim.fence, queue.name, claim.fields, is_stopped=True)
+        task = Task(claim.job_id, claim.fence, queue.name, claim.fields, is_stopped=True, number=number_in(claim.fence))
         if task.calls_back:
             try:
                 self._horse.give(task)

@@ -108,13 +108,18 @@ def test_a_callback_of_a_stopped_job_may_write_as_little_as_the_job(
 class Horse:
     """A horse that records the tasks it is given."""
 
-    is_lost, pid = False, 0
+    is_lost, is_doomed, pid = False, False, 0
 
     def __init__(self, end: Reply | Death) -> None:
         self.end, self.given = end, list[Task]()
 
     def give(self, task: Task) -> None:
         self.given.append(task)
+
+    def take_back(self) -> int:
+        return 0
+
+    def ring_always(self, value: bool) -> None: ...
 
     def wait(self, timeout_s: float) -> Reply | Death:
         return self.end
@@ -129,7 +134,7 @@ def test_an_end_that_is_recorded_at_the_second_attempt_calls_back_once(
     """The server is away after the callback was called and before the end is recorded."""
     job = queue.enqueue(killed, "x", on_stopped=rq.Callback(note_where))
     horse, failures = Horse(Reply()), []
-    monkeypatch.setattr("workers.worker.parts.Horse", lambda _: horse)
+    monkeypatch.setattr("workers.worker.parts.Horse", lambda *_: horse)
     worker = Worker(["work"], connection=bus.redis, modules=[JOBS])
     record = worker.handle_job_failure
 

@@ -1,53 +1,128 @@
+-- include: notify.server.now
 -- include: workers.scripts.job_event
 -- include: notify.server.whole
--- Records the end of a run.
+-- include: notify.server.lifetimes
+-- Records the ends of runs of a worker: each key of a registry, and the hash of the worker, is written once for all.
 --
--- finish(worker_key, worker, run, now) -> how the end of a run was recorded:
+-- finish(worker_key, worker, runs, now) -> for each run how its end was recorded:
 --     "finished"    as RQ records it, in all of its keys
 --     "refused"     not at all: the run was stopped or superseded before
 --     "dependents"  not at all: other jobs wait for this one, and RQ's own code has to release them
 --   worker_key, worker  rq:worker:<name> and the name
---   run     {id, fence, started_s, ended_s, ended_at as RQ writes it, result in base64 or "", ttl_s unless the job has its own}
-local function finish(worker_key, worker, run, now)
-  local job = k.job .. run.id
-  local known = redis.call('HMGET', job, 'fence', 'status', 'origin', 'result_ttl', 'dependency_ids')
+--   runs    {id, fence, started_s, ended_s, started_at and ended_at as RQ writes them, result in base64 or "", ttl_s unless the job has
+--           its own, is_announced: whether announce() was called for it}
+-- answer_of(run, known), dependents_of(id), to_be_finished(runs, answers), add_to(rows, at, ...), write_result(worker, run),
+-- publish_end(worker, run, now), write_end(worker_key, worker, run, now): its steps
+local function answer_of(run, known)
   if known[1] ~= run.fence then return 'refused' end
   if known[2] == 'finished' then return 'finished' end -- it was recorded before, and the answer was lost
   if known[2] ~= 'started' then return 'refused' end
-  if redis.call('EXISTS', k.dependents .. run.id .. k.dependents_end) == 1 then return 'dependents' end
-  local now_s = math.floor(now / 1000)
-  local origin, execution = known[3] or '', run.id .. ':' .. run.fence
-  local ttl_s = whole(known[4], tonumber(run.ttl_s), -1, LONGEST_TTL_S)
+  run.origin, run.own_ttl, run.depends = known[3] or '', known[4], known[5]
+end
+
+local function dependents_of(id)
+  return k.dependents .. id .. k.dependents_end
+end
+
+-- Answers the runs that others wait for, and returns the runs whose ends are to be written.
+local function to_be_finished(runs, answers)
+  local keys, open, left = {}, {}, {}
+  for i, run in ipairs(runs) do
+    answers[i] = answer_of(run, redis.call('HMGET', k.job .. run.id, 'fence', 'status', 'origin', 'result_ttl', 'dependency_ids'))
+    if not answers[i] then
+      keys[#keys + 1] = dependents_of(run.id)
+      open[#open + 1] = i
+    end
+  end
+  local have_dependents = keys[1] and redis.call('EXISTS', unpack(keys)) > 0
+  for _, i in ipairs(open) do
+    if have_dependents and redis.call('EXISTS', dependents_of(runs[i].id)) == 1 then
+      answers[i] = 'dependents'
+    else
+      answers[i], left[#left + 1] = 'finished', runs[i]
+    end
+  end
+  return left
+end
+
+local function add_to(rows, origin, ...)
+  local row = rows[origin] or {}
+  rows[origin] = row
+  for _, value in ipairs({...}) do
+    row[#row + 1] = value
+  end
+end
+
+local function write_result(worker, run)
+  local key = k.results .. run.id
   local result = {'type', '1', 'worker_name', worker, 'execution_id', run.fence,
     'execution_started_at', run.started_s, 'execution_ended_at', run.ended_s}
   if run.result ~= '' then
     result[#result + 1] = 'return_value'
     result[#result + 1] = run.result
   end
-  redis.call('HSET', job, 'status', 'finished', 'sealed', '1', 'ended_at', run.ended_at, 'last_heartbeat', run.ended_at)
-  if type(redis.pcall('XADD', k.results .. run.id, 'MAXLEN', '~', '10', '*', unpack(result))) == 'table' then
-    redis.call('DEL', k.results .. run.id) -- it was no stream
-    redis.call('XADD', k.results .. run.id, '*', unpack(result))
+  if type(redis.pcall('XADD', key, 'MAXLEN', '~', '10', '*', unpack(result))) == 'table' then
+    redis.call('DEL', key) -- it was no stream
+    redis.call('XADD', key, '*', unpack(result))
   end
-  if ttl_s < 0 then
-    redis.call('PERSIST', k.results .. run.id)
-    redis.call('ZADD', k.finished .. origin, '+inf', run.id)
+  if run.ttl < 0 then
+    redis.call('PERSIST', key)
   else
-    redis.call('EXPIRE', k.results .. run.id, ttl_s)
-    redis.call('ZADD', k.finished .. origin, now_s + ttl_s, run.id)
-    redis.call('EXPIRE', job, ttl_s)
-    if known[5] then
-      redis.call('EXPIRE', k.dependencies .. run.id .. k.dependencies_end, ttl_s)
+    redis.call('EXPIRE', key, run.ttl)
+  end
+end
+
+local function publish_end(worker, run, now)
+  local by = ',"worker":' .. cjson.encode(worker) .. ',"at_ms":'
+  if not run.is_announced then -- nobody needed to hear of a start that is over already
+    local lasted_ms = math.max(0, math.min(MINUTE_MS, math.floor((run.ended_s - run.started_s) * 1000)))
+    publish_job_event(run.origin, run.id, 'started', by .. text(now - lasted_ms))
+  end
+  publish_job_event(run.origin, run.id, 'finished', by .. text(now))
+end
+
+local function write_end(worker_key, worker, run, now)
+  local job = k.job .. run.id
+  redis.call('HSET', job, 'status', 'finished', 'sealed', '1', 'started_at', run.started_at, 'ended_at', run.ended_at,
+    'last_heartbeat', run.ended_at)
+  write_result(worker, run)
+  if run.ttl >= 0 then
+    redis.call('EXPIRE', job, run.ttl)
+    if run.depends then
+      redis.call('EXPIRE', k.dependencies .. run.id .. k.dependencies_end, run.ttl)
     end
   end
-  redis.call('DEL', k.execution .. execution)
-  redis.pcall('ZREM', k.executions .. run.id, run.fence)
-  redis.call('ZREM', k.started .. origin, execution)
-  if k.worker_runs_end ~= '' then
-    redis.pcall('SREM', worker_key .. k.worker_runs_end, execution)
+  if run.is_announced then
+    redis.call('DEL', k.execution .. run.id .. ':' .. run.fence)
+    redis.pcall('ZREM', k.executions .. run.id, run.fence)
+    if k.worker_runs_end ~= '' then
+      redis.pcall('SREM', worker_key .. k.worker_runs_end, run.id .. ':' .. run.fence)
+    end
   end
-  redis.pcall('HINCRBY', worker_key, 'successful_job_count', 1) -- the counters are no numbers if they were written by hand
-  redis.pcall('HINCRBYFLOAT', worker_key, 'total_working_time', run.ended_s - run.started_s)
-  publish_job_event(origin, run.id, 'finished', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))
-  return 'finished'
+  publish_end(worker, run, now)
+end
+
+local function finish(worker_key, worker, runs, now)
+  local answers, finished, started, seconds = {}, {}, {}, 0
+  local left = to_be_finished(runs, answers)
+  for _, run in ipairs(left) do
+    run.ttl = whole(run.own_ttl, tonumber(run.ttl_s), -1, LONGEST_TTL_S)
+    seconds = seconds + run.ended_s - run.started_s
+    add_to(finished, run.origin, run.ttl < 0 and '+inf' or math.floor(now / 1000) + run.ttl, run.id)
+    add_to(started, run.origin, run.id .. ':' .. run.fence)
+  end
+  for origin, row in pairs(finished) do
+    redis.call('ZADD', k.finished .. origin, unpack(row)) -- first: if that is refused, nothing of the ends is written
+  end
+  for _, run in ipairs(left) do
+    write_end(worker_key, worker, run, now)
+  end
+  for origin, row in pairs(started) do
+    redis.call('ZREM', k.started .. origin, unpack(row))
+  end
+  if left[1] then
+    redis.pcall('HINCRBY', worker_key, 'successful_job_count', #left) -- the counters are no numbers if they were written by hand
+    redis.pcall('HINCRBYFLOAT', worker_key, 'total_working_time', string.format('%.6f', seconds))
+  end
+  return answers
 end

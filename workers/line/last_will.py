@@ -1,0 +1,82 @@
+"""The last will of a worker that was killed: its fork server, which the kernel tells of that, says what the horse had begun and ended."""
+
+import logging
+from collections.abc import Callable
+from contextlib import closing
+
+import msgspec
+
+from notify.errors import NotifyError
+from notify.server import Client
+from workers import rq_keys
+from workers.horse import Board, Reply, decoded
+from workers.scripts import ClaimScripts, Ended, Fences, Run, number_in, runs_in
+
+__all__ = ["LastWill"]
+
+log = logging.getLogger(__name__)
+
+
+class LastWill:
+    """Records the ends that the worker had not recorded, and puts what had not begun back on its queues.
+
+    A run that had begun and not ended is left to the reaper, as if there were no last will. If the fork server was killed as well, or the
+    host is down, nobody knows what had begun: then all runs of the line are left to the reaper, for none may begin twice.
+
+    Args:
+        worker: the name of the worker.
+        fences: its fences; those of a worker that has taken over its name are others.
+        connect: opens a client for this process.
+        claims: makes the scripts of the worker on a client.
+    """
+
+    def __init__(self, worker: str, fences: Fences, *, connect: Callable[[], Client], claims: Callable[[Client], ClaimScripts]) -> None:
+        self._worker = worker
+        self._fences = fences
+        self._connect = connect
+        self._claims = claims
+
+    def __call__(self, rest: bytes, board: Board) -> None:
+        """Do it. The horse is dead.
+
+        Args:
+            rest: the replies of the horse whose ends were not recorded.
+            board: says what the horse had begun.
+        """
+        try:
+            with closing(self._connect()) as client:
+                self._do(client, _ends_in(rest), board.begun)
+        except NotifyError as exc:
+            log.warning("the jobs of the killed worker %s are left to the other workers: %s", self._worker, exc)
+
+    def _do(self, client: Client, ends: list[Ended], begun: int) -> None:
+        with client.translating(f"looking for the runs of worker {self._worker}"):
+            runs = runs_in(client.exchange("HGET", rq_keys.worker(self._worker), "ahead"))
+        if not runs or any(not run.fence.startswith(self._fences.base) for run in runs):
+            return
+        claims = self._claims(client)
+        ends = [msgspec.structs.replace(end, is_announced=_is_announced(client, end.run)) for end in ends if end.run in runs]
+        ended = [end.run for end in ends]
+        line = [run for run in runs if run not in ended]
+        if ends:
+            claims.refill([], ended=ends, line=line, wanted=0, fences=self._fences, number=self._fences.take())
+        unbegun = [run for run in line if number_in(run.fence) > begun]
+        if unbegun:
+            claims.give_back(unbegun, line=[run for run in line if run not in unbegun])
+
+
+def _is_announced(client: Client, run: Run) -> bool:
+    with client.translating(f"looking for the run of job {run.job_id}"):
+        return bool(client.exchange("EXISTS", rq_keys.execution(f"{run.job_id}:{run.fence}")))
+
+
+def _ends_in(rest: bytes) -> list[Ended]:
+    """Return the ends among some replies. The worker may have been killed in the middle of one."""
+    found: list[Ended] = []
+    try:
+        for reply, _ in decoded(rest, Reply):
+            if reply.ended is not None:
+                found.append(reply.ended)
+    except msgspec.DecodeError:
+        pass
+    return found

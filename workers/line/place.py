@@ -1,0 +1,55 @@
+"""A place in the line: one run, from its claim until its end is recorded."""
+
+import time
+from typing import Any
+
+from workers.horse import HorseEnd, Task
+from workers.scripts import BEGIN_S, Claim, Run, number_in
+
+__all__ = ["Place"]
+
+
+class Place:
+    """A run that the worker has claimed.
+
+    Args:
+        claim: its claim.
+        queue: RQ's object for its queue.
+        is_announced: whether the claim has written all that RQ holds of a run, and published its start.
+        begin_within_s: seconds, at most, until the run begins.
+    """
+
+    def __init__(self, claim: Claim, queue: Any, *, is_announced: bool, begin_within_s: float = BEGIN_S) -> None:
+        self.claim = claim
+        self.queue = queue
+        self.run = Run(claim.job_id, claim.fence)
+        self.number = number_in(claim.fence)
+        self.is_announced = is_announced
+        self.rings = True
+        """Whether the horse wakes the worker at its end."""
+        self.begin_by = time.monotonic() + min(begin_within_s, BEGIN_S)
+        self.is_sent = False
+        """Whether the horse has its task, with or without the token for it."""
+        self.is_dropped = False
+        """Whether it was stopped before it began: no horse gets it any more."""
+        self.end: HorseEnd | None = None
+        self.kept_by = 0
+        """The process id of the horse in whose socket the reply still is."""
+
+    @property
+    def is_over(self) -> bool:
+        """True when the horse has nothing more to do for it."""
+        return self.is_dropped or self.end is not None
+
+    def task(self) -> Task:
+        """Return the task for the horse."""
+        return Task(
+            self.run.job_id,
+            self.run.fence,
+            self.queue.name,
+            self.claim.fields,
+            number=self.number,
+            rings=self.rings,
+            begin_by=self.begin_by,
+            is_announced=self.is_announced,
+        )
