@@ -20,6 +20,7 @@ from notify.flows.filters import (
     throttle,
 )
 from notify.flows.flow import Flow
+from notify.flows.hosting import FlowProgram
 from notify.flows.items import DROPPED, Failed, Items, Mark, To
 from notify.flows.policy import Policy, retry
 from notify.flows.protocol import Context, Sink, Source, Stage, TakesMany
@@ -34,6 +35,7 @@ __all__ = [
     "EventFilter",
     "Failed",
     "Flow",
+    "FlowProgram",
     "Items",
     "Link",
     "Mark",

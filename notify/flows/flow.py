@@ -154,6 +154,12 @@ class Flow(Control):
             raise self.problem
         return self._was_complete
 
+    def cut(self) -> None:
+        """End the flow without what is left in it, which is dropped, counted and logged. A `close` that waits in another thread returns."""
+        self.stop()
+        if self._is_started and not self._over.is_set and not self.is_cut:
+            self._cut()
+
     def ended(self, name: str) -> None:
         with self._lock:
             self._left.discard(name)
@@ -221,9 +227,9 @@ class Flow(Control):
 
     def _end(self, deadline: float) -> bool:
         """Wait until all nodes have ended; after the deadline cut the flow. Returns whether everything was delivered."""
-        was_complete = self._wait_for_end(deadline)
-        if not was_complete:
-            self._cut()
+        if not self._wait_for_end(deadline):
+            self.cut()
+        was_complete = not self.is_cut
         for name, thread in self._threads.items():
             if name not in self._given_up:
                 thread.join(CUT_S)

@@ -35,6 +35,8 @@ class Program:
         name: a name for the service, instead of the ``name`` of the class.
         ttl_s: seconds without a heartbeat after which the service is withdrawn; by default ``ttl_s`` of the settings.
         exports: an object whose public methods other processes may call, as for `Bus.service`; calls in progress delay a shutdown.
+        provides: capabilities, instead of those of the class.
+        address: an address at which the service can be reached without Redis, if it has one.
 
     The attributes are ``bus``, ``service``, and ``stopping``, an event that is set when a shutdown begins.
     An exception in `run` shuts the dispatcher down. During an outage of the server, calls of the bus and the service raise
@@ -48,10 +50,25 @@ class Program:
     standby: ClassVar[Standby] = "wait"
     """What the service does if another one has its name, as for `Bus.service`."""
 
-    def __init__(self, bus: Bus, *, name: str | None = None, ttl_s: float | None = None, exports: object = None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        name: str | None = None,
+        ttl_s: float | None = None,
+        exports: object = None,
+        provides: Collection[str] | None = None,
+        address: str = "",
+    ) -> None:
         self.bus = bus
-        chosen = self.name if name is None else name
-        self.service: Service = bus.service(chosen, provides=self.provides, standby=self.standby, ttl_s=ttl_s, exports=exports)
+        self.service: Service = bus.service(
+            self.name if name is None else name,
+            provides=self.provides if provides is None else provides,
+            standby=self.standby,
+            ttl_s=ttl_s,
+            exports=exports,
+            address=address,
+        )
         self.stopping = threading.Event()
 
     def run(self) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import count
 
 import notify
-from notify.flows import batch, contents, lookup, pipeline, publish_to, subscribe_to
+from notify.flows import FlowProgram, batch, contents, lookup, pipeline, publish_to, subscribe_to
 from tests.support.processes import say, wait_for_go
 
 
@@ -46,7 +46,31 @@ def runner(kind: str) -> None:
     say([flow.counters()["count"].out, len(taken), taken == list(range(len(taken)))])
 
 
-ROLES: dict[str, Callable[..., None]] = {"copier": copier, "relay": relay, "runner": runner}
+def hosted(url: str, needs: str) -> None:
+    """Run a flow as the service ``hosted``, which needs services, until a signal: it tells each event on ``t`` that its sink takes."""
+    with notify.connect(url) as bus:
+        flow = pipeline(subscribe_to(bus, "t"), contents, lambda number: say(["taken", number]))
+        program = FlowProgram(bus, flow, name="hosted", provides={"taking"}, needs=needs.split(",") if needs else (), ttl_s=2.0)
+        with suppress(KeyboardInterrupt):
+            notify.Dispatcher(program).run()
+        say(["ended", flow.counters()["contents"].out])
+
+
+def stuck(url: str, drain_s: str) -> None:
+    """Run a flow as the service ``stuck``: each item takes until a line comes on stdin."""
+
+    def sink(number: int) -> None:
+        say(["begun", number])
+        wait_for_go()
+        say(["taken", number])
+
+    with notify.connect(url) as bus:
+        flow = pipeline(range(3), sink, name="stuck")
+        notify.Dispatcher(FlowProgram(bus, flow), drain_s=float(drain_s)).run()
+        say(["dropped", flow.counters()["sink"].dropped])
+
+
+ROLES: dict[str, Callable[..., None]] = {"copier": copier, "relay": relay, "runner": runner, "hosted": hosted, "stuck": stuck}
 
 if __name__ == "__main__":
     ROLES[sys.argv[1]](*sys.argv[2:])
