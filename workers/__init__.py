@@ -23,6 +23,7 @@ from workers.errors import (
     UnknownKeyError,
     WorkerNameTakenError,
     WorkerNotFoundError,
+    WorkerReplacedError,
     WorkersError,
     WorkersFailedError,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "WorkerNameTakenError",
     "WorkerNotFoundError",
     "WorkerOptions",
+    "WorkerReplacedError",
     "WorkersError",
     "WorkersFailedError",
     "cron_jobs",

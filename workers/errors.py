@@ -18,6 +18,7 @@
     ├── RqVersionError              the version of RQ that is installed is not supported (also an ImportError)
     ├── WorkerNotFoundError
     ├── WorkerNameTakenError        another worker that lives has the name (also a ValueError, as RQ raises it)
+    ├── WorkerReplacedError         a worker was frozen for longer than its lease, and another one has its name
     ├── WorkersFailedError          the workers of a pool die again and again
     └── StorageError
         ├── DuplicateKeyError
@@ -47,6 +48,7 @@ __all__ = [
     "UnknownKeyError",
     "WorkerNameTakenError",
     "WorkerNotFoundError",
+    "WorkerReplacedError",
     "WorkersError",
     "WorkersFailedError",
 ]
@@ -114,6 +116,10 @@ class WorkerNameTakenError(WorkersError, ValueError):
 
 class WorkerNotFoundError(WorkersError, LookupError):
     """No worker has that name."""
+
+
+class WorkerReplacedError(WorkersError):
+    """A worker was frozen or cut off for longer than its lease, and another one has taken its name: it ends."""
 
 
 class WorkersFailedError(WorkersError):

@@ -49,6 +49,18 @@ class FakeConnection:
     def hang_up(self) -> None: ...
 
 
+class FakeHold:
+    """The hold of a worker on its name, which it has until a test says that it is lost."""
+
+    is_lost = False
+
+    def is_fresh(self) -> bool:
+        return not self.is_lost
+
+    def is_replaced(self) -> bool:
+        return self.is_lost
+
+
 class FakeHorse:
     """A horse that records its tasks and signals, and ends each task as a test says."""
 

@@ -11,8 +11,9 @@ from typing import Final
 from notify.errors import ServerError
 from notify.process import memory_kib
 from notify.server import Backoff, Client
+from workers.fleet.hold import NameHold
 from workers.fleet.reaper import Reaper
-from workers.scripts import LeaseScripts, Renewal
+from workers.scripts import LeaseScripts, Renewal, Run
 
 __all__ = ["LEASE_S", "Lease"]
 
@@ -45,6 +46,7 @@ class Lease:
             It must return at once.
         queues: the names of the queues of the worker.
         owed: called in the thread after each renewal, with the newest callback that is owed for each queue, or an empty text.
+        hold: the hold of the worker on its name. If a renewal shows that another worker has the name, the thread ends.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Lease:
         is_working: Callable[[], bool] = lambda: True,
         queues: Sequence[str] = (),
         owed: Callable[[Sequence[bytes]], object] = lambda _: None,
+        hold: NameHold | None = None,
     ) -> None:
         self._client = client
         self._scripts = LeaseScripts(self._client)
@@ -67,6 +70,7 @@ class Lease:
         self._queues, self._owed = queues, owed
         self._renew_s = min(RENEW_S, lease_s / 4)
         self._backoff = Backoff(log, f"the lease of worker {worker}")
+        self._hold = NameHold(client, worker, lease_s=lease_s) if hold is None else hold
         self._is_lost = False
         self._measure_at = 0.0
         self._closing = threading.Event()
@@ -81,27 +85,38 @@ class Lease:
         self._renew()
         self._thread.start()
 
-    def close(self, *, unfinished: str = "") -> None:
+    def close(self, *, unfinished: Sequence[Run] = ()) -> None:
         """Stop renewing, and give the lease back. If this worker leads, another one leads within a second.
 
         Args:
-            unfinished: the id of a job that this worker will not finish; it is tried again, or it fails, as that of a dead worker.
+            unfinished: runs that this worker will not finish; their jobs are tried again, or fail, as those of a dead worker.
         """
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
         # Without the lease nobody would look for the job: if this fails, another worker does when the lease has expired.
         with suppress(ServerError):
-            if unfinished:
-                self._reaper.reap(self._worker, unfinished)
-            self._scripts.release_lease(self._worker)
+            for run in unfinished:
+                if self._hold.is_lost:  # the name is that of another worker, which must not be reaped
+                    self._reaper.end_run(self._worker, run.job_id, fence=run.fence)
+                else:
+                    self._reaper.reap(self._worker, run.job_id, birth=self._hold.birth)
+            self._scripts.release_lease(self._worker, birth=self._hold.birth)
 
     def _renew(self) -> Renewal:
         """Renew the lease, and lead if this worker is elected."""
+        asked_s, birth = self._hold.now_s(), self._hold.birth
         asked_at = time.monotonic()  # before the lease begins, so that this worker stops leading before another one is elected
         lease_ms, away_ms = round(self._lease_s * 1000), round(2000 * self._renew_s)
         memory = self._measure(asked_at)
-        renewal = self._scripts.renew_lease(self._worker, lease_ms=lease_ms, away_ms=away_ms, memory_kib=memory, queues=self._queues)
+        renewal = self._scripts.renew_lease(
+            self._worker, birth=birth, lease_ms=lease_ms, away_ms=away_ms, memory_kib=memory, queues=self._queues
+        )
+        if renewal.is_replaced:
+            self._lead(0.0)
+            self._hold.lose()
+            return renewal
+        self._hold.confirm(asked_s)
         self._owed(renewal.callbacks)
         self._lead(asked_at + self._lease_s if renewal.leads else 0.0)
         return renewal
@@ -123,6 +138,8 @@ class Lease:
             try:
                 renewal = self._renew()
                 self._backoff.over()
+                if renewal.is_replaced:
+                    return
                 if renewal.is_new:
                     log.warning("worker %s had lost its lease: it was silent for too long and counted as dead", self._worker)
                 if renewal.is_new or renewal.is_unlisted:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -14,14 +15,16 @@ from workers import rq_keys
 from workers.errors import WorkerNameTakenError
 from workers.fleet.lease import LEASE_S
 from workers.fleet.reaper import Reaper
-from workers.rq import now, register_worker
+from workers.rq import now, register_worker, unregister_worker, utcformat
 
-__all__ = ["identity_field", "take_name"]
+__all__ = ["leave_name", "register_again", "take_name"]
 
 POLL_S: Final = 0.1
 """Seconds between two looks at the lease of a holder that may be dead."""
 RENEWALS: Final = 2
 """So often a lease was renewed, the holder lives. One renewal can be that of all leases after the server was away."""
+DEAD_S: Final = 60
+"""Seconds for which the hash of a worker that has ended is kept, as RQ keeps it."""
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +53,7 @@ class _Holder(msgspec.Struct, frozen=True):
         return self.lease_ms is not None and self.lease_ms <= self.now_ms
 
 
-def identity_field() -> dict[Any, Any]:
-    """Return the field of a worker's hash that says which process the worker is."""
-    return {"process": msgspec.json.encode(this_process())}
-
-
-def take_name(worker: Any, client: Client, *, is_leaving: Callable[[], bool]) -> None:
+def take_name(worker: Any, client: Client, *, is_leaving: Callable[[], bool]) -> str:
     """Register a worker with RQ under its name, when the name is free.
 
     If another worker has the name and its process is certainly dead (same host, boot and pid namespace), it is reaped at once: its job
@@ -66,6 +64,9 @@ def take_name(worker: Any, client: Client, *, is_leaving: Callable[[], bool]) ->
         client: the client of the worker.
         is_leaving: asked while this waits: whether the worker was asked to end.
 
+    Returns:
+        When it was registered, as RQ writes it.
+
     Raises:
         WorkerNameTakenError: the holder lives.
         SystemExit: the worker was asked to end.
@@ -75,7 +76,53 @@ def take_name(worker: Any, client: Client, *, is_leaving: Callable[[], bool]) ->
         while True:
             _wait_until_free(client, worker.name, is_leaving)
             if _register(worker, client):
+                return utcformat(worker.birth_date)
+
+
+def register_again(worker: Any, client: Client, fields: dict[Any, Any]) -> None:
+    """Register a worker with RQ once more, after another one took it for dead; do nothing if another one has its name.
+
+    Args:
+        worker: the worker.
+        client: the client of the worker.
+        fields: further fields of its hash.
+    """
+    with client.pipeline() as pipe:
+        if _is_taken(worker, pipe):
+            return
+        pipe.multi()
+        _add(worker, pipe, fields)
+        with suppress(redis.WatchError):  # the next renewal of the lease shows by whom
+            pipe.execute()
+
+
+def leave_name(worker: Any, client: Client) -> None:
+    """Deregister a worker from RQ, as RQ does; do nothing if another one has its name, or it has not been registered."""
+    while worker.birth_date is not None:
+        with client.pipeline() as pipe:
+            if _is_taken(worker, pipe):
                 return
+            pipe.multi()
+            unregister_worker(worker, pipe)
+            pipe.hset(worker.key, "death", utcformat(now()))
+            pipe.expire(worker.key, DEAD_S)
+            with suppress(redis.WatchError):
+                pipe.execute()
+                return
+
+
+def _is_taken(worker: Any, pipe: Any) -> bool:
+    """Return whether another worker has the name of a worker, and watch the key that says so."""
+    pipe.watch(worker.key)
+    birth = pipe.hget(worker.key, "birth")
+    return birth is not None and birth != utcformat(worker.birth_date).encode()
+
+
+def _add(worker: Any, pipe: Any, fields: dict[Any, Any]) -> None:
+    process = {"process": msgspec.json.encode(this_process())}  # by this others see that it is dead
+    pipe.hset(worker.key, mapping={**worker.serialize(), **process, **fields})
+    register_worker(worker, pipe)
+    pipe.expire(worker.key, worker.worker_ttl + 60)
 
 
 def _wait_until_free(client: Client, name: str, is_leaving: Callable[[], bool]) -> None:
@@ -137,9 +184,7 @@ def _register(worker: Any, client: Client) -> bool:
         pipe.multi()
         pipe.delete(worker.key)
         worker.birth_date = worker.last_heartbeat = now()
-        pipe.hset(worker.key, mapping={**worker.serialize(), **identity_field()})
-        register_worker(worker, pipe)
-        pipe.expire(worker.key, worker.worker_ttl + 60)
+        _add(worker, pipe, {})
         try:
             pipe.execute()
         except redis.WatchError:

@@ -52,10 +52,10 @@ class Reaper:
         with self._client.translating(f"reaping worker {worker}"):
             raw: Any = self._client.hmget(rq_keys.worker(worker), "current_job", "queues", "birth", "ahead")
             current, queues, born = (value.decode(errors="replace") if value else "" for value in raw[:3])
+            if birth and birth != born:
+                return
             if current != job_id:  # the worker was only frozen, and will renew its lease itself
                 log.warning("worker %s is alive again after it was silent for too long", worker)
-                return
-            if birth and birth != born:
                 return
             log.warning("worker %s is dead%s", worker, f" and was running job {current}" if current else "")
             names = queues.split(",")
@@ -65,10 +65,16 @@ class Reaper:
                 self._remove_runs(worker, job, names)
             self._remove(worker, names, birth=born)
 
-    def end_run(self, worker: str, job_id: str) -> None:
-        """End a run of a worker as if the worker had died: the job is tried again, or fails. Errors as for `reap`."""
+    def end_run(self, worker: str, job_id: str, *, fence: str = "") -> None:
+        """End a run of a worker as if the worker had died: the job is tried again, or fails. Errors as for `reap`.
+
+        Args:
+            worker: the name of the worker.
+            job_id: the job.
+            fence: the run; if another one has the job by now, nothing is done. By default any run of the worker.
+        """
         with self._client.translating(f"ending the run of job {job_id}"):
-            self._reap_job(worker, job_id)
+            self._reap_job(worker, job_id, fence=fence)
 
     def end_abandoned(self, run: Run, queue: str) -> None:
         """End a run that RQ lists as started and whose worker has no lease, as if the worker had died. Errors as for `reap`."""
@@ -81,9 +87,11 @@ class Reaper:
                 _remove_run(pipe, run, queue)
                 pipe.execute()
 
-    def _reap_job(self, worker: str, job_id: str) -> None:
-        raw: Any = self._client.hmget(rq_keys.job(job_id), "stopped", "worker_name")
-        stopped, name = raw
+    def _reap_job(self, worker: str, job_id: str, *, fence: str = "") -> None:
+        raw: Any = self._client.hmget(rq_keys.job(job_id), "stopped", "worker_name", "fence")
+        stopped, name, current = raw
+        if fence and fence.encode() not in (stopped, current):
+            return
         # If another worker has the job by now, the process of its run may be alive.
         if stopped is not None and name == worker.encode():
             self._scripts.hold_run(
@@ -91,12 +99,11 @@ class Reaper:
             )  # does nothing unless the run was stopped in order to hold the job
 
         if stopped is None and name == worker.encode():
-            fence: Any = self._client.hget(rq_keys.job(job_id), "fence")
-            run = Run(job_id, (fence or b"").decode(errors="replace"))
+            run = Run(job_id, (current or b"").decode(errors="replace"))
             RunScripts(self._client).announce_run(worker, run, ttl_s=ANNOUNCED_S)  # of its start nobody may have heard yet
 
         def end_run(pipe: Any) -> _Failed | None:
-            return self._end_run(pipe, worker, job_id)
+            return self._end_run(pipe, worker, job_id, fence=fence)
 
         # With WATCH: if the worker was only frozen and writes the job meanwhile, the transaction starts again.
         transact: Any = self._client.transaction
@@ -104,12 +111,14 @@ class Reaper:
         if failed is not None:
             failed.queue.enqueue_dependents(failed.job)
 
-    def _end_run(self, pipe: Any, worker: str, job_id: str) -> "_Failed | None":
+    def _end_run(self, pipe: Any, worker: str, job_id: str, *, fence: str) -> "_Failed | None":
         """Add the commands that end the run of the worker to a transaction. Return the job if it ends with the run; else ``None``."""
         fields: dict[bytes, bytes] = pipe.hgetall(rq_keys.job(job_id))
         if fields.get(b"worker_name") != worker.encode():
             return None
         run = Run(job_id, fields.get(b"fence", fields.get(b"stopped", b"")).decode(errors="replace"))
+        if fence and run.fence != fence:
+            return None
         origin = fields.get(b"origin", b"").decode(errors="replace")
         is_stopped = fields.get(b"status") == STOPPED and _is_open(pipe, run, origin)
         if fields.get(b"status") != STARTED and not is_stopped:

@@ -47,6 +47,7 @@ from workers.rq.shared import (
     register_worker,
     send_shutdown_command,
     str_to_date,
+    unregister_worker,
     utcformat,
     utcparse,
 )
@@ -141,6 +142,7 @@ __all__ = [
     "running",
     "send_shutdown_command",
     "str_to_date",
+    "unregister_worker",
     "utcformat",
     "utcparse",
     "with_execution",

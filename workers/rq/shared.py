@@ -29,6 +29,7 @@ from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from rq.utils import get_call_string, import_job_class, now, str_to_date, utcformat, utcparse
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY, clean_worker_registry
 from rq.worker_registration import register as register_worker
+from rq.worker_registration import unregister as unregister_worker
 
 __all__ = [
     "DEFAULT_FAILURE_TTL",
@@ -71,6 +72,7 @@ __all__ = [
     "register_worker",
     "send_shutdown_command",
     "str_to_date",
+    "unregister_worker",
     "utcformat",
     "utcparse",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from notify.directory import Monitor
 from notify.server import Client
-from workers.fleet import Leader, Lease
+from workers.fleet import Leader, Lease, NameHold
 from workers.loss import HeldJobs, LossWatcher
 from workers.schedule import Cron, Dependents, RateLimits, Scheduler
 from workers.scripts import Run, RunCheck
@@ -24,6 +24,7 @@ class Background:
         queues: the names of the queues of the worker.
         owed: called, in the thread of the lease, with the newest callback that is owed for each queue; see `Lease`.
         is_working: asked, in the thread of the lease, before each renewal; see `Lease`.
+        hold: the hold of the worker on its name.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Background:
         is_working: Callable[[], bool] = lambda: True,
         queues: Sequence[str] = (),
         owed: Callable[[Sequence[bytes]], object] = lambda _: None,
+        hold: NameHold,
     ) -> None:
         self._client = client
         self._worker = worker
@@ -44,7 +46,7 @@ class Background:
         self._stop = stop
         self._revive = revive
         self._is_working = is_working
-        self._queues, self._owed = queues, owed
+        self._queues, self._owed, self._hold = queues, owed, hold
         self.changed: Callable[[], None] = lambda: None
         """Called, in the thread of the loss watcher, after every change of a service. The loop of the worker sets it."""
         self.loss_watcher: LossWatcher | None = None
@@ -87,10 +89,11 @@ class Background:
             is_working=self._is_working,
             queues=self._queues,
             owed=self._owed,
+            hold=self._hold,
         )
         self._lease.open()
 
-    def close(self, *, unfinished: str = "") -> None:
+    def close(self, *, unfinished: Sequence[Run] = ()) -> None:
         """Stop all parts that were started; the lease is given up last. See `Lease.close` for ``unfinished``."""
         for part in (self._monitor, self.loss_watcher, self._leader):
             if part is not None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from notify.server import SingleConnection, retry_while_away
+from workers.fleet import NameHold
+from workers.rq import StopRequested
 from workers.scripts import Claim, ClaimScripts, Ended, Fences, Refill, Run, number_in
 
 __all__ = ["LEAVE_S", "Claimer"]
@@ -31,12 +33,15 @@ class Claimer:
     for running that the worker has ended, its end is recorded again; if the worker does not know that end, the run ends as if the
     worker had died. This is looked up each time a connection is opened, for a failover closes it.
 
+    Before each call the worker makes sure that it has its name: what the server holds under it belongs to another worker otherwise.
+
     Args:
         name: the name of the worker.
         claims: the scripts.
         fences: of the worker.
         connection: over which they run.
         leaving: set when the worker was asked to end.
+        hold: the hold of the worker on its name.
         abandon: called with the id of a job to end its run as if the worker had died.
     """
 
@@ -48,6 +53,7 @@ class Claimer:
         *,
         fences: Fences,
         leaving: threading.Event,
+        hold: NameHold,
         abandon: Callable[[str], None],
     ) -> None:
         self._name = name
@@ -56,7 +62,7 @@ class Claimer:
         self._fences = fences
         self.held: Callable[[], Sequence[Run]] = tuple
         """Returns the runs that the worker has, the oldest first. The loop of the worker sets it."""
-        self._leaving = leaving
+        self._leaving, self._hold = leaving, hold
         self._abandon = abandon
         self._recorded: deque[Ended] = deque(maxlen=REMEMBERED)
         self._asking_since: float | None = None
@@ -99,10 +105,17 @@ class Claimer:
 
         Raises:
             NotifyError, redis.RedisError: the worker was asked to end and the server is still away, or the server refused for good.
+            StopRequested: another worker has the name of this one.
         """
+
+        def attempt(again: bool) -> T:
+            if self._hold.is_replaced():
+                raise StopRequested
+            return call(again)
+
         self._asking_since = time.monotonic()
         try:
-            return retry_while_away(call, name=f"worker {self._name}", leaving=self._leaving, leave_s=leave_s)
+            return retry_while_away(attempt, name=f"worker {self._name}", leaving=self._leaving, leave_s=leave_s)
         finally:
             self._asking_since = None
 

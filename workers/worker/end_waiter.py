@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from notify.errors import NotifyError
 from workers.errors import HorseError
+from workers.fleet import NameHold
 from workers.horse import UNKNOWN, HorseEnd
 from workers.line import Line, Place
 from workers.scripts import ClaimScripts
@@ -28,10 +29,14 @@ class EndWaiter:
         worker: the worker, whose RQ methods send heartbeats.
         line: the line that the run is in.
         claims: the scripts that wake other workers.
+        hold: the hold of the worker on its name: without it, heartbeats would be those of another worker.
         goes_on: called once when the run turns out not to be a short one.
     """
 
-    def __init__(self, worker: FinishingWorker, line: Line, claims: ClaimScripts, *, goes_on: Callable[[Any], object]) -> None:
+    def __init__(
+        self, worker: FinishingWorker, line: Line, claims: ClaimScripts, *, hold: NameHold, goes_on: Callable[[Any], object]
+    ) -> None:
+        self._hold = hold
         self._worker = worker
         self._line = line
         self._claims = claims
@@ -63,7 +68,8 @@ class EndWaiter:
         return place.is_over
 
     def _beat(self, job: Any, working_s: float) -> None:
-        self._worker.send_run_heartbeat(job, working_s)
+        if self._hold.is_fresh():
+            self._worker.send_run_heartbeat(job, working_s)
         if job.timeout and 0 < job.timeout < working_s - OVERDUE_S:
             self._worker.kill_horse()
 

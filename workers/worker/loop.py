@@ -14,11 +14,12 @@ import redis
 from notify.errors import ServerRefusedError, ServerUnreachableError
 from notify.server import Backoff, SingleConnection
 from workers.errors import HorseError, JobDefinitionError
+from workers.fleet import NameHold
 from workers.horse import Reply
 from workers.jobs import JobFunctions
 from workers.line import Line, Window
 from workers.rq import StopRequested
-from workers.scripts import Claim, ClaimScripts
+from workers.scripts import Claim, ClaimScripts, Run
 from workers.worker.ahead import Ahead
 from workers.worker.background import Background
 from workers.worker.callbacks import OwedCallbacks
@@ -51,7 +52,7 @@ class ClaimLoop:
 
     Args:
         worker: the worker, whose RQ methods do heartbeats, maintenance and the order of the queues.
-        current_run: the current run.
+        current_run, hold: the current run; the hold of the worker on its name.
         claims: claims jobs for this worker, over ``connection``.
         connection: over which an idle worker waits, too.
         line: the runs of this worker, and the process that performs them.
@@ -83,6 +84,7 @@ class ClaimLoop:
         callbacks: OwedCallbacks,
         functions: JobFunctions,
         wait_while_suspended: Callable[[bool], None],
+        hold: NameHold,
         abandon: Callable[[str], None],
         lease_s: float,
         told: Callable[[bool], object] | None = None,
@@ -90,13 +92,13 @@ class ClaimLoop:
         self._worker = worker
         self._current_run = current_run
         self._claims = claims
-        self._line = line
+        self._line, self._hold = line, hold
         self._background, self._callbacks = background, callbacks
         background.changed = lambda: self._idle.services_changed()
         self._wait_while_suspended = wait_while_suspended
         self._stop_answer = StopAnswer(told)
         self._leaving = threading.Event()
-        self._claimer = Claimer(worker.name, claims, connection, fences=line.fences, leaving=self._leaving, abandon=abandon)
+        self._claimer = Claimer(worker.name, claims, connection, fences=line.fences, leaving=self._leaving, hold=hold, abandon=abandon)
         self._returned = ReturnedRuns(worker, current_run, line, recorder=recorder, retry=self.retry_while_away)
         self.ahead = Ahead(
             worker,
@@ -122,6 +124,7 @@ class ClaimLoop:
             functions=functions,
             stop_answer=self._stop_answer,
             retry=self.retry_while_away,
+            hold=hold,
         )
         self._idle = IdleWait(worker, connection, shared=worker._client)
         self._overdue = ""
@@ -252,12 +255,19 @@ class ClaimLoop:
 
     def drain(self) -> None:
         """Give back what the horse has not begun, wait for the end of what it has, and record that. Errors as for `retry_while_away`."""
+        if self._hold.is_lost:
+            return
         self.ahead.give_all_back()
         while (place := self.ahead.take()) is not None:
             if self._current_run.is_cut:
                 self._line.horse.kill()
             self.execute(*self._turn.bring(place))
         self.record_returned()
+
+    def unfinished(self) -> list[Run]:
+        """Return the runs that end with the worker: after a second signal the current one, whose process has just been killed."""
+        run = self._current_run.run
+        return self.ahead.held() if self._hold.is_lost else [] if run is None else [run]
 
     def retry_while_away(self, act: Callable[[], T]) -> T:
         """Call a function until the server answers, and return its result. Once the worker was asked to end, give up after `LEAVE_S`.
@@ -271,7 +281,7 @@ class ClaimLoop:
         """Do RQ's maintenance, and try again while the server is away. What is spoilt in Redis must not end the worker."""
         try:
             self.retry_while_away(act)
-        except (ServerUnreachableError, redis.ConnectionError, redis.TimeoutError):
+        except (StopRequested, ServerUnreachableError, redis.ConnectionError, redis.TimeoutError):
             raise
         except Exception:
             log.exception("worker %s could not do all of its maintenance", self._worker.name)

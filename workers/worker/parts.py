@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from notify.server import Client, SingleConnection
-from workers.fleet import Reaper
+from workers.fleet import NameHold, Reaper
 from workers.horse import Horse, RetireAfter
 from workers.jobs import JobFunctions
 from workers.line import LastWill, Line, Window
@@ -68,6 +68,7 @@ class WorkerParts:
         self.stopper = Stopper(
             current_run, line, scripts=scripts, functions=functions, worker=worker.name, kill=lambda *sig: worker.kill_horse(*sig)
         )
+        self.hold = NameHold(client, worker.name, lease_s=lease_s, replaced=partial(self._end, worker))
         stopped_callback = StoppedCallback(worker, current_run, horse=horse)
         self.recorder = EndRecorder(worker, current_run, scripts=scripts, stopped_callback=stopped_callback)
         callbacks = OwedCallbacks(worker, current_run, horse=horse, client=client, functions=functions, wake=lambda: self.loop.wake())
@@ -80,6 +81,7 @@ class WorkerParts:
             revive=revive,
             is_working=lambda: self.loop.is_heard(),
             owed=callbacks.hear,
+            hold=self.hold,
         )
         self.commands = CommandListener(
             client,
@@ -101,7 +103,14 @@ class WorkerParts:
             callbacks=callbacks,
             functions=functions,
             wait_while_suspended=wait_while_suspended,
+            hold=self.hold,
             abandon=partial(Reaper(client).end_run, worker.name),
             lease_s=lease_s,
             told=told,
         )
+
+    def _end(self, worker: FinishingWorker) -> None:
+        """End the worker, which has lost its name, and its job with it. The thread of the lease or the main loop calls this."""
+        worker._stop_requested = True
+        worker.kill_horse()
+        self.loop.wake()

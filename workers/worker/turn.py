@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from workers.errors import HorseError
+from workers.fleet import NameHold
 from workers.horse import UNKNOWN, HorseEnd, Reply
 from workers.jobs import JobFunctions, lazy_job
 from workers.line import Line, Place
@@ -40,6 +41,7 @@ class Turn:
         functions: the functions that the worker may run.
         stop_answer: is told when the horse has a run.
         retry: calls a function until the server answers.
+        hold: the hold of the worker on its name.
     """
 
     def __init__(
@@ -56,13 +58,14 @@ class Turn:
         functions: JobFunctions,
         stop_answer: StopAnswer,
         retry: Callable[[Callable[[], object]], object],
+        hold: NameHold,
     ) -> None:
         self._worker, self._current_run, self._line, self._ahead = worker, current_run, line, ahead
         self._claims, self._stopper, self._recorder = claims, stopper, recorder
         self._background, self._functions = background, functions
         self._stop_answer = stop_answer
         self._retry = retry
-        self._end_waiter = EndWaiter(worker, line, claims, goes_on=self._goes_on)
+        self._end_waiter = EndWaiter(worker, line, claims, hold=hold, goes_on=self._goes_on)
 
     def begin(self, claim: Claim) -> tuple[Any, Any]:
         """Make the run that was claimed alone the current one and give it to the horse. Returns the job and its queue."""

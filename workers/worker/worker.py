@@ -12,14 +12,15 @@ from uuid import uuid4
 
 import redis
 
+from notify.errors import NotifyError
 from notify.server import Client, is_of_another_type
 from workers.errors import JobDefinitionError
-from workers.fleet import LEASE_S, identity_field, take_name
+from workers.fleet import LEASE_S, leave_name, register_again, take_name
 from workers.horse import RetireAfter
 from workers.jobs import Job, JsonSerializer, load_jobs
 from workers.line import window_of
 from workers.queue import Queue
-from workers.rq import PlainJob, PlainQueue, handle_command, import_job_class, register_worker
+from workers.rq import PlainJob, PlainQueue, handle_command, import_job_class
 from workers.schedule import Scheduler, register_cron
 from workers.scripts import text_of
 from workers.worker.end_signals import EndSignals
@@ -103,7 +104,7 @@ class Worker(FinishingWorker):
             wait_while_suspended=super().check_for_suspension,
             told=told,
         )
-        self._performer, self._horse, self._stopper = parts.performer, parts.horse, parts.stopper
+        self._hold, self._performer, self._horse, self._stopper = parts.hold, parts.performer, parts.horse, parts.stopper
         self._recorder, self._background, self._loop, self._commands = parts.recorder, parts.background, parts.loop, parts.commands
         self._signals = EndSignals(self, self._current_run, is_in_pool=told is not None)
 
@@ -124,7 +125,10 @@ class Worker(FinishingWorker):
         start_step(self, partial(register_cron, self._client, self.name, self._functions))
 
     def register_birth(self) -> None:
-        take_name(self, self._client, is_leaving=lambda: self._stop_requested)
+        self._hold.begin(take_name(self, self._client, is_leaving=lambda: self._stop_requested))
+
+    def register_death(self) -> None:
+        leave_name(self, self._client)
 
     def subscribe(self) -> None:
         """Subscribe to the channel of commands. That starts the first thread of the worker, so the fork server is forked before it."""
@@ -144,11 +148,11 @@ class Worker(FinishingWorker):
             self._loop.drain()
         finally:
             self._horse.close()
-            run = self._current_run.run  # after a second signal its process has just been killed
-            self._background.close(unfinished=run.job_id if run is not None else "")
+            self._background.close(unfinished=self._loop.unfinished())
             self._loop.close()
             super().teardown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
             self._client.hang_up()  # not closed: as with RQ, `work` may be called again
+        self._hold.raise_if_lost()
         self._signals.exit_if_forced()
 
     def work(self, *args: Any, **options: Any) -> bool:
@@ -218,8 +222,9 @@ def _unless_spoilt(worker: Worker, beat: Callable[[], object]) -> None:
 
 def _note_shutdown(worker: Worker) -> None:
     """Record the request to end, in a thread: the handler of the signal may interrupt the main thread in the middle of a command."""
-    with suppress(redis.RedisError):
-        worker.set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+    with suppress(redis.RedisError, NotifyError):
+        if not worker._hold.is_replaced():
+            worker.set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
 
 
 def _register_again(worker: Worker, client: Client) -> None:
@@ -227,11 +232,7 @@ def _register_again(worker: Worker, client: Client) -> None:
     run = worker._current_run.run
     ahead = text_of(worker._loop.ahead.held())  # by this, its jobs are found if it dies
     runs: dict[Any, Any] = {"state": "busy", "current_job": run.job_id, "ahead": ahead} if run is not None else {}
-    with client.pipeline() as pipe:
-        pipe.hset(worker.key, mapping={**worker.serialize(), **identity_field(), **runs})
-        register_worker(worker, pipe)
-        pipe.expire(worker.key, worker.worker_ttl + 60)
-        pipe.execute()
+    register_again(worker, client, runs)
     register_cron(client, worker.name, worker._functions)
 
 

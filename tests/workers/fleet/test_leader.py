@@ -65,7 +65,7 @@ def renew(bus: notify.Bus, worker: str, *, lease_ms: int = 500) -> bool:
 
 
 def leave(bus: notify.Bus, worker: str) -> None:
-    LeaseScripts(bus.redis).release_lease(worker)
+    LeaseScripts(bus.redis).release_lease(worker, birth="")
 
 
 def leader_of(bus: notify.Bus) -> str:

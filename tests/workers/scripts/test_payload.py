@@ -94,7 +94,7 @@ def test_only_a_short_and_well_formed_command_is_obeyed(bus: notify.Bus, queue: 
     """The worker's thread for commands gets each of them."""
     obeyed: list[str] = []
     worker, job = Worker(["work"], connection=bus.redis, modules=[SAMPLE]), queue.enqueue(add)
-    monkeypatch.setattr(worker._stopper, "obey_stop", obeyed.append)
+    monkeypatch.setattr(worker._stopper, "obey_stop", lambda job_id, fence=None: obeyed.append(job_id))
     for command in commands(job):
         worker.handle_payload({"data": command})
     assert set(obeyed) <= {"None", "{}", "nowhere"}  # of the malformed ones

@@ -1,6 +1,7 @@
 """Each typed method hands its script the KEYS and ARGV in the order that the first lines of the script bind to names."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from notify.events import limits_of
 from notify.keys import Keys
 from tests.support.lua import TAIL, Holding, ScriptCall, lua_files, script_call
 from workers import rq_keys
+from workers.scripts.callbacks import MOST, CallbackScripts, OwedCallback
 from workers.scripts.claim import AHEAD_BYTES, ClaimScripts
 from workers.scripts.dependents import DependentScripts
 from workers.scripts.enqueue import EnqueueScripts, NewJob
@@ -29,6 +31,17 @@ NEW_JOB = NewJob("j", {"origin": "q"}, "new", at_front=True, ttl_s=4, needs='{"s
 TOPIC = K.job_topic("q")
 FENCES = Fences()
 MAX_BYTES = notify.Settings().max_payload_bytes
+
+
+def owe(scripts: CallbackScripts) -> None:
+    """Have a callback called in a transaction, which gets the text of the script: it cannot load that."""
+
+    def run_eval(_source: str, key_count: int, *values: Any) -> None:
+        scripts.run("owe_callback", values[:key_count], values[key_count:], action="")
+
+    owed = OwedCallback(job="j", fence="f", function="m.f", reason="why")
+    scripts.owe("q", owed, pipeline=SimpleNamespace(eval=run_eval))
+
 
 CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]] = {
     "claim": (
@@ -167,9 +180,18 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
     ),
     "seal_run": (lambda client: JobScripts(client).seal_run("j", fence="f"), {"job": rq_keys.job("j")}, {"fence": "f"}),
     "renew_lease": (
-        lambda client: LeaseScripts(client).renew_lease("w", lease_ms=5, away_ms=6, memory_kib=7),
-        LEASES,
-        {"worker": "w", "lease_ms": 5, "away_ms": 6, "prefix": rq_keys.worker(""), "memory_kib": 7, "before_ms": "", "elapsed_ms": 0},
+        lambda client: LeaseScripts(client).renew_lease("w", birth="then", lease_ms=5, away_ms=6, memory_kib=7, queues=["q"]),
+        {**LEASES, TAIL: [K.callbacks("q")]},
+        {
+            "worker": "w",
+            "birth": "then",
+            "lease_ms": 5,
+            "away_ms": 6,
+            "prefix": rq_keys.worker(""),
+            "memory_kib": 7,
+            "before_ms": "",
+            "elapsed_ms": 0,
+        },
     ),
     "heartbeat": (
         lambda client: RunScripts(client).heartbeat("w", "q", Run("j", "f"), working_s=1.5, ttl_s=90, worker_ttl_s=91),
@@ -188,9 +210,9 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         {"keep_s": KEEP_S},
     ),
     "release_lease": (
-        lambda client: LeaseScripts(client).release_lease("w"),
+        lambda client: LeaseScripts(client).release_lease("w", birth="then"),
         {"leases": K.leases, "leader": K.leader, "cron_workers": K.cron_workers},
-        {"worker": "w"},
+        {"worker": "w", "birth": "then", "prefix": rq_keys.worker("")},
     ),
     "await_success": (lambda client: DependentScripts(client).await_success("j"), {"dependents": K.dependents}, {"id": "j"}),
     "cancel_dependents": (
@@ -231,6 +253,17 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         lambda client: ScheduleScripts(client).enqueue_due("we", lock_ms=5, count=6, longest_wait_ms=7, timeout_s=8),
         {"queues": rq_keys.QUEUES},
         {**COMMON, "scheduler": "we", "lock_ms": 5, "count": 6, "longest_wait_ms": 7, "default_timeout_s": 8},
+    ),
+    "begin_callback": (lambda client: CallbackScripts(client).begin(Run("j", "f")), {"job": rq_keys.job("j")}, {"fence": "f"}),
+    "owe_callback": (
+        lambda client: owe(CallbackScripts(client)),
+        {"callbacks": K.callbacks("q"), "job": rq_keys.job("j")},
+        {"fence": "f", "owed": Holding('"why"'), "most": MOST},
+    ),
+    "take_callback": (
+        lambda client: CallbackScripts(client).take("q", b"owed", "j"),
+        {"callbacks": K.callbacks("q"), "job": rq_keys.job("j")},
+        {"owed": b"owed"},
     ),
 }
 

@@ -9,7 +9,7 @@ import rq
 from rq.exceptions import StopRequested
 
 from notify.errors import ServerUnreachableError
-from tests.support.claims_here import FakeClaims, FakeConnection, FakeHorse, a_claim, no_claim, returned
+from tests.support.claims_here import FakeClaims, FakeConnection, FakeHold, FakeHorse, a_claim, no_claim, returned
 from workers import HorseError, JobDefinitionError
 from workers.horse.channel import Reply, Task
 from workers.horse.horse import UNKNOWN
@@ -32,6 +32,7 @@ class Situation:
     def __init__(self, *answers: Claim | Exception, horse: FakeHorse | None = None, window: int = 1) -> None:
         self.events: list[Any] = []
         self.current, self.claims, self.horse = CurrentRun(), FakeClaims(*answers), horse or FakeHorse()
+        self.hold = FakeHold()
         self.while_watched: Callable[[], object] = lambda: None
         """Called between the claim of a run and its start."""
         self.worker = SimpleNamespace(
@@ -63,7 +64,7 @@ class Situation:
         parts["callbacks"] = SimpleNamespace(call_all=lambda: None, note_end=lambda claim, end: None, are_due=False)
         others: Any = {"background": SimpleNamespace(loss_watcher=watcher), "functions": {}, "connection": FakeConnection()}
         worker: Any = self.worker
-        others |= {"wait_while_suspended": self.events.append, "abandon": self.events.append, "lease_s": 5.0}
+        others |= {"hold": self.hold, "wait_while_suspended": self.events.append, "abandon": self.events.append, "lease_s": 5.0}
         self.loop = ClaimLoop(worker, self.current, **parts, **others)
 
     def next_job(self) -> Any:
@@ -74,6 +75,18 @@ class Situation:
     def run(self) -> None:
         """Claim a job and wait for its end."""
         self.loop.execute(self.next_job(), QUEUE)
+
+
+def test_a_worker_that_has_lost_its_name_claims_nothing_and_records_nothing() -> None:
+    its = Situation(a_claim("j"), horse=FakeHorse(returned()))
+    its.run()
+    its.hold.is_lost = True
+    for act in (its.next_job, its.loop.record_returned):
+        with pytest.raises(StopRequested):
+            act()
+    its.loop.drain()
+    assert len(its.claims.asked) == 1
+    assert its.loop.unfinished() == [Run("j", "f")]
 
 
 def test_a_claimed_run_is_given_to_the_horse_with_its_fence() -> None:

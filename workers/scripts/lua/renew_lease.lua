@@ -9,6 +9,7 @@
 --         clock    ns:clock
 --         ...  ns:callbacks:<queue> of each queue of the worker
 -- ARGV    worker
+--         birth     when it was registered, as RQ writes it; or "" to renew the lease whoever has the name
 --         lease_ms
 --         away_ms  if no lease was renewed for longer than this, the server was away; or its clock jumped, ahead or back
 --         prefix   of the key of a worker
@@ -16,11 +17,13 @@
 --         before_ms, elapsed_ms  see parts/clock_jump.lua
 -- returns {1 if the worker had no lease or else 0, the name of a dead worker or "", 1 if the worker leads for a lease or else 0,
 --          the job that the dead worker was running or "", 1 if RQ's hash of the worker is gone or else 0, the clock in ms,
---          the newest element of each list of callbacks or ""}
+--          the newest element of each list of callbacks or "", 1 if another worker has the name by now, and nothing was done, or else 0}
 local FIRST_CALLBACKS = 5
 local leases, renewed, leader, clock = unpack(KEYS)
-local worker, lease_ms, away_ms, prefix, memory_kib, before_ms, elapsed_ms = unpack(ARGV)
+local worker, birth, lease_ms, away_ms, prefix, memory_kib, before_ms, elapsed_ms = unpack(ARGV)
 local now, lease = now_ms(), tonumber(lease_ms)
+local born = redis.pcall('HGET', prefix .. worker, 'birth')
+if birth ~= '' and type(born) == 'string' and born ~= birth then return {0, '', 0, '', 0, text(now), {}, 1} end
 local is_new = redis.call('ZADD', leases, text(now + lease), worker)
 local last = whole(redis.pcall('GET', renewed), 0)
 local was_away, was_set_back = now - last > tonumber(away_ms), last - now > tonumber(away_ms)
@@ -56,6 +59,6 @@ if was_away or was_set_back then
 end
 
 local dead = redis.call('ZRANGEBYSCORE', leases, '-inf', text(now), 'LIMIT', 0, 1)[1]
-if not dead then return {is_new, '', leads, '', is_unlisted, text(now), callbacks} end
+if not dead then return {is_new, '', leads, '', is_unlisted, text(now), callbacks, 0} end
 redis.call('ZADD', leases, text(now + lease), dead) -- no other worker cleans up after it, unless this worker dies meanwhile
-return {is_new, dead, leads, redis.call('HGET', prefix .. dead, 'current_job') or '', is_unlisted, text(now), callbacks}
+return {is_new, dead, leads, redis.call('HGET', prefix .. dead, 'current_job') or '', is_unlisted, text(now), callbacks, 0}
