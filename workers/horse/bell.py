@@ -1,6 +1,8 @@
 """The bell by which a horse wakes its worker: not at the end of each short task, but at the end of some of them."""
 
+import signal
 import socket
+import threading
 from contextlib import suppress
 from typing import Final
 
@@ -15,6 +17,7 @@ class Bell:
     def __init__(self) -> None:
         self._ringing: socket.socket | None = None
         self._heard: socket.socket | None = None
+        self._rings_at_signals = False
 
     def open(self) -> None:
         """Make the pair of sockets, before the fork server is forked."""
@@ -28,10 +31,23 @@ class Bell:
 
     def close(self) -> None:
         """Close both ends, in this process."""
+        if self._rings_at_signals:
+            signal.set_wakeup_fd(-1)
+            self._rings_at_signals = False
         for end in (self._ringing, self._heard):
             if end is not None:
                 end.close()
         self._ringing = self._heard = None
+
+    def ring_at_signals(self) -> None:
+        """Ring whenever a signal comes. Without effect outside the main thread, until `close`.
+
+        Of two signals that come together the kernel may give both to another thread, after it has chosen the main thread for one: then the
+        wait of the main thread, in which alone Python handles signals, just goes on.
+        """
+        if self._ringing is not None and threading.current_thread() is threading.main_thread():
+            signal.set_wakeup_fd(self._ringing.fileno(), warn_on_full_buffer=False)
+            self._rings_at_signals = True
 
     def ring(self) -> None:
         """Wake the worker, or keep it from going to sleep."""

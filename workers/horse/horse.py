@@ -66,6 +66,7 @@ class Horse:
         self._tokens.open()
         self._bell.open()
         self._fork_server.open()
+        self._bell.ring_at_signals()
         self._poll.register(self._bell, select.POLLIN)
         for poll in (self._poll, self._death):
             poll.register(self._fork_server, select.POLLIN)
