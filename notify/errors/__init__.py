@@ -42,6 +42,8 @@
     └── FlowError
         ├── WiringError              nodes and links do not make a flow
         ├── UnroutedError            no outlet takes an item
+        ├── EndpointError            a network address, file, command or device cannot be opened, or was lost
+        ├── FrameError               bytes that came in, or an item to send, are no frame
         └── RecordingError
             ├── NoRecordingError     a folder does not exist, or holds something else than a recording
             ├── RecordingExistsError
@@ -70,7 +72,9 @@ from notify.errors.events import (
 )
 from notify.errors.flows import (
     DamagedRecordingError,
+    EndpointError,
     FlowError,
+    FrameError,
     NoRecordingError,
     RecordingError,
     RecordingExistsError,
@@ -108,10 +112,12 @@ __all__ = [
     "DuplicateMessageError",
     "EmbeddedServerError",
     "EmptySubscriptionError",
+    "EndpointError",
     "EventError",
     "FencedError",
     "FieldValueError",
     "FlowError",
+    "FrameError",
     "InvalidPositionError",
     "InvalidServiceError",
     "InvalidTopicError",

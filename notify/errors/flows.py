@@ -4,7 +4,9 @@ from notify.errors.base import NotifyError
 
 __all__ = [
     "DamagedRecordingError",
+    "EndpointError",
     "FlowError",
+    "FrameError",
     "NoRecordingError",
     "RecordingError",
     "RecordingExistsError",
@@ -24,6 +26,14 @@ class WiringError(FlowError, ValueError):
 
 class UnroutedError(FlowError, LookupError):
     """A stage with several outlets has none for an item."""
+
+
+class EndpointError(FlowError, ConnectionError):
+    """An end of a flow on the network, a file, a command or a device cannot be opened, or was lost."""
+
+
+class FrameError(FlowError, ValueError):
+    """A frame that came in, or an item that is to be sent, cannot be used."""
 
 
 class RecordingError(FlowError):

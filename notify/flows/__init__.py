@@ -6,6 +6,7 @@ A flow never drops an item unless a policy says so, and then it counts it.
 
 from notify.flows.build import discard, graph, pipeline
 from notify.flows.engine import Counters
+from notify.flows.fanout import QueueLimits
 from notify.flows.filters import (
     Against,
     EventFilter,
@@ -20,32 +21,44 @@ from notify.flows.filters import (
     throttle,
 )
 from notify.flows.flow import Flow
+from notify.flows.framing import Framing, JsonFraming, LengthFraming, LineFraming
 from notify.flows.hosting import FlowProgram
 from notify.flows.items import DROPPED, Failed, Items, Mark, To
 from notify.flows.policy import Policy, retry
-from notify.flows.protocol import Context, Sink, Source, Stage, TakesMany
+from notify.flows.protocol import Context, Sink, Source, Stage, TakesMany, Uses
+from notify.flows.tcp import TLS, EndpointCounts, TCPClient, TCPServer
 from notify.flows.topics import publish_to, subscribe_to
 from notify.flows.wiring import Link, Node, Wiring, stage
 
 __all__ = [
     "DROPPED",
+    "TLS",
     "Against",
     "Context",
     "Counters",
+    "EndpointCounts",
     "EventFilter",
     "Failed",
     "Flow",
     "FlowProgram",
+    "Framing",
     "Items",
+    "JsonFraming",
+    "LengthFraming",
+    "LineFraming",
     "Link",
     "Mark",
     "Node",
     "Policy",
+    "QueueLimits",
     "Sink",
     "Source",
     "Stage",
+    "TCPClient",
+    "TCPServer",
     "TakesMany",
     "To",
+    "Uses",
     "Wiring",
     "batch",
     "changed_by",

@@ -211,7 +211,7 @@ class Flow(Control):
         is_source = name in self._wiring.sources
         is_async = has_async(node, is_source=is_source)
         parker = AsyncParker(self._hooks.running_loop().loop) if is_async else ThreadParker()
-        station = Station(name, node, self, parker)
+        station = Station(name, node, self, parker, self._wiring.uses(node.work))
         runner: SourceRunner | StageRunner
         if is_source:
             copies = self._wiring.copies(name)

@@ -6,11 +6,27 @@ Plain callables and iterables need none of them. A class derives from `Stage` to
 
 from typing import Any, ClassVar, Protocol
 
+import msgspec
+
 from notify.events import Gap
 from notify.flows.items import OUT, Mark
 from notify.flows.policy import Policy
 
-__all__ = ["Context", "Sink", "Source", "Stage", "TakesMany"]
+__all__ = ["Context", "Sink", "Source", "Stage", "TakesMany", "Uses"]
+
+
+class Uses(msgspec.Struct, frozen=True):
+    """How a flow uses an object, which may be at two places of it.
+
+    Args:
+        is_source: whether it is a source.
+        is_stage: whether it is a stage or a sink.
+        has_errors: whether the outlet ``error`` of the source is linked: what it cannot use may go there.
+    """
+
+    is_source: bool = False
+    is_stage: bool = False
+    has_errors: bool = False
 
 
 class Context(Protocol):
@@ -19,6 +35,10 @@ class Context(Protocol):
     @property
     def name(self) -> str:
         """The name of the stage in its flow."""
+
+    @property
+    def uses(self) -> Uses:
+        """How the flow uses the object."""
 
     @property
     def policy(self) -> Policy:

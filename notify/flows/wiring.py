@@ -10,7 +10,7 @@ import msgspec
 from notify.errors import WiringError
 from notify.flows.items import ERROR, OUT
 from notify.flows.policy import OnError, Policy, policy_of
-from notify.flows.protocol import Source, Stage, TakesMany
+from notify.flows.protocol import Source, Stage, TakesMany, Uses
 
 __all__ = ["MAX_ITEMS", "Link", "Links", "Node", "Wiring", "has_async", "links_of", "node_of", "stage"]
 
@@ -112,6 +112,13 @@ class Wiring:
         """The names of the nodes that no link leads to."""
         ends = {link.end for link in self.links}
         return tuple(name for name in self.nodes if name not in ends)
+
+    def uses(self, work: Any) -> Uses:
+        """Return how the flow uses an object."""
+        names = {name for name, node in self.nodes.items() if node.work is work}
+        sources = names.intersection(self.sources)
+        has_errors = any(link.start in sources and link.outlet == ERROR for link in self.links)
+        return Uses(is_source=bool(sources), is_stage=len(names) > len(sources), has_errors=has_errors)
 
     def copies(self, source: str) -> dict[str, int]:
         """Return, for each node behind a source, how many links lead to it from the source and the nodes behind it."""

@@ -10,6 +10,7 @@ import msgspec
 from notify.errors import WiringError
 from notify.flows.engine.inbox import Parker, ThreadParker
 from notify.flows.policy import Policy
+from notify.flows.protocol import Uses
 from notify.flows.wiring import Node
 
 __all__ = ["Control", "Counters", "CutShort", "Station", "short"]
@@ -77,14 +78,16 @@ class Station:
         node: the node.
         control: the state of the flow.
         parker: where the node waits.
+        uses: how the flow uses the object of the node.
     """
 
-    def __init__(self, name: str, node: Node, control: Control, parker: Parker) -> None:
+    def __init__(self, name: str, node: Node, control: Control, parker: Parker, uses: Uses) -> None:
         self.name = name
         self.node = node
         self.policy: Policy = node.policy
         self.control = control
         self.parker = parker
+        self.uses = uses
         self.is_woken = False
         self.taken = self.out = self.errors = self.dropped = 0
         self._waited_s = 0.0
