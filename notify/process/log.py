@@ -5,6 +5,7 @@ import sys
 from typing import Final
 
 from notify.process.escape import printable
+from notify.process.uncaught import SafeHandler, escape_uncaught
 
 __all__ = ["MAX_LOGGED_CHARS", "SafeFormatter", "log_to_stderr"]
 
@@ -40,7 +41,7 @@ class SafeFormatter(logging.Formatter):
 
 
 def log_to_stderr(formatter: logging.Formatter, *, level: str | int) -> None:
-    """Send the log of this process to stderr, unless it goes somewhere else already.
+    """Send the log of this process to stderr, unless it goes somewhere else already, and with it what Python itself reports there.
 
     A process that is forked from one which called this calls it again: its own formatter and level take the place of those.
 
@@ -51,9 +52,10 @@ def log_to_stderr(formatter: logging.Formatter, *, level: str | int) -> None:
     root = logging.getLogger()
     for earlier in [each for each in root.handlers if isinstance(each.formatter, SafeFormatter)]:
         root.removeHandler(earlier)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = SafeHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler])
+    escape_uncaught()
 
 
 def _shortened(text: str) -> str:

@@ -21,14 +21,26 @@ from workers import Queue
 
 EVIL_JOBS = """
 import logging
+import threading
+import warnings
 from workers import job
+
+def fail_aside():
+    raise ValueError(f"aside {EVIL}")
 
 @job("yard")
 def fail():
     logging.getLogger(EVIL).warning(EVIL)
     logging.getLogger("yard").warning("%s", EVIL, exc_info=ValueError(EVIL))
+    thread = threading.Thread(target=fail_aside, name=EVIL)
+    thread.start()
+    thread.join()
+    warnings.warn(f"warned {EVIL}", UserWarning)
+    logging.getLogger("yard").warning("%d", EVIL)
     raise ValueError(EVIL)
 """
+TOPIC = EVIL.replace("[", "")
+"""`EVIL` as a topic: with the bracket it is a pattern, which no event is published on."""
 
 ESCAPED = re.compile(r"\\x1b\[2J|\\u001b\[2J")
 """`EVIL`, as it is shown."""
@@ -163,6 +175,39 @@ def test_a_command_that_runs_on_shows_hostile_data_escaped(shell: Shell, world: 
     assert "Traceback" not in done.err
 
 
+@pytest.mark.usefixtures("_signals")
+@pytest.mark.parametrize("mode", ["pipe", "json"])
+def test_listen_shows_the_names_of_hostile_topics_and_gaps_in_them_escaped(
+    bus: notify.Bus, server: PrivateServer, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setenv("NOTIFY_URL", server.url)
+    first = bus.publish(TOPIC, {TOPIC: EVIL})
+    bus.redis.delete(bus.keys.log(TOPIC))
+    bus.publish(TOPIC, EVIL)
+    bus.redis.xtrim(bus.keys.log(TOPIC), maxlen=0)
+    options = ["--json"] if mode == "json" else []
+    for topic, since in {TOPIC: first, EVIL.replace("e", "*"): "start", "*": "start"}.items():  # a name, a pattern without topics, and all
+        done = shown(monkeypatch, "listen", topic, "--since", since, "--seconds", "0.3", *options)
+        assert (faults(done.out) + faults(done.err), done.code, "Traceback" in done.err) == ([], 0, False), done
+        assert ("trimmed" in done.out) == (topic in (TOPIC, "*")), done
+        assert re.search(r"(\\x1b|\\u001b)\]0;t", done.out + done.err), done
+
+
+@pytest.mark.usefixtures("_signals")
+@pytest.mark.parametrize("mode", ["pipe", "json"])
+def test_the_hostile_reason_of_a_kill_is_shown_escaped_wherever_it_is_told(
+    world: HostileWorld, server: PrivateServer, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setenv("NOTIFY_URL", server.url)
+    world.register("new", 60_000)
+    world.bus.directory.kill("new", why=EVIL)
+    options = ["--json"] if mode == "json" else []
+    for command in (["listen", "*new*", "--since", "start", "--seconds", "0.3"], ["service", "show", "new"]):
+        done = shown(monkeypatch, *command, *options)
+        assert faults(done.out) + faults(done.err) == []
+        assert ESCAPED.search(done.out + done.err), (command, done)
+
+
 @pytest.mark.any_server
 @pytest.mark.parametrize("is_terminal", [False, True])
 def test_what_workers_and_jobs_log_is_escaped_and_forges_no_line(shell: Shell, bus: notify.Bus, is_terminal: bool) -> None:
@@ -178,4 +223,5 @@ def test_what_workers_and_jobs_log_is_escaped_and_forges_no_line(shell: Shell, b
     assert job.outcome is not None
     assert job.outcome.reason.startswith("ValueError: \x1b]0;t")
     assert len(re.findall(r"\\x1b\[2J", text)) >= 4
+    assert all(part in text for part in (r"ValueError: aside \x1b]0;t", r"UserWarning: warned \x1b]0;t", "cannot be logged")), text
     assert faults(text, is_terminal=is_terminal) == []
