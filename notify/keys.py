@@ -69,7 +69,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["CRON_TOPIC", "SERVICES_TOPIC", "STATUS_SUFFIX", "Keys", "any_provider", "due_member", "parse_due_member"]
+__all__ = ["CRON_TOPIC", "SERVICES_TOPIC", "STATUS_SUFFIX", "Keys", "any_provider", "due_member", "is_own_topic", "parse_due_member"]
 
 SERVICES_TOPIC: Final = "services"
 """The topic on which the directory publishes its changes."""
@@ -77,6 +77,8 @@ CRON_TOPIC: Final = "cron"
 """The topic of recurring jobs: which are new, and which are due while no worker listens to their queue."""
 STATUS_SUFFIX: Final = "_status"
 """The topic of the reports of a service is its name with this suffix."""
+JOB_PREFIX: Final = "job."
+"""The topic of the transitions of jobs is the name of their queue with this prefix."""
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -258,7 +260,7 @@ class Keys(msgspec.Struct, frozen=True):
 
     def job_topic(self, queue: str) -> str:
         """Return the topic of the transitions of the jobs of a queue."""
-        return f"job.{queue}"
+        return f"{JOB_PREFIX}{queue}"
 
 
 def any_provider(capability: str) -> str:
@@ -280,3 +282,8 @@ def parse_due_member(member: str) -> tuple[str, int]:
 def _pair(queue: str, need: str) -> str:
     """Join a queue and a need by a colon. Colons in the queue are quoted, so that the first colon ends the name of the queue."""
     return f"{queue.replace('%', '%25').replace(':', '%3A')}:{need}"
+
+
+def is_own_topic(topic: str) -> bool:
+    """Return whether Notify itself publishes on a topic: services and their reports, jobs, and recurring jobs."""
+    return topic in (SERVICES_TOPIC, CRON_TOPIC) or topic.startswith(JOB_PREFIX) or topic.endswith(STATUS_SUFFIX)

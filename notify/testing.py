@@ -1,4 +1,4 @@
-"""Tools for tests of applications: a server of their own, a bus without a server, and a wait for a condition.
+"""Tools for tests of applications: a server of their own, a bus without a server, recordings, and a wait for a condition.
 
 As a pytest fixture::
 
@@ -23,10 +23,11 @@ import redis
 
 from notify.bus import Bus
 from notify.errors import EmbeddedServerError
+from notify.flows.recording import RecordedEvents, recorded_events
 from notify.server import EmbeddedServer, open_client
 from notify.settings import Settings
 
-__all__ = ["PrivateServer", "fake_bus", "private_server", "wait_until"]
+__all__ = ["PrivateServer", "RecordedEvents", "fake_bus", "private_server", "recorded_events", "wait_until"]
 
 T = TypeVar("T")
 

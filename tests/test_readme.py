@@ -108,7 +108,7 @@ def stop(process: "subprocess.Popen[str]") -> None:
 def test_the_programs_and_commands_print_what_the_pages_show(shell: dict[str, str]) -> None:
     shown = [item for block in blocks("console") for item in commands(block) if item[0] not in RUN_BY_CI_ITSELF]
     programs = [(command, output) for command, output in shown if "$SOCKET" not in command]
-    assert len(programs) == 17
+    assert len(programs) == 18
     background = []
     try:
         for command, output in programs:
