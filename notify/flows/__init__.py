@@ -24,6 +24,7 @@ from notify.flows.flow import Flow
 from notify.flows.framing import Framing, JsonFraming, LengthFraming, LineFraming
 from notify.flows.hosting import FlowProgram
 from notify.flows.items import DROPPED, Failed, Items, Mark, To
+from notify.flows.lines import command_lines, follow_file, serial_lines, stdin_lines
 from notify.flows.policy import Policy, retry
 from notify.flows.protocol import Context, Sink, Source, Stage, TakesMany, Uses
 from notify.flows.tcp import TLS, EndpointCounts, TCPClient, TCPServer
@@ -62,10 +63,12 @@ __all__ = [
     "Wiring",
     "batch",
     "changed_by",
+    "command_lines",
     "contents",
     "demux",
     "discard",
     "distinct",
+    "follow_file",
     "format_output",
     "graph",
     "lookup",
@@ -73,7 +76,9 @@ __all__ = [
     "pipeline",
     "publish_to",
     "retry",
+    "serial_lines",
     "stage",
+    "stdin_lines",
     "subscribe_to",
     "throttle",
 ]

@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import count
 
 import notify
-from notify.flows import FlowProgram, batch, contents, lookup, pipeline, publish_to, subscribe_to
+from notify.flows import FlowProgram, batch, contents, lookup, pipeline, publish_to, stdin_lines, subscribe_to
 from tests.support.processes import say, wait_for_go
 
 
@@ -70,7 +70,21 @@ def stuck(url: str, drain_s: str) -> None:
         say(["dropped", flow.counters()["sink"].dropped])
 
 
-ROLES: dict[str, Callable[..., None]] = {"copier": copier, "relay": relay, "runner": runner, "hosted": hosted, "stuck": stuck}
+def stdin() -> None:
+    """Print what comes from standard input."""
+    with pipeline(stdin_lines(), say) as flow:
+        say("ready")
+        flow.wait()
+
+
+ROLES: dict[str, Callable[..., None]] = {
+    "copier": copier,
+    "relay": relay,
+    "stdin": stdin,
+    "runner": runner,
+    "hosted": hosted,
+    "stuck": stuck,
+}
 
 if __name__ == "__main__":
     ROLES[sys.argv[1]](*sys.argv[2:])

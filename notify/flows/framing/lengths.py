@@ -30,7 +30,7 @@ class LengthFraming(Framing):
         self._non_utf8: NonUtf8 = one_of("non_utf8", non_utf8, "replace", "refuse", "base64")
         self._text = text
 
-    def decoder(self) -> Decoder:
+    def decoder(self, *, resumes: bool = False) -> Decoder:
         return LengthDecoder(self.size, self.max_bytes, (lambda frame: text_of(frame, self._non_utf8)) if self._text else bytes)
 
     def frame(self, item: Any) -> bytes:

@@ -42,8 +42,8 @@ class Framing(ABC):
         self.max_bytes = max_bytes
 
     @abstractmethod
-    def decoder(self) -> Decoder:
-        """Return a decoder for one stream."""
+    def decoder(self, *, resumes: bool = False) -> Decoder:
+        """Return a decoder for one stream; with ``resumes`` it goes on behind a frame that is too long, where that can be found."""
 
     @abstractmethod
     def frame(self, item: Any) -> bytes:

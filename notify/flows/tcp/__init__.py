@@ -5,7 +5,7 @@ They never decide what a frame means, nor keep one after it was sent.
 """
 
 from notify.flows.tcp.client import TCPClient
-from notify.flows.tcp.reports import EndpointCounts
+from notify.flows.tcp.counts import EndpointCounts
 from notify.flows.tcp.security import TLS
 from notify.flows.tcp.server import TCPServer
 

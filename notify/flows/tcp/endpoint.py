@@ -11,8 +11,8 @@ from notify.events import Gap
 from notify.flows.items import Items
 from notify.flows.protocol import Context, Source, TakesMany
 from notify.flows.tcp.address import Address
+from notify.flows.tcp.counts import EndpointCounts
 from notify.flows.tcp.exchange import Exchange, Options
-from notify.flows.tcp.reports import EndpointCounts
 
 __all__ = ["Endpoint"]
 

@@ -11,8 +11,9 @@ from notify.flows.fanout import Fanout, QueueLimits
 from notify.flows.framing import Framing, framing_of
 from notify.flows.items import DROPPED, Failed
 from notify.flows.protocol import Uses
+from notify.flows.reports import Reports
+from notify.flows.tcp.counts import EndpointCounts
 from notify.flows.tcp.intake import Intake
-from notify.flows.tcp.reports import EndpointCounts, Reports
 from notify.flows.tcp.security import Secret, secret_of
 from notify.settings import MAX_TIMEOUT_S, positive
 
