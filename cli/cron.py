@@ -10,7 +10,7 @@ from workers import CronInfo, cron_jobs
 
 __all__ = ["cron"]
 
-COLUMNS = CronInfo.__struct_fields__
+COLUMNS = tuple(field for field in CronInfo.__struct_fields__ if field != "is_due")
 SPARE_COLUMNS = ("last", "overlap", "listening", "queue")
 
 
@@ -18,16 +18,16 @@ def cron(context: typer.Context, header: Header = None, url: Url = None, namespa
     """List the recurring jobs, the one that is due next first."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with chosen.connect(name="notify-cron") as bus:
-        rows = [_row_of(job) for job in cron_jobs(bus.redis)]
+        rows = [_row_of(job, as_json=chosen.as_json) for job in cron_jobs(bus.redis)]
         chosen.output.table(COLUMNS, rows, empty="no worker has loaded a job with cron= or every_s=", spare=SPARE_COLUMNS, header=header)
 
 
-def _row_of(job: CronInfo) -> dict[str, Json]:
+def _row_of(job: CronInfo, *, as_json: bool) -> dict[str, Json]:
     return {
         "function": job.function,
         "queue": job.queue,
         "schedule": job.schedule,
-        "next": _text(job.next),
+        "next": _text(job.next) if as_json or not job.is_due else f"due since {_text(job.next)}",
         "last": _text(job.last) if job.last else None,
         "workers": job.workers,
         "overlap": job.overlap,

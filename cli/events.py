@@ -19,7 +19,8 @@ def publish(
     context: typer.Context,
     topic: Annotated[str, typer.Argument(help="Topic of the event.")],
     contents: Annotated[
-        str | None, typer.Argument(help="JSON, or else text; by default each line of stdin is an event.", show_default=False)
+        str | None,
+        typer.Argument(help="JSON, or else text; by default each line of stdin that is not blank is an event.", show_default=False),
     ] = None,
     retain_s: Annotated[
         float | None, typer.Option("--retain", help="Seconds for which new subscribers receive it at once; -1 for ever.")
@@ -36,11 +37,11 @@ def publish(
         raise typer.BadParameter("there are no contents: give them as an argument, or pipe them in line by line")
     if contents is None and key is not None:
         raise typer.BadParameter("--key is for a single event: give its contents as an argument")
-    lines = [contents] if contents is not None else _lines_of_stdin()
+    lines = [(contents, "it")] if contents is not None else _lines_of_stdin()
     output = chosen.output
     with chosen.connect(name="notify-publish") as bus:
-        for line in lines:
-            event_id = bus.publish(topic, _contents(line, output, strict=strict), retain_s=retain_s, key=key)
+        for line, place in lines:
+            event_id = bus.publish(topic, _contents(line, place, output, strict=strict), retain_s=retain_s, key=key)
             output.record({"topic": topic, "id": event_id}, event_id)
 
 
@@ -99,24 +100,32 @@ def spy(
                 return
 
 
-def _contents(text: str, output: Output, *, strict: bool) -> Json:
+def _contents(text: str, place: str, output: Output, *, strict: bool) -> Json:
     """Return the contents of an event, decoded if they are JSON. Say so if they look like JSON that is broken.
+
+    Args:
+        text: the contents.
+        place: what to call them in a message: ``it``, or their line.
+        output: for the message.
+        strict: accept nothing but JSON.
 
     Raises:
         typer.BadParameter: they are no JSON, and nothing else is accepted.
     """
     problem = json_problem(text)
     if problem is not None and strict:
-        raise typer.BadParameter(f"it is no JSON, and --strict accepts nothing else: {problem}")
+        raise typer.BadParameter(f"{place} is no JSON, and --strict accepts nothing else: {problem}")
     if problem is not None and text.lstrip().startswith(("{", "[", '"')):
-        output.talk(f"sent as text; it is no JSON: {problem} (--strict refuses such contents)")
+        output.talk(f"sent as text; {place} is no JSON: {problem} (--strict refuses such contents)")
     return json_or_text(text)
 
 
-def _lines_of_stdin() -> Iterator[str]:
-    """Yield each line as soon as it arrives."""
+def _lines_of_stdin() -> Iterator[tuple[str, str]]:
+    """Yield each line that is not blank, with its place, as soon as it arrives."""
     for number, line in enumerate(sys.stdin.buffer, 1):
         try:
-            yield line.decode().rstrip("\r\n")
+            text = line.decode().rstrip("\r\n")
         except UnicodeDecodeError as exc:
             raise typer.BadParameter(f"line {number} of stdin is not UTF-8: convert the input, for example with iconv") from exc
+        if text and not text.isspace():
+            yield text, f"line {number} of stdin"

@@ -30,7 +30,7 @@ def kill(
         if dry_run:
             bus.directory.lookup(name, overdue=True)
             rows = [msgspec.structs.asdict(stake) for stake in preview_loss(bus.redis, name)]
-            chosen.output.table(COLUMNS, rows, empty=f"no job needs {name}")
+            chosen.output.table(COLUMNS, rows, empty=f"no job needs {name}", always_says=True)
             return
         event_id = bus.directory.kill(name, why=reason)
         chosen.output.record({"service": name, "event": event_id}, f"{name} killed ({event_id})")

@@ -22,7 +22,7 @@ SHOWN_JOB_COLUMNS = ("id", "status", "age", "queue", "function", "why", "needs",
 SPARE_JOB_COLUMNS = ("worker", "runtime", "needs", "queue", "age")
 QUEUE_COLUMNS = QueueInfo.__struct_fields__
 SHOWN_QUEUE_COLUMNS = tuple("latency" if column == "latency_s" else column for column in QUEUE_COLUMNS)
-SPARE_QUEUE_COLUMNS = ("ready_to_enqueue", "rate_limited", "deferred", "scheduled", "canceled", "finished")
+SPARE_QUEUE_COLUMNS = ("ready_to_enqueue", "rate_limited", "deferred", "scheduled", "finished", "canceled")
 
 QUEUE_ORDER = "queued"
 """The order of the waiting jobs on their queues: that in which they start."""

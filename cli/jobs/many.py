@@ -67,7 +67,7 @@ def change_many(chosen: Options, bus: Bus, change: ManyChange, wanted: JobFilter
                 counts[job.origin, str(status)] += 1
     rows: list[dict[str, Json]] = [{"queue": queue, "status": status, "jobs": count} for (queue, status), count in sorted(counts.items())]
     if dry_run:
-        output.table(COUNT_COLUMNS, rows, empty="no job matches")
+        output.table(COUNT_COLUMNS, rows, empty="no job matches", always_says=True)
         return
     if not ids:
         output.talk("no job matches")
@@ -142,7 +142,7 @@ def cancel(
         stakes = [stake for stake in count_needing(bus.redis, needs) if stake.queue == (queue or stake.queue)]
         if dry_run:
             rows = [msgspec.structs.asdict(stake) for stake in stakes]
-            chosen.output.table(LOSS_COLUMNS, rows, empty=f"no job needs {needs}")
+            chosen.output.table(LOSS_COLUMNS, rows, empty=f"no job needs {needs}", always_says=True)
             return
         for name in sorted({stake.queue for stake in stakes}) if queue is None else [queue]:
             count = Queue(name, connection=bus.redis).cancel(needs=needs, reason=reason)

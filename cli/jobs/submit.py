@@ -42,7 +42,7 @@ def enqueue(
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Enqueue a call of a function, and print the id of the job."""
+    """Enqueue a call of a function, and print the id of the job. The exit code is 1 if the job is cancelled at once."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     marked = _function(function)
     definition = definition_of(marked)
@@ -60,6 +60,7 @@ def enqueue(
             chosen.output.talk(f"the job is held: {held} is not there")
         if outcome is not None and wait_s is None:
             print_end(chosen.output, made, outcome)
+            raise typer.Exit(1)
         if wait_s is not None:
             wait_for(chosen.output, made, wait_s)
 

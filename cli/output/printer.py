@@ -126,6 +126,7 @@ class Output:
         shown: Sequence[str] | None = None,
         spare: Sequence[str] = (),
         header: bool | None = None,
+        always_says: bool = False,
     ) -> None:
         """Print records as a table. If there are none, a terminal gets the message ``empty``.
 
@@ -137,7 +138,11 @@ class Output:
             empty: the message.
             shown, spare: the columns of a table, by default the same; and those to leave out first, as for `grid`.
             header: print a line with the names of the columns, or not; by default a table has it, and lines with tabs have not.
+            always_says: print ``empty`` elsewhere than on a terminal, too; it goes to stderr.
         """
+        if always_says and not rows:
+            self.talk(empty)
+            return
         if self.as_json:
             for row in rows:
                 self.line(_json_line(row))

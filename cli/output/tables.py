@@ -15,7 +15,7 @@ GUTTER: Final = 2
 """Spaces between two columns."""
 WRAPPED: Final = frozenset({"provides", "groups", "needs", "subscribers"})
 """Columns whose cells may wrap between words."""
-FOLDED: Final = {"queue": 22, "function": 10, "why": 14, "schedule": 10}
+FOLDED: Final = {"queue": 12, "function": 10, "why": 14, "schedule": 10}
 """Columns whose cells may wrap anywhere, so that nothing is lost, with the least width of each."""
 EMPTY: Final = ("", "0")
 

@@ -28,6 +28,8 @@ def test_it_lists_what_the_workers_have_loaded(shell: Shell, bus: notify.Bus) ->
     assert sweep["next"].endswith("T04:00:00+00:00")
     worker.interrupt()
     worker.end()
+    wait_until(lambda: shell.run("cron").lines[0].split("\t")[3].startswith("due since 20"), timeout_s=20)
+    assert shell.run("cron", "--json").records[0]["next"].startswith("20")
     wait_until(lambda: [row["workers"] for row in shell.run("cron", "--json").records] == [0, 0], timeout_s=20)
 
 

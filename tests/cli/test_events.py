@@ -66,14 +66,15 @@ def test_a_published_event_as_json_is_its_topic_and_id(shell: Shell) -> None:
 def test_each_line_of_stdin_is_published_as_soon_as_it_is_there(shell: Shell, bus: notify.Bus, collect: Callable[..., Any]) -> None:
     with bus.subscribe("lines") as events:
         publishing = shell.start("publish", "lines")
-        for number, line in enumerate(["1", "", "zwölf\r", "[1]"], 1):
+        publishing.type("\n \t\r\n")  # blank lines are skipped
+        for number, line in enumerate(["1", "zwölf\r", "[1]"], 1):
             publishing.type(line + "\n")
             publishing.printed(number)
         publishing.type("the end")
         publishing.stdin.close()
         done = publishing.end()
-        received = collect(events, 5)
-    assert [event.contents for event in received] == [1, "", "zwölf", [1], "the end"]
+        received = collect(events, 4)
+    assert [event.contents for event in received] == [1, "zwölf", [1], "the end"]
     assert done.code == 0
     assert done.lines == [event.id for event in received]
 
@@ -84,6 +85,13 @@ def test_a_line_that_is_not_utf8_is_named_and_those_before_it_are_published(shel
     assert len(done.lines) == 1
     assert "line 2 of stdin" in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(("strict", "code", "lines"), [(True, 2, 1), (False, 0, 3)])
+def test_a_line_of_stdin_that_is_no_json_is_named(shell: Shell, strict: bool, code: int, lines: int) -> None:
+    done = shell.run("publish", "topic", *(["--strict"] if strict else []), stdin='{"a": 1}\n\n{"a": \n3\n')
+    assert (done.code, len(done.lines)) == (code, lines)
+    assert "line 3 of stdin is no JSON" in done.err
 
 
 def test_a_person_who_gives_no_contents_is_not_kept_waiting(shell: Shell) -> None:

@@ -30,6 +30,7 @@ class CronInfo(msgspec.Struct, frozen=True):
         overlap: what happens when it is due while the one before it still waits.
         listening: the number of workers that listen to its queue; with none it is not enqueued.
         alarm: since when it has been due without a worker that listens; ``None`` if there is no alarm.
+        is_due: whether ``next`` is over, by the clock of the server.
     """
 
     function: str
@@ -41,6 +42,7 @@ class CronInfo(msgspec.Struct, frozen=True):
     overlap: Overlap = "skip"
     listening: int = 0
     alarm: datetime | None = None
+    is_due: bool = False
 
 
 def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
@@ -59,8 +61,9 @@ def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
         pipe.zrange(keys.leases, 0, -1, withscores=True)
         pipe.hgetall(keys.cron_alarms)
         pipe.time()
-        due, encoded, last, loaded, leases, alarms, (seconds, _) = pipe.execute()
-    alive = {worker for worker, end_ms in leases if end_ms > seconds * 1000}
+        due, encoded, last, loaded, leases, alarms, (seconds, microseconds) = pipe.execute()
+    now_ms = seconds * 1000 + microseconds / 1000
+    alive = {worker for worker, end_ms in leases if end_ms > now_ms}
     names = [name for worker, its_names in loaded.items() if worker in alive for name in _names(its_names)]
     found = []
     for name, due_ms in due:
@@ -72,7 +75,7 @@ def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
             queue, schedule, overlap = "", "cannot be read", "skip"
         last_at, alarm = (_time(times[name]) if name in times else None for times in (last, alarms))
         loaded_by, listening = names.count(function), _listening(client, queue)
-        found.append(CronInfo(function, queue, schedule, _time(due_ms), last_at, loaded_by, overlap, listening, alarm))
+        found.append(CronInfo(function, queue, schedule, _time(due_ms), last_at, loaded_by, overlap, listening, alarm, due_ms <= now_ms))
     return found
 
 

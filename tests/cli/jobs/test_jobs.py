@@ -63,7 +63,7 @@ def test_arguments_are_json_or_else_text(shop: Shell, bus: notify.Bus) -> None:
 
 def test_a_job_whose_service_is_gone_is_told_to_be_cancelled(shop: Shell) -> None:
     done = shop.run("enqueue", "greetings.greet", "Ada")
-    assert (done.code, done.lines[1]) == (0, "cancelled: greeter was not there when it was enqueued")
+    assert (done.code, done.lines[1]) == (1, "cancelled: greeter was not there when it was enqueued")
     waited = shop.run("enqueue", "greetings.greet", "Ada", "--wait", "5")
     assert waited.code == 1
 
@@ -123,7 +123,7 @@ def test_all_that_needs_a_service_is_counted_and_cancelled(shop: Shell, bus: not
 def test_a_dry_run_counts_what_a_cancel_cancels(shop: Shell, bus: notify.Bus) -> None:
     with bus.service("ada", provides={"greet"}):
         shop.run("enqueue", "greetings.add", "1", "2", "--needs", "any greet")
-        assert shop.run("cancel", "--needs", "ada", "--dry-run") == (0, "", "")
+        assert shop.run("cancel", "--needs", "ada", "--dry-run") == (0, "", "no job needs ada\n")
         assert shop.run("kill", "ada", "--dry-run").out == "greetings\tcancel\t1\t0\n"
         assert shop.run("cancel", "--needs", "any greet", "--dry-run").out == "greetings\tcancel\t1\t0\n"
         assert shop.run("cancel", "--needs", "any greet").out == "greetings\t1 cancelled\n"

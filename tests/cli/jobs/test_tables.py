@@ -57,16 +57,16 @@ JOBS: list[dict[str, Any]] = [
 
 
 QUEUES_AT_80 = """\
-queue                   queued  latency  started  held  failed  stopped  workers
-orders.europe.invoices  12345   12m      8        210   17      2        8
-mail                    0                0        0     0       0        2
-no room for deferred, scheduled, canceled, finished: widen the terminal, or use
---json"""
+queue         queued  latency  started  held  failed  stopped  canceled  workers
+orders.europ  12345   12m      8        210   17      2        1400      8
+e.invoices
+mail          0                0        0     0       0        0         2
+no room for deferred, scheduled, finished: widen the terminal, or use --json"""
 QUEUES_AT_120 = """\
-queue                   queued  latency  started  held  scheduled  failed  stopped  canceled  finished  workers
-orders.europe.invoices  12345   12m      8        210   44         17      2        1400      98765     8
-mail                    0                0        0     0          0       0        0         3         2
-no room for deferred: widen the terminal, or use --json"""
+queue                  queued  latency  started  held  deferred  scheduled  failed  stopped  canceled  finished  workers
+orders.europe.invoice  12345   12m      8        210   3         44         17      2        1400      98765     8
+s
+mail                   0                0        0     0         0          0       0        0         3         2"""
 JOBS_AT_80 = """\
 id                                    status  age   function      why
 8c0d1f2e-5f0b-4f43-9f0f-3a3f6a1f7c55  failed  12m   shop.orders.  ValueError: no
