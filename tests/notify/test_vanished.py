@@ -239,11 +239,12 @@ def test_the_twin_each_dead_connection_costs_a_timeout_of_its_own(proxy: Proxy) 
 
 def test_a_program_signalled_after_its_packets_have_vanished_ends(proxy: Proxy, outside: notify.Bus) -> None:
     command = [sys.executable, "-m", "cli", "serve", "storage", "--url", proxy.url]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        wait_until(lambda: "storage" in outside.directory, timeout_s=15)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("serving storage")  # before it has the answer it does not know what to withdraw
         proxy.vanish()
         began = time.monotonic()
         process.terminate()
-        process.wait(20)
+        _, said = process.communicate(timeout=20)
         assert time.monotonic() - began < 2 * NOTICED_S + SLACK_S
-    assert "storage" not in outside.directory
+    assert "storage" not in outside.directory, said
