@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +18,7 @@ from cli.start import COMMANDS as LISTED
 from notify.testing import PrivateServer, wait_until
 from tests.cli.conftest import Shell
 from tests.support.hostile import EVIL, JOB, HostileWorld
+from tests.support.recordings import event, gap, record
 from workers import Queue
 
 EVIL_JOBS = """
@@ -46,6 +48,9 @@ ESCAPED = re.compile(r"\\x1b\[2J|\\u001b\[2J")
 """`EVIL`, as it is shown."""
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 """What a terminal gets for colours."""
+
+FILE = EVIL.replace("\0", "")
+"""The name of a file, which has no NUL."""
 
 RUN_ON = {
     "monitor": ("sweeping", "\\x1b[2J"),
@@ -78,6 +83,13 @@ COMMANDS: dict[str, list[tuple[list[str], bool]]] = {
     "listen": [(["contents", "error", "text", "--count", "3"], True)],
     "spy": [(["--count", "2"], True)],
     "watch": [(["--count", "4"], True)],
+    "record topics": [
+        (["contents", EVIL, "--output", "new", "--append", "--seconds", "0.05"], True),
+        ([EVIL, "--output", FILE, "--since", EVIL], True),
+    ],
+    "record info": [(["evil"], True), ([FILE], True)],
+    "record export": [(["evil", "--csv"], True), (["evil", "--jsonl"], True), (["evil", "--output", FILE], True)],
+    "replay": [(["evil", "--into", EVIL], True), (["evil", "--topic", "x"], True), (["evil", "--into", "past", "--speed", "max"], False)],
 }
 """Each command with arguments, and whether its output has to show the data (a twin for the test itself)."""
 ELSEWHERE = {
@@ -94,7 +106,9 @@ class Shown(NamedTuple):
 
 
 @pytest.fixture
-def world(bus: notify.Bus) -> Iterator[HostileWorld]:
+def world(bus: notify.Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileWorld]:
+    monkeypatch.chdir(tmp_path)
+    record(tmp_path / "evil", [event({EVIL: EVIL}, topic=EVIL, source=EVIL), event(notify.Failure(EVIL, EVIL)), gap(EVIL)])
     made = HostileWorld(bus)
     yield made
     made.close()

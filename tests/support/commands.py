@@ -159,6 +159,10 @@ class TerminalCommand:
         except TimeoutError:
             raise AssertionError(f"{text!r} is not on the terminal: {self.shown}") from None
 
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self._ours, text.encode())
+
     def signal(self, signum: signal.Signals) -> None:
         self._process.send_signal(signum)
 

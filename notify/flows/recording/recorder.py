@@ -32,7 +32,8 @@ log = logging.getLogger(__name__)
 
 
 class RecorderCounters(msgspec.Struct, frozen=True):
-    """Numbers of a recorder: events and gaps that were received, those of them that were flushed, and events that cannot be written."""
+    """Numbers of a recorder: events and gaps that were received, those of them that were flushed, and events that cannot be
+    decoded or written, each topic or event of which is logged."""
 
     events: int
     gaps: int
@@ -56,6 +57,7 @@ class Recorder:
         flush_s: seconds after which an event is flushed at the latest.
         append: continue the recording in the folder, after the last event that is in it: complete, as far as the logs go back. If there is
             no recording yet, a new one is begun.
+        max_events: the recorder ends after so many events; by default it goes on until it is stopped.
 
     Raises:
         EmptySubscriptionError, InvalidTopicError: the topics cannot be used.
@@ -72,12 +74,14 @@ class Recorder:
         max_file_bytes: int = MAX_FILE_BYTES,
         flush_s: float = 1.0,
         append: bool = False,
+        max_events: int | None = None,
     ) -> None:
         self._bus = bus
         self.topics = check_topics(flat_topics(*topics))
         self.folder = folder
         self._since, self._compression, self._append = since, compression, append
         self._max_file_bytes, self._flush_s = max_file_bytes, positive(flush_s, "flush_s")
+        self._max_events = max_events
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._subscriber: Subscriber | None = None
@@ -91,7 +95,8 @@ class Recorder:
         """The numbers so far, since `start`."""
         writer = self._writer
         flushed, size = (writer.events + writer.gaps, writer.bytes_written) if writer is not None else (0, 0)
-        return RecorderCounters(self._events, self._gaps, flushed, self._refused, size)
+        skipped = self._subscriber.skipped if self._subscriber is not None else 0
+        return RecorderCounters(self._events, self._gaps, flushed, self._refused + skipped, size)
 
     @property
     def is_running(self) -> bool:
@@ -134,7 +139,7 @@ class Recorder:
         return True
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the recorder ends by an error. Returns whether it has ended."""
+        """Wait until the recorder ends by itself: after ``max_events``, or by an error. Returns whether it has ended."""
         if self._thread is not None:
             self._thread.join(timeout_s)
         return not self.is_running
@@ -203,6 +208,10 @@ class Recorder:
             while item is not None:
                 self._write(item, writer)
                 got += 1
+                if self._events == self._max_events:
+                    self._stopping.set()
+                    subscriber.close()  # there is nothing more to take
+                    break
                 item = subscriber.get(0.0) if got < MOST_CHECKED else None
         except ClosedError:
             self._stopping.set()  # the bus was closed
