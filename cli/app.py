@@ -26,7 +26,7 @@ from cli.start import (
 
 __all__ = ["app", "main"]
 
-RUNS_ON = frozenset({"up", "serve", "worker", "watch", "monitor", "listen", "spy"})
+RUNS_ON = frozenset({"up", "serve", "worker", "watch", "monitor", "listen", "spy", "flow", "gateway", "chat"})
 """Commands that run until they are told to end."""
 CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 130 interrupted, 143 told to end (SIGTERM) before it was done."
 

@@ -51,6 +51,10 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     tools.mkdir()
     (tools / "redis-cli").symlink_to(redis_cli())
     home = tempfile.mkdtemp(prefix="readme-", dir="/tmp")  # a socket needs a short path
+    for source in blocks("toml"):
+        name = re.match(r"# (\w+\.toml)\n", source)
+        assert name, f"a file without a name:\n{source}"
+        (folder / name[1]).write_text(source)
     for source in blocks("python"):
         name = re.match(r"# (\w+\.py)\n", source)
         assert name, f"a program without a name:\n{source}"
@@ -108,7 +112,7 @@ def stop(process: "subprocess.Popen[str]") -> None:
 def test_the_programs_and_commands_print_what_the_pages_show(shell: dict[str, str]) -> None:
     shown = [item for block in blocks("console") for item in commands(block) if item[0] not in RUN_BY_CI_ITSELF]
     programs = [(command, output) for command, output in shown if "$SOCKET" not in command]
-    assert len(programs) == 18
+    assert len(programs) == 20
     background = []
     try:
         for command, output in programs:

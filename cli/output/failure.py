@@ -6,12 +6,14 @@ from typing import Final
 from cli.output.printer import Output, OutputClosedError
 from notify import (
     EmptySubscriptionError,
+    FlowFileError,
     InvalidPositionError,
     InvalidServiceError,
     InvalidTopicError,
     NotifyError,
     ServerError,
     SettingsError,
+    WiringError,
 )
 from workers import JobArgumentsError, JobDefinitionError, ModuleLoadError, WorkersFailedError
 
@@ -22,10 +24,13 @@ USAGE_ERRORS: Final = (
     InvalidTopicError,
     InvalidPositionError,
     EmptySubscriptionError,
+    FlowFileError,
     InvalidServiceError,
     JobArgumentsError,
     JobDefinitionError,
     ModuleLoadError,
+    FlowFileError,
+    WiringError,
 )
 
 

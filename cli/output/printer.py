@@ -21,7 +21,7 @@ from notify.process import printable, printable_json
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cli.output.terminal import Bar, Console, Screen
+    from cli.output.terminal import Bar, Board, Console, Screen
 
 __all__ = ["Output", "OutputClosedError", "cell", "lines_of_event", "one_line"]
 
@@ -64,6 +64,15 @@ class Output:
         """Show a bar on stderr; ``None`` if that is no terminal, or the output is JSON."""
         bar: Bar | None = _terminal().Bar(self._stderr) if self.can_change else None
         return bar
+
+    def board(self) -> "Board | None":
+        """Show a table that changes on stderr; ``None`` if that is no terminal, or the output is JSON."""
+        if not self.can_change:
+            return None
+        if self.pretty:
+            self._stdout = self._stderr  # one console knows both: it prints data above the table, and not across it
+        board: Board = _terminal().Board(self._stderr)
+        return board
 
     def counting(self, what: str, total: int) -> AbstractContextManager[Callable[[int], object]]:
         """Show within a block how many are done, if stderr is a terminal. Yields a function to call with each further number."""

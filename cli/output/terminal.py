@@ -3,7 +3,7 @@
 `cli.output.printer` loads this module when there is a terminal.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console as RichConsole
@@ -13,9 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from cli.output.tables import grid
+from notify import Json
 from notify.process import printable
 
-__all__ = ["Bar", "Console", "Screen", "counting", "grid", "open_console"]
+__all__ = ["Bar", "Board", "Console", "Screen", "counting", "grid", "open_console"]
 
 
 class Console(RichConsole):
@@ -50,6 +51,27 @@ class Bar:
     def close(self) -> None:
         """Remove the bar."""
         self._progress.stop()
+
+
+class Board:
+    """A table that changes, below what else is printed. It starts at once, and its last state stays.
+
+    Args:
+        console: the console to show it on.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False)
+        self._live.start()
+
+    def show(self, columns: Sequence[str], rows: Sequence[Mapping[str, Json]]) -> None:
+        """Show records as a table, in place of what is shown."""
+        self._live.update(grid(columns, rows, width=self._console.width), refresh=True)
+
+    def close(self) -> None:
+        """Leave the table as it is."""
+        self._live.stop()
 
 
 @contextmanager

@@ -65,6 +65,7 @@ COMMANDS: Final = (
     Command("spy", "cli.events", "Print all events with source and id, also those published by hand with redis-cli, until Ctrl-C."),
     Command("record", "cli.recording", "Record the events of topics in a folder, show what a recording holds, and export it."),
     Command("replay", "cli.recording", "Publish the events of recordings again, at their pace."),
+    Command("flow", "cli.flow", "Run, check and draw flows from files."),
     Command("serve", "cli.serve", "Run a built-in service until Ctrl-C."),
     Command("workers", "cli.worker", "List the workers of the server, on all hosts: what each does, its memory, and since when it runs."),
     Command("job", "cli.jobs", "Show, explain, cancel, retry, delete or await one job; with --all cancel, retry or delete many."),

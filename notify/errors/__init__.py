@@ -41,6 +41,7 @@
     │   └── ContendedError           other writes interfered with every attempt of an update
     └── FlowError
         ├── WiringError              nodes and links do not make a flow
+        ├── FlowFileError            a file does not describe a flow
         ├── UnroutedError            no outlet takes an item
         ├── EndpointError            a network address, file, command or device cannot be opened, or was lost
         ├── FrameError               bytes that came in, or an item to send, are no frame
@@ -74,6 +75,7 @@ from notify.errors.flows import (
     DamagedRecordingError,
     EndpointError,
     FlowError,
+    FlowFileError,
     FrameError,
     NoRecordingError,
     RecordingError,
@@ -117,6 +119,7 @@ __all__ = [
     "FencedError",
     "FieldValueError",
     "FlowError",
+    "FlowFileError",
     "FrameError",
     "InvalidPositionError",
     "InvalidServiceError",

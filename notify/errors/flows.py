@@ -6,6 +6,7 @@ __all__ = [
     "DamagedRecordingError",
     "EndpointError",
     "FlowError",
+    "FlowFileError",
     "FrameError",
     "NoRecordingError",
     "RecordingError",
@@ -21,7 +22,21 @@ class FlowError(NotifyError):
 
 
 class WiringError(FlowError, ValueError):
-    """The nodes and links of a flow do not fit together."""
+    """The nodes and links of a flow do not fit together.
+
+    ``place`` says where: ``("nodes", name)`` or ``("links", node, outlet)``, or nothing.
+    """
+
+    place: tuple[str, ...] = ()
+
+    def at(self, *place: str) -> "WiringError":
+        """Say where it is. Returns the error."""
+        self.place = place
+        return self
+
+
+class FlowFileError(FlowError, ValueError):
+    """A file does not describe a flow; the message names the line and the key."""
 
 
 class UnroutedError(FlowError, LookupError):

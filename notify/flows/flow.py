@@ -48,6 +48,8 @@ class Flow(Control):
         self._closing = threading.Lock()
         self._is_started = self._is_closed = False
         self._was_complete = True
+        self.unopened: str | None = None
+        """The name of the node whose `open` failed in `start`."""
 
     @property
     def nodes(self) -> dict[str, Node]:
@@ -77,7 +79,9 @@ class Flow(Control):
         try:
             self._make_runners()
             for name in reversed(self._wiring.order):
+                self.unopened = name
                 self._hooks.open(self._wiring.nodes[name].work, self._runners[name].station)
+            self.unopened = None
             self._start_all()
         except BaseException:
             self._is_closed = True
@@ -157,7 +161,7 @@ class Flow(Control):
     def cut(self) -> None:
         """End the flow without what is left in it, which is dropped, counted and logged. A `close` that waits in another thread returns."""
         self.stop()
-        if self._is_started and not self._over.is_set and not self.is_cut:
+        if self._is_started and self.unopened is None and not self._over.is_set and not self.is_cut:
             self._cut()
 
     def ended(self, name: str) -> None:

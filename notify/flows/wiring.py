@@ -142,10 +142,14 @@ class Wiring:
         for link in self.links:
             for name in (link.start, link.end):
                 if name not in self.nodes:
-                    raise WiringError(f"the link {link} names {name!r}, and there is no such node: there are {_listed(self.nodes)}")
+                    problem = f"the link {link} names {name!r}, and there is no such node: there are {_listed(self.nodes)}"
+                    raise WiringError(problem).at("links", link.start, link.outlet)
+            if link.start in self.sources:
+                self._check_place(link.start, self.nodes[link.start])
             known = self.nodes[link.start].known(is_source=link.start in self.sources)
             if link.outlet not in known:
-                raise WiringError(f"{link.start!r} has no outlet {link.outlet!r}: it has {_listed(known)}")
+                problem = f"{link.start!r} has no outlet {link.outlet!r}: it has {_listed(known)}"
+                raise WiringError(problem).at("links", link.start, link.outlet)
 
     def _check_objects(self) -> None:
         """Refuse an object with a state at two places where two threads would call it; one may be both a source and a sink."""
@@ -155,19 +159,23 @@ class Wiring:
                 if isinstance(node.work, with_state) and (name in self.sources) == is_source:
                     other = seen.setdefault(id(node.work), name)
                     if other != name:
-                        raise WiringError(f"{other!r} and {name!r} are the same object, {node.work!r}: make one for each of them")
+                        problem = f"{other!r} and {name!r} are the same object, {node.work!r}: make one for each of them"
+                        raise WiringError(problem).at("nodes", name)
 
     def _check_place(self, name: str, node: Node) -> None:
         if name in self.sources and not node.gives_items:
-            raise WiringError(f"no link leads to {name!r}, and it is no source, which is an iterable: link something to it")
+            problem = f"no link leads to {name!r}, and it is no source, which is an iterable: link something to it"
+            raise WiringError(problem).at("nodes", name)
         if name not in self.sources and not node.takes_items:
-            raise WiringError(f"a link leads to {name!r}, and {node.work!r} takes no items: give a callable or a Stage")
+            problem = f"a link leads to {name!r}, and {node.work!r} takes no items: give a callable or a Stage"
+            raise WiringError(problem).at("nodes", name)
 
     def _check_outlets(self, name: str, node: Node) -> None:
         linked = {link.outlet for link in self.links if link.start == name}
         missing = [outlet for outlet in node.required(is_source=name in self.sources) if outlet not in linked]
         if missing:
-            raise WiringError(f"the outlet {missing[0]!r} of {name!r} is linked to nothing: link it to a sink, for example to discard")
+            problem = f"the outlet {missing[0]!r} of {name!r} is linked to nothing: link it to a sink, for example to discard"
+            raise WiringError(problem).at("nodes", name)
 
     def _sorted(self) -> tuple[str, ...]:
         """Return the names in order, by Kahn's algorithm, or raise `WiringError` with the cycle."""
@@ -183,18 +191,19 @@ class Wiring:
                     if not inputs[link.end]:
                         ready.append(link.end)
         if len(order) < len(self.nodes):
-            raise WiringError(
-                f"the links make a cycle: {self._cycle(set(order))}: take one of them out, or publish on a topic and subscribe"
-            )
+            cycle = self._cycle(set(order))
+            outlet = next(link.outlet for link in self.links if (link.start, link.end) == (cycle[0], cycle[1]))
+            problem = f"the links make a cycle: {' -> '.join(cycle)}: take one of them out, or publish on a topic and subscribe"
+            raise WiringError(problem).at("links", cycle[0], outlet)
         return tuple(order)
 
-    def _cycle(self, sorted_names: set[str]) -> str:
+    def _cycle(self, sorted_names: set[str]) -> list[str]:
         """Return a cycle among the nodes that could not be sorted."""
         before = {link.end: link.start for link in self.links if link.start not in sorted_names and link.end not in sorted_names}
         path = [next(iter(before))]
         while path.count(path[-1]) < 2:
             path.append(before[path[-1]])
-        return " -> ".join(reversed(path[path.index(path[-1]) :]))
+        return path[path.index(path[-1]) :][::-1]
 
 
 def stage(

@@ -81,6 +81,9 @@ COMMANDS: dict[str, list[tuple[list[str], bool]]] = {
     "enqueue": [([EVIL], True), ([f"workers.{EVIL}"], False), (["workers.temperature.log_temperature", EVIL], False)],
     "publish": [(["topic", EVIL], False), ([EVIL, "1"], False), (["topic", '{"' + EVIL], False)],
     "listen": [(["contents", "error", "text", "--count", "3"], True)],
+    "flow run": [([EVIL], True), ([f"{EVIL}.toml"], True), ([f"{EVIL}.py"], True)],
+    "flow check": [([EVIL], True), ([f"{EVIL}.toml"], True), ([f"{EVIL}.py"], True)],
+    "flow schema": [([], False)],
     "spy": [(["--count", "2"], True)],
     "watch": [(["--count", "4"], True)],
     "record topics": [
