@@ -11,7 +11,7 @@ from notify.testing import wait_until
 from tests.cli.conftest import Shell
 from tests.support.faults import let_pass
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 
 
 def test_services_are_lines_with_tabs_in_the_order_of_registration(shell: Shell, bus: notify.Bus) -> None:
