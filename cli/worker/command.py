@@ -19,6 +19,8 @@ from workers.pool import MAX_RESTARTS, WINDOW_S, WorkerForkServer
 
 __all__ = ["CUT", "count_of", "worker"]
 
+PER_PROCESS: Final = 8
+"""How many workers share a process at most. They take turns in Python: with more the claims of short jobs would wait for each other."""
 CUT: Final = 4
 """Exit code of a worker command that ended jobs before they were done."""
 
@@ -45,7 +47,11 @@ def worker(
             show_default=False,
         ),
     ] = None,
-    size: Annotated[int | None, typer.Option("--number", "-n", min=1, help="Worker processes.", show_default="one per core")] = None,
+    size: Annotated[int | None, typer.Option("--number", "-n", min=1, help="Workers.", show_default="one per core")] = None,
+    isolated_parents: Annotated[
+        bool,
+        typer.Option("--isolated-parents", help=f"A process of its own for each worker; otherwise up to {PER_PROCESS} share one."),
+    ] = False,
     modules: Annotated[
         list[str] | None,
         typer.Option("--import", help="Module whose jobs may run, in addition to the built-in ones; the current folder is searched last."),
@@ -85,7 +91,7 @@ def worker(
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run worker processes until Ctrl-C or SIGTERM. Running jobs finish first; a second signal, or the end of the grace, ends them.
+    """Run workers until Ctrl-C or SIGTERM. Running jobs finish first; a second signal, or the end of the grace, ends them.
 
     A job that is ended so is queued again if it has a retry left, and fails otherwise; the exit code is then 4.
 
@@ -109,7 +115,10 @@ def worker(
             window=window,
             log_level=given or (Level.INFO if _logs_jobs(chosen, burst=burst) else Level.WARNING),
         )
-        pool = Pool(worker_options, size=size, max_restarts=max_restarts, server=server, report=talking(chosen.output))
+        per_process = 1 if isolated_parents else PER_PROCESS
+        pool = Pool(
+            worker_options, size=size, per_process=per_process, max_restarts=max_restarts, server=server, report=talking(chosen.output)
+        )
         with _telling_cuts(pool, chosen), working(pool, grace_s=grace_s):
             of_modules = f" (the queues of the jobs in {', '.join(modules)})" if modules and not queues else ""
             chosen.output.talk(f"{count_of(pool)} on {', '.join(chosen_queues)}{of_modules} at {bus.redis.address}")

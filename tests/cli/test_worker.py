@@ -10,7 +10,7 @@ from cli.worker.command import CUT
 from notify.testing import wait_until
 from tests.cli.conftest import Shell
 from tests.support.commands import Command
-from workers import Job, Queue
+from workers import Job, Queue, find_workers
 from workers.storage import NAME, Store, store
 
 JOBS = '''
@@ -59,6 +59,18 @@ def test_a_burst_empties_the_queues_and_ends(shell: Shell, bus: notify.Bus) -> N
         assert [Store(bus).retrieve(f"key {n}") for n in range(3)] == [0, 1, 2]
     assert [job.get_status(refresh=True) for job in jobs] == ["finished"] * 3
     assert queue.count == 0
+
+
+@pytest.mark.parametrize(("options", "processes"), [((), 1), (("--isolated-parents",), 3)])
+def test_workers_share_a_process_unless_each_is_to_have_its_own(
+    shell: Shell, bus: notify.Bus, yard: Queue, options: tuple[str, ...], processes: int
+) -> None:
+    worker = shell.start("worker", "yard", "--import", "yard_jobs", "--number", "3", *options)
+    found = wait_until(lambda: len(listed := find_workers(bus.redis)) == 3 and listed, timeout_s=20)
+    assert len({each.pid for each in found}) == processes
+    worker.signal(signal.SIGTERM)
+    assert worker.end().code == 0
+    assert find_workers(bus.redis) == []
 
 
 def test_it_imports_a_module_of_the_current_folder(shell: Shell, yard: Queue) -> None:

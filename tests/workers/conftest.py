@@ -104,6 +104,7 @@ def start_workers(bus: notify.Bus) -> Iterator[StartWorkers]:
     def start(
         size: int = 1,
         *,
+        per_process: int = 1,
         queues: tuple[str, ...] = ("work",),
         modules: tuple[str, ...] = (SAMPLE,),
         stdout: int | None = None,
@@ -117,7 +118,8 @@ def start_workers(bus: notify.Bus) -> Iterator[StartWorkers]:
         if zone:
             environ["TZ"] = zone
         options = {"settings": bus.settings, **options}
-        pools.append(Pool(WorkerOptions(queues=queues, modules=modules, **options), size=size, stdout=stdout, environ=environ))
+        worker_options = WorkerOptions(queues=queues, modules=modules, **options)
+        pools.append(Pool(worker_options, size=size, per_process=per_process, stdout=stdout, environ=environ))
         pools[-1].open()
         return pools[-1]
 

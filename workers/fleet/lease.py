@@ -47,6 +47,7 @@ class Lease:
         queues: the names of the queues of the worker.
         owed: called in the thread after each renewal, with the newest callback that is owed for each queue, or an empty text.
         hold: the hold of the worker on its name. If a renewal shows that another worker has the name, the thread ends.
+        sharing: how many workers share this process. Each reports an equal part of its memory.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Lease:
         queues: Sequence[str] = (),
         owed: Callable[[Sequence[bytes]], object] = lambda _: None,
         hold: NameHold | None = None,
+        sharing: int = 1,
     ) -> None:
         self._client = client
         self._scripts = LeaseScripts(self._client)
@@ -68,6 +70,7 @@ class Lease:
         self._worker, self._lease_s, self._revive, self._lead = worker, lease_s, revive, lead
         self._is_working = is_working
         self._queues, self._owed = queues, owed
+        self._sharing = sharing
         self._renew_s = min(RENEW_S, lease_s / 4)
         self._backoff = Backoff(log, f"the lease of worker {worker}")
         self._hold = NameHold(client, worker, lease_s=lease_s) if hold is None else hold
@@ -126,7 +129,8 @@ class Lease:
         if now < self._measure_at:
             return None
         self._measure_at = now + MEASURE_S
-        return memory_kib(os.getpid())
+        total = memory_kib(os.getpid())
+        return None if total is None else total // self._sharing
 
     def _run(self) -> None:
         wait_s = self._renew_s

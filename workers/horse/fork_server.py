@@ -6,18 +6,41 @@ A worker has several threads. A child that it forked itself would inherit their 
 import os
 import signal
 import socket
+import threading
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
 import msgspec
 
 from workers.errors import HorseError
-from workers.horse.serving import DEAD, FORK, LENGTH_BYTES, PID_BYTES, REAP, Death, HorseMain, LastWill, fork_blocked, never_return, serve
+from workers.horse.serving import (
+    DEAD,
+    FORK,
+    LEAVE,
+    LENGTH_BYTES,
+    PID_BYTES,
+    REAP,
+    Death,
+    HorseMain,
+    LastWill,
+    Stall,
+    fork_blocked,
+    never_return,
+    serve,
+)
 
 __all__ = ["ForkServer"]
 
+LEAVE_S: Final = 5.0
+"""Seconds to wait until a fork server that others still use has killed a horse."""
+CHUNK: Final = 4096
+
 
 class ForkServer:
-    """Starts the fork server, and asks it to fork one horse at a time. Server and horse end with this process, also if it is killed.
+    """The fork server of one horse at a time. Server and horse end with this process, also if it is killed.
+
+    Several can be one process, see `open_together`: each further horse then costs no fork server of its own.
 
     Args:
         run_jobs: the main function of a horse. It takes the horse's end of a pair of sockets and never returns.
@@ -28,7 +51,7 @@ class ForkServer:
         self._run_jobs = run_jobs
         self._last_will = last_will
         self._control: socket.socket | None = None
-        self._pid = 0
+        self._process: _Process | None = None
         self.is_gone = False
         """True once the fork server was killed: no horse can be forked any more."""
 
@@ -39,13 +62,22 @@ class ForkServer:
 
     def open(self) -> None:
         """Fork the fork server. Call it while this process has a single thread."""
-        worker_end, server_end = socket.socketpair()
+        self.open_together([self])
+
+    @staticmethod
+    def open_together(servers: Sequence["ForkServer"]) -> None:
+        """Fork one process for several fork servers. Call it while this process has a single thread."""
+        pairs = [socket.socketpair() for _ in servers]
         pid = fork_blocked()
         if pid == 0:
-            worker_end.close()
-            never_return(lambda: serve(server_end, self._run_jobs, self._last_will))
-        server_end.close()
-        self._control, self._pid = worker_end, pid
+            for worker_end, _ in pairs:
+                worker_end.close()
+            stalls = [Stall(control, server._run_jobs, server._last_will) for server, (_, control) in zip(servers, pairs, strict=True)]
+            never_return(lambda: serve(stalls))
+        process = _Process(pid, len(servers))
+        for server, (worker_end, server_end) in zip(servers, pairs, strict=True):
+            server_end.close()
+            server._control, server._process = worker_end, process
 
     def fork(self) -> tuple[int, socket.socket]:
         """Fork a horse. The horse before must have been reaped.
@@ -88,15 +120,22 @@ class ForkServer:
         return msgspec.msgpack.decode(self._receive(length), type=Death)
 
     def close(self) -> None:
-        """End the fork server, and the horse with it."""
-        if self._control is None:
+        """End the horse, and the fork server as well if it has no other horse."""
+        if self._control is None or self._process is None:
             return
+        if not self._process.leave():
+            self._leave(self._control)
         self._control.close()
         self._control = None
-        with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            os.waitpid(self._pid, 0)
+
+    @staticmethod
+    def _leave(control: socket.socket) -> None:
+        """Have the fork server kill the horse, and wait until it has."""
+        control.settimeout(LEAVE_S)
+        with suppress(OSError):  # it is gone, or frozen
+            control.send(LEAVE)
+            while control.recv(CHUNK):
+                continue
 
     @property
     def _control_end(self) -> socket.socket:
@@ -121,4 +160,31 @@ class ForkServer:
 
     def _gone(self) -> HorseError:
         self.is_gone = True
-        return HorseError(f"the fork server of the worker (process {self._pid}) is gone, and the worker ends: start another worker")
+        pid = 0 if self._process is None else self._process.pid
+        return HorseError(f"the fork server of the worker (process {pid}) is gone, and the worker ends: start another worker")
+
+
+class _Process:
+    """The process of some fork servers, which ends with the last of them.
+
+    Args:
+        pid: its process id.
+        users: how many fork servers it is.
+    """
+
+    def __init__(self, pid: int, users: int) -> None:
+        self.pid = pid
+        self._users = users
+        self._lock = threading.Lock()
+
+    def leave(self) -> bool:
+        """Note that a fork server is closed. With the last one the process ends. Returns whether it was the last one."""
+        with self._lock:
+            self._users -= 1
+            if self._users:
+                return False
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        return True

@@ -62,14 +62,22 @@ class Horse:
         return self._fork_server.is_gone
 
     def open(self) -> None:
-        """Start the fork server. Call it while this process has a single thread."""
-        self._tokens.open()
-        self._bell.open()
-        self._fork_server.open()
-        self._bell.ring_at_signals()
-        self._poll.register(self._bell, select.POLLIN)
-        for poll in (self._poll, self._death):
-            poll.register(self._fork_server, select.POLLIN)
+        """Start the fork server, unless it runs. Call it while this process has a single thread."""
+        if not self._fork_server.is_open:
+            self.open_together([self])
+            self._bell.ring_at_signals()
+
+    @staticmethod
+    def open_together(horses: Sequence["Horse"]) -> None:
+        """Start one fork server for several horses, each of which has a thread. Call it while this process has a single thread."""
+        for horse in horses:
+            horse._tokens.open()
+            horse._bell.open()
+        ForkServer.open_together([horse._fork_server for horse in horses])
+        for horse in horses:
+            horse._poll.register(horse._bell, select.POLLIN)
+            for poll in (horse._poll, horse._death):
+                poll.register(horse._fork_server, select.POLLIN)
 
     def close(self) -> None:
         """Kill the process, also in the middle of a task, and end the fork server. The horse can be opened again."""

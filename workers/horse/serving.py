@@ -1,6 +1,8 @@
-"""What runs in the fork server of a worker: it forks the horse, reports its death, and reaps it and the orphans of its jobs.
+"""What runs in the fork server: it forks the horses of one or several workers, reports their deaths, and reaps them and the orphans of
+their jobs.
 
-When the worker is killed, it kills the horse, and says what that had begun and ended: the last will of the worker, see `workers.line`.
+When the process of the workers is killed, it kills the horses, and says what they had begun and ended: the last will of each worker, see
+`workers.line`.
 """
 
 import gc
@@ -10,10 +12,10 @@ import select
 import signal
 import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 import msgspec
 
@@ -21,7 +23,21 @@ from workers.horse.orphans import adopt_orphans, reap_orphans
 from workers.horse.parent_death import die_with_parent
 from workers.horse.process_state import flush_output
 
-__all__ = ["DEAD", "FORK", "LENGTH_BYTES", "PID_BYTES", "REAP", "Death", "HorseMain", "LastWill", "fork_blocked", "never_return", "serve"]
+__all__ = [
+    "DEAD",
+    "FORK",
+    "LEAVE",
+    "LENGTH_BYTES",
+    "PID_BYTES",
+    "REAP",
+    "Death",
+    "HorseMain",
+    "LastWill",
+    "Stall",
+    "fork_blocked",
+    "never_return",
+    "serve",
+]
 
 FORK: Final = b"f"
 """Request of the worker: fork a horse. The socket for the horse comes with it."""
@@ -29,6 +45,8 @@ DEAD: Final = b"d"
 """Report of the fork server: the horse is dead."""
 REAP: Final = b"r"
 """Request of the worker: reap the dead horse."""
+LEAVE: Final = b"l"
+"""Request of the worker: kill the horse, and forget it. The worker ends in order, so that there is no last will."""
 PID_BYTES: Final = 4
 LENGTH_BYTES: Final = 2
 BLOCKED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -52,13 +70,25 @@ class Death(msgspec.Struct, frozen=True, array_like=True):
         return resource.struct_rusage(self.usage)
 
 
-def serve(control: socket.socket, run_jobs: HorseMain, last_will: LastWill) -> None:
-    """Main function of the fork server, until the worker is gone.
+class Stall(NamedTuple):
+    """What the fork server has to know of one horse.
 
     Args:
         control: the socket to the worker. No other process has its other end, so it is closed when the worker is dead, however that came.
-        run_jobs: the main function of a horse.
-        last_will: called at the end.
+        run_jobs: the main function of the horse.
+        last_will: called when the worker was killed.
+    """
+
+    control: socket.socket
+    run_jobs: HorseMain
+    last_will: LastWill
+
+
+def serve(stalls: Sequence[Stall]) -> None:
+    """Main function of the fork server, until the process of its workers is gone.
+
+    Args:
+        stalls: one for each horse. Each has one worker, and all these workers are in one process.
     """
     for signum in BLOCKED:
         signal.signal(signum, signal.SIG_IGN)
@@ -66,82 +96,115 @@ def serve(control: socket.socket, run_jobs: HorseMain, last_will: LastWill) -> N
         os.setpgid(0, 0)  # a signal for the process group of the worker must not keep the last will from being done
     adopt_orphans()
     gc.freeze()
-    server = _Server(control, run_jobs)
+    server = _Server(stalls)
     with suppress(BrokenPipeError, ConnectionResetError):  # the worker is gone
         server.run()
-    last_will(server.end_horse())
+    left = [(stall, stall.end_horse()) for stall in server.stalls]  # first all horses: a last will may take seconds
+    for stall, rest in left:
+        stall.last_will(rest)
 
 
 class _Server:
     """The main loop of the fork server.
 
     Args:
-        control: the socket to the worker.
-        run_jobs: the main function of a horse.
+        stalls: one for each horse.
     """
 
-    def __init__(self, control: socket.socket, run_jobs: HorseMain) -> None:
-        self._control, self._run_jobs = control, run_jobs
+    def __init__(self, stalls: Sequence[Stall]) -> None:
         self._deaths, self._noted_deaths = os.pipe()
-        self._horse = 0
+        self.stalls = [_Horse(stall, server=self) for stall in stalls]
+        """Those whose worker has not ended."""
+
+    def run(self) -> None:
+        """Serve the workers until their process is gone."""
+        for file in (self._deaths, self._noted_deaths):
+            os.set_blocking(file, False)
+        signal.set_wakeup_fd(self._noted_deaths, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _ignore)
+        poll = select.poll()
+        poll.register(self._deaths, select.POLLIN)
+        for stall in self.stalls:
+            poll.register(stall.control, select.POLLIN)
+        while self.stalls:
+            ready = {file for file, _ in poll.poll()}
+            if self._deaths in ready:
+                with suppress(BlockingIOError):
+                    os.read(self._deaths, 4096)
+                reap_orphans({stall.pid for stall in self.stalls})
+                for stall in self.stalls:
+                    stall.look()
+            for stall in [stall for stall in self.stalls if stall.control.fileno() in ready]:
+                request = stall.obey()
+                if request == LEAVE:
+                    poll.unregister(stall.control)
+                    stall.end_horse()
+                    stall.close()
+                    self.stalls.remove(stall)
+                elif request not in (FORK, REAP):
+                    return
+
+    def leave(self) -> None:
+        """In a horse: close what is not for it."""
+        for stall in self.stalls:
+            stall.close()
+        os.close(self._deaths)
+        os.close(self._noted_deaths)
+
+
+class _Horse:
+    """One horse of the fork server.
+
+    Args:
+        stall: its place.
+        server: the fork server.
+    """
+
+    def __init__(self, stall: Stall, *, server: _Server) -> None:
+        self.control, self._run_jobs, self.last_will = stall
+        self._server = server
+        self.pid = 0
+        """Its process id, until it is reaped; 0 without one."""
         self._replies: socket.socket | None = None
         """The worker's end of the pair of sockets of the last horse: the replies in it outlive the worker."""
         self._is_reported = False
         self._ended: tuple[int, int, resource.struct_rusage] | None = None
         """What ``os.wait4`` has returned, where a dead process cannot be left unreaped."""
 
-    def run(self) -> None:
-        """Serve the worker until it is gone."""
-        for file in (self._deaths, self._noted_deaths):
-            os.set_blocking(file, False)
-        signal.set_wakeup_fd(self._noted_deaths, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, _ignore)
-        poll = select.poll()
-        poll.register(self._control, select.POLLIN)
-        poll.register(self._deaths, select.POLLIN)
-        while True:
-            ready = {file for file, _ in poll.poll()}
-            if self._deaths in ready:
-                with suppress(BlockingIOError):
-                    os.read(self._deaths, 4096)
-                self._look()
-            if self._control.fileno() in ready and not self._obey():
-                return
-
-    def _look(self) -> None:
-        """Report the death of the horse, and reap orphans."""
-        reap_orphans({self._horse})
-        if self._horse and not self._is_reported and self._has_ended():
+    def look(self) -> None:
+        """Report its death."""
+        if self.pid and not self._is_reported and self._has_ended():
             self._is_reported = True
-            self._control.sendall(DEAD)
+            with suppress(BrokenPipeError, ConnectionResetError):  # what the worker said last is still to be read
+                self.control.sendall(DEAD)
 
     def _has_ended(self) -> bool:
         """Return whether the horse is dead. It is not reaped: no other process may get its process id before the worker knows."""
         if hasattr(os, "waitid"):  # macOS has it from Python 3.13 on
-            return os.waitid(os.P_PID, self._horse, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        self._ended = os.wait4(self._horse, os.WNOHANG)
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        self._ended = os.wait4(self.pid, os.WNOHANG)
         return bool(self._ended[0])
 
-    def _obey(self) -> bool:
-        """Do what the worker requests. Returns whether the worker is still there."""
-        request, ends, *_ = socket.recv_fds(self._control, 1, 2)
+    def obey(self) -> bytes:
+        """Do what the worker requests. Returns the request; it is empty if the worker is gone."""
+        request, ends, *_ = socket.recv_fds(self.control, 1, 2)
         if request == FORK:
             self._fork(*ends)
         elif request == REAP:
-            _, status, usage = self._ended or os.wait4(self._horse, 0)
-            death = msgspec.msgpack.encode(Death(self._horse, status, tuple(usage)))
-            self._horse, self._ended = 0, None
-            self._control.sendall(len(death).to_bytes(LENGTH_BYTES, "big") + death)
-            self._look()
-        return request in (FORK, REAP)
+            _, status, usage = self._ended or os.wait4(self.pid, 0)
+            death = msgspec.msgpack.encode(Death(self.pid, status, tuple(usage)))
+            self.pid, self._ended = 0, None
+            self.control.sendall(len(death).to_bytes(LENGTH_BYTES, "big") + death)
+            reap_orphans({stall.pid for stall in self._server.stalls})
+        return request
 
     def end_horse(self) -> bytes:
         """Kill the horse and the programs that its job started, and return what it has sent and the worker has not recorded."""
-        if self._horse:
+        if self.pid:
             with suppress(OSError):
-                os.killpg(self._horse, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
             with suppress(ChildProcessError):
-                os.waitpid(self._horse, 0)
+                os.waitpid(self.pid, 0)
         rest = bytearray()
         if self._replies is not None:
             self._replies.setblocking(False)  # a program that outlives the job may hold the other end open
@@ -149,6 +212,12 @@ class _Server:
                 while chunk := self._replies.recv(1 << 16):
                     rest += chunk
         return bytes(rest)
+
+    def close(self) -> None:
+        """Close the sockets, in this process."""
+        self.control.close()
+        if self._replies is not None:
+            self._replies.close()
 
     def _fork(self, end: int, replies: int) -> None:
         own_pid = os.getpid()
@@ -159,14 +228,13 @@ class _Server:
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for inherited in (self._control.detach(), self._replies.detach(), self._deaths, self._noted_deaths):
-                os.close(inherited)
+            self._server.leave()
             never_return(partial(_become_horse, end, self._run_jobs, own_pid))
         os.close(end)
         with suppress(OSError):  # the horse does the same: by now a signal for its group no longer hits this process
             os.setpgid(pid, pid)
-        self._horse, self._is_reported = pid, False
-        self._control.sendall(pid.to_bytes(PID_BYTES, "big"))
+        self.pid, self._is_reported = pid, False
+        self.control.sendall(pid.to_bytes(PID_BYTES, "big"))
 
 
 def _become_horse(end: int, run_jobs: HorseMain, parent: int) -> None:

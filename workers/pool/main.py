@@ -5,11 +5,12 @@ import sys
 import traceback
 from functools import partial
 
-from notify import NotifyError
+from notify import Bus, NotifyError
 from notify.connection import connect
 from notify.process import printable, set_title
 from workers.pool.notice import Notice, NoticeWriter
 from workers.pool.options import WorkerOptions
+from workers.pool.shared_process import SharedProcess, check_end
 from workers.worker import Worker
 from workers.worker.logs import configure_logging
 from workers.worker.start import when_admitted
@@ -18,7 +19,7 @@ __all__ = ["run_worker"]
 
 
 def run_worker(options: WorkerOptions, *, notices: NoticeWriter | None = None) -> int:
-    """Run a worker until SIGTERM or, with the option ``burst``, until its queues are empty.
+    """Run a worker, or several in threads, until SIGTERM or, with the option ``burst``, until the queues are empty.
 
     Args:
         options: the options.
@@ -28,10 +29,10 @@ def run_worker(options: WorkerOptions, *, notices: NoticeWriter | None = None) -
         The exit code: 0 after an orderly end, 1 after an error.
     """
     sys.path += [folder for folder in options.path if folder not in sys.path]
-    set_title(f"worker of {', '.join(options.queues)}")
+    set_title(f"{len(options.names) or 1} worker{'s' if len(options.names) > 1 else ''} of {', '.join(options.queues)}")
     rq_level = configure_logging(options.log_level)
     try:
-        has_cut = _work(options, notices, rq_level=rq_level)
+        cut_count = _work(options, notices, rq_level=rq_level)
     except SystemExit:  # told to end before it had begun
         end = Notice("ended")
     except NotifyError as exc:
@@ -39,7 +40,7 @@ def run_worker(options: WorkerOptions, *, notices: NoticeWriter | None = None) -
     except Exception as exc:  # the pool reports it once, and not each time that the worker is started again
         end = Notice("failed", f"{type(exc).__name__}: {exc}", traceback.format_exc())
     else:
-        end = Notice("ended", has_cut=has_cut)
+        end = Notice("ended", cut_count=cut_count)
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)  # or a signal that comes once more would kill the interpreter while it ends
     if notices is not None:
@@ -50,22 +51,36 @@ def run_worker(options: WorkerOptions, *, notices: NoticeWriter | None = None) -
     return int(end.kind == "failed")
 
 
-def _work(options: WorkerOptions, notices: NoticeWriter | None, *, rq_level: str) -> bool:
-    """Connect, and run the worker. Returns whether it ended a job because it was told to end at once."""
+def _work(options: WorkerOptions, notices: NoticeWriter | None, *, rq_level: str) -> int:
+    """Connect, and run the workers. Returns how many ended a job because they were told to end at once."""
     with when_admitted(partial(connect, settings=options.settings, environ={}), name="the worker") as bus:
-        bus.redis.hang_up()  # the worker has connections of its own
-        make = partial(
-            Worker,
-            options.queues,
-            options.name or None,
-            connection=bus.redis,
-            modules=options.modules,
-            retire=options.retire,
-            lease_s=options.lease_s,
-            skip_foreign=options.skip_foreign,
-            window=options.window,
-            told=None if notices is None else lambda is_busy: notices.write(Notice("busy" if is_busy else "idle")),
-        )
-        worker = when_admitted(make, name="the worker")
-        worker.work(burst=options.burst, logging_level=rq_level, with_scheduler=True)
-        return worker._signals.has_cut
+        bus.redis.hang_up()  # the workers have connections of their own
+        names = options.names or (options.name,)
+        workers = [when_admitted(partial(_make, options, name, bus, notices), name="the worker") for name in names]
+        if len(workers) > 1:
+            SharedProcess(workers, left=lambda worker: _tell(notices, Notice("left", worker=worker.name))).run(
+                burst=options.burst, logging_level=rq_level
+            )
+        else:
+            workers[0].work(burst=options.burst, logging_level=rq_level, with_scheduler=True)
+            check_end(workers[0], burst=options.burst)
+        return sum(worker._signals.has_cut for worker in workers)
+
+
+def _make(options: WorkerOptions, name: str, bus: Bus, notices: NoticeWriter | None) -> Worker:
+    return Worker(
+        options.queues,
+        name or None,
+        connection=bus.redis,
+        modules=options.modules,
+        retire=options.retire,
+        lease_s=options.lease_s,
+        skip_foreign=options.skip_foreign,
+        window=options.window,
+        told=None if notices is None else lambda is_busy: notices.write(Notice("busy" if is_busy else "idle", worker=name)),
+    )
+
+
+def _tell(notices: NoticeWriter | None, notice: Notice) -> None:
+    if notices is not None:
+        notices.write(notice)

@@ -17,17 +17,19 @@ class Notice(msgspec.Struct, frozen=True):
     """A message of a worker process.
 
     Args:
-        kind: ``busy`` or ``idle``: the worker was told to end, and runs a job or not; ``ended``: it ended as it was told to;
-            ``failed``: it ends because of an error.
+        kind: ``busy`` or ``idle``: a worker was told to end, and runs a job or not; ``left``: it has ended as it was told to, and others
+            of its process go on; ``ended``: the process ends as it was told to; ``failed``: it ends because of an error.
         reason: the error in a line.
         detail: the traceback of an error that was not expected.
-        has_cut: whether the worker ended a job because it was told to end at once.
+        cut_count: how many jobs the workers of the process ended because they were told to end at once.
+        worker: the name of the worker of which ``busy``, ``idle`` or ``left`` tells.
     """
 
-    kind: Literal["busy", "idle", "ended", "failed"]
+    kind: Literal["busy", "idle", "left", "ended", "failed"]
     reason: str = ""
     detail: str = ""
-    has_cut: bool = False
+    cut_count: int = 0
+    worker: str = ""
 
 
 class NoticeWriter:
@@ -43,7 +45,7 @@ class NoticeWriter:
 
     def write(self, notice: Notice) -> None:
         """Tell the pool. Without effect if the pool is gone; safe in a signal handler."""
-        short = Notice(notice.kind, notice.reason[:MAX_LETTERS], notice.detail[-MAX_LETTERS:], notice.has_cut)
+        short = Notice(notice.kind, notice.reason[:MAX_LETTERS], notice.detail[-MAX_LETTERS:], notice.cut_count, notice.worker)
         with suppress(OSError):
             os.write(self._fd, msgspec.json.encode(short) + b"\n")
 
@@ -61,8 +63,10 @@ class NoticeReader:
         self._buffer = b""
         self.is_over = False
         """Whether nobody can write any more: the worker and its horse have ended."""
-        self.is_busy: bool | None = None
-        """Whether the worker, which was told to end, runs a job; ``None`` while it has not said so."""
+        self.busy: dict[str, bool] = {}
+        """Which workers, by name, that were told to end run a job; without those that have not said so."""
+        self.left: list[str] = []
+        """The workers that have ended as they were told to, while others of the process go on."""
         self.end: Notice | None = None
         """How the worker ends; ``None`` if it has not said so."""
 
@@ -87,7 +91,9 @@ class NoticeReader:
         self._fd = -1
 
     def _note(self, notice: Notice) -> None:
-        if notice.kind in ("busy", "idle"):
-            self.is_busy = notice.kind == "busy"
+        if notice.kind in ("busy", "idle", "left"):
+            self.busy[notice.worker] = notice.kind == "busy"
+            if notice.kind == "left":
+                self.left.append(notice.worker)
         else:
             self.end = notice

@@ -23,6 +23,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         window: how many jobs a worker claims ahead of their turn, and 1: none; ``None``: short ones only, or ``$NOTIFY_WINDOW``.
         log_level: the lowest level of log messages on stderr, also of those of the jobs; ``INFO`` logs the start and end of every job.
         name: the name of the worker; a `Pool` gives each worker its own.
+        names: the names of several workers, which share the process; then ``name`` does not count.
         path: folders in which modules are searched after all others; a `Pool` adds its own ``sys.path`` and the current folder.
     """
 
@@ -36,4 +37,5 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     window: int | None = None
     log_level: str = "WARNING"
     name: str = ""
+    names: tuple[str, ...] = ()
     path: tuple[str, ...] = ()

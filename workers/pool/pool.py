@@ -40,6 +40,7 @@ class Pool:
     Args:
         options: the options of each worker.
         size: the number of workers; by default one per core.
+        per_process: how many of them share a process at most. Each has a thread and a horse there, and they share memory and a fork server.
         stdout: the stdout of the workers, as for ``subprocess.Popen``; by default that of this process.
         environ: the environment of the workers; by default that of this process.
         max_restarts: how many times each worker may be started again within ``window_s`` seconds; ``None``: no limit.
@@ -48,7 +49,7 @@ class Pool:
         report: called with a sentence when a worker has ended, but only once in ``window_s`` for each reason; by default it is logged.
 
     Raises:
-        JobDefinitionError: the size is not above 0, the limit is below 0, or there is no queue.
+        JobDefinitionError: the size or ``per_process`` is not above 0, the limit is below 0, or there is no queue.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Pool:
         options: WorkerOptions,
         *,
         size: int | None = None,
+        per_process: int = 1,
         stdout: int | None = None,
         environ: Mapping[str, str] | None = None,
         max_restarts: int | None = MAX_RESTARTS,
@@ -66,11 +68,16 @@ class Pool:
         self.size = (os.cpu_count() or 1) if size is None else size
         if self.size < 1:
             raise JobDefinitionError(f"a worker pool has at least 1 worker, not {self.size}: give a larger size")
+        if per_process < 1:
+            raise JobDefinitionError(f"per_process is {per_process}: a process has at least 1 worker")
         if not options.queues:
             raise JobDefinitionError("a worker pool needs at least one queue: name it")
         if max_restarts is not None and max_restarts < 0:
             raise JobDefinitionError(f"max_restarts is {max_restarts}: give 0 or more, or None for no limit")
         self._options = options
+        processes = -(-self.size // per_process)
+        self._sizes = [self.size // processes + (number < self.size % processes) for number in range(processes)]
+        """The number of workers of each process."""
         self._stdout = stdout
         self._server = WorkerForkServer(environ=dict(os.environ if environ is None else environ)) if server is None else server
         self._max_restarts, self._window_s, self._report = max_restarts, window_s, report
@@ -86,17 +93,17 @@ class Pool:
     @property
     def names(self) -> Sequence[str]:
         """The names of the workers, as RQ lists them."""
-        return [member.process.name for member in self._members]
+        return [name for member in self._members for name in member.process.names]
 
     @property
     def cut_count(self) -> int:
-        """How many workers had to end their job, after `close`."""
-        return sum(member.process.has_cut for member in self._members)
+        """How many jobs had to end before they were done, after `close`."""
+        return sum(member.process.cut_count for member in self._members)
 
     def open(self) -> None:
         """Start the workers."""
-        while len(self._members) < self.size:
-            self._members.append(_Member(self._spawn(), Restarts(limit=self._max_restarts, window_s=self._window_s)))
+        for size in self._sizes[len(self._members) :]:
+            self._members.append(_Member(self._spawn(size), Restarts(limit=self._max_restarts, window_s=self._window_s)))
 
     def check(self) -> int:
         """Start the workers again that have died, when their pause is over. Not after `stop`.
@@ -108,6 +115,7 @@ class Pool:
             WorkersFailedError: a worker died more often than it may be started again.
         """
         for member in self._members:
+            self._note_left(member)
             if member.process.is_running or member.is_over:
                 continue
             if member.next_start_at is None:
@@ -115,8 +123,9 @@ class Pool:
             elif self._stopping:
                 member.is_over = True
             elif time.monotonic() >= member.next_start_at:
-                member.process, member.next_start_at = self._spawn(), None
-        return sum(not member.is_over for member in self._members)
+                member.process, member.next_start_at = self._spawn(len(member.process.names)), None
+                member.left_count = 0
+        return sum(max(1, len(member.process.names) - member.left_count) for member in self._members if not member.is_over)
 
     def stop(self) -> None:
         """Tell all workers to finish their current jobs and end (SIGTERM). This does not wait for them."""
@@ -132,7 +141,7 @@ class Pool:
         """
         deadline = time.monotonic() + timeout_s
         while True:
-            answers = [member.process.is_busy for member in self._members]
+            answers = [answer for member in self._members for answer in member.process.busy]
             if None not in answers or time.monotonic() > deadline:
                 return answers.count(True), answers.count(None)
             time.sleep(POLL_S / 10)
@@ -178,14 +187,22 @@ class Pool:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(grace_s=None if kind is None else 0.0)
 
+    def _note_left(self, member: "_Member") -> None:
+        """Report the workers that have ended as they were told to, while others of their process go on."""
+        left = member.process.left
+        for name in left[member.left_count :]:
+            if not self._stopping and not self._options.burst and not member.is_over:
+                self._report(f"worker {name} was told to end, and is not started again")
+        member.left_count = len(left)
+
     def _note_end(self, member: "_Member") -> None:
         """Decide whether a worker that has ended is started again, and report why it ended."""
         ended = member.process
         ended.close()
         member.is_over = self._stopping or ended.ended_in_order
         if member.is_over:
-            if not self._stopping and not self._options.burst:
-                self._report(f"worker {ended.name} was told to end, and is not started again")
+            if not self._stopping and not self._options.burst and len(ended.names) == 1:  # of several each has been reported
+                self._report(f"worker {ended.names[0]} was told to end, and is not started again")
             return
         reason = ended.why_it_ended
         pause_s = member.restarts.next_pause()
@@ -199,9 +216,10 @@ class Pool:
         if last_at is None or time.monotonic() - last_at > self._window_s:
             self._report(f"a worker ended although it was not told to, and is started again: {reason}")
 
-    def _spawn(self) -> WorkerProcess:
+    def _spawn(self, size: int) -> WorkerProcess:
         path = tuple(dict.fromkeys(map(os.path.abspath, [*self._options.path, *sys.path, ""])))
-        options = msgspec.structs.replace(self._options, name=uuid4().hex, path=path)
+        names = tuple(uuid4().hex for _ in range(size))
+        options = msgspec.structs.replace(self._options, name=names[0], names=names if size > 1 else (), path=path)
         return WorkerProcess(options, server=self._server, stdout=self._stdout)
 
 
@@ -215,3 +233,5 @@ class _Member:
         """When it is started again; ``None`` while it runs."""
         self.is_over = False
         """True if it is not started again."""
+        self.left_count = 0
+        """How many of its workers have ended as they were told to, while others go on."""

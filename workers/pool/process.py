@@ -1,9 +1,10 @@
-"""One worker process of a pool: its start, what it tells, and why it ended."""
+"""One process of a pool, with one worker or several: its start, what it tells, and why it ended."""
 
 import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from typing import IO
 
 import msgspec
@@ -28,7 +29,8 @@ class WorkerProcess:
     """
 
     def __init__(self, options: WorkerOptions, *, server: WorkerForkServer, stdout: int | None) -> None:
-        self.name = options.name
+        self.names = options.names or (options.name,)
+        """The names of its workers."""
         self.stdout: IO[bytes] | None = None
         """What the worker prints, if ``stdout`` is ``subprocess.PIPE``."""
         self.returncode: int | None = None
@@ -74,7 +76,7 @@ class WorkerProcess:
             left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
             self._settle(left_s)
             if self.returncode is None and left_s == 0.0:
-                raise subprocess.TimeoutExpired(f"worker {self.name}", timeout or 0.0)
+                raise subprocess.TimeoutExpired(f"worker {', '.join(self.names)}", timeout or 0.0)
         return self.returncode
 
     def send_signal(self, signum: int) -> None:
@@ -95,12 +97,18 @@ class WorkerProcess:
         return self.poll() is None
 
     @property
-    def is_busy(self) -> bool | None:
-        """Whether it runs a job after it was told to end; ``None`` if it has not said so yet."""
+    def busy(self) -> Sequence[bool | None]:
+        """For each worker, whether it runs a job after it was told to end; ``None`` if it has not said so yet."""
         if not self.is_running:
-            return False
+            return [False for _ in self.names]
         self._notices.read()
-        return self._notices.is_busy
+        return [self._notices.busy.get(name) for name in self.names]
+
+    @property
+    def left(self) -> Sequence[str]:
+        """The workers that have ended as they were told to, while others of the process go on."""
+        self._notices.read()
+        return self._notices.left
 
     @property
     def ended_in_order(self) -> bool:
@@ -110,11 +118,13 @@ class WorkerProcess:
         return self.returncode == 0 and not self._lost and end is not None and end.kind == "ended"
 
     @property
-    def has_cut(self) -> bool:
-        """Whether it ended a job because it was told to end at once, or was killed."""
+    def cut_count(self) -> int:
+        """How many jobs it ended because it was told to end at once. If it was killed: as many as may have run, at least 1."""
         self._notices.read()
         end = self._notices.end
-        return end.has_cut if end is not None else self.returncode == -signal.SIGKILL
+        if end is not None:
+            return end.cut_count
+        return max(1, list(self._notices.busy.values()).count(True)) if self.returncode == -signal.SIGKILL else 0
 
     @property
     def why_it_ended(self) -> str:

@@ -49,6 +49,8 @@ class Background:
         self._queues, self._owed, self._hold = queues, owed, hold
         self.changed: Callable[[], None] = lambda: None
         """Called, in the thread of the loss watcher, after every change of a service. The loop of the worker sets it."""
+        self.workers_of_process = 1
+        """How many workers share the process: each reports its part of the memory."""
         self.loss_watcher: LossWatcher | None = None
         """Watches the current run; ``None`` while this is closed."""
         self._monitor: Monitor | None = None
@@ -90,6 +92,7 @@ class Background:
             queues=self._queues,
             owed=self._owed,
             hold=self._hold,
+            sharing=self.workers_of_process,
         )
         self._lease.open()
 

@@ -5,10 +5,10 @@ import signal
 from datetime import timedelta
 from typing import Any, Final
 
-from workers.rq import PlainWorker, now
+from workers.rq import PlainWorker, handle_command, now
 from workers.worker.current_run import CurrentRun
 
-__all__ = ["END_NOW", "EndSignals"]
+__all__ = ["END_NOW", "EndSignals", "signals_of_pool"]
 
 END_NOW: Final = signal.SIGQUIT
 """The signal by which a pool tells its workers to end at once."""
@@ -16,6 +16,14 @@ SAME_S: Final = 1.0
 """Seconds within which a second signal counts as the first one that came twice, such as by the terminal and by the parent process."""
 
 log = logging.getLogger(__name__)
+
+
+def signals_of_pool() -> list[signal.Signals]:
+    """Return the signals that a worker process of a pool handles; SIGHUP is not one of them under ``nohup``."""
+    warm = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        warm.append(signal.SIGHUP)
+    return [*warm, END_NOW]
 
 
 class EndSignals:
@@ -36,18 +44,20 @@ class EndSignals:
         self._current_run = current_run
         self._is_in_pool = is_in_pool
         self._is_forced = False
+        self.are_elsewhere = False
+        """Whether somebody else handles the signals, and calls `end_after_job` and `end_now`: a process with several workers."""
 
     def install(self) -> None:
         """Install the handlers."""
         self._current_run.is_cut = self._current_run.has_cut = self._is_forced = False
+        if self.are_elsewhere:
+            return
         if not self._is_in_pool:
             signal.signal(signal.SIGINT, self._worker.request_stop)
             signal.signal(signal.SIGTERM, self._worker.request_stop)
             return
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:  # as under nohup
-                signal.signal(signum, self._end_after_job)
-        signal.signal(END_NOW, self._end_now)
+        for signum in signals_of_pool():
+            signal.signal(signum, self.end_now if signum == END_NOW else self.end_after_job)
 
     def force(self, signum: int, frame: Any) -> None:
         """End the worker at once, at a second signal."""
@@ -55,26 +65,39 @@ class EndSignals:
         if requested_at is not None and now() - requested_at < timedelta(seconds=SAME_S):
             return
         self._is_forced = True
-        self._end_now(signum, frame)
+        self.end_now(signum, frame)
 
     def exit_if_forced(self) -> None:
         """Raise `SystemExit` if a second signal ended the worker, as RQ does. Call this when all is recorded and closed."""
         if self._is_forced:
             raise SystemExit
 
+    def obey(self, command: dict[str, Any]) -> None:
+        """Obey a command of RQ that stops no job. To end, RQ's code would send a signal to the process, which may have other workers."""
+        if self.are_elsewhere and command["command"] == "shutdown":
+            self.end_after_job()
+        else:
+            handle_command(self._worker, command)
+
+    @property
+    def told_to_end(self) -> bool:
+        """Whether the worker was told to end, by a signal or by a command."""
+        return bool(self._worker._stop_requested)
+
     @property
     def has_cut(self) -> bool:
         """Whether a job ended with the worker because that was told to end at once."""
         return self._current_run.has_cut
 
-    def _end_after_job(self, *_: object) -> None:
+    def end_after_job(self, *_: object) -> None:
+        """End the worker after its job. Without effect if it was told so before."""
         if not self._worker._stop_requested:
             self._worker._shutdown_requested_date = now()
             self._worker.handle_warm_shutdown_request()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
             self._worker._shutdown()  # type: ignore[no-untyped-call]  # as above
 
-    def _end_now(self, *_: object) -> None:
+    def end_now(self, *_: object) -> None:
         """End the process of the job. The main loop then records that the run ended with the worker, and ends."""
         self._current_run.is_cut = True
-        self._end_after_job()
+        self.end_after_job()
         self._worker.kill_horse()

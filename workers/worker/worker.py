@@ -20,7 +20,7 @@ from workers.horse import RetireAfter
 from workers.jobs import Job, JsonSerializer, load_jobs
 from workers.line import window_of
 from workers.queue import Queue
-from workers.rq import PlainJob, PlainQueue, handle_command, import_job_class
+from workers.rq import PlainJob, PlainQueue, import_job_class
 from workers.schedule import Scheduler, register_cron
 from workers.scripts import text_of
 from workers.worker.end_signals import EndSignals
@@ -84,8 +84,7 @@ class Worker(FinishingWorker):
         rq_options["job_class"] = _job_class(rq_options.get("job_class"), default=self.job_class)
         rq_options["serializer"] = JsonSerializer
         will_work = rq_options.get("prepare_for_work", True)  # false for an object of Worker.all(), which only describes a worker
-        if modules is None:
-            modules = _modules_of(os.environ) if will_work else ()
+        modules = (_modules_of(os.environ) if will_work else ()) if modules is None else modules
         self._functions = load_jobs(modules)
         name = name or uuid4().hex
         client = _worker_client(connection, name=name) if will_work else Client.of(connection)
@@ -132,13 +131,12 @@ class Worker(FinishingWorker):
 
     def subscribe(self) -> None:
         """Subscribe to the channel of commands. That starts the first thread of the worker, so the fork server is forked before it."""
-        self.procline("forks the processes of the jobs")  # type: ignore[no-untyped-call]  # RQ leaves it untyped
+        self.procline("forks the processes of the jobs")
         self._horse.open()
-        self.procline("starts")  # type: ignore[no-untyped-call]  # as above
+        self.procline("starts")
         start_step(self, self._commands.open)
 
     def unsubscribe(self) -> None:
-        """Unsubscribe from the channel of commands, and end the thread that reads it."""
         self._commands.close()
 
     def teardown(self) -> None:
@@ -192,7 +190,12 @@ class Worker(FinishingWorker):
 
     def handle_payload(self, message: Any) -> None:
         """Obey a command that was published on ``rq:pubsub:<worker>``. A command that cannot be obeyed is logged and ignored."""
-        self._stopper.obey(message["data"], otherwise=partial(handle_command, self))
+        self._stopper.obey(message["data"], otherwise=self._signals.obey)
+
+    def procline(self, message: str) -> None:
+        """Set the title of the process, unless it has other workers too."""
+        if self.is_horse or not self._signals.are_elsewhere:
+            super().procline(message)  # type: ignore[no-untyped-call]  # RQ leaves it untyped
 
     def request_force_stop(self, signum: int, frame: Any) -> None:
         self._signals.force(signum, frame)

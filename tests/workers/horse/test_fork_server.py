@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import rq
@@ -70,3 +72,55 @@ def test_a_fork_server_that_never_forked_ends_when_it_is_closed() -> None:
     fork_server.close()
     fork_server.close()
     assert not is_alive(pid)
+
+
+def wait_for_the_end(end: socket.socket) -> NoReturn:
+    """The main function of a horse that does nothing."""
+    end.recv(1)
+    os._exit(0)
+
+
+def two_of_one_process(tmp_path: Path) -> list[ForkServer]:
+    """Two fork servers in one process. Each leaves a file behind as its last will."""
+
+    def last_will(name: str) -> Callable[[bytes], object]:
+        return lambda _: (tmp_path / name).touch()
+
+    servers = [ForkServer(wait_for_the_end, last_will(name)) for name in ("first", "second")]
+    ForkServer.open_together(servers)
+    return servers
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: pytest may have threads
+def test_closing_one_fork_server_of_several_leaves_the_others_their_horses(tmp_path: Path) -> None:
+    before = set(children(os.getpid()))
+    first, second = two_of_one_process(tmp_path)
+    (pid,) = set(children(os.getpid())) - before
+    (first_horse, first_end), (second_horse, second_end) = first.fork(), second.fork()
+    with first_end, second_end:
+        first.close()
+        assert (is_alive(first_horse), is_alive(second_horse), children(pid)) == (False, True, [second_horse])
+        os.kill(second_horse, signal.SIGKILL)
+        second.wait()
+        assert second.reap().pid == second_horse
+        again, end = second.fork()
+        with end:
+            assert is_alive(again)
+            second.close()
+    wait_until(lambda: not is_alive(pid) and not is_alive(again))
+    assert list(tmp_path.iterdir()) == []  # no last will: both ended in order
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # as above
+def test_twin_a_fork_server_that_closes_without_a_word_takes_all_horses_with_it(tmp_path: Path) -> None:
+    """As when the process of the workers is killed: each has its last will."""
+    first, second = two_of_one_process(tmp_path)
+    (first_horse, first_end), (second_horse, second_end) = first.fork(), second.fork()
+    with first_end, second_end:
+        first._control_end.close()
+        wait_until(lambda: not is_alive(first_horse) and not is_alive(second_horse))
+        wait_until(lambda: {path.name for path in tmp_path.iterdir()} == {"first", "second"})
+        first._control = None
+        second.close()
+    assert first._process is not None
+    first._process.leave()

@@ -33,6 +33,11 @@ def test_a_pool_without_workers_is_refused(size: int) -> None:
         Pool(options(), size=size)
 
 
+def test_a_process_without_workers_is_refused() -> None:
+    with pytest.raises(JobDefinitionError, match="per_process is 0"):
+        Pool(options(), size=2, per_process=0)
+
+
 def test_a_pool_without_queues_is_refused() -> None:
     with pytest.raises(JobDefinitionError, match="at least one queue"):
         Pool(options(queues=()))
