@@ -1,60 +1,200 @@
-"""Flows: items through ten stages that do nothing, against threads joined by the queues of the standard library."""
+"""Flows over the network: TCP in, a topic, TCP out, against plain asyncio over redis-py's pub/sub on the same server."""
 
-import queue
+import socket
+import statistics
+import subprocess
+import sys
 import threading
 import time
-from typing import Any, Final
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
 
 import notify
 from benchmarks.compare import Comparison, compare
-from notify.flows import discard, pipeline
+from notify.testing import wait_until
 
-__all__ = ["items_through_ten_stages"]
+__all__ = ["latency_of_tcp", "memory_of_tcp", "thousand_clients_of_tcp", "throughput_of_tcp"]
 
-ITEMS: Final = 200_000
-STAGES: Final = 10
-WAITING: Final = 1_000
-"""Items that may wait in front of a stage, on both sides."""
-
-
-def items_through_ten_stages(_: notify.Bus) -> Comparison:
-    """Items a second from a source through ten stages to a sink, each in a thread of its own."""
-    return compare("items through ten stages", _ours, _peer, peer_name="threads and queue.Queue")
-
-
-def _same(item: Any) -> Any:
-    return item
+LINE_BYTES: Final = 200
+LINES: Final = 100_000
+PLAIN_LINES: Final = 20_000
+SAMPLES: Final = 3_000
+PACE_S: Final = 0.002
+FLOOD: Final = 1_000_000
+CLIENTS: Final = 1_000
+CLIENT_LINES: Final = 200
 
 
-def _ours() -> float:
-    flow = pipeline(range(ITEMS), *[_same] * STAGES, discard)
-    began = time.perf_counter()
-    flow.run()
-    rate = ITEMS / (time.perf_counter() - began)
-    assert flow.counters()["discard"].taken == ITEMS
-    return rate
+class Side:
+    """A process of `benchmarks.flow_relay`."""
+
+    def __init__(self, name: str, url: str) -> None:
+        command = [sys.executable, "-m", "benchmarks.flow_relay", name, url]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.port = int(self._line())
+
+    def state(self) -> tuple[int, int, int, int]:
+        """Return its resident memory in KiB, its clients, and the frames that were sent and dropped."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        memory_kib, clients, sent, dropped = map(int, self._line().split())
+        return memory_kib, clients, sent, dropped
+
+    def connect(self) -> socket.socket:
+        connected = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connected
+
+    def end(self) -> None:
+        self._process.communicate(timeout=60)
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
 
 
-def _peer() -> float:
-    queues: list[queue.Queue[int | None]] = [queue.Queue(WAITING) for _ in range(STAGES + 1)]
+@contextmanager
+def relay(bus: notify.Bus, prefix: str = "") -> Iterator[tuple[Side, Side]]:
+    """Both sides of a relay."""
+    with ExitStack() as stack:
+        sides = []
+        for name in ("in", "out"):
+            sides.append(Side(f"{prefix}{name}", str(bus.settings.url)))
+            stack.callback(sides[-1].end)
+        yield sides[0], sides[1]
 
-    def stage(number: int) -> None:
-        before, behind = queues[number], queues[number + 1]
-        while (item := before.get()) is not None:
-            behind.put(_same(item))
-        behind.put(None)
 
-    def source() -> None:
-        for number in range(ITEMS):
-            queues[0].put(number)
-        queues[0].put(None)
+def throughput_of_tcp(bus: notify.Bus) -> Comparison:
+    """Lines of 200 bytes through both machines, from the first that is sent to the last that arrives, sent as fast as they are taken."""
 
-    threads = [threading.Thread(target=source), *(threading.Thread(target=stage, args=(number,)) for number in range(STAGES))]
-    began, taken = time.perf_counter(), 0
-    for thread in threads:
-        thread.start()
-    while queues[-1].get() is not None:
-        taken += 1
-    rate = ITEMS / (time.perf_counter() - began)
-    assert taken == ITEMS
-    return rate
+    def rate(prefix: str, count: int) -> float:
+        with relay(bus, prefix) as (into, out), out.connect() as client, into.connect() as device:
+            _warm_up(device, client)
+            lines = b"x" * (LINE_BYTES - 1) + b"\n"
+            sending = threading.Thread(target=lambda: [device.sendall(lines * 500) for _ in range(count // 500)])
+            started = time.perf_counter()
+            sending.start()
+            _read(client, count * LINE_BYTES)
+            took_s = time.perf_counter() - started
+            sending.join()
+        return count / took_s
+
+    return compare(
+        "TCP in, topic, TCP out", lambda: rate("", LINES), lambda: rate("plain-", PLAIN_LINES), peer_name="asyncio + redis-py", rounds=3
+    )
+
+
+def latency_of_tcp(bus: notify.Bus) -> str:
+    """Microseconds from the sending of a line to its arrival, with one line every two milliseconds, ours and theirs in turn."""
+    samples: dict[str, list[float]] = {"": [], "plain-": []}
+    with ExitStack() as stack:
+        ends = {}
+        for prefix in samples:
+            into, out = stack.enter_context(relay(bus, prefix))
+            client, device = stack.enter_context(out.connect()), stack.enter_context(into.connect())
+            _warm_up(device, client)
+            ends[prefix] = device, client
+        line = b"x" * (LINE_BYTES - 1) + b"\n"
+        for _ in range(SAMPLES):
+            for prefix, (device, client) in ends.items():
+                started = time.perf_counter()
+                device.sendall(line)
+                _read(client, LINE_BYTES)
+                samples[prefix].append((time.perf_counter() - started) * 1e6)
+                time.sleep(PACE_S)
+    ours, peer = (statistics.quantiles(each, n=100) for each in samples.values())
+    return (
+        f"{'latency by TCP, paced':<34} ours p50 {ours[49]:.0f} us, p99 {ours[98]:.0f} us   "
+        f"asyncio + redis-py p50 {peer[49]:.0f} us, p99 {peer[98]:.0f} us   ratio of p50 {ours[49] / peer[49]:.2f}"
+    )
+
+
+def memory_of_tcp(bus: notify.Bus) -> str:
+    """Resident memory of both machines over a million lines, with one client that never reads and one that reads all.
+
+    The lines come as fast as the first machine takes them: on a busy machine the second one may fall behind the log of the topic, which
+    holds 10,000 events, and tells its clients of each gap.
+    """
+    with relay(bus) as (into, out), out.connect(), out.connect() as client, into.connect() as device:
+        wait_until(lambda: out.state()[1] == 2, what="both clients")
+        _warm_up(device, client)
+        lines = (b"x" * (LINE_BYTES - 1) + b"\n") * 1_000
+        counted: list[int] = []
+        reading = threading.Thread(target=lambda: counted.extend(_count_until_last(client)))
+        reading.start()
+        figures = []
+        started = time.perf_counter()
+        for number in range(FLOOD // 1_000):
+            device.sendall(lines)
+            if number % 100 == 99:
+                figures.append((into.state()[0], out.state()[0]))
+        while reading.is_alive():
+            device.sendall(b"last\n")
+            reading.join(0.2)
+        took_s = time.perf_counter() - started
+        _, _, _, dropped = out.state()
+    first, most = (tuple(each // 1024 for each in figure) for figure in (figures[0], tuple(map(max, *figures))))
+    return (
+        f"{'1,000,000 lines, one never reads':<34} in {first[0]} MiB after 100,000 lines and {most[0]} MiB at most, out {first[1]} and "
+        f"{most[1]}; {FLOOD / took_s:,.0f}/s; the other client got {counted[0]:,} and {counted[1]} notices of gaps; "
+        f"{dropped:,} dropped for the one that does not read"
+    )
+
+
+def thousand_clients_of_tcp(bus: notify.Bus) -> str:
+    """How long until 1,000 clients of one outlet have each of some lines."""
+    with relay(bus) as (into, out), ExitStack() as stack:
+        clients = [stack.enter_context(out.connect()) for _ in range(CLIENTS)]
+        wait_until(lambda: out.state()[1] == CLIENTS, timeout_s=30, what="all clients")
+        device = stack.enter_context(into.connect())
+        line = b"x" * (LINE_BYTES - 1) + b"\n"
+        started = time.perf_counter()
+        for _ in range(CLIENT_LINES):
+            device.sendall(line)
+            time.sleep(PACE_S)
+        for client in clients:
+            _read(client, CLIENT_LINES * LINE_BYTES)
+        took_s = time.perf_counter() - started
+        memory_kib, _, _, dropped = out.state()
+    return (
+        f"{'1,000 clients, 200 lines, paced':<34} {took_s:.2f} s, {CLIENTS * CLIENT_LINES / took_s:,.0f} deliveries/s, "
+        f"{dropped} dropped, {memory_kib // 1024} MiB"
+    )
+
+
+def _warm_up(device: socket.socket, client: socket.socket) -> None:
+    """Send lines until one comes through: then both connections are open."""
+    client.settimeout(0.2)
+    came = False
+    while True:
+        if not came:
+            device.sendall(b"w" * (LINE_BYTES - 1) + b"\n")
+        try:
+            _read(client, LINE_BYTES)
+            came = True
+        except TimeoutError:
+            if came:
+                break  # none of them comes any more
+    client.settimeout(60)
+
+
+def _read(client: socket.socket, size: int) -> None:
+    buffer = bytearray(262_144)
+    while size:
+        received = client.recv_into(buffer, min(size, len(buffer)))
+        assert received, "the connection has ended"
+        size -= received
+
+
+def _count_until_last(client: socket.socket) -> tuple[int, int]:
+    """Read to the line ``last``. Returns how many other lines came, and how many notices of gaps."""
+    tail, count, gaps = b"", 0, 0
+    while b"last\n" not in tail:
+        received = client.recv(262_144)
+        assert received, "the connection has ended"
+        count += received.count(b"x\n")
+        gaps += received.count(b"# gap")
+        tail = tail[-10:] + received
+    return count, gaps

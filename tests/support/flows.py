@@ -7,7 +7,22 @@ from contextlib import suppress
 from itertools import count
 
 import notify
-from notify.flows import FlowProgram, batch, contents, lookup, pipeline, publish_to, stdin_lines, subscribe_to
+from notify.flows import (
+    FlowProgram,
+    TCPClient,
+    TCPServer,
+    batch,
+    contents,
+    demux,
+    format_output,
+    graph,
+    lookup,
+    pipeline,
+    publish_to,
+    stage,
+    stdin_lines,
+    subscribe_to,
+)
 from tests.support.processes import say, wait_for_go
 
 
@@ -77,6 +92,47 @@ def stdin() -> None:
         flow.wait()
 
 
+def machine_a(port: str) -> None:
+    """Send what comes from standard input to machine B; when it has all, tell it."""
+    with pipeline(stdin_lines(), TCPClient("127.0.0.1", int(port))) as flow:
+        say("ready")
+        flow.wait()
+
+
+def machine_b(url: str) -> None:
+    """Take lines, look them up, sort them, and send each class to a port of its own; tell the ports, and what has no class."""
+    names = {"1": "cellar", "2": "attic"}
+    incoming, outgoing = TCPServer(0), {name: TCPServer(0) for name in ("normal", "important", "critical")}
+
+    def looked_up(line: str) -> tuple[str, str]:
+        kind, number = line.split()
+        return kind, names[number]
+
+    flow = graph(
+        nodes={
+            "in": incoming,
+            "look-up": stage(lookup(looked_up, threads=2)),
+            "split": demux(lambda event: event[0], outlets=tuple(outgoing)),
+            "rest": lambda failed: say(["rest", failed.item]),
+            **{f"line-{name}": format_output("{0} in the {1}") for name in outgoing},
+            **outgoing,
+        },
+        links={
+            "in": "look-up",
+            "look-up": "split",
+            ("look-up", "error"): "rest",
+            ("split", "error"): "rest",
+            **{("split", name): f"line-{name}" for name in outgoing},
+            **{f"line-{name}": name for name in outgoing},
+        },
+    )
+    with notify.connect(url) as bus, flow:
+        say([incoming.port, {name: server.port for name, server in outgoing.items()}])
+        while wait_for_go():
+            say(sum(server.counts().clients for server in outgoing.values()))
+        bus.publish("ended", True)
+
+
 ROLES: dict[str, Callable[..., None]] = {
     "copier": copier,
     "relay": relay,
@@ -84,6 +140,8 @@ ROLES: dict[str, Callable[..., None]] = {
     "runner": runner,
     "hosted": hosted,
     "stuck": stuck,
+    "machine_a": machine_a,
+    "machine_b": machine_b,
 }
 
 if __name__ == "__main__":

@@ -83,8 +83,11 @@ class Process:
         return [json.loads(line) for line in iter(lambda: self._lines.get(timeout=WAIT_S), "")]
 
     def go(self) -> None:
+        self.write("go\n")
+
+    def write(self, text: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
+        self._process.stdin.write(text)
         self._process.stdin.flush()
 
     def end(self) -> int:

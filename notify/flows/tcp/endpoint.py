@@ -55,7 +55,7 @@ class Endpoint(Source, TakesMany):
         if exchange is None:
             raise ClosedError(f"{self!r} is not open: run it in a flow")
         while (items := await exchange.intake.get()) is not None:
-            yield Items(items)
+            yield Items(items) if len(items) > 1 else items[0]
         self._check()
 
     def stop(self) -> None:

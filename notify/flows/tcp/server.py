@@ -21,8 +21,9 @@ from notify.flows.tcp.security import TLS
 __all__ = ["TCPServer"]
 
 MAX_CLIENTS: Final = 1_000
-SPARE_FILES: Final = 100
+SPARE_FILES: Final = 250
 """So many open files are left to the rest of the process, such as its connections to Redis."""
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 DRAIN_S: Final = 2.0
 """How long clients get at the end to read what waits for them, where the flow does not wait for them otherwise."""
 BACKLOG: Final = 512
@@ -104,6 +105,8 @@ class TCPServer(Endpoint):
             else:
                 server = await exchange.loop.create_server(connection, address.host, address.port, backlog=BACKLOG)
         self._servers.append(server)
+        if self._options.secret is not None and tls is None and address.path is None and address.host not in LOOPBACK:
+            log.warning("%r takes its token without TLS: others on the network can read it; give tls=", self)
         if address.path is None:
             self._address = Address(address.host, server.sockets[0].getsockname()[1])
             exchange.reports.name = exchange.reports.name.replace(str(address), self.address)

@@ -159,6 +159,12 @@ def test_a_wrong_token_is_refused_and_shown_nowhere(got: list[str], caplog: pyte
     assert "wrong\n" not in caplog.text
 
 
+@pytest.mark.parametrize(("host", "is_warned"), [("127.0.0.1", False), (None, True)])
+def test_a_token_that_others_can_read_on_the_network_is_warned_of(caplog: pytest.LogCaptureFixture, host: str, is_warned: bool) -> None:
+    with pipeline(TCPServer(0, host, token=TOKEN), print):
+        assert ("takes its token without TLS: others on the network can read it" in caplog.text) is is_warned
+
+
 def test_a_client_gets_nothing_before_its_token(got: list[str]) -> None:
     started, server = threading.Event(), TCPServer(0, token=TOKEN)
 
