@@ -87,13 +87,15 @@ def register_again(worker: Any, client: Client, fields: dict[Any, Any]) -> None:
         client: the client of the worker.
         fields: further fields of its hash.
     """
-    with client.pipeline() as pipe:
-        if _is_taken(worker, pipe):
-            return
-        pipe.multi()
-        _add(worker, pipe, fields)
-        with suppress(redis.WatchError):  # the next renewal of the lease shows by whom
-            pipe.execute()
+    while True:
+        with client.pipeline() as pipe:
+            if _is_taken(worker, pipe):
+                return
+            pipe.multi()
+            _add(worker, pipe, fields)
+            with suppress(redis.WatchError):  # a claim of the main thread writes the same hash
+                pipe.execute()
+                return
 
 
 def leave_name(worker: Any, client: Client) -> None:

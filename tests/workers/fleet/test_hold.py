@@ -15,7 +15,8 @@ from tests.support.named_worker import CARELESS, REPLACED
 from tests.support.sample_jobs import add, hold
 from tests.workers.conftest import Effects
 from workers import Outcome, Queue, Worker, WorkerReplacedError, rq_keys
-from workers.fleet import NameHold
+from workers.fleet import NameHold, register_again
+from workers.fleet import name as name_module
 from workers.scripts import LeaseScripts
 
 LEASE_S = 1.5
@@ -175,6 +176,27 @@ def test_the_server_is_asked_only_after_a_silence_as_long_as_the_lease(bus: noti
     assert told == [True]
     with pytest.raises(WorkerReplacedError, match="another worker has taken its name"):
         held.raise_if_lost()
+
+
+def test_a_worker_registers_again_although_a_claim_writes_its_hash_meanwhile(
+    bus: notify.Bus, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.register_birth()
+    bus.redis.delete(worker.key)
+    looks: list[bool] = []
+
+    def is_taken(worker: Any, pipe: Any) -> bool:
+        taken = was_taken(worker, pipe)
+        if not looks:
+            bus.redis.hset(worker.key, "state", "busy")
+        looks.append(taken)
+        return taken
+
+    was_taken = name_module._is_taken
+    monkeypatch.setattr(name_module, "_is_taken", is_taken)
+    register_again(worker, worker._client, {})
+    assert (looks, bus.redis.hget(worker.key, "birth")) == ([False, False], worker._hold.birth.encode())
+    assert bus.redis.sismember(rq_keys.WORKERS, worker.key)
 
 
 def test_a_worker_that_has_no_name_yet_deregisters_nobody(bus: notify.Bus, worker: Worker) -> None:

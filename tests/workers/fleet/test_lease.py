@@ -182,8 +182,11 @@ def test_the_result_of_a_frozen_worker_is_refused_when_it_wakes_up(
     assert queue.enqueue(add).wait(10) == Outcome("finished")  # the worker goes on with the next job
     assert written(job) == before
     assert job.results() == []
-    (found,) = [worker for worker in rq.Worker.all(queue=rq.Queue("work", connection=bus.redis)) if worker.name == name]
-    assert found.pid == process.pid
+
+    def listed() -> list[int | None]:
+        return [worker.pid for worker in rq.Worker.all(queue=rq.Queue("work", connection=bus.redis)) if worker.name == name]
+
+    wait_until(lambda: listed() == [process.pid], what="its entry, which follows the new lease")
 
 
 @pytest.mark.any_server
