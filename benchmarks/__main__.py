@@ -12,6 +12,13 @@ from benchmarks.jobs import no_op_jobs, stop_latency
 from benchmarks.longest_commands import longest_commands
 from benchmarks.losses import loss_of_a_service
 from benchmarks.memory import memory_of_a_slow_subscriber
+from benchmarks.recordings import (
+    pace_of_a_replay,
+    record_without_loss,
+    recorded_events_read,
+    recorded_events_written,
+    replay_to_a_bus,
+)
 from benchmarks.requests import call_round_trip
 from benchmarks.server import loopback_server
 from benchmarks.startup import start_of_commands
@@ -41,6 +48,11 @@ BENCHMARKS = (
     loss_of_a_service,
     longest_commands,
     items_through_ten_stages,
+    record_without_loss,
+    recorded_events_written,
+    recorded_events_read,
+    replay_to_a_bus,
+    pace_of_a_replay,
     start_of_commands,
     memory_of_workers,
 )

@@ -88,7 +88,7 @@ class Recorder:
         self._writer: RecordingWriter | None = None
         self._error: NotifyError | None = None
         self._events = self._gaps = self._refused = 0
-        self._ahead = self._earliest = 0
+        self._ahead = self._earliest = self._latest = 0
 
     @property
     def counters(self) -> RecorderCounters:
@@ -124,7 +124,7 @@ class Recorder:
         header = Header(started=datetime.now(UTC), topics=self.topics, namespace=client.settings.namespace, compression=self._compression)
         found = self._recorded() if self._append else None
         since = self._since if found is None else {topic: found.get(topic, "start") for topic in {*found, *self.topics}}
-        self._earliest = now if since is None else 0
+        self._earliest, self._latest = now if since is None else 0, 0
         self._subscriber = self._bus.subscribe(*self.topics, since=since)
         try:
             header = msgspec.structs.replace(header, positions=self._subscriber.positions)
@@ -236,9 +236,12 @@ class Recorder:
         stamp = item.last or item.first if isinstance(item, Gap) else item.id
         ms = (stamp or "").partition("-")[0]
         if ms.isdecimal():
-            return max(int(ms) * 1000, self._earliest)
+            at = max(int(ms) * 1000, self._earliest)
+            self._latest = max(self._latest, at)
+            return at
+        # By the clock of this machine, which is known with an error: what was received later must not come before.
         received = item.received if isinstance(item, Event) else None
-        return max(micros_of(received or datetime.now(UTC)) + self._ahead, self._earliest)
+        return max(micros_of(received or datetime.now(UTC)) + self._ahead, self._earliest, self._latest)
 
     def _end_by(self, error: NotifyError) -> None:
         self._error = error

@@ -183,6 +183,7 @@ class Replay:
         self._events = self._gaps = self._refused = self._left_out = self._rounds = self._steps = 0
         self._at: int | None = None
         self._batch: list[Line] = []
+        self._is_sending = False
         self._clock = ReplayClock(self._speed)
 
     def _set(self, state: ReplayState) -> None:
@@ -226,7 +227,7 @@ class Replay:
                 if len(self._batch) >= BATCH:
                     self._send(outlet)
         finally:
-            self._send(outlet)  # also what is whole before a part that is damaged
+            self._send(outlet, waits=True)  # also what is whole before a part that is damaged
         return has_any and not stopping.is_set()
 
     def _await(self, line: Line, outlet: Outlet, stopping: threading.Event) -> bool:
@@ -253,16 +254,23 @@ class Replay:
                         wait_s = self._clock.wait_s(line.at)
                         if wait_s <= 0:
                             return True
-                    if self._batch:
-                        break  # to send it without the lock
+                    if self._batch or self._is_sending:
+                        break  # to send it, or wait for it, without the lock
                     self._changed.wait(wait_s)
-            self._send(outlet)
+            self._send(outlet, waits=True)
 
-    def _send(self, outlet: Outlet) -> None:
+    def _send(self, outlet: Outlet, *, waits: bool = False) -> None:
+        """Give the lines that are due; with ``waits`` return when they are given, and not before."""
         batch, self._batch = self._batch, []
+        self._is_sending = not waits
         if batch:
-            given, refused = outlet.send(batch)
-            self._events += given
-            self._refused += refused
+            self._count(outlet.send(batch))
             self._gaps += sum(line.gap is not None for line in batch)
             self._at = batch[-1].at
+        if waits:
+            self._count(outlet.flush())
+
+    def _count(self, numbers: tuple[int, int]) -> None:
+        given, refused = numbers
+        self._events += given
+        self._refused += refused

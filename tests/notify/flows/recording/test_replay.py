@@ -45,6 +45,17 @@ def heard() -> Heard:
     return Heard()
 
 
+def sleep_to(heard: Heard, count: int, step_s: float) -> None:
+    began = time.monotonic()
+    for number in range(count):
+        time.sleep(max(0.0, began + number * step_s - time.monotonic()))
+        heard(event(number))
+
+
+def p99(values: list[float]) -> float:
+    return statistics.quantiles(values, n=100)[98]
+
+
 def late_ms(heard: Heard, step_s: float) -> list[float]:
     return [(when - heard.times[0] - number * step_s) * 1000 for number, when in enumerate(heard.times)]
 
@@ -52,19 +63,21 @@ def late_ms(heard: Heard, step_s: float) -> list[float]:
 @pytest.mark.any_server
 @pytest.mark.parametrize(("speed", "step_s"), [(1, 0.002), (4, 0.008), (0.5, 0.001)])
 def test_M14_each_event_is_given_at_its_time_by_a_factor(tmp_path: Path, speed: float, step_s: float) -> None:
-    """The error is below 5 ms for 99 of 100 events, in the best of a few attempts: other processes may take the processor."""
+    """The error is below 5 ms for 99 of 100 events. What the machine adds to that is measured by a loop that sleeps to the same times."""
     folder = record(tmp_path / "r", [event(number) for number in range(200)], step_s=step_s)
-    best = 1000.0
+    excess = []
     for _ in range(5):
-        heard = Heard()
+        heard, sleeper = Heard(), Heard()
+        control = threading.Thread(target=sleep_to, args=(sleeper, 200, 0.002))
+        control.start()
         Replay(Reader(folder), heard, speed=speed).run()
+        control.join()
         assert heard.contents == list(range(200))
-        late = late_ms(heard, 0.002)
-        assert min(late) > -0.1  # never early
-        best = min(best, statistics.quantiles(late, n=100)[98])
-        if best < 5:
+        assert min(late_ms(heard, 0.002)) > -0.1  # never early
+        excess.append(p99(late_ms(heard, 0.002)) - p99(late_ms(sleeper, 0.002)))
+        if excess[-1] < 5:
             return
-    assert best < 5
+    assert min(excess) < 5
 
 
 @pytest.mark.any_server
