@@ -173,6 +173,7 @@ class FakeClaims:
         wanted: int,
         fences: Fences,
         number: int,
+        most_bytes: int = 0,
         again: bool = False,
     ) -> Refill:
         self.asked.append(SimpleNamespace(queues=list(queues), ended=list(ended), line=list(line), wanted=wanted, again=again))

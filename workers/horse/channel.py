@@ -2,7 +2,7 @@
 
 import math
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -100,14 +100,21 @@ class Channel:
         """Close the socket."""
         self._end.close()
 
-    def send(self, *messages: Task | Reply) -> int:
+    def send(self, *messages: Task | Reply, on_its_way: Callable[[], object] = lambda: None) -> int:
         """Send messages together, and return the number of bytes.
+
+        Args:
+            messages: the messages.
+            on_its_way: called when the first part of much data is sent: the rest may not fit into the socket before the other end reads.
 
         Raises:
             OSError: the other end is closed.
         """
         data = b"".join(map(self._framed, messages))
-        self._end.sendall(data)
+        self._end.sendall(data[:CHUNK])
+        if len(data) > CHUNK:
+            on_its_way()
+            self._end.sendall(data[CHUNK:])
         return len(data)
 
     def take(self, kind: type[T]) -> T | None:

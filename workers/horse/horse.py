@@ -157,6 +157,8 @@ class Horse:
         """Remove the oldest replies for good: what they say is recorded. Until then they are there for the last will."""
         if self._replies is not None:
             self._replies.forget(count)
+            if self._replies.is_stuck:
+                self.ring()
 
     def wait(self, timeout_s: float) -> HorseEnd | None:
         """Wait for the end of a single task, which rings.

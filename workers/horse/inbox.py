@@ -78,11 +78,10 @@ class Inbox:
         """
         task = self._task
         reply = msgspec.structs.replace(reply, seconds=time.monotonic() - self._began)
-        is_large = reply.ended is not None and len(reply.ended.result or b"") > UNHEARD_BYTES
-        if is_large or self._unheard > UNHEARD_BYTES:
+        if self._unheard > UNHEARD_BYTES:
             self._bell.ring()
             self._unheard = 0
-        self._unheard += self._channel.send(reply)
-        if is_large or task is None or task.rings or not reply.is_plain or self._board.rings_always:
+        self._unheard += self._channel.send(reply, on_its_way=self._bell.ring)
+        if task is None or task.rings or not reply.is_plain or self._board.rings_always:
             self._bell.ring()
             self._unheard = 0

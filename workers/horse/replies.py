@@ -30,6 +30,8 @@ class Replies:
         """The bytes of the replies that were read and are still in the socket."""
         self._seen = 0
         self._large = bytearray()
+        self.is_stuck = False
+        """Whether a large reply comes after others that are still in the socket: read again when they are forgotten."""
 
     @property
     def is_partial(self) -> bool:
@@ -48,8 +50,10 @@ class Replies:
             self._sizes.append(end - at)
             at = end
         self._seen += at
-        if not found and self._seen == 0 and int.from_bytes(data[:LENGTH_BYTES], "big") > LARGE_BYTES:
+        comes_large = int.from_bytes(data[self._seen : self._seen + LENGTH_BYTES], "big") > LARGE_BYTES
+        if comes_large and self._seen == 0:
             return self._read_large()
+        self.is_stuck = comes_large
         return found
 
     def forget(self, count: int) -> None:

@@ -40,6 +40,11 @@ class Line:
     def __len__(self) -> int:
         return len(self._places)
 
+    def bytes(self) -> int:
+        """Return the size of the jobs that the horse may not have read."""
+        with self._lock:
+            return sum(place.bytes for place in self._places)
+
     def runs(self) -> list[Run]:
         """Return the runs, the oldest first."""
         with self._lock:

@@ -24,6 +24,7 @@ class Place:
         self.queue = queue
         self.run = Run(claim.job_id, claim.fence)
         self.number = number_in(claim.fence)
+        self.bytes = sum(map(len, claim.fields.values()))
         self.is_announced = is_announced
         self.rings = True
         """Whether the horse wakes the worker at its end."""

@@ -6,7 +6,7 @@ Nothing here decides when a transition is due.
 
 from workers.scripts.ahead import runs_in, text_of
 from workers.scripts.callbacks import CallbackScripts, OwedCallback
-from workers.scripts.claim import Claim, ClaimScripts, Refill
+from workers.scripts.claim import AHEAD_BYTES, Claim, ClaimScripts, Refill
 from workers.scripts.dependents import DependentScripts
 from workers.scripts.enqueue import RQ_STATUS, Admission, Condition, EnqueueScripts, NewJob
 from workers.scripts.fences import Fences, number_in
@@ -20,6 +20,7 @@ from workers.scripts.runs import RunScripts
 from workers.scripts.schedule import DueJobs, LoadedJob, ScheduleScripts
 
 __all__ = [
+    "AHEAD_BYTES",
     "AT_ONCE",
     "BEGIN_S",
     "COUNT_AT_ONCE",

@@ -18,7 +18,7 @@ from workers.scripts.runner import JobScriptRunner, rq_time
 __all__ = ["Claim", "ClaimScripts", "Refill"]
 
 AHEAD_BYTES: Final = 65_536
-"""The most bytes of jobs in one refill: what the horse has not read yet fits into the socket to it."""
+"""The most bytes of jobs that are claimed ahead: what the horse has not read yet fits into the socket to it."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -135,6 +135,7 @@ class ClaimScripts(JobScriptRunner):
         wanted: int,
         fences: Fences,
         number: int,
+        most_bytes: int = AHEAD_BYTES,
         again: bool = False,
     ) -> Refill:
         """Record the ends of some runs, and take some plain jobs ahead of their turn.
@@ -146,6 +147,7 @@ class ClaimScripts(JobScriptRunner):
             wanted: how many jobs to take at most.
             fences: of the worker.
             number: the first of ``wanted`` numbers, or of one, that were taken from ``fences`` for this call.
+            most_bytes: the most bytes of these jobs.
             again: as for `claim`.
 
         Raises: as for `claim`.
@@ -153,7 +155,7 @@ class ClaimScripts(JobScriptRunner):
         heartbeat_s, idle_s, timeout_s = self._args
         args: list[str | bytes | int] = [self._worker, "again" if again else "", fences.fence(number), heartbeat_s, idle_s, timeout_s]
         args += [self._result_ttl_s]
-        args += [self._max_bytes, AHEAD_BYTES, self._skips_foreign, text_of(line), fences.base, number, wanted]
+        args += [self._max_bytes, most_bytes, self._skips_foreign, text_of(line), fences.base, number, wanted]
         for end in ended:
             args += _texts_of_end(end)
         now, keys = rq_time(datetime.now(UTC)), [*self._keys, *queues]

@@ -10,7 +10,7 @@ from typing import Any, Final
 from notify.errors import NotifyError
 from workers.errors import HorseError
 from workers.line import Line, Place, Window
-from workers.scripts import BEGIN_S, ClaimScripts, Run
+from workers.scripts import AHEAD_BYTES, BEGIN_S, ClaimScripts, Run
 from workers.worker.claimer import Claimer
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
@@ -122,9 +122,10 @@ class Ahead:
             NotifyError, redis.RedisError: the worker was asked to end and the server is still away, or the server refused for good.
         """
         queues = list(map(_key, self._worker._ordered_queues)) if wanted else []
-        answer = self._claimer.refill(queues, ended=self._returned.ends(), line=self.runs(), wanted=wanted)
+        room = max(0, AHEAD_BYTES - self._line.bytes())  # so that worker and horse never wait for each other to read
+        answer = self._claimer.refill(queues, ended=self._returned.ends(), line=self.runs(), wanted=wanted, most_bytes=room)
         if wanted:
-            self._has_more = answer.has_more
+            self._has_more = answer.has_more and answer.answer != "alone"  # that one comes when the line is empty
         places = [
             Place(claim, self._worker._ordered_queues[claim.queue], is_announced=False, begin_within_s=self._begin_within_s)
             for claim in answer.claims

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from notify.server import SingleConnection, retry_while_away
 from workers.fleet import NameHold
@@ -87,14 +87,15 @@ class Claimer:
             self._recorded.append(ended)
         return claim
 
-    def refill(self, queues: Sequence[str], *, ended: Sequence[Ended], line: Sequence[Run], wanted: int) -> Refill:
+    def refill(self, queues: Sequence[str], *, ended: Sequence[Ended], line: Sequence[Run], wanted: int, most_bytes: int) -> Refill:
         """Record the ends of some runs and claim some jobs, see `ClaimScripts.refill`. Errors as for `ask`."""
         number = self._fences.take(max(1, wanted))
 
         def attempt(again: bool) -> Refill:
             if self._has_opened():
                 self._mend(number)
-            return self._claims.refill(queues, ended=ended, line=line, wanted=wanted, fences=self._fences, number=number, again=again)
+            numbers: Any = {"fences": self._fences, "number": number}
+            return self._claims.refill(queues, ended=ended, line=line, wanted=wanted, most_bytes=most_bytes, again=again, **numbers)
 
         answer = self.ask(attempt, leave_s=LEAVE_S if ended else 0.0)
         self._recorded.extend(end for end, how in zip(ended, answer.ended, strict=True) if how == "finished")

@@ -1,0 +1,118 @@
+"""The last will of a killed worker, and the claims that it is about, step by step on a server."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+import notify
+from tests.support.sample_jobs import add
+from workers import Queue, rq_keys
+from workers.horse import Board, Reply
+from workers.line import LastWill
+from workers.scripts import ClaimScripts, Ended, Fences, Refill, Run, runs_in
+
+
+class Worker:
+    """The claims of a worker without processes."""
+
+    def __init__(self, bus: notify.Bus) -> None:
+        self.client, self.fences = bus.redis, Fences()
+        self.claims = self.make(self.client)
+
+    def make(self, client: Any) -> ClaimScripts:
+        return ClaimScripts(client, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500)
+
+    def refill(
+        self, wanted: int, *, number: int = 0, again: bool = False, ended: tuple[Ended, ...] = (), line: tuple[Run, ...] = ()
+    ) -> Refill:
+        number = number or self.fences.take(max(1, wanted))
+        queues = ["rq:queue:work"]
+        return self.claims.refill(queues, ended=ended, line=line, wanted=wanted, fences=self.fences, number=number, again=again)
+
+    def die(self, *replies: Reply, begun: int) -> None:
+        """Do the last will: the horse has sent these replies, and begun so many of its runs."""
+        board = Board()
+        board.begun = begun
+        encoded = [msgspec.msgpack.encode(reply) for reply in replies]
+        rest = b"".join(len(each).to_bytes(4, "big") + each for each in encoded)
+        LastWill("w", self.fences, connect=lambda: self.client.clone(name="will"), claims=self.make)(rest, board)
+
+    def ahead(self) -> list[Run]:
+        raw: Any = self.client.hget(rq_keys.worker("w"), "ahead")
+        return runs_in(raw)
+
+
+@pytest.fixture
+def worker(bus: notify.Bus) -> Worker:
+    return Worker(bus)
+
+
+@pytest.fixture
+def ids(queue: Queue) -> list[str]:
+    return [queue.enqueue(add).id for _ in range(6)]
+
+
+def end_of(run: Run) -> Reply:
+    return Reply(ended=Ended(run, 1.0, 2.0, is_announced=False))
+
+
+def test_it_records_what_has_returned_and_puts_back_what_has_not_begun(worker: Worker, queue: Queue, ids: list[str]) -> None:
+    claims = worker.refill(5).claims
+    assert [claim.job_id for claim in claims] == ids[:5]
+    worker.die(end_of(claims[0].run), end_of(claims[1].run), begun=3)
+    assert queue.finished_job_registry.get_job_ids() == ids[:2]
+    assert queue.get_job_ids() == [ids[3], ids[4], ids[5]]
+    assert (worker.ahead(), queue.started_job_registry.get_job_ids()) == ([claims[2].run], [ids[2]])
+
+
+def test_the_twin_that_does_not_know_what_had_begun_has_jobs_begin_twice(worker: Worker, queue: Queue, ids: list[str]) -> None:
+    """As a reaper would that takes all but the first run for not begun."""
+    claims = worker.refill(5).claims
+    worker.die(end_of(claims[0].run), begun=1)
+    assert ids[2] in queue.get_job_ids(), "it had begun, by the story of the test above"
+
+
+def test_a_reply_in_two_pieces_counts_for_nothing(worker: Worker, queue: Queue, ids: list[str]) -> None:
+    claims = worker.refill(2).claims
+    encoded = msgspec.msgpack.encode(end_of(claims[0].run))
+    board = Board()
+    board.begun = 1
+    LastWill("w", worker.fences, connect=lambda: worker.client.clone(name="will"), claims=worker.make)(encoded[:20], board)
+    assert (queue.get_job_ids()[0], queue.started_job_registry.get_job_ids()) == (ids[1], [ids[0]])
+
+
+def test_a_worker_that_has_taken_over_the_name_keeps_its_runs(bus: notify.Bus, worker: Worker, queue: Queue, ids: list[str]) -> None:
+    successor = Worker(bus)
+    claims = successor.refill(3).claims
+    worker.die(begun=0)
+    assert (successor.ahead(), len(queue.get_job_ids())) == ([claim.run for claim in claims], 3)
+
+
+@pytest.mark.usefixtures("ids")
+def test_a_refill_whose_answer_was_lost_gives_the_same_runs_again(worker: Worker, queue: Queue) -> None:
+    first = worker.refill(2).claims
+    ended = (Ended(first[0].run, 1.0, 2.0, is_announced=False),)
+    number = worker.fences.take(3)
+    answers = [worker.refill(3, number=number, again=again, ended=ended, line=(first[1].run,)) for again in (False, True)]
+    assert [answer.ended for answer in answers] == [("finished",)] * 2
+    assert [claim.run for claim in answers[1].claims] == [claim.run for claim in answers[0].claims]
+    assert (len(answers[0].claims), queue.count) == (3, 1)
+    assert worker.client.hget(rq_keys.worker("w"), "successful_job_count") == b"1"
+
+
+def test_a_run_that_was_stopped_is_not_put_back(worker: Worker, queue: Queue, ids: list[str]) -> None:
+    claims = worker.refill(4).claims
+    worker.client.hset(rq_keys.job(ids[2]), mapping={"status": "stopped", "stopped": claims[2].fence})
+    worker.client.hdel(rq_keys.job(ids[2]), "fence")
+    refused = worker.claims.give_back([claim.run for claim in claims[1:]], line=[claims[0].run])
+    assert (refused, queue.get_job_ids()) == ({ids[2]}, [ids[1], ids[3], ids[4], ids[5]])
+
+
+@pytest.mark.parametrize("field", ["needs", "ttl", "stopped_callback_name", "ended_at", "held", "outcome"])
+def test_a_job_that_is_not_plain_is_left_to_be_claimed_alone(bus: notify.Bus, worker: Worker, queue: Queue, field: str) -> None:
+    first, special = queue.enqueue(add), queue.enqueue(add)
+    bus.redis.hset(special.key, field, "{}")
+    answer = worker.refill(5)
+    assert [claim.job_id for claim in answer.claims] == [first.id]
+    assert (worker.refill(5, line=(answer.claims[0].run,)).answer, queue.get_job_ids()) == ("alone", [special.id])
