@@ -5,7 +5,8 @@
 -- the event: so all of them see one order. A body is an event as a JSON object without its stamp; limits is {length, log_ms, head_ms}.
 --
 -- open_head(head) -> epoch, bare id of the last event, ms at which lifetimes were extended last or nil
--- append(log, channel, body, epoch, prev, limits) -> bare id, the stamped event, whether the log was created
+-- append(log, channel, body, epoch, prev, limits, unheard) -> bare id, the stamped event, whether the log was created, and how many
+--     subscribers got it. With unheard the event is not published: the one before, in the same script, had no subscriber
 -- close_head(keys, topic, epoch, last, touched, limits): writes the head, and extends the lifetimes now and then
 -- emit(keys, channel, topic, body, limits) -> id of the event "<ms>-<counter>@<epoch>", the stamped event: the three above for one event
 --   keys   {log = ns:log:<topic>, head = ns:topic:<topic>, topics = ns:topics}
@@ -18,7 +19,7 @@ local function open_head(head)
   return string.format('%x%05x', t[1], t[2]), '0-0', nil
 end
 
-local function append(log, channel, body, epoch, prev, limits)
+local function append(log, channel, body, epoch, prev, limits, unheard)
   local id = redis.call('XADD', log, 'NOMKSTREAM', 'MAXLEN', '~', limits.length, '*', 'prev', prev, 'epoch', epoch, 'data', body)
   local created = not id
   if created then
@@ -26,13 +27,13 @@ local function append(log, channel, body, epoch, prev, limits)
   end
   if #body * limits.length > LOG_BYTES then shorten(log) end
   local stamped = '{"id":"' .. id .. '@' .. epoch .. '","prev":"' .. prev .. '",' .. string.sub(body, 2)
-  local published = redis.pcall('PUBLISH', channel, stamped)
+  local published = unheard and 0 or redis.pcall('PUBLISH', channel, stamped)
   if type(published) == 'table' then
     -- No permission for the channel: an event that is not published must not stay in the log.
     redis.call('XDEL', log, id)
     error(published.err, 0)
   end
-  return id, stamped, created
+  return id, stamped, created, published
 end
 
 local function close_head(keys, topic, epoch, last, touched, limits)

@@ -26,9 +26,9 @@ local function publish_job_event(queue, id, status, more)
   end
   if not head then return end
   local body = head.before .. '{"job":' .. cjson.encode(id) .. ',"status":"' .. status .. '"' .. more .. '}' .. k.body_ends
-  local done, event, _, created = pcall(append, head.keys.log, head.channel, body, head.epoch, head.last, k.limits)
+  local done, event, _, created, heard = pcall(append, head.keys.log, head.channel, body, head.epoch, head.last, k.limits, head.unheard)
   if done then -- without permission for the channel the event is lost, but the step that it reports stands
-    head.last, head.touched, head.moved = event, not created and head.touched, true
+    head.last, head.touched, head.moved, head.unheard = event, not created and head.touched, true, heard == 0
   end
 end
 
