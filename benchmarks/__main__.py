@@ -7,7 +7,8 @@ import notify
 from benchmarks.directory import idle_services, look_up_among_many
 from benchmarks.enqueueing import enqueue_many, enqueue_one_by_one
 from benchmarks.events import latency, publish_and_handle, publish_in_background, publish_one_by_one, receive_and_decode
-from benchmarks.flows import items_through_ten_stages, latency_of_tcp, memory_of_tcp, thousand_clients_of_tcp, throughput_of_tcp
+from benchmarks.flow_stages import items_through_ten_stages
+from benchmarks.flows import latency_of_tcp, memory_of_tcp, thousand_clients_of_tcp, throughput_of_tcp
 from benchmarks.jobs import no_op_jobs, stop_latency
 from benchmarks.longest_commands import longest_commands
 from benchmarks.losses import loss_of_a_service

@@ -17,7 +17,7 @@ from notify.flows.recording.line import Line, encode_line, line_of, micros_of
 
 __all__ = ["BLOCK_BYTES", "MAX_FILE_BYTES", "RecordingWriter"]
 
-BLOCK_BYTES: Final = 256 * 1024
+BLOCK_BYTES: Final = 128 * 1024
 """A block ends with the line that reaches this size. A replay reads a block in about a millisecond."""
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """A file ends with the block that reaches this size, by default."""
