@@ -99,6 +99,13 @@ def machine_a(port: str) -> None:
         flow.wait()
 
 
+def sender(url: str, port: str) -> None:
+    """Send the events on ``t`` to a server, from where the last one of its kind has ended."""
+    with notify.connect(url) as bus, pipeline(subscribe_to(bus, "t", position="sender"), TCPClient("127.0.0.1", int(port))):
+        say("ready")
+        wait_for_go()
+
+
 def machine_b(url: str) -> None:
     """Take lines, look them up, sort them, and send each class to a port of its own; tell the ports, and what has no class."""
     names = {"1": "cellar", "2": "attic"}
@@ -141,6 +148,7 @@ ROLES: dict[str, Callable[..., None]] = {
     "hosted": hosted,
     "stuck": stuck,
     "machine_a": machine_a,
+    "sender": sender,
     "machine_b": machine_b,
 }
 

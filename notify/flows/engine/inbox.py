@@ -72,11 +72,14 @@ class AsyncParker:
 
     async def wait(self, timeout_s: float | None) -> None:
         self._thread = threading.get_ident()
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._event.wait()
-        except TimeoutError:
-            return
+        if timeout_s is None:
+            await self._event.wait()
+        else:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._event.wait()
+            except TimeoutError:
+                return
         self._event.clear()
 
 

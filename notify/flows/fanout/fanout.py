@@ -55,8 +55,8 @@ class Fanout:
             await self._next_change()
 
     async def drained(self) -> None:
-        """Wait until nothing waits any more."""
-        while self.waiting:
+        """Wait until all is written."""
+        while any(queue.is_busy for queue in self._queues):
             await self._next_change()
 
     @property

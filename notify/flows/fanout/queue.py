@@ -49,7 +49,7 @@ class Sender(Protocol):
 
     @property
     def can_write(self) -> bool:
-        """Whether it takes bytes now. When it takes some again it calls `ClientQueue.pump`."""
+        """Whether all that was written is on its way, and it takes more. When that is so again it calls `ClientQueue.pump`."""
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
@@ -72,6 +72,7 @@ class ClientQueue:
         self._chunks: deque[Chunk] = deque()
         self._skipped = 0
         self._gap_items = 0
+        self._under_way: Chunk | None = None
         self.sender: Sender | None = None
         self.items = 0
         self.size = 0
@@ -81,14 +82,29 @@ class ClientQueue:
         """Whether more waits than the limits allow."""
         return self.items > self._limits.max_items or self.size > self._limits.max_bytes
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something waits, or is not written yet."""
+        return self.items > 0 or self._under_way is not None
+
     def attach(self, sender: Sender) -> None:
         """Send what waits, and what comes, to a client."""
         self.sender = sender
         self.pump()
 
     def detach(self) -> None:
-        """Keep what comes until another client is attached."""
+        """Keep what comes until another client is attached, and send it again what the last one had not taken whole."""
         self.sender = None
+        if self._under_way is not None:
+            if self._skipped:  # what is behind is cut where it begins
+                rest = self._chunks.popleft()
+                self._chunks.appendleft(Chunk([rest.data[rest.end_of(self._skipped) :]]))
+                self.items -= rest.count - self._skipped - 1
+                self._skipped = 0
+            self._chunks.appendleft(self._under_way)
+            self.items += 1
+            self.size += len(self._under_way.data)
+            self._under_way = None
 
     def put(self, chunk: Chunk) -> None:
         """Send a chunk, now or when the client takes it."""
@@ -102,11 +118,15 @@ class ClientQueue:
     def pump(self) -> None:
         """Write what waits, as far as the client takes it."""
         sender, chunks = self.sender, self._chunks
-        if sender is None or not chunks:
+        if sender is None or not sender.can_write:
             return
-        before = self.items
+        before = self.items if self._under_way is None else -1
+        self._under_way = None
         while chunks and sender.can_write:
-            sender.write(self._next())
+            data = self._next()
+            sender.write(data)
+            if not sender.can_write:
+                self._under_way = Chunk([data])
         if self.items != before:
             self._changed(0)
 
@@ -115,6 +135,7 @@ class ClientQueue:
         left = self.items
         self._chunks.clear()
         self.items = self.size = self._skipped = self._gap_items = 0
+        self._under_way = None
         self._changed(left)
         return left
 

@@ -4,14 +4,14 @@ import asyncio
 import logging
 import ssl
 from contextlib import suppress
-from typing import Final, Literal
+from typing import Literal
 
 from notify.errors import EndpointError
 from notify.flows.fanout import ClientQueue, QueueLimits
 from notify.flows.framing import Framing
 from notify.flows.tcp.address import address_of
 from notify.flows.tcp.connection import Connection
-from notify.flows.tcp.connector import Connector, is_unknown
+from notify.flows.tcp.connector import Connector, ended, is_unknown
 from notify.flows.tcp.endpoint import Endpoint
 from notify.flows.tcp.exchange import Exchange, options_of
 from notify.flows.tcp.security import TLS
@@ -19,8 +19,6 @@ from notify.server import Backoff
 
 __all__ = ["TCPClient"]
 
-STABLE_S: Final = 1.0
-"""A connection that lasted so long was none that the server refuses: the next pauses are short again."""
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +116,7 @@ class TCPClient(Endpoint):
         problem: EndpointError | None = self._problem
         while not self._is_stopped:
             if problem is None and self._connection is not None:
-                problem = await self._ended(exchange, self._connection, backoff)
+                problem = await ended(self._connection, exchange, self.address, backoff)
             if self._is_stopped or not self._reconnect:
                 break
             await asyncio.sleep(backoff.failed(problem or "the connection has ended"))
@@ -132,17 +130,3 @@ class TCPClient(Endpoint):
             if self._queue is not None:
                 exchange.fanout.remove(self._queue)
             exchange.intake.close()
-
-    async def _ended(self, exchange: Exchange, connection: Connection, backoff: Backoff) -> EndpointError | None:
-        """Wait for the end of a connection. Returns the error that ended it."""
-        stable = exchange.loop.call_later(STABLE_S, backoff.over)
-        try:
-            await asyncio.wait([connection.lost])  # to be cancelled here must not cancel the future
-        finally:
-            stable.cancel()
-        cause = connection.lost.result()
-        if cause is not None:
-            return EndpointError(f"the connection to {self.address} was lost: {cause}; what was sent last may not have arrived")
-        if exchange.uses.is_stage:
-            return EndpointError(f"{self.address} has closed the connection; what was sent last may not have arrived")
-        return None

@@ -18,6 +18,8 @@ HANDSHAKE_S: Final = 10.0
 """How long a client may take for the handshake of TLS and for its token, together."""
 LINGER_S: Final = 1.0
 """How long a client that is closed for a reason may take to read the reason."""
+ANSWER_S: Final = 1.0
+"""How long a client that has closed its side still gets what a sink sends."""
 MAX_LEAVING: Final = 100
 """So many clients may read their reasons at the same time; others are closed without one."""
 FIRST_LINE_BYTES: Final = 1_100
@@ -101,7 +103,12 @@ class Connection(asyncio.Protocol):
             self._early += data  # it came with the last bytes of the handshake
 
     def eof_received(self) -> bool:
-        return False
+        """Close the connection; where a flow answers its clients, one that has said all gets a moment more for the answers."""
+        if self._phase is not Phase.OPEN or self._admit is None or self._tls is not None or not self._exchange.uses.is_stage:
+            return False
+        self._end_stream()
+        self._timer = self._exchange.loop.call_later(ANSWER_S, self.close)
+        return True
 
     def pause_writing(self) -> None:
         self._is_writable = False
@@ -204,6 +211,8 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._phase = Phase.OPEN
+        # What waits, waits in the queue. With a limit of 0, asyncio's TLS would never write.
+        self._transport.set_write_buffer_limits(high=1 if self._transport.get_extra_info("sslcontext") else 0, low=0)
         exchange = self._exchange
         exchange.reports.note("connected", f"{self.peer} is connected", level=logging.INFO)
         if exchange.uses.is_stage:

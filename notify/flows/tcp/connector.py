@@ -7,14 +7,19 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Final
 
+from notify.errors import EndpointError
 from notify.flows.tcp.address import Address, translating
 from notify.flows.tcp.connection import HANDSHAKE_S, Connection
+from notify.flows.tcp.exchange import Exchange
 from notify.flows.tcp.security import TLS
+from notify.server import Backoff
 
-__all__ = ["Connector", "is_unknown"]
+__all__ = ["Connector", "ended", "is_unknown"]
 
 CONNECT_S: Final = 3.0
 """How long an attempt to connect to one address may take, without the handshake of TLS."""
+STABLE_S: Final = 1.0
+"""A connection that lasted so long was none that the server refuses: the next pauses are short again."""
 
 
 class Connector:
@@ -62,6 +67,25 @@ class Connector:
             _, made = await connect(make, *where, ssl=self._tls, server_hostname=self._server_name, ssl_handshake_timeout=handshake_s)
         connection: Connection = made
         return connection
+
+
+async def ended(connection: Connection, exchange: Exchange, address: str, backoff: Backoff) -> EndpointError | None:
+    """Wait for the end of a connection; tell the backoff when it has lasted.
+
+    Returns:
+        The error that ended it; ``None`` if the other side has closed it and nothing was to be sent.
+    """
+    stable = exchange.loop.call_later(STABLE_S, backoff.over)
+    try:
+        await asyncio.wait([connection.lost])  # to be cancelled here must not cancel the future
+    finally:
+        stable.cancel()
+    cause = connection.lost.result()
+    if cause is not None:
+        return EndpointError(f"the connection to {address} was lost: {cause}; what was sent last may not have arrived")
+    if exchange.uses.is_stage:
+        return EndpointError(f"{address} has closed the connection; what was sent last may not have arrived")
+    return None
 
 
 def is_unknown(problem: BaseException | None) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from notify.errors import ClosedError
 from notify.events import Gap
-from notify.flows.items import Items
+from notify.flows.items import Items, Mark
 from notify.flows.protocol import Context, Source, TakesMany
 from notify.flows.tcp.address import Address
 from notify.flows.tcp.counts import EndpointCounts
@@ -77,6 +77,13 @@ class Endpoint(Source, TakesMany):
         """Tell all connections of events of a topic that are lost."""
         what = f"events of {gap.topic} are lost ({gap.reason}), after {gap.first} to {gap.last}"
         self._opened.fanout.send([self._options.framing.notice("gap", what)])
+
+    async def mark(self, mark: Mark) -> Mark:
+        """Let a mark pass when the operating system has all frames before it, if the flow waits for the connections at all."""
+        if self._options.queue.when_full == "wait":
+            await self._opened.fanout.drained()
+            self._check()
+        return mark
 
     async def end(self) -> None:
         """Deliver what waits for connections."""

@@ -165,6 +165,36 @@ def test_what_waits_is_kept_for_the_next_connection() -> None:
     assert (first.lines, second.lines) == (["1"], ["2", "3"])
 
 
+@given(st.lists(st.one_of(st.just("take"), st.just("break"), st.integers(1, 4)), max_size=40))
+def test_what_a_lost_client_had_not_taken_whole_is_sent_again(steps: list[Any]) -> None:
+    out = fanout("wait", max_items=1_000)
+    queue = out.add()
+    clients = [Client(can_write=False)]
+    queue.attach(clients[-1])
+    number = 0
+    whole: list[str] = []  # what the clients took for certain
+    for step in [*steps, "break"]:
+        if step == "take":
+            whole += clients[-1].lines
+            clients[-1].got.clear()
+            clients[-1].take(queue)
+        elif step == "break":
+            queue.detach()
+            clients.append(Client(can_write=False))
+            queue.attach(clients[-1])
+        else:
+            out.send(frames(*range(number, number + step)))
+            number += step
+    while queue.is_busy:
+        clients[-1].once = False
+        clients[-1].can_write = True
+        queue.pump()
+    lines = whole + clients[-1].lines
+    assert sorted(set(map(int, lines))) == list(range(number))
+    assert [line for position, line in enumerate(lines) if line not in lines[:position]] == [str(each) for each in range(number)]
+    assert queue.size == queue.items == 0
+
+
 @pytest.mark.parametrize("limits", [{"when_full": "drop"}, {"max_items": 0}, {"max_bytes": True}])
 def test_wrong_limits_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(WiringError, match="give"):

@@ -15,6 +15,7 @@ import trustme
 
 from notify import EndpointError, SettingsError, WiringError
 from notify.flows import pipeline
+from notify.flows.framing import LineFraming
 from notify.flows.tcp import TLS, TCPClient, TCPServer
 from notify.flows.tcp import connection as connection_module
 from notify.flows.tcp import connector as connector_module
@@ -203,6 +204,14 @@ def test_tls_encrypts_in_both_directions(got: list[str], files: Files) -> None:
         assert client.line() == "ONE"
         pipeline(["two"] * 1_000, TCPClient("localhost", server.port, tls=TLS(ca=files.ca), token=TOKEN)).run()
         assert client.lines(1_000) == ["TWO"] * 1_000
+
+
+def test_a_client_is_told_by_tls_too_why_it_is_closed(got: list[str], files: Files) -> None:
+    server = TCPServer(0, tls=TLS(certificate=files.server), framing=LineFraming(max_bytes=10))
+    with pipeline(server, got.append), peer(server.port, tls=files.context()) as client:
+        client.send("one\n" + "x" * 20)
+        assert client.rest().startswith("# closed: a line of more than 10 bytes")
+        arrived(got, "one")
 
 
 def test_a_server_may_ask_clients_for_their_certificate(got: list[str], files: Files) -> None:

@@ -54,6 +54,27 @@ def test_a_killed_machine_b_is_waited_for_and_disturbs_only_its_clients(start: S
         assert machine_a.end() == 0
 
 
+def test_a_sender_with_a_position_that_is_killed_in_mid_stream_loses_nothing(start: Start, bus: notify.Bus) -> None:
+    got: list[int] = []
+    server = TCPServer(0)
+    with pipeline(server, lambda line: got.append(int(line))):
+        sent, total = 0, 3_000
+        while sent < total:
+            sender = start("flows.sender", bus.settings.url, server.port)
+            assert sender.told() == "ready"
+            with bus.background_publisher() as publisher:
+                for number in range(sent, sent + 1_000):
+                    publisher.put("t", number)
+            sent += 1_000
+            wait_until(lambda sent=sent: got and max(got) > sent - 900, what="some of them")
+            sender.kill()
+        last = start("flows.sender", bus.settings.url, server.port)
+        wait_until(lambda: len(set(got)) == total, timeout_s=10, what="all of them")
+        last.kill()
+    first = [number for position, number in enumerate(got) if number not in got[:position]]
+    assert first == list(range(total))
+
+
 def test_a_flow_that_listens_is_found_by_its_port(bus: notify.Bus, another_bus: notify.Bus) -> None:
     server = TCPServer(0)
     got: list[str] = []

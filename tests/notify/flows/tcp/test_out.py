@@ -1,7 +1,9 @@
 """TCP out: every client gets every item while it is connected, and one that does not read delays nobody."""
 
 import queue
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -169,6 +171,21 @@ def test_one_server_may_be_source_and_sink() -> None:
         assert (one.line(), two.line()) == ("HELLO", "HELLO")
         two.send("bye\n")
         assert (one.line(), two.line()) == ("BYE", "BYE")
+
+
+def test_a_client_that_has_said_all_still_gets_the_answers() -> None:
+    server = TCPServer(0)
+
+    def slow(line: str) -> str:
+        time.sleep(0.05)
+        return line.upper()
+
+    with pipeline(server, slow, server):
+        with peer(server.port) as client:
+            client.send("one\ntwo\n")
+            client.socket.shutdown(socket.SHUT_WR)
+            assert client.rest() == "ONE\nTWO\n"
+        connected(server, 0)
 
 
 def test_a_server_that_is_both_answers_what_it_has_read_before_a_stop() -> None:
