@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import notify
-from notify.flows.recording import Compression, Header, Reader, Recorder, RecordingWriter
+from notify.flows import pipeline, subscribe_to
+from notify.flows.recording import Compression, Header, Reader, Recorder, RecordingWriter, record_to
 from tests.support.processes import say, wait_for_go
 
 START = datetime(2026, 11, 27, 7, 0, tzinfo=UTC)
@@ -66,7 +67,14 @@ def recorder(url: str, folder: str, compression: Any, append: str, *topics: str)
             say(flushed)
 
 
-ROLES: dict[str, Callable[..., None]] = {"recorder": recorder}
+def flow_recorder(url: str, folder: str, position: str) -> None:
+    """Record the topic ``t`` as a flow with a stored position, until stdin is closed."""
+    with notify.connect(url) as bus, pipeline(subscribe_to(bus, "t", position=position), record_to(folder)):
+        say("ready")
+        wait_for_go()
+
+
+ROLES: dict[str, Callable[..., None]] = {"recorder": recorder, "flow_recorder": flow_recorder}
 
 if __name__ == "__main__":
     ROLES[sys.argv[1]](*sys.argv[2:])

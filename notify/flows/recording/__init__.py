@@ -13,6 +13,7 @@ from notify.flows.recording.reader import OnDamage, Reader, TopicSummary
 from notify.flows.recording.recorder import Recorder, RecorderCounters
 from notify.flows.recording.replay import Replay, ReplayProgress, ReplayState
 from notify.flows.recording.salvage import Damage
+from notify.flows.recording.sink import record_to
 from notify.flows.recording.writer import RecordingWriter
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "TopicSummary",
     "export",
     "export_lines",
+    "record_to",
     "recorded_events",
 ]

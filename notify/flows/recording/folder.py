@@ -5,6 +5,7 @@ index is written after the block; whatever a crash leaves out of it is found in 
 """
 
 import errno
+import os
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,11 +14,23 @@ from typing import Final
 
 import msgspec
 
-from notify.errors import DamagedRecordingError, NoRecordingError, RecordingStorageError
+from notify.errors import DamagedRecordingError, NoRecordingError, RecordingStorageError, SettingsError
 from notify.flows.recording.compression import Compression, codec_of_file
 from notify.flows.recording.line import Line
 
-__all__ = ["FORMAT", "HEADER", "INDEX", "Block", "Header", "block_of", "data_files", "read_header", "read_index", "storage_error"]
+__all__ = [
+    "FORMAT",
+    "HEADER",
+    "INDEX",
+    "Block",
+    "Header",
+    "block_of",
+    "data_files",
+    "path_of",
+    "read_header",
+    "read_index",
+    "storage_error",
+]
 
 HEADER: Final = "recording.json"
 INDEX: Final = "index.jsonl"
@@ -90,6 +103,14 @@ def block_of(file: str, offset: int, data: bytes, lines: Sequence[Line]) -> Bloc
         events, gaps, position = topics.get(line.topic, (0, 0, None))
         topics[line.topic] = (events + (line.gap is None), gaps + (line.gap is not None), line.position or position)
     return Block(file, offset, len(data), zlib.crc32(data), first, last, is_sorted, topics)
+
+
+def path_of(folder: str | os.PathLike[str]) -> Path:
+    """Return the path of a folder, or raise `SettingsError` if there can be none."""
+    path = Path(folder)
+    if "\0" in str(path):
+        raise SettingsError(f"the folder {str(path)!r} cannot be used: a path has no NUL; give another one")
+    return path
 
 
 def read_header(folder: Path) -> Header:

@@ -10,7 +10,7 @@ import msgspec
 
 from notify.errors import SettingsError
 from notify.flows.recording.compression import Codec, codec_of_file
-from notify.flows.recording.folder import Block, data_files, read_header, read_index, storage_error
+from notify.flows.recording.folder import Block, data_files, path_of, read_header, read_index, storage_error
 from notify.flows.recording.line import Line, decode_lines
 from notify.flows.recording.salvage import Damage, Found, find_blocks
 
@@ -31,7 +31,7 @@ class Recording:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+        self.folder = path_of(folder)
         self.header = read_header(self.folder)
         self.damages: list[Damage] = []
         """What is found to be wrong before a block is read."""

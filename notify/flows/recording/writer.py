@@ -12,7 +12,7 @@ import msgspec
 from notify.errors import ClosedError, NoRecordingError, RecordingExistsError, SettingsError
 from notify.events import Event, Gap
 from notify.flows.recording.compression import codec_named
-from notify.flows.recording.folder import HEADER, INDEX, Block, Header, block_of, data_files, read_header, storage_error
+from notify.flows.recording.folder import HEADER, INDEX, Block, Header, block_of, data_files, path_of, read_header, storage_error
 from notify.flows.recording.line import Line, encode_line, line_of, micros_of
 
 __all__ = ["BLOCK_BYTES", "MAX_FILE_BYTES", "RecordingWriter"]
@@ -44,7 +44,7 @@ class RecordingWriter:
     ) -> None:
         if isinstance(max_file_bytes, bool) or not isinstance(max_file_bytes, int) or max_file_bytes < 1:
             raise SettingsError(f"max_file_bytes is {max_file_bytes!r}: give a whole number above 0")
-        self.folder = Path(folder)
+        self.folder = path_of(folder)
         self._max_file_bytes = max_file_bytes
         self._lines: list[Line] = []
         self._texts: list[bytes] = []
@@ -62,6 +62,11 @@ class RecordingWriter:
     def waiting(self) -> int:
         """How many events and gaps are not written yet."""
         return len(self._lines)
+
+    @property
+    def waiting_since(self) -> float | None:
+        """When, by ``time.monotonic``, the first of them came; ``None`` if there is none."""
+        return self._oldest_at
 
     @property
     def is_closed(self) -> bool:

@@ -3,6 +3,7 @@
 import gzip
 import sys
 import tempfile
+import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -176,3 +177,23 @@ def test_contents_that_are_no_json_are_refused_and_the_rest_is_recorded(tmp_path
             writer.write(notify.Event(topic="t", contents={"a": float("nan")}))
         writer.write(notify.Event(topic="t", contents=2))
     assert contents_of(items_of(Reader(tmp_path / "r"))) == [1, 2]
+
+
+def test_one_gzip_stream_for_the_whole_file_would_lose_what_was_flushed(tmp_path: Path) -> None:
+    """The twin of the blocks: of such a file nothing can be read before it is closed."""
+    written, plain = tmp_path / "one.gz", b'{"number":1}\n' * 200
+    with gzip.open(written, "wb") as file:
+        file.write(plain)
+        before = written.read_bytes()
+    assert zlib.decompressobj(31).decompress(before) == b""
+    writer = RecordingWriter(tmp_path / "r")
+    writer.write(event(1))
+    writer.flush()
+    assert contents_of(items_of(Reader(tmp_path / "r"))) == [1]
+    writer.close()
+
+
+def test_a_folder_that_no_path_can_name_is_refused() -> None:
+    for call in (RecordingWriter, Reader):
+        with pytest.raises(SettingsError, match="a path has no NUL"):
+            call("a\0b")
