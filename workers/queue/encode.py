@@ -7,7 +7,6 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -17,10 +16,23 @@ from notify.errors import ContentsError
 from notify.values import encode_json
 from workers.errors import JobArgumentsError, JobTooLargeError
 from workers.jobs import Requirements, check_annotations, encode_call
-from workers.rq import DEFAULT_FAILURE_TTL, get_call_string
-from workers.scripts import NewJob, rq_time, too_large
+from workers.rq import get_call_string
+from workers.scripts import FAILURE_TTL, NewJob, rq_now, too_large
 
-__all__ = ["check_arguments", "check_call", "encode_job"]
+__all__ = ["check_arguments", "check_call", "common_fields", "encode_job"]
+
+
+def common_fields(queue: str, timeout_s: int) -> dict[bytes, bytes]:
+    """Return the fields that all plain calls have in common which are put on a queue now; see `encode_job`."""
+    now = rq_now().encode()
+    return {
+        b"created_at": now,
+        b"enqueued_at": now,
+        b"origin": queue.encode(),
+        b"timeout": b"%d" % timeout_s,
+        b"failure_ttl": FAILURE_TTL,
+        b"status": b"queued",
+    }
 
 
 def encode_job(
@@ -28,12 +40,17 @@ def encode_job(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     *,
-    queue: str,
-    timeout_s: int,
+    common: Mapping[bytes, bytes],
     requirements: Requirements,
     max_bytes: int,
 ) -> NewJob:
     """Return a new job with a random id, for `EnqueueScripts.enqueue`.
+
+    Args:
+        func, args, kwargs: the call.
+        common: the `common_fields`.
+        requirements: what the job needs.
+        max_bytes: limit on the size of the encoded call.
 
     Raises:
         JobArgumentsError: the function or its annotations do not accept these arguments, or JSON cannot hold one of them.
@@ -44,18 +61,11 @@ def encode_job(
     if len(data) > max_bytes:
         raise JobTooLargeError(too_large(f"the call of {path}", len(data), max_bytes))
     check_call(func, args, kwargs, data)
-    now = rq_time(datetime.now(UTC)).encode()
-    fields = {
-        b"created_at": now,
-        b"enqueued_at": now,
-        b"data": data,
-        b"description": str(get_call_string(path, args, dict(kwargs), max_length=75)).encode(),
-        b"origin": queue.encode(),
-        b"timeout": b"%d" % timeout_s,
-        b"failure_ttl": b"%d" % DEFAULT_FAILURE_TTL,
-        b"status": b"queued",
-        **_requirement_fields(requirements),
-    }
+    description = str(get_call_string(path, args, kwargs, max_length=75)).encode()  # type: ignore[arg-type]  # it changes no arguments
+    fields = {**common, b"data": data, b"description": description}
+    if not requirements.needs:
+        return NewJob(_new_id(), fields, "new")
+    fields.update(_requirement_fields(requirements))
     return NewJob(_new_id(), fields, "new", needs=_encoded_needs(requirements))
 
 

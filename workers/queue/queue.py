@@ -3,20 +3,21 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 import redis
 
 from notify.directory import Target
 from workers.errors import JobDefinitionError, JobRefusedError
-from workers.jobs import Definition, Job, Needs, Policy, Requirements, lazy_job
+from workers.jobs import Definition, Job, JobFunctions, Needs, Policy, Requirements, lazy_job
 from workers.overview import Stake, preview_loss
 from workers.queue.cancel import Progress, cancel_waiting
 from workers.queue.dependencies import OnDependencyFailure, cancelled_with_dependencies, check_dependency_option
-from workers.queue.encode import encode_job
+from workers.queue.encode import common_fields, encode_job
 from workers.queue.rq_queue import RqQueue, check_function, checked_job, new_job_of, translating
 from workers.rq import ENQUEUE_OPTIONS, EnqueueData, JobStatus
-from workers.scripts import RQ_STATUS, EnqueueScripts, NewJob
+from workers.scripts import PLAIN, RQ_STATUS, EnqueueScripts, NewJob, is_plain
 
 __all__ = ["Queue", "requeue"]
 
@@ -85,9 +86,12 @@ class Queue(RqQueue):
         requirements = _requirements_of(definition).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
         is_cancelled = check_dependency_option(on_dependency_failure, kwargs.get("depends_on"))
         if self._is_async and definition is not None and ENQUEUE_OPTIONS.isdisjoint(kwargs):
-            encoded = _encode_plain(self, f, args, kwargs, requirements)
-            (job,) = _put_encoded(self._enqueue_scripts, self.name, [encoded])
-            return job
+            encoded = _encode_plain(self, f, args, kwargs, requirements, common_fields(self.name, self._default_timeout))
+            if is_plain(encoded.new_job):
+                self._enqueue_scripts.enqueue_plain(self.name, encoded.new_job)
+            else:
+                _put_encoded(self._enqueue_scripts, self.name, [encoded])
+            return encoded.job
         with translating(self._client, self.name, f):
             options = self.parse_args(f, *args, **kwargs)._asdict()
             pipeline, at_front, unique = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
@@ -162,7 +166,8 @@ class Queue(RqQueue):
             raise JobDefinitionError(
                 "calls with depends_on, a pipeline or a group take no needs, on_loss, max_hold_s or grace_s: give these to @job"
             )
-        encoded = [_encode(self, call, changes) for call in calls if not (all_by_rq or call.depends_on)]
+        common = common_fields(self.name, self._default_timeout)
+        encoded = [_encode(self, call, changes, common) for call in calls if not (all_by_rq or call.depends_on)]
         jobs = _put_encoded(self._enqueue_scripts, self.name, encoded)
         return [*jobs, *(_enqueue_many_by_rq(self, by_rq, pipeline, group_id) if by_rq else ())]
 
@@ -221,38 +226,44 @@ def _enqueue_many_by_rq(queue: Queue, calls: list[EnqueueData], pipeline: Any, g
         return jobs
 
 
-def _encode(queue: Queue, call: EnqueueData, changes: Mapping[str, Any]) -> _EncodedJob:
-    definition = check_function(call.func, queue=queue.name)
+def _encode(queue: Queue, call: EnqueueData, changes: Mapping[str, Any], common: Mapping[bytes, bytes]) -> _EncodedJob:
+    func, args, kwargs, *options = call
+    definition = check_function(func, queue=queue.name)
     requirements = _requirements_of(definition).but(**changes)
-    has_options = any(call[len(("func", "args", "kwargs")) :])
-    if definition is not None and not has_options:
-        return _encode_plain(queue, call.func, call.args or (), call.kwargs or {}, requirements)
-    options = call._asdict()
-    at_front = options.pop("at_front")
-    job = queue.create_job(**options)
+    if definition is not None and not any(options):
+        return _encode_plain(queue, func, args or (), kwargs or {}, requirements, common)
+    named_options = call._asdict()
+    at_front = named_options.pop("at_front")
+    job = queue.create_job(**named_options)
     job.accept(requirements)
     queue._prepare_for_queue(job)
     return _EncodedJob(new_job_of(job, at_front=at_front), job, is_plain=False)
 
 
-def _encode_plain(queue: Queue, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], requirements: Requirements) -> _EncodedJob:
+def _encode_plain(
+    queue: Queue, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], requirements: Requirements, common: Mapping[bytes, bytes]
+) -> _EncodedJob:
     if func.__module__ == "__main__":
         raise JobDefinitionError(f"{func.__qualname__} is defined in __main__, which no worker can import: put it into a module")
-    timeout_s, max_bytes = queue._default_timeout, queue._client.settings.max_payload_bytes
-    new_job = encode_job(func, args, kwargs, queue=queue.name, timeout_s=timeout_s, requirements=requirements, max_bytes=max_bytes)
-    functions = {f"{func.__module__}.{func.__qualname__}": func}
-    job = lazy_job(queue.job_class, new_job.job_id, new_job.fields, connection=queue.connection, functions=functions)
+    max_bytes = queue._client.settings.max_payload_bytes
+    new_job = encode_job(func, args, kwargs, common=common, requirements=requirements, max_bytes=max_bytes)
+    job = lazy_job(queue.job_class, new_job.job_id, new_job.fields, connection=queue.connection, functions=_by_path(func))
     return _EncodedJob(new_job, job, is_plain=True)
+
+
+@cache
+def _by_path(func: Callable[..., Any]) -> JobFunctions:
+    return {f"{func.__module__}.{func.__qualname__}": func}
 
 
 def _put_encoded(scripts: EnqueueScripts, queue: str, encoded: Sequence[_EncodedJob]) -> list[Job]:
     new_jobs = [each.new_job for each in encoded]
     enqueue = scripts.enqueue if len(new_jobs) == 1 else scripts.enqueue_many
     for each, admission in zip(encoded, enqueue(queue, new_jobs), strict=True):
-        if each.is_plain:
-            each.new_job.fields.update({b"status": RQ_STATUS[admission.status].encode(), b"needs": admission.needs})
-        else:
+        if not each.is_plain:
             each.job.take_up(admission.status, admission.needs)
+        elif admission is not PLAIN:
+            each.new_job.fields.update({b"status": RQ_STATUS[admission.status].encode(), b"needs": admission.needs})
     return [each.job for each in encoded]
 
 

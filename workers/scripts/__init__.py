@@ -8,14 +8,15 @@ from workers.scripts.ahead import runs_in, text_of
 from workers.scripts.callbacks import CallbackScripts, OwedCallback
 from workers.scripts.claim import AHEAD_BYTES, Claim, ClaimScripts, Refill
 from workers.scripts.dependents import DependentScripts
-from workers.scripts.enqueue import RQ_STATUS, Admission, Condition, EnqueueScripts, NewJob
+from workers.scripts.enqueue import PLAIN, RQ_STATUS, Admission, Condition, EnqueueScripts, NewJob, is_plain
 from workers.scripts.fences import Fences, number_in
 from workers.scripts.jobs import AT_ONCE, JobScripts
 from workers.scripts.lease import LeaseScripts, Renewal
 from workers.scripts.payload import too_large, unpacked
+from workers.scripts.plain import FAILURE_TTL
 from workers.scripts.records import COUNT_AT_ONCE, Deleted, JobCounts, RecordScripts
 from workers.scripts.run import BEGIN_S, DEFAULT_TIMEOUT_S, Ended, ErrorCheck, Run, RunCheck
-from workers.scripts.runner import rq_time
+from workers.scripts.runner import rq_now, rq_time
 from workers.scripts.runs import RunScripts
 from workers.scripts.schedule import DueJobs, LoadedJob, ScheduleScripts
 
@@ -25,6 +26,8 @@ __all__ = [
     "BEGIN_S",
     "COUNT_AT_ONCE",
     "DEFAULT_TIMEOUT_S",
+    "FAILURE_TTL",
+    "PLAIN",
     "RQ_STATUS",
     "Admission",
     "CallbackScripts",
@@ -51,7 +54,9 @@ __all__ = [
     "RunCheck",
     "RunScripts",
     "ScheduleScripts",
+    "is_plain",
     "number_in",
+    "rq_now",
     "rq_time",
     "runs_in",
     "text_of",

@@ -1,7 +1,7 @@
 """The only way onto a queue: one script that checks the needs of jobs and puts them on the list, cancels or holds them."""
 
 import logging
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from itertools import chain
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -11,10 +11,10 @@ from notify.errors import ServerUnreachableError
 from notify.server import Client
 from notify.values import in_batches
 from workers import rq_keys
-from workers.scripts.plain import PlainEnqueueScript
+from workers.scripts.plain import FAILURE_TTL, PlainEnqueueScript
 from workers.scripts.runner import JobScriptRunner
 
-__all__ = ["RQ_STATUS", "Admission", "Condition", "EnqueueScripts", "NewJob"]
+__all__ = ["PLAIN", "RQ_STATUS", "Admission", "Condition", "EnqueueScripts", "NewJob", "is_plain"]
 
 AT_ONCE: Final = 100
 """The most jobs that one script enqueues; the script occupies the server for a millisecond or two."""
@@ -29,8 +29,10 @@ RQ_STATUS: Final = {"queued": "queued", "held": "deferred", "cancelled": "cancel
 Condition: TypeAlias = Literal["", "new", "unique", "ended"]
 """A condition for enqueueing a job.
 
-``new``: its id was made just now, so there is no check. ``unique``: there must be no job with that id. ``ended``: the job with that id
-must have failed, or been stopped or cancelled. Empty: a job with that id is replaced.
+``new``: it is a plain call that was encoded just now, with a new id, so there is no check. Without needs its fields are ``created_at`` and
+``enqueued_at``, which are equal, ``data``, ``description``, ``origin``, ``timeout``, ``failure_ttl``, which is `FAILURE_TTL`, and the
+status ``queued``. ``unique``: there must be no job with that id. ``ended``: the job with that id must have failed, or been stopped or
+cancelled. Empty: a job with that id is replaced.
 """
 
 Fields: TypeAlias = MutableMapping[Any, Any]
@@ -76,6 +78,7 @@ class Admission(NamedTuple):
 
 
 PLAIN: Final = Admission("queued", "", b"")
+"""What becomes of each job for which `is_plain` holds."""
 
 
 class EnqueueScripts(JobScriptRunner):
@@ -92,31 +95,64 @@ class EnqueueScripts(JobScriptRunner):
             ServerUnreachableError: no answer, twice. The jobs may be on the queue.
             ServerRefusedError: the server answered with an error.
         """
+        if len(new_jobs) == 1 and is_plain(new_jobs[0]):
+            self.enqueue_plain(queue, new_jobs[0])
+            return [PLAIN]
+        name, args = self._script_for(queue, new_jobs)
         try:
-            if len(new_jobs) == 1 and _is_plain(new_jobs[0]):
-                self._plain_script.enqueue(queue, new_jobs[0].job_id, new_jobs[0].fields)
-                return [PLAIN]
-            return self._enqueue(queue, new_jobs, again="")
+            return _admissions(self.run(name, [rq_keys.QUEUES], args, action=f"enqueueing on {queue!r}"), len(new_jobs))
         except ServerUnreachableError:
             return self._enqueue(queue, new_jobs, again="again")
 
+    def enqueue_plain(self, queue: str, new_job: NewJob) -> None:
+        """Put a job on a queue for which `is_plain` holds, as `enqueue` does."""
+        try:
+            self._plain_script.enqueue(queue, new_job.job_id, new_job.fields)
+        except ServerUnreachableError:
+            self._enqueue(queue, [new_job], again="again")
+
     def enqueue_many(self, queue: str, new_jobs: Sequence[NewJob]) -> list[Admission]:
-        """Put any number of jobs on a queue, as `enqueue` does. While the server runs one script, the jobs for the next are encoded."""
+        """Put any number of jobs on a queue, as `enqueue` does. While the server runs one script, the jobs for the next are packed."""
         chunks = list(in_batches(new_jobs, _size_of, most=AT_ONCE, max_bytes=BYTES_AT_ONCE))
-        source = self.source("enqueue")
+        if len(chunks) == 1:
+            return EnqueueScripts.enqueue(self, queue, chunks[0])  # not that of a derived class, which does more with the admissions
         admissions: list[Admission] = []
         answered = 0
         try:
-            for answer in self.client.pipelined(([b"EVAL", source, *self._command(queue, chunk)] for chunk in chunks), in_flight=IN_FLIGHT):
-                admissions += _admissions(answer)
+            for answer in self.client.pipelined(self._commands(queue, chunks), in_flight=IN_FLIGHT):
+                admissions += _admissions(answer, len(chunks[answered]))
                 answered += 1
         except (redis.ConnectionError, redis.TimeoutError, OSError) as exc:
             log.warning("enqueueing again, since the answer was lost: %s", self.client.translated(exc, f"enqueueing on {queue!r}"))
+        except redis.exceptions.NoScriptError:
+            log.info("enqueueing again, since the server has forgotten the script")
         except redis.RedisError as exc:
             raise self.client.translated(exc, f"enqueueing on {queue!r}") from exc
         for chunk in chunks[answered:]:
             admissions += self._enqueue(queue, chunk, again="again")
         return admissions
+
+    def _commands(self, queue: str, chunks: Sequence[Sequence[NewJob]]) -> Iterator[list[Any]]:
+        """Return the commands that enqueue jobs. The first of each script has its source, which takes the server longer than its name."""
+        known: set[str] = set()
+        for chunk in chunks:
+            name, args = self._script_for(queue, chunk)
+            script = [b"EVALSHA", self.digest(name)] if name in known else [b"EVAL", self.source(name)]
+            known.add(name)
+            yield [*script, 1, rq_keys.QUEUES, *args]
+
+    def _script_for(self, queue: str, new_jobs: Sequence[NewJob]) -> tuple[str, list[Any]]:
+        """Return the script that enqueues these jobs, and its ARGV."""
+        plain = _plain(new_jobs)
+        if plain is None:
+            return "enqueue", [*self.common_args(), queue, "", *_flat(new_jobs)]
+        at, timeout, flat = plain
+        return "enqueue_plain_many", [*self.common_args(now=at.decode()), queue, timeout, FAILURE_TTL, *flat]
+
+    def _enqueue(self, queue: str, new_jobs: Sequence[NewJob], *, again: str) -> list[Admission]:
+        args = [queue, again, *_flat(new_jobs)]
+        answer = self.run_with_common_args("enqueue", [rq_keys.QUEUES], args, action=f"enqueueing on {queue!r}")
+        return _admissions(answer, len(new_jobs))
 
     def check_waiting(self, job_ids: Sequence[str]) -> list[Admission]:
         """Apply losses to jobs that were enqueued a moment ago. Returns for each job what `enqueue` would return for it now.
@@ -127,13 +163,13 @@ class EnqueueScripts(JobScriptRunner):
         admissions: list[Admission] = []
         for start in range(0, len(job_ids), AT_ONCE):
             some = job_ids[start : start + AT_ONCE]
-            admissions += _admissions(self.run_with_common_args("check_waiting", [], some, action=f"checking {len(some)} jobs"))
+            admissions += _admissions(self.run_with_common_args("check_waiting", [], some, action=f"checking {len(some)} jobs"), len(some))
         return admissions
 
     def enqueue_later(self, pipeline: Any, queue: str, new_job: NewJob) -> None:
         """Add the enqueueing of a job to a pipeline. A missing need has the effect that it has in `enqueue`; no `Admission` is returned."""
         # EVAL, not EVALSHA: a transaction cannot load the script and try again.
-        pipeline.eval(self.source("enqueue"), *self._command(queue, [new_job]))
+        pipeline.eval(self.source("enqueue"), 1, rq_keys.QUEUES, *self.common_args(), queue, "", *_flat([new_job]))
 
     def index_needs(self, job_id: str, pipeline: Any = None) -> None:
         """Add a job that waits for its time, or for other jobs, to the indexes of its needs, so that a loss finds it; publish it.
@@ -146,26 +182,32 @@ class EnqueueScripts(JobScriptRunner):
         else:
             pipeline.eval(self.source("index_needs"), 0, *self.common_args(), job_id)
 
-    def _enqueue(self, queue: str, new_jobs: Sequence[NewJob], *, again: str) -> list[Admission]:
-        args = [queue, again, *_flat(new_jobs)]
-        return _admissions(self.run_with_common_args("enqueue", [rq_keys.QUEUES], args, action=f"enqueueing on {queue!r}"))
 
-    def _command(self, queue: str, new_jobs: Sequence[NewJob]) -> list[Any]:
-        """Return the arguments of EVAL after the script."""
-        return [1, rq_keys.QUEUES, *self.common_args(), queue, "", *_flat(new_jobs)]
-
-
-def _is_plain(new_job: NewJob) -> bool:
-    """Return whether `PlainEnqueueScript` may enqueue a job."""
+def is_plain(new_job: NewJob) -> bool:
+    """Return whether a job may be enqueued by the scripts for plain jobs."""
     return new_job.condition == "new" and not (new_job.needs or new_job.at_front or new_job.ttl_s is not None)
+
+
+def _plain(new_jobs: Sequence[NewJob]) -> tuple[bytes, bytes, list[Any]] | None:
+    """Return the time and the timeout of plain jobs, which must have these in common, and id, data and description of each."""
+    if not all(map(is_plain, new_jobs)):
+        return None
+    first = new_jobs[0].fields
+    at, timeout = first[b"enqueued_at"], first[b"timeout"]
+    flat: list[Any] = []
+    for job_id, fields, *_ in new_jobs:
+        if fields[b"enqueued_at"] != at or fields[b"timeout"] != timeout:
+            return None
+        flat += (job_id, fields[b"data"], fields[b"description"])
+    return at, timeout, flat
 
 
 def _size_of(new_job: NewJob) -> int:
     """Return the size of the fields of a job in bytes."""
-    values = new_job.fields.values()
+    fields = new_job.fields
     if new_job.condition == "new":
-        return sum(map(len, values))  # all are bytes, and most jobs are so
-    return sum(len(value) for value in values if isinstance(value, (bytes, str)))
+        return len(fields[b"data"]) + len(fields[b"description"])  # the others are short, and most jobs are so
+    return sum(len(value) for value in fields.values() if isinstance(value, (bytes, str)))
 
 
 def _flat(new_jobs: Sequence[NewJob]) -> list[Any]:
@@ -181,7 +223,9 @@ def _flat(new_jobs: Sequence[NewJob]) -> list[Any]:
     return flat
 
 
-def _admissions(answer: Sequence[bytes]) -> list[Admission]:
+def _admissions(answer: Sequence[bytes] | None, count: int) -> list[Admission]:
+    if answer is None:  # the jobs were plain
+        return [PLAIN] * count
     admissions = []
     for text, needs in zip(answer[::2], answer[1::2], strict=True):
         status, _, name = text.decode().partition(":")

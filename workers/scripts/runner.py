@@ -6,9 +6,10 @@ and builds their keys then. RQ's keys have no hash tags and cannot be spread ove
 
 import string
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from notify.events import Event, PublishingScripts, encode, limits_of
@@ -18,7 +19,7 @@ from notify.settings import JOB_EVENTS, Settings
 from workers import rq_keys
 from workers.rq import IS_RQ_3
 
-__all__ = ["KEEP_CANCELLED_MS", "JobScriptRunner", "around_time", "rq_time"]
+__all__ = ["KEEP_CANCELLED_MS", "JobScriptRunner", "around_time", "quoted", "rq_now", "rq_time"]
 
 TOPIC: Final = "@topic@"
 CONTENTS: Final = "@contents@"
@@ -61,7 +62,7 @@ class JobScriptRunner(PublishingScripts):
 
     def common_args(self, *, now: str = "") -> list[str | bytes | int]:
         """Return the first two ARGV of such a script: the current time, and the middle of an event between its topic and contents."""
-        now = now or rq_time(datetime.now(UTC))
+        now = now or rq_now()
         before, after = around_time(TOPIC, process_name())
         return [now, b"%s%s%s" % (before.partition(b'"%s"' % TOPIC.encode())[2], now.encode(), after)]
 
@@ -114,7 +115,7 @@ def _prelude(settings: Settings, keys: Keys) -> str:
     texts["body_begins"], _, texts["body_ends"] = map(
         bytes.decode, _split(encode(Event(topic=TOPIC, contents=CONTENTS), max_bytes=sys.maxsize))
     )
-    lines = [*(f"  {name} = {_quoted(text)}," for name, text in texts.items()), f"  keep_ms = {KEEP_CANCELLED_MS},"]
+    lines = [*(f"  {name} = {quoted(text)}," for name, text in texts.items()), f"  keep_ms = {KEEP_CANCELLED_MS},"]
     lines.append(f"  limits = {{length = {length}, log_ms = {log_ms}, head_ms = {head_ms}}},")
     return "\n".join(["local k = {", *lines, "}", ""])
 
@@ -139,7 +140,7 @@ def _split(body: bytes) -> tuple[bytes, bytes, bytes]:
 _PLAIN: Final = string.ascii_letters.encode() + string.digits.encode() + b":._- {}"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Return a text as a Lua literal; bytes that are not plain are escaped."""
     return '"' + "".join(chr(byte) if byte in _PLAIN else f"\\{byte:03d}" for byte in text.encode()) + '"'
 
@@ -147,3 +148,14 @@ def _quoted(text: str) -> str:
 def rq_time(when: datetime) -> str:
     """Return a UTC time as RQ writes it into its hashes. ``strftime`` takes five times as long."""
     return f"{when.isoformat(timespec='microseconds').removesuffix('+00:00')}Z"
+
+
+def rq_now() -> str:
+    """Return the time of now as `rq_time` does, in a third of the time."""
+    seconds, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
+    return f"{_second(seconds)}.{microseconds:06d}Z"
+
+
+@lru_cache(2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")

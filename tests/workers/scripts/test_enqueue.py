@@ -87,6 +87,12 @@ def test_large_jobs_go_in_parts_by_size_and_are_there_once_after_a_lost_answer(p
     assert [len(call.args[2]) for call in again.call_args_list] == [5, 5, 3]
 
 
+def test_many_jobs_are_there_once_when_the_server_forgets_the_script_between_two_parts(bus: notify.Bus, queue: Queue) -> None:
+    with patch.object(EnqueueScripts, "digest", return_value="0" * 40):
+        jobs = queue.enqueue_many([Queue.prepare_data(add) for _ in range(3 * AT_ONCE)])
+    assert queue.job_ids == [job.id for job in jobs]
+
+
 @pytest.mark.parametrize(("on_loss", "status"), [("cancel", "canceled"), ("hold", "deferred"), ("ignore", "queued")])
 def test_a_repeated_call_gets_the_first_answer(
     proxy: Proxy, far: Queue, bus: notify.Bus, collect: Callable[..., Any], on_loss: Any, status: str

@@ -1,4 +1,4 @@
-"""The script for plain jobs has the effect of the one for all jobs, whose steps it writes out."""
+"""The scripts for plain jobs have the effect of the one for all jobs, whose steps they write out."""
 
 import re
 from collections.abc import Callable
@@ -12,21 +12,33 @@ from notify.testing import PrivateServer, wait_until
 from tests.support.sample_jobs import add
 from tests.workers.conftest import claim_next
 from workers import Queue, rq_keys
-from workers.scripts import EnqueueScripts, NewJob
+from workers.scripts import FAILURE_TTL, EnqueueScripts, NewJob
 
-HASH = {b"status": b"queued", b"origin": b"work", b"enqueued_at": b"now", b"data": b"[]"}
+NOW = b"2026-11-27T10:00:00.000000Z"
+HASH = {
+    **{b"created_at": NOW, b"enqueued_at": NOW, b"origin": b"work", b"timeout": b"180", b"failure_ttl": FAILURE_TTL},
+    **{b"status": b"queued", b"data": b"[]", b"description": b"f()"},
+}
 CHANGING = (rb"\d{13}-\d+", rb"\d{16}", rb"\d{13}", rb"@?[0-9a-f]{12,14}(?=\W|$)", rb"\d{4}-\d\d-\d\dT[\d:.]+Z")
 """Ids of events, times in us and ms, epochs, and times in words."""
 
-Enqueue = Callable[[EnqueueScripts, str], object]
+Enqueue = Callable[[EnqueueScripts, list[str]], object]
 
 
-def plainly(scripts: EnqueueScripts, job_id: str) -> object:
-    return scripts.enqueue("work", [NewJob(job_id, dict(HASH), "new")])
+def new_jobs(job_ids: list[str]) -> list[NewJob]:
+    return [NewJob(job_id, dict(HASH), "new") for job_id in job_ids]
 
 
-def generally(scripts: EnqueueScripts, job_id: str) -> object:
-    return scripts._enqueue("work", [NewJob(job_id, dict(HASH), "new")], again="")
+def plainly(scripts: EnqueueScripts, job_ids: list[str]) -> object:
+    return [scripts.enqueue("work", [new_job]) for new_job in new_jobs(job_ids)]
+
+
+def at_once(scripts: EnqueueScripts, job_ids: list[str]) -> object:
+    return scripts.enqueue_many("work", new_jobs(job_ids))
+
+
+def generally(scripts: EnqueueScripts, job_ids: list[str]) -> object:
+    return scripts._enqueue("work", new_jobs(job_ids), again="")
 
 
 def everything(client: Any) -> dict[bytes, Any]:
@@ -64,24 +76,25 @@ BEFORE: dict[str, Callable[[Any], object]] = {
     "a worker that serves the queue": lambda client: client.set("notify:served:work", "w", px=5_000),
     "a log of another type": lambda client: client.set("notify:log:job.work", "spoilt"),
     "a time in the head that is none": lambda client: client.hset("notify:topic:job.work", "touched", "spoilt"),
-    "an event": lambda client: plainly(EnqueueScripts(Client.of(client)), "first"),
+    "an event": lambda client: plainly(EnqueueScripts(Client.of(client)), ["first"]),
 }
 
 
 @pytest.mark.parametrize("job_events", ["all", "none"])
 @pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize(("enqueue", "job_ids"), [(plainly, ["mine"]), (at_once, ["mine"]), (at_once, ["a", "b", "c"])])
 def test_a_plain_job_is_enqueued_as_any_other(
-    server: PrivateServer, connect_to: Callable[..., notify.Bus], before: str, job_events: str
+    server: PrivateServer, connect_to: Callable[..., notify.Bus], enqueue: Enqueue, job_ids: list[str], before: str, job_events: str
 ) -> None:
     client = connect_to(server, job_events=job_events).redis
     found = []
-    for enqueue in (plainly, generally):
+    for way in (enqueue, generally):
         client.flushdb()
         BEFORE[before](client)
-        enqueue(EnqueueScripts(client), "mine")
+        way(EnqueueScripts(client), job_ids)
         found.append(everything(client))
     assert found[0] == found[1]
-    assert b"rq:job:mine" in found[0]
+    assert {b"rq:job:" + job_id.encode() for job_id in job_ids} <= found[0].keys()
 
 
 @pytest.mark.parametrize("key", ["notify:topic:job.work", "notify:topics"])

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 import notify
-from notify.events import limits_of
 from notify.keys import Keys
 from tests.support.lua import TAIL, Holding, ScriptCall, lua_files, script_call
 from workers import rq_keys
@@ -18,6 +17,7 @@ from workers.scripts.enqueue import EnqueueScripts, NewJob
 from workers.scripts.fences import Fences
 from workers.scripts.jobs import COMPACT_AT_ONCE, JobScripts
 from workers.scripts.lease import LeaseScripts
+from workers.scripts.plain import FAILURE_TTL
 from workers.scripts.records import COUNT_AT_ONCE, RecordScripts
 from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run
 from workers.scripts.runner import KEEP_CANCELLED_MS
@@ -28,6 +28,8 @@ K = Keys("notify")
 COMMON = {"NOW_AT": Holding("T"), "BODY": Holding(',"')}
 LEASES = {"leases": K.leases, "renewed": K.renewed, "leader": K.leader, "clock": K.clock}
 NEW_JOB = NewJob("j", {"origin": "q"}, "new", at_front=True, ttl_s=4, needs='{"svc":0}')
+PLAIN_FIELDS = {b"enqueued_at": b"now", b"data": b"[]", b"description": b"f()", b"origin": b"q", b"timeout": b"180"}
+PLAIN_JOB = NewJob("j", PLAIN_FIELDS, "new")
 TOPIC = K.job_topic("q")
 FENCES = Fences()
 MAX_BYTES = notify.Settings().max_payload_bytes
@@ -102,15 +104,22 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         },
     ),
     "enqueue_plain": (
-        lambda client: EnqueueScripts(client).enqueue("q", [NewJob("j", {"origin": "q"}, "new")]),
+        lambda client: EnqueueScripts(client).enqueue("q", [PLAIN_JOB]),
         {
-            **{"job": rq_keys.job("j"), "list": rq_keys.queue("q"), "queues": rq_keys.QUEUES, "served": K.served("q")},
-            **{"tokens": K.wake("q"), "log": K.log(TOPIC), "head": K.topic(TOPIC), "topics": K.topics},
+            **{"list": rq_keys.queue("q"), "served": K.served("q"), "tokens": K.wake("q")},
+            **{"log": K.log(TOPIC), "head": K.topic(TOPIC)},
         },
         {
-            **{"id": "j", "event": Holding('"contents":{"job":"'), "topic": TOPIC, "channel": K.channel(TOPIC)},
-            **dict(zip(("length", "log_ms", "head_ms"), limits_of(notify.Settings()), strict=True)),
-            TAIL: ["origin", "q"],
+            **{"id": "j", "event": Holding('"contents":{"job":"'), "at": b"now", "data": b"[]", "description": b"f()"},
+            **{"origin": b"q", "timeout": b"180"},
+        },
+    ),
+    "enqueue_plain_many": (
+        lambda client: EnqueueScripts(client).enqueue_many("q", [PLAIN_JOB, PLAIN_JOB]),
+        {"queues": rq_keys.QUEUES},
+        {
+            **{**COMMON, "NOW_AT": Holding("now"), "queue": "q", "timeout": b"180", "failure_ttl": FAILURE_TTL},
+            TAIL: ["j", b"[]", b"f()"] * 2,
         },
     ),
     "mark_call": (
