@@ -5,10 +5,11 @@ It never depends on events, services or jobs.
 """
 
 from notify.server.backoff import Backoff, is_of_another_type, is_temporary, retry_while_away
-from notify.server.client import ANSWER_S, ONE_ATTEMPT, PREFIX, Client, open_client, process_name
+from notify.server.client import ANSWER_S, ONE_ATTEMPT, PREFIX, Client, open_client
 from notify.server.embedded import EmbeddedServer, default_directory
 from notify.server.health import ConnectionMonitor, LinkHandler, LinkState, LinkStatus
 from notify.server.numbers import LARGEST, LONGEST_TTL_S, whole
+from notify.server.process_name import process_name
 from notify.server.raw import RawConnection, file_number, make_raw, read_push, read_within, release_raw, shut_down, take_raw
 from notify.server.scripts import ScriptRunner
 from notify.server.single import SingleConnection

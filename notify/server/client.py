@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from notify.server.sentinel import is_sentinel, sentinel_pool
 from notify.server.tls import tls_problem_of
 from notify.settings import Settings, positive, redact
 
-__all__ = ["ANSWER_S", "ONE_ATTEMPT", "PREFIX", "Client", "open_client", "process_name"]
+__all__ = ["ANSWER_S", "ONE_ATTEMPT", "PREFIX", "Client", "open_client"]
 
 PREFIX: Final = "notify:"
 """The prefix of the name of every connection in ``CLIENT LIST``."""
@@ -239,11 +238,6 @@ class Client(redis.Redis):
             raise ServerRefusedError(
                 f"{self.address} is Redis {version}: use Redis {OLDEST_SERVER[0]}.{OLDEST_SERVER[1]} or newer, or Valkey"
             )
-
-
-def process_name() -> str:
-    """Return the default name of this process, ``host:pid``."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def open_client(settings: Settings, *, name: str, timeout_s: float | None = None, is_shared: bool = False, protocol: int = 2) -> Client:

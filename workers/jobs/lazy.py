@@ -36,19 +36,25 @@ def lazy_job(
         fence: in that process, the fence of the run.
     """
     unread = _unread(job_class)  # type: ignore[arg-type]  # mypy does not see that RQ's class is hashable
-    job = unread.__new__(unread)
-    job.__dict__.update(_id=job_id, _stop_sign=stop_sign, fence=fence, _unread=(job_class, fields, connection, functions))
-    return job
+    job: Any = unread.__new__(unread)
+    # One by one, and no tuple of them: so a job is a single object for Python's garbage collector, which looks at all of many jobs.
+    job._id, job._stop_sign, job.fence = job_id, stop_sign, fence
+    job._unread, job._unread_connection, job._unread_functions = fields, connection, functions
+    lazy: Job = job
+    return lazy
 
 
 class _Unread:
     """Mixin of a job whose hash is not parsed yet. Equality and hash need the id only."""
 
+    _job_class: type[PlainJob]
+    _id: str
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, PlainJob) and self.__dict__["_id"] == other.id
+        return isinstance(other, PlainJob) and self._id == other.id
 
     def __hash__(self) -> int:
-        return hash(self.__dict__["_id"])
+        return hash(self._id)
 
     def __getattr__(self, name: str) -> Any:
         """Turn this object into a job of its class when an attribute other than the id is read.
@@ -58,10 +64,10 @@ class _Unread:
         """
         if "_unread" not in self.__dict__:
             raise AttributeError(name)
-        job_class, fields, connection, functions = self.__dict__.pop("_unread")
-        self.__class__ = job_class
-        job_class.__init__(self, self.__dict__["_id"], connection)
+        fields, connection, functions = (self.__dict__.pop(each) for each in ("_unread", "_unread_connection", "_unread_functions"))
         job: Any = self
+        job.__class__ = self._job_class
+        job.__init__(self._id, connection)
         job.bind(functions, self.__dict__["_stop_sign"])
         job.restore(fields)
         return getattr(job, name)
@@ -69,4 +75,4 @@ class _Unread:
 
 @cache
 def _unread(job_class: type[PlainJob]) -> type[Job]:
-    return type(job_class.__name__, (_Unread, job_class), {})
+    return type(job_class.__name__, (_Unread, job_class), {"_job_class": job_class})

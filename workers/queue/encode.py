@@ -19,7 +19,13 @@ from workers.jobs import Requirements, check_annotations, encode_call
 from workers.rq import get_call_string
 from workers.scripts import FAILURE_TTL, NewJob, rq_now, too_large
 
-__all__ = ["check_arguments", "check_call", "common_fields", "encode_job"]
+__all__ = ["check_arguments", "check_call", "common_fields", "encode_job", "path_of"]
+
+
+@cache
+def path_of(func: Callable[..., Any]) -> str:
+    """Return the dotted path of a function."""
+    return f"{func.__module__}.{func.__qualname__}"
 
 
 def common_fields(queue: str, timeout_s: int) -> dict[bytes, bytes]:
@@ -56,7 +62,7 @@ def encode_job(
         JobArgumentsError: the function or its annotations do not accept these arguments, or JSON cannot hold one of them.
         JobTooLargeError: the call has more than ``max_bytes``.
     """
-    path = f"{func.__module__}.{func.__qualname__}"
+    path = path_of(func)
     data = _encode_call(path, args, kwargs)
     if len(data) > max_bytes:
         raise JobTooLargeError(too_large(f"the call of {path}", len(data), max_bytes))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import redis
 
@@ -14,27 +14,12 @@ from workers.jobs import Definition, Job, JobFunctions, Needs, Policy, Requireme
 from workers.overview import Stake, preview_loss
 from workers.queue.cancel import Progress, cancel_waiting
 from workers.queue.dependencies import OnDependencyFailure, cancelled_with_dependencies, check_dependency_option
-from workers.queue.encode import common_fields, encode_job
+from workers.queue.encode import common_fields, encode_job, path_of
 from workers.queue.rq_queue import RqQueue, check_function, checked_job, new_job_of, translating
 from workers.rq import ENQUEUE_OPTIONS, EnqueueData, JobStatus
-from workers.scripts import PLAIN, RQ_STATUS, EnqueueScripts, NewJob, is_plain
+from workers.scripts import PLAIN, RQ_STATUS, EnqueueScripts, NewJob
 
 __all__ = ["Queue", "requeue"]
-
-
-class _EncodedJob(NamedTuple):
-    """A job that is encoded and not enqueued yet.
-
-    Args:
-        new_job: the job in the form for the enqueue script.
-        job: the job as an object, for the caller of `Queue.enqueue`.
-        is_plain: whether the fast path encoded the call. Then ``job`` reads the fields of ``new_job``; else ``new_job`` was made from
-            ``job``.
-    """
-
-    new_job: NewJob
-    job: Job
-    is_plain: bool
 
 
 class Queue(RqQueue):
@@ -86,12 +71,12 @@ class Queue(RqQueue):
         requirements = _requirements_of(definition).but(needs=needs, on_loss=on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
         is_cancelled = check_dependency_option(on_dependency_failure, kwargs.get("depends_on"))
         if self._is_async and definition is not None and ENQUEUE_OPTIONS.isdisjoint(kwargs):
-            encoded = _encode_plain(self, f, args, kwargs, requirements, common_fields(self.name, self._default_timeout))
-            if is_plain(encoded.new_job):
-                self._enqueue_scripts.enqueue_plain(self.name, encoded.new_job)
+            new_job = _encode_plain(self, f, args, kwargs, requirements, common_fields(self.name, self._default_timeout))
+            if requirements.needs:
+                _put_encoded(self._enqueue_scripts, self.name, [new_job], [])
             else:
-                _put_encoded(self._enqueue_scripts, self.name, [encoded])
-            return encoded.job
+                self._enqueue_scripts.enqueue_plain(self.name, new_job)
+            return _job_of(self, new_job, f)
         with translating(self._client, self.name, f):
             options = self.parse_args(f, *args, **kwargs)._asdict()
             pipeline, at_front, unique = options.pop("pipeline"), options.pop("at_front"), options.pop("unique")
@@ -167,8 +152,13 @@ class Queue(RqQueue):
                 "calls with depends_on, a pipeline or a group take no needs, on_loss, max_hold_s or grace_s: give these to @job"
             )
         common = common_fields(self.name, self._default_timeout)
-        encoded = [_encode(self, call, changes, common) for call in calls if not (all_by_rq or call.depends_on)]
-        jobs = _put_encoded(self._enqueue_scripts, self.name, encoded)
+        new_jobs, jobs = list[NewJob](), list[Job]()
+        for call in calls:
+            if not (all_by_rq or call.depends_on):
+                new_job, job = _encode(self, call, changes, common)
+                new_jobs.append(new_job)
+                jobs.append(job)
+        _put_encoded(self._enqueue_scripts, self.name, new_jobs, jobs)
         return [*jobs, *(_enqueue_many_by_rq(self, by_rq, pipeline, group_id) if by_rq else ())]
 
     def put_back(self, job: Job) -> Job:
@@ -226,45 +216,50 @@ def _enqueue_many_by_rq(queue: Queue, calls: list[EnqueueData], pipeline: Any, g
         return jobs
 
 
-def _encode(queue: Queue, call: EnqueueData, changes: Mapping[str, Any], common: Mapping[bytes, bytes]) -> _EncodedJob:
+def _encode(queue: Queue, call: EnqueueData, changes: Mapping[str, Any], common: Mapping[bytes, bytes]) -> tuple[NewJob, Job]:
+    """Return a job in the form for the enqueue script, and as an object for the caller, which reads the fields of a plain one."""
     func, args, kwargs, *options = call
     definition = check_function(func, queue=queue.name)
     requirements = _requirements_of(definition).but(**changes)
     if definition is not None and not any(options):
-        return _encode_plain(queue, func, args or (), kwargs or {}, requirements, common)
+        new_job = _encode_plain(queue, func, args or (), kwargs or {}, requirements, common)
+        return new_job, _job_of(queue, new_job, func)
     named_options = call._asdict()
     at_front = named_options.pop("at_front")
     job = queue.create_job(**named_options)
     job.accept(requirements)
     queue._prepare_for_queue(job)
-    return _EncodedJob(new_job_of(job, at_front=at_front), job, is_plain=False)
+    return new_job_of(job, at_front=at_front), job
 
 
 def _encode_plain(
     queue: Queue, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], requirements: Requirements, common: Mapping[bytes, bytes]
-) -> _EncodedJob:
+) -> NewJob:
     if func.__module__ == "__main__":
         raise JobDefinitionError(f"{func.__qualname__} is defined in __main__, which no worker can import: put it into a module")
     max_bytes = queue._client.settings.max_payload_bytes
-    new_job = encode_job(func, args, kwargs, common=common, requirements=requirements, max_bytes=max_bytes)
-    job = lazy_job(queue.job_class, new_job.job_id, new_job.fields, connection=queue.connection, functions=_by_path(func))
-    return _EncodedJob(new_job, job, is_plain=True)
+    return encode_job(func, args, kwargs, common=common, requirements=requirements, max_bytes=max_bytes)
+
+
+def _job_of(queue: Queue, new_job: NewJob, func: Callable[..., Any]) -> Job:
+    return lazy_job(queue.job_class, new_job.job_id, new_job.fields, connection=queue.connection, functions=_by_path(func))
 
 
 @cache
 def _by_path(func: Callable[..., Any]) -> JobFunctions:
-    return {f"{func.__module__}.{func.__qualname__}": func}
+    return {path_of(func): func}
 
 
-def _put_encoded(scripts: EnqueueScripts, queue: str, encoded: Sequence[_EncodedJob]) -> list[Job]:
-    new_jobs = [each.new_job for each in encoded]
+def _put_encoded(scripts: EnqueueScripts, queue: str, new_jobs: Sequence[NewJob], jobs: Sequence[Job]) -> None:
+    """Put jobs on a queue, and tell the objects what became of them, in place."""
     enqueue = scripts.enqueue if len(new_jobs) == 1 else scripts.enqueue_many
-    for each, admission in zip(encoded, enqueue(queue, new_jobs), strict=True):
-        if not each.is_plain:
-            each.job.take_up(admission.status, admission.needs)
-        elif admission is not PLAIN:
-            each.new_job.fields.update({b"status": RQ_STATUS[admission.status].encode(), b"needs": admission.needs})
-    return [each.job for each in encoded]
+    for index, admission in enumerate(enqueue(queue, new_jobs)):
+        if admission is PLAIN:
+            continue
+        if new_jobs[index].condition == "new":
+            new_jobs[index].fields.update({b"status": RQ_STATUS[admission.status].encode(), b"needs": admission.needs})
+        else:
+            jobs[index].take_up(admission.status, admission.needs)
 
 
 def _requirements_of(definition: Definition | None) -> Requirements:

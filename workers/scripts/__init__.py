@@ -8,7 +8,7 @@ from workers.scripts.ahead import runs_in, text_of
 from workers.scripts.callbacks import CallbackScripts, OwedCallback
 from workers.scripts.claim import AHEAD_BYTES, Claim, ClaimScripts, Refill
 from workers.scripts.dependents import DependentScripts
-from workers.scripts.enqueue import PLAIN, RQ_STATUS, Admission, Condition, EnqueueScripts, NewJob, is_plain
+from workers.scripts.enqueue import PLAIN, RQ_STATUS, Admission, Condition, EnqueueScripts, NewJob
 from workers.scripts.fences import Fences, number_in
 from workers.scripts.jobs import AT_ONCE, JobScripts
 from workers.scripts.lease import LeaseScripts, Renewal
@@ -54,7 +54,6 @@ __all__ = [
     "RunCheck",
     "RunScripts",
     "ScheduleScripts",
-    "is_plain",
     "number_in",
     "rq_now",
     "rq_time",

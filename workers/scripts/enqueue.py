@@ -14,7 +14,7 @@ from workers import rq_keys
 from workers.scripts.plain import FAILURE_TTL, PlainEnqueueScript
 from workers.scripts.runner import JobScriptRunner
 
-__all__ = ["PLAIN", "RQ_STATUS", "Admission", "Condition", "EnqueueScripts", "NewJob", "is_plain"]
+__all__ = ["PLAIN", "RQ_STATUS", "Admission", "Condition", "EnqueueScripts", "NewJob"]
 
 AT_ONCE: Final = 100
 """The most jobs that one script enqueues; the script occupies the server for a millisecond or two."""
@@ -78,7 +78,7 @@ class Admission(NamedTuple):
 
 
 PLAIN: Final = Admission("queued", "", b"")
-"""What becomes of each job for which `is_plain` holds."""
+"""What becomes of each plain job."""
 
 
 class EnqueueScripts(JobScriptRunner):
@@ -95,7 +95,7 @@ class EnqueueScripts(JobScriptRunner):
             ServerUnreachableError: no answer, twice. The jobs may be on the queue.
             ServerRefusedError: the server answered with an error.
         """
-        if len(new_jobs) == 1 and is_plain(new_jobs[0]):
+        if len(new_jobs) == 1 and _is_plain(new_jobs[0]):
             self.enqueue_plain(queue, new_jobs[0])
             return [PLAIN]
         name, args = self._script_for(queue, new_jobs)
@@ -105,7 +105,7 @@ class EnqueueScripts(JobScriptRunner):
             return self._enqueue(queue, new_jobs, again="again")
 
     def enqueue_plain(self, queue: str, new_job: NewJob) -> None:
-        """Put a job on a queue for which `is_plain` holds, as `enqueue` does."""
+        """Put a job on a queue that is new, without needs and for the end of the list, as `enqueue` does."""
         try:
             self._plain_script.enqueue(queue, new_job.job_id, new_job.fields)
         except ServerUnreachableError:
@@ -183,14 +183,14 @@ class EnqueueScripts(JobScriptRunner):
             pipeline.eval(self.source("index_needs"), 0, *self.common_args(), job_id)
 
 
-def is_plain(new_job: NewJob) -> bool:
+def _is_plain(new_job: NewJob) -> bool:
     """Return whether a job may be enqueued by the scripts for plain jobs."""
     return new_job.condition == "new" and not (new_job.needs or new_job.at_front or new_job.ttl_s is not None)
 
 
 def _plain(new_jobs: Sequence[NewJob]) -> tuple[bytes, bytes, list[Any]] | None:
     """Return the time and the timeout of plain jobs, which must have these in common, and id, data and description of each."""
-    if not all(map(is_plain, new_jobs)):
+    if not all(map(_is_plain, new_jobs)):
         return None
     first = new_jobs[0].fields
     at, timeout = first[b"enqueued_at"], first[b"timeout"]

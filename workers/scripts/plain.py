@@ -72,6 +72,12 @@ def _prelude(settings: Settings, keys: Keys) -> str:
         "CHANNEL": keys.channel(""),
     }
     length, log_ms, head_ms = limits_of(settings)
-    numbers = {"LENGTH": length, "LOG_MS": log_ms, "HEAD_MS": head_ms, "FAILURE_TTL": DEFAULT_FAILURE_TTL}
+    numbers: dict[str, float] = {
+        "LENGTH": length,
+        "LOG_MS": log_ms,
+        "HEAD_MS": head_ms,
+        "TOUCHED_MS": min(60_000, log_ms / 10),
+        "FAILURE_TTL": DEFAULT_FAILURE_TTL,
+    }
     lines = [*(f"local {name} = {quoted(text)}" for name, text in texts.items()), *(f"local {name} = {n}" for name, n in numbers.items())]
     return "\n".join([*lines, ""])

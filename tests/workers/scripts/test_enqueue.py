@@ -87,7 +87,7 @@ def test_large_jobs_go_in_parts_by_size_and_are_there_once_after_a_lost_answer(p
     assert [len(call.args[2]) for call in again.call_args_list] == [5, 5, 3]
 
 
-def test_many_jobs_are_there_once_when_the_server_forgets_the_script_between_two_parts(bus: notify.Bus, queue: Queue) -> None:
+def test_many_jobs_are_there_once_when_the_server_forgets_the_script_in_between(bus: notify.Bus, queue: Queue) -> None:
     with patch.object(EnqueueScripts, "digest", return_value="0" * 40):
         jobs = queue.enqueue_many([Queue.prepare_data(add) for _ in range(3 * AT_ONCE)])
     assert queue.job_ids == [job.id for job in jobs]

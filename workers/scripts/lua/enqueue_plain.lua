@@ -41,7 +41,7 @@ if known and not known.err then
     local age = stamp - (tonumber(touched) or 0) -- written by another program, it may be no time, or one to come
     if type(published) == 'table' then
       redis.call('XDEL', log, stored) -- no permission for the channel: an event that is not published must not stay in the log
-    elseif age >= 0 and age < math.min(60000, LOG_MS / 10) then
+    elseif age >= 0 and age < TOUCHED_MS then
       redis.pcall('HSET', head, 'last', stored)
     else
       redis.pcall('HSET', head, 'epoch', epoch, 'last', stored, 'touched', stamp)
