@@ -70,7 +70,7 @@ ONE: dict[str, tuple[Prepare, int]] = {
 """Commands of one operation that was done before."""
 
 EACH: dict[str, tuple[Prepare, float]] = {
-    "enqueue many": (lambda to, _: to.many, 3.1),
+    "enqueue many": (lambda to, _: to.many, 2.2),
     "enqueue many, with a need": (lambda to, _: lambda: to.many(needs="svc"), 3.2),
     "cancel many": (lambda to, _: to.cancelling(), 5.1),
     "check jobs that wait": (lambda to, _: to.waiting(), 1.1),

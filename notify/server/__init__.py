@@ -9,7 +9,7 @@ from notify.server.client import ANSWER_S, ONE_ATTEMPT, PREFIX, Client, open_cli
 from notify.server.embedded import EmbeddedServer, default_directory
 from notify.server.health import ConnectionMonitor, LinkHandler, LinkState, LinkStatus
 from notify.server.numbers import LARGEST, LONGEST_TTL_S, whole
-from notify.server.process_name import process_name
+from notify.server.own_name import process_name
 from notify.server.raw import RawConnection, file_number, make_raw, read_push, read_within, release_raw, shut_down, take_raw
 from notify.server.scripts import ScriptRunner
 from notify.server.single import SingleConnection

@@ -11,7 +11,7 @@ from notify.server import Client, process_name
 from notify.testing import PrivateServer, wait_until
 from tests.support.sample_jobs import add
 from tests.workers.conftest import claim_next
-from workers import Queue, rq_keys
+from workers import Job, Queue, rq_keys
 from workers.scripts import FAILURE_TTL, EnqueueScripts, NewJob
 
 NOW = b"2026-11-27T10:00:00.000000Z"
@@ -112,9 +112,18 @@ def test_a_spoilt_list_refuses_a_plain_job_and_nothing_of_it_stays(bus: notify.B
     assert list(bus.redis.scan_iter("rq:job:*")) == []
 
 
-def test_subscribers_get_the_event_of_a_plain_job(bus: notify.Bus, queue: Queue) -> None:
+def one_by_one(queue: Queue) -> list[Job]:
+    return [queue.enqueue(add) for _ in range(3)]
+
+
+def together(queue: Queue) -> list[Job]:
+    return queue.enqueue_many([Queue.prepare_data(add) for _ in range(3)])
+
+
+@pytest.mark.parametrize("enqueue", [one_by_one, together])
+def test_subscribers_get_the_event_of_each_plain_job(bus: notify.Bus, queue: Queue, enqueue: Callable[[Queue], list[Job]]) -> None:
     with bus.subscribe("job.work") as events:
-        jobs = [queue.enqueue(add) for _ in range(3)]
+        jobs = enqueue(queue)
         received: list[Any] = [wait_until(lambda: events.get(1)) for _ in jobs]
     assert [(event.contents["job"], event.contents["status"], event.source) for event in received] == [
         (job.id, "enqueued", process_name()) for job in jobs

@@ -40,7 +40,9 @@ if head and head.moved then
     local body = before .. ids[i] .. after
     local stored = redis.pcall('XADD', log, '*', 'prev', prev, 'epoch', epoch, 'data', body)
     if type(stored) ~= 'string' then break end
-    redis.pcall('PUBLISH', channel, '{"id":"' .. stored .. '@' .. epoch .. '","prev":"' .. prev .. '",' .. string.sub(body, 2))
+    if not head.unheard then
+      redis.pcall('PUBLISH', channel, '{"id":"' .. stored .. '@' .. epoch .. '","prev":"' .. prev .. '",' .. string.sub(body, 2))
+    end
     prev = stored
   end
   head.last = prev
