@@ -44,7 +44,7 @@ COMMANDS: Final = (
         "cli.up",
         "Run a server, the storage, thermometer and recorder, and workers, and print all events; Ctrl-C stops them in order.",
     ),
-    Command("worker", "cli.worker", "Run worker processes until Ctrl-C or SIGTERM."),
+    Command("worker", "cli.worker", "Run workers until Ctrl-C or SIGTERM."),
     Command("queues", "cli.jobs", "List the queues: number of jobs by status, the age of the oldest waiting job (latency), and workers."),
     Command("jobs", "cli.jobs", "List jobs, the newest first."),
     Command("cron", "cli.cron", "List the recurring jobs, the one that is due next first."),
@@ -57,7 +57,9 @@ COMMANDS: Final = (
         "Print each service that registers, is suspected or is withdrawn, until Ctrl-C; begins with the registered services.",
     ),
     Command("monitor", "cli.services", "Sweep the directory from a process of its own, until Ctrl-C."),
-    Command("kill", "cli.services", "End a service: withdraw it at once, apply the loss to the jobs that need it, and tell its process."),
+    Command(
+        "kill", "cli.services.killing", "End a service: withdraw it at once, apply the loss to the jobs that need it, and tell its process."
+    ),
     Command("call", "cli.services", "Call a method of a service, and print its result."),
     Command("publish", "cli.events", "Publish an event, and print its id."),
     Command("listen", "cli.events", "Print events as they happen, until Ctrl-C."),
