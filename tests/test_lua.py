@@ -17,7 +17,7 @@ def test_there_are_scripts_and_parts_of_scripts() -> None:
     assert {file.name.rpartition(".")[2] for file in FILES if file.is_part} == {
         *("append", "change", "deadline", "fence", "lifetimes", "now", "presence", "promotion", "registration", "shorten", "whole"),
         *("withdrawal",),
-        *("announce", "clock_jump", "finish", "job_event", "lost_run", "needs", "outcome", "prefixes", "rate_limit"),
+        *("announce", "beside", "clock_jump", "finish", "job_event", "lost_run", "needs", "outcome", "prefixes", "rate_limit"),
         *("transitions", "wake"),
     }
 

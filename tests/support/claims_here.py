@@ -175,6 +175,8 @@ class FakeClaims:
         number: int,
         most_bytes: int = 0,
         again: bool = False,
+        rooms: Mapping[str, int] | None = None,
+        beside: bool = False,
     ) -> Refill:
         self.asked.append(SimpleNamespace(queues=list(queues), ended=list(ended), line=list(line), wanted=wanted, again=again))
         answer = self.answers.pop(0)
@@ -188,10 +190,27 @@ class FakeClaims:
         self.given_back.append(SimpleNamespace(runs=list(runs), line=list(line), goes_on=goes_on))
         return set()
 
-    def claim(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False, start: int = 0) -> Claim:
+    def claim(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False, start: int = 0, **_: Any) -> Claim:
         self.asked.append(SimpleNamespace(queues=list(queues), fence=fence, ended=ended, again=again, start=start))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         assert isinstance(answer, Claim)
         return answer
+
+
+class NoGroup:
+    """No jobs run side by side."""
+
+    paths: Mapping[str, int] = {}
+
+    def __init__(self, **_: object) -> None: ...
+
+    def __len__(self) -> int:
+        return 0
+
+    def takes(self, claim: Claim) -> bool:
+        return False
+
+    def runs(self) -> list[Run]:
+        return []

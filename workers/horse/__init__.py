@@ -15,6 +15,7 @@ from workers.horse.parent_death import die_with_parent
 from workers.horse.process_state import ProcessState, flush_output, open_standard_files
 from workers.horse.replies import Replies
 from workers.horse.serving import Death
+from workers.horse.task_loop import RunningTask, TaskLoop
 from workers.horse.tokens import Tokens
 
 __all__ = [
@@ -31,7 +32,9 @@ __all__ = [
     "Replies",
     "Reply",
     "RetireAfter",
+    "RunningTask",
     "Task",
+    "TaskLoop",
     "Tokens",
     "adopt_orphans",
     "decoded",

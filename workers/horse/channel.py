@@ -32,6 +32,8 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
         rings: whether the horse wakes the worker at the end of the task.
         begin_by: the ``time.monotonic()`` after which the horse must not begin the task.
         is_announced: whether RQ's records of the run are written, and the event of its start is published.
+        runs_beside: whether it is performed side by side with others of this kind.
+        order: no task, but an order about the run, which is performed side by side with others: ``flag`` or ``cancel``.
     """
 
     job_id: str
@@ -44,6 +46,8 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
     rings: bool = True
     begin_by: float = math.inf
     is_announced: bool = True
+    runs_beside: bool = False
+    order: str = ""
 
     @property
     def calls_back(self) -> bool:
@@ -63,6 +67,8 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
         ends_programs: the programs that the job started are ended with the horse, because the job was stopped or its timeout was over.
         is_late: the task was not begun: the horse took it after the time by which it had to begin.
         seconds: how long the task took.
+        number: of the task.
+        has_called_back: the horse has called the ``on_stopped`` callback of the stopped job.
     """
 
     ended: Ended | None = None
@@ -73,6 +79,8 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     ends_programs: bool = False
     is_late: bool = False
     seconds: float = 0.0
+    number: int = 0
+    has_called_back: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -116,6 +124,11 @@ class Channel:
             on_its_way()
             self._end.sendall(data[CHUNK:])
         return len(data)
+
+    def arrived(self, kind: type[T]) -> Iterator[T]:
+        """Yield the whole messages that have arrived, without reading from the socket."""
+        while (message := self._buffered(kind)) is not None:
+            yield message
 
     def take(self, kind: type[T]) -> T | None:
         """Return the next message. If it has not arrived, read from the socket once; this blocks while there is nothing to read.

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, NoReturn, TypeAlias
 
 from workers.errors import HorseError
@@ -129,6 +130,26 @@ class Horse:
     def resume(self, *numbers: int) -> None:
         """Let the horse begin tasks that were taken back, by their numbers, in their order. It drops those that it skips."""
         self._tokens.give(*numbers)
+
+    def order(self, order: Task) -> None:
+        """Send an order about a run that is performed side by side with others. If the process is dead, `look` tells of that."""
+        with suppress(OSError):
+            if self._channel is not None:
+                self._channel.send(order)
+
+    @property
+    def begun(self) -> int:
+        """The number of the last task that the process has begun."""
+        return self._board.begun
+
+    def watch(self, file: int) -> None:
+        """Have `look` return as well when a file is readable, until `unwatch`."""
+        self._poll.register(file, select.POLLIN)
+
+    def unwatch(self, file: int) -> None:
+        """End `watch`."""
+        with suppress(KeyError):
+            self._poll.unregister(file)
 
     def ring(self) -> None:
         """End the present wait in `look`, or the next one."""

@@ -2,6 +2,7 @@
 
 import select
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -31,8 +32,9 @@ class Inbox:
         self._poll = select.poll()
         self._poll.register(tokens, select.POLLIN)
         self._poll.register(channel, select.POLLIN)
-        self._next: Task | None = None
-        """A task that has arrived before its token."""
+        self._arrived: deque[Task] = deque()
+        """Tasks that have arrived before their tokens."""
+        self._orders: list[Task] = []
         self._task: Task | None = None
         self._unheard = 0
         self._began = 0.0
@@ -53,13 +55,50 @@ class Inbox:
             if not ready:
                 rest()
                 wait_ms = None
-            if self._channel.fileno() in ready and self._next is None:
-                self._next = self._channel.take(Task)  # so that a worker with much to send is not kept waiting
-            elif self._channel.fileno() in ready:
-                self._channel.fill()
-        while self._next is None or not Tokens.is_of(token, self._next.number):
-            self._next = self._channel.take(Task)  # what comes before it was taken back
-        task, self._next = self._next, None
+            if self._channel.fileno() in ready:
+                self.orders(can_read=True)  # so that a worker with much to send is not kept waiting; what they are about is over
+        return self._begin(token)
+
+    def take_now(self) -> Task | None:
+        """Return the next task if it may begin now. Errors as for `take`."""
+        token = self._tokens.take()
+        return None if token is None else self._begin(token)
+
+    def orders(self, *, can_read: bool) -> list[Task]:
+        """Return the orders that have arrived since the last call. Errors as for `take`.
+
+        Args:
+            can_read: whether the channel is readable.
+        """
+        if can_read:
+            self._channel.fill()
+        for message in self._channel.arrived(Task):
+            self._keep(message)
+        found, self._orders = self._orders, []
+        return found
+
+    def _keep(self, message: Task) -> None:
+        (self._orders if message.order else self._arrived).append(message)
+
+    def ring(self) -> None:
+        """Wake the worker."""
+        self._bell.ring()
+
+    def may_begin(self) -> bool:
+        """Return whether there is a token now. The worker may take it back."""
+        return any(fd == self._tokens.fileno() for fd, _ in self._poll.poll(0))
+
+    def files(self) -> tuple[int, int]:
+        """Return the numbers of the files that are readable when there is a token, and when there are orders or tasks."""
+        return self._tokens.fileno(), self._channel.fileno()
+
+    def _begin(self, token: int) -> Task:
+        while not self._arrived or not Tokens.is_of(token, self._arrived[0].number):
+            if self._arrived:
+                self._arrived.popleft()  # it was taken back
+            elif (message := self._channel.take(Task)) is not None:
+                self._keep(message)
+        task = self._arrived.popleft()
         self._task, self._began = task, time.monotonic()
         if self._began <= task.begin_by:
             self._board.begun = task.number
@@ -71,13 +110,14 @@ class Inbox:
         return self._task is not None and self._began > self._task.begin_by
 
     def reply(self, reply: Reply) -> None:
-        """Reply to the task that was taken last.
+        """Reply to a task: to the one that was taken last, unless the reply says to which.
 
         Raises:
             OSError: the worker is gone.
         """
         task = self._task
-        reply = msgspec.structs.replace(reply, seconds=time.monotonic() - self._began)
+        if task is not None and not reply.number:
+            reply = msgspec.structs.replace(reply, seconds=time.monotonic() - self._began, number=task.number)
         if self._unheard > UNHEARD_BYTES:
             self._bell.ring()
             self._unheard = 0

@@ -7,9 +7,12 @@ Nothing here puts a job on a queue or takes it off.
 from workers.jobs.call import (
     DecodedCall,
     JsonSerializer,
+    begin,
+    call_in,
     check_annotations,
     encode_call,
     encode_result,
+    ends_plainly,
     execute,
     function_of,
     plain_call,
@@ -23,7 +26,7 @@ from workers.jobs.outcome import Outcome, Why, failure, owe_on_failure, owe_on_s
 from workers.jobs.reason import MAX_REASON_CHARS, MAX_TRACEBACK_CHARS, kept_traceback, reason_in, short_reason
 from workers.jobs.requirements import Needs, Policy, Requirements, check_need, read_needs, target_of
 from workers.jobs.schedule import CronJob, Overlap, read_cron_job
-from workers.jobs.stop_ladder import JobStopped, StopLadder, StopSign
+from workers.jobs.stop_ladder import JobStopped, Sign, StopLadder, StopSign
 
 __all__ = [
     "MAX_REASON_CHARS",
@@ -40,9 +43,12 @@ __all__ = [
     "Overlap",
     "Policy",
     "Requirements",
+    "Sign",
     "StopLadder",
     "StopSign",
     "Why",
+    "begin",
+    "call_in",
     "check_annotations",
     "check_need",
     "current_bus",
@@ -50,6 +56,7 @@ __all__ = [
     "definition_of",
     "encode_call",
     "encode_result",
+    "ends_plainly",
     "execute",
     "failure",
     "function_of",

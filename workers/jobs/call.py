@@ -24,9 +24,12 @@ from workers.scripts import DEFAULT_TIMEOUT_S
 __all__ = [
     "DecodedCall",
     "JsonSerializer",
+    "begin",
+    "call_in",
     "check_annotations",
     "encode_call",
     "encode_result",
+    "ends_plainly",
     "execute",
     "execute_encoded",
     "function_of",
@@ -93,9 +96,14 @@ def execute(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[s
     Raises:
         JobArgumentsError: an argument does not fit its annotation; the function was not called.
     """
-    args, kwargs = _typed(function, args, kwargs)
-    value = function(*args, **kwargs)
+    value = begin(function, args, kwargs)
     return asyncio.run(value) if asyncio.iscoroutine(value) else value
+
+
+def begin(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Call the function of a job as `execute` does, and return what it returns: of an ``async def`` that is a coroutine."""
+    args, kwargs = _typed(function, args, kwargs)
+    return function(*args, **kwargs)
 
 
 def execute_encoded(function: Callable[..., Any], data: bytes) -> Any:
@@ -151,8 +159,16 @@ def plain_call(fields: Mapping[bytes, bytes], functions: JobFunctions) -> Decode
     Returns:
         The call; ``None`` if RQ's own code has to run the job, or to refuse it.
     """
-    if any(map(fields.get, _SPECIAL_FIELDS)) or fields.get(b"result_ttl") == b"0":
-        return None
+    return call_in(fields, functions) if ends_plainly(fields) else None
+
+
+def ends_plainly(fields: Mapping[bytes, bytes]) -> bool:
+    """Return whether the success of a job takes no more than storing the result, so that RQ's code is not needed for it."""
+    return not any(map(fields.get, _SPECIAL_FIELDS)) and fields.get(b"result_ttl") != b"0"
+
+
+def call_in(fields: Mapping[bytes, bytes], functions: JobFunctions) -> DecodedCall | None:
+    """Decode the call of a job from its hash; ``None`` if RQ's code has to refuse it."""
     try:
         if not are_numbers(fields):
             return None

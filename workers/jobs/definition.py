@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from inspect import isfunction, signature
+from inspect import iscoroutinefunction, isfunction, signature
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
@@ -19,6 +19,8 @@ JobFunctions: TypeAlias = Mapping[str, Callable[..., Any]]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+MOST_BESIDE: Final = 1000
+"""The most calls of a function that run side by side in one process."""
 _MARK: Final = "__notify_job__"
 
 
@@ -31,6 +33,7 @@ class Definition(msgspec.Struct, frozen=True):
         stop: how a running job is stopped.
         schedule: when it is enqueued automatically; ``None`` for never.
         overlap: what happens if it is due while the one before it still waits.
+        concurrency: how many calls may run side by side in one process.
     """
 
     queue: str
@@ -38,6 +41,7 @@ class Definition(msgspec.Struct, frozen=True):
     stop: StopLadder = StopLadder()
     schedule: Schedule | None = None
     overlap: Overlap = "skip"
+    concurrency: int = 1
 
 
 def job(
@@ -52,6 +56,7 @@ def job(
     every_s: float | None = None,
     timezone: str | None = None,
     overlap: Overlap | None = None,
+    concurrency: int = 1,
 ) -> Callable[[F], F]:
     """Mark a function as a job. Only marked functions can be enqueued, and a worker runs no others.
 
@@ -71,9 +76,11 @@ def job(
         timezone: the zone of the cron line, such as ``Europe/Berlin``; by default UTC.
         overlap: what happens when it is due while the one before it still waits: ``skip`` (the default), ``queue`` or ``replace``, see
             `Overlap`.
+        concurrency: for an ``async def``: how many calls of it one worker runs side by side, in one event loop; 1 to 1000. Jobs that
+            block the loop delay the others in it.
 
     Raises:
-        JobDefinitionError: the queue, a need, the policy, a time, the ladder or the schedule is invalid.
+        JobDefinitionError: the queue, a need, the policy, a time, the ladder, the schedule or the concurrency is invalid.
     """
     if not isinstance(stop, StopLadder | None):
         raise JobDefinitionError(f"stop is {stop!r}: give a workers.StopLadder, or leave it out")
@@ -81,7 +88,9 @@ def job(
         raise JobDefinitionError(f'the queue of a job is {queue!r}: give the name of a queue, as in @job("default")')
     requirements = Requirements.of(needs, on_loss, max_hold_s=max_hold_s, grace_s=grace_s)
     schedule = schedule_of(cron, every_s, timezone)
-    definition = Definition(queue, requirements, stop or StopLadder(), schedule, check_overlap(overlap, schedule))
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or not 1 <= concurrency <= MOST_BESIDE:
+        raise JobDefinitionError(f"a concurrency of {concurrency!r}: give how many calls run side by side, 1 to {MOST_BESIDE}")
+    definition = Definition(queue, requirements, stop or StopLadder(), schedule, check_overlap(overlap, schedule), concurrency)
 
     def mark(function: F) -> F:
         if not isfunction(function) or not function.__qualname__.isidentifier():
@@ -90,6 +99,11 @@ def job(
         if definition.schedule is not None and not _needs_no_arguments(function):
             raise JobDefinitionError(
                 f"{function.__qualname__!r} has a schedule, so it is called without arguments: give its parameters defaults"
+            )
+        if definition.concurrency > 1 and not iscoroutinefunction(function):
+            raise JobDefinitionError(
+                f"{function.__qualname__!r} is no `async def`, so its calls cannot run side by side in one process: leave concurrency out, "
+                "and start more workers"
             )
         setattr(function, _MARK, definition)
         return function

@@ -8,7 +8,7 @@ import redis
 
 from workers.jobs.definition import JobFunctions
 from workers.jobs.handle import Job
-from workers.jobs.stop_ladder import StopSign
+from workers.jobs.stop_ladder import Sign
 from workers.rq import PlainJob
 
 __all__ = ["lazy_job"]
@@ -21,7 +21,7 @@ def lazy_job(
     *,
     connection: redis.Redis,
     functions: JobFunctions,
-    stop_sign: StopSign | None = None,
+    stop_sign: Sign | None = None,
     fence: str = "",
 ) -> Job:
     """Return a job that parses its hash when an attribute other than its id is read.

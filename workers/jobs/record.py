@@ -14,7 +14,7 @@ from workers.jobs.definition import JobFunctions
 from workers.jobs.fields import read_call, read_job_fields
 from workers.jobs.outcome import owe_instead
 from workers.jobs.requirements import Policy, Requirements, read_needs
-from workers.jobs.stop_ladder import StopSign
+from workers.jobs.stop_ladder import Sign
 from workers.rq import DeserializationError, JobStatus, JSONSerializer, NoSuchJobError, PlainJob
 from workers.scripts import RQ_STATUS
 
@@ -27,7 +27,7 @@ _DESCRIBED: Final = re.compile(r"[\w.]{1,200}(?=\()")
 class JobRecord(PlainJob):
     """An ``rq.job.Job`` whose call is plain JSON. Its function is looked up among the loaded functions, never imported by name."""
 
-    _stop_sign: StopSign | None = None
+    _stop_sign: Sign | None = None
     fence = ""
     """The fence of the run, in the process that runs the job; empty elsewhere."""
 
@@ -45,7 +45,7 @@ class JobRecord(PlainJob):
         self.is_decided = True
         """False while the job runs and its result is not recorded: `to_dict` then leaves the status out."""
 
-    def bind(self, functions: JobFunctions, stop_sign: StopSign | None = None) -> None:
+    def bind(self, functions: JobFunctions, stop_sign: Sign | None = None) -> None:
         """Set the functions that the job may call and, in the process that runs it, the flag that is set while the job is being stopped."""
         self._functions, self._stop_sign = functions, stop_sign
         self.is_decided = stop_sign is None

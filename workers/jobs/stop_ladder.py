@@ -1,12 +1,13 @@
 """The steps by which a running job is stopped before its process is killed."""
 
 import mmap
+from typing import Protocol
 
 import msgspec
 
 from workers.errors import JobDefinitionError
 
-__all__ = ["JobStopped", "StopLadder", "StopSign"]
+__all__ = ["JobStopped", "Sign", "StopLadder", "StopSign"]
 
 
 class JobStopped(BaseException):  # as for KeyboardInterrupt: `except Exception` does not catch it
@@ -33,6 +34,14 @@ class StopLadder(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if not all(isinstance(time_s, int | float) and 0 <= time_s < float("inf") for time_s in msgspec.structs.astuple(self)):
             raise JobDefinitionError(f"{self!r} has a time that is no number of seconds: give 0 or more for each step")
+
+
+class Sign(Protocol):
+    """What tells a job that it is being stopped."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is."""
 
 
 class StopSign:

@@ -7,6 +7,7 @@ Nothing here claims a job or records an end, but the last will of a worker that 
 from workers.line.last_will import LastWill
 from workers.line.line import Line
 from workers.line.place import Place
+from workers.line.stopping import KILL, Stopping
 from workers.line.window import MOST_AHEAD, Window, window_of
 
-__all__ = ["MOST_AHEAD", "LastWill", "Line", "Place", "Window", "window_of"]
+__all__ = ["KILL", "MOST_AHEAD", "LastWill", "Line", "Place", "Stopping", "Window", "window_of"]

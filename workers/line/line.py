@@ -7,9 +7,10 @@ from contextlib import contextmanager, suppress
 from typing import Literal
 
 from workers.errors import HorseError
-from workers.horse import Death, Horse, Reply
+from workers.horse import Death, Horse, Reply, Task
 from workers.line.place import Place
-from workers.scripts import Fences, Run
+from workers.line.stopping import KILL, Stopping
+from workers.scripts import Claim, Fences, Run
 
 __all__ = ["Line"]
 
@@ -45,6 +46,11 @@ class Line:
         with self._lock:
             return sum(place.bytes for place in self._places)
 
+    @property
+    def has_unbegun(self) -> bool:
+        """Whether there is a run that the horse has not begun, as far as it has said so."""
+        return bool(self._places) and self._places[-1].number > self.horse.begun
+
     def runs(self) -> list[Run]:
         """Return the runs, the oldest first."""
         with self._lock:
@@ -54,6 +60,11 @@ class Line:
         """Return the run of a job that is in the line."""
         with self._lock:
             return next((place.run for place in self._places if place.run.job_id == job_id), None)
+
+    def claim_of(self, run: Run) -> Claim | None:
+        """Return the claim of a run that is in the line."""
+        with self._lock:
+            return next((place.claim for place in self._places if place.run == run), None)
 
     def give(self, places: Sequence[Place]) -> None:
         """Give runs to the horse, to be performed in turn. If there is no process, fork one.
@@ -65,7 +76,7 @@ class Line:
             last = len(places) - 1
             for index, place in enumerate(places):
                 # A horse that had nothing rings in the middle as well, so that the next batch arrives in time.
-                place.rings = index == last or (not self._places and index == last // 2)
+                place.rings = place.runs_beside or index == last or (not self._places and index == last // 2)
             self.horse.ring_always(False)
             self._places.extend(places)
             self._parked += len(places)
@@ -83,8 +94,7 @@ class Line:
             return False
         with self._changing():
             for reply in replies:
-                if self._places:
-                    self._end_first(reply, kept_by=0 if reply.retires else pid)
+                self._end(reply, kept_by=0 if reply.retires else pid)
             if death is not None or replies[-1].retires:
                 self._bury(death)
         return True
@@ -93,12 +103,12 @@ class Line:
         """Remove the replies of runs whose ends are recorded; see `Horse.forget_replies`."""
         self.horse.forget_replies(sum(place.kept_by == self.horse.pid != 0 for place in places))
 
-    def stop(self, run: Run) -> Literal["unknown", "over", "unbegun", "at work"]:
+    def stop(self, run: Run) -> Literal["unknown", "over", "unbegun", "at work", "beside"]:
         """Take a run out that has not begun, or see to it that the horse begins nothing after the one that is to be killed.
 
         Returns:
             ``unbegun``: the run never begins; ``at work``: kill it, nothing else can be hit until `settle`; ``over``: its process is done
-            with it; ``unknown``: it is not in the line.
+            with it; ``beside``: it is at work side by side with others, which a kill would hit; ``unknown``: it is not in the line.
         """
         with self._changing():
             place = next((each for each in self._places if each.run == run), None)
@@ -106,7 +116,8 @@ class Line:
                 return "unknown"
             self._take_back()
             index, begun = self._places.index(place), len(self._places) - self._parked
-            if index == begun - 1:
+            is_beside = place.runs_beside and index < begun
+            if index == begun - 1 and not is_beside:
                 self._is_held = True
             elif index >= begun:
                 place.is_dropped = True
@@ -114,7 +125,36 @@ class Line:
                 self._parked -= 1
             self._resume()
             self.horse.ring()
+        if is_beside:
+            return "beside"
         return "at work" if index == begun - 1 else "unbegun" if place.is_dropped else "over"
+
+    def stop_beside(self, run: Run, stopping: Stopping) -> None:
+        """Stop a run that is at work side by side with others, unless it is being stopped."""
+        with self._lock:
+            place = next((each for each in self._places if each.run == run), None)
+            if place is not None and place.stopping is None:
+                place.stopping = stopping
+                self.take_step(place)
+
+    def take_step(self, place: Place) -> bool:
+        """Take the next step of the stop of such a run, if that is due. Returns whether the whole process was killed."""
+        with self._lock:
+            if place.is_over or place.stopping is None or not (step := place.stopping.next_step()):
+                return False
+            if step == KILL:
+                self.kill()
+                return True
+            self.horse.order(Task(place.run.job_id, place.run.fence, "", {}, number=place.number, order=step))
+        self.horse.ring()
+        return False
+
+    def kill(self) -> None:
+        """Kill the process, and see to it that it begins nothing before that. Call `settle` when it is dead."""
+        with self._changing():
+            self._take_back()
+            self._is_held = True
+        self.horse.kill()
 
     def settle(self) -> None:
         """Let the horse go on after a run that was to be killed: its end is known."""
@@ -192,9 +232,16 @@ class Line:
         for place in others:
             place.is_sent = True
 
-    def _end_first(self, end: Reply | Death, *, kept_by: int = 0) -> None:
+    def _end(self, reply: Reply, *, kept_by: int) -> None:
+        for place in self._places:
+            if reply.number in (0, place.number):
+                self._places.remove(place)
+                place.end, place.kept_by = reply, kept_by
+                return
+
+    def _end_first(self, death: Death) -> None:
         place = self._places.popleft()
-        place.end, place.kept_by = end, kept_by
+        place.end = death
 
     def _bury(self, death: Death | None) -> None:
         """The horse is dead: the run that was at work has ended so, and the others are for the next horse."""

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from workers.horse import HorseEnd, Task
+from workers.line.stopping import Stopping
 from workers.scripts import BEGIN_S, Claim, Run, number_in
 
 __all__ = ["Place"]
@@ -17,15 +18,17 @@ class Place:
         queue: RQ's object for its queue.
         is_announced: whether the claim has written all that RQ holds of a run, and published its start.
         begin_within_s: seconds, at most, until the run begins.
+        runs_beside: whether it is performed side by side with others of this kind.
     """
 
-    def __init__(self, claim: Claim, queue: Any, *, is_announced: bool, begin_within_s: float = BEGIN_S) -> None:
+    def __init__(self, claim: Claim, queue: Any, *, is_announced: bool, begin_within_s: float = BEGIN_S, runs_beside: bool = False) -> None:
         self.claim = claim
         self.queue = queue
         self.run = Run(claim.job_id, claim.fence)
         self.number = number_in(claim.fence)
         self.bytes = sum(map(len, claim.fields.values()))
         self.is_announced = is_announced
+        self.runs_beside = runs_beside
         self.rings = True
         """Whether the horse wakes the worker at its end."""
         self.begin_by = time.monotonic() + min(begin_within_s, BEGIN_S)
@@ -33,6 +36,8 @@ class Place:
         """Whether the horse has its task, with or without the token for it."""
         self.is_dropped = False
         """Whether it was stopped before it began: no horse gets it any more."""
+        self.stopping: Stopping | None = None
+        """The stop of a run that is performed side by side with others."""
         self.end: HorseEnd | None = None
         self.kept_by = 0
         """The process id of the horse in whose socket the reply still is."""
@@ -53,4 +58,5 @@ class Place:
             rings=self.rings,
             begin_by=self.begin_by,
             is_announced=self.is_announced,
+            runs_beside=self.runs_beside,
         )

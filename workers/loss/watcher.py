@@ -56,7 +56,7 @@ class LossWatcher:
         self._scripts = JobScripts(self._client)
         self._overdue = OverdueServices(self._client)
         self._stop, self._returned, self._changed = stop, returned, changed
-        self._run: Run | None = None
+        self._runs: tuple[Run, ...] = ()
         self._to_apply: dict[str, None] = {}
         """The losses that were announced and are not applied yet, in their order. After an outage of the server they are tried again."""
         self._backoff = Backoff(log, "the loss watcher")
@@ -81,24 +81,24 @@ class LossWatcher:
         if self._thread.is_alive():
             self._thread.join()
 
-    def watch(self, run: Run) -> None:
-        """Watch a run from now on, until `release`."""
-        self._run = run
+    def watch(self, *runs: Run) -> None:
+        """Watch these runs from now on, and no others."""
+        self._runs = runs
 
     def release(self) -> None:
-        """Stop watching the run: it has ended."""
-        self._run = None
+        """Watch no run any more: they have ended."""
+        self._runs = ()
 
     def check(self) -> float:
-        """Check the watched run, and stop it if it may not continue. Returns the seconds after which to check again."""
-        run = self._run
-        if run is None:
-            return CHECK_S
+        """Check the watched runs, and stop those that may not continue. Returns the seconds after which to check again."""
+        return min(map(self._check, self._runs), default=CHECK_S)
+
+    def _check(self, run: Run) -> float:
         found = self._scripts.check_run(run.job_id, fence=run.fence)
         self._backoff.over()
         if found.overdue:
             self._overdue.settle()  # if that withdraws the service, the announcement leads to the next check
-        if not found.may_run and run is self._run:
+        if not found.may_run and run in self._runs:
             self._stop(run, found)
         return CHECK_S if found.grace_ms is None else min(CHECK_S, found.grace_ms / 1000)
 

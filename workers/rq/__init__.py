@@ -66,6 +66,7 @@ if IS_RQ_3:
         fill_rate_limits,
         first_execution,
         is_rate_limited,
+        own_current_job,
         running,
         with_execution,
     )
@@ -83,6 +84,7 @@ else:
         fill_rate_limits,
         first_execution,
         is_rate_limited,
+        own_current_job,
         running,
         with_execution,
     )
@@ -138,6 +140,7 @@ __all__ = [
     "import_job_class",
     "is_rate_limited",
     "now",
+    "own_current_job",
     "register_worker",
     "running",
     "send_shutdown_command",

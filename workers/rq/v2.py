@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
 from rq import Queue
@@ -20,6 +21,7 @@ __all__ = [
     "fill_rate_limits",
     "first_execution",
     "is_rate_limited",
+    "own_current_job",
     "running",
     "with_execution",
 ]
@@ -32,6 +34,9 @@ RATE_LIMIT_PREFIX: Final = "rq:rl:"
 """The rate limits of RQ 3."""
 WORKER_EXECUTIONS_TEMPLATE: Final = "rq:worker:{0}:executions"
 """The runs of a worker of RQ 3."""
+
+_task: ContextVar[str] = ContextVar("task", default="")
+_of_thread: Final = _job_stack.__ident_func__
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -77,6 +82,16 @@ def running(job: Any) -> Iterator[None]:
         yield
     finally:
         _job_stack.pop()  # type: ignore[no-untyped-call]  # as above
+
+
+def own_current_job(task: str) -> None:
+    """Let the present task of asyncio, and what it calls in threads, have a current job of its own. RQ 2.12 has one for each thread."""
+    _job_stack.__ident_func__ = _ident
+    _task.set(task)
+
+
+def _ident() -> Any:
+    return _task.get() or _of_thread()
 
 
 def execute_failure_callback(job: Any, death_penalty_class: type[Any], *error: Any) -> None:

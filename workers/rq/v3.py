@@ -28,6 +28,7 @@ __all__ = [
     "fill_rate_limits",
     "first_execution",
     "is_rate_limited",
+    "own_current_job",
     "running",
     "with_execution",
 ]
@@ -140,6 +141,10 @@ def running(job: Any) -> Iterator[None]:
         yield
     finally:
         _current_job.reset(token)
+
+
+def own_current_job(task: str) -> None:
+    """Do nothing: each task of asyncio has a current job of its own."""
 
 
 def with_execution(method: Callable[..., Any], execution: Any) -> Callable[..., Any]:

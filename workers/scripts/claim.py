@@ -26,8 +26,8 @@ class Claim(msgspec.Struct, frozen=True):
 
     Args:
         ended: how the end of the last run was recorded: ``finished``, ``refused``, ``dependents``, or empty if no run had ended.
-        answer: ``started``, or why there is no job: ``suspended``, ``more`` (ask again), ``look`` (`ClaimScripts.examine_call` first), or
-            empty if no queue has one.
+        answer: ``started``, or why there is no job: ``suspended``, ``more`` (ask again), ``look`` (`ClaimScripts.examine_call` first),
+            ``other`` (what comes first calls another function), or empty if no queue has one.
         queue: the index, in the queues that were passed, of the queue on which the job was; for ``more`` and ``look`` the ``start`` of
             the next claim; for an empty answer the number of jobs that were left in the queues.
         job_id: the id of the job.
@@ -64,7 +64,8 @@ class Refill(msgspec.Struct, frozen=True):
     Args:
         ended: for each run that ended how that was recorded, as in a `Claim`.
         answer: ``started``, or why there is no job: ``suspended``, ``unfinished`` (an end has to be recorded first), ``alone`` (what
-            comes first has to be claimed alone), or empty if there is none or none was wanted.
+            comes first has to be claimed alone), ``full`` (there is no room for more calls of its
+            function), or empty if there is none or none was wanted.
         claims: the runs that begin.
         has_more: whether there are more jobs.
     """
@@ -103,7 +104,17 @@ class ClaimScripts(JobScriptRunner):
         self._skips_foreign = "1" if skip_foreign else ""
         self._max_bytes = client.settings.max_payload_bytes
 
-    def claim(self, queues: Sequence[str], *, fence: str, ended: Ended | None, again: bool = False, start: int = 0) -> Claim:
+    def claim(
+        self,
+        queues: Sequence[str],
+        *,
+        fence: str,
+        ended: Ended | None,
+        again: bool = False,
+        start: int = 0,
+        line: Sequence[Run] = (),
+        rooms: Mapping[str, int] | None = None,
+    ) -> Claim:
         """Record the end of a run, and take the first job of the queues that may start.
 
         Args:
@@ -112,6 +123,8 @@ class ClaimScripts(JobScriptRunner):
             ended: the run that ended, if one did.
             again: the same claim was made before, and its answer was lost: its steps are not done twice.
             start: how many jobs to pass over, which an earlier claim left where they are.
+            line: the runs that go on, the oldest first.
+            rooms: only these functions may be called, by their paths, and so often; by default any.
 
         Raises:
             ServerUnreachableError: no answer. The claim may have succeeded: repeat it with ``again``.
@@ -119,6 +132,7 @@ class ClaimScripts(JobScriptRunner):
         """
         args: list[str | bytes | int] = [fence, self._worker, "again" if again else "", *self._args, *_texts_of_end(ended)]
         args += ["" if ended is None else self._result_ttl_s, self._max_bytes, self._skips_foreign, start]
+        args += [text_of(line), "" if rooms is None else msgspec.json.encode(rooms)]
         now, keys = rq_time(datetime.now(UTC)), [*self._keys, *queues]
         result = self.run_with_common_args("claim", keys, args, action="asking for a job", now=now)
         end, answer, queue, job_id, flat, oversized, overdue, more = result
@@ -137,6 +151,8 @@ class ClaimScripts(JobScriptRunner):
         number: int,
         most_bytes: int = AHEAD_BYTES,
         again: bool = False,
+        rooms: Mapping[str, int] | None = None,
+        beside: bool = False,
     ) -> Refill:
         """Record the ends of some runs, and take some plain jobs ahead of their turn.
 
@@ -149,6 +165,8 @@ class ClaimScripts(JobScriptRunner):
             number: the first of ``wanted`` numbers, or of one, that were taken from ``fences`` for this call.
             most_bytes: the most bytes of these jobs.
             again: as for `claim`.
+            rooms: how many calls may be taken of the functions that run side by side, by their paths.
+            beside: whether only these are taken; by default only others.
 
         Raises: as for `claim`.
         """
@@ -156,6 +174,7 @@ class ClaimScripts(JobScriptRunner):
         args: list[str | bytes | int] = [self._worker, "again" if again else "", fences.fence(number), heartbeat_s, idle_s, timeout_s]
         args += [self._result_ttl_s]
         args += [self._max_bytes, most_bytes, self._skips_foreign, text_of(line), fences.base, number, wanted]
+        args += [msgspec.json.encode(rooms or {}), "1" if beside else ""]
         for end in ended:
             args += _texts_of_end(end)
         now, keys = rq_time(datetime.now(UTC)), [*self._keys, *queues]

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from typing import Any, Final
@@ -64,6 +64,8 @@ class Ahead:
         """Runs that no horse has, and of which the server may not know yet that they wait again."""
         self._has_more = False
         """Whether there were more jobs at the last claim."""
+        self.others: Mapping[str, int] = {}
+        """The paths of functions whose jobs run side by side, each with 0: they are not claimed together with others."""
         self.is_limited = False
         """Whether the worker counts its jobs: it claims none that it may not run."""
 
@@ -123,7 +125,8 @@ class Ahead:
         """
         queues = list(map(_key, self._worker._ordered_queues)) if wanted else []
         room = max(0, AHEAD_BYTES - self._line.bytes())  # so that worker and horse never wait for each other to read
-        answer = self._claimer.refill(queues, ended=self._returned.ends(), line=self.runs(), wanted=wanted, most_bytes=room)
+        options: Any = {"wanted": wanted, "most_bytes": room, "rooms": self.others}
+        answer = self._claimer.refill(queues, ended=self._returned.ends(), line=self.runs(), **options)
         if wanted:
             self._has_more = answer.has_more and answer.answer != "alone"  # that one comes when the line is empty
         places = [

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from notify.server import SingleConnection, retry_while_away
@@ -72,7 +72,16 @@ class Claimer:
         since = self._asking_since
         return since is None or time.monotonic() - since < UNHEARD_S
 
-    def claim(self, queues: Sequence[str], *, ended: Ended | None, start: int, leave_s: float) -> Claim:
+    def claim(
+        self,
+        queues: Sequence[str],
+        *,
+        ended: Ended | None,
+        start: int,
+        leave_s: float,
+        line: Sequence[Run] = (),
+        rooms: Mapping[str, int] | None = None,
+    ) -> Claim:
         """Record the end of a run and claim a job, see `ClaimScripts.claim`. Errors as for `ask`."""
         number = self._fences.take()
         fence = self._fences.fence(number)
@@ -80,22 +89,32 @@ class Claimer:
         def attempt(again: bool) -> Claim:
             if self._has_opened():
                 self._mend(number)
-            return self._claims.claim(queues, fence=fence, ended=ended, again=again, start=start)
+            return self._claims.claim(queues, fence=fence, ended=ended, again=again, start=start, line=line, rooms=rooms)
 
         claim = self.ask(attempt, leave_s=leave_s)
         if ended is not None and claim.ended == "finished":
             self._recorded.append(ended)
         return claim
 
-    def refill(self, queues: Sequence[str], *, ended: Sequence[Ended], line: Sequence[Run], wanted: int, most_bytes: int) -> Refill:
+    def refill(
+        self,
+        queues: Sequence[str],
+        *,
+        ended: Sequence[Ended],
+        line: Sequence[Run],
+        wanted: int,
+        most_bytes: int,
+        rooms: Mapping[str, int] | None = None,
+        beside: bool = False,
+    ) -> Refill:
         """Record the ends of some runs and claim some jobs, see `ClaimScripts.refill`. Errors as for `ask`."""
         number = self._fences.take(max(1, wanted))
 
         def attempt(again: bool) -> Refill:
             if self._has_opened():
                 self._mend(number)
-            numbers: Any = {"fences": self._fences, "number": number}
-            return self._claims.refill(queues, ended=ended, line=line, wanted=wanted, most_bytes=most_bytes, again=again, **numbers)
+            options: Any = {"fences": self._fences, "number": number, "rooms": rooms, "beside": beside}
+            return self._claims.refill(queues, ended=ended, line=line, wanted=wanted, most_bytes=most_bytes, again=again, **options)
 
         answer = self.ask(attempt, leave_s=LEAVE_S if ended else 0.0)
         self._recorded.extend(end for end, how in zip(ended, answer.ended, strict=True) if how == "finished")

@@ -1,19 +1,24 @@
 """How a worker waits that has no job to run: for a job, or for what becomes of an overdue service that jobs wait for."""
 
 import logging
+import math
+import time
 from operator import attrgetter
 from typing import Final
 
 from notify.errors import ServerError
 from notify.server import Backoff, Client, SingleConnection
 from workers.loss import OverdueServices
+from workers.scripts import Claim
 from workers.worker.finish import FinishingWorker
 from workers.worker.waiter import JobWaiter
 
-__all__ = ["BURST_WAIT_S", "IdleWait"]
+__all__ = ["IdleWait"]
 
 LEFT_S: Final = 0.25
 """Seconds between two claims of an idle worker whose queues hold only jobs that it leaves where they are."""
+HEARTBEAT_S: Final = 20.0
+"""Seconds between two claims of an idle worker at most: the claim is its heartbeat."""
 BURST_WAIT_S: Final = 60.0
 """Seconds that a worker in burst mode waits for what becomes of an overdue service; usually that takes one ttl at most."""
 
@@ -64,6 +69,27 @@ class IdleWait:
         """End the present wait if a job waits for an overdue service: it may start or end now."""
         if self._overdue:
             self.wake()
+
+    def wait_for_job(self, claim: Claim, timeout: int | None, idle_since: float, max_idle_time: int | None, *, overdue: str) -> bool:
+        """Wait for a job after a claim that found none.
+
+        Args:
+            claim: the claim.
+            timeout: ``None`` in burst mode: then this waits only for what becomes of an overdue service.
+            idle_since: when the worker had nothing to do any more, by ``time.monotonic()``.
+            max_idle_time: seconds to wait for a job at most; ``None``: no limit.
+            overdue: an overdue service that a job waits for, or empty.
+
+        Returns:
+            False if the worker has waited long enough.
+        """
+        limit_s = math.inf if max_idle_time is None else max_idle_time
+        if timeout is None:  # a burst: perhaps no other worker will come to see what becomes of the overdue service
+            limit_s = min(BURST_WAIT_S, limit_s) if overdue else 0.0
+        left_s = idle_since + limit_s - time.monotonic()
+        if left_s > 0:
+            self.wait(min(HEARTBEAT_S, left_s), has_left=claim.queue > 0, overdue=overdue)
+        return left_s > 0
 
     def wait(self, timeout_s: float, *, has_left: bool, overdue: str) -> None:
         """Wait for a job, or sweep the directory if there is an overdue service: then it may be withdrawn when this returns.

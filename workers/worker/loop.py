@@ -1,13 +1,12 @@
 """The main loop of a worker: calls of scripts record the ends of the last runs and claim the next jobs."""
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import redis
 
@@ -26,17 +25,16 @@ from workers.worker.callbacks import OwedCallbacks
 from workers.worker.claimer import LEAVE_S, Claimer
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
-from workers.worker.idle import BURST_WAIT_S, IdleWait
+from workers.worker.idle import IdleWait
 from workers.worker.record import EndRecorder
 from workers.worker.returned import ReturnedRuns
+from workers.worker.side_by_side import Group
 from workers.worker.stop import Stopper
 from workers.worker.stop_answer import StopAnswer
 from workers.worker.turn import Turn
 
 __all__ = ["ClaimLoop"]
 
-HEARTBEAT_S: Final = 20.0
-"""Seconds between two claims of an idle worker at most: the claim is its heartbeat."""
 T = TypeVar("T")
 
 _key = attrgetter("key")
@@ -66,6 +64,7 @@ class ClaimLoop:
             `StopRequested` instead of waiting.
         abandon: ends the run of a job as if this worker had died; see `Claimer`.
         lease_s: seconds that the worker may be silent.
+        make_group: makes the `Group`, without what is made here.
         told: called once after `leave`, with whether a job still runs. It may be called in a signal handler.
     """
 
@@ -87,6 +86,7 @@ class ClaimLoop:
         hold: NameHold,
         abandon: Callable[[str], None],
         lease_s: float,
+        make_group: Callable[..., Group],
         told: Callable[[bool], object] | None = None,
     ) -> None:
         self._worker = worker
@@ -111,7 +111,7 @@ class ClaimLoop:
             is_paused=lambda: callbacks.are_due,
             lease_s=lease_s,
         )
-        self._claimer.held = self.ahead.held
+        self._claimer.held = self.held
         self._turn = Turn(
             worker,
             current_run,
@@ -126,6 +126,8 @@ class ClaimLoop:
             retry=self.retry_while_away,
             hold=hold,
         )
+        self._group = make_group(turn=self._turn, claimer=self._claimer, returned=self._returned, retry=self.retry_while_away)
+        self.ahead.others = self._group.paths
         self._idle = IdleWait(worker, connection, shared=worker._client)
         self._overdue = ""
         """A service that a job waits for, if the last claims met an overdue one."""
@@ -140,6 +142,10 @@ class ClaimLoop:
         self._stop_answer.reset()
         self._line.reopen()
         self._idle.open()
+
+    def held(self) -> list[Run]:
+        """Return all runs that are this worker's as far as it knows, the oldest first."""
+        return [*self.ahead.held(), *self._group.runs()]
 
     def is_heard(self) -> bool:
         """Return whether the server answers the main thread of the worker. Safe from any thread."""
@@ -197,27 +203,18 @@ class ClaimLoop:
             self._overdue = claim.overdue or (self._overdue if self._start else "")
             self._start = claim.queue if claim.answer in ("more", "look") else 0
             if claim.answer == "started":
-                return self._turn.begin(claim)
+                runs_beside = not self.ahead.is_limited and self._group.takes(claim)
+                return self._group.begin(claim) if runs_beside else self._turn.begin(claim)
             if claim.answer == "look":
                 self.retry_while_away(partial(self._claims.examine_call, claim.job_id))
                 continue
             if claim.answer == "suspended":
                 self.retry_while_away(lambda: self._wait_while_suspended(timeout is None))
-            elif not claim.answer and not self._wait_for_job(claim, timeout, idle_since, max_idle_time):
+            elif not claim.answer and not self._idle.wait_for_job(claim, timeout, idle_since, max_idle_time, overdue=self._overdue):
                 return None
         if not self.ahead:
             self._stop_answer.idle()
         raise StopRequested
-
-    def _wait_for_job(self, claim: Claim, timeout: int | None, idle_since: float, max_idle_time: int | None) -> bool:
-        """Wait for a job. Returns false if the worker has waited long enough, see `next_job`."""
-        limit_s = math.inf if max_idle_time is None else max_idle_time
-        if timeout is None:  # a burst: perhaps no other worker will come to see what becomes of the overdue service
-            limit_s = min(BURST_WAIT_S, limit_s) if self._overdue else 0.0
-        left_s = idle_since + limit_s - time.monotonic()
-        if left_s > 0:
-            self._idle.wait(min(HEARTBEAT_S, left_s), has_left=claim.queue > 0, overdue=self._overdue)
-        return left_s > 0
 
     def execute(self, job: Any, queue: Any) -> None:
         """Wait for the end of the job that was claimed last, and record the end; if the function returned, the next claim records it.
@@ -225,6 +222,10 @@ class ClaimLoop:
         Raises:
             JobDefinitionError: the job is not the one that was claimed last.
         """
+        if self._group:
+            self._group.run()
+            self._stop_answer.job_ended()
+            return
         claim = self._current_run.claim
         if claim is None or claim.job_id != job.id:
             raise JobDefinitionError(f"job {job.id} was not claimed by this worker: call dequeue_job_and_maintain_ttl() first")
@@ -267,7 +268,7 @@ class ClaimLoop:
     def unfinished(self) -> list[Run]:
         """Return the runs that end with the worker: after a second signal the current one, whose process has just been killed."""
         run = self._current_run.run
-        return self.ahead.held() if self._hold.is_lost else [] if run is None else [run]
+        return self.held() if self._hold.is_lost else self._group.runs() if run is None else [run]
 
     def retry_while_away(self, act: Callable[[], T]) -> T:
         """Call a function until the server answers, and return its result. Once the worker was asked to end, give up after `LEAVE_S`.

@@ -18,6 +18,7 @@ from workers.worker.loop import ClaimLoop
 from workers.worker.perform import Performer
 from workers.worker.pushes import PushWatch
 from workers.worker.record import EndRecorder
+from workers.worker.side_by_side import Group
 from workers.worker.stop import Stopper
 
 __all__ = ["WorkerParts"]
@@ -90,10 +91,11 @@ class WorkerParts:
             pushes=PushWatch(client, lambda: self.background.leads),
         )
         connection = SingleConnection(client.clone(name=worker.name))
+        loop_claims = claims(connection)
         self.loop = ClaimLoop(
             worker,
             current_run,
-            claims=claims(connection),
+            claims=loop_claims,
             connection=connection,
             line=line,
             window=Window(window),
@@ -107,6 +109,19 @@ class WorkerParts:
             abandon=partial(Reaper(client).end_run, worker.name),
             lease_s=lease_s,
             told=told,
+            make_group=partial(
+                Group,
+                worker,
+                current_run,
+                line,
+                recorder=self.recorder,
+                stopper=self.stopper,
+                callbacks=callbacks,
+                claims=loop_claims,
+                background=self.background,
+                functions=functions,
+                is_enabled=retire.jobs > 1,  # else each job has a process of its own
+            ),
         )
 
     def _end(self, worker: FinishingWorker) -> None:

@@ -7,7 +7,6 @@ import signal
 import time
 from base64 import b64encode
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -15,14 +14,17 @@ import msgspec
 
 from notify.server import Client
 from workers.errors import JobResultError
-from workers.horse import INTERRUPT, Inbox, ProcessState, Reply, RetireAfter, Task, flush_output, run_jobs
-from workers.jobs import DecodedCall, Job, JobFunctions, JobStopped, encode_result, execute, lazy_job, plain_call, signature_of
+from workers.horse import INTERRUPT, Inbox, ProcessState, Reply, RetireAfter, Task, TaskLoop, flush_output, run_jobs
+from workers.jobs import DecodedCall, Job, JobFunctions, JobStopped, Sign, encode_result, execute, lazy_job, plain_call, signature_of
 from workers.rq import JobTimeoutException, Retry, UnixSignalDeathPenalty, execute_stopped_callback, running, with_execution
 from workers.scripts import Ended, OwedCallback, Run, RunScripts
 from workers.worker.callbacks import call_owed
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
 from workers.worker.lost_call import lost_need
+from workers.worker.past_call import PastCall
+from workers.worker.side_by_side.perform import BesidePerformer
+from workers.worker.side_by_side.rules import may_bypass_rq
 
 __all__ = ["JobTimeout", "Performer"]
 
@@ -73,6 +75,8 @@ class Performer:
         self._state = ProcessState()
         self._is_interruptible = False
         """True while `INTERRUPT` may raise `JobStopped`."""
+        self._begun_beside = 0
+        """How many runs have begun side by side with others in this process."""
         self._must_retire = False
         """True if this process must end after the task: something was interrupted in it, or a callback failed."""
 
@@ -93,7 +97,9 @@ class Performer:
     def perform(self, task: Task) -> Reply:
         """Perform a task and return the reply to it. If the job is stopped meanwhile, this does not return: see `leave`."""
         self._task = task
-        if task.owed is not None:
+        if task.runs_beside:
+            reply = self._perform_beside(task)
+        elif task.owed is not None:
             reply = self._call_owed(task, task.owed)
         else:
             reply = self._call_on_stopped(task) if task.is_stopped else self._perform_run(task)
@@ -125,7 +131,7 @@ class Performer:
         run = Run(task.job_id, task.fence)
         self._current_run.adopt(run)
         job = self._job_of(task)
-        call = plain_call(task.fields, self._functions) if self._may_bypass_rq() else None
+        call = plain_call(task.fields, self._functions) if may_bypass_rq(self._worker) else None
         if call is None:
             return self._perform_by_rq(job, task)
         started_s = time.time()
@@ -134,34 +140,44 @@ class Performer:
         except BaseException as exc:  # RQ's code handles whatever a job raises
             if lost := self._lost_by(run, exc):
                 return Reply(stopped=True, lost=lost)
-            return self._perform_by_rq(job, task, _PastCall(started_s, error=exc))
+            return self._perform_by_rq(job, task, PastCall(started_s, error=exc))
         ended_s = time.time()
         if isinstance(value, Retry):
-            return self._perform_by_rq(job, task, _PastCall(started_s, value=value))
+            return self._perform_by_rq(job, task, PastCall(started_s, value=value))
         try:
             result = None if value is None else b64encode(encode_result(call.function, value))
         except JobResultError as exc:
-            return self._perform_by_rq(job, task, _PastCall(started_s, error=exc))
+            return self._perform_by_rq(job, task, PastCall(started_s, error=exc))
         return Reply(ended=Ended(run, started_s, ended_s, result, task.is_announced))
 
-    def _job_of(self, task: Task) -> Job:
+    def _perform_beside(self, first: Task) -> Reply:
+        """Perform runs side by side, from a first one until none is left. Returns the reply to the last one."""
+        os.environ.pop("RQ_JOB_ID", None)  # it would be that of the first one
+        performer = BesidePerformer(
+            self._worker, self._functions, job_of=self._job_of, by_rq=self._record_beside, end_if_forked=self._state.end_if_forked
+        )
+        tasks = TaskLoop(self._inbox, performer.perform, most=self._retire.jobs - self._begun_beside)
+        try:
+            return tasks.run(first)
+        finally:
+            self._begun_beside += tasks.begun
+
+    def _record_beside(self, job: Job, task: Task, past_call: PastCall | None) -> Reply:
+        self._task = task
+        self._current_run.adopt(Run(task.job_id, task.fence))
+        if past_call is not None:
+            self._current_run.began_s -= time.time() - past_call.started_s
+        return self._perform_by_rq(job, task, past_call)
+
+    def _job_of(self, task: Task, sign: Sign | None = None) -> Job:
         return lazy_job(
             self._worker.job_class,
             task.job_id,
             task.fields,
             connection=self._job_client or self._worker.connection,
             functions=self._functions,
-            stop_sign=self._stop_sign,
+            stop_sign=sign or self._stop_sign,
             fence=task.fence,
-        )
-
-    def _may_bypass_rq(self) -> bool:
-        """Return whether plain jobs may be called without RQ's code. They may not if a subclass or instance overrides RQ's methods."""
-        worker = self._worker
-        return (
-            getattr(worker.perform_job, "__func__", None) is FinishingWorker.perform_job
-            and getattr(worker.handle_job_success, "__func__", None) is FinishingWorker.handle_job_success
-            and worker.job_class.perform is Job.perform
         )
 
     def _call(self, job: Job, call: DecodedCall) -> Any:
@@ -230,7 +246,7 @@ class Performer:
             self._must_retire = not call_owed(job, owed, timeouts=self._worker.death_penalty_class)
         return Reply()
 
-    def _perform_by_rq(self, job: Any, task: Task, past_call: "_PastCall | None" = None) -> Reply:
+    def _perform_by_rq(self, job: Any, task: Task, past_call: PastCall | None = None) -> Reply:
         """Have RQ's code perform a job, or only record its end if its function was called before."""
         job.origin  # noqa: B018  # parses the fields of the job
         if job.problem and past_call is None:
@@ -239,7 +255,8 @@ class Performer:
         if past_call is None:
             job.perform = partial(self._perform_unless_lost, run, perform)
         else:
-            job.perform = partial(self._interruptible, partial(past_call.repeat, job))
+            repeat = partial(past_call.repeat, job)
+            job.perform = repeat if task.runs_beside else partial(self._interruptible, repeat)
         worker = self._worker
         worker.ensure_execution()
         if not task.is_announced:  # while the server is away, the job waits
@@ -262,17 +279,3 @@ def _performing(job: Any) -> Callable[[], Any]:
         return job._result
 
     return perform_claimed
-
-
-class _PastCall:
-    """A call that is over. Inside RQ's code, `repeat` stands in for the function: it returns or raises the same again."""
-
-    def __init__(self, started_s: float, *, value: Any = None, error: BaseException | None = None) -> None:
-        self._started_s, self._value, self._error = started_s, value, error
-
-    def repeat(self, job: Any) -> Any:
-        """Return the value that the function returned, or raise the exception that it raised."""
-        job.started_at = datetime.fromtimestamp(self._started_s, UTC)
-        if self._error is not None:
-            raise self._error
-        return self._value

@@ -49,7 +49,7 @@ class EndRecorder:
         self._worker = worker
         self._current_run = current_run
         self._scripts = scripts
-        self._stopped_callback = stopped_callback
+        self.stopped_callback = stopped_callback
 
     def record(self, job: Any, queue: Any, end: HorseEnd | None) -> None:
         """Record the end of the current run, unless the horse did.
@@ -81,7 +81,7 @@ class EndRecorder:
         if run is not None and not self._scripts.check_run(job.id, fence=run.fence).was_stopped:
             self._remove_traces(job)  # the job was enqueued again after the stop
             return
-        self._stopped_callback.call(job, queue)
+        self.stopped_callback.call(job, queue)
         self._worker.handle_job_failure(job, queue, exc_string=STOPPED)
 
     def died(self, job: Any, queue: Any, death: Death) -> None:
@@ -101,10 +101,20 @@ class EndRecorder:
 
     def cut(self, job: Any, queue: Any) -> None:
         """Record the end of a run that ended with its worker, which was told to end at once: the job is tried again if it may be."""
-        self._prepare(job, queue)
-        if not self._has_ended(job):
+        if self.hit(job, queue, f"its worker {self._worker.name} was ended before the job was done"):
             self._current_run.has_cut = True
-            self._worker.handle_job_failure(job, queue, exc_string=f"its worker {self._worker.name} was ended before the job was done")
+
+    def hit(self, job: Any, queue: Any, reason: str) -> bool:
+        """Record the end of a run whose process was killed for another reason than the run: the job is tried again if it may be.
+
+        Returns:
+            Whether that was to be recorded: false if the run had ended.
+        """
+        self._prepare(job, queue)
+        if self._has_ended(job):
+            return False
+        self._worker.handle_job_failure(job, queue, exc_string=reason)
+        return True
 
     def _has_ended(self, job: Any) -> bool:
         """Return whether the process recorded the end of the run before it died, or another run has the job by now.

@@ -11,8 +11,8 @@ import msgspec
 
 from notify.errors import ServerError
 from workers.jobs import JobFunctions, StopLadder, definition_of, function_of
-from workers.line import Line
-from workers.scripts import JobScripts, Run, RunCheck
+from workers.line import Line, Stopping
+from workers.scripts import Claim, JobScripts, Run, RunCheck
 from workers.worker.current_run import CurrentRun
 
 __all__ = ["STOPPED", "Stopper", "lost_reason"]
@@ -144,6 +144,10 @@ class Stopper:
             if self._climbing == run:
                 return
             where = self._line.stop(run)
+            if where == "beside":
+                reason = "" if check.superseded else lost_reason(check.lost) if check.lost else STOPPED
+                self._line.stop_beside(run, Stopping(reason, self._ladder(self._line.claim_of(run))))
+                return
             if not self._current_run.is_current(run):
                 if where == "at work":
                     self._current_run.expect_stop(run.job_id)
@@ -153,7 +157,7 @@ class Stopper:
             ladder = StopLadder()
             if not check.superseded:
                 self._current_run.mark_stopped(lost_reason(check.lost) if check.lost else STOPPED)
-                ladder = self._ladder()
+                ladder = self._ladder(self._current_run.claim)
             if ladder == StopLadder():
                 self._kill()
                 return
@@ -164,9 +168,8 @@ class Stopper:
         run = self._current_run.run
         return run if run is not None and run.job_id == job_id else self._line.find(job_id)
 
-    def _ladder(self) -> StopLadder:
-        """Return the stop ladder of the current job."""
-        claim = self._current_run.claim
+    def _ladder(self, claim: Claim | None) -> StopLadder:
+        """Return the stop ladder of a job."""
         definition = definition_of(function_of(claim.fields, self._functions) if claim is not None else None)
         return StopLadder() if definition is None else definition.stop
 

@@ -78,7 +78,7 @@ class Turn:
         self._ahead.place = None
         if not claim.problem:
             self._give(claim, queue)  # first: the job runs while the worker does the rest
-        return self._started(claim, queue)
+        return self.started(claim, queue)
 
     def bring(self, place: Place) -> tuple[Any, Any]:
         """Make a run that was given to the horse before the current one. Returns the job and its queue."""
@@ -92,9 +92,10 @@ class Turn:
         if place.is_dropped or run.job_id in current.early_stops:
             self._retry(lambda: self._stopper.check_run(run))
         self._watch(run)
-        return self._started(place.claim, place.queue)
+        return self.started(place.claim, place.queue)
 
-    def _started(self, claim: Claim, queue: Any) -> tuple[Any, Any]:
+    def started(self, claim: Claim, queue: Any) -> tuple[Any, Any]:
+        """Log the start of a run. Returns its job and its queue."""
         worker = self._worker
         job = lazy_job(worker.job_class, claim.job_id, claim.fields, connection=worker.connection, functions=self._functions)
         worker.reorder_queues(reference_queue=queue)

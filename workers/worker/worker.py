@@ -232,9 +232,8 @@ def _note_shutdown(worker: Worker) -> None:
 
 def _register_again(worker: Worker, client: Client) -> None:
     """Register a worker with RQ once more, after another one took it for dead."""
-    run = worker._current_run.run
-    ahead = text_of(worker._loop.ahead.held())  # by this, its jobs are found if it dies
-    runs: dict[Any, Any] = {"state": "busy", "current_job": run.job_id, "ahead": ahead} if run is not None else {}
+    held = worker._loop.held()  # by these, its jobs are found if it dies
+    runs: dict[Any, Any] = {"state": "busy", "current_job": held[0].job_id, "ahead": text_of(held)} if held else {}
     register_again(worker, client, runs)
     register_cron(client, worker.name, worker._functions)
 

@@ -167,3 +167,14 @@ def test_members_of_a_module_that_raise_when_inspected_are_skipped(folder: Path)
         "request = Proxy()\n@job('q')\ndef own(): ...\n"
     )
     assert sorted(load_jobs(["odd"])) == ["odd.own"]
+
+
+@pytest.mark.parametrize("concurrency", [0, -1, 1001, True, 1.5, "2"])
+def test_a_concurrency_that_is_no_number_of_calls_is_refused(concurrency: Any) -> None:
+    with pytest.raises(JobDefinitionError, match="give how many calls run side by side"):
+        job("work", concurrency=concurrency)
+
+
+def test_calls_of_a_function_that_is_not_async_cannot_run_side_by_side() -> None:
+    with pytest.raises(JobDefinitionError, match="is no `async def`"):
+        job("work", concurrency=2)(unmarked)

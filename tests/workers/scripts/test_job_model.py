@@ -27,7 +27,7 @@ from workers.loss import overdue
 from workers.loss.held import HeldJobs
 from workers.loss.watcher import LossWatcher
 from workers.scripts.jobs import JobScripts
-from workers.worker import loop
+from workers.worker import idle
 from workers.worker.worker import _register_again
 
 IDS = [f"j{number}" for number in range(6)]
@@ -388,7 +388,7 @@ def test_jobs_do_what_their_model_says(bus: notify.Bus, workers: dict[str, Model
     monkeypatch.setattr(os, "_exit", leave)
     monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.0001)
     monkeypatch.setattr(overdue, "PAUSE_S", 0.0)
-    monkeypatch.setattr(loop, "BURST_WAIT_S", 0.0)  # a step does not wait
+    monkeypatch.setattr(idle, "BURST_WAIT_S", 0.0)  # a step does not wait
     monkeypatch.setattr(holds, "FIRST_BATCH", FIRST_BATCH)
     monkeypatch.setattr(holds, "LARGEST_BATCH", LARGEST_BATCH)
     thorough = hypothesis.settings(stateful_step_count=40, max_examples=150, deadline=None)

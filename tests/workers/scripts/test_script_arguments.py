@@ -48,7 +48,12 @@ def owe(scripts: CallbackScripts) -> None:
 CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]] = {
     "claim": (
         lambda client: ClaimScripts(client, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500).claim(
-            ["rq:queue:q"], fence="new", ended=Ended(Run("j", "old"), 1.0, 2.5, b"result"), again=True
+            ["rq:queue:q"],
+            fence="new",
+            ended=Ended(Run("j", "old"), 1.0, 2.5, b"result"),
+            again=True,
+            line=[Run("i", "f")],
+            rooms={"m.f": 2},
         ),
         {"worker_key": rq_keys.worker("w"), "suspended": rq_keys.suspended(), TAIL: ["rq:queue:q"]},
         {
@@ -62,7 +67,7 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
                 "result_ttl_s": 500,
                 "max_bytes": MAX_BYTES,
             },
-            **{"skips_foreign": "", "from": 0},
+            **{"skips_foreign": "", "from": 0, "line": "i:f", "rooms": b'{"m.f":2}'},
         },
     ),
     "refill": (
@@ -74,12 +79,15 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
             fences=FENCES,
             number=7,
             again=True,
+            rooms={"m.f": 2},
+            beside=True,
         ),
         {"worker_key": rq_keys.worker("w"), "suspended": rq_keys.suspended(), TAIL: ["rq:queue:q"]},
         {
             **{**COMMON, "worker": "w", "asked": "again", "call": FENCES.fence(7), "heartbeat_s": 30, "idle_s": 480},
             **{"default_timeout_s": DEFAULT_TIMEOUT_S, "result_ttl_s": 500, "max_bytes": MAX_BYTES, "most_bytes": AHEAD_BYTES},
             **{"json_only": "", "line": "i:f h:e", "base": FENCES.base, "number": 7, "wanted": 5},
+            **{"rooms": b'{"m.f":2}', "beside": "1"},
             TAIL: ["j", "old", "", "1.000000", "2.500000", "1970-01-01T00:00:01.000000Z", "1970-01-01T00:00:02.500000Z", b"result"],
         },
     ),

@@ -9,7 +9,7 @@ import rq
 from rq.exceptions import StopRequested
 
 from notify.errors import ServerUnreachableError
-from tests.support.claims_here import FakeClaims, FakeConnection, FakeHold, FakeHorse, a_claim, no_claim, returned
+from tests.support.claims_here import FakeClaims, FakeConnection, FakeHold, FakeHorse, NoGroup, a_claim, no_claim, returned
 from workers import HorseError, JobDefinitionError
 from workers.horse.channel import Reply, Task
 from workers.horse.horse import UNKNOWN
@@ -65,6 +65,7 @@ class Situation:
         others: Any = {"background": SimpleNamespace(loss_watcher=watcher), "functions": {}, "connection": FakeConnection()}
         worker: Any = self.worker
         others |= {"hold": self.hold, "wait_while_suspended": self.events.append, "abandon": self.events.append, "lease_s": 5.0}
+        others["make_group"] = NoGroup
         self.loop = ClaimLoop(worker, self.current, **parts, **others)
 
     def next_job(self) -> Any:

@@ -1,6 +1,7 @@
 -- include: workers.scripts.transitions
 -- include: workers.scripts.finish
 -- include: workers.scripts.wake
+-- include: workers.scripts.beside
 -- Records how the last run of a worker ended, and gives the worker the next job of its queues, in one step: so no job gets lost between.
 -- KEYS    worker_key  rq:worker:<name>
 --         suspended   rq:suspended
@@ -17,20 +18,24 @@
 --         max_bytes          the largest call of a job
 --         skips_foreign      "1" leaves pickled jobs of plain RQ where they are, or ""
 --         from               how many jobs, in the order of the queues, to pass over: an earlier call left them
+--         line               the runs that go on, see refill.lua
+--         rooms              JSON: only these functions may be called, and so often, see parts/beside.lua; or "": any
 -- returns {end, claim, number of the queue, job, its fields and values, size of its call if that is above the limit and left out, or 0,
 --          an overdue service that a job waits for, or "", how many jobs are left on the queue of the job that was claimed}
 --         end    "", "finished", or "refused" or "dependents": then no job was claimed
---         claim  "started", "" (there is no job), "suspended", "more" (ask again), or "look": examine_call has to mark the job first
---         number  for "more" and "look" what to pass as from; for "" how many jobs were left where they are
+--         claim  "started", "" (there is no job), "suspended", "more" (ask again), "look": examine_call has to mark the job first, or "other":
+--                the job that comes first calls another function
+--         number  for "more", "look" and "other" what to pass as from; for "" how many jobs were left where they are
 -- If a job that comes first has lost a need, its policy is applied in the same step, and the next job is tried. If a need of it is
 -- overdue, the job stays where it is, and those behind it are tried.
 local worker_key, suspended = unpack(KEYS, 1, 2)
 local fence, worker, asked, heartbeat_s, idle_s, default_timeout_s = unpack(ARGV, OWN, OWN + 5)
 local ended_id, ended_fence, announced, started_s, ended_s, started_at, ended_at = unpack(ARGV, OWN + 6, OWN + 12)
-local result, result_ttl_s, max_bytes, skips_foreign, from = unpack(ARGV, OWN + 13, OWN + 17)
+local result, result_ttl_s, max_bytes, skips_foreign, from, line, rooms = unpack(ARGV, OWN + 13, OWN + 19)
 local FIRST_QUEUE = 3
 local PASSED_OVER = 200 -- how many jobs that must not start are taken off the lists in one call
 local LOOKED_AT = 200 -- how many jobs of a queue may wait for an overdue service before the next queue is tried
+local MOST_BYTES_BESIDE = 65536 -- of a call: what the process has not read yet fits into the socket to it
 local interval_s = tonumber(heartbeat_s)
 local now = now_ms()
 local now_s = math.floor(now / 1000)
@@ -82,8 +87,8 @@ local function start(job, id, fields)
   redis.call('EXPIRE', k.execution .. execution, ttl_s)
   redis.call('ZADD', k.executions .. id, now_s + ttl_s + 60, fence)
   redis.call('EXPIRE', k.executions .. id, ttl_s + 60)
-  redis.call('HSET', worker_key, 'state', 'busy', 'current_job', id, 'ahead', execution, 'current_job_working_time', '0',
-    'last_heartbeat', NOW_AT)
+  redis.call('HSET', worker_key, 'state', 'busy', 'current_job', string.match(line, '^[^:]+') or id, 'ahead',
+    line == '' and execution or line .. ' ' .. execution, 'current_job_working_time', '0', 'last_heartbeat', NOW_AT)
   redis.call('EXPIRE', worker_key, interval_s + 60)
   if k.worker_runs_end ~= '' then
     redis.call('SADD', worker_key .. k.worker_runs_end, execution)
@@ -141,7 +146,7 @@ end
 
 -- The answer that this claim had the first time, if it gave out a job; else nil.
 local function claimed_before()
-  local id = redis.call('HGET', worker_key, 'current_job') or ''
+  local id = string.match(redis.call('HGET', worker_key, 'ahead') or '', '(%S+):' .. fence) or ''
   local flat, fields = fields_of(k.job .. id)
   if fields.fence ~= fence then return nil end
   local number, list = 0, k.queue .. (fields.origin or '')
@@ -160,6 +165,14 @@ local function kind_of(job)
   local bytes = redis.call('HSTRLEN', job, 'data')
   if bytes == 0 or bytes <= tonumber(max_bytes) and string.sub(redis.call('HGET', job, 'data'), 1, 1) == '[' then return '' end
   return 'look'
+end
+
+-- Whether a job that may start calls another function than those that may be called now.
+local function is_other(job)
+  if rooms == '' then return false end
+  local known = redis.pcall('HMGET', job, 'status', 'data')
+  local data = known[2] or ''
+  return known[1] == 'queued' and (#data > MOST_BYTES_BESIDE or not takes(rooms_of(rooms), data, true))
 end
 
 local function take_off(list, id, at)
@@ -209,6 +222,7 @@ local function claim_from(list)
   while id and waiting < LOOKED_AT do
     local kind = kind_of(k.job .. id)
     if kind == 'look' then return 'look', before + at, id end
+    if kind == '' and is_other(k.job .. id) then return 'other', before + at end
     local overdue = kind == '' and waiting > 0 and awaited_by(id)
     if kind == '' and not overdue then
       local starts, flat
@@ -253,7 +267,10 @@ if ended_id ~= '' then
   if ended ~= 'finished' then return {ended, '', 0, '', {}, 0, '', 0} end
 end
 local answer, number, id, flat = claim()
-if answer ~= 'started' then
+if answer ~= 'started' and line ~= '' then
+  redis.call('HSET', worker_key, 'current_job', string.match(line, '^[^:]+'), 'ahead', line, 'last_heartbeat', NOW_AT)
+  redis.call('EXPIRE', worker_key, interval_s + 60)
+elseif answer ~= 'started' then
   redis.call('HSET', worker_key, 'state', 'idle', 'last_heartbeat', NOW_AT)
   redis.call('HDEL', worker_key, 'current_job', 'ahead')
   redis.call('EXPIRE', worker_key, idle_s)

@@ -1,5 +1,6 @@
 -- include: workers.scripts.finish
 -- include: workers.scripts.wake
+-- include: workers.scripts.beside
 -- Records the ends of several runs of a worker, and gives it several plain jobs ahead of their turn, in one step. A plain job needs no
 -- service and has nothing that a start must undo; where another one comes first, claim.lua takes it, alone.
 -- KEYS    worker_key  rq:worker:<name>
@@ -19,19 +20,23 @@
 --         line               the runs that go on, the oldest first: "<id>:<fence> <id>:<fence>"
 --         base, number       of the fences of the runs that begin; the number of the first
 --         wanted             how many jobs to take at most
+--         rooms              JSON: how many calls of a function may be taken, by its path; see parts/beside.lua
+--         beside             "1" takes no other functions: these jobs run side by side; "" takes any others
 --         ...                the runs that ended: id, fence, "1" if it is announced or "", started_s, ended_s, started_at, ended_at, result
 -- returns {for each end how it was recorded, see parts/finish.lua; claim; 1 if there are more jobs or else 0; for each job that was taken
 --          the number of its queue, its id, and its fields and values}
---         claim  "started"; or why there is no job: "", "suspended", "alone" (see claim.lua), or "unfinished": an end has to be recorded first
+--         claim  "started"; or why there is no job: "", "suspended", "alone" (see claim.lua), "full" (there is no room for more calls of its
+--                function), or "unfinished": an end has to be recorded first
 local worker_key, suspended = unpack(KEYS, 1, 2)
 local worker, asked, call, heartbeat_s, idle_s, default_timeout_s, result_ttl_s, max_bytes = unpack(ARGV, OWN, OWN + 7)
-local most_bytes, json_only, line, base, number, wanted = unpack(ARGV, OWN + 8, OWN + 13)
-local FIRST_QUEUE, FIRST_END = 3, OWN + 14
+local most_bytes, json_only, line, base, number, wanted, rooms, beside = unpack(ARGV, OWN + 8, OWN + 15)
+local FIRST_QUEUE, FIRST_END = 3, OWN + 16
 local OF_AN_END = 8 -- arguments
 local now = now_ms()
 local now_s, most, room = math.floor(now / 1000), tonumber(wanted), tonumber(most_bytes)
 local taken, gone, started = {}, {}, {} -- {queue, id, flat, fence}; list -> how many come off it; registry -> row for ZADD
-local more = false
+local more, is_full = false, false
+local left_of = rooms_of(rooms)
 
 local function ends()
   local runs = {}
@@ -59,6 +64,11 @@ local function plain(id, list)
     and (fields.ended_at or '') == '' and (fields.stopped_callback_name or '') == ''
     and (json_only == '' or string.sub(fields.data, 1, 1) == '[')
   if not is_plain or size > room then return nil end
+  local has_room, is_known = takes(left_of, fields.data, beside == '1')
+  if not has_room then
+    is_full = is_known and beside == '1'
+    return nil
+  end
   room = room - size
   return flat, fields
 end
@@ -83,7 +93,7 @@ local function choose()
       local flat, fields = plain(id, KEYS[i])
       if not flat then
         more = true
-        return 'alone'
+        return is_full and 'full' or 'alone'
       end
       take(i - FIRST_QUEUE, id, flat, fields)
       gone[KEYS[i]] = place

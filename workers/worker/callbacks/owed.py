@@ -72,8 +72,15 @@ class OwedCallbacks:
         """Whether there are callbacks to look for: call `call_all` as soon as the horse has nothing to do."""
         return self._is_due.is_set()
 
-    def note_end(self, claim: Claim, end: HorseEnd | None) -> None:
-        """Note that this worker has just recorded the end of a run, whose callback may be owed."""
+    def note_end(self, claim: Claim, end: HorseEnd | None, *, has_stopped: bool = False) -> None:
+        """Note that this worker has just recorded the end of a run, whose callback may be owed.
+
+        Args:
+            claim, end: the run, and how it ended.
+            has_stopped: whether the ``on_stopped`` of a stopped run may be owed as well.
+        """
+        if has_stopped and claim.fields.get(b"stopped_callback_name"):
+            self._is_due.set()
         if claim.fields.get(b"failure_callback_name") and (not isinstance(end, Reply) or end.problem):
             self._is_due.set()
 
