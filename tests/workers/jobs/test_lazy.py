@@ -1,5 +1,6 @@
 """A job whose hash is parsed on first use."""
 
+import gc
 from typing import Any
 
 import pytest
@@ -40,3 +41,13 @@ def test_an_unreadable_lazy_job_tells_its_problem_and_keeps_its_id(bus: notify.B
     assert job.problem.startswith("its call cannot be read")
     with pytest.raises(JobError, match="job odd cannot be run: its call"):
         job.func_name  # noqa: B018
+
+
+def test_a_job_of_many_that_nobody_read_is_one_object_for_the_garbage_collector(queue: Queue) -> None:
+    calls = [Queue.prepare_data(add) for _ in range(500)]
+    queue.enqueue_many(calls)  # fills the caches
+    gc.collect()
+    before = len(gc.get_objects())
+    jobs = queue.enqueue_many(calls)
+    gc.collect()
+    assert len(gc.get_objects()) - before < 1.5 * len(jobs)
