@@ -99,8 +99,8 @@ def register_again(worker: Any, client: Client, fields: dict[Any, Any]) -> None:
 
 
 def leave_name(worker: Any, client: Client) -> None:
-    """Deregister a worker from RQ, as RQ does; do nothing if another one has its name, or it has not been registered."""
-    while worker.birth_date is not None:
+    """Deregister a worker from RQ, as RQ does; do nothing if another one has its name."""
+    while True:
         with client.pipeline() as pipe:
             if _is_taken(worker, pipe):
                 return
@@ -117,7 +117,7 @@ def _is_taken(worker: Any, pipe: Any) -> bool:
     """Return whether another worker has the name of a worker, and watch the key that says so."""
     pipe.watch(worker.key)
     birth = pipe.hget(worker.key, "birth")
-    return birth is not None and birth != utcformat(worker.birth_date).encode()
+    return birth is not None and (worker.birth_date is None or birth != utcformat(worker.birth_date).encode())
 
 
 def _add(worker: Any, pipe: Any, fields: dict[Any, Any]) -> None:
