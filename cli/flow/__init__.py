@@ -4,6 +4,8 @@
 Nothing here passes an item on itself: the package ``notify.flows`` does.
 """
 
+from cli.flow.chatting import chat
 from cli.flow.command import flow
+from cli.flow.gateways import gateway
 
-__all__ = ["flow"]
+__all__ = ["chat", "flow", "gateway"]

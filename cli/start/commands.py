@@ -68,6 +68,8 @@ COMMANDS: Final = (
     Command("record", "cli.recording", "Record the events of topics in a folder, show what a recording holds, and export it."),
     Command("replay", "cli.recording", "Publish the events of recordings again, at their pace."),
     Command("flow", "cli.flow", "Run, check and draw flows from files."),
+    Command("gateway", "cli.flow", "Pass events between TCP and topics until Ctrl-C."),
+    Command("chat", "cli.flow", "Chat by TCP until Ctrl-D or Ctrl-C: with HOST as a client, else as the server."),
     Command("serve", "cli.serve", "Run a built-in service until Ctrl-C."),
     Command("workers", "cli.worker", "List the workers of the server, on all hosts: what each does, its memory, and since when it runs."),
     Command("job", "cli.jobs", "Show, explain, cancel, retry, delete or await one job; with --all cancel, retry or delete many."),

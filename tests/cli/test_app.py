@@ -26,7 +26,7 @@ COMMANDS = (
     "kill",
     "call",
 )
-WITHOUT_SERVER = ("flow run", "flow check", "flow schema")
+WITHOUT_SERVER = ("flow run", "flow check", "flow schema", "gateway in", "gateway out", "chat")
 NOBODY = "redis://ada:s3cret@localhost:1/0"
 
 

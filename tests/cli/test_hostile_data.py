@@ -84,6 +84,9 @@ COMMANDS: dict[str, list[tuple[list[str], bool]]] = {
     "flow run": [([EVIL], True), ([f"{EVIL}.toml"], True), ([f"{EVIL}.py"], True)],
     "flow check": [([EVIL], True), ([f"{EVIL}.toml"], True), ([f"{EVIL}.py"], True)],
     "flow schema": [([], False)],
+    "gateway in": [(["--tcp", EVIL, "--topic", "t"], True), (["--tcp", "1", "--topic", "t", "--token-file", EVIL], False)],
+    "gateway out": [(["--tcp", EVIL, "--topic", "t"], True), (["--tcp", "0", "--topic", "t", "--allow", EVIL], True)],
+    "chat": [([EVIL, "--name", EVIL], False), (["--listen", EVIL], True)],
     "spy": [(["--count", "2"], True)],
     "watch": [(["--count", "4"], True)],
     "record topics": [

@@ -84,6 +84,8 @@ def translating(address: Address, *, listens: bool) -> Iterator[None]:
         yield
     except ssl.SSLError as exc:
         raise EndpointError(f"{address} cannot be reached by TLS: {_reason(exc)}; check tls= on both sides") from exc
+    except UnicodeError as exc:  # of the encoding for names of hosts
+        raise EndpointError(f"{address} cannot be reached: {address.host!r} is no name of a host") from exc
     except OSError as exc:
         what = "cannot be listened at" if listens else "cannot be reached"
         raise EndpointError(f"{address} {what}: {_remedy(exc, address, listens=listens)}") from exc

@@ -92,4 +92,4 @@ def is_unknown(problem: BaseException | None) -> bool:
     """Return whether the host does not exist: waiting does not help."""
     if isinstance(problem, socket.gaierror):
         return problem.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
-    return isinstance(problem, OSError) and problem.errno == errno.EADDRNOTAVAIL
+    return isinstance(problem, UnicodeError) or (isinstance(problem, OSError) and problem.errno == errno.EADDRNOTAVAIL)
