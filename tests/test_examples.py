@@ -15,6 +15,25 @@ ROOT = Path(__file__).parent.parent
     ("example", "output"),
     [
         (
+            "serial_to_ports.py",
+            [
+                "normal: all is well",
+                "important: WARN the door is open",
+                "critical: ALARM the cellar is under water",
+                "the machines have ended",
+            ],
+        ),
+        (
+            "chat.py",
+            [
+                "ada heard ada: hello",
+                "ada heard grace: hello",
+                "grace heard ada: hello",
+                "grace heard grace: hello",
+                "the chat is over",
+            ],
+        ),
+        (
             "group_and_direct.py",
             [
                 "ada received: who is there?",
@@ -25,6 +44,7 @@ ROOT = Path(__file__).parent.parent
                 "linus: 3 members answered",
             ],
         ),
+        ("lab_flow.py", ["logged [20.0, 27.5, 19.5]"]),
         (
             "on_demand.py",
             [
@@ -59,5 +79,5 @@ def test_S4_an_example_runs_on_the_private_server_and_ends(example, output):
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stderr == ""
         assert sorted(done.stdout.splitlines()) == sorted(output)
-        assert done.stdout.splitlines()[-1] in output[3:]
+        assert done.stdout.splitlines()[-1] in output[3:] or len(output) < 4
         assert not Path(home, "redis.sock").exists()
