@@ -17,7 +17,7 @@ from notify.errors import ClosedError, NotifyError, ServerRefusedError, ServerUn
 from notify.keys import Keys
 from notify.server.direct import DirectConnection, pipelined
 from notify.server.memory import MEMORY, memory_pool
-from notify.server.pool import is_thrifty, thrifty
+from notify.server.pool import DRIVER, is_thrifty, thrifty
 from notify.server.sentinel import is_sentinel, sentinel_pool
 from notify.server.tls import tls_problem_of
 from notify.settings import Settings, positive, redact
@@ -32,7 +32,7 @@ ANSWER_S: Final = 2.0
 """Seconds after which a part of the package gives up a connection on which it waits for an answer, if the settings do not say fewer.
 With a probe each second, a connection whose packets vanish is noticed within three seconds."""
 OLDEST_SERVER: Final = (6, 2)
-ANSWERS: Final = {"protocol": 2, "decode_responses": False, "encoding": "utf-8", "encoding_errors": "strict"}
+ANSWERS: Final = {"protocol": 2, "decode_responses": False, "encoding": "utf-8", "encoding_errors": "strict", "driver_info": DRIVER}
 """redis-py options that fix the format of answers: RESP 2 and bytes. The package depends on it, so a URL cannot change them."""
 
 log = logging.getLogger(__name__)

@@ -5,10 +5,15 @@ from functools import cache
 from typing import Any, Final
 
 import redis
+from redis import __version__ as redis_version
+from redis.driver_info import DriverInfo
 
 from notify.server.raw import release_keeping_one
 
-__all__ = ["is_thrifty", "thrifty"]
+__all__ = ["DRIVER", "is_thrifty", "thrifty"]
+
+DRIVER: Final = DriverInfo(lib_version=redis_version)
+"""How a connection introduces itself. redis-py would read the metadata of its package for each connection: 1 MiB in a fork."""
 
 PATIENCE_S: Final = 0.05
 """Seconds that a thread waits for the connection that another one uses, before it opens one more. Most commands take less time; one

@@ -10,7 +10,7 @@ from workers.horse.channel import Channel, Reply, Task, decoded
 from workers.horse.horse import UNKNOWN, Horse, HorseEnd
 from workers.horse.inbox import Inbox
 from workers.horse.loop import INTERRUPT, RetireAfter, run_jobs
-from workers.horse.orphans import adopt_orphans, reap_orphans
+from workers.horse.orphans import adopt_orphans, disown_orphans, reap_orphans
 from workers.horse.parent_death import die_with_parent
 from workers.horse.process_state import ProcessState, flush_output, open_standard_files
 from workers.horse.replies import Replies
@@ -39,6 +39,7 @@ __all__ = [
     "adopt_orphans",
     "decoded",
     "die_with_parent",
+    "disown_orphans",
     "flush_output",
     "open_standard_files",
     "reap_orphans",

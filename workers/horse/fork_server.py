@@ -3,6 +3,7 @@
 A worker has several threads. A child that it forked itself would inherit their unfinished state, such as locks that are held.
 """
 
+import gc
 import os
 import signal
 import socket
@@ -68,6 +69,8 @@ class ForkServer:
     def open_together(servers: Sequence["ForkServer"]) -> None:
         """Fork one process for several fork servers. Call it while this process has a single thread."""
         pairs = [socket.socketpair() for _ in servers]
+        gc.collect()
+        gc.freeze()  # a collection, in any of the processes, would write to each page that they share
         pid = fork_blocked()
         if pid == 0:
             for worker_end, _ in pairs:

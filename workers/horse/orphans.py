@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["adopt_orphans", "reap_orphans"]
+__all__ = ["adopt_orphans", "disown_orphans", "reap_orphans"]
 
 PR_SET_CHILD_SUBREAPER: Final = 36
 """From <linux/prctl.h>."""
@@ -20,8 +20,17 @@ def adopt_orphans() -> None:
 
     In a container process 1 is often the program itself, which does not know of them and would leave them as zombies.
     """
+    _set_adopting(adopts=True)
+
+
+def disown_orphans() -> None:
+    """Leave them to process 1 again, or to an ancestor that adopts them."""
+    _set_adopting(adopts=False)
+
+
+def _set_adopting(*, adopts: bool) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, int(adopts))
 
 
 def reap_orphans(own: Collection[int]) -> None:

@@ -220,7 +220,7 @@ class Pool:
         path = tuple(dict.fromkeys(map(os.path.abspath, [*self._options.path, *sys.path, ""])))
         names = tuple(uuid4().hex for _ in range(size))
         options = msgspec.structs.replace(self._options, name=names[0], names=names if size > 1 else (), path=path)
-        return WorkerProcess(options, server=self._server, stdout=self._stdout)
+        return WorkerProcess(options, server=self._server, stdout=self._stdout, is_only=len(self._sizes) == 1)
 
 
 class _Member:

@@ -26,9 +26,10 @@ class WorkerProcess:
         options: the options, with the name of the worker. They go through a socket, so that no password shows in the list of processes.
         server: forks the process.
         stdout: as for ``subprocess.Popen``.
+        is_only: whether the pool has no other process.
     """
 
-    def __init__(self, options: WorkerOptions, *, server: WorkerForkServer, stdout: int | None) -> None:
+    def __init__(self, options: WorkerOptions, *, server: WorkerForkServer, stdout: int | None, is_only: bool = False) -> None:
         self.names = options.names or (options.name,)
         """The names of its workers."""
         self.stdout: IO[bytes] | None = None
@@ -50,7 +51,7 @@ class WorkerProcess:
                 files.append(own[-1])
             elif stdout is not None:
                 files.append(stdout)
-            pid = server.start(msgspec.json.encode(options), files)
+            pid = server.start(msgspec.json.encode(options), files, is_only=is_only)
         finally:
             for file in own:
                 os.close(file)

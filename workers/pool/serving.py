@@ -15,15 +15,17 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from notify.process import set_title
-from workers.horse import adopt_orphans, die_with_parent, flush_output, reap_orphans
+from workers.horse import adopt_orphans, die_with_parent, disown_orphans, flush_output, reap_orphans
 from workers.pool.main import run_worker
 from workers.pool.notice import NoticeWriter
 from workers.pool.options import WorkerOptions
 
-__all__ = ["DEAD", "FORK", "FORKED", "MOST_FILES", "REAP", "REPORT", "REQUEST", "serve"]
+__all__ = ["BECOME", "DEAD", "FORK", "FORKED", "MOST_FILES", "REAP", "REPORT", "REQUEST", "serve"]
 
 FORK: Final = b"f"
 """Request of the pool: fork a worker; with the length of its options, which follow, and with its files."""
+BECOME: Final = b"b"
+"""Request of the pool: become the only worker process yourself. As `FORK`."""
 REAP: Final = b"r"
 """Request of the pool: reap a dead worker; with its process id."""
 REQUEST: Final = struct.Struct("!cI")
@@ -54,7 +56,7 @@ def serve(control: socket.socket, *, parent: int) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         set_title("forks the workers of a pool")
         gc.freeze()  # a collection in a worker would otherwise write to each page that it shares with this process
-        _Server(control).run()
+        _Server(control, parent=parent).run()
         status = 0
     except ConnectionError:
         status = 0  # the pool is gone
@@ -69,10 +71,12 @@ class _Server:
 
     Args:
         control: the socket to the pool.
+        parent: the process id of the pool.
     """
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, *, parent: int) -> None:
         self._control = control
+        self._parent = parent
         self._deaths, self._noted_deaths = os.pipe()
         self._running: set[int] = set()
         self._unreaped: set[int] = set()
@@ -107,6 +111,10 @@ class _Server:
         flush_output()  # or the child would write the same output once more
         own_pid = os.getpid()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
+        if request == BECOME:
+            self._control.sendall(REPORT.pack(FORKED, own_pid, 0))
+            disown_orphans()  # a worker would not reap them
+            self._become_worker(options, files, parent=self._parent)
         pid = os.fork()
         if pid == 0:
             self._become_worker(options, files, parent=own_pid)
@@ -137,7 +145,8 @@ class _Server:
             for inherited in (self._control.detach(), self._deaths, self._noted_deaths):
                 os.close(inherited)
             # Ctrl-C in the terminal is for the program that runs the pool: it decides when the workers stop.
-            os.setsid()
+            with suppress(PermissionError):  # it leads its session already
+                os.setsid()
             for signum in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(signum, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)

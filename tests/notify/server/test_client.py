@@ -203,3 +203,18 @@ def test_a_clone_of_any_connection_gives_answers_in_the_same_form(bus, server, o
     with redis.Redis.from_url(server.url, **options) as theirs, Subscriber(Client.of(theirs), ["t"]) as events:
         bus.publish("t", 1)
         assert events.get(5).contents == 1
+
+
+def test_a_connection_says_its_version_without_reading_the_metadata_of_packages(bus, monkeypatch):
+    def read():
+        raise AssertionError("redis-py reads the metadata of its package")
+
+    monkeypatch.setattr(redis.utils, "get_lib_version", read)
+    client = bus.redis.clone(name="versioned")
+    try:
+        found = client.client_info()
+        assert found.get("lib-ver", redis.__version__) == redis.__version__  # servers before 7.2 do not tell
+    finally:
+        client.close()
+    with pytest.raises(AssertionError, match="reads the metadata"):  # the twin: a connection of redis-py itself
+        redis.Redis().ping()

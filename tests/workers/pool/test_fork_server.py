@@ -50,6 +50,21 @@ def test_the_workers_of_a_pool_are_forks_of_one_process_and_share_its_memory(que
         assert memory["Shared_Dirty"] > memory["Private_Dirty"]
 
 
+@pytest.mark.parametrize("per_process", [1, 2])
+def test_the_fork_server_of_a_pool_with_one_process_becomes_that_one(
+    queue: Queue, start_workers: StartWorkers, monkeypatch: pytest.MonkeyPatch, per_process: int
+) -> None:
+    monkeypatch.setattr(restarts, "FIRST_PAUSE_S", 0.05)
+    pool = start_workers(per_process, per_process=per_process)
+    (first,) = pool.processes
+    assert parent_of(first.pid) == os.getpid()
+    assert queue.enqueue(add).wait(10) == Outcome("finished")
+    os.kill(first.pid, signal.SIGKILL)
+    wait_until(lambda: pool.check() == per_process and pool.processes[0].pid != first.pid, timeout_s=15)
+    assert parent_of(pool.processes[0].pid) == os.getpid()
+    assert queue.enqueue(add).wait(10) == Outcome("finished")
+
+
 def test_a_process_of_its_own_shares_nothing_that_it_wrote(bus: notify.Bus) -> None:
     """The twin: a worker that is no fork has imported everything itself, twice the memory that is its own in a fork."""
     with subprocess.Popen([sys.executable, "-c", "import workers.pool; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as alone:
