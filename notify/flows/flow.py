@@ -242,7 +242,7 @@ class Flow(Control):
     def _wait_for_end(self, deadline: float) -> bool:
         """Wait, after a stop, until all nodes have ended. Returns whether they have at the deadline."""
         self._over.wait(min(SOURCE_S, max(0.0, deadline - time.monotonic())))
-        while not self._over.is_set and time.monotonic() < deadline:
+        while not self._over.is_set and not self.is_cut and time.monotonic() < deadline:
             self._give_up_sources()
             self._over.wait(max(0.0, min(POLL_S, deadline - time.monotonic())))
         return self._over.is_set
