@@ -108,6 +108,7 @@ def leave_name(worker: Any, client: Client) -> None:
             unregister_worker(worker, pipe)
             pipe.hset(worker.key, "death", utcformat(now()))
             pipe.expire(worker.key, DEAD_S)
+            pipe.delete(rq_keys.worker_executions(worker.name))
             with suppress(redis.WatchError):
                 pipe.execute()
                 return
