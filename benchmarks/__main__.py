@@ -23,7 +23,7 @@ from benchmarks.recordings import (
 from benchmarks.requests import call_round_trip
 from benchmarks.server import loopback_server
 from benchmarks.startup import start_of_commands
-from benchmarks.throughput import increments_per_process, no_ops_per_process
+from benchmarks.throughput import increments_per_process, moments_side_by_side, no_ops_per_process
 from benchmarks.worker_memory import memory_of_workers
 
 BENCHMARKS = (
@@ -45,6 +45,7 @@ BENCHMARKS = (
     no_op_jobs,
     no_ops_per_process,
     increments_per_process,
+    moments_side_by_side,
     stop_latency,
     loss_of_a_service,
     longest_commands,

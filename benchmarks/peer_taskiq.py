@@ -31,9 +31,15 @@ async def increment(total: int) -> None:
     tally().count(total)
 
 
+@broker.task
+async def take_a_moment(total: int) -> None:
+    await asyncio.sleep(0.05)
+    tally().count(total)
+
+
 async def _send(name: str, count: int) -> None:
     await broker.startup()
-    task = {"nothing": nothing, "increment": increment}[name]
+    task = {"nothing": nothing, "increment": increment, "take_a_moment": take_a_moment}[name]
     for _ in range(count):
         await task.kiq(count)
     await broker.shutdown()

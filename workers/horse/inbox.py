@@ -109,8 +109,12 @@ class Inbox:
         """Whether the task that was taken last must not begin any more."""
         return self._task is not None and self._began > self._task.begin_by
 
-    def reply(self, reply: Reply) -> None:
+    def reply(self, reply: Reply, *, rings: bool = True) -> None:
         """Reply to a task: to the one that was taken last, unless the reply says to which.
+
+        Args:
+            reply: the reply.
+            rings: whether to wake the worker as the task says; else the caller does.
 
         Raises:
             OSError: the worker is gone.
@@ -122,6 +126,6 @@ class Inbox:
             self._bell.ring()
             self._unheard = 0
         self._unheard += self._channel.send(reply, on_its_way=self._bell.ring)
-        if task is None or task.rings or not reply.is_plain or self._board.rings_always:
+        if rings and (task is None or task.rings or not reply.is_plain or self._board.rings_always):
             self._bell.ring()
             self._unheard = 0

@@ -66,6 +66,8 @@ class TaskLoop:
         self._inbox, self._perform, self._most = inbox, perform, most
         self.begun = 0
         """How many tasks have begun."""
+        self._rings = False
+        """Whether the worker is about to be woken."""
         self._running: dict[int, RunningTask] = {}
 
     def run(self, first: Task) -> Reply:
@@ -138,10 +140,17 @@ class TaskLoop:
         reply = msgspec.structs.replace(reply, number=number, seconds=time.monotonic() - running.began)
         del self._running[number]
         if self._running or (not self._is_retiring and self._inbox.may_begin()):
-            self._inbox.reply(reply)
+            self._inbox.reply(reply, rings=False)
+            if not self._rings:  # once for all tasks that end at this moment
+                self._rings = True
+                self._loop.call_soon(self._ring)
         else:
             self._close()  # at once: no task must begin any more
             self._last.set_result(msgspec.structs.replace(reply, retires=reply.retires or self._is_retiring))
+
+    def _ring(self) -> None:
+        self._rings = False
+        self._inbox.ring()
 
     def _close(self) -> None:
         for file in self._inbox.files():
