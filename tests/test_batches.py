@@ -104,9 +104,9 @@ def _retained(bus: notify.Bus) -> None:
         bus.publish(f"t{number}", LARGE, retain_s=60)
 
 
-def _enqueued(bus: notify.Bus, job: Any) -> Any:
+def _enqueued(bus: notify.Bus, job: Any, *, count: int = 600) -> Any:
     with bus.service("svc"):
-        return Queue("work", connection=bus.redis).enqueue_many([Queue.prepare_data(job) for _ in range(600)])
+        return Queue("work", connection=bus.redis).enqueue_many([Queue.prepare_data(job) for _ in range(count)])
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_no_command_and_no_script_handles_too_much_at_once(bus: notify.Bus, prep
 
 def test_the_measure_shows_a_script_that_handles_everything_at_once(bus: notify.Bus) -> None:
     """The twin: the same steps without parts."""
-    jobs = _enqueued(bus, add_with_svc)
+    jobs = _enqueued(bus, add_with_svc, count=800)
     _, calls = _measure(bus, lambda: JobScripts(bus.redis).cancel([job.id for job in jobs], reason="no more", from_list=False))
     assert calls > MOST_CALLS
     _retained(bus)

@@ -106,7 +106,8 @@ class Client(redis.Redis):
             return ServerUnreachableError(f"no TLS connection to {self.address} while {action}: {tls_problem}")
         if isinstance(exc, redis.ConnectionError | redis.TimeoutError | OSError):
             tls = ", and that it speaks TLS there" if (self.settings.url or "").startswith("rediss") else ""
-            remedy = f"check that the server runs and that the address is right{tls}"
+            room = ", and that it has room for one more connection (maxclients)" if "pipe" in str(exc) or "by server" in str(exc) else ""
+            remedy = f"check that the server runs and that the address is right{tls}{room}"
             return ServerUnreachableError(f"no answer from {self.address} while {action} ({_brief(exc)}): {remedy}")
         return ServerRefusedError(f"{self.address} refused a command while {action}: {exc}")
 
