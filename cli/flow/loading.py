@@ -67,7 +67,9 @@ def load(given: str, bus: Callable[[], Bus], show: Callable[[Any], object], *, t
         return Loaded(made.flow, made)
     if isinstance(made, Flow):
         return Loaded(made)
-    raise FlowFileError(f"{path}: {name or NAME!r} is a {type(made).__name__}: define a Flow, or a function of the bus that returns one")
+    raise FlowFileError(
+        f"{path}: {name or NAME!r} is of the type {type(made).__name__}: define a Flow, or a function of the bus that returns one"
+    )
 
 
 @contextmanager

@@ -65,4 +65,4 @@ def _row(name: str, counters: Counters) -> dict[str, str | int]:
 
 def _line(row: dict[str, str | int]) -> str:
     shown = [f"{row[key]} {key}" for key in ("in", "out", "errors", "dropped", "queued") if row[key] or key in ("in", "out")]
-    return f"{row['node']}: {', '.join(shown)}, {row['busy_ms']} ms"
+    return f"{row['node']}: {', '.join(shown)}, busy for {row['busy_ms']} ms"

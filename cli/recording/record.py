@@ -83,6 +83,7 @@ def topics(
             append=append,
             max_events=count,
         )
+        recorder.start()  # one that cannot start has no numbers to tell
         try:
             with recorder:
                 chosen.output.talk(f"recording {', '.join(names)} on {bus.redis.address} in {folder}")

@@ -182,6 +182,8 @@ def test_M14_recordings_are_exported_to_stdout_and_to_files(shell: Shell, folder
     done = shell.run("record", "export", "rec", "--parquet", "-o", "out.parquet")
     assert (done.code, done.out) == (0, "6 events and gaps in out.parquet\n")
     assert shell.run("record", "export", "rec", "--parquet").code == 2
+    refused = shell.run("record", "a", "-o", "rec")
+    assert (refused.code, len(refused.err.splitlines())) == (1, 1), "a recording that cannot start tells no numbers"
     assert shell.run("record", "export", "rec", "--csv", "--jsonl").code == 2
     assert shell.run("record", "export", "rec", "-o", "out.parquet").code == 1
 
@@ -193,7 +195,7 @@ def test_M14_recordings_are_exported_to_stdout_and_to_files(shell: Shell, folder
         (["rec", "--into", "p", "--from", "+3", "--to", "+2"], 2, "give an end after its begin"),
         (["rec", "--into", "p", "--from", "noon"], 2, "'noon' is no time"),
         (["rec", "--into", "p", "--speed", "fast"], 2, "such as 2 or 0.5, or max"),
-        (["rec", "--into", "p", "--speed", "0"], 2, "the speed is 0.0"),
+        (["rec", "--into", "p", "--speed", "0"], 2, "or no pauses at all (speed=None, --speed max)"),
         (["rec", "--into", "p", "--topic", "c"], 1, "no event on 'c' was recorded: there are 'a', 'b'"),
         (["rec", "--into", "p", "--pause-at", "+1"], 2, "needs a terminal"),
         (["rec", "--into", "a b"], 2, "give a name without spaces"),

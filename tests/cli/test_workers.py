@@ -27,6 +27,7 @@ def test_it_lists_what_each_worker_does(shell: Shell, yard: Queue) -> None:
     assert row["since"]
     assert row["host"]
     (line,) = shell.run("workers").lines
+    assert shell.run("workers", "--header").lines[0].split("\t")[:2] == ["name", "state"]
     assert {name, "busy", "yard_jobs.hold"} <= set(line.split("\t"))
     assert "MiB" in line
     (shell.folder / "may-end").touch()

@@ -139,12 +139,18 @@ def load_jobs(modules: Iterable[str]) -> JobFunctions:
         try:
             module = import_module(name)
         except (Exception, SystemExit) as exc:  # a user's module may raise anything while it is imported
-            raise ModuleLoadError(f"cannot import {name!r} ({type(exc).__name__}: {exc}): is it installed, or on PYTHONPATH?") from exc
+            remedy = f"give the name of the module, {dotted!r}" if (dotted := _name_of_file(name)) else "is it installed, or on PYTHONPATH?"
+            raise ModuleLoadError(f"cannot import {name!r} ({type(exc).__name__}: {exc}): {remedy}") from exc
         found = {f"{name}.{key}": value for key, value in vars(module).items() if _is_job_of(name, key, value)}
         if not found:
             raise ModuleLoadError(f"{name!r} defines no job: mark functions with @workers.job(...)")
         functions.update(found)
     return functions
+
+
+def _name_of_file(given: object) -> str:
+    """Return the dotted name for one that is the path of a file, or an empty text."""
+    return given.removesuffix(".py").removeprefix("./").replace("/", ".") if isinstance(given, str) and given.endswith(".py") else ""
 
 
 def _is_job_of(module: str, name: str, value: object) -> bool:

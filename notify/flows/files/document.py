@@ -125,7 +125,7 @@ class FlowFile:
             elif "matching regex" in message:
                 message = "it is no reference: give module:name, such as 'lab:parse'"
             else:
-                message = f"{message[:1].lower()}{message[1:]}"
+                message = f"{message[:1].lower()}{message[1:]}".replace(" | null`", "`")  # TOML has no null
             self.fail(message, *key, *parts)
 
     def _check_service(self) -> None:

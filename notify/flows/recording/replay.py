@@ -74,7 +74,9 @@ class Replay:
         own_topics: bool = False,
     ) -> None:
         if speed is not None and (isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed <= MOST_SPEED):
-            raise SettingsError(f"the speed is {speed!r}: give a number above 0 and at most {MOST_SPEED:g}, or None for no pauses at all")
+            raise SettingsError(
+                f"the speed is {speed!r}: give a number above 0 and at most {MOST_SPEED:g}, or no pauses at all (speed=None, --speed max)"
+            )
         self._reader, self._into, self._speed, self._loop = reader, into, speed, loop
         self._pause_at = sorted(map(micros_of, pause_at))
         self._leaves_out = isinstance(into, EventBus) and not own_topics

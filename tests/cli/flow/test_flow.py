@@ -75,7 +75,7 @@ def test_the_items_are_json_lines_if_asked_for(alone: Shell, write: Callable[...
 
 def test_progress_shows_the_counters_of_each_node(alone: Shell, write: Callable[..., str]) -> None:
     lines = alone.run("flow", "run", write("lines.toml", LINES), "--progress").err.splitlines()
-    assert lines[1].startswith("in: 0 in, 2 out")
+    assert lines[1].startswith("in: 0 in, 2 out, busy for ")
     assert lines[2].startswith("out: 2 in, 0 out")
     _, shown = alone.show("flow", "run", "lines.toml", "--progress")
     assert "busy_ms" in shown
@@ -130,7 +130,7 @@ def test_ctrl_c_ends_a_flow_with_130(shell: Shell, bus: notify.Bus, write: Calla
     ("given", "code", "problem"),
     [
         ("relay.py:failing", 1, "the flow 'flow' has failed: ZeroDivisionError: division by zero"),
-        ("relay.py:odd", 2, "relay.py: 'odd' is a int"),
+        ("relay.py:odd", 2, "relay.py: 'odd' is of the type int"),
         ("relay.py:none", 2, "relay.py defines no 'none'"),
         ("bad.py", 2, "bad.py:2: ModuleNotFoundError: No module named 'nowhere'"),
         ("syntax.py", 2, "syntax.py:1: "),

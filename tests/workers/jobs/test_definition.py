@@ -178,3 +178,9 @@ def test_a_concurrency_that_is_no_number_of_calls_is_refused(concurrency: Any) -
 def test_calls_of_a_function_that_is_not_async_cannot_run_side_by_side() -> None:
     with pytest.raises(JobDefinitionError, match="is no `async def`"):
         job("work", concurrency=2)(unmarked)
+
+
+@pytest.mark.parametrize("given", ["yard.py", "./yard.py"])
+def test_the_name_of_a_file_is_answered_with_the_name_of_its_module(given: str) -> None:
+    with pytest.raises(ModuleLoadError, match="give the name of the module, 'yard'"):
+        load_jobs([given])

@@ -90,7 +90,7 @@ def test_a_flow_is_drawn_as_a_tree(tmp_path: Path) -> None:
         ('in = "split"', "in = 5", 22, "links.in: a link ends at 5"),
         ('in = "split"\n', "", 10, "nodes.split: no link leads to 'split', and it is no source"),
         ("items = [", "item = [", 5, "nodes.in.item: there is no such key (did you mean 'items'?)"),
-        ('name = "sorting"', "name = 3", 1, "name: expected `str | null`, got `int`"),
+        ('name = "sorting"', "name = 3", 1, "name: expected `str`, got `int`"),
         ('name = "sorting"', 'name = "sorting', 1, "it is no TOML"),
         ('name = "sorting"', 'nam = "sorting"', 1, "nam: there is no such key (did you mean 'name'?)"),
         (
