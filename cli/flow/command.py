@@ -10,6 +10,7 @@ from cli.flow.running import run, shown_by
 from cli.options import AsJson, Header, Namespace, Url, options
 from cli.signals import Stop
 from notify import Json
+from notify.flows import Flow, TCPServer
 from notify.flows.files import drawing_of, json_schema, list_kinds
 
 __all__ = ["flow"]
@@ -43,7 +44,7 @@ def run_file(
     output = chosen.output
     with Stop() as stop, connecting(chosen, name="notify-flow") as bus:
         loaded = load(file, bus, shown_by(output))
-        run(loaded, stop, output, ready=lambda: f"running the flow {loaded.flow.name}", has_progress=progress)
+        run(loaded, stop, output, ready=lambda: _described(loaded.flow), has_progress=progress)
 
 
 @flow.command("check")
@@ -71,3 +72,11 @@ def show_schema(
         return
     rows: list[dict[str, Json]] = [{"kind": kind.kind, "keys": list(kind.keys), "what": kind.what} for kind in list_kinds()]
     chosen.output.table(COLUMNS, rows, empty="", header=header)
+
+
+def _described(flow: Flow) -> str:
+    """Return what to say when a flow runs: its name, and where it listens."""
+    servers = {
+        id(node.work): f"{name} listens at {node.work.address}" for name, node in flow.nodes.items() if isinstance(node.work, TCPServer)
+    }
+    return ", ".join([f"running the flow {flow.name}", *servers.values()])

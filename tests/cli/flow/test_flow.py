@@ -187,3 +187,12 @@ def test_a_port_in_use_names_line_and_key(alone: Shell, write: Callable[..., str
     assert done.code == 1
     assert f"port.toml:4: nodes.out.port: 127.0.0.1:{server.port} cannot be listened at" in done.err
     wait_until(lambda: not alone.processes, what="the end")
+
+
+def test_where_a_flow_listens_is_told(alone: Shell, write: Callable[..., str]) -> None:
+    python = "from notify.flows import TCPServer, pipeline\nflow = pipeline(TCPServer(0), print, name='ports')\n"
+    running = alone.start("flow", "run", write("ports.py", python))
+    running.said("running the flow ports, TCPServer listens at 127.0.0.1:")
+    running.signal(signal.SIGTERM)
+    done = running.end()
+    assert (done.code, done.err.rpartition(":")[2].strip() not in ("", "0")) == (0, True)
