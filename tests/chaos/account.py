@@ -111,12 +111,15 @@ def _wrong_end(story: _Story, outcome: Outcome | None) -> Iterator[str]:
 
 
 def _wrong_runs(story: _Story, outcome: Outcome | None) -> Iterator[str]:
-    """A job may start once, and once more after each retry and each hold (which is `released` at once if the service is back)."""
+    """A job may start once, and once more after each retry and each hold (which is `released` at once if the service is back).
+
+    It may as well when it is `enqueued` again, because its worker died before it began.
+    """
     may_start = True
     for event in story.events:
         if event == "started" and not may_start:
             yield "it started again, and was neither retried nor held"
-        may_start = (may_start or event in ("retried", "held", "released")) and event != "started"
+        may_start = (may_start or event in ("enqueued", "retried", "held", "released")) and event != "started"
     if story.count("retried") > story.order.retries:
         yield f"it was retried {story.count('retried')} times"
     if outcome is not None and outcome.status == "cancelled" and len(story.runs) > story.count("held", "retried"):

@@ -46,7 +46,7 @@ class Report(msgspec.Struct, frozen=True):
         return not self.account.faults and not any(delivery.faults for delivery in self.deliveries)
 
 
-def run_chaos(*, seed: int, jobs: int, workers: int, faults: int) -> Report:
+def run_chaos(*, seed: int, jobs: int, workers: int, faults: int, window: int | None = None) -> Report:
     """Run the chaos on a server of its own.
 
     Args:
@@ -54,13 +54,14 @@ def run_chaos(*, seed: int, jobs: int, workers: int, faults: int) -> Report:
         jobs: how many jobs.
         workers: how many workers.
         faults: how many faults at most; they end with the jobs.
+        window: how many jobs each worker claims; by default as it chooses.
     """
     began, orders = time.monotonic(), _orders(seed, jobs)
     with private_server() as server, tempfile.TemporaryDirectory() as folder:
         journal = Path(folder, "journal")
         journal.touch()
         settings = notify.Settings(url=server.url, log_length=1_000_000, connect_timeout_s=1.0, command_timeout_s=2.0)
-        with notify.connect(settings=settings) as bus, Storm(server, seed=seed, size=workers, journal=journal) as storm:
+        with notify.connect(settings=settings) as bus, Storm(server, seed=seed, size=workers, journal=journal, window=window) as storm:
             with delivering(bus, seed=seed) as deliveries, _enqueueing(bus, orders, seed) as enqueued:
                 storm.blow(faults=faults, is_over=lambda: enqueued.is_set() and not _open_jobs(bus, orders))
             _let_end(bus, orders)

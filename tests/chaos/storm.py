@@ -36,14 +36,15 @@ class Storm:
         seed: decides the faults.
         size: the number of workers.
         journal: the file in which the jobs note their steps.
+        window: how many jobs each worker claims; by default as it chooses.
     """
 
-    def __init__(self, server: PrivateServer, *, seed: int, size: int, journal: Path) -> None:
+    def __init__(self, server: PrivateServer, *, seed: int, size: int, journal: Path, window: int | None = None) -> None:
         self.faults: Counter[str] = Counter()
         self._server, self._random, self._size = server, random.Random(seed), size
         settings = notify.Settings(url=server.url, log_length=1_000_000, connect_timeout_s=1.0, command_timeout_s=2.0)
         self._options = WorkerOptions(
-            settings=settings, queues=("chaos",), modules=("tests.chaos.jobs",), lease_s=LEASE_S, log_level="CRITICAL"
+            settings=settings, queues=("chaos",), modules=("tests.chaos.jobs",), lease_s=LEASE_S, log_level="CRITICAL", window=window
         )
         self._environ = {**os.environ, **KEEP_MARKS, "PYTHONPATH": str(ROOT), JOURNAL: str(journal)}
         self._pools: list[Pool] = []

@@ -22,7 +22,7 @@ ORDERS = [Order(f"job-{number}", False, False, "cancel", 0) for number in range(
 @pytest.mark.timeout(150)
 def test_every_job_and_event_is_accounted_for_after_kills_of_everything() -> None:
     """Workers, horses, fork servers and a service are killed, workers freeze, the server is killed and restarted: each at least once."""
-    report = run_chaos(seed=7, jobs=250, workers=3, faults=20)
+    report = run_chaos(seed=7, jobs=250, workers=3, faults=20, window=32)
     assert report.account.faults == []
     assert [delivery.faults for delivery in report.deliveries] == [[], [], []]
     assert {"worker", "service", "server"} <= {*report.faults}

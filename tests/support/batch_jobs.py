@@ -1,8 +1,10 @@
 """Short jobs for batches. Each notes in Redis that it begins, in one list for all, and what the server's clock says then."""
 
+import os
 import threading
+from typing import Any
 
-from workers import current_bus, current_job, job
+from workers import Job, current_bus, current_job, job
 
 BEGUN = "rq:test:begun"
 """List: the ids of the jobs that have begun, in that order, one entry for each run."""
@@ -20,3 +22,24 @@ def begin(seconds: float = 0.0, _argument: str = "", size: int = 0) -> str:
     if seconds:
         threading.Event().wait(seconds)
     return "x" * size
+
+
+@job("work")
+def begin_in(path: str, seconds: float = 0.0, *, fails: int = 0) -> None:
+    """Note the beginning in a file, which works while the server is away, and take so long. The first runs fail, as many as told."""
+    its_id = current_job().id
+    with open(path, "ab", buffering=0) as file:
+        file.write(its_id.encode() + b"\n")
+    if seconds:
+        threading.Event().wait(seconds)
+    if fails:
+        with open(path, "rb") as file:
+            if file.read().split(b"\n").count(its_id.encode()) <= fails:
+                raise RuntimeError(f"run of process {os.getpid()} fails")
+
+
+@job("work")
+def called_back(of: Job, *_: Any) -> None:
+    """A callback: note it in the file of the job."""
+    with open(of.args[0], "ab", buffering=0) as file:
+        file.write(b"called " + of.id.encode() + b"\n")

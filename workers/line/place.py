@@ -27,7 +27,8 @@ class Place:
         self.run = Run(claim.job_id, claim.fence)
         self.number = number_in(claim.fence)
         self.bytes = sum(map(len, claim.fields.values()))
-        self.is_announced = is_announced
+        self.is_announced: bool | None = is_announced
+        """``None`` if it is not known: the answer was lost."""
         self.runs_beside = runs_beside
         self.rings = True
         """Whether the horse wakes the worker at its end."""
@@ -57,6 +58,6 @@ class Place:
             number=self.number,
             rings=self.rings,
             begin_by=self.begin_by,
-            is_announced=self.is_announced,
+            is_announced=bool(self.is_announced),
             runs_beside=self.runs_beside,
         )

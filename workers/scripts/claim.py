@@ -239,7 +239,8 @@ def _texts_of_end(ended: Ended | None) -> Sequence[str | bytes | int]:
         return ("", "", "", "", "", "", "", "")
     started_at, ended_at = (rq_time(datetime.fromtimestamp(at_s, UTC)) for at_s in (ended.started_s, ended.ended_s))
     times = (f"{ended.started_s:.6f}", f"{ended.ended_s:.6f}", started_at, ended_at)
-    return (ended.run.job_id, ended.run.fence, "1" if ended.is_announced else "", *times, ended.result or b"")
+    announced = "?" if ended.is_announced is None else "1" if ended.is_announced else ""
+    return (ended.run.job_id, ended.run.fence, announced, *times, ended.result or b"")
 
 
 def _fields_of(flat: Sequence[bytes], *, now: str, worker: bytes) -> dict[bytes, bytes]:

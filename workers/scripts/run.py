@@ -26,14 +26,14 @@ class Ended(msgspec.Struct, frozen=True):
         run: the run.
         started_s, ended_s: when it started and ended, in seconds since the epoch.
         result: the return value, as JSON in base64; ``None`` if it was ``None``.
-        is_announced: whether RQ's records of the run are written, and the event of its start is published.
+        is_announced: whether RQ's records of the run are written, and the event of its start is published; ``None``: the answer was lost.
     """
 
     run: Run
     started_s: float
     ended_s: float
     result: bytes | None = None
-    is_announced: bool = True
+    is_announced: bool | None = True
 
 
 class RunCheck(msgspec.Struct, frozen=True):

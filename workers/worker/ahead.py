@@ -21,7 +21,7 @@ __all__ = ["Ahead"]
 IN_ORDER: Final = (None, "default")
 """The strategies of RQ with which a worker takes the jobs of its first queue first."""
 
-_key = attrgetter("key")
+_key, _number = attrgetter("key"), attrgetter("number")
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ class Ahead:
         self._waiting: deque[Place] = deque()
         self._going_back: list[Place] = []
         """Runs that no horse has, and of which the server may not know yet that they wait again."""
+        self._are_late = False
+        """Whether the horse begins nothing more of what it has, because it is too late."""
         self._has_more = False
         """Whether there were more jobs at the last claim."""
         self.others: Mapping[str, int] = {}
@@ -97,6 +99,8 @@ class Ahead:
 
     def next(self) -> Place | None:
         """Claim more if it is time, and return the next run, which the horse has got; ``None`` if there is none. Errors as for `refill`."""
+        if self._are_late and self._waiting:
+            return self.take()  # may be late as well: all go back together, for one by one they would turn their order round
         self._give_back()
         self.refill_if_due()
         return self.take()
@@ -126,7 +130,8 @@ class Ahead:
         queues = list(map(_key, self._worker._ordered_queues)) if wanted else []
         room = max(0, AHEAD_BYTES - self._line.bytes())  # so that worker and horse never wait for each other to read
         options: Any = {"wanted": wanted, "most_bytes": room, "rooms": self.others}
-        answer = self._claimer.refill(queues, ended=self._returned.ends(), line=self.runs(), **options)
+        line = self.runs() + [place.run for place in self._going_back]  # if the worker dies now, its last will finds all of them
+        answer = self._claimer.refill(queues, ended=self._returned.ends(), line=line, **options)
         if wanted:
             self._has_more = answer.has_more and answer.answer != "alone"  # that one comes when the line is empty
         places = [
@@ -141,8 +146,10 @@ class Ahead:
         """Note how long a job took."""
         self._window.note(seconds)
 
-    def goes_on(self, *, ttl_s: int) -> None:
+    def goes_on(self, *, ttl_s: int) -> bool:
         """Give back what would have to wait for the current run, which goes on, and announce that run. The server may be away.
+
+        Returns whether that is done; else call again.
 
         Args:
             ttl_s: seconds within which the run sends its next heartbeat.
@@ -153,9 +160,13 @@ class Ahead:
                 self.refill(0)
             place = self.place
             unannounced = None if place is None or place.is_announced else place
+            if unannounced is not None:
+                unannounced.is_announced = None  # until the answer has come
             self._give_back(goes_on=unannounced, ttl_s=ttl_s, leave_s=None)
             if unannounced is not None:
                 unannounced.is_announced = True
+            return True
+        return False
 
     def give_all_back(self) -> None:
         """Give back all that the horse has not begun: the worker ends. Errors as for `refill`."""
@@ -165,7 +176,10 @@ class Ahead:
     def give_late_back(self, place: Place) -> None:
         """Give back a run that the horse did not begin because it was too late. Errors as for `refill`."""
         self._going_back.append(place)
-        self.give_all_back()
+        self._put_aside(self._line.take_unbegun())
+        self._are_late = bool(self._waiting)
+        if not self._are_late:
+            self._give_back()
 
     def _size(self) -> int:
         if self.is_limited or self._is_paused() or self._worker._dequeue_strategy not in IN_ORDER:
@@ -192,6 +206,8 @@ class Ahead:
         """Put aside runs back on their queues. With ``leave_s`` ``None`` this is tried once, otherwise until the server answers."""
         if not self._going_back and goes_on is None:
             return
+        self._going_back.sort(key=_number)
+        self._are_late = False
         runs, line = [place.run for place in self._going_back], self.runs()
 
         def call(_: bool) -> set[str]:

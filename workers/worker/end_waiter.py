@@ -18,6 +18,8 @@ __all__ = ["EndWaiter"]
 GOES_ON_S: Final = 0.02
 """Seconds after which a job is no short one: what is claimed behind it goes back, and others are woken for it. Until then the scripts count
 on this worker, for ``SERVED_MS`` at most; see ``parts/wake.lua``."""
+AGAIN_S: Final = 1.0
+"""Seconds after which that is tried again, if the server was away: what is claimed behind a long job must not wait for its end."""
 OVERDUE_S: Final = 60.0
 """Seconds after the timeout of a job at which its process is killed: a job that still runs then ignores the timeout."""
 
@@ -30,11 +32,11 @@ class EndWaiter:
         line: the line that the run is in.
         claims: the scripts that wake other workers.
         hold: the hold of the worker on its name: without it, heartbeats would be those of another worker.
-        goes_on: called once when the run turns out not to be a short one.
+        goes_on: called when the run turns out not to be a short one, and again each second until it says that all is done.
     """
 
     def __init__(
-        self, worker: FinishingWorker, line: Line, claims: ClaimScripts, *, hold: NameHold, goes_on: Callable[[Any], object]
+        self, worker: FinishingWorker, line: Line, claims: ClaimScripts, *, hold: NameHold, goes_on: Callable[[Any], bool]
     ) -> None:
         self._hold = hold
         self._worker = worker
@@ -51,11 +53,13 @@ class EndWaiter:
         """
         began = time.monotonic()
         try:
-            if not self._is_over(place, GOES_ON_S):
-                self._goes_on(job)
-                self._wake_others()
-            while not self._is_over(place, self._worker.job_monitoring_interval):
-                self._beat(job, time.monotonic() - began)
+            if self._is_over(place, GOES_ON_S):
+                return place.end
+            is_done = self._goes_on(job)
+            self._wake_others()
+            while not self._is_over(place, self._worker.job_monitoring_interval if is_done else AGAIN_S):
+                is_done = is_done or self._goes_on(job)
+                self._beat(job, time.monotonic() - began, is_announced=is_done)
         except HorseError:
             return UNKNOWN
         return place.end
@@ -67,8 +71,8 @@ class EndWaiter:
                 break
         return place.is_over
 
-    def _beat(self, job: Any, working_s: float) -> None:
-        if self._hold.is_fresh():
+    def _beat(self, job: Any, working_s: float, *, is_announced: bool) -> None:
+        if is_announced and self._hold.is_fresh():  # before that, its start would never be told
             self._worker.send_run_heartbeat(job, working_s)
         if job.timeout and 0 < job.timeout < working_s - OVERDUE_S:
             self._worker.kill_horse()

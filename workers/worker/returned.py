@@ -63,8 +63,8 @@ class ReturnedRuns:
 
     def add(self, place: Place, job: Any, ended: Ended | None = None) -> None:
         """Add a run that has ended; without ``ended`` its end is recorded."""
-        if ended is not None and place.is_announced and not ended.is_announced:
-            ended = msgspec.structs.replace(ended, is_announced=True)  # it lasted longer than most
+        if ended is not None and place.is_announced is not False and not ended.is_announced:
+            ended = msgspec.structs.replace(ended, is_announced=place.is_announced)  # it lasted longer than most
         self._runs.append(Returned(place, job, ended))
         if not self.ends():
             self._forget()

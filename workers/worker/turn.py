@@ -145,9 +145,10 @@ class Turn:
                 current.take_signs_down()
                 self._line.settle()
 
-    def _goes_on(self, job: Any) -> None:
-        self._ahead.goes_on(ttl_s=self._worker.get_heartbeat_ttl(job))
+    def _goes_on(self, job: Any) -> bool:
+        is_done = self._ahead.goes_on(ttl_s=self._worker.get_heartbeat_ttl(job))
         self._check_early_stop()
+        return is_done
 
     def _check_early_stop(self) -> None:
         """Stop the current run if that was requested while another one stood in for it."""

@@ -261,7 +261,7 @@ end
 
 local ended = ''
 if ended_id ~= '' then
-  local run = {id = ended_id, fence = ended_fence, is_announced = announced == '1', started_s = started_s, ended_s = ended_s}
+  local run = {id = ended_id, fence = ended_fence, is_announced = announced, started_s = started_s, ended_s = ended_s}
   run.started_at, run.ended_at, run.result, run.ttl_s = started_at, ended_at, result, result_ttl_s
   ended = finish(worker_key, worker, {run}, now)[1]
   if ended ~= 'finished' then return {ended, '', 0, '', {}, 0, '', 0} end

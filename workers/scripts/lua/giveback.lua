@@ -16,6 +16,7 @@ local FIRST_RUN = OWN + 5
 local OF_A_RUN = 2 -- arguments
 local AT_ONCE = 2 -- as in wake_idle.lua
 local refused, back, registered = {}, {}, {} -- ids; queue -> how many, registry -> entries
+local executions, runs = {}, {} -- keys of what RQ holds of the runs that are put back; key -> {id, fence, queue}
 
 local function put_back(job_id, job_fence)
   local job = k.job .. job_id
@@ -32,11 +33,30 @@ local function put_back(job_id, job_fence)
   local entries = registered[k.started .. origin] or {}
   registered[k.started .. origin] = entries
   entries[#entries + 1] = job_id .. ':' .. job_fence
+  table.insert(executions, 1, k.execution .. job_id .. ':' .. job_fence)
+  runs[executions[1]] = {job_id, job_fence, origin}
+end
+
+-- A run that was claimed alone is announced: that is taken back, or its job would start a second time for no reason.
+local function take_back_announced()
+  if not executions[1] or redis.call('EXISTS', unpack(executions)) == 0 then return end
+  local now = now_ms()
+  for _, execution in ipairs(executions) do
+    if redis.call('DEL', execution) == 1 then
+      local job_id, job_fence, origin = unpack(runs[execution])
+      redis.pcall('ZREM', k.executions .. job_id, job_fence)
+      if k.worker_runs_end ~= '' then
+        redis.pcall('SREM', worker_key .. k.worker_runs_end, job_id .. ':' .. job_fence)
+      end
+      publish_job_event(origin, job_id, 'enqueued', ',"at_ms":' .. text(now))
+    end
+  end
 end
 
 for i = #ARGV - 1, FIRST_RUN, -OF_A_RUN do -- each before the one that was put back last
   put_back(ARGV[i], ARGV[i + 1])
 end
+take_back_announced()
 for key, entries in pairs(registered) do
   redis.call('ZREM', key, unpack(entries))
 end
@@ -49,7 +69,8 @@ if line == '' then
 elseif redis.call('EXISTS', worker_key) == 1 then
   redis.call('HSET', worker_key, 'current_job', string.match(line, '^[^:]*'), 'ahead', line)
 end
-if id ~= '' and redis.call('HGET', k.job .. id, 'fence') == fence then
+local going = id ~= '' and redis.call('HMGET', k.job .. id, 'fence', 'status') or {}
+if going[1] == fence and going[2] == 'started' then -- the horse may have recorded its failure meanwhile
   announce(worker, id, fence, now_ms(), tonumber(ttl_s))
 end
 close_topics()

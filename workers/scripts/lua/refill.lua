@@ -22,7 +22,7 @@
 --         wanted             how many jobs to take at most
 --         rooms              JSON: how many calls of a function may be taken, by its path; see parts/beside.lua
 --         beside             "1" takes no other functions: these jobs run side by side; "" takes any others
---         ...                the runs that ended: id, fence, "1" if it is announced or "", started_s, ended_s, started_at, ended_at, result
+--         ...                the runs that ended: id, fence, "1" if it is announced, "?" if that is not known, or "", started_s, ended_s, started_at, ended_at, result
 -- returns {for each end how it was recorded, see parts/finish.lua; claim; 1 if there are more jobs or else 0; for each job that was taken
 --          the number of its queue, its id, and its fields and values}
 --         claim  "started"; or why there is no job: "", "suspended", "alone" (see claim.lua), "full" (there is no room for more calls of its
@@ -43,7 +43,6 @@ local function ends()
   for i = FIRST_END, #ARGV, OF_AN_END do
     local run = {ttl_s = result_ttl_s}
     run.id, run.fence, run.is_announced, run.started_s, run.ended_s, run.started_at, run.ended_at, run.result = unpack(ARGV, i, i + OF_AN_END - 1)
-    run.is_announced = run.is_announced == '1'
     runs[#runs + 1] = run
   end
   return runs

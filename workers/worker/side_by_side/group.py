@@ -286,6 +286,7 @@ class Group:
             self._culprit = member
         if not place.is_announced and member.age_s >= ANNOUNCE_S:
             with suppress(NotifyError):
+                place.is_announced = None  # until the answer has come
                 self._runs.announce_run(self._worker.name, place.run, ttl_s=self._worker.get_heartbeat_ttl(member.job))
                 place.is_announced = True
         if now - member.beaten >= self._worker.job_monitoring_interval:

@@ -10,7 +10,7 @@
 --     "dependents"  not at all: other jobs wait for this one, and RQ's own code has to release them
 --   worker_key, worker  rq:worker:<name> and the name
 --   runs    {id, fence, started_s, ended_s, started_at and ended_at as RQ writes them, result in base64 or "", ttl_s unless the job has
---           its own, is_announced: whether announce() was called for it}
+--           its own, is_announced: "1" if announce() was called for it, "?" if that is not known}
 -- answer_of(run, known), dependents_of(id), to_be_finished(runs, answers), add_to(rows, at, ...), write_result(worker, run),
 -- publish_end(worker, run, now), write_end(worker_key, worker, run, now): its steps
 local function answer_of(run, known)
@@ -106,6 +106,10 @@ local function finish(worker_key, worker, runs, now)
   local answers, finished, started, seconds = {}, {}, {}, 0
   local left = to_be_finished(runs, answers)
   for _, run in ipairs(left) do
+    if run.is_announced == '?' then
+      run.is_announced = redis.call('EXISTS', k.execution .. run.id .. ':' .. run.fence)
+    end
+    run.is_announced = run.is_announced == '1' or run.is_announced == 1
     run.ttl = whole(run.own_ttl, tonumber(run.ttl_s), -1, LONGEST_TTL_S)
     seconds = seconds + run.ended_s - run.started_s
     add_to(finished, run.origin, run.ttl < 0 and '+inf' or math.floor(now / 1000) + run.ttl, run.id)
