@@ -91,7 +91,7 @@ COMMANDS: dict[str, list[tuple[list[str], bool]]] = {
     "watch": [(["--count", "4"], True)],
     "record topics": [
         (["contents", EVIL, "--output", "new", "--append", "--seconds", "0.05"], True),
-        ([EVIL, "--output", FILE, "--since", EVIL], True),
+        ([EVIL, "--output", FILE, "--since", EVIL], False),
     ],
     "record info": [(["evil"], True), ([FILE], True)],
     "record export": [(["evil", "--csv"], True), (["evil", "--jsonl"], True), (["evil", "--output", FILE], True)],
