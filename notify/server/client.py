@@ -56,6 +56,8 @@ class Client(redis.Redis):
         self.settings = settings
         self.auto_close_connection_pool = owns_pool
         self._direct = DirectConnection(connection_pool, keep=owns_pool and not is_thrifty(connection_pool))
+        self.timeouts = 0
+        """How many commands got no answer in time. Connections that other processes opened before may be lost as well."""
 
     @classmethod
     def of(cls, connection: redis.Redis) -> "Client":
@@ -98,6 +100,7 @@ class Client(redis.Redis):
     def translated(self, exc: Exception, action: str) -> NotifyError:
         """Return the error of this package for an error of redis-py or of the socket; ``action`` as for `translating`."""
         if isinstance(exc, redis.TimeoutError):
+            self.timeouts += 1
             self._direct.drop_idle()
         if isinstance(exc, redis.AuthenticationError):
             return ServerRefusedError(f"{self.address} refused the user or password while {action}: {exc}")

@@ -33,6 +33,7 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
         begin_by: the ``time.monotonic()`` after which the horse must not begin the task.
         is_announced: whether RQ's records of the run are written, and the event of its start is published.
         runs_beside: whether it is performed side by side with others of this kind.
+        timeouts: how often a command of the worker got no answer in time. If that has changed, the horse opens its connections anew.
         order: no task, but an order about the run, which is performed side by side with others: ``flag`` or ``cancel``.
     """
 
@@ -47,6 +48,7 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
     begin_by: float = math.inf
     is_announced: bool = True
     runs_beside: bool = False
+    timeouts: int = 0
     order: str = ""
 
     @property

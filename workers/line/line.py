@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Literal
 
@@ -26,12 +26,14 @@ class Line:
         fences: of its runs.
         lock: held while runs are given, taken back or stopped. `stop`, `hold` and `find` are safe from any thread, all other methods are
             for the main thread of the worker.
+        timeouts: how often a command of the worker got no answer in time; see `Task`.
     """
 
-    def __init__(self, horse: Horse, fences: Fences, lock: threading.RLock) -> None:
+    def __init__(self, horse: Horse, fences: Fences, lock: threading.RLock, *, timeouts: Callable[[], int] = lambda: 0) -> None:
         self.horse = horse
         self.fences = fences
         self._lock = lock
+        self._timeouts = timeouts
         self._places: deque[Place] = deque()
         self._parked = 0
         self._is_held = self._is_leaving = self._is_changing = False
@@ -223,9 +225,10 @@ class Line:
             return
         if sent:
             self.horse.resume(*(place.number for place in sent))
-        if others and len(others) == len(self._places):
-            self.horse.give(*(place.task() for place in others))
-        elif others and not self.horse.add(*(place.task() for place in others)):
+        tasks = [place.task(timeouts=self._timeouts()) for place in others]
+        if tasks and len(tasks) == len(self._places):
+            self.horse.give(*tasks)
+        elif tasks and not self.horse.add(*tasks):
             self._parked -= len(sent)
             return
         self._parked -= len(parked)

@@ -48,8 +48,8 @@ class Place:
         """True when the horse has nothing more to do for it."""
         return self.is_dropped or self.end is not None
 
-    def task(self) -> Task:
-        """Return the task for the horse."""
+    def task(self, *, timeouts: int) -> Task:
+        """Return the task for the horse; ``timeouts`` as there."""
         return Task(
             self.run.job_id,
             self.run.fence,
@@ -60,4 +60,5 @@ class Place:
             begin_by=self.begin_by,
             is_announced=bool(self.is_announced),
             runs_beside=self.runs_beside,
+            timeouts=timeouts,
         )

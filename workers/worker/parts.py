@@ -65,7 +65,7 @@ class WorkerParts:
 
         last_will = LastWill(worker.name, fences, connect=lambda: client.clone(name=worker.name), claims=claims)
         self.horse = horse = Horse(self.performer.run, last_will)
-        line = Line(horse, fences, current_run.lock)
+        line = Line(horse, fences, current_run.lock, timeouts=lambda: client.timeouts)
         self.stopper = Stopper(
             current_run, line, scripts=scripts, functions=functions, worker=worker.name, kill=lambda *sig: worker.kill_horse(*sig)
         )

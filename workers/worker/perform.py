@@ -77,6 +77,8 @@ class Performer:
         """True while `INTERRUPT` may raise `JobStopped`."""
         self._begun_beside = 0
         """How many runs have begun side by side with others in this process."""
+        self._timeouts = 0
+        """Of the worker, as the last task said."""
         self._must_retire = False
         """True if this process must end after the task: something was interrupted in it, or a callback failed."""
 
@@ -97,6 +99,9 @@ class Performer:
     def perform(self, task: Task) -> Reply:
         """Perform a task and return the reply to it. If the job is stopped meanwhile, this does not return: see `leave`."""
         self._task = task
+        if task.timeouts > self._timeouts:
+            self._timeouts = task.timeouts
+            self._rest()  # or the job would wait a minute at a connection whose packets are lost, or for a server that is frozen
         if task.runs_beside:
             reply = self._perform_beside(task)
         elif task.owed is not None:
@@ -106,7 +111,7 @@ class Performer:
         return msgspec.structs.replace(reply, retires=True, ends_programs=True) if self._must_retire else reply
 
     def _rest(self) -> None:
-        """Close the connections, which the next job opens again."""
+        """Close the connections, which the next job that needs them opens again."""
         for client in (self._job_client, self._worker.connection):
             if isinstance(client, Client):
                 client.hang_up()

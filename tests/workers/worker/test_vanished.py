@@ -129,9 +129,6 @@ def test_the_twin_a_worker_that_keeps_its_lease_keeps_its_job(own_server: Privat
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=False, reason="the job that a busy worker takes first after the failover may take longer than 10 s; the cause is not known yet"
-)
 def test_work_goes_on_when_the_master_freezes_and_a_replica_is_promoted() -> None:
     """Experiment 28: a worker is busy and one is idle, and the master never comes back."""
     with Replicated() as servers:
