@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated, Any
 
 import msgspec
@@ -75,7 +76,7 @@ def come_in(
         return pipeline(
             stage(end.work, name="tcp"),
             stage(publish_to(bus, topic), name="publish", on_error="skip"),
-            name=name or f"gateway-in-{end.port}",
+            name=name or f"gateway-in-{end.port or token_hex(4)}",
         )
 
     _run(chosen, flow, needs, lambda: f"{end.work.address} -> {topic}", has_progress=progress)
@@ -110,7 +111,9 @@ def go_out(
     def flow(bus: Bus) -> Flow:
         source = subscribe_to(bus, *topic, since=since, position=position)
         sink = stage(end.work, name="tcp", on_error="skip")
-        return pipeline(stage(source, name="subscribe"), _whole if whole else contents, sink, name=name or f"gateway-out-{end.port}")
+        return pipeline(
+            stage(source, name="subscribe"), _whole if whole else contents, sink, name=name or f"gateway-out-{end.port or token_hex(4)}"
+        )
 
     _run(chosen, flow, needs, lambda: f"{', '.join(topic)} -> {end.work.address}", has_progress=progress)
 
