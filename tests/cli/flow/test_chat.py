@@ -60,7 +60,6 @@ def test_K12_each_line_of_a_talker_reaches_all_listeners(alone: Shell) -> None:
 
 
 def test_K12_what_comes_is_printed_above_the_line_that_is_typed(alone: Shell) -> None:
-    """Without prompt_toolkit's patch of stdout, the twin, what comes lands in the line."""
     _, listen, talk = served(alone)
     grace = join(alone, listen, talk, "grace")
     arguments = ("chat", "localhost", "--listen", listen, "--talk", talk, "--name", "ada")

@@ -226,7 +226,7 @@ def test_clients_are_told_of_a_gap_in_a_topic() -> None:
         assert client.lines(3) == ["1", '{"gap":"events of t are lost (trimmed), after 1-0 to 5-0"}', "2"]
 
 
-def test_a_thousand_clients_get_every_line() -> None:
+def test_nine_hundred_clients_get_every_line() -> None:
     feed, server = Feed(), TCPServer(0)
     with pipeline(feed, server), ExitStack() as stack:
         clients: list[Peer] = [stack.enter_context(peer(server.port)) for _ in range(900)]
