@@ -17,6 +17,7 @@ from cli import app as command_line
 from cli.start import COMMANDS as LISTED
 from notify.testing import PrivateServer, wait_until
 from tests.cli.conftest import Shell
+from tests.support.faults import server_ms
 from tests.support.hostile import EVIL, JOB, HostileWorld
 from tests.support.recordings import event, gap, record
 from workers import Queue
@@ -203,6 +204,8 @@ def test_listen_shows_the_names_of_hostile_topics_and_gaps_in_them_escaped(
     monkeypatch.setenv("NOTIFY_URL", server.url)
     first = bus.publish(TOPIC, {TOPIC: EVIL})
     bus.redis.delete(bus.keys.log(TOPIC))
+    deleted_ms = server_ms(bus.redis)
+    wait_until(lambda: server_ms(bus.redis) > deleted_ms)  # a new log in the same millisecond would use the id again
     bus.publish(TOPIC, EVIL)
     bus.redis.xtrim(bus.keys.log(TOPIC), maxlen=0)
     options = ["--json"] if mode == "json" else []

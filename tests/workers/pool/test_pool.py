@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -136,21 +137,22 @@ def test_jobs_print_to_the_stdout_given_to_the_pool(bus: notify.Bus, start_worke
     assert from_workers.read_text() == '{"temperatures":{"now":"warm"}}\n'
 
 
-def test_no_password_shows_in_the_list_of_processes_or_in_their_output(
-    start_workers: StartWorkers, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_no_password_shows_in_the_list_of_processes_or_in_their_output(capfd: pytest.CaptureFixture[str]) -> None:
     told: list[str] = []
-    pool = Pool(options(settings=notify.Settings(url=f"redis://:{SECRET}@127.0.0.1:1/0")), size=1, report=told.append)
-    pool.open()
-    (process,) = pool.processes
-    shown = wait_until(lambda: command_line(process.pid))
-    assert "notify_workers.py workers.pool" in shown or "notify: " in shown or "rq:worker:" in shown
-    assert SECRET not in shown
-    assert process.wait(10) == 1
-    pool.check()
-    pool.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # so that the process is still there to be looked at
+        port = silent.getsockname()[1]
+        settings = notify.Settings(url=f"redis://:{SECRET}@127.0.0.1:{port}/0", command_timeout_s=1.0)
+        pool = Pool(options(settings=settings), size=1, report=told.append)
+        pool.open()
+        (process,) = pool.processes
+        shown = wait_until(lambda: command_line(process.pid))
+        assert "notify_workers.py workers.pool" in shown or "notify: " in shown or "rq:worker:" in shown
+        assert SECRET not in shown
+        assert process.wait(10) == 1
+        pool.check()
+        pool.close()
     (said,) = told
-    assert "no answer from redis://***@127.0.0.1:1/0" in said
+    assert f"no answer from redis://***@127.0.0.1:{port}/0" in said
     assert SECRET not in said + capfd.readouterr().err
 
 

@@ -170,6 +170,9 @@ def status_of(job: Job) -> str | None:
 
 def take_back(bus: notify.Bus, job: Job, run: Run, worker: str) -> None:
     """Put the server into the state before the end of a run, as a replica that is promoted may be, and cut the worker's connections."""
+    wait_until(
+        lambda: any(each["cmd"] == "blpop" for each in bus.redis.client_list()), what="an idle worker"
+    )  # its claim would overwrite this
     with bus.redis.pipeline() as pipe:
         pipe.hset(job.key, mapping={"status": "started", "worker_name": worker, "fence": run.fence})
         pipe.persist(job.key)
