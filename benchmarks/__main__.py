@@ -9,6 +9,7 @@ from benchmarks.enqueueing import enqueue_many, enqueue_one_by_one
 from benchmarks.events import latency, publish_and_handle, publish_in_background, publish_one_by_one, receive_and_decode
 from benchmarks.flow_stages import items_through_ten_stages
 from benchmarks.flows import latency_of_tcp, memory_of_tcp, thousand_clients_of_tcp, throughput_of_tcp
+from benchmarks.idle_workers import enqueue_beside_idle_workers
 from benchmarks.jobs import no_op_jobs, stop_latency
 from benchmarks.longest_commands import longest_commands
 from benchmarks.losses import loss_of_a_service
@@ -42,6 +43,7 @@ BENCHMARKS = (
     idle_services,
     enqueue_one_by_one,
     enqueue_many,
+    enqueue_beside_idle_workers,
     no_op_jobs,
     no_ops_per_process,
     increments_per_process,
