@@ -57,5 +57,5 @@ def _enqueue(bus: notify.Bus) -> float:
     jobs = [queue.enqueue(nothing) for _ in range(COUNT)]
     taken_s = time.perf_counter() - began
     for job in jobs[-100:]:
-        assert job.wait(timeout_s=30).status == "finished"
+        assert (ended := job.wait(timeout_s=30)) and ended.status == "finished"
     return taken_s
