@@ -37,17 +37,17 @@ class Command(NamedTuple):
 
 COMMANDS: Final = (
     Command(
-        "demo", "cli.demo", "Log a temperature by jobs in worker processes, kill the storage, and show how each job ended: a line a job."
+        "demo", "cli.lab", "Log a temperature by jobs in worker processes, kill the storage, and show how each job ended: a line a job."
     ),
     Command(
         "up",
-        "cli.up",
+        "cli.lab",
         "Run a server, the storage, thermometer and recorder, and workers, and print all events; Ctrl-C stops them in order.",
     ),
     Command("worker", "cli.worker", "Run workers until Ctrl-C or SIGTERM."),
     Command("queues", "cli.jobs", "List the queues: number of jobs by status, the age of the oldest waiting job (latency), and workers."),
     Command("jobs", "cli.jobs", "List jobs, the newest first."),
-    Command("cron", "cli.cron", "List the recurring jobs, the one that is due next first."),
+    Command("cron", "cli.jobs", "List the recurring jobs, the one that is due next first."),
     Command("enqueue", "cli.jobs", "Enqueue a call of a function, and print the id of the job."),
     Command("cancel", "cli.jobs", "Cancel the waiting jobs that need a service, or any service with a capability."),
     Command("services", "cli.services", "List the registered services."),
@@ -70,7 +70,7 @@ COMMANDS: Final = (
     Command("flow", "cli.flow", "Run, check and draw flows from files."),
     Command("gateway", "cli.flow", "Pass events between TCP and topics until Ctrl-C."),
     Command("chat", "cli.flow", "Chat by TCP until Ctrl-D or Ctrl-C: with HOST as a client, else as the server."),
-    Command("serve", "cli.serve", "Run a built-in service until Ctrl-C."),
+    Command("serve", "cli.lab", "Run a built-in service until Ctrl-C."),
     Command("workers", "cli.worker", "List the workers of the server, on all hosts: what each does, its memory, and since when it runs."),
     Command("job", "cli.jobs", "Show, explain, cancel, retry, delete or await one job; with --all cancel, retry or delete many."),
     Command("service", "cli.services", "Show one service."),

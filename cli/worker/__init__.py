@@ -7,6 +7,7 @@ Nothing here claims or runs a job: the package ``workers`` does, in the processe
 from cli.worker.command import count_of, worker
 from cli.worker.fleet import workers
 from cli.worker.modules import BUILT_IN_MODULES, BUILT_IN_QUEUES, load_modules, modules_to_load, queues_of
+from cli.worker.running import talking, working
 
 __all__ = [
     "BUILT_IN_MODULES",
@@ -15,6 +16,8 @@ __all__ = [
     "load_modules",
     "modules_to_load",
     "queues_of",
+    "talking",
     "worker",
     "workers",
+    "working",
 ]

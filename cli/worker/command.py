@@ -9,10 +9,10 @@ from typing import Annotated, Final
 import typer
 
 from cli.options import AsJson, Namespace, Options, Url, options
-from cli.processes import talking, working
 from cli.signals import Stop
 from cli.worker.modules import BUILT_IN_QUEUES, modules_to_load, queues_of
 from cli.worker.progress import BurstProgress
+from cli.worker.running import talking, working
 from workers import Pool, WorkerOptions
 from workers.line import MOST_AHEAD
 from workers.pool import MAX_RESTARTS, WINDOW_S, WorkerForkServer

@@ -50,7 +50,7 @@ def test_help_and_wrong_usage_import_nothing_but_typer(arguments: tuple[str, ...
 def test_a_command_about_services_or_events_imports_nothing_about_jobs(server: PrivateServer, arguments: tuple[str, ...]) -> None:
     imported = imported_by(*arguments, url=server.url)
     assert "redis" in imported
-    assert not imported & {"workers", "rq", "croniter", "cli.worker", "cli.jobs", "cli.demo"}
+    assert not imported & {"workers", "rq", "croniter", "cli.worker", "cli.jobs", "cli.lab"}
 
 
 @pytest.mark.parametrize("arguments", [("services",), ("queues",), ("jobs",), ("worker", "--burst", "-n", "1", "--log-level", "ERROR")])

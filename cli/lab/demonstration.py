@@ -11,12 +11,12 @@ from typing import IO, Annotated, Any, Final
 import msgspec
 import typer
 
-from cli.demo.lines import JobLines, OrderedLogs, Summary
+from cli.lab.child import Child, environ_of
+from cli.lab.lines import JobLines, OrderedLogs, Summary
 from cli.options import AsJson, Namespace, Options, Url, options
 from cli.output import Output
-from cli.processes import Child, environ_of, working
 from cli.signals import HeldSignals, shielded
-from cli.worker import BUILT_IN_MODULES
+from cli.worker import BUILT_IN_MODULES, working
 from notify import Bus, NotifyError, ServerError, Subscriber
 from notify.testing import private_server
 from workers import Pool, Queue, Worker, WorkerOptions

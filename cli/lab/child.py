@@ -1,4 +1,4 @@
-"""Runs built-in services and workers as child processes. They end in order and with their parent.
+"""Runs built-in services as child processes. They end in order and with their parent.
 
 Their environment holds the address of the server: a command line, which is public, does not.
 """
@@ -6,18 +6,14 @@ Their environment holds the address of the server: a command line, which is publ
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, Final
 
-from cli.output import Output
-from cli.signals import HeldSignals
 from notify import Settings
 from notify.process import own_command
-from workers import Pool
 
-__all__ = ["Child", "environ_of", "talking", "working"]
+__all__ = ["Child", "environ_of"]
 
 GRACE_S: Final = 5.0
 """Seconds that a child may take to end after SIGTERM."""
@@ -85,29 +81,6 @@ class Child:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop(grace_s=HURRY_S if isinstance(error, KeyboardInterrupt) else GRACE_S)
-
-
-def talking(output: Output) -> Callable[[str], None]:
-    """Return a function that prints the reports of a pool: the lines of a traceback, if there is one, are lines of the output."""
-    return lambda report: output.talk(*report.split("\n"))
-
-
-@contextmanager
-def working(pool: Pool, *, grace_s: float | None = None) -> Iterator[Pool]:
-    """Run a pool within the block. At the end its workers finish their jobs; a second signal, or an error, ends these at once.
-
-    Args:
-        pool: the pool.
-        grace_s: seconds after which jobs are ended that still run; ``None``: as long as it takes.
-    """
-    try:
-        with HeldSignals():
-            pool.open()
-        yield pool
-        pool.close(grace_s=grace_s)
-    except BaseException:
-        pool.close(grace_s=0.0)
-        raise
 
 
 def environ_of(settings: Settings) -> dict[str, str]:

@@ -6,8 +6,9 @@ import signal
 import pytest
 
 import notify
-from cli.processes import Child, environ_of, working
+from cli.lab import Child, environ_of
 from cli.start import unwind_on_signals
+from cli.worker import working
 from notify.testing import PrivateServer, wait_until
 from workers import Pool, Queue, WorkerOptions
 from workers.storage import NAME

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from cli.lab.child import Child, environ_of
 from cli.options import AsJson, Namespace, Url, options
-from cli.processes import Child, environ_of, talking, working
 from cli.signals import Stop
-from cli.worker import BUILT_IN_QUEUES, count_of, modules_to_load, queues_of
+from cli.worker import BUILT_IN_QUEUES, count_of, modules_to_load, queues_of, talking, working
 from notify.process import set_title
 from workers import Pool, WorkerOptions
 
