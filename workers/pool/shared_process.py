@@ -36,6 +36,7 @@ class SharedProcess:
     def __init__(self, workers: Sequence[Worker], *, left: Callable[[Worker], object] = lambda _: None) -> None:
         self._workers = workers
         self._left = left
+        self._running = set(workers)
         self._failure: BaseException | None = None
         self._ended, self._noted_ends = os.pipe()
         self._signals: deque[int] = deque()
@@ -68,8 +69,10 @@ class SharedProcess:
         try:
             for thread in threads:
                 thread.start()
-            while any(thread.is_alive() for thread in threads):
+            while self._running:
                 self._wait()
+            for thread in threads:
+                thread.join()
         finally:
             signal.set_wakeup_fd(-1)
         if self._failure is not None:
@@ -86,6 +89,7 @@ class SharedProcess:
             log.debug("worker %s has failed", worker.name, exc_info=True)
             self._failure = self._failure or exc
         finally:
+            self._running.discard(worker)  # first: the main thread looks once for each byte
             os.write(self._noted_ends, b"!")
 
     def _wait(self) -> None:
