@@ -57,5 +57,7 @@ def _enqueue(bus: notify.Bus) -> float:
     jobs = [queue.enqueue(nothing) for _ in range(COUNT)]
     taken_s = time.perf_counter() - began
     for job in jobs[-100:]:
-        assert (ended := job.wait(timeout_s=30)) and ended.status == "finished"
+        ended = job.wait(timeout_s=30)
+        assert ended is not None
+        assert ended.status == "finished"
     return taken_s

@@ -8,9 +8,10 @@ import typer
 from cli.lab.child import Child, environ_of
 from cli.options import AsJson, Namespace, Url, options
 from cli.signals import Stop
-from cli.worker import BUILT_IN_QUEUES, count_of, modules_to_load, queues_of, talking, working
+from cli.worker import BUILT_IN_QUEUES, modules_to_load, queues_of, talking, working
 from notify.process import set_title
 from workers import Pool, WorkerOptions
+from workers.pool import count_of
 
 __all__ = ["up"]
 

@@ -1,28 +1,27 @@
 """``notify worker``: runs worker processes."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 
 from cli.options import AsJson, Namespace, Options, Url, options
-from cli.signals import Stop
 from cli.worker.modules import BUILT_IN_QUEUES, modules_to_load, queues_of
 from cli.worker.progress import BurstProgress
-from cli.worker.running import talking, working
+from cli.worker.running import talking
+from notify import Bus
 from workers import Pool, WorkerOptions
 from workers.line import MOST_AHEAD
-from workers.pool import MAX_RESTARTS, WINDOW_S, WorkerForkServer
+from workers.pool import MAX_RESTARTS, WINDOW_S, PoolPlan, WorkerForkServer, become_parent, supervise
 
-__all__ = ["CUT", "count_of", "worker"]
+__all__ = ["worker"]
 
 PER_PROCESS: Final = 8
 """How many workers share a process at most. They take turns in Python: with more the claims of short jobs would wait for each other."""
-CUT: Final = 4
-"""Exit code of a worker command that ended jobs before they were done."""
 
 
 class Level(StrEnum):
@@ -97,79 +96,64 @@ def worker(
 
     A worker that dies is started again, with pauses that grow. One that ends because it was told to, also by `notify workers stop`, is not.
     """
+    environ, folder = dict(os.environ), os.getcwd()
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     if not all(queues or BUILT_IN_QUEUES):
         raise typer.BadParameter("the name of a queue cannot be empty: leave it out for the queues of the imported modules")
     given = Level.INFO if verbose and log_level is None else log_level
+    runs_here = burst or chosen.settings.url is None  # it shows a bar, or has a server to stop
     with closing(WorkerForkServer()) as server, ExitStack() as opened:
-        server.fork()  # before anything is opened, and before the modules of jobs are imported
+        if runs_here:
+            server.fork()  # before anything is opened, and before the modules of jobs are imported
         names = modules_to_load(modules)
         chosen_queues = tuple(queues or queues_of(modules or ()) or BUILT_IN_QUEUES)
-        stop, bus = opened.enter_context(Stop()), opened.enter_context(chosen.connect(name="notify-worker"))
-        worker_options = WorkerOptions(
-            settings=bus.settings,
-            queues=chosen_queues,
-            modules=names,
-            burst=burst,
-            skip_foreign=skip_foreign,
-            window=window,
-            log_level=given or (Level.INFO if _logs_jobs(chosen, burst=burst) else Level.WARNING),
+        bus = opened.enter_context(chosen.connect(name="notify-worker"))
+        of_modules = f" (the queues of the jobs in {', '.join(modules)})" if modules and not queues else ""
+        plan = PoolPlan(
+            options=WorkerOptions(
+                settings=bus.settings,
+                queues=chosen_queues,
+                modules=names,
+                burst=burst,
+                skip_foreign=skip_foreign,
+                window=window,
+                log_level=given or (Level.INFO if _logs_jobs(chosen, burst=burst) else Level.WARNING),
+                path=tuple(sys.path),
+            ),
+            size=size,
+            per_process=1 if isolated_parents else PER_PROCESS,
+            max_restarts=max_restarts,
+            grace_s=grace_s,
+            says=f"on {', '.join(chosen_queues)}{of_modules} at {bus.redis.address}",
         )
-        per_process = 1 if isolated_parents else PER_PROCESS
-        pool = Pool(
-            worker_options, size=size, per_process=per_process, max_restarts=max_restarts, server=server, report=talking(chosen.output)
-        )
-        with _telling_cuts(pool, chosen), working(pool, grace_s=grace_s):
-            of_modules = f" (the queues of the jobs in {', '.join(modules)})" if modules and not queues else ""
-            chosen.output.talk(f"{count_of(pool)} on {', '.join(chosen_queues)}{of_modules} at {bus.redis.address}")
-            if burst:
-                # Lines of the workers would break the bar.
-                with BurstProgress(chosen.output, bus.redis, pool, chosen_queues, has_bar=given in (None, *QUIET)) as progress:
-                    _watch(pool, stop, chosen, grace_s=grace_s, show=progress.show)
-            else:
-                _watch(pool, stop, chosen, grace_s=grace_s)
+        if runs_here:
+            _run_here(plan, chosen, bus, server, has_bar=given in (None, *QUIET))
+    become_parent(plan, environ=environ, folder=folder)
+
+
+def _run_here(plan: PoolPlan, chosen: Options, bus: Bus, server: WorkerForkServer, *, has_bar: bool) -> NoReturn:
+    """Run the workers as children of this process.
+
+    Args:
+        plan: what to run.
+        chosen: the common options.
+        bus: the connection of the command.
+        server: forks the workers.
+        has_bar: whether a burst shows a bar: lines of the workers would break it.
+    """
+    talk = talking(chosen.output)
+    pool = Pool(plan.options, size=plan.size, per_process=plan.per_process, max_restarts=plan.max_restarts, server=server, report=talk)
+    showing = _progress(BurstProgress(chosen.output, bus.redis, pool, plan.options.queues, has_bar=has_bar)) if plan.options.burst else None
+    raise typer.Exit(supervise(pool, says=plan.says, talk=talk, grace_s=plan.grace_s, showing=showing))
 
 
 @contextmanager
-def _telling_cuts(pool: Pool, chosen: Options) -> Iterator[None]:
-    """End the command with the code `CUT`, and say so, if jobs were ended before they were done."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if not pool.cut_count:
-            raise
-    if pool.cut_count:
-        chosen.output.talk(f"ended {_number(pool.cut_count, 'job')} before the end; with a retry left it is queued again, else it failed")
-        raise typer.Exit(CUT)
+def _progress(progress: BurstProgress) -> Iterator[Callable[[], object]]:
+    """Show the progress of a burst within the block. Yields what shows the present numbers."""
+    with progress:
+        yield progress.show
 
 
 def _logs_jobs(chosen: Options, *, burst: bool) -> bool:
     """Return whether jobs are logged by default: on a terminal, unless a bar shows the progress of a burst there."""
     return sys.stderr.isatty() and not (burst and chosen.output.can_change)
-
-
-def _watch(pool: Pool, stop: Stop, chosen: Options, *, grace_s: float | None, show: Callable[[], None] = lambda: None) -> None:
-    """Keep the workers running until a signal arrives or all of them have ended. Calls ``show`` five times a second.
-
-    Raises:
-        WorkersFailedError: a worker died too often.
-    """
-    while pool.check() and not stop.wait(0.2):
-        show()
-    if stop.asked:
-        pool.stop()
-        busy, silent = pool.count_busy()
-        # Workers that have not answered wait for the server: they may have just been given a job.
-        waiting = f", and waiting for {_number(silent, 'worker')}" if silent else ""
-        if busy or silent:
-            limit = "" if grace_s is None else f", for {grace_s:g} s at most"
-            chosen.output.talk(f"finishing {_number(busy, 'job')}{waiting}{limit}; again to stop at once")
-
-
-def count_of(pool: Pool) -> str:
-    """Return the number of workers in words."""
-    return _number(pool.size, "worker")
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

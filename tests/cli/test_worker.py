@@ -2,15 +2,17 @@
 
 import os
 import signal
+import sys
+from typing import Final
 
 import pytest
 
 import notify
-from cli.worker.command import CUT
 from notify.testing import wait_until
 from tests.cli.conftest import Shell
 from tests.support.commands import Command
 from workers import Job, Queue, find_workers
+from workers.pool import CUT
 from workers.storage import NAME, Store, store
 
 JOBS = '''
@@ -22,12 +24,21 @@ def greet(name):
     print("hello", name)
 
 @job("yard")
+def loaded():
+    import sys
+    return sorted(sys.modules)
+
+@job("yard")
 def hold(folder):
     """A job that reports its start and ends when it is allowed to."""
     open(folder + "/begun", "w").close()
     while not os.path.exists(folder + "/may-end"):
         time.sleep(0.01)
 '''
+
+
+NEVER_LOADED: Final = {"cli", "typer", "click", "rich", "pydantic", "pydantic_core", "unittest"}
+"""Packages that no process of a worker has a use for."""
 
 
 @pytest.fixture
@@ -71,6 +82,28 @@ def test_workers_share_a_process_unless_each_is_to_have_its_own(
     worker.signal(signal.SIGTERM)
     assert worker.end().code == 0
     assert find_workers(bus.redis) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_one_worker_is_four_processes_and_the_command_has_become_their_parent(shell: Shell, yard: Queue) -> None:
+    """The parent, the worker, the fork server of the horse, and the horse: each further one would cost megabytes."""
+    worker, _ = at_work(shell, yard)
+    (parent, *others) = sorted(shell.processes)
+    assert (parent, len(others)) == (worker.pid, 3)
+    assert " workers.pool " in shell.processes[parent]
+    (shell.folder / "may-end").touch()
+    worker.signal(signal.SIGTERM)
+    assert worker.end().code == 0
+
+
+def test_neither_worker_nor_horse_has_loaded_what_only_a_command_line_needs(shell: Shell, yard: Queue) -> None:
+    """What the horse has loaded, its forebears have: the worker, the fork servers, and the parent."""
+    job = enqueue(yard, "loaded")
+    worker = shell.start("worker", "yard", "--import", "yard_jobs", "--number", "1")
+    assert job.wait(20) is not None
+    assert not NEVER_LOADED & {name.partition(".")[0] for name in job.return_value()}
+    worker.signal(signal.SIGTERM)
+    assert worker.end().code == 0
 
 
 def test_it_imports_a_module_of_the_current_folder(shell: Shell, yard: Queue) -> None:

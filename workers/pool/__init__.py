@@ -8,14 +8,21 @@ Nothing here claims or runs a job: each process runs a `workers.worker.Worker`.
 from workers.pool.fork_server import WorkerForkServer
 from workers.pool.main import run_worker
 from workers.pool.options import WorkerOptions
+from workers.pool.parent import PoolPlan, become_parent
 from workers.pool.pool import Pool
 from workers.pool.restarts import MAX_RESTARTS, WINDOW_S
+from workers.pool.supervision import CUT, count_of, supervise
 
 __all__ = [
+    "CUT",
     "MAX_RESTARTS",
     "WINDOW_S",
     "Pool",
+    "PoolPlan",
     "WorkerForkServer",
     "WorkerOptions",
+    "become_parent",
+    "count_of",
     "run_worker",
+    "supervise",
 ]
