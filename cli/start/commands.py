@@ -74,6 +74,9 @@ COMMANDS: Final = (
     Command("workers", "cli.worker", "List the workers of the server, on all hosts: what each does, its memory, and since when it runs."),
     Command("job", "cli.jobs", "Show, explain, cancel, retry, delete or await one job; with --all cancel, retry or delete many."),
     Command("service", "cli.services", "Show one service."),
+    Command(
+        "doctor", "cli.health", "Look at the server and at all that Notify keeps there, and say what is wrong and what to do about it."
+    ),
 )
 
 

@@ -6,7 +6,18 @@ This folder never runs or calls a service.
 
 from notify.directory.changes import Alarm, ServiceChange, read_change, read_logged_change
 from notify.directory.directory import Directory, ServiceInfo
-from notify.directory.info import ENTRY_FIELDS, check_address, check_metadata, check_name, check_ttl, own_fields, read_entry, silence, to_ms
+from notify.directory.info import (
+    ENTRY_FIELDS,
+    check_address,
+    check_metadata,
+    check_name,
+    check_ttl,
+    own_fields,
+    read_description,
+    read_entry,
+    silence,
+    to_ms,
+)
 from notify.directory.monitor import Monitor
 from notify.directory.scripts import Beat, DirectoryScripts
 from notify.directory.target import Provider, Target, provides
@@ -40,6 +51,7 @@ __all__ = [
     "own_fields",
     "provides",
     "read_change",
+    "read_description",
     "read_entry",
     "read_logged_change",
     "silence",

@@ -122,8 +122,11 @@ def _is_taken(worker: Any, pipe: Any) -> bool:
 
 
 def _add(worker: Any, pipe: Any, fields: dict[Any, Any]) -> None:
-    process = {"process": msgspec.json.encode(this_process())}  # by this others see that it is dead
-    pipe.hset(worker.key, mapping={**worker.serialize(), **process, **fields})
+    own = {
+        "process": msgspec.json.encode(this_process()),  # by this others see that it is dead
+        "functions": msgspec.json.encode(sorted(worker.functions)),
+    }
+    pipe.hset(worker.key, mapping={**worker.serialize(), **own, **fields})
     register_worker(worker, pipe)
     pipe.expire(worker.key, worker.worker_ttl + 60)
 

@@ -85,7 +85,7 @@ class Worker(FinishingWorker):
         rq_options["serializer"] = JsonSerializer
         will_work = rq_options.get("prepare_for_work", True)  # false for an object of Worker.all(), which only describes a worker
         modules = (_modules_of(os.environ) if will_work else ()) if modules is None else modules
-        self._functions = load_jobs(modules)
+        self.functions = load_jobs(modules)
         name = name or uuid4().hex
         client = _worker_client(connection, name=name) if will_work else Client.of(connection)
         super().__init__(queues, name, client=client, **rq_options)
@@ -94,7 +94,7 @@ class Worker(FinishingWorker):
             current_run=self._current_run,
             scripts=self._scripts,
             client=self._client,
-            functions=self._functions,
+            functions=self.functions,
             retire=retire or RetireAfter(),
             lease_s=lease_s,
             skip_foreign=skip_foreign,
@@ -121,7 +121,7 @@ class Worker(FinishingWorker):
         start_step(self, self._client.ping)  # keeps the connection that RQ's code uses
         super().bootstrap(*args, **kwargs)
         start_step(self, self._background.open)
-        start_step(self, partial(register_cron, self._client, self.name, self._functions))
+        start_step(self, partial(register_cron, self._client, self.name, self.functions))
 
     def register_birth(self) -> None:
         self._hold.begin(take_name(self, self._client, is_leaving=lambda: self._stop_requested))
@@ -235,7 +235,7 @@ def _register_again(worker: Worker, client: Client) -> None:
     held = worker._loop.held()  # by these, its jobs are found if it dies
     runs: dict[Any, Any] = {"state": "busy", "current_job": held[0].job_id, "ahead": text_of(held)} if held else {}
     register_again(worker, client, runs)
-    register_cron(client, worker.name, worker._functions)
+    register_cron(client, worker.name, worker.functions)
 
 
 def _worker_client(connection: redis.Redis, *, name: str) -> Client:
