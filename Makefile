@@ -17,7 +17,7 @@ ON_RQ := tests/workers/rq tests/workers/test_rq_keys.py tests/workers/queue/test
 MYPY_RQ3 := build/mypy-rq3.toml
 MYPY := $(if $(filter 3,$(RQ)), --config-file $(MYPY_RQ3))
 
-.PHONY: demo test test-servers test-redis7 test-redis6 test-rq rq-suite test-rq3 on-rq chaos lint bench soak sdist clean help
+.PHONY: demo test test-servers test-redis7 test-redis6 test-rq rq-suite test-rq3 on-rq chaos lint types-rq bench soak sdist clean help
 .DEFAULT_GOAL := demo
 
 help: ## List the targets.
@@ -58,6 +58,9 @@ lint: $(STAMP) $(if $(MYPY),$(MYPY_RQ3)) ## Check style, format, types and layer
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy$(MYPY)
 	@$(BIN)/lint-imports --no-logo
+
+types-rq: $(STAMP) $(if $(MYPY),$(MYPY_RQ3)) ## Check the types of the adapters for RQ only; of the one for RQ 3: make types-rq RQ=3.
+	@$(BIN)/python -m mypy$(MYPY) workers/rq
 
 bench: $(STAMP) ## Compare with redis-py, FastStream, RQ, huey, Dramatiq and taskiq, in the same run.
 	@$(BIN)/python -c "import dramatiq, faststream, huey, taskiq_redis" 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'

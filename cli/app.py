@@ -28,7 +28,10 @@ __all__ = ["app", "main"]
 
 RUNS_ON = frozenset({"up", "serve", "worker", "watch", "monitor", "listen", "spy", "flow", "gateway", "chat"})
 """Commands that run until they are told to end."""
-CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 130 interrupted, 143 told to end (SIGTERM) before it was done."
+CODES = (
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 4 jobs were ended before they were done, 5 its service was killed, "
+    "130 interrupted, 143 told to end (SIGTERM) before it was done."
+)
 
 
 class _Group(CommandGroup):

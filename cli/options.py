@@ -41,6 +41,7 @@ class Options(msgspec.Struct, frozen=True):
 
     @property
     def output(self) -> Output:
+        """The output of the command."""
         return Output(as_json=self.as_json)
 
     def connect(self, *, name: str) -> AbstractContextManager[Bus]:

@@ -128,6 +128,7 @@ class Errors:
         self._raised: list[BaseException] = []
 
     def collect(self, call: Callable[A, object], *args: A.args, **kwargs: A.kwargs) -> None:
+        """Make a call, and keep its error."""
         try:
             call(*args, **kwargs)
         except BaseException as exc:  # also Ctrl-C: it ends the wait for one part, and the other parts are closed

@@ -3,10 +3,12 @@
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from importlib import import_module
-from inspect import isclass, isfunction
+from inspect import getdoc, isclass, isfunction
 from pathlib import Path
 from pkgutil import iter_modules, walk_packages
+from types import FunctionType, ModuleType
 
 import pytest
 
@@ -29,6 +31,23 @@ MOST_ENTRIES = 20
 MOST_LINES = 300
 MOST_TEST_LINES = 400
 MOST_LETTERS = 80
+
+KEYS = frozenset({"notify.keys", "workers.rq_keys"})
+"""A method of these is called by its key, and docs/data-model.md says what each key holds."""
+METHODS = (FunctionType, property, cached_property, classmethod, staticmethod)
+SILENT = """
+__name__ = "module"
+class Base:
+    'Documented.'
+    def inherited(self): 'So is this.'
+class Silent(Base):
+    def method(self): pass
+    def inherited(self): pass
+    def _private(self): pass
+    @property
+    def number(self): return 1
+def function(): pass
+"""
 
 TOO_LONG_CLASSES: frozenset[str] = frozenset()
 """Classes that are still above the limit; each has to leave the list when it no longer is."""
@@ -129,3 +148,28 @@ def test_a_test_file_has_at_most_400_lines() -> None:
 def test_a_name_of_a_test_has_at_most_80_letters() -> None:
     names = [function.name for path in TESTS.rglob("test_*.py") for function in functions_of(ast.parse(path.read_text()))]
     assert [name for name in names if name.startswith("test_") and len(name) > MOST_LETTERS] == []
+
+
+def undocumented(module: ModuleType) -> Iterator[str]:
+    """The public functions and classes of a module, and the public methods of these classes, of which nothing is said."""
+    for name, thing in vars(module).items():
+        if name.startswith("_") or getattr(thing, "__module__", None) != module.__name__ or not (isclass(thing) or isfunction(thing)):
+            continue
+        if not thing.__doc__:
+            yield name
+        for part, member in vars(thing).items() if isclass(thing) else ():
+            if isinstance(member, METHODS) and not part.startswith("_") and not getdoc(getattr(thing, part)):
+                yield f"{name}.{part}"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in KEYS])
+def test_what_is_public_has_a_docstring(name: str) -> None:
+    """Of its own, or of the method that it overrides."""
+    assert list(undocumented(import_module(name))) == []
+
+
+def test_a_method_without_a_docstring_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("module")
+    monkeypatch.setitem(sys.modules, "module", module)
+    exec(SILENT, vars(module))  # noqa: S102  # a text of ours
+    assert list(undocumented(module)) == ["Silent", "Silent.method", "Silent.number", "function"]

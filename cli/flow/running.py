@@ -11,6 +11,7 @@ import typer
 from cli.flow.loading import Loaded
 from cli.flow.meter import Meter
 from cli.output import Output, one_line
+from cli.services.killed import end_if_killed
 from cli.signals import Stop
 from notify import Dispatcher, Event, FlowError, Gap, Message, NotifyError
 from notify.flows import Failed
@@ -33,7 +34,7 @@ def run(loaded: Loaded, stop: Stop, output: Output, *, ready: Callable[[], str],
         has_progress: whether to show the counters of each node.
 
     Raises:
-        typer.Exit: not all was delivered.
+        typer.Exit: not all was delivered, or the service was killed.
         Exception: the error that ended the flow.
     """
     set_title(f"flow {loaded.flow.name}")
@@ -52,6 +53,8 @@ def run(loaded: Loaded, stop: Stop, output: Output, *, ready: Callable[[], str],
         frame = traceback.extract_tb(exc.__traceback__)[-1]  # the code of the user: a stage has raised it
         where = f"{frame.filename}:{frame.lineno}"
         raise FlowError(f"the flow {loaded.flow.name!r} has failed: {type(exc).__name__}: {exc} ({where})") from exc
+    if loaded.program is not None and not stop.asked:
+        end_if_killed(loaded.program.service, loaded.program.bus, output)
     if not is_complete:
         raise typer.Exit(1)
 

@@ -15,7 +15,7 @@ from workers import QueueInfo, find_jobs
 from workers import queues as all_queues
 from workers.overview import JobFilter, JobOrder, ListedJob, list_jobs, stuck_jobs
 
-__all__ = ["jobs", "queues"]
+__all__ = ["advice", "jobs", "queues"]
 
 JOB_COLUMNS = ("id", "status", "queue", "function", "needs", "why", "on_loss", "enqueued", "started", "ended", "worker")
 SHOWN_JOB_COLUMNS = ("id", "status", "age", "queue", "function", "why", "needs", "runtime", "worker")
@@ -82,8 +82,14 @@ def _in_order(bus: Bus, wanted: JobFilter, order: str, reverse: bool, limit: int
     found = list_jobs(bus.redis, wanted, order=order, reverse=reverse, limit=limit)
     rows = [row_of(listed.job, listed.status) for listed in found.jobs]
     if found.of > found.looked_at:
-        return rows, f"looked at the newest {found.looked_at:,} of {found.of:,} jobs: narrow it by --queue or --status, or raise --limit"
+        return rows, f"looked at the newest {found.looked_at:,} of {found.of:,} jobs: {advice(wanted)}"
     return rows, _more(limit) if found.matching > len(rows) else ""
+
+
+def advice(wanted: JobFilter) -> str:
+    """Return how to see the jobs that were not looked at."""
+    narrower = [f"--{name}" for name, given in (("queue", wanted.queue), ("status", wanted.status)) if given is None]
+    return f"narrow it by {' or '.join(narrower)}, or raise --limit" if narrower else "raise --limit to look at more"
 
 
 def _stuck(bus: Bus, wanted: JobFilter, limit: int) -> tuple[list[dict[str, Json]], str]:

@@ -102,4 +102,5 @@ def status_of(found: Job) -> str:
 
 
 def text_of(value: Json) -> str:
+    """Return text as it is, and other values as JSON."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

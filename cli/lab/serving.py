@@ -14,6 +14,7 @@ import typer
 
 from cli.options import AsJson, Namespace, Options, Url, options
 from cli.output import Output, lines_of_event
+from cli.services.killed import end_if_killed
 from cli.signals import Stop
 from notify import Bus, ServerUnreachableError, ServiceNameTakenError, ServiceNotFoundError
 from notify.process import set_title
@@ -86,6 +87,7 @@ def storage(
                 continue
         finally:
             service.close()
+        end_if_killed(service.service, run.bus, run.output)
 
 
 @serve.command("thermometer")
@@ -118,6 +120,7 @@ def thermometer(
                 with run.stop.interrupting():  # reading the source may block
                     if not _read(service, run) or run.stop.wait(interval_s):
                         break
+            end_if_killed(service.service, run.bus, run.output)
 
 
 @serve.command("recorder")

@@ -23,6 +23,7 @@ class Console(RichConsole):
     """A console whose reader may go away. Rich would end the process."""
 
     def on_broken_pipe(self) -> None:
+        """Raise the error of a reader that has gone away."""
         raise BrokenPipeError
 
 

@@ -12,7 +12,7 @@ from notify.directory.waiting import check_conditions, check_needs, criteria, wa
 from notify.directory.watch import Wanted, Watch
 from notify.directory.withdrawal import Incarnation
 from notify.errors import ServiceNotFoundError
-from notify.events import Subscriber
+from notify.events import Subscriber, decode_direct, is_bare_id
 from notify.keys import SERVICES_TOPIC
 from notify.server import Client, whole
 from notify.values import is_text
@@ -224,6 +224,17 @@ class Directory:
             row: Any = self._client.hgetall(self._keys.tombstone(name))
         text = {name: row.get(name.encode(), b"").decode(errors="replace") for name in ("reason", "why", "event")}
         return End(whole(row.get(b"incarnation"), 0), **text) if row else None
+
+    def ended_by(self, name: str) -> str:
+        """Return which process ended the last service with that name, as ``host:pid``; empty if that is not known any more."""
+        end = self.last_end(name)
+        event_id = "" if end is None else end.event.partition("@")[0]
+        if not is_bare_id(event_id):
+            return ""
+        with self._client.translating("reading the log of a service"):
+            found: Any = self._client.xrange(self._keys.log(self._keys.status_topic(name)), event_id, event_id)
+        events = [decode_direct(fields.get(b"data", b"")) for _, fields in found]
+        return "".join(event.source or "" for event in events if event is not None)
 
     def watch(self, *names: str, provides: str | None = None, group: str | None = None) -> Watch:
         """Follow registrations, suspicions and withdrawals of services.

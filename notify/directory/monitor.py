@@ -52,6 +52,7 @@ class Monitor:
         self._thread = threading.Thread(target=self._run, name="notify-monitor", daemon=True)
 
     def open(self) -> "Monitor":
+        """Start the thread. Returns the monitor."""
         self._thread.start()
         return self
 

@@ -6,7 +6,7 @@ It never depends on the contents of an event.
 
 from notify.events.background import BATCH, BATCH_BYTES, BackgroundPublisher, BatchSender
 from notify.events.demand import Demand, DemandChange, Joined, Left
-from notify.events.event import Event, Failure, Gap, encode
+from notify.events.event import Event, Failure, Gap, decode_direct, encode, is_bare_id
 from notify.events.event_bus import EventBus, Opened
 from notify.events.listener import QueuedListener
 from notify.events.message import Message, Messages, Subscribable, message_topic, topics_by_name
@@ -45,9 +45,11 @@ __all__ = [
     "check_topic",
     "check_topics",
     "contents_of",
+    "decode_direct",
     "encode",
     "expire_retained",
     "flat_topics",
+    "is_bare_id",
     "is_pattern",
     "limits_of",
     "message_topic",

@@ -55,6 +55,7 @@ class EventBus:
 
     @property
     def settings(self) -> Settings:
+        """The settings of the connection."""
         return self._client.settings
 
     @overload

@@ -83,6 +83,7 @@ class QueuedListener:
 
     @property
     def is_open(self) -> bool:
+        """Whether it receives events: it was opened, and is not closed."""
         return self._is_open
 
     @property

@@ -152,6 +152,7 @@ class MissedEvents:
         self._waiting.append((topic, items or self._positions.repair(topic)))
 
     def clear(self) -> None:
+        """Forget all that was added."""
         self._waiting.clear()
 
     def __bool__(self) -> bool:

@@ -108,7 +108,7 @@ class PubSubConnection:
         if self._closing.is_set():
             return
         self.resumed = True  # the error may have interrupted a repair
-        self._closing.wait(min(self._backoff.failed(f"no connection to {self._client.address} ({problem})"), at_most_s))
+        self._closing.wait(min(self._backoff.failed(f"no connection to {self._client.address} ({problem})", cause=problem), at_most_s))
 
     def recovered(self) -> None:
         """Record that the missed messages were read from the log: resets `resumed`, and logs the end of an outage."""

@@ -84,6 +84,7 @@ class Glob:
         self._regex = re.compile(_translate(pattern.encode()), re.DOTALL)
 
     def matches(self, topic: str) -> bool:
+        """Return whether the pattern matches the whole name of a topic."""
         return self._regex.fullmatch(topic.encode()) is not None
 
 

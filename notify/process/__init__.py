@@ -10,7 +10,9 @@ from notify.process.escape import printable, printable_json
 from notify.process.identity import ProcessIdentity, this_process
 from notify.process.log import MAX_LOGGED_CHARS, SafeFormatter, log_to_stderr
 from notify.process.memory import memory_kib
+from notify.process.outages import outage_over, outage_seen
 from notify.process.signal_event import SignalSafeEvent
+from notify.process.steady import steady_s
 from notify.process.suspension import Suspension, Suspensions
 from notify.process.title import set_title
 
@@ -23,9 +25,12 @@ __all__ = [
     "Suspensions",
     "log_to_stderr",
     "memory_kib",
+    "outage_over",
+    "outage_seen",
     "own_command",
     "printable",
     "printable_json",
     "set_title",
+    "steady_s",
     "this_process",
 ]

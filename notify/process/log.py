@@ -21,9 +21,11 @@ class SafeFormatter(logging.Formatter):
     """Escapes control characters and limits the length. Line breaks of messages of others, and of tracebacks, stay."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return a record as it is written."""
         return "\n".join(map(printable, _shortened(super().format(record)).split("\n")))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the name is that of logging
+        """Return the line of a record, without its traceback."""
         name, message = record.name, record.message
         if name.partition(".")[0] in _ONE_LINE:
             record.message = printable(_shortened(message))
@@ -36,6 +38,7 @@ class SafeFormatter(logging.Formatter):
             record.name, record.message = name, message
 
     def formatException(self, ei: object) -> str:  # noqa: N802  # the name is that of logging
+        """Return the traceback of a record, indented."""
         text = super().formatException(ei)  # type: ignore[arg-type]  # handed on as it is
         return _CONTINUED + text.replace("\n", f"\n{_CONTINUED}")
 
@@ -47,12 +50,12 @@ def log_to_stderr(formatter: logging.Formatter, *, level: str | int) -> None:
 
     Args:
         formatter: a `SafeFormatter`.
-        level: the lowest level, such as ``INFO``.
+        level: the lowest level, such as ``INFO``. With ``DEBUG`` each part of the process says when it loses and reaches the server.
     """
     root = logging.getLogger()
     for earlier in [each for each in root.handlers if isinstance(each.formatter, SafeFormatter)]:
         root.removeHandler(earlier)
-    handler = SafeHandler(sys.stderr)
+    handler = SafeHandler(sys.stderr, has_all=level in ("DEBUG", logging.DEBUG))
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler])
     escape_uncaught()

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from notify.process.escape import printable
+from notify.process.outages import OutageLines
 
 __all__ = ["SafeHandler", "escape_uncaught"]
 
@@ -19,9 +20,27 @@ log = logging.getLogger(__name__)
 
 
 class SafeHandler(logging.StreamHandler[Any]):
-    """Writes records to stderr. A record that cannot be formatted is reported there as well, escaped."""
+    """Writes records to stderr, and of an outage of the server one line at each end.
+
+    A record that cannot be formatted is reported there as well, escaped.
+
+    Args:
+        stream: stderr.
+        has_all: whether to write what each part of the process says about an outage.
+    """
+
+    def __init__(self, stream: Any, *, has_all: bool = False) -> None:
+        super().__init__(stream)
+        self._outages = None if has_all else OutageLines()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        line = record if self._outages is None else self._outages.line(record)
+        if line is not None:
+            super().emit(line)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the name is that of logging
+        """Report a record that cannot be formatted."""
         error = sys.exc_info()[1]
         if logging.raiseExceptions and error is not None and not isinstance(error, OSError):
             _print(f"a record of {record.name} ({record.pathname}:{record.lineno}) cannot be logged: {_quoted(record)}", error)

@@ -222,6 +222,8 @@ class RequestClient:
             while not self._reader.is_closing:
                 read = self._reader.read(self._positions)
                 self._dispatch(read.get(self._answers, []), read.get(self._changes, []))
+                if self._answers not in read and self._pending and self._reader.is_behind(self._answers, self._positions[self._answers]):
+                    self._positions[self._answers] = "0-0"  # the stream was gone, and began anew after the server's clock was put back
         finally:
             self._end_pending()  # also if this thread dies: otherwise the pending calls would wait until they time out
             self._reader.close()

@@ -67,6 +67,7 @@ class RequestServer:
         self._threads = [RequestThread(client, self.methods, signatures, host, suspensions) for _ in count]
 
     def open(self) -> None:
+        """Start the threads."""
         for thread in self._threads:
             thread.open()
 
@@ -109,15 +110,19 @@ class RequestThread:
         self._thread = threading.Thread(target=self._run, name="notify-serving", daemon=True)
 
     def open(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
+        """Take no more requests; a method that runs goes on."""
         self._reader.stop()
 
     def interrupt(self) -> None:
+        """Take no more requests, and repeat no answer that cannot be sent."""
         self._reader.interrupt()
 
     def join(self, timeout_s: float) -> None:
+        """Wait until the thread has ended, at most ``timeout_s`` seconds; not in the thread itself."""
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 

@@ -12,6 +12,7 @@ from typing import Final, Protocol, TypeVar
 import redis
 
 from notify.errors import NotifyError, ServerUnreachableError
+from notify.process import outage_over, outage_seen
 
 __all__ = ["Backoff", "is_of_another_type", "is_temporary", "retry_while_away"]
 
@@ -48,12 +49,19 @@ class Backoff:
         self._name = name
         self._began_at: float | None = None
         self._logged_level = logging.NOTSET
+        self._is_away = False
 
-    def failed(self, problem: BaseException | str, *, level: int = logging.WARNING) -> float:
+    def failed(self, problem: BaseException | str, *, level: int = logging.WARNING, cause: BaseException | None = None) -> float:
         """Record and log a failed attempt.
 
         The first failure of an outage is logged at ``level``, and so is a failure whose level differs from that of the failure
-        before it. All others are logged at DEBUG.
+        before it. All others are logged at DEBUG. The log of a command or worker takes those of all parts of the process together if
+        the server is away.
+
+        Args:
+            problem: what happened.
+            level: its level in the log.
+            cause: the error, where ``problem`` is a text.
 
         Returns:
             The seconds to wait before the next attempt: 0.05 plus half the duration of the outage so far, at most 2, times a
@@ -64,13 +72,16 @@ class Backoff:
             self._began_at = now
         is_new_level = level != self._logged_level
         self._logged_level = level
-        self._log.log(level if is_new_level else logging.DEBUG, "%s waits for the server: %s", self._name, problem)
+        self._is_away = isinstance(cause or problem, (*AWAY, OSError))
+        extra = outage_seen(self) if self._is_away else None
+        self._log.log(level if is_new_level else logging.DEBUG, "%s waits for the server: %s", self._name, problem, extra=extra)
         return min(MAX_PAUSE_S, FIRST_PAUSE_S + (now - self._began_at) / 2) * random.uniform(0.5, 1.0)
 
     def over(self) -> None:
         """Record an attempt that succeeded. The first success after an outage is logged."""
         if self._began_at is not None:
-            self._log.warning("%s has reached the server again after %.1f s", self._name, time.monotonic() - self._began_at)
+            extra = outage_over(self) if self._is_away else None
+            self._log.warning("%s has reached the server again after %.1f s", self._name, time.monotonic() - self._began_at, extra=extra)
             self._began_at, self._logged_level = None, logging.NOTSET
 
 

@@ -148,9 +148,11 @@ class Client(redis.Redis):
 
     @property
     def is_closed(self) -> bool:
+        """Whether `close` was called."""
         return self._is_closed
 
     def check_open(self) -> None:
+        """Raise `ClosedError` if the client is closed."""
         # Without this check redis-py would open a new connection, which nothing would close.
         if self._is_closed:
             raise ClosedError(f"the connection to {self.address} is closed: connect again")

@@ -36,12 +36,14 @@ class RawConnection(Protocol):
     socket_connect_timeout: float | None
 
     @property
-    def is_connected(self) -> bool: ...
+    def is_connected(self) -> bool:
+        """Whether there is a connection."""
 
     def connect(self) -> None:
         """Connect and log in. A connection of a Sentinel pool asks for the address of the primary."""
 
-    def disconnect(self) -> None: ...
+    def disconnect(self) -> None:
+        """Close the connection. The next command opens a new one."""
 
     def send_command(self, *command: str | bytes | int, check_health: bool = True) -> None:
         """Send a command, and connect first if needed. With ``check_health`` a connection that was idle for long is pinged first."""
@@ -55,7 +57,8 @@ class RawConnection(Protocol):
     def register_connect_callback(self, callback: Callable[[Any], None]) -> None:
         """Call ``callback`` with the connection each time it connects. redis-py keeps only a weak reference to a bound method."""
 
-    def deregister_connect_callback(self, callback: Callable[[Any], None]) -> None: ...
+    def deregister_connect_callback(self, callback: Callable[[Any], None]) -> None:
+        """Call ``callback`` no more."""
 
 
 def take_raw(pool: redis.ConnectionPool) -> RawConnection:

@@ -79,6 +79,14 @@ class StreamReader:
         self._backoff.over()
         return {stream.decode(): [(entry_id.decode(), _fields(flat)) for entry_id, flat in entries] for stream, entries in reply or ()}
 
+    def is_behind(self, stream: str, position: str) -> bool:
+        """Return whether the last entry of a stream is before a position, so that `read` passes over all that is in it."""
+        try:
+            newest = self.client.exchange("XREVRANGE", stream, "+", "-", "COUNT", 1)
+        except (redis.RedisError, OSError):
+            return False
+        return bool(newest) and _number(newest[0][0].decode()) < _number(position)
+
     def trim(self, stream: str, before: str) -> None:
         """Delete the entries of a stream before an id. A failure is ignored: a later call deletes them as well."""
         with suppress(redis.RedisError, OSError):
@@ -88,7 +96,7 @@ class StreamReader:
         """Wait before the next attempt, longer during a long outage, or until `interrupt`. Logs the first failure of an outage."""
         if self._closing.is_set():
             return
-        self._closing.wait(self._backoff.failed(f"no connection to {self.client.address} ({problem})"))
+        self._closing.wait(self._backoff.failed(f"no connection to {self.client.address} ({problem})", cause=problem))
 
     def wait(self, timeout_s: float) -> None:
         """Wait so many seconds, or until `stop`."""
@@ -109,6 +117,11 @@ class StreamReader:
     def close(self) -> None:
         """Close the connection; called by the thread that reads."""
         self.client.close()
+
+
+def _number(entry_id: str) -> tuple[int, int]:
+    ms, _, counter = entry_id.partition("-")
+    return int(ms), int(counter)
 
 
 def _fields(flat: list[bytes]) -> dict[bytes, bytes]:

@@ -17,6 +17,7 @@ class Ending:
 
     @property
     def has_come(self) -> bool:
+        """Whether the service has ended."""
         return self._error is not None
 
     def come(self, error: ServiceWithdrawnError) -> None:

@@ -4,18 +4,15 @@ A worker that is frozen for longer than its lease counts as dead, and another on
 all keys of that name belong to the other: it must not write them, and ends.
 """
 
-import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
+from notify.process import steady_s
 from notify.server import Client
 from workers import rq_keys
 from workers.errors import WorkerReplacedError
 
 __all__ = ["NameHold"]
-
-CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""A clock that goes on while the machine is suspended, where the system has one."""
 
 
 class NameHold:
@@ -42,24 +39,19 @@ class NameHold:
     def begin(self, birth: str) -> None:
         """Record that the worker has been registered under its name."""
         self.birth, self.is_lost = birth, False
-        self.confirm(self.now_s())
-
-    @staticmethod
-    def now_s() -> float:
-        """Return the time of the clock for `confirm`."""
-        return time.clock_gettime(CLOCK)
+        self.confirm(steady_s())
 
     def confirm(self, asked_s: float) -> None:
         """Record that the lease was renewed: until it is over, nobody takes the name.
 
         Args:
-            asked_s: when the renewal was sent, by `now_s`.
+            asked_s: when the renewal was sent, by `steady_s`.
         """
         self._confirmed_s = asked_s
 
     def is_fresh(self) -> bool:
         """Return whether the worker certainly has its name, without asking the server."""
-        return not self.is_lost and self.now_s() - self._confirmed_s < self._lease_s
+        return not self.is_lost and steady_s() - self._confirmed_s < self._lease_s
 
     def is_replaced(self) -> bool:
         """Return whether another worker has the name. The server is asked only if the worker may have been frozen for a lease.
@@ -68,7 +60,7 @@ class NameHold:
             ServerError: Redis did not answer, or refused.
         """
         if self.birth and not self.is_lost and not self.is_fresh():
-            asked_s = self.now_s()
+            asked_s = steady_s()
             with self._client.translating(f"looking who has the name of worker {self._worker}"):
                 born: Any = self._client.hget(rq_keys.worker(self._worker), "birth")
             if born is None or born == self.birth.encode():

@@ -2,16 +2,20 @@
 
 The election needs no command of its own: the renewal of a lease returns whether the worker leads (``renew_lease.lua``). When a leader
 dies, another worker leads after its lease is over; when it closes, within a second. A frozen leader may wake up and finish one step
-while another worker leads: so each step of a duty is one atomic script, or has an id that makes it happen once.
+while another worker leads, and after a jump of the server's clock two may lead until the next renewal: so each step of a duty is one
+atomic script, or has an id that makes it happen once. What is due is decided in these scripts, by the clock of the server. The clock of
+the host counts only how long ago a renewal was sent, and the pauses between two calls of a duty.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from notify.errors import ServerError
+from notify.process import steady_s
 from notify.server import Backoff
 
 __all__ = ["Duty", "Leader"]
@@ -45,7 +49,7 @@ class Leader:
     @property
     def leads(self) -> bool:
         """Whether this worker leads. False as soon as its lease is over by its own clock, even if Redis cannot be asked."""
-        return time.monotonic() < self._leads_until and not self._closing
+        return steady_s() < self._leads_until and not self._closing
 
     def open(self) -> None:
         """Start the thread."""
@@ -59,7 +63,7 @@ class Leader:
             self._thread.join()
 
     def lead_until(self, end: float) -> None:
-        """Lead until a moment of ``time.monotonic()``; 0 to stop leading. Returns at once."""
+        """Lead until a moment of `steady_s`; 0 to stop leading. Returns at once."""
         self._leads_until = end
         self._changed.set()  # even if this worker led before: the thread may just have found that its lead was over
 
@@ -83,12 +87,12 @@ class Leader:
             self._changed.wait(self._pause_s() if leads else None)
 
     def _pause_s(self) -> float:
-        next_at = min((task.due_at for task in self._tasks), default=self._leads_until)
-        return max(0.0, min(next_at, self._leads_until) - time.monotonic())
+        due_s = min((task.due_at for task in self._tasks), default=math.inf) - time.monotonic()
+        return max(0.0, min(due_s, self._leads_until - steady_s()))
 
 
 class _Task:
-    """A duty, and the moment of its next call."""
+    """A duty, and the moment of its next call, by ``time.monotonic``: a pause may be longer if the machine is suspended."""
 
     def __init__(self, duty: Duty) -> None:
         self._duty = duty

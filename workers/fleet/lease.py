@@ -3,13 +3,12 @@
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
 from notify.errors import ServerError
-from notify.process import memory_kib
+from notify.process import memory_kib, steady_s
 from notify.server import Backoff, Client
 from workers.fleet.hold import NameHold
 from workers.fleet.reaper import Reaper
@@ -42,7 +41,7 @@ class Lease:
             time was over because the server's clock jumped.
         is_working: whether the worker reaches the server with its claims, too. While it does not, it leaves its lease to end, so that
             another worker takes over the job whose end this one cannot record.
-        lead: called in the thread after each renewal, with the moment of ``time.monotonic()`` until which the worker leads, or 0.
+        lead: called in the thread after each renewal, with the moment of `steady_s` until which the worker leads, or 0.
             It must return at once.
         queues: the names of the queues of the worker.
         owed: called in the thread after each renewal, with the newest callback that is owed for each queue, or an empty text.
@@ -108,8 +107,8 @@ class Lease:
 
     def _renew(self) -> Renewal:
         """Renew the lease, and lead if this worker is elected."""
-        asked_s, birth = self._hold.now_s(), self._hold.birth
-        asked_at = time.monotonic()  # before the lease begins, so that this worker stops leading before another one is elected
+        birth = self._hold.birth
+        asked_at = steady_s()  # before the lease begins, so that this worker stops leading before another one is elected
         lease_ms, away_ms = round(self._lease_s * 1000), round(2000 * self._renew_s)
         memory = self._measure(asked_at)
         renewal = self._scripts.renew_lease(
@@ -119,7 +118,7 @@ class Lease:
             self._lead(0.0)
             self._hold.lose()
             return renewal
-        self._hold.confirm(asked_s)
+        self._hold.confirm(asked_at)
         self._owed(renewal.callbacks)
         self._lead(asked_at + self._lease_s if renewal.leads else 0.0)
         return renewal

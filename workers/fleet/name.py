@@ -15,7 +15,7 @@ from workers import rq_keys
 from workers.errors import WorkerNameTakenError
 from workers.fleet.lease import LEASE_S
 from workers.fleet.reaper import Reaper
-from workers.rq import now, register_worker, unregister_worker, utcformat
+from workers.rq import now, register_worker, shown_by_command, unregister_worker, utcformat
 
 __all__ = ["leave_name", "register_again", "take_name"]
 
@@ -158,7 +158,9 @@ def _is_dead(holder: _Holder) -> bool:
 
 
 def _refuse(name: str, place: str) -> NoReturn:
-    raise WorkerNameTakenError(f"worker {name} cannot start: a worker with that name runs in {place}: end that one, or choose another name")
+    raise shown_by_command(
+        WorkerNameTakenError(f"worker {name} cannot start: a worker with that name runs in {place}: end that one, or choose another name")
+    )
 
 
 def _holder(client: Client, name: str) -> _Holder | None:

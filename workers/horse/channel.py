@@ -30,7 +30,7 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
         owed: a run of the job was killed, and only its ``on_failure`` callback is to be called.
         number: of the task; each is larger than the one before. A token with this number lets the horse begin the task.
         rings: whether the horse wakes the worker at the end of the task.
-        begin_by: the ``time.monotonic()`` after which the horse must not begin the task.
+        begin_by: the moment of `steady_s` after which the horse must not begin the task.
         is_announced: whether RQ's records of the run are written, and the event of its start is published.
         runs_beside: whether it is performed side by side with others of this kind.
         timeouts: how often a command of the worker got no answer in time. If that has changed, the horse opens its connections anew.

@@ -1,13 +1,13 @@
 """The horse's end of the connection to its worker: the next task that it may begin, and the reply to it."""
 
 import select
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
+from notify.process import steady_s
 from workers.horse.bell import Bell
 from workers.horse.board import Board
 from workers.horse.channel import Channel, Reply, Task
@@ -99,7 +99,7 @@ class Inbox:
             elif (message := self._channel.take(Task)) is not None:
                 self._keep(message)
         task = self._arrived.popleft()
-        self._task, self._began = task, time.monotonic()
+        self._task, self._began = task, steady_s()
         if self._began <= task.begin_by:
             self._board.begun = task.number
         return task
@@ -121,7 +121,7 @@ class Inbox:
         """
         task = self._task
         if task is not None and not reply.number:
-            reply = msgspec.structs.replace(reply, seconds=time.monotonic() - self._began, number=task.number)
+            reply = msgspec.structs.replace(reply, seconds=steady_s() - self._began, number=task.number)
         if self._unheard > UNHEARD_BYTES:
             self._bell.ring()
             self._unheard = 0

@@ -1,8 +1,8 @@
 """A place in the line: one run, from its claim until its end is recorded."""
 
-import time
 from typing import Any
 
+from notify.process import steady_s
 from workers.horse import HorseEnd, Task
 from workers.line.stopping import Stopping
 from workers.scripts import BEGIN_S, Claim, Run, number_in
@@ -32,7 +32,7 @@ class Place:
         self.runs_beside = runs_beside
         self.rings = True
         """Whether the horse wakes the worker at its end."""
-        self.begin_by = time.monotonic() + min(begin_within_s, BEGIN_S)
+        self.begin_by = steady_s() + min(begin_within_s, BEGIN_S)
         self.is_sent = False
         """Whether the horse has its task, with or without the token for it."""
         self.is_dropped = False

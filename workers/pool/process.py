@@ -95,6 +95,7 @@ class WorkerProcess:
 
     @property
     def is_running(self) -> bool:
+        """Whether the process runs."""
         return self.poll() is None
 
     @property

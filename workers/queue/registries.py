@@ -55,10 +55,12 @@ class JustTakenJobs(IntermediateQueue):
     """The jobs that workers of plain RQ have taken and not started yet."""
 
     def set_first_seen(self, job_id: str) -> bool:
+        """Note when a job was first seen here, by the clock of the server. Returns false if that was noted before."""
         seen_at = server_time(Client.of(self.connection)).timestamp()
         return bool(self.connection.set(self.get_first_seen_key(job_id), seen_at, nx=True, ex=timedelta(days=1)))
 
     def should_be_cleaned_up(self, job_id: str) -> bool:
+        """Return whether a job has been here for so long that its worker must be dead."""
         first_seen = self.get_first_seen(job_id)
         return first_seen is not None and server_time(Client.of(self.connection)) - first_seen > STUCK
 

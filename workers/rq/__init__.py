@@ -5,6 +5,7 @@ installed chooses one of them, once. All other folders import RQ from here.
 What stands here knows nothing of services, needs or scripts. ``tests/workers/rq`` says in words what a new version of RQ changed.
 """
 
+from workers.rq.command import shown_by_command
 from workers.rq.installed import IS_RQ_3
 from workers.rq.shared import (
     DEFAULT_FAILURE_TTL,
@@ -144,6 +145,7 @@ __all__ = [
     "register_worker",
     "running",
     "send_shutdown_command",
+    "shown_by_command",
     "str_to_date",
     "unregister_worker",
     "utcformat",

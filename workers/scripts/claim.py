@@ -50,6 +50,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     @property
     def run(self) -> Run:
+        """The run that was claimed."""
         return Run(self.job_id, self.fence)
 
     @property

@@ -1,6 +1,6 @@
-"""Compares the clock of the server with that of this process, which never jumps."""
+"""Compares the clock of the server with that of this process, which never jumps and goes on while the machine is suspended."""
 
-import time
+from notify.process import steady_s
 
 __all__ = ["ClockWatch"]
 
@@ -16,8 +16,8 @@ class ClockWatch:
         """Return ``before_ms`` and ``elapsed_ms`` for a script."""
         if self._before_ms is None:
             return ["", 0]
-        return [self._before_ms, round((time.monotonic() - self._answered_at) * 1000)]
+        return [self._before_ms, round((steady_s() - self._answered_at) * 1000)]
 
     def answered(self, now_ms: int) -> None:
         """Note an answer that has just come, and the clock that it tells."""
-        self._before_ms, self._answered_at = now_ms, time.monotonic()
+        self._before_ms, self._answered_at = now_ms, steady_s()

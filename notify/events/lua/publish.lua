@@ -1,3 +1,4 @@
+-- include: notify.events.begin
 -- include: notify.events.shorten
 -- Publishes one event; with an idempotency key at most once.
 -- KEYS    log       ns:log:<topic>
@@ -29,7 +30,7 @@ if not epoch then
 end
 local id = redis.call('XADD', log, 'NOMKSTREAM', 'MAXLEN', '~', length, '*', 'prev', prev, 'epoch', epoch, 'data', body)
 if not id then
-  id, touched = redis.call('XADD', log, '*', 'prev', prev, 'epoch', epoch, 'data', body), nil
+  id, touched = begin_log(log, prev, 'prev', prev, 'epoch', epoch, 'data', body), nil
 end
 if #body * length > LOG_BYTES then shorten(log) end
 local full = id .. '@' .. epoch

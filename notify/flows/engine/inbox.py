@@ -33,7 +33,7 @@ class Parker(Protocol):
         """Wait until `set` is called, at most ``timeout_s`` seconds."""
 
 
-class ThreadParker:
+class ThreadParker(Parker):
     """Where a stage waits that has a thread of its own. The coroutine of such a stage never suspends: its thread blocks."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class ThreadParker:
             return
 
 
-class AsyncParker:
+class AsyncParker(Parker):
     """Where a stage waits that is a task of the event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

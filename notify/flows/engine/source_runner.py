@@ -45,6 +45,7 @@ class SourceRunner:
 
     @property
     def counters(self) -> Counters:
+        """The counters of the source."""
         return self.station.counters(0)
 
     def stop(self) -> None:

@@ -40,6 +40,7 @@ class StageRunner:
 
     @property
     def counters(self) -> Counters:
+        """The counters of the stage."""
         return self.station.counters(len(self.inputs))
 
     async def work(self) -> None:

@@ -96,6 +96,7 @@ class Station:
 
     @property
     def is_cut(self) -> bool:
+        """Whether the flow is cut: nothing is delivered any more."""
         return self.control.is_cut
 
     def begin(self) -> None:
@@ -114,6 +115,11 @@ class Station:
         return Counters(self.taken, self.out, self.errors, self.dropped, queued, round(busy_s * 1000))
 
     def sleep(self, delay_s: float) -> bool:
+        """Wait in the thread of the stage, but not longer than the flow has time. Returns false if the flow is cut.
+
+        Raises:
+            WiringError: the stage runs in the event loop.
+        """
         if not isinstance(self.parker, ThreadParker):
             raise WiringError(f"the stage {self.name!r} runs in the event loop, which must not sleep: await asyncio.sleep")
         deadline = time.monotonic() + delay_s
@@ -123,6 +129,7 @@ class Station:
         return not self.is_cut
 
     def wake(self) -> None:
+        """End the present wait of the stage, or the next one."""
         if not self.is_woken:
             self.is_woken = True
             self.parker.set()

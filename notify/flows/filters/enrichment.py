@@ -56,6 +56,7 @@ class Answer:
 
     @property
     def is_done(self) -> bool:
+        """Whether the call has ended."""
         return self._done.is_set()
 
     def finish(self) -> None:

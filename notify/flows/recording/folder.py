@@ -82,10 +82,12 @@ class Block(msgspec.Struct, frozen=True):
 
     @property
     def events(self) -> int:
+        """The number of its events."""
         return sum(events for events, _, _ in self.topics.values())
 
     @property
     def gaps(self) -> int:
+        """The number of its gaps."""
         return sum(gaps for _, gaps, _ in self.topics.values())
 
 

@@ -28,7 +28,7 @@ class Outlet(Protocol):
         """Clean up."""
 
 
-class BusOutlet:
+class BusOutlet(Outlet):
     """Publishes events in batches: with their contents, times and sources, and new ids. Gaps cannot be published.
 
     While the server is away it waits, and publishes no event twice. A batch is sent by a thread while the next one is prepared.
@@ -79,7 +79,7 @@ class BusOutlet:
         return encode(event, max_bytes=self._limit)
 
 
-class FunctionOutlet:
+class FunctionOutlet(Outlet):
     """Calls a function with each event and gap."""
 
     def __init__(self, function: Callable[[Event | Gap], object]) -> None:

@@ -70,6 +70,7 @@ class RecordingWriter:
 
     @property
     def is_closed(self) -> bool:
+        """Whether it is closed: nothing can be written any more."""
         return self._lock < 0
 
     def write(self, item: Event | Gap, *, at: datetime | None = None) -> None:

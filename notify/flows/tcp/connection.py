@@ -74,9 +74,11 @@ class Connection(asyncio.Protocol):
 
     @property
     def can_write(self) -> bool:
+        """Whether the connection is open and takes more data at once."""
         return self._is_writable and self._phase is Phase.OPEN
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Admit the other side, and begin the handshake or the stream. asyncio calls this, as the methods below."""
         self._transport = cast(asyncio.Transport, transport)
         self.name = transport.get_extra_info("peername")
         self.peer = peer_of(self.name, self._path)
@@ -93,6 +95,7 @@ class Connection(asyncio.Protocol):
             self._greet()
 
     def data_received(self, data: bytes) -> None:
+        """Take data of the other side."""
         self.active_at = self._exchange.loop.time()
         if self._phase is Phase.OPEN:
             self._feed(data)
@@ -111,15 +114,18 @@ class Connection(asyncio.Protocol):
         return True
 
     def pause_writing(self) -> None:
+        """Stop writing: the other side does not read fast enough."""
         self._is_writable = False
 
     def resume_writing(self) -> None:
+        """Go on writing."""
         self._is_writable = True
         self.active_at = self._exchange.loop.time()
         if self._queue is not None:
             self._queue.pump()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Record the end of the connection, and deliver the last frame."""
         if self._phase is Phase.OPEN:
             self._end_stream()
             self._exchange.reports.note("ended", f"{self.peer} has disconnected{f': {exc}' if exc else ''}", level=logging.INFO)
@@ -130,6 +136,7 @@ class Connection(asyncio.Protocol):
             self.lost.set_result(exc)
 
     def write(self, data: bytes) -> None:
+        """Send data to the other side."""
         self._transport.write(data)
         if self._is_writable:
             self.active_at = self._exchange.loop.time()

@@ -9,6 +9,7 @@ import pytest
 
 import notify
 from notify.flows import TCPServer, pipeline
+from notify.server import process_name
 from notify.testing import wait_until
 from tests.cli.conftest import Shell
 from tests.support.hostile import EVIL
@@ -100,7 +101,9 @@ def test_a_service_of_a_file_is_killed_as_any_other(shell: Shell, bus: notify.Bu
     running = shell.start("flow", "run", write("copy.toml", COPY.replace('needs = ["storage"]', "")))
     running.said("running the flow copying")
     bus.directory.kill("copying", why="enough")
-    assert running.end().code == 0
+    done = running.end()
+    assert done.code == 5
+    assert done.err.splitlines()[-1] == f"notify: copying killed: enough (by process {process_name()})"
 
 
 @pytest.mark.parametrize(("given", "service"), [("relay.py", False), ("relay.py:served", True), ("relay", False)])

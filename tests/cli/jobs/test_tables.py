@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 import notify
 from cli.app import app
-from cli.jobs.listing import SHOWN_JOB_COLUMNS, SHOWN_QUEUE_COLUMNS, SPARE_JOB_COLUMNS, SPARE_QUEUE_COLUMNS
+from cli.jobs.listing import SHOWN_JOB_COLUMNS, SHOWN_QUEUE_COLUMNS, SPARE_JOB_COLUMNS, SPARE_QUEUE_COLUMNS, advice
+from cli.jobs.select import filter_of
 from cli.output.tables import grid
 from notify.testing import PrivateServer
 from tests.cli.conftest import Shell
@@ -193,3 +194,16 @@ def test_jobs_of_a_function_and_a_time_are_listed_newest_first(server: PrivateSe
     assert listed("--function", "add") == [made[2], made[0]]
     assert listed("--since", "1h", "--status", "queued", "--limit", "1") == [made[2]]
     assert listed("--sort", "queued", "--status", "queued") == [made[0], made[2]]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "narrow it by --queue or --status, or raise --limit"),
+        ({"queue": "mail"}, "narrow it by --status, or raise --limit"),
+        ({"queue": "mail", "status": "failed"}, "raise --limit to look at more"),
+    ],
+    ids=str,
+)
+def test_a_list_that_is_cut_off_advises_only_what_was_not_given(given: dict[str, str], words: str) -> None:
+    assert advice(filter_of(**given)) == words

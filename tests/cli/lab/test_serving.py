@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import notify
+from notify.server import process_name
 from notify.testing import PrivateServer, wait_until
 from tests.cli.conftest import Shell
 from workers import Queue, StorageKilledError
@@ -54,11 +55,22 @@ def test_ctrl_c_twice_at_once_withdraws_all_the_same(shell: Shell, bus: notify.B
     assert NAME not in bus.directory
 
 
-def test_a_killed_storage_ends_by_itself(shell: Shell, bus: notify.Bus) -> None:
+@pytest.mark.parametrize("service", ["storage", "thermometer"])
+def test_a_killed_service_ends_says_who_killed_it_and_has_a_code_of_its_own(shell: Shell, bus: notify.Bus, service: str) -> None:
+    """A supervisor that starts again what fails (systemd: Restart=on-failure) starts it again; `systemctl stop` ends it for good."""
+    storage = shell.start("serve", service, "--ttl", "0.6")
+    storage.said("serving")
+    bus.directory.kill(service, why="for \x1b[31mrepair")
+    done = storage.end()
+    assert done.code == 5
+    assert done.err.splitlines()[-1] == f"notify: {service} killed: for \\x1b[31mrepair (by process {process_name()})"
+
+
+def test_the_jobs_of_a_killed_storage_are_told(shell: Shell, bus: notify.Bus) -> None:
     storage = shell.start("serve", "storage", "--ttl", "0.6")
     storage.said("serving")
     bus.directory.kill(NAME)
-    assert storage.end().code == 0
+    assert storage.end().code == 5
     with pytest.raises(StorageKilledError):
         Store(bus).store("key", 1)
 

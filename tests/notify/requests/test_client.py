@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
-from notify import ClosedError
+from notify import ClosedError, RequestTimeoutError
 from notify.directory import Upkeep
 from notify.requests.client import RequestClient
 from notify.requests.message import Request
 from notify.requests.resolver import Endpoint
-from notify.server.stream_reader import COUNT
+from notify.server.stream_reader import COUNT, StreamReader
 from notify.testing import wait_until
+from tests.support.faults import server_ms
 from tests.support.processes import Calculator
 
 
@@ -34,6 +35,27 @@ def test_all_answers_are_processed_before_any_withdrawal(bus):
     caller._dispatch(answers[1:], [("7-0", {})])
     assert sorted(caller._positions.values()) == ["7-0", f"{COUNT - 1}-0"]
     caller._reader.close()
+
+
+@pytest.mark.parametrize("looks", [True, False], ids=["protected", "twin"])
+def test_an_answer_is_heard_although_its_stream_began_anew_before_the_last_one(bus, another_bus, monkeypatch, looks):
+    """The caller was idle until its stream was gone, and the clock of the server was put back: the new ids are before the last one."""
+    monkeypatch.setattr("tests.support.processes.say", lambda _: None)
+    if not looks:
+        monkeypatch.setattr(StreamReader, "is_behind", lambda *_: False)
+    with bus.service("calculator", exports=Calculator()):
+        assert another_bus.call("calculator", "multiply", 6, 7) == 42
+        caller = another_bus._runtime._request_client
+        caller._positions[caller._answers] = f"{server_ms(bus.redis) + 600_000}-0"
+        bus.redis.delete(caller._answers)
+        before = caller._positions[caller._changes]
+        with bus.service("another"):
+            wait_until(lambda: caller._positions[caller._changes] != before, what="the end of the read that had begun")
+        if looks:
+            assert another_bus.call("calculator", "multiply", 3, 4, timeout_s=10) == 12
+        else:
+            with pytest.raises(RequestTimeoutError):
+                another_bus.call("calculator", "multiply", 3, 4, timeout_s=1.5)
 
 
 def test_the_end_of_an_earlier_incarnation_does_not_end_a_call(bus):

@@ -12,6 +12,7 @@ import pytest
 
 import notify
 from notify.errors import ServerUnreachableError
+from notify.process import steady_s
 from notify.testing import wait_until
 from tests.workers.conftest import StartWorkers
 from tests.workers.fleet.test_lease import frozen
@@ -35,7 +36,7 @@ def lead() -> Iterator[Lead]:
             leader = Leader(duties)
             leader.open()
             stack.callback(leader.close)
-            leader.lead_until(time.monotonic() + for_s)
+            leader.lead_until(steady_s() + for_s)
             return leader
 
         yield open_leader
@@ -138,7 +139,7 @@ def test_a_worker_that_does_not_lead_calls_no_duty(lead: Lead) -> None:
     lead(other)
     other.wait_for(5)
     assert calls.at == []
-    leader.lead_until(time.monotonic() + 60)
+    leader.lead_until(steady_s() + 60)
     calls.wait_for(2)
     leader.lead_until(0.0)
     done = len(calls.at) + 1  # one call may be running
@@ -156,6 +157,36 @@ def test_a_leader_without_answers_leads_no_longer_than_its_lease(lead: Lead) -> 
     done = len(calls.at) + 1
     other.wait_for(10)
     assert len(calls.at) <= done
+
+
+class Suspension:
+    """The two clocks of a host that is suspended for an hour: one goes on, the other stands still."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._slept_s = 0.0
+        monkeypatch.setattr(leader_module, "steady_s", lambda: steady_s() + self._slept_s)
+
+    def happen(self) -> None:
+        self._slept_s = 3_600.0
+
+
+def test_a_leader_whose_host_was_suspended_leads_no_longer(lead: Lead, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lease is over by the clock of the server, and another worker leads."""
+    suspension = Suspension(monkeypatch)
+    leader = lead(for_s=60.0)
+    assert leader.leads
+    suspension.happen()
+    assert not leader.leads
+
+
+def test_by_the_clock_that_stands_still_it_leads_on(lead: Lead, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twin."""
+    suspension = Suspension(monkeypatch)
+    monkeypatch.setattr(leader_module, "steady_s", time.monotonic)
+    leader = lead()
+    leader.lead_until(time.monotonic() + 60.0)
+    suspension.happen()
+    assert leader.leads
 
 
 def test_a_duty_that_raises_does_not_stop_the_others(lead: Lead, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +216,7 @@ def test_an_outage_before_another_workers_lead_is_not_logged_as_over_later(lead:
         leader.lead_until(0.0)
         wait_until(lambda: leader._tasks[0]._backoff._began_at is None, what="the end of the lead")
         duty._error = None
-        leader.lead_until(time.monotonic() + 60)
+        leader.lead_until(steady_s() + 60)
         duty.wait_for(2)
         leader.close()
     assert "has reached the server again after" not in caplog.text

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -228,3 +229,13 @@ def test_the_twin_of_plain_rq_refuses_the_name_of_a_dead_worker(bus: notify.Bus)
     with pytest.raises(ValueError, match="exists an active worker"):
         plain[1].register_birth()
     assert bus.redis.ttl(rq_keys.worker("fixed")) > 400
+
+
+def test_the_command_of_rq_says_in_a_line_that_the_name_is_taken(bus: notify.Bus, server: PrivateServer) -> None:
+    a_holder(bus, left_s=60, process=this_process())
+    program = Path(sys.executable).with_name("rq")
+    command = [program, "worker", "--worker-class", "workers.Worker", "--name", "fixed", "--url", server.url, "work"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("worker fixed cannot start: a worker with that name runs in process 7 on h")
+    assert "Traceback" not in done.stderr

@@ -9,6 +9,7 @@ import pytest
 from rq import Retry
 
 import notify
+from notify.process import steady_s
 from notify.server import scripts
 from notify.testing import wait_until
 from tests.support.faults import server_ms
@@ -23,6 +24,7 @@ from workers import Job, Outcome, Queue, job, rq_keys
 from workers.jobs.schedule import Schedule
 from workers.loss.held import HeldJobs
 from workers.schedule.cron import Cron
+from workers.scripts import clock_watch
 from workers.scripts.lease import LeaseScripts, Renewal
 
 QUICK = "tests.support.quick_jobs"
@@ -243,6 +245,21 @@ def test_a_hold_lasts_as_long_whatever_the_clock_does(bus: notify.Bus, queue: Qu
     assert 55 < held_until_s(bus, short) <= 60
     assert 55 < held_until_s(bus, after) <= 60
     assert 3_595 < held_until_s(bus, long) <= 3_600
+
+
+@pytest.mark.parametrize("clock", ["goes on", "stands still"], ids=["protected", "twin"])
+def test_a_hold_ends_while_the_hosts_of_all_workers_are_suspended(
+    bus: notify.Bus, queue: Queue, holds: HeldJobs, monkeypatch: pytest.MonkeyPatch, clock: str
+) -> None:
+    """By a clock that stands still meanwhile the leader takes the suspension for a jump, and the hold begins anew."""
+    waiting = queue.enqueue(add, **PATIENT, max_hold_s=60)
+    holds.run()
+    jump(bus, AHEAD_S)
+    holds._scripts._watch.answered(server_ms(bus.redis) - round(AHEAD_S * 1000))  # it remembers the clock from before the suspension
+    slept_s = AHEAD_S if clock == "goes on" else 0.0
+    monkeypatch.setattr(clock_watch, "steady_s", lambda: steady_s() + slept_s)
+    holds.run()
+    assert (waiting.outcome is None) == (clock == "stands still")
 
 
 def test_without_a_watch_of_its_own_a_leader_takes_a_jump_for_time_that_passed(bus: notify.Bus, queue: Queue, holds: HeldJobs) -> None:

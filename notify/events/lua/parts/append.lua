@@ -1,3 +1,4 @@
+-- include: notify.events.begin
 -- include: notify.events.shorten
 -- Appends events to the log of a topic and publishes them.
 --
@@ -23,7 +24,7 @@ local function append(log, channel, body, epoch, prev, limits, unheard)
   local id = redis.call('XADD', log, 'NOMKSTREAM', 'MAXLEN', '~', limits.length, '*', 'prev', prev, 'epoch', epoch, 'data', body)
   local created = not id
   if created then
-    id = redis.call('XADD', log, '*', 'prev', prev, 'epoch', epoch, 'data', body)
+    id = begin_log(log, prev, 'prev', prev, 'epoch', epoch, 'data', body)
   end
   if #body * limits.length > LOG_BYTES then shorten(log) end
   local stamped = '{"id":"' .. id .. '@' .. epoch .. '","prev":"' .. prev .. '",' .. string.sub(body, 2)
