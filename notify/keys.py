@@ -48,6 +48,8 @@ ns:cron                  hash   name of a scheduled job → its specification (J
 ns:cron_due              zset   names of scheduled jobs, score: ms when they are due next   7 days after the last leader
 ns:cron_last             hash   name → ms of the time for which it was last enqueued        7 days after the last leader
 ns:cron_alarms           hash   name → ms since when no worker listens to its queue         7 days after the last alarm
+ns:history:<step>:<at>   hash   counts of the minute (step: m) or hour (h) at, since 1970   8 hours, 72 hours
+ns:history:open          string the hour whose minutes are not summed up yet                72 hours after the last count
 ns:clock                 hash   at_ms, cron_ms (last looks), jumped_ms, holds_jumped_ms      7 days after the last leader
 ns:cron_workers          hash   name of a worker → the scheduled jobs it has loaded (JSON)  7 days after the last leader
 ======================== ====== =========================================================== ==================================
@@ -170,6 +172,13 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def clock(self) -> str:
         return f"{self.namespace}:clock"
+
+    def history(self, step: str, at: int | str) -> str:
+        return f"{self.namespace}:history:{step}:{at}"
+
+    @property
+    def history_open(self) -> str:
+        return f"{self.namespace}:history:open"
 
     @property
     def cron_workers(self) -> str:

@@ -45,6 +45,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             heartbeats and sweeps, wait two seconds at most.
         job_events: the transitions of jobs that are published on ``job.<queue>``: ``all``, ``none``, or a comma-separated list
             of those in ``JOB_EVENTS``, for example ``failed,stopped``.
+        history: ``on``; or ``off``: this process counts nothing of what it does, see `notify.history`.
+        history_minutes_s: seconds for which the counts of a minute are kept.
+        history_hours_s: seconds for which the counts of an hour are kept.
 
     Raises:
         SettingsError: a value cannot be used; the message says which one and why.
@@ -60,6 +63,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: float = 2.0
     command_timeout_s: float = 2.0
     job_events: str = "all"
+    history: str = "on"
+    history_minutes_s: float = 8 * 3600.0
+    history_hours_s: float = 72 * 3600.0
 
     def __post_init__(self) -> None:
         if self.url is not None:
@@ -71,7 +77,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ):
             raise SettingsError(f"namespace {self.namespace!r} cannot be used: give a name without spaces, '*', '?', '[', '@' and '\\'")
         positive(self.ttl_s, "ttl_s", at_most=MAX_TTL_S)
-        positive(self.retention_s, "retention_s", at_most=MAX_LIFETIME_S)
+        for name in ("retention_s", "history_minutes_s", "history_hours_s"):
+            positive(getattr(self, name), name, at_most=MAX_LIFETIME_S)
         positive(self.connect_timeout_s, "connect_timeout_s", at_most=MAX_TIMEOUT_S)
         positive(self.command_timeout_s, "command_timeout_s", at_most=MAX_TIMEOUT_S)
         for name in ("log_length", "log_bytes", "max_payload_bytes"):
@@ -79,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SettingsError(f"{name} is {value!r}: give a whole number above 0")
         _check_job_events(self.job_events)
+        if self.history not in ("on", "off"):
+            raise SettingsError(f"history is {self.history!r}: give on or off")
 
     def __repr__(self) -> str:
         fields = ", ".join(

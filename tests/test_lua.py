@@ -15,22 +15,10 @@ KINDS = ("KEYS", "ARGV")
 def test_there_are_scripts_and_parts_of_scripts() -> None:
     assert {"notify.events.publish", "notify.state.swap", "workers.scripts.claim"} <= {file.name for file in FILES if not file.is_part}
     assert {file.name.rpartition(".")[2] for file in FILES if file.is_part} == {
-        *(
-            "append",
-            "begin",
-            "change",
-            "deadline",
-            "fence",
-            "lifetimes",
-            "now",
-            "presence",
-            "promotion",
-            "registration",
-            "shorten",
-            "whole",
-        ),
+        *("append", "begin", "change", "count", "deadline", "fence", "lifetimes", "note", "now", "presence", "promotion", "registration"),
+        *("shorten", "whole"),
         *("withdrawal",),
-        *("announce", "beside", "clock_jump", "finish", "job_event", "lost_run", "needs", "outcome", "prefixes", "rate_limit"),
+        *("announce", "beside", "clock_jump", "finish", "history", "job_event", "lost_run", "needs", "outcome", "prefixes", "rate_limit"),
         *("transitions", "wake"),
     }
 

@@ -59,13 +59,13 @@ class Setting:
 Prepare = Callable[[Setting, ExitStack], Callable[[], object]]
 
 ONE: dict[str, tuple[Prepare, int]] = {
-    "publish": (lambda to, _: lambda: to.bus.publish("t", 1), 4),
-    "publish, retained": (lambda to, _: lambda: to.bus.publish("t", 1, retain_s=60), 5),
+    "publish": (lambda to, _: lambda: to.bus.publish("t", 1), 6),
+    "publish, retained": (lambda to, _: lambda: to.bus.publish("t", 1, retain_s=60), 7),
     "heartbeat of a service": (lambda to, _: lambda: beat(to.service), 6),
     "sweep, nobody due": (lambda to, _: lambda: to.upkeep.sweep_once(), 7),
-    "enqueue": (lambda to, _: lambda: to.queue.enqueue(add), 8),
-    "enqueue, with a need": (lambda to, _: lambda: to.queue.enqueue(add, needs="svc"), 13),
-    "cancel a job": (lambda to, _: lambda: to.jobs.pop().cancel(), 14),
+    "enqueue": (lambda to, _: lambda: to.queue.enqueue(add), 9),
+    "enqueue, with a need": (lambda to, _: lambda: to.queue.enqueue(add, needs="svc"), 14),
+    "cancel a job": (lambda to, _: lambda: to.jobs.pop().cancel(), 15),
 }
 """Commands of one operation that was done before."""
 

@@ -5,11 +5,14 @@ before the log.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from notify.events.event import Event, Failure, encode, is_bare_id
+from notify.history import history_prelude
+from notify.keys import Keys
 from notify.server import Client, ScriptRunner, is_of_another_type, process_name
 from notify.settings import Settings
 from notify.values import Json
@@ -41,11 +44,17 @@ def limits_of(settings: Settings) -> tuple[int, int, int]:
     return settings.log_length, log_ms, max(HEAD_MS, log_ms)  # a head that ends before its log would begin a new epoch
 
 
+@cache
+def _prelude(settings: Settings, keys: Keys) -> str:
+    """Return what stands before all scripts that publish events."""
+    return f"local LOG_BYTES = {settings.log_bytes}\n{history_prelude(settings, keys)}"
+
+
 class PublishingScripts(ScriptRunner):
     """The base class for scripts that publish events. Arguments as for `ScriptRunner`."""
 
     def __init__(self, client: Client, package: str, *, prelude: str = "") -> None:
-        super().__init__(client, package, prelude=f"local LOG_BYTES = {client.settings.log_bytes}\n{prelude}")
+        super().__init__(client, package, prelude=_prelude(client.settings, client.own_keys) + prelude)
         self._limits: list[str | int] = [*limits_of(client.settings)]
 
     def emit_keys(self, topic: str) -> list[str]:

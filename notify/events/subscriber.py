@@ -25,6 +25,7 @@ from notify.events.positions import START, MissedEvents, Positions, check_since,
 from notify.events.pubsub import PubSubConnection, PubSubMessage
 from notify.events.scripts import EventScripts
 from notify.events.topic import Glob, check_topics, is_pattern
+from notify.history import Counter, field_of
 from notify.server import Client
 
 __all__ = ["Subscriber"]
@@ -88,6 +89,7 @@ class Subscriber:
         self._client = client.clone(name=name_with_channels(name, map(self._keys.channel, names)), timeout_s=timeout_s)
         self._scripts = EventScripts(client if shares_client else self._client)
         self._positions = Positions(self._scripts)
+        self._counter = Counter(self._scripts.client)
         self._returned_positions: dict[str, str] = {}
         self._ready: deque[Event | Gap] = deque()
         self._closing, self._reading = threading.Event(), threading.RLock()
@@ -174,6 +176,7 @@ class Subscriber:
         self._closing.set()
         self._pubsub.interrupt()
         with self._reading:
+            self._counter.send()
             self._pubsub.close()
             self._client.close()
         return was_open
@@ -216,6 +219,7 @@ class Subscriber:
                 return False
             if message is not None:
                 self._accept(message)
+            self._counter.send_due()
             is_due = time.monotonic() - self._repaired_at >= REPAIR_AFTER_S
             if is_due or self._must_repair or self._pubsub.resumed:
                 self._repair()
@@ -275,6 +279,8 @@ class Subscriber:
         if self._retained_left or isinstance(item, Gap) or item.id is None:
             self._returned_positions[item.topic] = position_after(item, self._returned_positions.get(item.topic, START))
             self._retained_left = max(0, self._retained_left - 1)
+            if isinstance(item, Gap):
+                self._counter.count(field_of("topic gaps", item.topic))
         else:
             self._returned_positions[item.topic] = item.id
         return self._decoder.decode(item) if self._has_classes else item

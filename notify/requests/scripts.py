@@ -1,11 +1,12 @@
 """The atomic steps of requests: one typed method per Lua script."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from notify.history import history_prelude, word
 from notify.keys import due_member
 from notify.server import ANSWER_S, Client, ScriptRunner
 
-__all__ = ["FULL", "GONE", "MOVED", "OVERDUE", "RequestScripts"]
+__all__ = ["FULL", "GONE", "MOVED", "OVERDUE", "RequestScripts", "Served"]
 
 FULL: Final = "full"
 GONE: Final = "gone"
@@ -21,11 +22,26 @@ LEAST_S: Final = 0.5
 """The least time that a command waits for the server, also if the caller has no time left."""
 
 
+class Served(NamedTuple):
+    """A request that was served, for the history.
+
+    Args:
+        service, method: their names.
+        has_failed: whether the method raised an error, or is not exported.
+        seconds: from the start of the method to its end.
+    """
+
+    service: str
+    method: str
+    has_failed: bool
+    seconds: float
+
+
 class RequestScripts(ScriptRunner):
     """The atomic steps of requests."""
 
     def __init__(self, client: Client) -> None:
-        super().__init__(client, "notify.requests")
+        super().__init__(client, "notify.requests", prelude=history_prelude(client.settings, client.own_keys))
 
     def send(self, service: str, incarnation: int, request: bytes, *, timeout_s: float) -> str:
         """Send a request to one incarnation of a service. Returns the id of its entry, `GONE` (also if it is overdue) or `FULL`."""
@@ -60,9 +76,20 @@ class RequestScripts(ScriptRunner):
             removed: Any = self.client.exchange("XDEL", requests, entry_id, timeout_s=self._answer_within_s(0.0))
         return bool(removed)
 
-    def answer(self, caller: str, answer: bytes, *, left_s: float) -> None:
-        """Send an answer to a caller, ``left_s`` seconds before the deadline of its request."""
+    def answer(self, caller: str, answer: bytes, *, left_s: float, served: Served | None = None) -> None:
+        """Send an answer to a caller.
+
+        Args:
+            caller: the caller.
+            answer: the answer.
+            left_s: seconds before the deadline of its request.
+            served: what to count; ``None`` if this answer may have been sent, and counted, before.
+        """
         args: list[str | bytes | int] = [answer, KEPT_MS + round(left_s * 1000), MAX_WAITING]
+        if served is None:
+            args += ["", "", "", ""]
+        else:
+            args += ["failed" if served.has_failed else "answered", word(served.service), word(served.method), f"{served.seconds:.6f}"]
         self.run("answer", [self.keys.answers(caller)], args, action="answering a request")
 
     def _answer_within_s(self, left_s: float) -> float:

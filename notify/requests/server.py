@@ -9,11 +9,12 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from notify.errors import ContentsError, InvalidServiceError, ServerError, UnknownMethodError
+from notify.history import OTHER
 from notify.keys import due_member
 from notify.process import Suspensions
 from notify.requests.exports import exported_methods
 from notify.requests.message import Request, encode_answer, encode_failure
-from notify.requests.scripts import MOVED, OVERDUE, RequestScripts
+from notify.requests.scripts import MOVED, OVERDUE, RequestScripts, Served
 from notify.server import Client, StreamReader, whole
 from notify.values import Signature
 
@@ -163,11 +164,13 @@ class RequestThread:
             request = msgspec.json.decode(raw, type=Request)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             return log.warning("an entry in the stream of requests to %r is not a request and is ignored: %s", self._host.identity[0], exc)
-        answer = self._run_method(request)
+        answer, done = self._run_method(request)
+        served: Served | None = done
         while True:
             try:
-                return self._scripts.answer(request.caller, answer, left_s=max(0.0, deadline - time.monotonic()))
+                return self._scripts.answer(request.caller, answer, left_s=max(0.0, deadline - time.monotonic()), served=served)
             except ServerError as exc:
+                served = None
                 if time.monotonic() >= deadline or self._reader.is_closing:
                     return log.warning("the answer to caller %r for method %r is lost: %s", request.source, request.method, exc)
                 self._reader.pause(exc)
@@ -178,17 +181,23 @@ class RequestThread:
         except ContentsError as exc:
             raise TypeError(str(exc)) from exc  # the caller gets what Python raises for a wrong number of arguments
 
-    def _run_method(self, request: Request) -> bytes:
-        """Return the answer with the method's result, or with the error that it raised."""
+    def _run_method(self, request: Request) -> tuple[bytes, Served]:
+        """Return the answer with the method's result, or with the error that it raised; and what to count."""
+        began, name = time.monotonic(), request.method if request.method in self._methods else OTHER
+        answer, has_failed = self._answer_of(request)
+        return answer, Served(self._host.identity[0], name, has_failed, time.monotonic() - began)
+
+    def _answer_of(self, request: Request) -> tuple[bytes, bool]:
+        """Return the answer to a request, and whether it is an error."""
         try:
             method = self._methods.get(request.method)
             if method is None:
                 raise UnknownMethodError(f"no method {request.method!r} is exported; exported are {', '.join(self._methods)}")
             args, kwargs = self._arguments(request)
-            return encode_answer(request, method(*args, **kwargs), max_bytes=self._max_bytes)
+            return encode_answer(request, method(*args, **kwargs), max_bytes=self._max_bytes), False
         except BaseException as exc:  # also SystemExit: sys.exit() ends the method, not the service
             log.info("method %r raised an error, which is sent to its caller %r", request.method, request.source, exc_info=True)
-            return encode_failure(request, exc, max_bytes=self._max_bytes)
+            return encode_failure(request, exc, max_bytes=self._max_bytes), True
 
 
 def _check_threads(threads: int) -> int:

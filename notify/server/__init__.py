@@ -11,7 +11,7 @@ from notify.server.health import ConnectionMonitor, LinkHandler, LinkState, Link
 from notify.server.numbers import LARGEST, LONGEST_TTL_S, whole
 from notify.server.own_name import process_name
 from notify.server.raw import RawConnection, file_number, make_raw, read_push, read_within, release_raw, shut_down, take_raw
-from notify.server.scripts import ScriptRunner
+from notify.server.scripts import ScriptRunner, quoted
 from notify.server.single import SingleConnection
 from notify.server.stream_reader import COUNT, Entries, StreamReader
 
@@ -41,6 +41,7 @@ __all__ = [
     "make_raw",
     "open_client",
     "process_name",
+    "quoted",
     "read_push",
     "read_within",
     "release_raw",

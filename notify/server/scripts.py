@@ -6,6 +6,7 @@ names, in the order in which the method passes them; a test compares the two. A 
 
 import hashlib
 import re
+import string
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -16,7 +17,7 @@ import redis
 from notify.errors import NotifyError
 from notify.server.client import Client
 
-__all__ = ["ScriptRunner", "load_script"]
+__all__ = ["ScriptRunner", "load_script", "quoted"]
 
 _INCLUDE: Final = re.compile(r"^-- include: (\S+)\n", re.MULTILINE)
 
@@ -126,3 +127,11 @@ class ScriptRunner:
                 elif isinstance(answer, redis.RedisError):
                     raise answer
         return answers
+
+
+_PLAIN: Final = string.ascii_letters.encode() + string.digits.encode() + b":._- {}"
+
+
+def quoted(text: str) -> str:
+    """Return a text as a Lua literal; bytes that are not plain are escaped."""
+    return '"' + "".join(chr(byte) if byte in _PLAIN else f"\\{byte:03d}" for byte in text.encode()) + '"'

@@ -9,8 +9,9 @@ import notify
 from notify.directory.scripts import QUIET_TTLS, Beat, DirectoryScripts, SweepSettings
 from notify.directory.withdrawal import DirectoryEntry, Incarnation, NewService, Standbys
 from notify.events.scripts import COUNTED_AT_ONCE, HEAD_MS, READ_BYTES, SENT_MS, EventScripts, Item, limits_of
+from notify.history import Counter
 from notify.keys import Keys
-from notify.requests.scripts import KEPT_MS, MAX_WAITING, RequestScripts
+from notify.requests.scripts import KEPT_MS, MAX_WAITING, RequestScripts, Served
 from notify.state.fence import Fence
 from notify.state.scripts import StateScripts
 from tests.support.lua import TAIL, Holding, ScriptCall, lua_files, script_call
@@ -23,6 +24,7 @@ WITHDRAWING_KEYS = {
     **{"services": K.services, "due": K.due, "losses": K.losses, "suspects": K.suspects, "incarnations": K.incarnation},
     "standbys": K.standby("s"),
 }
+SERVED = {"counted": "failed", "service": "s", "method": "m", "seconds": "1.500000"}
 STATE_KEYS = {"state": K.state("s"), TAIL: ["notify:service:f"]}
 FENCES = {"fences": ["incarnation", "9", "f"]}
 
@@ -157,11 +159,12 @@ REQUESTS: Cases = {
         {"incarnation": 9, "entry": "1-2", "deadline_ms": 77},
     ),
     "answer": (
-        lambda scripts: scripts.answer("caller", b"answer", left_s=2),
+        lambda scripts: scripts.answer("caller", b"answer", left_s=2, served=Served("s", "m", has_failed=True, seconds=1.5)),
         {"answers": K.answers("caller")},
-        {"answer": b"answer", "kept_ms": KEPT_MS + 2000, "max_waiting": MAX_WAITING},
+        {"answer": b"answer", "kept_ms": KEPT_MS + 2000, "max_waiting": MAX_WAITING, **SERVED},
     ),
 }
+HISTORY: Cases = {"count": (lambda counter: counter.count("topic gaps t", 2), {}, {TAIL: ["topic gaps t", 2]})}
 STATE: Cases = {
     "set": (lambda scripts: scripts.set({"f": b"1"}, fences=[FENCE]), STATE_KEYS, {**FENCES, TAIL: ["f", b"1"]}),
     "swap": (
@@ -177,6 +180,7 @@ SCRIPTS: dict[str, tuple[Callable[[Any], Any], Cases]] = {
     "notify.events": (EventScripts, EVENTS),
     "notify.directory": (DirectoryScripts, DIRECTORY),
     "notify.requests": (RequestScripts, REQUESTS),
+    "notify.history": (Counter, HISTORY),
     "notify.state": (lambda client: StateScripts(client, "s"), STATE),
 }
 NAMES = [f"{folder}.{name}" for folder, (_, cases) in SCRIPTS.items() for name in cases]

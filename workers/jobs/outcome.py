@@ -85,8 +85,8 @@ def _rule(reason: str) -> str:
 _outcome_decoder: Final = msgspec.json.Decoder(Outcome)
 
 
-def publish_outcome(client: Client, job: Any, outcome: Outcome, *, worker: str, pipeline: Any) -> None:
-    """Publish an outcome on the topic of the job's queue, if the settings select events of that status.
+def publish_outcome(client: Client, job: Any, outcome: Outcome, *, worker: str, pipeline: Any, seconds: float | None = None) -> None:
+    """Count an outcome, and publish it on the topic of the job's queue if the settings select events of that status.
 
     Args:
         client: the client that the pipeline is of.
@@ -94,8 +94,10 @@ def publish_outcome(client: Client, job: Any, outcome: Outcome, *, worker: str, 
         outcome: its outcome.
         worker: the worker that ran the job.
         pipeline: the transaction that records the outcome.
+        seconds: how long the run took, if that is known.
     """
-    RecordScripts(client).publish_event(job.origin, job.id, msgspec.to_builtins(outcome), worker=worker, pipeline=pipeline)
+    contents = msgspec.to_builtins(outcome)
+    RecordScripts(client).publish_event(job.origin, job.id, contents, worker=worker, pipeline=pipeline, seconds=seconds)
 
 
 def owe_on_failure(client: Client, job: Any, run: Run, reason: str, *, pipeline: Any, is_refused: bool = False) -> None:

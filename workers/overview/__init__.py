@@ -9,6 +9,7 @@ from workers.overview.dependencies import StuckJob, stuck_jobs
 from workers.overview.details import JobDetails, details_of
 from workers.overview.explanation import explain
 from workers.overview.fleet import WorkerInfo, WorkerState, find_worker, find_workers, stop_worker
+from workers.overview.history import JobPoint, histories_of_functions, histories_of_queues, job_history
 from workers.overview.job_filter import JobFilter, JobStatus, ListedJob, moment_of
 from workers.overview.listing import JobList, JobOrder, find_jobs, list_jobs
 from workers.overview.loss import Stake, count_needing, preview_loss
@@ -22,6 +23,7 @@ __all__ = [
     "JobFilter",
     "JobList",
     "JobOrder",
+    "JobPoint",
     "JobStatus",
     "ListedJob",
     "QueueInfo",
@@ -38,6 +40,9 @@ __all__ = [
     "find_jobs",
     "find_worker",
     "find_workers",
+    "histories_of_functions",
+    "histories_of_queues",
+    "job_history",
     "list_jobs",
     "moment_of",
     "preview_loss",

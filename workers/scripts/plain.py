@@ -6,11 +6,11 @@ from typing import Any, Final, NamedTuple
 
 from notify.events import PublishingScripts, limits_of
 from notify.keys import Keys
-from notify.server import Client, process_name
+from notify.server import Client, process_name, quoted
 from notify.settings import Settings
 from workers import rq_keys
 from workers.rq import DEFAULT_FAILURE_TTL
-from workers.scripts.runner import around_time, quoted
+from workers.scripts.runner import around_time
 
 __all__ = ["FAILURE_TTL", "PlainEnqueueScript"]
 

@@ -50,8 +50,10 @@ class RecordScripts(JobScriptRunner):
         """Delete those of the jobs that have ended, with their results. A job on which others wait stays."""
         return Deleted(*self.run_with_common_args("delete", [], list(job_ids), action=f"deleting {len(job_ids)} jobs"))
 
-    def publish_event(self, queue: str, job_id: str, contents: Mapping[str, Any], *, worker: str, pipeline: Any = None) -> None:
-        """Publish the event of a transition that RQ's code makes, if the settings select events of that status.
+    def publish_event(
+        self, queue: str, job_id: str, contents: Mapping[str, Any], *, worker: str, pipeline: Any = None, seconds: float | None = None
+    ) -> None:
+        """Count a transition that RQ's code makes, and publish its event if the settings select events of that status.
 
         Args:
             queue: the queue of the job.
@@ -61,10 +63,12 @@ class RecordScripts(JobScriptRunner):
             worker: the worker that ran the job.
             pipeline: the transaction of the transition: so the event is published if and only if the transition is made. By default
                 it is published at once.
+            seconds: how long the run took, if that is known.
         """
         more = {name: value for name, value in contents.items() if name not in ("status", "at_ms")}
         members = msgspec.json.encode(more)[1:-1]
         args = [queue, job_id, contents["status"], members, worker, contents.get("at_ms") or ""]
+        args.append("" if seconds is None else f"{seconds:.6f}")
         if pipeline is None:
             self.run_with_common_args("publish_event", [], args, action=f"publishing an event of job {job_id}")
             return

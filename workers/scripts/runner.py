@@ -4,7 +4,6 @@ All other scripts get every key through KEYS. The scripts of jobs cannot: a scri
 and builds their keys then. RQ's keys have no hash tags and cannot be spread over a cluster anyway.
 """
 
-import string
 import sys
 import time
 from collections.abc import Sequence
@@ -14,12 +13,12 @@ from typing import Any, Final
 
 from notify.events import Event, PublishingScripts, encode, limits_of
 from notify.keys import Keys
-from notify.server import Client, process_name
+from notify.server import Client, process_name, quoted
 from notify.settings import JOB_EVENTS, Settings
 from workers import rq_keys
 from workers.rq import IS_RQ_3
 
-__all__ = ["KEEP_CANCELLED_MS", "JobScriptRunner", "around_time", "quoted", "rq_now", "rq_time"]
+__all__ = ["KEEP_CANCELLED_MS", "JobScriptRunner", "around_time", "rq_now", "rq_time"]
 
 TOPIC: Final = "@topic@"
 CONTENTS: Final = "@contents@"
@@ -135,14 +134,6 @@ def _split(body: bytes) -> tuple[bytes, bytes, bytes]:
     before, _, rest = body.partition(b'"%s"' % TOPIC.encode())
     between, _, after = rest.rpartition(b'"%s"' % CONTENTS.encode())
     return before, between, after
-
-
-_PLAIN: Final = string.ascii_letters.encode() + string.digits.encode() + b":._- {}"
-
-
-def quoted(text: str) -> str:
-    """Return a text as a Lua literal; bytes that are not plain are escaped."""
-    return '"' + "".join(chr(byte) if byte in _PLAIN else f"\\{byte:03d}" for byte in text.encode()) + '"'
 
 
 def rq_time(when: datetime) -> str:

@@ -179,11 +179,12 @@ class EndRecording:
         return self._client.zscore(rq_keys.started(job.origin), f"{run.job_id}:{run.fence}") is None
 
     def _publish_outcome(self, job: Job, outcome: Outcome, pipeline: Any) -> None:
+        name, took_s = self._worker.name, self._current_run.seconds() if self._current_run.began_s else None
         if outcome.status == RETRIED:
             contents = {"status": RETRIED, "reason": outcome.reason}
-            RecordScripts(self._client).publish_event(job.origin, job.id, contents, worker=self._worker.name, pipeline=pipeline)
+            RecordScripts(self._client).publish_event(job.origin, job.id, contents, worker=name, pipeline=pipeline, seconds=took_s)
         else:
-            publish_outcome(self._client, job, outcome, worker=self._worker.name, pipeline=pipeline)
+            publish_outcome(self._client, job, outcome, worker=name, pipeline=pipeline, seconds=took_s)
         run = self._current_run.run
         if not self._worker.is_horse and run is not None and outcome.status in (RETRIED, "failed"):
             owe_on_failure(self._client, job, run, outcome.reason, is_refused=bool(job.problem), pipeline=pipeline)

@@ -1,4 +1,5 @@
 -- include: notify.events.append
+-- include: notify.history.count
 -- include: notify.server.now
 -- include: notify.server.lifetimes
 -- include: notify.directory.change
@@ -34,6 +35,7 @@ end
 local function recover(service, was_suspect, was_there)
   if was_suspect then
     redis.call('SREM', suspects, service.member)
+    count_up('service recovered ' .. word(service.name), 1)
     if type(redis.pcall('HINCRBY', service.key, 'flaps', 1)) == 'table' then
       redis.call('HSET', service.key, 'flaps', '1') -- it was no number
     end

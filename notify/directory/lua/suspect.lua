@@ -1,4 +1,5 @@
 -- include: notify.events.append
+-- include: notify.history.count
 -- include: notify.server.now
 -- include: notify.server.lifetimes
 -- include: notify.directory.change
@@ -32,6 +33,7 @@ if grace_ms + suspect_after(ttl_ms) > now then
 end
 redis.call('HSET', service, 'state', 'suspect')
 redis.call('SADD', suspects, member)
+count_up('service suspected ' .. word(name), 1)
 redis.call('ZADD', due, text(math.max(whole(known[3], 0, 0, now), grace_ms) + ttl_ms), member)
 -- A service that is suspected again and again is not announced each time; then its recovery is not announced either.
 if now - whole(known[5], 0, 0, now) < quiet_ttls * ttl_ms then

@@ -1,5 +1,6 @@
 -- include: notify.events.begin
 -- include: notify.events.shorten
+-- include: notify.history.count
 -- Publishes one event; with an idempotency key at most once.
 -- KEYS    log       ns:log:<topic>
 --         head      ns:topic:<topic>
@@ -62,4 +63,5 @@ end
 if once then
   redis.call('SET', once, full, 'PX', once_ms)
 end
+count_up('topic events ' .. word(topic), 1)
 return full

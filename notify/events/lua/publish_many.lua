@@ -1,4 +1,5 @@
 -- include: notify.events.append
+-- include: notify.history.count
 -- Publishes a batch of events of one publisher, once: a batch that is sent again, because the answer was lost, is recognized.
 -- KEYS    sent    ns:sent:<publisher>
 --         topics  ns:topics
@@ -19,7 +20,7 @@ local first_event = FIRST_TOPIC + 2 * count
 
 local function open(number)
   local at = FIRST_TOPIC_KEY + 3 * (number - 1)
-  local topic = {keys = {log = KEYS[at], head = KEYS[at + 1], topics = topics}, retained = KEYS[at + 2], moved = false}
+  local topic = {keys = {log = KEYS[at], head = KEYS[at + 1], topics = topics}, retained = KEYS[at + 2], moved = 0}
   topic.channel, topic.name = ARGV[FIRST_TOPIC + 2 * (number - 1)], ARGV[FIRST_TOPIC + 2 * (number - 1) + 1]
   topic.epoch, topic.last, topic.touched = open_head(topic.keys.head)
   opened[number] = topic
@@ -29,7 +30,7 @@ end
 local function publish(number, body, lifetime)
   local topic = opened[number] or open(number)
   local id, stamped, created = append(topic.keys.log, topic.channel, body, topic.epoch, topic.last, limits)
-  topic.last, topic.touched, topic.moved = id, not created and topic.touched, true
+  topic.last, topic.touched, topic.moved = id, not created and topic.touched, topic.moved + 1
   retain(topic.retained, lifetime, stamped)
 end
 
@@ -40,8 +41,9 @@ for i = first_event, #ARGV, 3 do
   end
 end
 for _, topic in pairs(opened) do
-  if topic.moved then
+  if topic.moved > 0 then
     close_head(topic.keys, topic.name, topic.epoch, topic.last, topic.touched, limits)
+    count_up('topic events ' .. word(topic.name), topic.moved)
   end
 end
 return refused

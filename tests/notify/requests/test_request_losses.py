@@ -10,7 +10,7 @@ import pytest
 
 import notify
 from notify import RequestTimeoutError, ServerUnreachableError
-from notify.server.scripts import load_script
+from notify.requests.scripts import RequestScripts
 from notify.testing import PrivateServer, fake_bus, wait_until
 from tests.support.proxy import Proxy
 
@@ -36,16 +36,16 @@ def _serving(bus: notify.Bus) -> Iterator[Desk]:
         yield desk
 
 
-def _lose(proxy: Proxy, script: str) -> None:
+def _lose(bus: notify.Bus, proxy: Proxy, script: str) -> None:
     """Lose the answer to the next run of a script."""
-    proxy.lose_answers(1, command=load_script("notify.requests", script)[1].encode())
+    proxy.lose_answers(1, command=RequestScripts(bus.redis).digest(script).encode())
 
 
 def test_N13_a_request_whose_sending_was_not_confirmed_runs_once(bus, proxy):
     """Its caller gets an error of the server, which says that the method may run."""
     with _serving(bus) as desk, notify.connect(proxy.url) as caller:
         assert caller.call("desk", "note", 1) == 1
-        _lose(proxy, "send")
+        _lose(bus, proxy, "send")
         with pytest.raises(ServerUnreachableError, match="while sending a request to 'desk'"):
             caller.call("desk", "note", 2)
         wait_until(lambda: desk.ran == [1, 2])
@@ -57,7 +57,7 @@ def test_N13_an_answer_whose_sending_was_not_confirmed_is_sent_again(bus, proxy)
     """The caller takes it once."""
     with notify.connect(proxy.url) as server, _serving(server) as desk:
         assert bus.call("desk", "note", 1) == 1
-        _lose(proxy, "answer")
+        _lose(bus, proxy, "answer")
         assert bus.call("desk", "note", 2) == 2
         assert bus.call("desk", "note", 3) == 3
         assert (desk.ran, proxy.lost) == ([1, 2, 3], 1)
@@ -69,7 +69,7 @@ def test_N13_a_request_whose_taking_was_not_confirmed_does_not_run(bus, proxy):
     """Its caller gets a timeout, which says that the method may have finished."""
     with notify.connect(proxy.url) as server, _serving(server) as desk:
         assert bus.call("desk", "note", 1) == 1
-        _lose(proxy, "take")
+        _lose(bus, proxy, "take")
         with pytest.raises(RequestTimeoutError, match="the method had begun"):
             bus.call("desk", "note", 2, timeout_s=0.5)
         assert bus.call("desk", "note", 3) == 3

@@ -58,7 +58,7 @@ def everything(client: Any) -> dict[bytes, Any]:
         **{b"list": lambda key: client.lrange(key, 0, -1), b"zset": lambda key: client.zrange(key, 0, -1), b"stream": client.xrange},
     }
     keys = sorted(key for key in client.scan_iter() if not key.endswith(b":sweep") and b":served:" not in key)  # that one lives for 50 ms
-    return {key: (known(readers[client.type(key)](key)), client.pttl(key) > 0) for key in keys}
+    return {re.sub(rb"(history:m:)\d+", rb"\1#", key): (known(readers[client.type(key)](key)), client.pttl(key) > 0) for key in keys}
 
 
 def nothing(_: Any) -> None: ...

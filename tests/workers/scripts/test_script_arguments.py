@@ -159,9 +159,18 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
     ),
     "delete": (lambda client: RecordScripts(client).delete(["j", "i"]), {}, {**COMMON, TAIL: ["j", "i"]}),
     "publish_event": (
-        lambda client: RecordScripts(client).publish_event("q", "j", {"status": "retried", "reason": "why"}, worker="w"),
+        lambda client: RecordScripts(client).publish_event("q", "j", {"status": "retried", "reason": "why"}, worker="w", seconds=1.5),
         {},
-        {**COMMON, "queue": "q", "id": "j", "status": "retried", "more": b'"reason":"why"', "worker": "w", "at_ms": ""},
+        {
+            **COMMON,
+            "queue": "q",
+            "id": "j",
+            "status": "retried",
+            "more": b'"reason":"why"',
+            "worker": "w",
+            "at_ms": "",
+            "seconds": "1.500000",
+        },
     ),
     "compact_queue": (
         lambda client: JobScripts(client).compact_queue("q"),

@@ -81,6 +81,7 @@ end
 redis.call('SADD', queues, list)
 redis.call('HSET', cron_last, name, due_ms)
 redis.call('PEXPIRE', cron_last, WEEK_MS)
+note_job('enqueued', queue, function_of(redis.call('HGET', job, 'data')))
 publish_job_event(queue, id, 'enqueued', ',"at_ms":' .. text(now))
 flush_changes(now)
 return {'enqueued', redis.call('HDEL', alarms, name)}

@@ -173,6 +173,7 @@ local function put(id, condition, front, ttl_ms, written, first, last)
     back[#back + 1] = id
     pushed = pushed + 1
   end
+  note_job('enqueued', queue, function_of(field_of(first, last, 'data'), field_of(first, last, 'description')))
   publish_job_event(queue, id, 'enqueued', ',"at_ms":' .. text(now))
   if written == '' then return 'queued' end
   local overdue = field_of(first, last, 'on_loss') ~= 'ignore' and admit(written).overdue

@@ -31,7 +31,7 @@ end
 
 local function fields_of(job)
   local names = {'status', 'needs', 'ttl', 'timeout', 'ended_at', 'enqueue_at_front', 'enqueue_at_front_on_retry', 'rate_limit_key',
-    'rate_limit_concurrency'}
+    'rate_limit_concurrency', 'data', 'description'}
   local values, fields = redis.pcall('HMGET', job, unpack(names)), {} -- a key that is no hash has no fields
   for i = 1, #values do
     fields[names[i]] = values[i] or nil
@@ -70,6 +70,7 @@ local function enqueue(name, id)
   fields.turn = text(now * 1000)
   jobs.join_needs(id, fields, now)
   redis.call(goes_first(fields) and 'LPUSH' or 'RPUSH', k.queue .. name, id)
+  note_job('enqueued', name, function_of(fields.data, fields.description))
   publish_job_event(name, id, 'enqueued', ',"at_ms":' .. text(now))
   return 1
 end

@@ -1,4 +1,5 @@
 -- include: notify.events.shorten
+-- include: notify.history.count
 -- Puts one job on the end of a queue, as enqueue.lua does: a new one, without needs and without a lifetime.
 -- KEYS    list    rq:queue:<queue>
 --         served, tokens   ns:served:<queue>, ns:wake:<queue>
@@ -53,6 +54,8 @@ if known and not known.err then
     end
   end
 end
+local path = string.match(data, '^%["([^"\\]+)"') or string.match(description, '^([^%s(]+)%(') or '(unknown)' -- as in parts/history.lua
+count_up('job enqueued ' .. word(origin) .. ' ' .. word(path), 1, t[1])
 if redis.call('EXISTS', served, tokens) == 0 then
   redis.call('RPUSH', tokens, '1')
   redis.call('PEXPIRE', tokens, TOKEN_MS)

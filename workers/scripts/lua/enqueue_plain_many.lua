@@ -29,6 +29,15 @@ for i = FIRST_JOB, #ARGV, OF_A_JOB do
   turn = turn + 1 -- as in enqueue.lua; the server writes a whole number below 2^52 as its digits, and faster than text() does
 end
 
+local counted = {}
+for i = FIRST_JOB, #ARGV, OF_A_JOB do
+  local path = function_of(ARGV[i + 1], ARGV[i + 2])
+  counted[path] = (counted[path] or 0) + 1
+end
+for path, n in pairs(counted) do
+  note_job('enqueued', queue, path, n)
+end
+
 -- The first event opens, creates and shortens the log; for the others the steps of append() are written out.
 local at = ',"at_ms":' .. text(now_ms())
 publish_job_event(queue, ids[1], 'enqueued', at)

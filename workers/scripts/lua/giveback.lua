@@ -20,7 +20,7 @@ local executions, runs = {}, {} -- keys of what RQ holds of the runs that are pu
 
 local function put_back(job_id, job_fence)
   local job = k.job .. job_id
-  local known = redis.call('HMGET', job, 'fence', 'status', 'origin')
+  local known = redis.call('HMGET', job, 'fence', 'status', 'origin', 'data', 'description')
   if known[1] ~= job_fence or known[2] ~= 'started' then
     refused[#refused + 1] = job_id
     return
@@ -30,6 +30,7 @@ local function put_back(job_id, job_fence)
   redis.call('HSET', job, 'status', 'queued')
   redis.call('HDEL', job, 'fence', 'worker_name', 'started_at', 'last_heartbeat')
   back[origin] = (back[origin] or 0) + 1
+  note_job('given_back', origin, function_of(known[4], known[5]))
   local entries = registered[k.started .. origin] or {}
   registered[k.started .. origin] = entries
   entries[#entries + 1] = job_id .. ':' .. job_fence

@@ -32,6 +32,7 @@ if not answer and presence(outcome.need, now) == 'overdue' then -- nobody has wi
 end
 if not answer then
   redis.call('LPUSH', k.queue .. origin, id)
+  note_job('released', origin, function_of(fields.data, fields.description))
   publish_job_event(origin, id, 'released', ',"need":' .. cjson.encode(outcome.need) .. ',"at_ms":' .. text(now))
 end
 flush_changes(now)

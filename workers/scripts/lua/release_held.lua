@@ -38,6 +38,7 @@ for _, id in ipairs(found) do
       gone[#gone + 1] = id
       released[#released + 1] = id
       last = id
+      note_job('released', queue, function_of(fields.data, fields.description))
       publish_job_event(queue, id, 'released', ',"need":' .. cjson.encode(need) .. ',"at_ms":' .. text(now))
     end
   end

@@ -1,4 +1,5 @@
 -- include: notify.events.append
+-- include: notify.history.count
 -- include: notify.server.now
 -- include: notify.server.whole
 -- include: notify.server.lifetimes
@@ -36,5 +37,6 @@ local function register_service(keys, new, now)
   local known = redis.call('HMGET', keys.service, 'provides', 'groups')
   local body = announcement(new.available, new.name, incarnation, known[1], known[2])
   emit(keys.directory, new.channel, new.topic, body, new.limits)
+  count_up('service registered ' .. word(new.name), 1)
   return incarnation
 end

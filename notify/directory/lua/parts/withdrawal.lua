@@ -1,4 +1,5 @@
 -- include: notify.events.append
+-- include: notify.history.count
 -- include: notify.server.now
 -- include: notify.server.whole
 -- include: notify.server.lifetimes
@@ -75,6 +76,7 @@ local function withdraw_service(leaver, keys, event, now, became)
   local body = announcement(leaver.withdrawn, name, incarnation, described and known[2], described and known[3], became)
   emit(keys.directory, event.channel, event.topic, body, event.limits)
   local status = {log = leaver.log, head = leaver.head, topics = keys.directory.topics}
+  count_up('service withdrawn ' .. word(name) .. ' ' .. word(leaver.reason), 1)
   local id = emit(status, leaver.channel, leaver.topic, leaver.ended, event.limits)
   for _, key in ipairs(tombstones) do
     redis.call('HSET', key, 'event', id)

@@ -1,11 +1,12 @@
 -- include: workers.scripts.prefixes
 -- include: notify.events.append
+-- include: workers.scripts.history
 -- Publishes the events of jobs on the topics of their queues.
 --
 -- open_topic(queue) -> the head of the topic of a queue; it is read once
 -- publish_job_event(queue, id, status, more): publishes an event, if the settings ask for events of that status
 --   more   JSON members for its contents, each with a comma before it, or ""
--- close_topics(): writes the heads of the topics. Call it last in every script
+-- close_topics(): writes the heads of the topics, and what was counted. Call it last in every script
 local heads = {}
 
 local function open_topic(queue)
@@ -33,6 +34,7 @@ local function publish_job_event(queue, id, status, more)
 end
 
 local function close_topics()
+  write_notes()
   for _, head in pairs(heads) do
     if head and head.moved then
       pcall(close_head, head.keys, head.topic, head.epoch, head.last, head.touched, k.limits)

@@ -1,6 +1,7 @@
 -- include: workers.scripts.prefixes
 -- include: notify.server.lifetimes
 -- include: workers.scripts.outcome
+-- include: workers.scripts.history
 -- The loss of a need by a run.
 --
 -- mark_lost(id, fence, on_loss, need, now): marks the run as stopped, or as stopped to be held, because it has lost a need. Whatever its
@@ -15,4 +16,6 @@ local function mark_lost(id, fence, on_loss, need, now)
   end
   redis.call('HSET', job, 'stopped', fence, 'outcome', outcome)
   redis.call('HDEL', job, 'fence')
+  note_loss(policy, need)
+  write_notes()
 end

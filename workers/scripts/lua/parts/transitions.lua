@@ -34,7 +34,7 @@ end
 
 local function make_transitions()
   local WAITING = {queued = true, deferred = true, scheduled = true, ready_to_enqueue = true, rate_limited = true} -- the last two are RQ 3's
-  local FIELDS = {'status', 'needs', 'on_loss', 'origin', 'turn', 'held', 'max_hold_ms', 'grace_ms'}
+  local FIELDS = {'status', 'needs', 'on_loss', 'origin', 'turn', 'held', 'max_hold_ms', 'grace_ms', 'data', 'description'}
 
   local canceled, deferred, held_rows, leaving = {}, {}, {}, {} -- rows that are written at the end
   local names_by_needs, loss_by_needs, cancellations = {}, {}, {} -- looked up or written before
@@ -134,6 +134,7 @@ local function make_transitions()
     redis.call('PEXPIRE', job, k.keep_ms)
     leave_needs(id, fields)
     publish_job_event(origin, id, 'cancelled', cancellation.more)
+    note_job('cancelled', origin, function_of(fields.data, fields.description))
   end
 
   local function hold(id, fields, need, until_ms, now)
@@ -146,6 +147,7 @@ local function make_transitions()
       redis.call('PEXPIRE', k.holds, INDEX_MS)
     end
     local more = ',"need":' .. cjson.encode(need) .. ',"at_ms":' .. text(now) .. (until_ms and ',"until_ms":' .. text(until_ms) or '')
+    note_job('held', origin, function_of(fields.data, fields.description))
     publish_job_event(origin, id, 'held', more .. ',"why":' .. why_lost(need, 'on_loss=' .. (fields.on_loss or 'cancel'), now))
   end
 
@@ -189,9 +191,11 @@ local function make_transitions()
     while need do
       local effect, until_ms = effect_of(fields, need, lost_ms, now)
       if effect == 'cancel' then
+        note_loss(fields.on_loss, need)
         cancel(id, fields, loss_cancellation(fields, need, now, reason), now)
         return 'cancelled'
       elseif effect == 'hold' then
+        note_loss(fields.on_loss, need)
         hold(id, fields, need, until_ms, now)
         return 'held'
       end

@@ -4,12 +4,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from notify.bus.open_parts import OpenParts
+from notify.bus.runtime import Runtime
 from notify.directory import Directory, Target, check_name
 from notify.events import EventBus
 from notify.keys import Keys
-from notify.open_parts import OpenParts
 from notify.requests import Method
-from notify.runtime import Runtime
 from notify.server import ONE_ATTEMPT, Client, EmbeddedServer, LinkHandler
 from notify.service import Backplane, NamePolicy, NotificationManager, Service, Standby
 from notify.state import Fence, State, registered

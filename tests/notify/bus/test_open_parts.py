@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import notify
-from notify import ClosedError, ServerUnreachableError, ServiceWithdrawnError, open_parts
-from notify.open_parts import OpenParts
+from notify import ClosedError, ServerUnreachableError, ServiceWithdrawnError
+from notify.bus.open_parts import OpenParts
 from notify.testing import fake_bus, wait_until
 
 OPEN: dict[str, Callable[[notify.Bus], Any]] = {
@@ -142,7 +142,7 @@ def test_a_part_is_closed_also_if_nothing_else_refers_to_it(server, bus, kind):
 
 FIVE_THOUSAND = """
 import sys, notify
-from notify.open_parts import OpenParts
+from notify.bus.open_parts import OpenParts
 if sys.argv[2] == "without":
     OpenParts.close = lambda self, *connections: [close() for close in connections]
 with notify.connect(sys.argv[1]) as bus:
@@ -161,7 +161,7 @@ def test_the_accepted_events_are_sent_before_the_process_ends(server, bus, way, 
 
 
 def test_events_that_cannot_be_sent_in_time_are_an_error_that_says_how_many(own_server, connect_to, monkeypatch):
-    monkeypatch.setattr(open_parts, "FLUSH_S", 0.3)
+    monkeypatch.setattr("notify.bus.open_parts.FLUSH_S", 0.3)
     bus = connect_to(own_server)
     first, second = bus.background_publisher(), bus.background_publisher()
     own_server.freeze()

@@ -1,0 +1,41 @@
+"""What stands before each script that counts: keys, lifetimes and the buckets."""
+
+from functools import cache
+from typing import Final
+
+from notify.history.histogram import EDGES_S, edge_text
+from notify.keys import Keys
+from notify.server import quoted
+from notify.settings import Settings
+
+__all__ = ["MOST_FIELDS", "history_prelude"]
+
+MOST_FIELDS: Final = 1_000
+"""The counts of a minute or of an hour that have names of their own; others are counted under ``(other)``."""
+
+
+@cache
+def history_prelude(settings: Settings, keys: Keys) -> str:
+    """Return the Lua code that ``parts/count.lua`` expects before it, and the function ``edge_of(seconds)``."""
+    if settings.history == "off":
+        return "local HISTORY_MINUTE = false\n" + _EDGES
+    lines = [
+        f"local HISTORY_MINUTE, HISTORY_HOUR = {quoted(keys.history('m', ''))}, {quoted(keys.history('h', ''))}",
+        f"local HISTORY_OPEN, HISTORY_FIELDS = {quoted(keys.history_open)}, {MOST_FIELDS}",
+        f"local HISTORY_MINUTE_MS, HISTORY_HOUR_MS = {_ms(settings.history_minutes_s)}, {_ms(settings.history_hours_s)}",
+    ]
+    return "\n".join([*lines, _EDGES])
+
+
+def _ms(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
+
+
+_EDGES: Final = "\n".join(
+    [
+        "local function edge_of(seconds)",
+        *(f"  if seconds <= {edge_text(edge_s)} then return '{edge_text(edge_s)}' end" for edge_s in EDGES_S[:-1]),
+        f"  return '{edge_text(EDGES_S[-1])}'",
+        "end\n",
+    ]
+)
