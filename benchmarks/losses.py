@@ -12,7 +12,7 @@ from benchmarks.sample_jobs import EFFECTS, affect, take_note
 from notify.testing import wait_until
 from workers import Pool, Queue, WorkerOptions, rq_keys
 
-__all__ = ["loss_of_a_service"]
+__all__ = ["QUEUED", "loss_of_a_service"]
 
 QUEUED: Final = 100_000
 CHUNK: Final = 5_000
@@ -24,24 +24,24 @@ SLOW_US: Final = 1_000
 """Scripts that hold the server longer than this are recorded."""
 
 
-def loss_of_a_service(bus: notify.Bus) -> str:
+def loss_of_a_service(bus: notify.Bus, *, queued: int = QUEUED) -> str:
     """Withdraw a service that 100,000 queued jobs need, while two workers run them."""
     queue = Queue("bench-losses", connection=bus.redis)
     options = WorkerOptions(settings=bus.settings, queues=(queue.name,), modules=("benchmarks.sample_jobs",), log_level="ERROR")
     with bus.service("bench-service") as service:
-        for _ in range(QUEUED // CHUNK):
-            queue.enqueue_many([queue.prepare_data(affect) for _ in range(CHUNK)])
+        for _ in range(max(1, queued // CHUNK)):
+            queue.enqueue_many([queue.prepare_data(affect) for _ in range(min(CHUNK, queued))])
         with Pool(options, size=2):
             wait_until(lambda: bus.redis.llen(EFFECTS) > STARTED, timeout_s=30, what="the first jobs")
             _note_what_is_slow(bus.redis)
             began = time.perf_counter()
             bus.directory.kill(service.name)
-            wait_until(lambda: _settled(bus.redis, queue.name) == QUEUED, timeout_s=SETTLE_S, what="the end of all jobs")
-            rate = QUEUED / (time.perf_counter() - began)
+            wait_until(lambda: _settled(bus.redis, queue.name) == queued, timeout_s=SETTLE_S, what="the end of all jobs")
+            rate = queued / (time.perf_counter() - began)
     at_ms = int(bus.redis.hget(bus.keys.tombstone("bench-service"), "at_ms") or 0)
     late, longest_ms, rq_rate = _started_after(bus.redis, at_ms), _longest_script_ms(bus.redis), _rate_of_rq(bus)
     return (
-        f"{f'loss that {QUEUED:,} jobs feel':<34} ours {rate:>9,.0f}/s   Job.cancel() {rq_rate:>9,.0f}/s  ratio {rate / rq_rate:.1f}"
+        f"{f'loss that {queued:,} jobs feel':<34} ours {rate:>9,.0f}/s   Job.cancel() {rq_rate:>9,.0f}/s  ratio {rate / rq_rate:.1f}"
         f"   started after it {late}   longest script {longest_ms:.1f} ms"
     )
 

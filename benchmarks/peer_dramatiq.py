@@ -5,27 +5,18 @@ import os
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 
-from benchmarks.tally import COUNTER, URL, client, tally
+from benchmarks.tally import URL
+from benchmarks.work import WORK
 
 __all__ = ["broker", "preload"]
 
 
 broker = RedisBroker(url=os.environ[URL])
 dramatiq.set_broker(broker)
-
-
-@dramatiq.actor(broker=broker)
-def nothing(total: int) -> None:
-    tally().count(total)
-
-
-@dramatiq.actor(broker=broker)
-def increment(total: int) -> None:
-    client().incr(COUNTER)
-    tally().count(total)
+ACTORS = {name: dramatiq.actor(function, broker=broker) for name, function in WORK.items()}
 
 
 def preload(name: str, count: int) -> None:
-    actor = {"nothing": nothing, "increment": increment}[name]
+    """Enqueue ``count`` jobs, one call each: Dramatiq has no other way."""
     for _ in range(count):
-        actor.send(count)
+        ACTORS[name].send(count)

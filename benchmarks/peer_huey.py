@@ -4,26 +4,17 @@ import os
 
 from huey import RedisHuey
 
-from benchmarks.tally import COUNTER, URL, client, tally
+from benchmarks.tally import URL
+from benchmarks.work import WORK
 
 __all__ = ["huey", "preload"]
 
 
 huey = RedisHuey("bench", url=os.environ[URL])
-
-
-@huey.task()
-def nothing(total: int) -> None:
-    tally().count(total)
-
-
-@huey.task()
-def increment(total: int) -> None:
-    client().incr(COUNTER)
-    tally().count(total)
+TASKS = {name: huey.task()(function) for name, function in WORK.items()}
 
 
 def preload(name: str, count: int) -> None:
-    task = {"nothing": nothing, "increment": increment}[name]
+    """Enqueue ``count`` jobs, one call each: huey has no other way."""
     for _ in range(count):
-        task(count)
+        TASKS[name](count)

@@ -1,31 +1,39 @@
-"""SAQ's side of a round of jobs that wait side by side."""
+"""SAQ's side of a throughput round."""
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from saq import Queue
 
-from benchmarks.tally import URL, tally
+from benchmarks.async_work import ASYNC_WORK
+from benchmarks.tally import AT_ONCE, URL
 
-__all__ = ["preload", "queue", "settings", "take_a_moment"]
+__all__ = ["preload", "queue", "settings"]
 
 
-async def take_a_moment(_context: dict[Any, Any], *, total: int) -> None:
-    await asyncio.sleep(0.05)
-    tally().count(total)
+def _function(work: Callable[[int], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def run(_context: dict[Any, Any], *, total: int) -> None:
+        await work(total)
+
+    return run
 
 
 queue = Queue.from_url(os.environ[URL])
-settings = {"queue": queue, "functions": [take_a_moment], "concurrency": 100}
+settings = {
+    "queue": queue,
+    "functions": [(name, _function(work)) for name, work in ASYNC_WORK.items()],
+    "concurrency": int(os.environ.get(AT_ONCE, "100")),
+}
 
 
-async def _send(count: int) -> None:
+async def _send(name: str, count: int) -> None:
     for _ in range(count):
-        await queue.enqueue("take_a_moment", total=count)
+        await queue.enqueue(name, total=count)
     await queue.disconnect()
 
 
-def preload(_name: str, count: int) -> None:
-    """Put ``count`` jobs into the queue."""
-    asyncio.run(_send(count))
+def preload(name: str, count: int) -> None:
+    """Enqueue ``count`` jobs, one call each."""
+    asyncio.run(_send(name, count))
