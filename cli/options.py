@@ -2,17 +2,20 @@
 
 import os
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 import msgspec
 import typer
 
 from cli.output import Output
 from cli.signals import shielded
-from cli.start import AsJson, Given, Header, Namespace, Url
+from cli.start import LOG_FORMAT, LOG_LEVEL, AsJson, Given, Header, Level, LogFormat, Namespace, Url
 from notify import Bus, Json, Settings, SettingsError, connect
-from notify.process import SafeFormatter, log_to_stderr
+from notify.process import JsonFormatter, SafeFormatter, log_to_stderr
 
 __all__ = ["AsJson", "Header", "Namespace", "Options", "Url", "json_or_text", "json_problem", "options"]
+
+Choice = TypeVar("Choice", LogFormat, Level)
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -21,6 +24,13 @@ class Options(msgspec.Struct, frozen=True):
     url: str | None = None
     namespace: str | None = None
     as_json: bool = False
+    log_format: LogFormat = LogFormat.TEXT
+    log_level: Level | None = None
+
+    @property
+    def log_environ(self) -> dict[str, str]:
+        """The environment of a child that is to log in the same form."""
+        return {"NOTIFY_LOG_FORMAT": self.log_format} | ({"NOTIFY_LOG_LEVEL": self.log_level} if self.log_level else {})
 
     @property
     def settings(self) -> Settings:
@@ -54,10 +64,27 @@ class Options(msgspec.Struct, frozen=True):
 
 
 def options(context: typer.Context, *, url: str | None, namespace: str | None, as_json: bool) -> Options:
-    """Return the options given before the command's name, overridden by those given after it. Send the log to stderr."""
-    log_to_stderr(SafeFormatter("%(levelname)s %(name)s: %(message)s"), level="WARNING")
+    """Return the options given before the command's name, overridden by those given after it. Send the log to stderr.
+
+    Raises:
+        SettingsError: $NOTIFY_LOG_FORMAT or $NOTIFY_LOG_LEVEL has another value than the options may have.
+    """
+    log_format, log_level = _chosen(context, LOG_FORMAT, LogFormat) or LogFormat.TEXT, _chosen(context, LOG_LEVEL, Level)
+    text = SafeFormatter("%(levelname)s %(name)s: %(message)s")
+    log_to_stderr(JsonFormatter() if log_format is LogFormat.JSON else text, level=log_level or "WARNING")
     given = context.obj if isinstance(context.obj, Options | Given) else Given()
-    return Options(url if url is not None else given.url, namespace if namespace is not None else given.namespace, as_json or given.as_json)
+    url, namespace = given.url if url is None else url, given.namespace if namespace is None else namespace
+    return Options(url, namespace, as_json or given.as_json, log_format, log_level)
+
+
+def _chosen(context: typer.Context, name: str, kind: type[Choice]) -> Choice | None:
+    """Return what was chosen by an option, else by the variable of that name; ``None`` if nothing was."""
+    variable = name.replace(".", "_").upper()
+    found = context.meta.get(name) or os.environ.get(variable)
+    try:
+        return None if not found else kind(found.lower() if kind is LogFormat else found.upper())
+    except ValueError:
+        raise SettingsError(f"${variable} is {found!r}: give {', '.join(kind)}") from None
 
 
 def json_or_text(argument: str) -> Json:

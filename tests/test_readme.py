@@ -191,6 +191,7 @@ def test_the_table_of_the_worker_has_each_of_its_options() -> None:
         "--url",
         "--namespace",
         "--json",
+        "--log-format",
         "--help",
         "-h",
     }

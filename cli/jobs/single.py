@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.jobs.details import description_of, lines_of
+from cli.jobs.logs import logs
 from cli.jobs.many import DryRun, ManyChange, Yes, change_many
 from cli.jobs.rows import print_end, status_of, wait_for
 from cli.jobs.select import FunctionName, Needs, QueueName, Since, Status, filter_of
@@ -32,6 +33,9 @@ job = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 def one_job(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
     """Show, explain, cancel, retry, delete or await one job; with --all cancel, retry or delete many."""
     context.obj = options(context, url=url, namespace=namespace, as_json=as_json)
+
+
+job.command("logs")(logs)
 
 
 @job.command("show")

@@ -34,8 +34,8 @@ def up(
     queues = tuple(dict.fromkeys((*BUILT_IN_QUEUES, *queues_of(modules or ()))))
     set_title("up")
     with Stop() as stop, chosen.connect(name="notify-up") as bus, bus.subscribe("*") as events, ExitStack() as running:
-        environ = environ_of(bus.settings)
-        worker_options = WorkerOptions(settings=bus.settings, queues=queues, modules=names)
+        environ = environ_of(bus.settings) | chosen.log_environ
+        worker_options = WorkerOptions(settings=bus.settings, queues=queues, modules=names, log_format=chosen.log_format.value)
         # The parts stop in the opposite order: first thermometer and recorder, then the workers after their jobs, then the storage.
         children = [running.enter_context(Child(["storage"], environ=environ))]
         pool = running.enter_context(working(Pool(worker_options, size=size, report=talking(output))))

@@ -4,6 +4,7 @@ Nothing else prints. Line breaks and tabs are of the layout, which is made here;
 """
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ import msgspec
 
 from cli.start import drop
 from notify import Event, Failure, Gap, Json, Message
-from notify.process import printable, printable_json
+from notify.process import printable, printable_json, write_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -88,6 +89,8 @@ class Output:
 
     def talk(self, *lines: str, style: str = "") -> None:
         """Print a message, which is not data, to stderr, in one or more lines."""
+        if write_line("\n".join(lines), level=logging.ERROR if "red" in style else logging.INFO):
+            return
         try:
             text = "\n".join(map(printable, lines))
             if _may_be_terminal(sys.stderr):

@@ -6,7 +6,7 @@ Nothing here imports ``notify``, ``workers`` or Rich, and nothing here reads or 
 """
 
 from cli.start.commands import COMMANDS, Command, CommandGroup
-from cli.start.given import AsJson, Given, Header, Namespace, Url
+from cli.start.given import LOG_FORMAT, LOG_LEVEL, AsJson, Given, Header, Level, LogFormat, Namespace, Url, add_log_options
 from cli.start.signals import INTERRUPTED, SIGNALS, InterruptedBySignal, exit_code_of, ignore_signals, on_signals, unwind_on_signals
 from cli.start.streams import close_streams, drop, open_streams
 from cli.start.usage import UsageError, tell, usage_problem
@@ -14,6 +14,8 @@ from cli.start.usage import UsageError, tell, usage_problem
 __all__ = [
     "COMMANDS",
     "INTERRUPTED",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
     "SIGNALS",
     "AsJson",
     "Command",
@@ -21,9 +23,12 @@ __all__ = [
     "Given",
     "Header",
     "InterruptedBySignal",
+    "Level",
+    "LogFormat",
     "Namespace",
     "Url",
     "UsageError",
+    "add_log_options",
     "close_streams",
     "drop",
     "exit_code_of",

@@ -6,6 +6,8 @@ from typing import Any, Final, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from cli.start.given import add_log_options
+
 __all__ = ["COMMANDS", "Command", "CommandGroup"]
 
 
@@ -32,6 +34,7 @@ class Command(NamedTuple):
             own.command(self.name)(found)
             loaded = typer.main.get_command(own)
         loaded.name = self.name
+        add_log_options(loaded)
         return loaded
 
 
@@ -85,6 +88,7 @@ class CommandGroup(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
+        add_log_options(self)
         for command in COMMANDS:
             listed = TyperCommand(command.name, help=command.help, short_help=command.help, rich_markup_mode=None)
             self.commands.setdefault(command.name, listed)

@@ -4,12 +4,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from enum import StrEnum
 from typing import Annotated, Final, NoReturn
 
 import typer
 
 from cli.options import AsJson, Namespace, Options, Url, options
+from cli.start import Level
 from cli.worker.modules import BUILT_IN_QUEUES, modules_to_load, queues_of
 from cli.worker.progress import BurstProgress
 from cli.worker.running import talking
@@ -22,15 +22,6 @@ __all__ = ["worker"]
 
 PER_PROCESS: Final = 8
 """How many workers share a process at most. They take turns in Python: with more the claims of short jobs would wait for each other."""
-
-
-class Level(StrEnum):
-    """The lowest level of log messages that are shown."""
-
-    DEBUG = "DEBUG"
-    INFO = "INFO"
-    WARNING = "WARNING"
-    ERROR = "ERROR"
 
 
 QUIET: Final = (Level.WARNING, Level.ERROR)
@@ -76,6 +67,17 @@ def worker(
         float | None,
         typer.Option("--grace", min=0, help="Seconds that jobs may take to finish after the first signal.", show_default="no limit"),
     ] = None,
+    job_logs: Annotated[
+        Level | None,
+        typer.Option(
+            "--job-logs",
+            case_sensitive=False,
+            help="Publish what each job logs, from this level on, for `notify job logs`.",
+            show_default="$NOTIFY_JOB_LOGS, else nothing",
+            envvar="NOTIFY_JOB_LOGS",
+            show_envvar=False,
+        ),
+    ] = None,
     log_level: Annotated[
         Level | None,
         typer.Option(
@@ -100,7 +102,7 @@ def worker(
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     if not all(queues or BUILT_IN_QUEUES):
         raise typer.BadParameter("the name of a queue cannot be empty: leave it out for the queues of the imported modules")
-    given = Level.INFO if verbose and log_level is None else log_level
+    given = Level.INFO if verbose and log_level is None else log_level or chosen.log_level
     runs_here = burst or chosen.settings.url is None  # it shows a bar, or has a server to stop
     with closing(WorkerForkServer()) as server, ExitStack() as opened:
         if runs_here:
@@ -118,6 +120,8 @@ def worker(
                 skip_foreign=skip_foreign,
                 window=window,
                 log_level=given or (Level.INFO if _logs_jobs(chosen, burst=burst) else Level.WARNING),
+                log_format=chosen.log_format.value,
+                job_logs=job_logs or "",
                 path=tuple(sys.path),
             ),
             size=size,

@@ -8,6 +8,7 @@ It never talks to a server.
 from notify.process.command import own_command
 from notify.process.escape import printable, printable_json
 from notify.process.identity import ProcessIdentity, this_process
+from notify.process.json_log import JsonFormatter, write_line
 from notify.process.log import MAX_LOGGED_CHARS, SafeFormatter, log_to_stderr
 from notify.process.memory import memory_kib
 from notify.process.outages import outage_over, outage_seen
@@ -18,6 +19,7 @@ from notify.process.title import set_title
 
 __all__ = [
     "MAX_LOGGED_CHARS",
+    "JsonFormatter",
     "ProcessIdentity",
     "SafeFormatter",
     "SignalSafeEvent",
@@ -33,4 +35,5 @@ __all__ = [
     "set_title",
     "steady_s",
     "this_process",
+    "write_line",
 ]

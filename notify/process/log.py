@@ -5,6 +5,7 @@ import sys
 from typing import Final
 
 from notify.process.escape import printable
+from notify.process.json_log import JsonFormatter
 from notify.process.uncaught import SafeHandler, escape_uncaught
 
 __all__ = ["MAX_LOGGED_CHARS", "SafeFormatter", "log_to_stderr"]
@@ -43,20 +44,23 @@ class SafeFormatter(logging.Formatter):
         return _CONTINUED + text.replace("\n", f"\n{_CONTINUED}")
 
 
-def log_to_stderr(formatter: logging.Formatter, *, level: str | int) -> None:
+def log_to_stderr(formatter: logging.Formatter, *, level: str | int, context: logging.Filter | None = None) -> None:
     """Send the log of this process to stderr, unless it goes somewhere else already, and with it what Python itself reports there.
 
     A process that is forked from one which called this calls it again: its own formatter and level take the place of those.
 
     Args:
-        formatter: a `SafeFormatter`.
+        formatter: a `SafeFormatter`, or a `JsonFormatter`.
         level: the lowest level, such as ``INFO``. With ``DEBUG`` each part of the process says when it loses and reaches the server.
+        context: adds fields to each record.
     """
     root = logging.getLogger()
-    for earlier in [each for each in root.handlers if isinstance(each.formatter, SafeFormatter)]:
+    for earlier in [each for each in root.handlers if isinstance(each.formatter, SafeFormatter | JsonFormatter)]:
         root.removeHandler(earlier)
     handler = SafeHandler(sys.stderr, has_all=level in ("DEBUG", logging.DEBUG))
     handler.setFormatter(formatter)
+    if context is not None:
+        handler.addFilter(context)
     logging.basicConfig(level=level, handlers=[handler])
     escape_uncaught()
 

@@ -13,7 +13,7 @@ from notify import keys as keys_module
 from notify.events.scripts import EventScripts
 from notify.keys import Keys, due_member, parse_due_member
 
-NO_KEYS = {"namespace", "database", "channel", "direct_channel", "topic_of", "status_topic", "job_topic"}
+NO_KEYS = {"job_log_topic", "namespace", "database", "channel", "direct_channel", "topic_of", "status_topic", "job_topic"}
 
 
 class Row(NamedTuple):

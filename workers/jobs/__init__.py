@@ -4,6 +4,7 @@ Queues create jobs, workers run them, and applications follow them by `Job` obje
 Nothing here puts a job on a queue or takes it off.
 """
 
+from workers.jobs.attempt import attempt_of
 from workers.jobs.call import (
     DecodedCall,
     JsonSerializer,
@@ -47,6 +48,7 @@ __all__ = [
     "StopLadder",
     "StopSign",
     "Why",
+    "attempt_of",
     "begin",
     "call_in",
     "check_annotations",

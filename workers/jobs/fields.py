@@ -152,7 +152,7 @@ _READERS: Final[dict[bytes, _Reader]] = {
     **dict.fromkeys((b"result_ttl", b"failure_ttl", b"ttl"), _LIFETIME),
     b"timeout": _Reader(_read_timeout, _LIFETIME.wanted),
     **dict.fromkeys((b"success_callback_timeout", b"failure_callback_timeout", b"stopped_callback_timeout"), _LIFETIME),
-    **dict.fromkeys((b"number_of_retries", b"retries_left", b"repeats_left"), _COUNT),
+    **dict.fromkeys((b"number_of_retries", b"retries_left", b"retries", b"repeats_left"), _COUNT),
     **dict.fromkeys((b"allow_dependency_failures", b"enqueue_at_front", b"enqueue_at_front_on_retry"), _FLAG),
     **dict.fromkeys((b"created_at", b"enqueued_at", b"started_at", b"ended_at", b"last_heartbeat"), _TIME),
     **dict.fromkeys((b"origin", b"worker_name", b"group_id", b"dependency_id", b"held"), _TEXT),

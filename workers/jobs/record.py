@@ -9,6 +9,7 @@ import redis
 
 from notify.server import Client
 from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
+from workers.jobs.attempt import retries_field
 from workers.jobs.call import JsonSerializer, execute_encoded
 from workers.jobs.definition import JobFunctions
 from workers.jobs.fields import read_call, read_job_fields
@@ -116,7 +117,7 @@ class JobRecord(PlainJob):
             del fields["data"]
         if self.needs:
             fields["needs"] = msgspec.json.encode(self.needs)
-        return {**fields, **self.requirements.fields()}
+        return {**fields, **self.requirements.fields(), **retries_field(self)}
 
     def _execute(self) -> Any:
         return execute_encoded(self.func, self.data)
@@ -134,7 +135,7 @@ class JobRecord(PlainJob):
         data = fields[b"data"]
         super().restore({**fields, b"data": b""})  # RQ would unpack a compressed call without a limit on its size
         self.data = data
-        self.needs, self.requirements = read_needs(fields), Requirements.read(fields)
+        self.needs, self.requirements, self._retries = read_needs(fields), Requirements.read(fields), int(fields.get(b"retries") or 0)
 
     def _deserialize_data(self) -> None:
         """Decode the call. Raises `JobRefusedError` if it cannot be decoded."""

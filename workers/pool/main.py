@@ -30,7 +30,7 @@ def run_worker(options: WorkerOptions, *, notices: NoticeWriter | None = None) -
     """
     sys.path += [folder for folder in options.path if folder not in sys.path]
     set_title(f"{len(options.names) or 1} worker{'s' if len(options.names) > 1 else ''} of {', '.join(options.queues)}")
-    rq_level = configure_logging(options.log_level)
+    rq_level = configure_logging(options.log_level, form=options.log_format, job_logs=options.job_logs)
     try:
         cut_count = _work(options, notices, rq_level=rq_level)
     except SystemExit:  # told to end before it had begun

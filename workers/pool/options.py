@@ -1,5 +1,7 @@
 """The options of a worker process."""
 
+from typing import Literal
+
 import msgspec
 
 from notify.settings import Settings
@@ -22,6 +24,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         skip_foreign: whether pickled jobs of plain RQ stay in the queue, for RQ's own workers.
         window: how many jobs a worker claims ahead of their turn, and 1: none; ``None``: short ones only, or ``$NOTIFY_WINDOW``.
         log_level: the lowest level of log messages on stderr, also of those of the jobs; ``INFO`` logs the start and end of every job.
+        log_format: ``text``, or ``json`` for one JSON object in each line.
+        job_logs: the lowest level of what is published of the log of each job on the topic ``job_log.<id>``; empty: nothing.
         name: the name of the worker; a `Pool` gives each worker its own.
         names: the names of several workers, which share the process; then ``name`` does not count.
         path: folders in which modules are searched after all others; a `Pool` adds its own ``sys.path`` and the current folder.
@@ -36,6 +40,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     skip_foreign: bool = False
     window: int | None = None
     log_level: str = "WARNING"
+    log_format: Literal["text", "json"] = "text"
+    job_logs: str = ""
     name: str = ""
     names: tuple[str, ...] = ()
     path: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 ``notify worker`` becomes it: what a command line imports, and what it did before, is no part of the memory that its workers share.
 """
 
+import logging
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from notify import NotifyError
-from notify.process import SafeFormatter, log_to_stderr, own_command, printable
+from notify.process import JsonFormatter, SafeFormatter, log_to_stderr, own_command, printable, write_line
 from workers.horse import open_standard_files
 from workers.pool.end_requests import SIGNALS
 from workers.pool.fork_server import WorkerForkServer
@@ -81,7 +82,8 @@ def run_parent(file: int) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # a character that the terminal cannot show must not end a job
     with open(file, "rb") as reading:
         plan = msgspec.json.decode(reading.read(), type=PoolPlan)
-    log_to_stderr(SafeFormatter("%(levelname)s %(name)s: %(message)s"), level="WARNING")
+    log_format, text = plan.options.log_format, SafeFormatter("%(levelname)s %(name)s: %(message)s")
+    log_to_stderr(JsonFormatter() if log_format == "json" else text, level="WARNING")
     sys.exit(_run(plan))
 
 
@@ -106,6 +108,8 @@ def _run(plan: PoolPlan) -> int:
 
 def _talk(message: str, *, style: str = "{}") -> None:
     """Print lines on stderr. Of a message with several lines, such as a traceback, each is one."""
+    if write_line(message, level=logging.ERROR if style == RED else logging.INFO):
+        return
     text = "\n".join(map(printable, message.split("\n")))
     try:
         has_colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")

@@ -6,10 +6,13 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from notify.process import SafeFormatter, log_to_stderr, printable
+from notify.process import JsonFormatter, SafeFormatter, log_to_stderr, printable
 from workers.errors import JobError
 from workers.jobs import reason_in
 from workers.rq import DeserializationError
+from workers.scripts import Run
+from workers.worker.job_context import FIELDS, JobContext, fields_of
+from workers.worker.job_log import JobLogHandler
 
 __all__ = ["JOBS", "configure_logging", "log_end", "log_start"]
 
@@ -23,7 +26,7 @@ PLAIN: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 log = logging.getLogger(JOBS)
 
 
-def configure_logging(level: str) -> str:
+def configure_logging(level: str, *, form: str = "text", job_logs: str = "") -> str:
     """Send the log of this process, and of the horses that it forks, to stderr.
 
     A terminal gets short lines, and colours unless ``$NO_COLOR`` is set; a file or pipe gets date, level and logger in each line. The
@@ -31,15 +34,30 @@ def configure_logging(level: str) -> str:
 
     Args:
         level: the lowest level, such as ``INFO``.
+        form: ``text``, or ``json`` for one JSON object in each line.
+        job_logs: the lowest level of what is published of the log of a job; empty: nothing.
 
     Returns:
         The level for RQ, which sets that of its loggers itself.
     """
     is_terminal = sys.stderr.isatty()
-    log_to_stderr(_TerminalFormatter() if is_terminal else SafeFormatter(PLAIN), level=level)
+    formatter = JsonFormatter() if form == "json" else _TerminalFormatter() if is_terminal else _FileFormatter()
+    log_to_stderr(formatter, level=level, context=JobContext())
+    if job_logs:
+        _publish_job_logs(job_logs)
     if level != "DEBUG":
         logging.getLogger("rq.worker").addFilter(_is_news)
     return "WARNING" if level == "INFO" else level
+
+
+def _publish_job_logs(level: str) -> None:
+    """Publish what jobs log from a level on, also what is not shown on stderr."""
+    root = logging.getLogger()
+    shown, root_level = JobLogHandler(level), root.level
+    for handler in root.handlers:
+        handler.setLevel(max(handler.level, root_level))
+    root.addHandler(shown)
+    root.setLevel(min(root_level, shown.level))
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -47,13 +65,15 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith(KILLED)
 
 
-def log_start(job: Any) -> None:
+def log_start(job: Any, *, run: Run | None, worker: str) -> None:
     """Log that a job starts, if that is to be logged."""
     if log.isEnabledFor(logging.INFO):
-        log.info("%s %s started", _function_of(job), printable(job.id))
+        log.info("%s %s started", _function_of(job), printable(job.id), extra=fields_of(job, run=_fence(run), worker=worker))
 
 
-def log_end(job: Any, status: str, reason: str = "", *, seconds: Callable[[], float]) -> None:
+def log_end(
+    job: Any, status: str, reason: str = "", *, seconds: Callable[[], float], run: Run | None, worker: str, attempt: int = 0
+) -> None:
     """Log how a run of a job ended, if that is to be logged.
 
     Args:
@@ -61,11 +81,21 @@ def log_end(job: Any, status: str, reason: str = "", *, seconds: Callable[[], fl
         status: how it ended, such as ``finished``. A failure is a warning.
         reason: why; see `reason_in` for a traceback.
         seconds: returns how long the run took.
+        run: the run, if it is known.
+        worker: the name of the worker.
+        attempt: the number of the attempt, if the job counts the next one already.
     """
     level = logging.WARNING if status == "failed" else logging.INFO
     if log.isEnabledFor(level):
         because = f": {printable(reason_in(reason))}" if reason.strip() else ""
-        log.log(level, "%s %s %s in %.3f s%s", _function_of(job), printable(job.id), status, seconds(), because)
+        took_s = seconds()
+        fields = {**fields_of(job, run=_fence(run), worker=worker), "status": status, "seconds": round(took_s, 6)}
+        fields["attempt"] = attempt or fields["attempt"]
+        log.log(level, "%s %s %s in %.3f s%s", _function_of(job), printable(job.id), status, took_s, because, extra=fields)
+
+
+def _fence(run: Run | None) -> str:
+    return "" if run is None else run.fence
 
 
 def _function_of(job: Any) -> str:
@@ -73,6 +103,17 @@ def _function_of(job: Any) -> str:
         return printable(str(job.function_name))
     except (JobError, DeserializationError):
         return "(unreadable call)"
+
+
+class _FileFormatter(SafeFormatter):
+    """Date, level, logger and message, and of the lines of a running job which one that is."""
+
+    def __init__(self) -> None:
+        super().__init__(PLAIN)
+        self._of_job = SafeFormatter(f"{PLAIN} [{' '.join(f'{name}=%({name})s' for name in FIELDS)}]")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record) if record.name == JOBS or "job" not in vars(record) else self._of_job.format(record)
 
 
 class _TerminalFormatter(SafeFormatter):

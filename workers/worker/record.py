@@ -75,7 +75,7 @@ class EndRecorder:
         """Record that the run was stopped. Call this when its process is dead or has nothing more to do for it."""
         run = self._current_run.run
         if run is not None and self._scripts.hold_run(job.id, fence=run.fence):
-            log_end(job, "held", self._current_run.stop_reason, seconds=self._current_run.seconds)
+            log_end(job, "held", self._current_run.stop_reason, seconds=self._current_run.seconds, run=run, worker=self._worker.name)
             return  # the job is held until the lost service is back, or queued if it is back already
         self._prepare(job, queue)
         if run is not None and not self._scripts.check_run(job.id, fence=run.fence).was_stopped:

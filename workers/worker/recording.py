@@ -10,7 +10,7 @@ import redis
 from notify.errors import NotifyError, ServerRefusedError, ServerUnreachableError
 from notify.server import Client, retry_while_away
 from workers import rq_keys
-from workers.jobs import Job, Outcome, failure, owe_on_failure, publish_outcome, reason_in
+from workers.jobs import Job, Outcome, attempt_of, failure, owe_on_failure, publish_outcome, reason_in
 from workers.queue import RqQueue
 from workers.rq import JobStatus, PlainWorker
 from workers.scripts import CallbackScripts, JobScripts, RecordScripts
@@ -102,6 +102,7 @@ class EndRecording:
         Raises:
             NotifyError, redis.RedisError: in the worker: the server is away; call again what led here.
         """
+        attempt = attempt_of(job) if isinstance(job, Job) else 0  # RQ's code counts the next one
         self._publish, self._is_early = partial(self._publish_outcome, job, outcome) if isinstance(job, Job) else None, is_early
         try:
             self.repeat(partial(self._attempt, job, queue, act))
@@ -110,7 +111,8 @@ class EndRecording:
         if isinstance(job, Job):
             is_retried = outcome.status == RETRIED
             reason = f"{outcome.reason} (it is tried again)" if is_retried else outcome.reason
-            log_end(job, "failed" if is_retried else outcome.status, reason, seconds=self._current_run.seconds)
+            current, status = self._current_run, "failed" if is_retried else outcome.status
+            log_end(job, status, reason, seconds=current.seconds, run=current.run, worker=self._worker.name, attempt=attempt)
 
     def begin_callback(self, job: Any) -> None:
         """Note in the horse that ``on_failure`` is about to be called, if it is: if this process dies then, nobody calls it again."""

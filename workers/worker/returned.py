@@ -85,7 +85,7 @@ class ReturnedRuns:
         ended, returned.ended = returned.ended, None
         if answer == "finished" and ended is not None:
             self._worker.log.info("Worker %s: %s: Job OK (%s)", self._worker.name, place.queue.name, job.id)
-            log_end(job, "finished", seconds=lambda: ended.ended_s - ended.started_s)
+            log_end(job, "finished", seconds=lambda: ended.ended_s - ended.started_s, run=ended.run, worker=self._worker.name)
         elif current.run == place.run:
             self._record(returned, ended, answer)
         else:

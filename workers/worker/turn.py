@@ -99,7 +99,7 @@ class Turn:
         worker = self._worker
         job = lazy_job(worker.job_class, claim.job_id, claim.fields, connection=worker.connection, functions=self._functions)
         worker.reorder_queues(reference_queue=queue)
-        log_start(job)
+        log_start(job, run=Run(claim.job_id, claim.fence), worker=worker.name)
         if worker.log.isEnabledFor(logging.INFO):
             description = claim.fields.get(b"description", b"").decode(errors="replace") if worker.log_job_description else ""
             worker.log.info("Worker %s: %s: %s (%s)", worker.name, queue.name, description, job.id)

@@ -1,0 +1,61 @@
+"""``notify job logs``: shows what a job has logged, and follows it."""
+
+from typing import Annotated, Final
+
+import typer
+
+from cli.options import AsJson, Namespace, Url, options
+from cli.output import Output, one_line
+from cli.signals import Stop
+from notify import Event, Gap, Json
+from workers import Job, JobNotFoundError
+
+__all__ = ["logs"]
+
+POLL_S: Final = 0.2
+QUIET_S: Final = 0.3
+"""The log of a job that has ended is complete when no line came for so long."""
+STYLES: Final = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
+
+
+def logs(
+    context: typer.Context,
+    job_id: Annotated[str, typer.Argument(metavar="ID", help="The job's id, as `notify jobs` shows it.", show_default=False)],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a job has logged within the last hour, if its worker publishes that (`notify worker --job-logs INFO`)."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with Stop() as stop, chosen.connect(name="notify-job") as bus:
+        found = Job.fetch(job_id, connection=bus.redis)
+        count = 0
+        with bus.subscribe(bus.keys.job_log_topic(job_id), since="start") as lines:
+            while not stop.asked:
+                has_ended = _has_ended(found)  # before the last lines are read
+                item = lines.get(POLL_S if follow and not has_ended else QUIET_S)
+                if item is not None:
+                    count += 1
+                    _print(chosen.output, item)
+                elif has_ended or not follow:
+                    break
+        if not count:
+            chosen.output.talk(f"job {job_id} has published no lines: its worker needs --job-logs, and they are kept for an hour")
+
+
+def _has_ended(job: Job) -> bool:
+    try:
+        return job.outcome is not None
+    except JobNotFoundError:
+        return True
+
+
+def _print(output: Output, item: Event | Gap) -> None:
+    if isinstance(item, Gap) or not isinstance(item.contents, dict):
+        output.item(item)
+        return
+    fields: dict[str, Json] = dict(item.contents)
+    level = str(fields.get("level", ""))
+    time = f"{item.time:%H:%M:%S.%f}"[:-3] + "Z"
+    output.record(fields, time, level, one_line(str(fields.get("message", ""))), style=STYLES.get(level, ""))
