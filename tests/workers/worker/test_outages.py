@@ -14,11 +14,11 @@ from workers import Outcome, Pool, Queue, WorkerOptions
 
 
 @pytest.mark.any_server
-def test_a_job_that_ends_while_the_server_is_away_has_finished(own_server: PrivateServer) -> None:
-    """The end is recorded when the server is back; RQ's worker would be gone by then."""
+def test_a_job_that_ends_while_the_server_is_away_has_finished(own_server: PrivateServer, capfd: pytest.CaptureFixture[str]) -> None:
+    """The end is recorded when the server is back; RQ's worker would be gone by then. The log has a line at each end of the outage."""
     with notify.connect(own_server.url) as bus:
         queue, effects = Queue("work", connection=bus.redis), Effects(bus)
-        options = WorkerOptions(settings=bus.settings, queues=("work",), modules=(SAMPLE,), log_level="ERROR")
+        options = WorkerOptions(settings=bus.settings, queues=("work",), modules=(SAMPLE,), log_level="WARNING")
         with Pool(options, size=1) as pool:
             sleeping = queue.enqueue("tests.support.sample_jobs.sleep", 1.0, "x")
             queue.enqueue(add, "after")
@@ -30,6 +30,9 @@ def test_a_job_that_ends_while_the_server_is_away_has_finished(own_server: Priva
             effects.wait_for("after")
             assert pool.check() == 1
             assert len(sleeping.results()) == 1
+    away, back = [line for line in capfd.readouterr().err.splitlines() if " WARNING " in line]
+    assert " notify the server is away, and all that needs it waits: " in away
+    assert " notify the server is back after " in back
 
 
 @pytest.mark.any_server
@@ -42,7 +45,7 @@ def test_a_worker_that_gets_sigterm_while_the_server_is_away_ends(own_server: Pr
             effects.wait_for("added")
             (worker,) = pool.processes
             own_server.kill()
-            wait_until(lambda: "waits for the server" in capfd.readouterr().err, timeout_s=10)
+            wait_until(lambda: "the server is away" in capfd.readouterr().err, timeout_s=10)
             worker.terminate()
             worker.wait(10)
 
