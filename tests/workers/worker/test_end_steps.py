@@ -89,7 +89,7 @@ class Case:
         else:
             (self._folder / "go").touch()
 
-    def problems(self, *, timeout_s: float = 10.0) -> list[str]:
+    def problems(self, *, timeout_s: float = 25.0) -> list[str]:
         """What is not as it should be, when the end has been recorded or ``timeout_s`` seconds are over."""
         expected = ["enqueued", "started", *self._end.events]
         try:
@@ -135,11 +135,11 @@ WAYS = [(False, Break.LOST), (False, Break.CUT), (True, Break.LOST), (True, Brea
 
 
 def broken_ends(
-    own_server: PrivateServer, proxy: Proxy, folder: Path, end: End, *, modules: tuple[str, ...] = (), timeout_s: float = 10.0
+    own_server: PrivateServer, proxy: Proxy, folder: Path, end: End, *, modules: tuple[str, ...] = (), timeout_s: float = 25.0
 ) -> Iterator[list[str]]:
-    """Break each request of an end in turn, in each way. Yield what went wrong with each."""
+    """Break each request of an end in turn, in each way. Yield what went wrong with each. pytest shows the log of the worker then."""
     settings = notify.Settings(url=proxy.url)
-    options = WorkerOptions(settings=settings, queues=("work",), modules=(*modules, failing_jobs.__name__), log_level="CRITICAL")
+    options = WorkerOptions(settings=settings, queues=("work",), modules=(*modules, failing_jobs.__name__), log_level="DEBUG")
     with notify.connect(own_server.url) as bus, Pool(options, size=1):
         for with_callbacks, how in WAYS:
             for number in count(1):
@@ -173,7 +173,7 @@ def test_a_transaction_whose_answer_is_lost_is_not_repeated(
 ) -> None:
     """redis-py reports that as a change of a watched key, after which RQ's code repeats the transaction."""
     options = WorkerOptions(
-        settings=notify.Settings(url=proxy.url), queues=("work",), modules=(failing_jobs.__name__,), log_level="CRITICAL"
+        settings=notify.Settings(url=proxy.url), queues=("work",), modules=(failing_jobs.__name__,), log_level="DEBUG"
     )
     with notify.connect(own_server.url) as bus, Pool(options, size=1):
         case = Case(bus, tmp_path / "job", ENDS[name], with_callbacks=True)
