@@ -37,7 +37,7 @@ def hold(folder):
 '''
 
 
-NEVER_LOADED: Final = {"cli", "typer", "click", "rich", "pydantic", "pydantic_core", "unittest"}
+NEVER_LOADED: Final = {"cli", "typer", "click", "rich", "pydantic", "pydantic_core", "croniter", "unittest"}
 """Packages that no process of a worker has a use for."""
 
 

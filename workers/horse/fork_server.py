@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -46,11 +46,13 @@ class ForkServer:
     Args:
         run_jobs: the main function of a horse. It takes the horse's end of a pair of sockets and never returns.
         last_will: called in the fork server if this process was killed.
+        prepare: called in the fork server before the first horse is forked: all horses share the memory of what it makes.
     """
 
-    def __init__(self, run_jobs: HorseMain, last_will: LastWill = lambda _: None) -> None:
+    def __init__(self, run_jobs: HorseMain, last_will: LastWill = lambda _: None, *, prepare: Callable[[], object] = lambda: None) -> None:
         self._run_jobs = run_jobs
         self._last_will = last_will
+        self._prepare = prepare
         self._control: socket.socket | None = None
         self._process: _Process | None = None
         self.is_gone = False
@@ -75,7 +77,10 @@ class ForkServer:
         if pid == 0:
             for worker_end, _ in pairs:
                 worker_end.close()
-            stalls = [Stall(control, server._run_jobs, server._last_will) for server, (_, control) in zip(servers, pairs, strict=True)]
+            stalls = [
+                Stall(control, server._run_jobs, server._last_will, server._prepare)
+                for server, (_, control) in zip(servers, pairs, strict=True)
+            ]
             never_return(lambda: serve(stalls))
         process = _Process(pid, len(servers))
         for server, (worker_end, server_end) in zip(servers, pairs, strict=True):

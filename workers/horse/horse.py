@@ -40,12 +40,21 @@ class Horse:
     Args:
         run_jobs: the main function of the process. It takes its end of the connection and never returns.
         last_will: what the fork server does if this process was killed, see there; it gets the board as well.
+        prepare: called in the fork server before the first process is forked.
     """
 
-    def __init__(self, run_jobs: Callable[[Inbox], NoReturn], last_will: Callable[[bytes, Board], object] = lambda *_: None) -> None:
+    def __init__(
+        self,
+        run_jobs: Callable[[Inbox], NoReturn],
+        last_will: Callable[[bytes, Board], object] = lambda *_: None,
+        *,
+        prepare: Callable[[], object] = lambda: None,
+    ) -> None:
         self._tokens, self._bell, self._board = Tokens(), Bell(), Board()
         self._fork_server = ForkServer(
-            lambda end: run_jobs(Inbox(Channel(end), self._tokens, self._bell, self._board)), lambda rest: last_will(rest, self._board)
+            lambda end: run_jobs(Inbox(Channel(end), self._tokens, self._bell, self._board)),
+            lambda rest: last_will(rest, self._board),
+            prepare=prepare,
         )
         self._channel: Channel | None = None
         self._replies: Replies | None = None
@@ -63,10 +72,10 @@ class Horse:
         return self._fork_server.is_gone
 
     def open(self) -> None:
-        """Start the fork server, unless it runs. Call it while this process has a single thread."""
+        """Start the fork server, unless it runs. Call it while this process has a single thread, and again where signals are handled."""
         if not self._fork_server.is_open:
             self.open_together([self])
-            self._bell.ring_at_signals()
+        self._bell.ring_at_signals()
 
     @staticmethod
     def open_together(horses: Sequence["Horse"]) -> None:

@@ -77,11 +77,13 @@ class Stall(NamedTuple):
         control: the socket to the worker. No other process has its other end, so it is closed when the worker is dead, however that came.
         run_jobs: the main function of the horse.
         last_will: called when the worker was killed.
+        prepare: called once, before the horse is forked.
     """
 
     control: socket.socket
     run_jobs: HorseMain
     last_will: LastWill
+    prepare: Callable[[], object] = lambda: None
 
 
 def serve(stalls: Sequence[Stall]) -> None:
@@ -95,6 +97,8 @@ def serve(stalls: Sequence[Stall]) -> None:
     with suppress(OSError):
         os.setpgid(0, 0)  # a signal for the process group of the worker must not keep the last will from being done
     adopt_orphans()
+    for each in stalls:
+        each.prepare()
     gc.freeze()
     server = _Server(stalls)
     with suppress(BrokenPipeError, ConnectionResetError):  # the worker is gone
@@ -161,7 +165,7 @@ class _Horse:
     """
 
     def __init__(self, stall: Stall, *, server: _Server) -> None:
-        self.control, self._run_jobs, self.last_will = stall
+        self.control, self._run_jobs, self.last_will, _ = stall
         self._server = server
         self.pid = 0
         """Its process id, until it is reaped; 0 without one."""

@@ -1,11 +1,11 @@
 """The schedule of a recurring job: the times of a cron line, or an interval."""
 
 from datetime import UTC, datetime, tzinfo
-from typing import Final, Literal, TypeAlias, get_args
+from importlib import import_module
+from typing import Any, Final, Literal, TypeAlias, get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
-from croniter import croniter  # type: ignore[import-untyped]  # croniter has no types
 
 from notify.server import LONGEST_TTL_S
 from workers.errors import JobDefinitionError
@@ -48,7 +48,7 @@ class Schedule(msgspec.Struct, frozen=True):
         if not self.cron:
             return (now_ms // self.every_ms + 1) * self.every_ms
         zone = _zone_of(self.timezone or "")
-        times = croniter(self.cron, datetime.fromtimestamp(now_ms / 1000, zone))
+        times = _croniter()(self.cron, datetime.fromtimestamp(now_ms / 1000, zone))
         try:
             next_s: float = times.get_next(float)
             while self._names_its_hours and datetime.fromtimestamp(next_s, zone).fold:
@@ -129,6 +129,11 @@ def check_overlap(overlap: str | None, schedule: Schedule | None) -> Overlap:
     raise JobDefinitionError(f"overlap is {overlap!r}: choose one of {', '.join(get_args(Overlap))}")
 
 
+def _croniter() -> Any:
+    """Return the class that reads cron lines. It is imported with the first line: most processes read none, and it takes a MiB."""
+    return import_module("croniter").croniter
+
+
 def _zone_of(name: str) -> tzinfo:
     return ZoneInfo(name) if name else UTC
 
@@ -163,7 +168,7 @@ def schedule_of(cron: str | None, every_s: float | None, timezone: str | None = 
     if cron is None:
         return None
     schedule = Schedule(cron=" ".join(cron.split()), timezone=timezone or msgspec.UNSET) if isinstance(cron, str) else Schedule()
-    if len(schedule.cron.split()) not in FIELDS or not croniter.is_valid(schedule.cron):
+    if len(schedule.cron.split()) not in FIELDS or not _croniter().is_valid(schedule.cron):
         raise JobDefinitionError(f"{cron!r} is no cron line: write five fields as in '*/5 * * * *', or six with the seconds last")
     if schedule.next_after(round(datetime.now(UTC).timestamp() * 1000)) is None:
         raise JobDefinitionError(f"the cron line {cron!r} names a time that never comes: correct its day or month")

@@ -3,11 +3,12 @@
 import signal
 import sys
 import traceback
+from contextlib import closing
 from functools import partial
 
-from notify import Bus, NotifyError
-from notify.connection import connect
+from notify import NotifyError
 from notify.process import printable, set_title
+from notify.server import Client, open_client, process_name
 from workers.pool.notice import Notice, NoticeWriter
 from workers.pool.options import WorkerOptions
 from workers.pool.shared_process import SharedProcess, check_end
@@ -30,9 +31,9 @@ def run_worker(options: WorkerOptions, *, notices: NoticeWriter | None = None) -
     """
     sys.path += [folder for folder in options.path if folder not in sys.path]
     set_title(f"{len(options.names) or 1} worker{'s' if len(options.names) > 1 else ''} of {', '.join(options.queues)}")
-    rq_level = configure_logging(options.log_level, form=options.log_format, job_logs=options.job_logs)
+    configure_logging(options.log_level, form=options.log_format, job_logs=options.job_logs)
     try:
-        cut_count = _work(options, notices, rq_level=rq_level)
+        cut_count = _work(options, notices)
     except SystemExit:  # told to end before it had begun
         end = Notice("ended")
     except NotifyError as exc:
@@ -51,27 +52,28 @@ def run_worker(options: WorkerOptions, *, notices: NoticeWriter | None = None) -
     return int(end.kind == "failed")
 
 
-def _work(options: WorkerOptions, notices: NoticeWriter | None, *, rq_level: str) -> int:
+def _work(options: WorkerOptions, notices: NoticeWriter | None) -> int:
     """Connect, and run the workers. Returns how many ended a job because they were told to end at once."""
-    with when_admitted(partial(connect, settings=options.settings, environ={}), name="the worker") as bus:
-        bus.redis.hang_up()  # the workers have connections of their own
+    with closing(open_client(options.settings, name=process_name())) as client:
+        when_admitted(client.connect, name="the worker")
+        client.hang_up()  # the workers have connections of their own
         names = options.names or (options.name,)
-        workers = [when_admitted(partial(_make, options, name, bus, notices), name="the worker") for name in names]
+        workers = [when_admitted(partial(_make, options, name, client, notices), name="the worker") for name in names]
         if len(workers) > 1:
-            SharedProcess(workers, left=lambda worker: _tell(notices, Notice("left", worker=worker.name))).run(
-                burst=options.burst, logging_level=rq_level
-            )
+            SharedProcess(workers, left=lambda worker: _tell(notices, Notice("left", worker=worker.name))).run(burst=options.burst)
         else:
-            workers[0].work(burst=options.burst, logging_level=rq_level, with_scheduler=True)
+            workers[0].procline("forks the processes of the jobs")
+            workers[0]._horse.open()  # now: what the worker touches from here on is no copy of the fork server's
+            workers[0].work(burst=options.burst, with_scheduler=True)
             check_end(workers[0], burst=options.burst)
         return sum(worker._signals.has_cut for worker in workers)
 
 
-def _make(options: WorkerOptions, name: str, bus: Bus, notices: NoticeWriter | None) -> Worker:
+def _make(options: WorkerOptions, name: str, client: Client, notices: NoticeWriter | None) -> Worker:
     return Worker(
         options.queues,
         name or None,
-        connection=bus.redis,
+        connection=client,
         modules=options.modules,
         retire=options.retire,
         lease_s=options.lease_s,

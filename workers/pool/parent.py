@@ -17,13 +17,14 @@ from typing import Final, NoReturn
 import msgspec
 
 from notify import NotifyError
-from notify.process import JsonFormatter, SafeFormatter, log_to_stderr, own_command, printable, write_line
+from notify.process import own_command, printable, write_line
 from workers.horse import open_standard_files
 from workers.pool.end_requests import SIGNALS
 from workers.pool.fork_server import WorkerForkServer
 from workers.pool.options import WorkerOptions
 from workers.pool.pool import Pool
 from workers.pool.supervision import supervise
+from workers.worker.logs import configure_logging
 
 __all__ = ["PoolPlan", "become_parent", "run_parent"]
 
@@ -82,8 +83,8 @@ def run_parent(file: int) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # a character that the terminal cannot show must not end a job
     with open(file, "rb") as reading:
         plan = msgspec.json.decode(reading.read(), type=PoolPlan)
-    log_format, text = plan.options.log_format, SafeFormatter("%(levelname)s %(name)s: %(message)s")
-    log_to_stderr(JsonFormatter() if log_format == "json" else text, level="WARNING")
+    options = plan.options
+    configure_logging(options.log_level, form=options.log_format, job_logs=options.job_logs)  # here, and not in each of the forks
     sys.exit(_run(plan))
 
 

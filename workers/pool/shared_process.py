@@ -41,12 +41,11 @@ class SharedProcess:
         self._ended, self._noted_ends = os.pipe()
         self._signals: deque[int] = deque()
 
-    def run(self, *, burst: bool, logging_level: str) -> None:
+    def run(self, *, burst: bool) -> None:
         """Run the workers. Call it in the main thread.
 
         Args:
             burst: whether a worker ends when its queues are empty.
-            logging_level: for RQ's log.
 
         Raises:
             WorkersFailedError: a worker ended although it was not told to.
@@ -63,7 +62,7 @@ class SharedProcess:
         for signum in signals_of_pool():
             signal.signal(signum, self._note)
         threads = [
-            threading.Thread(target=self._work, args=(worker, burst, logging_level), name=f"notify-worker-{number}")
+            threading.Thread(target=self._work, args=(worker, burst), name=f"notify-worker-{number}")
             for number, worker in enumerate(self._workers)
         ]
         try:
@@ -78,9 +77,9 @@ class SharedProcess:
         if self._failure is not None:
             raise self._failure
 
-    def _work(self, worker: Worker, burst: bool, logging_level: str) -> None:
+    def _work(self, worker: Worker, burst: bool) -> None:
         try:
-            worker.work(burst=burst, logging_level=logging_level, with_scheduler=True)
+            worker.work(burst=burst, with_scheduler=True)
             check_end(worker, burst=burst)
             self._left(worker)
         except SystemExit:  # it was told to end before it had begun

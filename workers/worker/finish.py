@@ -62,8 +62,7 @@ class FinishingWorker(PlainWorker):
     _horse_pid = _of_current_run("horse_pid")
 
     def become_horse(self) -> None:
-        """Turn this copy of the worker into that of the horse, with a connection of its own."""
-        self.setup_work_horse_signals()
+        """Turn this copy of the worker into that of the horse, with a client of its own, which is not connected yet."""
         self._is_horse = True
         # The copied connections belong to the worker.
         self._client = self.connection = self._client.clone(name=self.name, is_shared=True)

@@ -26,28 +26,35 @@ PLAIN: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 log = logging.getLogger(JOBS)
 
 
-def configure_logging(level: str, *, form: str = "text", job_logs: str = "") -> str:
+def configure_logging(level: str, *, form: str = "text", job_logs: str = "") -> None:
     """Send the log of this process, and of the horses that it forks, to stderr.
 
     A terminal gets short lines, and colours unless ``$NO_COLOR`` is set; a file or pipe gets date, level and logger in each line. The
-    lines that RQ itself writes about each job are left out below ``DEBUG``, because they say the same.
+    lines that RQ itself writes about each job are left out below ``DEBUG``, because they say the same. A fork of a process that has done
+    it does nothing: a new level clears the cache of each logger, which costs a fork a MiB of memory.
 
     Args:
-        level: the lowest level, such as ``INFO``.
+        level: the lowest level, such as ``INFO``. RQ's code must be called without one, or it would set that of its loggers again.
         form: ``text``, or ``json`` for one JSON object in each line.
         job_logs: the lowest level of what is published of the log of a job; empty: nothing.
-
-    Returns:
-        The level for RQ, which sets that of its loggers itself.
     """
-    is_terminal = sys.stderr.isatty()
+    is_terminal, root = sys.stderr.isatty(), logging.getLogger()
+    done = f"{level} {form} {job_logs} {is_terminal}"
+    if any(each.name == done for each in root.handlers):
+        return
     formatter = JsonFormatter() if form == "json" else _TerminalFormatter() if is_terminal else _FileFormatter()
     log_to_stderr(formatter, level=level, context=JobContext())
+    for handler in root.handlers:
+        if handler.formatter is formatter:  # else the log goes somewhere else
+            handler.name = done
     if job_logs:
         _publish_job_logs(job_logs)
     if level != "DEBUG":
         logging.getLogger("rq.worker").addFilter(_is_news)
-    return "WARNING" if level == "INFO" else level
+    for name in ("rq.worker", "rq.job"):
+        logger, rq_level = logging.getLogger(name), "WARNING" if level == "INFO" else level
+        if logging.getLevelName(logger.level) != rq_level:
+            logger.setLevel(rq_level)
 
 
 def _publish_job_logs(level: str) -> None:

@@ -64,7 +64,7 @@ class WorkerParts:
             return ClaimScripts(on, worker.name, **times_s, result_ttl_s=worker.default_result_ttl, skip_foreign=skip_foreign)
 
         last_will = LastWill(worker.name, fences, connect=lambda: client.clone(name=worker.name), claims=claims)
-        self.horse = horse = Horse(self.performer.run, last_will)
+        self.horse = horse = Horse(self.performer.run, last_will, prepare=self.performer.prepare)
         line = Line(horse, fences, current_run.lock, timeouts=lambda: client.timeouts)
         self.stopper = Stopper(
             current_run, line, scripts=scripts, functions=functions, worker=worker.name, kill=lambda *sig: worker.kill_horse(*sig)

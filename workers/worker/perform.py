@@ -82,10 +82,14 @@ class Performer:
         self._must_retire = False
         """True if this process must end after the task: something was interrupted in it, or a callback failed."""
 
-    def run(self, inbox: Inbox) -> NoReturn:
-        """Main function of the horse: perform the tasks that come through the inbox, until the process ends."""
+    def prepare(self) -> None:
+        """Prepare in the fork server what each horse needs: horses share the memory of that. Nothing is connected or started here."""
         self._worker.become_horse()
         self._job_client = Client.of(self._worker.connection).clone(name=self._worker.name, timeout_s=JOB_ANSWER_S, is_shared=True)
+
+    def run(self, inbox: Inbox) -> NoReturn:
+        """Main function of the horse, after `prepare`: perform the tasks that come through the inbox, until the process ends."""
+        self._worker.setup_work_horse_signals()
         os.environ["RQ_WORKER_ID"] = self._worker.name
         signal.signal(INTERRUPT, self._interrupt)
         pid = os.getpid()

@@ -52,6 +52,27 @@ def test_a_worker_whose_fork_server_was_killed_fails_the_job_in_hand_and_ends(
     assert rq.Worker.all(connection=bus.redis) == []
 
 
+def test_what_horses_need_is_made_once_by_the_fork_server_whose_memory_they_share() -> None:
+    prepared: list[int] = []
+
+    def tell(end: socket.socket) -> NoReturn:
+        end.sendall(",".join(map(str, prepared)).encode())
+        os._exit(0)
+
+    server = ForkServer(tell, prepare=lambda: prepared.append(os.getpid()))
+    server.open()
+    told = []
+    for _ in range(2):
+        _, end = server.fork()
+        with end:
+            told.append(end.recv(99).decode())
+        server.wait()
+        server.reap()
+    (process,) = children(os.getpid())
+    server.close()
+    assert (told, prepared) == ([str(process)] * 2, [])
+
+
 def test_the_fork_server_ends_with_its_worker(queue: Queue, start_workers: StartWorkers) -> None:
     (worker,) = start_workers().processes
     pid, _ = result(queue.enqueue(where))

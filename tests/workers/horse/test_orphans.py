@@ -92,7 +92,7 @@ def test_programs_of_a_job_whose_worker_was_killed_are_reaped_as_well(queue: Que
 
 @namespaces
 def test_the_twin_that_adopts_nobody_leaves_zombies_to_process_1(queue: Queue, contain: Start) -> None:
-    contain("-c", f"{NAIVE}from cli.__main__ import main; import sys; sys.argv = ['notify', *{COMMAND}]; main()")
+    contain("-c", NAIVE + IN_PYTHON)
     orphans = result(queue.enqueue(leave_orphans, 5))
     wait_until(lambda: result(queue.enqueue(zombies))[1:] == ["sleep"] * 5, timeout_s=5, what="five zombies")
     assert result(queue.enqueue(remaining, orphans)) == orphans
