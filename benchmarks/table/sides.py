@@ -2,14 +2,14 @@
 
 import importlib.util
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import msgspec
-
-from workers import WorkerOptions
 
 __all__ = ["ASYNC", "PEERS_PYTHON", "SIDES", "Side", "chosen"]
 
@@ -19,6 +19,12 @@ PEERS_PYTHON: Final = "BENCH_PEERS_PYTHON"
 Without it ``peers/bin/python`` in the virtual environment of this one counts; without that they are left out.
 """
 BIN: Final = str(Path(sys.executable).parent)
+
+
+@cache
+def _has_lean() -> bool:
+    """Return whether a worker has the option ``--lean``."""
+    return "--lean" in subprocess.run([f"{BIN}/notify", "worker", "--help"], capture_output=True, text=True, check=True).stdout
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -59,7 +65,7 @@ class Side(msgspec.Struct, frozen=True):
         """Whether it can be run."""
         if self.is_older:
             return Path(self.python).exists()
-        if "--lean" in self.command and "history" not in WorkerOptions.__struct_fields__:
+        if "--lean" in self.command and not _has_lean():
             return False
         return importlib.util.find_spec(self.package) is not None
 
