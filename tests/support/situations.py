@@ -8,7 +8,7 @@ from typing import Any
 import notify
 from notify.keys import any_provider
 from tests.support.sample_jobs import add
-from tests.workers.conftest import claim_next
+from tests.workers.conftest import claim_ahead, claim_next
 from workers import Job, Queue
 from workers.jobs.outcome import publish_outcome
 from workers.loss.held import HeldJobs
@@ -37,10 +37,11 @@ class Situation:
     Args:
         bus: a bus on a server that no other test uses.
         need: the need of the jobs: ``name`` for the service ``svc``, or ``capability`` for one that ``svc`` and ``other`` have.
+        window: how many jobs a worker claims at a time, if they are plain.
     """
 
-    def __init__(self, bus: notify.Bus, need: str) -> None:
-        self._bus, self._stack = bus, ExitStack()
+    def __init__(self, bus: notify.Bus, need: str, *, window: int = 1) -> None:
+        self._bus, self._stack, self._window = bus, ExitStack(), window
         self._scripts, self._held_jobs = JobScripts(bus.redis), HeldJobs(bus.redis)
         self._target = notify.provides("cap") if need == "capability" else "svc"
         self.need = any_provider("cap") if need == "capability" else "svc"
@@ -100,6 +101,9 @@ class Situation:
     def _claim(self) -> None:
         """A worker of each queue claims a job."""
         for policy in POLICIES:
+            if self._window > 1:
+                refill = claim_ahead(self._bus, policy, wanted=self._window)
+                assert (refill.claims, refill.answer) in (((), ""), ((), "alone")), "a job with needs is claimed alone, by the gate"
             claim = claim_next(self._bus, policy, fence=f"{policy}-{len(self._runs)}")
             if claim.answer == "started":
                 self._runs[policy] = claim.run

@@ -15,7 +15,8 @@ import notify
 from notify.testing import wait_until
 from tests.support.sample_jobs import EFFECTS, go
 from workers import Job, Outcome, Pool, Queue, WorkerOptions, rq_keys
-from workers.scripts.claim import Claim, ClaimScripts
+from workers.scripts.claim import Claim, ClaimScripts, Refill
+from workers.scripts.fences import Fences
 from workers.scripts.run import Ended
 
 ROOT = Path(__file__).parent.parent.parent
@@ -65,6 +66,13 @@ def claim_next(bus: notify.Bus, *queues: str, fence: str = "new", ended: Ended |
     return claims.claim([rq_keys.queue(name) for name in queues or ("work",)], fence=fence, ended=ended, again=again)
 
 
+def claim_ahead(bus: notify.Bus, *queues: str, wanted: int) -> Refill:
+    """Claim plain jobs ahead of their turn, as a worker called ``w`` does."""
+    claims, fences = ClaimScripts(bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500), Fences()
+    keys = [rq_keys.queue(name) for name in queues]
+    return claims.refill(keys, ended=[], line=[], wanted=wanted, fences=fences, number=fences.take(wanted))
+
+
 def next_mishap(events: notify.Subscriber, timeout_s: float = 15.0) -> Any:
     """The next job event that is none of `GOES_WELL`; ``None`` if none comes."""
     deadline = time.monotonic() + timeout_s
@@ -94,6 +102,14 @@ def effects(bus: notify.Bus) -> Effects:
 @pytest.fixture
 def queue(bus: notify.Bus) -> Queue:
     return Queue("work", connection=bus.redis)
+
+
+@pytest.fixture(params=[pytest.param(1, id="alone"), pytest.param(32, id="batches", marks=pytest.mark.slow)])
+def each_window(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run a test twice: with workers that claim one job at a time, and with workers that claim as many ahead as they ever do."""
+    window: int = request.param
+    monkeypatch.setenv("NOTIFY_WINDOW", str(window))
+    return window
 
 
 @pytest.fixture

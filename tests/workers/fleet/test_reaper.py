@@ -46,6 +46,7 @@ def killed_between_the_verdict_and_the_hold(
     yield worker, job
 
 
+@pytest.mark.usefixtures("each_window")
 def test_a_job_whose_worker_is_killed_before_it_could_hold_it_is_held(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
 ) -> None:

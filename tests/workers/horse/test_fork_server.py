@@ -36,6 +36,7 @@ def test_nothing_is_forked_for_jobs_before_there_is_one(bus: notify.Bus, start_w
     assert children(fork_server) == []
 
 
+@pytest.mark.usefixtures("each_window")
 def test_a_worker_whose_fork_server_was_killed_fails_the_job_in_hand_and_ends(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -162,6 +162,7 @@ def test_a_job_that_rq_performs_ends_in_the_same_way(
     assert (effects["ServiceKilledError:begun"], Job.fetch(job.id, connection=bus.redis).retries_left) == (1, 3)
 
 
+@pytest.mark.usefixtures("each_window")
 def test_no_order_is_lost_however_often_the_shop_is_killed(
     bus: notify.Bus, another_bus: notify.Bus, queue: Queue, start_workers: StartWorkers
 ) -> None:

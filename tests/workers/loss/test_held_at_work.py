@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import rq
 
 import notify
@@ -76,6 +77,7 @@ def test_a_worker_takes_held_jobs_in_their_old_order_before_later_jobs(
     assert order == [*held, *later]
 
 
+@pytest.mark.usefixtures("each_window")
 def test_a_running_job_is_killed_held_and_run_again_when_its_service_is_back(
     bus: notify.Bus, queue: Queue, holds: HeldJobs, start_workers: StartWorkers, effects: Effects
 ) -> None:

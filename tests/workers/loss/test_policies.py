@@ -277,10 +277,11 @@ TABLE = [
 CASES = [pytest.param(row, need, id=f"{row.moment} ({need})") for row in TABLE for need in row.needs]
 
 
+@pytest.mark.parametrize("window", [pytest.param(1, id="alone"), pytest.param(32, id="batches", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("row", "need"), CASES)
-def test_a_loss_does_to_a_job_what_its_policy_says(bus: notify.Bus, row: Row, need: str) -> None:
+def test_a_loss_does_to_a_job_what_its_policy_says(bus: notify.Bus, row: Row, need: str, window: int) -> None:
     expected = row.stories()
-    with Situation(bus, need) as situation:
+    with Situation(bus, need, window=window) as situation:
         situation.bring_about(row.moves)
         assert {policy: situation.story(policy) for policy in POLICIES} == expected
         assert {policy: situation.status(policy) for policy in POLICIES} == {

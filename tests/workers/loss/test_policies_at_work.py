@@ -46,6 +46,7 @@ def state(job: Job) -> str:
     return "held" if job.held is not None else "goes on"
 
 
+@pytest.mark.usefixtures("each_window")
 @pytest.mark.parametrize(("cell", "need"), [*((cell, "svc") for cell in CELLS), (CELLS[0], PRINTS), (CELLS[2], PRINTS)], ids=str)
 def test_a_loss_does_what_the_policy_says(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, cell: Cell, need: Any
@@ -120,6 +121,7 @@ def test_a_running_job_is_stopped_after_its_grace_and_not_before(
     assert 1_500 <= outcome.why.after_ms < 3_500
 
 
+@pytest.mark.usefixtures("each_window")
 @pytest.mark.parametrize("retry", [None, rq.Retry(max=3)])
 def test_a_job_that_ends_while_it_is_stopped_to_be_held_is_held(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects, retry: Any

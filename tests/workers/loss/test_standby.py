@@ -12,6 +12,7 @@ from tests.workers.conftest import Effects, StartWorkers
 from workers import Queue
 
 
+@pytest.mark.usefixtures("each_window")
 @pytest.mark.any_server
 def test_held_jobs_run_when_a_killed_service_has_restarted(
     bus: notify.Bus, server: PrivateServer, start: Callable[..., Process], queue: Queue, start_workers: StartWorkers, effects: Effects

@@ -50,6 +50,7 @@ def test_a_worker_that_gets_sigterm_while_the_server_is_away_ends(own_server: Pr
             worker.wait(10)
 
 
+@pytest.mark.usefixtures("each_window")
 @pytest.mark.any_server
 def test_no_job_is_lost_when_workers_are_killed_at_any_moment(bus: notify.Bus, queue: Queue, start_workers: StartWorkers) -> None:
     jobs = queue.enqueue_many([Queue.prepare_data(add, job_id=f"job-{number}") for number in range(400)])

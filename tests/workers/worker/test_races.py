@@ -131,6 +131,7 @@ def test_a_job_that_fails_again_and_again_can_be_cancelled_at_any_moment(
         assert effects[f"{number}"] == times
 
 
+@pytest.mark.usefixtures("each_window")
 @pytest.mark.parametrize("retry", [None, rq.Retry(max=3)])
 def test_a_job_stopped_after_its_worker_was_killed_stays_stopped(
     queue: Queue, bus: notify.Bus, start_workers: StartWorkers, effects: Effects, retry: Any
@@ -148,6 +149,7 @@ def test_a_job_stopped_after_its_worker_was_killed_stays_stopped(
     assert bus.redis.ttl(running.key) > 0
 
 
+@pytest.mark.usefixtures("each_window")
 def test_a_job_whose_worker_was_killed_is_tried_again_when_rq_finds_it(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     (process,) = start_workers().processes
     running = queue.enqueue(hold, "x", retry=rq.Retry(max=1))

@@ -110,6 +110,7 @@ def test_a_callback_that_raises_when_a_job_is_stopped_harms_nothing(
     assert stopped.id not in queue.started_job_registry
 
 
+@pytest.mark.usefixtures("each_window")
 @pytest.mark.any_server
 def test_a_job_whose_process_dies_has_failed_and_the_worker_lives_on(queue: Queue, start_workers: StartWorkers) -> None:
     start_workers()

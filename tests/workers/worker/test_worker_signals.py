@@ -37,6 +37,7 @@ def test_messages_that_cannot_be_obeyed_harm_nothing(bus: notify.Bus, queue: Que
     assert (outcome.status, outcome.reason) == ("stopped", "stopped on request")
 
 
+@pytest.mark.usefixtures("each_window")
 @pytest.mark.any_server
 def test_rqs_command_to_kill_the_process_of_a_job_is_obeyed(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
@@ -96,6 +97,7 @@ def test_sigterm_between_dequeue_and_start_loses_no_job(queue: Queue, server: An
     assert queue.get_job_ids() == [next_one.id]
 
 
+@pytest.mark.usefixtures("each_window")
 def test_a_worker_that_is_killed_takes_its_job_with_it(queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
     (process,) = start_workers().processes
     queue.enqueue(tick, "x")
