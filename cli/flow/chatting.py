@@ -32,6 +32,7 @@ def chat(
     listen: Annotated[str, typer.Option("--listen", metavar="[HOST:]PORT", help="Port that sends each line to all that connect.")] = LISTEN,
     talk: Annotated[str, typer.Option("--talk", metavar="[HOST:]PORT", help="Port that takes lines.")] = TALK,
     name: Annotated[str | None, typer.Option("--name", help="Your name before each line.", show_default="the name of the user")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for a server that is not there yet.")] = False,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
@@ -43,7 +44,7 @@ def chat(
         _serve(chosen, TCPServer(listen_port, listen_host), TCPServer(talk_port, talk_host))
         return
     own = getpass.getuser() if name is None else name
-    ends = TCPClient(host, listen_port), TCPClient(host, talk_port)
+    ends = TCPClient(host, listen_port, waits=wait), TCPClient(host, talk_port, waits=wait)
     if sys.stdin.isatty() and sys.stdout.isatty():
         _talk_on_terminal(chosen, own, *ends)
     else:

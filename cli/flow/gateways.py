@@ -57,6 +57,9 @@ def come_in(
     connect: Connect = False,
     framing: Framed = Framing.LINES,
     single: Annotated[bool, typer.Option("--single-client", help="One client at a time; others are refused.")] = False,
+    waits_for: Annotated[
+        str | None, typer.Option("--waits-for", metavar="POSITION", help="Take no more while the gateway with this --position is behind.")
+    ] = None,
     max_clients: Clients = 1000,
     allow: Allow = None,
     token: Token = None,
@@ -75,7 +78,7 @@ def come_in(
     def flow(bus: Bus) -> Flow:
         return pipeline(
             stage(end.work, name="tcp"),
-            stage(publish_to(bus, topic), name="publish", on_error="skip"),
+            stage(publish_to(bus, topic, waits_for=waits_for), name="publish", on_error="skip"),
             name=name or f"gateway-in-{end.port or token_hex(4)}",
         )
 

@@ -24,6 +24,8 @@ __all__ = ["Loaded", "connecting", "load", "unconnected"]
 
 NAME: Final = "flow"
 """What a module calls its flow, unless the command says otherwise."""
+UNNAMED: Final = "flow"
+"""The name of a flow that was made without one."""
 NOWHERE: Final = "redis://localhost:6379/0"
 
 
@@ -66,6 +68,8 @@ def load(given: str, bus: Callable[[], Bus], show: Callable[[Any], object], *, t
     if isinstance(made, FlowProgram):
         return Loaded(made.flow, made)
     if isinstance(made, Flow):
+        if made.name == UNNAMED:
+            made.name = name if name not in ("", NAME) else Path(path).stem if path.endswith(".py") else path.rpartition(".")[2]
         return Loaded(made)
     raise FlowFileError(
         f"{path}: {name or NAME!r} is of the type {type(made).__name__}: define a Flow, or a function of the bus that returns one"

@@ -14,6 +14,7 @@ from cli.recording.keys import KeyReader
 from cli.recording.window import Folders, From, SkipDamaged, To, Topics, open_reader, time_of
 from notify import Json, RecordingError
 from notify.flows.recording import Reader, Replay
+from notify.values import counted
 
 if TYPE_CHECKING:
     from cli.output.terminal import Bar
@@ -71,7 +72,7 @@ def replay(
             finally:
                 shown.close()
     if running.progress.refused:
-        raise RecordingError(f"{running.progress.refused} events were refused, see above: the others are published")
+        raise RecordingError(f"{counted(running.progress.refused, 'event')} refused, see above: the others are published")
 
 
 def _speed(text: str) -> float | None:
@@ -120,7 +121,7 @@ class _Shown:
         first, last = self._span
         total_s = max((last - first).total_seconds(), 0.001)
         state = ", paused" if progress.state == "paused" else ""
-        summary = f"{progress.at:%Y-%m-%d %H:%M:%S}Z, {progress.events} events{state}"
+        summary = f"{progress.at:%Y-%m-%d %H:%M:%S}Z, {counted(progress.events, 'event')}{state}"
         self._bar.show(round((progress.at - first).total_seconds() * 1000), round(total_s * 1000), summary)
 
     def close(self) -> None:
@@ -142,9 +143,9 @@ class _Shown:
             self._output.record(record, "")
             return
         more = [
-            f"{progress.gaps} gaps, in which events were lost before they were recorded" if progress.gaps else "",
-            f"{progress.left_out} events on topics of Notify itself left out (--own-topics)" if progress.left_out else "",
+            f"{counted(progress.gaps, 'gap')}, in which events were lost before they were recorded" if progress.gaps else "",
+            f"{counted(progress.left_out, 'event')} on topics of Notify itself left out (--own-topics)" if progress.left_out else "",
             f"{progress.refused} refused" if progress.refused else "",
             f"{missing} missing in damaged or short files" if missing else "",
         ]
-        self._output.talk(", ".join([f"{progress.events} events in {seconds:.1f} s", *filter(None, more)]))
+        self._output.talk(", ".join([f"{counted(progress.events, 'event')} in {seconds:.1f} s", *filter(None, more)]))

@@ -13,6 +13,7 @@ from cli.recording.window import Folders, From, SkipDamaged, To, Topics, open_re
 from cli.signals import Stop
 from notify import Bus, Json
 from notify.flows.recording import ExportFormat, Reader, Recorder, export, export_lines
+from notify.values import counted
 
 if TYPE_CHECKING:
     from cli.output.terminal import Bar
@@ -23,7 +24,8 @@ SHOW_S: Final = 0.1
 """Seconds between two looks at the numbers."""
 BAR_AFTER_S: Final = 0.3
 """Seconds after which the numbers are shown: a short recording needs no bar."""
-MIB: Final = 1024 * 1024
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
 COMMON: Final = {"--json": 1, "--url": 2, "--namespace": 2}
 """The options that may stand before the name of a command, and how many arguments each takes."""
 
@@ -141,7 +143,8 @@ def export_recordings(
             output.line(line)
         return
     written = export(reader, path, kind)
-    output.record({"file": str(path), "format": kind, "events": written}, f"{written} events and gaps in {path}")
+    what = "1 event or gap" if written == 1 else f"{written} events and gaps"
+    output.record({"file": str(path), "format": kind, "events": written}, f"{what} in {path}")
 
 
 def _tell_of_unknown(output: Output, bus: Bus, names: list[str]) -> None:
@@ -190,11 +193,18 @@ def _tell_numbers(output: Output, recorder: Recorder, folder: Path) -> None:
 def _numbers(recorder: Recorder) -> str:
     numbers = recorder.counters
     more = [
-        f"{numbers.gaps} gaps, in which events were lost before" if numbers.gaps else "",
-        f"{numbers.refused} events that cannot be recorded" if numbers.refused else "",
+        f"{counted(numbers.gaps, 'gap')}, in which events were lost before" if numbers.gaps else "",
+        f"{counted(numbers.refused, 'event')} that cannot be recorded" if numbers.refused else "",
         f"{numbers.events + numbers.gaps - numbers.flushed} not written" if numbers.events + numbers.gaps > numbers.flushed else "",
     ]
-    return ", ".join([f"{numbers.events} events", *filter(None, more), f"{numbers.bytes_written / MIB:.1f} MiB"])
+    return ", ".join([counted(numbers.events, "event"), *filter(None, more), _size(numbers.bytes_written)])
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes for people."""
+    if count < MIB / 10:
+        return counted(count, "byte") if count < KIB else f"{count / KIB:.1f} KiB"
+    return f"{count / MIB:.1f} MiB"
 
 
 def _show(output: Output, folder: Path, reader: Reader) -> None:
@@ -218,7 +228,7 @@ def _show(output: Output, folder: Path, reader: Reader) -> None:
     plain = [
         (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)) for name, value in record.items() if name not in _LONG
     ]
-    rows = [("topic", each.topic, f"{each.events} events", *([f"{each.gaps} gaps"] if each.gaps else [])) for each in counts]
+    rows = [("topic", each.topic, counted(each.events, "event"), *([counted(each.gaps, "gap")] if each.gaps else [])) for each in counts]
     output.lines(record, [*plain, *rows, *(("damaged", str(damage)) for damage in reader.damages)])
 
 

@@ -96,7 +96,7 @@ class Subscriber:
         self._repaired_at = time.monotonic()
         self._known_until_ms = 0
         self._retained_left, self._must_repair = 0, since is not None
-        self._topic_names: dict[bytes, str] = {}
+        self._topic_names: dict[tuple[bytes, bytes | None], str | None] = {}
         self._decoder = MessageDecoder(classes, log=log, name=repr(self))
         self._has_classes = bool(classes)
         self._missed = MissedEvents(self._positions, self._decoder.skip)
@@ -235,10 +235,11 @@ class Subscriber:
             if event is not None and (event.topic in self._exact or self._pattern_of(event.topic)):
                 self._ready.append(event)
             return
-        topic = self._topic_names.get(message.channel)
+        place = message.channel, message.pattern
+        topic = self._topic_names.get(place, "")
+        if topic == "":
+            topic = self._topic_names[place] = self._topic_of(*place)
         if topic is None:
-            topic = self._topic_names[message.channel] = self._keys.topic_of(message.channel.decode(errors="replace"))
-        if message.pattern is not None and self._is_duplicate(topic, message.pattern):
             return
         try:
             items = self._positions.deliver(topic, message.payload)
@@ -250,10 +251,14 @@ class Subscriber:
         else:
             self._missed.add(topic, items)
 
-    def _is_duplicate(self, topic: str, pattern_channel: bytes) -> bool:
-        """Return whether the same event also arrives by the name of its topic, or through an earlier pattern."""
+    def _topic_of(self, channel: bytes, pattern: bytes | None) -> str | None:
+        """Return the topic of a message; ``None`` if its event also arrives by the name of the topic, or through an earlier pattern."""
+        topic = self._keys.topic_of(channel.decode(errors="replace"))
+        if pattern is None:
+            return topic
         first = self._pattern_of(topic)
-        return topic in self._exact or (first is not None and pattern_channel.decode() != self._keys.channel(first))
+        is_duplicate = topic in self._exact or (first is not None and pattern.decode() != self._keys.channel(first))
+        return None if is_duplicate else topic
 
     def _repair(self) -> None:
         """Compare positions with the logs, and queue the missed events.

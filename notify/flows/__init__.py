@@ -24,7 +24,7 @@ from notify.flows.flow import Flow
 from notify.flows.framing import Framing, JsonFraming, LengthFraming, LineFraming
 from notify.flows.hosting import FlowProgram
 from notify.flows.items import DROPPED, Failed, Items, Mark, To
-from notify.flows.lines import command_lines, follow_file, serial_lines, stdin_lines
+from notify.flows.lines import command_lines, follow_file, read_lines, serial_lines, stdin_lines, write_lines
 from notify.flows.policy import Policy, retry
 from notify.flows.protocol import Context, Sink, Source, Stage, TakesMany, Uses
 from notify.flows.tcp import TLS, EndpointCounts, TCPClient, TCPServer
@@ -75,10 +75,12 @@ __all__ = [
     "matches",
     "pipeline",
     "publish_to",
+    "read_lines",
     "retry",
     "serial_lines",
     "stage",
     "stdin_lines",
     "subscribe_to",
     "throttle",
+    "write_lines",
 ]

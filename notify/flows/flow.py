@@ -12,6 +12,7 @@ from notify.errors import ClosedError
 from notify.flows.engine import CUT_S, AsyncParker, Control, Counters, Hooks, SourceRunner, StageRunner, Station, ThreadParker
 from notify.flows.wiring import Link, Node, Wiring, has_async
 from notify.process import SignalSafeEvent
+from notify.values import counted
 
 __all__ = ["Flow"]
 
@@ -269,7 +270,7 @@ class Flow(Control):
             if isinstance(runner, StageRunner):
                 runner.drop_queued()
         dropped = sum(runner.station.dropped for runner in self._runners.values())
-        log.warning("the flow %r was cut: %s did not end in time; %d items were dropped in all", self.name, ", ".join(left), dropped)
+        log.warning("the flow %r was cut: %s did not end in time; %s dropped in all", self.name, ", ".join(left), counted(dropped, "item"))
 
     def _cancel(self, names: Iterable[str]) -> None:
         for name in names:

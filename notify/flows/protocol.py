@@ -4,7 +4,8 @@ Plain callables and iterables need none of them. A class derives from `Stage` to
 `Source` to be stopped at once, or to remember how far its items were taken.
 """
 
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
@@ -12,7 +13,7 @@ from notify.events import Gap
 from notify.flows.items import OUT, Mark
 from notify.flows.policy import Policy
 
-__all__ = ["Context", "Sink", "Source", "Stage", "TakesMany", "Uses"]
+__all__ = ["Context", "Sink", "Source", "Stage", "TakesMany", "TakesNow", "Uses"]
 
 
 class Uses(msgspec.Struct, frozen=True):
@@ -53,6 +54,13 @@ class Context(Protocol):
 
     def wake(self) -> None:
         """Have `Stage.tick` called soon. May be called from any thread."""
+
+    @property
+    def offer(self) -> Callable[[Any], bool]:
+        """Called in the event loop by an async source that waits for its next item: hands the item on at once.
+
+        It returns ``False`` if the flow cannot take it now, or the object is no source; then the iterator has to yield the item.
+        """
 
 
 class Stage:
@@ -122,6 +130,14 @@ class TakesMany(Stage):
     def take_many(self, items: list[Any]) -> Any:
         """Take items and return the results. May be ``async def``. An error stands for all of the items; a `Failed` for one."""
         raise NotImplementedError(f"{type(self).__name__} has no method take_many")
+
+
+@runtime_checkable
+class TakesNow(Protocol):
+    """A stage in the event loop that can take a single item at once, in place of `TakesMany.take_many`, which is slower to begin."""
+
+    def take_now(self, item: Any) -> bool:
+        """Take one item that has come while the stage was waiting, and hand on nothing. Returns ``False`` if it did nothing."""
 
 
 class Source:

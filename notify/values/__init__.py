@@ -7,7 +7,7 @@ It knows no Redis, and nothing about where a value goes.
 from notify.values.encoder import Encodable, Json, check_json, encode_json, encoding_problem, json_text, wire_encoder
 from notify.values.signature import Signature
 from notify.values.size import check_size, in_batches, size_problem
-from notify.values.text import is_text
+from notify.values.text import counted, is_text
 
 __all__ = [
     "Encodable",
@@ -15,6 +15,7 @@ __all__ = [
     "Signature",
     "check_json",
     "check_size",
+    "counted",
     "encode_json",
     "encoding_problem",
     "in_batches",

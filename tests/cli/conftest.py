@@ -53,7 +53,10 @@ class Shell:
 
     def start_on_terminal(self, *arguments: str, **environ: str | None) -> TerminalCommand:
         """Start ``notify`` on a terminal."""
-        return TerminalCommand([*NOTIFY, *arguments], environ=self._with(environ), cwd=self.folder)
+        return self.start_program_on_terminal(*NOTIFY, *arguments, **environ)
+
+    def start_program_on_terminal(self, *command: str, **environ: str | None) -> TerminalCommand:
+        return TerminalCommand(command, environ=self._with(environ), cwd=self.folder)
 
     @property
     def processes(self) -> dict[int, str]:

@@ -162,7 +162,7 @@ def test_M14_a_disk_that_is_really_full_loses_nothing_in_silence(shell: Shell, b
 def test_M14_a_recording_is_shown_with_its_topics_and_damages(shell: Shell, folder: Path) -> None:
     done = shell.run("record", "info", "rec")
     assert done.code == 0
-    assert done.lines[-2:] == ["topic\ta\t2 events\t1 gaps", "topic\tb\t3 events"]
+    assert done.lines[-2:] == ["topic\ta\t2 events\t1 gap", "topic\tb\t3 events"]
     (shown,) = shell.run("record", "info", "rec", "--json").records
     assert (shown["events"], shown["gaps"], shown["namespace"], shown["damages"]) == (5, 1, "notify", [])
     assert shown["topics"]["a"] == {"events": 2, "gaps": 1}
@@ -239,7 +239,7 @@ def test_M14_keys_pause_step_and_end_a_replay_on_a_terminal(shell: Shell, folder
         assert [item.contents for item in rest] == [3, 4, 5]
         assert running.end() == 0
     assert "5 events in" in running.shown
-    assert "1 gaps" in running.shown
+    assert "1 gap" in running.shown
 
 
 def test_a_loop_goes_on_until_it_is_interrupted(shell: Shell, folder: Path, connect_to: Connect, server: Any) -> None:

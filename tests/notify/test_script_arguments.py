@@ -51,14 +51,14 @@ def leaving_args(name: str, incarnation: int, reason: str, why: str) -> list[Any
 
 EVENTS: Cases = {
     "publish": (
-        lambda scripts: scripts.publish("t", b"body", retain_ms=5, once="key"),
-        {"log": K.log("t"), "head": K.topic("t"), "topics": K.topics, "retained": K.retained("t"), "once": K.once("t", "key")},
-        {"channel": K.channel("t"), "topic": "t", "body": b"body", "lifetime": "5", **LIMITS, "once_ms": LIMITS["log_ms"]},
+        lambda scripts: scripts.publish_many("p", 7, [ITEM]),  # a batch of one; `publish` leaves out what is only for batches
+        {"log": K.log("t"), "head": K.topic("t"), "topics": K.topics, "retained": K.retained("t"), "once": K.sent("p")},
+        {"channel": K.channel("t"), "topic": "t", "body": b"body", "lifetime": "5", **LIMITS, "once_ms": SENT_MS, "batch": 7},
     ),
     "publish_many": (
-        lambda scripts: scripts.publish_many("p", 7, [ITEM]),
+        lambda scripts: scripts.publish_many("p", 7, [ITEM, ITEM]),
         {"sent": K.sent("p"), "topics": K.topics, TAIL: [K.log("t"), K.topic("t"), K.retained("t")]},
-        {"batch": 7, "sent_ms": SENT_MS, **LIMITS, "count": 1, TAIL: [K.channel("t"), "t", 1, b"body", 5]},
+        {"batch": 7, "sent_ms": SENT_MS, **LIMITS, "count": 1, TAIL: [K.channel("t"), "t", 1, b"body", 5, 1, b"body", 5]},
     ),
     "read_log": (
         lambda scripts: scripts.read_log("t", after="1-2", count=3),

@@ -1,27 +1,28 @@
 -- include: notify.events.begin
 -- include: notify.events.shorten
 -- include: notify.history.count
--- Publishes one event; with an idempotency key at most once.
+-- Publishes one event; with an idempotency key at most once, and as a batch of one event once.
 -- KEYS    log       ns:log:<topic>
 --         head      ns:topic:<topic>
 --         topics    ns:topics
 --         retained  ns:retained:<topic>
---         once      ns:once:<topic>:<key>; left out without a key
+--         once      ns:once:<topic>:<key>, or ns:sent:<publisher> for a batch; left out without a key
 -- ARGV    channel
 --         topic
 --         body      the event as JSON, without its stamp
 --         lifetime  of the retained value: "" keeps it as it is, "0" deletes it, "-1" keeps this event for ever, else for so many ms
 --         length, log_ms, head_ms  limits
---         once_ms   for how long the idempotency key is remembered; left out without a key
--- returns the id of the event; of the first event, if the key was used before
+--         once_ms   for how long the idempotency key, or the batch, is remembered; left out without a key
+--         batch     number of the batch, as in publish_many.lua; left out without one
+-- returns the id of the event; of the first event, if the key was used before; the number of a batch that was published before
 --
 -- This is the script that every publisher waits for, so the steps of parts/append.lua are written out: the functions and tables
 -- there cost some microseconds on a server that was idle just before. A test compares the two.
 local log, head, topics, retained, once = unpack(KEYS)
-local channel, topic, body, lifetime, length, log_ms, head_ms, once_ms = unpack(ARGV)
+local channel, topic, body, lifetime, length, log_ms, head_ms, once_ms, batch = unpack(ARGV)
 if once then
   local first = redis.call('GET', once)
-  if first then return first end
+  if first and (not batch or first == batch) then return first end
 end
 local known = redis.call('HMGET', head, 'epoch', 'last', 'touched')
 local epoch, prev, touched = known[1], known[2], known[3]
@@ -61,7 +62,7 @@ elseif lifetime ~= '' then
   redis.call('SET', retained, stamped, 'PX', lifetime)
 end
 if once then
-  redis.call('SET', once, full, 'PX', once_ms)
+  redis.call('SET', once, batch or full, 'PX', once_ms)
 end
 count_up('topic events ' .. word(topic), 1)
 return full

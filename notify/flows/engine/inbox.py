@@ -8,8 +8,9 @@ always sees the other.
 import asyncio
 import queue
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 __all__ = ["AsyncParker", "Inbox", "Inputs", "Parker", "ThreadParker"]
@@ -19,6 +20,8 @@ SHORT: Final = 16
 """In a queue that is no longer than this, each free place is used at once."""
 
 
+QUIET_S: Final = 0.001
+"""Items that come faster are taken several at once, which costs less for each. Before a single one every microsecond counts."""
 TURN: Final = 64
 """So many items of one node are taken before those of the next one."""
 
@@ -60,15 +63,31 @@ class AsyncParker(Parker):
         self._loop = loop
         self._event = asyncio.Event()
         self._thread: int | None = None
+        self._set_at = 0.0
+        self.instead: Callable[[], bool] | None = None
+        """Called in the loop when another thread calls `set` after a quiet moment; if it has done what the waiter would do, it returns
+        ``True``, and that waits on."""
 
     def set(self) -> None:
         if threading.get_ident() == self._thread:
             self._event.set()
             return
+        before, self._set_at = self._set_at, time.monotonic()
+        is_busy = self._set_at - before < QUIET_S
         try:
-            self._loop.call_soon_threadsafe(self._event.set)
+            self._loop.call_soon_threadsafe(self._event.set if is_busy else self._wake)
         except RuntimeError:
             return  # the loop is closed: nobody waits any more
+        if not is_busy:
+            time.sleep(0)  # the loop needs the interpreter, which this thread would hold a while longer
+
+    def end_wait(self) -> None:
+        """As `set`, in the loop."""
+        self._event.set()
+
+    def _wake(self) -> None:
+        if self.instead is None or not self.instead():
+            self._event.set()
 
     async def wait(self, timeout_s: float | None) -> None:
         self._thread = threading.get_ident()

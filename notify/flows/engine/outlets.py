@@ -2,7 +2,6 @@
 
 import inspect
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -88,7 +87,7 @@ class Outlets:
 
     async def room(self, inbox: Inbox) -> None:
         """Wait until an inbox is not full."""
-        before = time.monotonic()
+        before = self._station.waits()
         while len(inbox.items) >= inbox.max_items and not self._station.is_cut:
             await inbox.room(self._station.parker)
         self._station.waited(since=before)

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Iterator
 from typing import Any, Final
 
 from notify.events import Gap
@@ -15,6 +15,9 @@ from notify.flows.protocol import Source
 
 __all__ = ["SourceRunner"]
 
+READY: Final[tuple[Iterable[Any], ...]] = ([], (), range(0), {}, set(), "", b"", {}.values(), {}.items())
+NEVER_WAIT: Final = frozenset(type(iter(made)) for made in READY)
+"""Iterators over what is there already: their items are not waited for."""
 TURN: Final = 64
 """A source in the event loop lets others run after so many items."""
 
@@ -42,6 +45,7 @@ class SourceRunner:
         self._ends_itself = self._source is not None and type(self._source).stop is not Source.stop
         self._gate = threading.Lock()
         self._is_reading = self._is_over = False
+        station.offer = self._offer
 
     @property
     def counters(self) -> Counters:
@@ -114,7 +118,8 @@ class SourceRunner:
 
     async def _read(self, iterator: Iterator[Any] | AsyncIterator[Any]) -> None:
         station, outlets, control = self.station, self.outlets, self.station.control
-        plain, only, is_async = outlets.plain, outlets.only, isinstance(iterator, AsyncIterator)
+        plain, only = outlets.plain, outlets.only
+        is_async, is_plain = isinstance(iterator, AsyncIterator), type(iterator) in NEVER_WAIT
         while self._ends_itself or not control.is_stopping:
             if control.is_held and not control.is_stopping:
                 await station.park(None)
@@ -123,7 +128,12 @@ class SourceRunner:
                 await asyncio.sleep(0)
             self._is_reading = True
             try:
-                item = await anext(iterator) if isinstance(iterator, AsyncIterator) else next(iterator)
+                if isinstance(iterator, AsyncIterator):
+                    item = await Suspended(anext(iterator), station)
+                elif is_plain:
+                    item = next(iterator)
+                else:
+                    item = self._next(iterator)
             except (StopIteration, StopAsyncIteration):
                 return
             except Exception as exc:
@@ -141,6 +151,26 @@ class SourceRunner:
             else:
                 await self._give(item)
 
+    def _offer(self, item: Any) -> bool:
+        """Hand on an item for an iterator in the event loop that waits. Returns ``False`` if the iterator has to yield it."""
+        outlets, control = self.outlets, self.station.control
+        only = outlets.only
+        if only is None or type(item) not in outlets.plain or not self._is_reading or len(only.items) >= only.max_items - 1:
+            return False
+        if control.is_held or control.is_stopping or self._is_over:
+            return False
+        self.station.out += 1
+        only.put(item)
+        return True
+
+    def _next(self, iterator: Iterator[Any]) -> Any:
+        """Return the next item, and count the wait for it."""
+        began = self.station.waits()
+        try:
+            return next(iterator)
+        finally:
+            self.station.read(since=began)
+
     async def _give(self, item: Any) -> None:
         if isinstance(item, Mark):
             commit = self._source.commit if self._source is not None else lambda _: None
@@ -149,6 +179,34 @@ class SourceRunner:
             await self.outlets.hand_on_one(item)  # an item of an iterable, whatever it is
         else:
             await self.outlets.hand_on(item)
+
+
+class Suspended:
+    """Awaits something for a node, and counts the time in which it was suspended as waited.
+
+    Args:
+        awaited: what to await.
+        station: the place of the node.
+    """
+
+    def __init__(self, awaited: Awaitable[Any], station: Station) -> None:
+        self._awaited, self._station = awaited, station
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps = self._awaited.__await__()
+        problem: BaseException | None = None
+        while True:
+            try:
+                wanted = steps.send(None) if problem is None else steps.throw(problem)
+            except StopIteration as end:
+                return end.value
+            began, problem = self._station.waits(), None
+            try:
+                yield wanted
+            except BaseException as exc:  # the task is cancelled, for example: the awaited code decides
+                problem = exc
+            finally:
+                self._station.idled(since=began)
 
 
 class IteratorError(Exception):

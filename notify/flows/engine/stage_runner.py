@@ -8,11 +8,11 @@ from typing import Final
 
 from notify.events import Gap
 from notify.flows.engine.caller import Caller
-from notify.flows.engine.inbox import Inputs
+from notify.flows.engine.inbox import AsyncParker, Inputs
 from notify.flows.engine.outlets import Outlets
 from notify.flows.engine.station import Counters, CutShort, Station
 from notify.flows.items import Mark
-from notify.flows.protocol import Stage
+from notify.flows.protocol import Stage, TakesNow
 
 __all__ = ["StageRunner"]
 
@@ -37,6 +37,10 @@ class StageRunner:
         self._stage = station.node.work if isinstance(station.node.work, Stage) else None
         has_clock = self._stage is not None and type(self._stage).due_at is not Stage.due_at
         self._due_at: Callable[[], float | None] | None = self._stage.due_at if self._stage is not None and has_clock else None
+        self._is_parked = False
+        self._now = self._stage if isinstance(self._stage, TakesNow) else None
+        if isinstance(station.parker, AsyncParker) and self._now is not None and len(links) == 1:
+            station.parker.instead = self._take_now
 
     @property
     def counters(self) -> Counters:
@@ -144,9 +148,33 @@ class StageRunner:
         if not len(inputs) and not self.station.is_woken:
             if is_last:
                 return False
-            await self.station.park(timeout_s)
+            self._is_parked = True
+            try:
+                await self.station.park(timeout_s)
+            finally:
+                self._is_parked = False
         inputs.waits(False)
         return True
+
+    def _take_now(self) -> bool:
+        """Have a stage that waits in the event loop take a single item at once. Returns ``False`` if its task has to go on."""
+        inbox, now, station = self.inputs.front, self._now, self.station
+        items = inbox.items
+        if now is None or not self._is_parked or station.is_cut or station.is_woken or len(items) != 1 or type(items[0]) in BESIDE:
+            return False
+        began = time.monotonic()
+        try:
+            if not now.take_now(items[0]):
+                return False
+        except Exception:
+            return False  # it raises again in its task, which knows what to do
+        items.popleft()
+        station.taken += 1
+        station.worked(since=began)
+        if inbox.blocked and len(items) <= inbox.low:
+            inbox.unblock()
+        inbox.is_waiting = True
+        return not items
 
     async def _tick_if_due(self) -> bool:
         """Call the hook `tick` if its time has come, or the stage was woken. Returns whether it was called."""

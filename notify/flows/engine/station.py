@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -12,9 +13,12 @@ from notify.flows.engine.inbox import Parker, ThreadParker
 from notify.flows.policy import Policy
 from notify.flows.protocol import Uses
 from notify.flows.wiring import Node
+from notify.values import counted
 
 __all__ = ["Control", "Counters", "CutShort", "Station", "short"]
 
+LONG_READ_S: Final = 0.001
+"""A source that gives its next item within this time is counted as busy: to ask for the time of the processor would cost more."""
 LOG_EVERY_S: Final = 1.0
 """Skipped items are logged once in this time: a stage that raises for each item must not fill the log."""
 
@@ -34,7 +38,8 @@ class Counters(msgspec.Struct, frozen=True):
         errors: items for which it raised, after the last attempt.
         dropped: items that were dropped by a policy, because the flow failed, or because it was cut.
         queued: items that wait in front of it.
-        busy_ms: milliseconds in which it did not wait for items or for room.
+        busy_ms: milliseconds in which it did not wait for items or for room. Of a source that blocks in its thread they are those in
+            which it used the processor.
     """
 
     taken: int = 0
@@ -89,8 +94,10 @@ class Station:
         self.parker = parker
         self.uses = uses
         self.is_woken = False
+        self.offer: Callable[[Any], bool] = lambda _: False
         self.taken = self.out = self.errors = self.dropped = 0
-        self._waited_s = 0.0
+        self._waited_s = self._waits_since = 0.0
+        self._cpu_s = self._cpu_seen_at = 0.0
         self._started_at = self._ended_at = 0.0
         self._logged_at, self._unlogged = 0.0, 0
 
@@ -100,8 +107,9 @@ class Station:
         return self.control.is_cut
 
     def begin(self) -> None:
-        """Record the start of the node."""
-        self._started_at = time.monotonic()
+        """Record the start of the node, in its thread."""
+        self._started_at = self._cpu_seen_at = time.monotonic()
+        self._cpu_s = time.thread_time()
 
     def end(self) -> None:
         """Record the end of the node."""
@@ -111,7 +119,9 @@ class Station:
     def counters(self, queued: int) -> Counters:
         """Return the counters; ``queued`` is the number of items that wait."""
         end = self._ended_at or time.monotonic()
-        busy_s = max(0.0, end - self._started_at - self._waited_s) if self._started_at else 0.0
+        waited_s, since = self._waited_s, self._waits_since
+        waited_s += max(0.0, end - since) if since else 0.0
+        busy_s = max(0.0, end - self._started_at - waited_s) if self._started_at else 0.0
         return Counters(self.taken, self.out, self.errors, self.dropped, queued, round(busy_s * 1000))
 
     def sleep(self, delay_s: float) -> bool:
@@ -142,16 +152,42 @@ class Station:
 
     async def park(self, timeout_s: float | None) -> None:
         """Wait at the parker, and count the time as waited; raise `CutShort` if the flow is cut."""
-        before = time.monotonic()
+        before = self.waits()
         if not self.is_cut:
             await self.parker.wait(timeout_s)
         self.waited(since=before)
 
+    def waits(self) -> float:
+        """Record that the node waits from now on. Returns the time for `waited`, `idled` or `read`."""
+        self._waits_since = now = time.monotonic()
+        return now
+
     def waited(self, *, since: float) -> None:
         """Count the time since then as waited; raise `CutShort` if the flow is cut."""
-        self._waited_s += time.monotonic() - since
+        self.idled(since=since)
         if self.is_cut:
             raise CutShort
+
+    def worked(self, *, since: float) -> None:
+        """Count the time since then, within a wait, as busy."""
+        self._waited_s -= time.monotonic() - since
+
+    def idled(self, *, since: float) -> None:
+        """Count the time since then as waited."""
+        self._waits_since = 0.0
+        self._waited_s += time.monotonic() - since
+
+    def read(self, *, since: float) -> None:
+        """Count the time since then, in which a thread read its source, as waited; if it was long, without the time of the processor."""
+        self._waits_since = 0.0
+        now = time.monotonic()
+        if now - since < LONG_READ_S:
+            return
+        cpu_s = time.thread_time()
+        # Before the read the thread can have used the processor all the time, and that is counted as busy already.
+        worked_s = max(0.0, cpu_s - self._cpu_s - (since - self._cpu_seen_at))
+        self._waited_s += max(0.0, now - since - worked_s)
+        self._cpu_s, self._cpu_seen_at = cpu_s, now
 
     def skip(self, item: Any, error: Exception) -> None:
         """Count an item as dropped, and log it, unless another one was logged just now."""
@@ -159,7 +195,8 @@ class Station:
         self._unlogged += 1
         now = time.monotonic()
         if not self._logged_at or now - self._logged_at >= LOG_EVERY_S:
-            log.warning("%r skipped %d items; the last was %s: %s: %s", self.name, self._unlogged, short(item), type(error).__name__, error)
+            skipped = counted(self._unlogged, "item")
+            log.warning("%r skipped %s; the last was %s: %s: %s", self.name, skipped, short(item), type(error).__name__, error)
             self._logged_at, self._unlogged = now, 0
 
 

@@ -51,8 +51,13 @@ class Fanout:
 
     async def room(self) -> None:
         """Wait until all clients have room, if the limits say that the flow waits for them."""
-        while self.limits.when_full == "wait" and any(queue.is_full for queue in self._queues):
+        while self.is_full:
             await self._next_change()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a client has no room, and the limits say that the flow waits for it."""
+        return self.limits.when_full == "wait" and any(queue.is_full for queue in self._queues)
 
     async def drained(self) -> None:
         """Wait until all is written."""

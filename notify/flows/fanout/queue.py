@@ -8,6 +8,7 @@ import msgspec
 
 from notify.errors import WiringError
 from notify.flows.fanout.chunk import Chunk
+from notify.values import counted
 
 __all__ = ["ClientQueue", "QueueLimits", "Sender", "WhenFull"]
 
@@ -163,7 +164,7 @@ class ClientQueue:
             waited = self.items
             self.clear()
             if self.sender is not None:
-                self.sender.disconnect(f"{waited} frames waited, since it reads too slowly: read faster, or connect again")
+                self.sender.disconnect(f"{counted(waited, 'frame')} waited, since it reads too slowly: read faster, or connect again")
             return
         before = self.items
         while self.is_full and self._chunks:

@@ -10,6 +10,7 @@ from notify.flows.build import discard
 from notify.flows.files.kind import Above0, Kind, Name, Reference, Site, kind_name, value_of
 from notify.flows.files.lines import Command, Serial, Stdin, Tail
 from notify.flows.files.network import TcpClient, TcpServer
+from notify.flows.files.storage import Read, Record, Replay, Write
 from notify.flows.filters import batch, changed_by, contents, demux, distinct, format_output, lookup, matches, throttle
 from notify.flows.filters.text import text_of
 from notify.flows.items import ERROR
@@ -171,9 +172,10 @@ class Publish(Kind, frozen=True):
 
     topic: Name | None = None
     forward: bool = False
+    waits_for: Name | None = None
 
     def work(self, site: Site) -> Any:
-        return publish_to(site.bus(), self.topic, forward=self.forward)
+        return publish_to(site.bus(), self.topic, forward=self.forward, waits_for=self.waits_for)
 
 
 class Print(Kind, frozen=True):
@@ -211,12 +213,14 @@ KINDS: Final[dict[str, type[Kind]]] = {
     for kind in (
         Items,
         Stdin,
+        Read,
         Tail,
         Command,
         Serial,
         TcpServer,
         TcpClient,
         Subscribe,
+        Replay,
         Function,
         Made,
         Same,
@@ -230,6 +234,8 @@ KINDS: Final[dict[str, type[Kind]]] = {
         Batch,
         Changed,
         Publish,
+        Record,
+        Write,
         Print,
         Discard,
     )

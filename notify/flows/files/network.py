@@ -80,12 +80,13 @@ class TcpClient(Endpoint, frozen=True, kw_only=True):
 
     host: Name | None = None
     reconnect: bool = True
+    waits: bool = True
 
     def work(self, site: Site) -> Any:
         arguments = self.arguments()
         if self.queue is None:
             del arguments["queue"]
-        return TCPClient(self.host, self.port, reconnect=self.reconnect, **arguments)
+        return TCPClient(self.host, self.port, reconnect=self.reconnect, waits=self.waits, **arguments)
 
 
 def token_in(path: str) -> str:

@@ -14,6 +14,7 @@ from notify.flows.recording.recorder import Recorder, RecorderCounters
 from notify.flows.recording.replay import Replay, ReplayProgress, ReplayState
 from notify.flows.recording.salvage import Damage
 from notify.flows.recording.sink import record_to
+from notify.flows.recording.source import replay_from
 from notify.flows.recording.writer import RecordingWriter
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "export_lines",
     "record_to",
     "recorded_events",
+    "replay_from",
 ]

@@ -1,8 +1,22 @@
 """The clock of a replay: when, by ``time.monotonic``, an event of a recording is due."""
 
 import time
+from typing import Final
 
-__all__ = ["ReplayClock"]
+from notify.errors import SettingsError
+
+__all__ = ["ReplayClock", "checked_speed"]
+
+MOST_SPEED: Final = 1_000_000.0
+
+
+def checked_speed(speed: float | None) -> float | None:
+    """Return the speed of a replay, or raise `SettingsError`."""
+    if speed is not None and (isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed <= MOST_SPEED):
+        raise SettingsError(
+            f"the speed is {speed!r}: give a number above 0 and at most {MOST_SPEED:g}, or no pauses at all (speed=None, --speed max)"
+        )
+    return speed
 
 
 class ReplayClock:

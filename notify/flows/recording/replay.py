@@ -4,13 +4,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
-from notify.errors import SettingsError
 from notify.events import BATCH, Event, EventBus, Gap
-from notify.flows.recording.clock import ReplayClock
+from notify.flows.recording.clock import ReplayClock, checked_speed
 from notify.flows.recording.line import Line, datetime_of, micros_of
 from notify.flows.recording.outlet import BusOutlet, FunctionOutlet, Outlet
 from notify.flows.recording.reader import Reader
@@ -20,7 +19,6 @@ __all__ = ["Replay", "ReplayProgress", "ReplayState"]
 
 ReplayState: TypeAlias = Literal["ready", "running", "paused", "ended"]
 """A replay is ``ready`` before it is started and after it was stopped, and ``ended`` at the end of the recording."""
-MOST_SPEED: Final = 1_000_000.0
 
 
 class ReplayProgress(msgspec.Struct, frozen=True):
@@ -73,11 +71,7 @@ class Replay:
         pause_at: Collection[datetime] = (),
         own_topics: bool = False,
     ) -> None:
-        if speed is not None and (isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed <= MOST_SPEED):
-            raise SettingsError(
-                f"the speed is {speed!r}: give a number above 0 and at most {MOST_SPEED:g}, or no pauses at all (speed=None, --speed max)"
-            )
-        self._reader, self._into, self._speed, self._loop = reader, into, speed, loop
+        self._reader, self._into, self._speed, self._loop = reader, into, checked_speed(speed), loop
         self._pause_at = sorted(map(micros_of, pause_at))
         self._leaves_out = isinstance(into, EventBus) and not own_topics
         self._changed = threading.Condition()

@@ -16,6 +16,7 @@ from notify.flows.tcp.endpoint import Endpoint
 from notify.flows.tcp.exchange import Exchange, options_of
 from notify.flows.tcp.security import TLS
 from notify.server import Backoff
+from notify.values import counted
 
 __all__ = ["TCPClient"]
 
@@ -34,8 +35,10 @@ class TCPClient(Endpoint):
         port: its port.
         unix: the path of a Unix socket, in place of host and port.
         framing: ``"lines"``, ``"json"`` for JSON lines, ``"length"`` for frames behind their lengths, or a `Framing` with options.
-        reconnect: whether to connect again, and to wait for a server that is not there yet, with pauses of up to 2 s. Otherwise a source
+        reconnect: whether to connect again, with pauses of up to 2 s, and to wait for a server that is not there. Otherwise a source
             ends with its connection, and a sink raises `EndpointError`.
+        waits: whether to wait at the start for a server that is not there yet. Otherwise ``Flow.start`` raises `EndpointError`, after
+            3 s at the latest for each address of the host; with ``reconnect`` a connection that is lost later is made again nevertheless.
         queue: the limits of what waits to be sent, and what happens when they are reached.
         token: the shared secret of the server, sent as the first line.
         tls: certificates, as `TLS` or ``ssl.SSLContext``; ``True`` for those of the operating system.
@@ -45,7 +48,7 @@ class TCPClient(Endpoint):
     Raises:
         WiringError, SettingsError: an argument cannot be used.
 
-    ``Flow.start`` raises `EndpointError` if the host is unknown, and without ``reconnect`` if the server cannot be reached.
+    ``Flow.start`` raises `EndpointError` if the host is unknown, and without ``reconnect`` or ``waits`` if the server cannot be reached.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class TCPClient(Endpoint):
         unix: str | None = None,
         framing: Literal["lines", "json", "length"] | Framing = "lines",
         reconnect: bool = True,
+        waits: bool = True,
         queue: QueueLimits | None = None,
         token: str | None = None,
         tls: TLS | ssl.SSLContext | bool = False,
@@ -66,7 +70,7 @@ class TCPClient(Endpoint):
         options = options_of(framing, limits, token, idle_timeout_s=idle_timeout_s, keep_alive_s=keep_alive_s)
         super().__init__(address_of(host or "127.0.0.1", port, unix), options)
         self._tls = TLS() if tls is True else tls or None
-        self._reconnect = reconnect
+        self._reconnect, self._waits = reconnect, waits and reconnect
         self._connector: Connector
         self._queue: ClientQueue | None = None
         self._task: asyncio.Task[None] | None = None
@@ -81,7 +85,7 @@ class TCPClient(Endpoint):
         try:
             self._connection = await self._connect(exchange)
         except EndpointError as exc:
-            if not self._reconnect or is_unknown(exc.__cause__):
+            if not self._waits or is_unknown(exc.__cause__):
                 raise
             self._problem = exc
         self._task = exchange.loop.create_task(self._keep_connected(exchange))
@@ -101,7 +105,7 @@ class TCPClient(Endpoint):
             with suppress(asyncio.CancelledError):
                 await self._task
         if self._queue is not None and (left := exchange.fanout.remove(self._queue)):
-            exchange.reports.note("dropped", f"{left} frames could not be sent before the end", count=left)
+            exchange.reports.note("dropped", f"{counted(left, 'frame')} could not be sent before the end", count=left)
 
     def _check(self) -> None:
         if self._problem is not None and not self._reconnect:

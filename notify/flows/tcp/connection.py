@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 from notify.flows.fanout import ClientQueue
 from notify.flows.tcp.address import peer_of
 from notify.flows.tcp.exchange import Exchange
+from notify.values import counted
 
 __all__ = ["HANDSHAKE_S", "Connection"]
 
@@ -284,7 +285,7 @@ class Connection(asyncio.Protocol):
         if queue is not None and queue is self._own_queue:
             queue.detach()
         elif queue is not None and (left := self._exchange.fanout.remove(queue)):
-            self._exchange.reports.note("dropped", f"{self.peer} is gone, and {left} frames still waited for it", count=left)
+            self._exchange.reports.note("dropped", f"{self.peer} is gone, and {counted(left, 'frame')} still waited for it", count=left)
 
     def _keep_alive(self, connected: socket.socket) -> None:
         silence_s = self._exchange.options.keep_alive_s

@@ -46,7 +46,7 @@ class Endpoint(Source, TakesMany):
         return self._counts if self._exchange is None else self._exchange.counts()
 
     async def open(self, context: Context) -> None:
-        exchange = Exchange(f"{type(self).__name__} {self.address} of {context.name!r}", self._options, context.uses)
+        exchange = Exchange(f"{type(self).__name__} {self.address} of {context.name!r}", self._options, context.uses, context.offer)
         self._exchange = exchange
         await self._open(exchange)
 
@@ -72,6 +72,10 @@ class Endpoint(Source, TakesMany):
         await asyncio.sleep(0)  # connections are served between two batches
         self._check()
         return refused
+
+    def take_now(self, item: Any) -> bool:
+        self._check()
+        return self._opened.send_now(item)
 
     async def take_gap(self, gap: Gap) -> None:
         """Tell all connections of events of a topic that are lost."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -16,6 +17,7 @@ from notify.flows.tcp.counts import EndpointCounts
 from notify.flows.tcp.intake import Intake
 from notify.flows.tcp.security import Secret, secret_of
 from notify.settings import MAX_TIMEOUT_S, positive
+from notify.values import counted
 
 __all__ = ["Exchange", "Options", "Peer", "options_of"]
 
@@ -81,16 +83,17 @@ class Exchange:
         name: the endpoint, in logs.
         options: its options.
         uses: how the flow uses it.
+        offer: hands an item to the flow at once, if that is possible.
     """
 
-    def __init__(self, name: str, options: Options, uses: Uses) -> None:
-        self.options, self.uses = options, uses
+    def __init__(self, name: str, options: Options, uses: Uses, offer: Callable[[Any], bool]) -> None:
+        self.options, self.uses, self.offer = options, uses, offer
         self.loop = asyncio.get_running_loop()
         self.reports = Reports(name)
         self.intake = Intake(self._pause, self._resume)
         framing = options.framing
         self.fanout = Fanout(
-            options.queue, lambda count: framing.notice("gap", f"{count} frames were dropped, since this client reads too slowly")
+            options.queue, lambda count: framing.notice("gap", f"{_frames(count)} dropped, since this client reads too slowly")
         )
         self.connections: dict[Peer, None] = {}
         self.leaving: dict[Peer, None] = {}
@@ -119,8 +122,10 @@ class Exchange:
             count -= sum(type(item) is Failed for item in items)
             items = [self._refused(connection, item) if type(item) is Failed else item for item in items]
         self.reports.counts["received"] += count
+        if count == 1 == len(items) and self.intake.is_empty and self.offer(items[0]):
+            return
         if self.intake.is_closed:
-            self.reports.note("late", f"{len(items)} frames of {connection.peer} came after the stop of the flow, and are dropped")
+            self.reports.note("late", f"{counted(len(items), 'frame')} of {connection.peer} came after the stop of the flow: dropped")
         else:
             self.intake.put(items, size)
 
@@ -132,13 +137,23 @@ class Exchange:
                 frames.append(encode(item))
             except FrameError as exc:
                 refused.append(Failed(item, exc))
+        self._send(frames)
+        return refused
+
+    def send_now(self, item: Any) -> bool:
+        """Send one item, if it can be sent and no connection has to be waited for. Returns ``False`` if nothing was sent."""
+        if self.fanout.is_full:
+            return False
+        self._send([self.options.framing.encode(item)])
+        return True
+
+    def _send(self, frames: list[bytes]) -> None:
         self.reports.counts["sent"] += len(frames)
         before = self.fanout.dropped
         self.fanout.send(frames)
         if self.fanout.dropped != before:
             note = "frames were dropped for clients that read too slowly: let them read faster, or give the queue more max_items"
             self.reports.note("dropped", note, count=self.fanout.dropped - before)
-        return refused
 
     def stop_reading(self) -> None:
         """Take nothing more in: the flow gets what is there, and what is half there goes the way of bad frames."""
@@ -187,3 +202,7 @@ class Exchange:
             if connection.active_at < too_old and not self.intake.is_paused:
                 connection.disconnect(f"it was idle for {idle_s:g} s: send something, or raise idle_timeout_s")
         self._idle_check = self.loop.call_later(min(1.0, idle_s / 4), self._check_idle)
+
+
+def _frames(count: int) -> str:
+    return f"{counted(count, 'frame')} {'was' if count == 1 else 'were'}"

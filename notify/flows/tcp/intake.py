@@ -38,6 +38,11 @@ class Intake:
             self.is_paused = True
             self._pause()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits, and more may come."""
+        return not self._chunks and not self.is_closed
+
     def close(self) -> None:
         """Say that nothing more comes: `get` returns what is left, and then ``None``."""
         self.is_closed = True

@@ -17,7 +17,9 @@ from notify.service import Backplane
 __all__ = ["subscribe_to"]
 
 WAIT_S: Final = 0.25
-"""The longest wait for an event; the source marks its position at most so often."""
+"""The longest wait for an event; the source marks its position so often, if events come."""
+MARK_EVENTS: Final = 1_000
+"""After so many events the source marks its position at the latest, and after a tenth of the log: a publisher may wait for it."""
 
 
 def subscribe_to(
@@ -89,13 +91,16 @@ class SubscribeTo(Source):
         subscriber = self._subscriber
         if subscriber is None:
             raise ClosedError("the source is not open: run it in a flow")
+        unmarked, mark_after = 0, min(MARK_EVENTS, self._bus.settings.log_length // 10)
         while not self._stopping.is_set():
             item = self._get(subscriber, WAIT_S)
             if self._ends(item):
                 yield from self._rest(subscriber)
                 break
             yield self._shown(item)
-            if self._position is not None and time.monotonic() - self._marked_at >= WAIT_S:
+            unmarked += 1
+            if self._position is not None and (unmarked >= mark_after or time.monotonic() - self._marked_at >= WAIT_S):
+                unmarked = 0
                 yield self._mark(subscriber)
         yield self._mark(subscriber)
 

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import sys
 
 import pytest
 
@@ -82,6 +83,36 @@ def test_K12_what_comes_is_printed_above_the_line_that_is_typed(alone: Shell) ->
     assert code == 0
 
 
+TWIN = """
+import os, threading
+from prompt_toolkit import PromptSession
+from notify.testing import wait_until
+def print_plainly():
+    wait_until(lambda: os.path.exists("go"), timeout_s=20)
+    os.write(1, b"grace: coming through\\r\\n")
+threading.Thread(target=print_plainly, daemon=True).start()
+print("typed", PromptSession("ada> ").prompt())
+"""
+
+
+def test_K12_twin_a_plain_print_leaves_the_typed_line_behind(alone: Shell) -> None:
+    ada = alone.start_program_on_terminal(sys.executable, "-c", TWIN, PROMPT_TOOLKIT_NO_CPR="1")
+    try:
+        ada.until("ada>")
+        ada.type("half a li")
+        ada.until("half a li")
+        (alone.folder / "go").touch()
+        ada.until("coming through")
+        ada.type("n")
+        wait_until(lambda: "n" in ada.shown.rpartition("coming through")[2], timeout_s=10, what="the next letter")
+        assert "half a li" not in ada.shown.rpartition("coming through")[2]
+        ada.type("e\r")
+        ada.until("typed half a line")
+    finally:
+        ada.signal(signal.SIGTERM)
+        ada.end()
+
+
 def test_hostile_lines_are_shown_escaped(alone: Shell) -> None:
     _, listen, talk = served(alone)
     ada = join(alone, listen, talk, "ada")
@@ -92,11 +123,14 @@ def test_hostile_lines_are_shown_escaped(alone: Shell) -> None:
     assert [line for line in ada.out if not line.rstrip("\n").isprintable()] == []
 
 
-def test_a_client_that_nobody_serves_waits_and_an_unknown_host_is_an_error(alone: Shell) -> None:
+def test_a_client_that_nobody_serves_ends_with_an_error_or_waits_if_it_is_to(alone: Shell) -> None:
     done = alone.run("chat", "nowhere.invalid")
     assert done.code == 1
     assert "the host 'nowhere.invalid' is unknown" in done.err.splitlines()[-1]
-    waiting = alone.start("chat", "localhost", "--listen", "1", "--talk", "1", "--name", "ada")
+    done = alone.run("chat", "localhost", "--listen", "1", "--talk", "1", stdin="hello\n")
+    assert done.code == 1
+    assert "nothing listens there: start the server, or check the port" in done.err.splitlines()[-1]
+    waiting = alone.start("chat", "localhost", "--listen", "1", "--talk", "1", "--name", "ada", "--wait")
     waiting.said("chatting by")
     waiting.interrupt()
     assert waiting.end().code == 130

@@ -132,7 +132,7 @@ def test_ctrl_c_ends_a_flow_with_130(shell: Shell, bus: notify.Bus, write: Calla
 @pytest.mark.parametrize(
     ("given", "code", "problem"),
     [
-        ("relay.py:failing", 1, "the flow 'flow' has failed: ZeroDivisionError: division by zero"),
+        ("relay.py:failing", 1, "the flow 'failing' has failed: ZeroDivisionError: division by zero"),
         ("relay.py:odd", 2, "relay.py: 'odd' is of the type int"),
         ("relay.py:none", 2, "relay.py defines no 'none'"),
         ("bad.py", 2, "bad.py:2: ModuleNotFoundError: No module named 'nowhere'"),

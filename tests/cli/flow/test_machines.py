@@ -27,6 +27,10 @@ def file_of(name: str) -> str:
     return found[1]
 
 
+def test_the_outline_of_two_machines_takes_fifteen_lines() -> None:
+    assert sum(bool(line) for name in ("machine_a.toml", "machine_b.py") for line in file_of(name).splitlines()) <= 15
+
+
 def free_ports(count: int) -> list[int]:
     held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in held]

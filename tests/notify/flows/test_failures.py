@@ -60,7 +60,7 @@ def test_a_skipped_item_is_counted_and_logged(work: Any, caplog: pytest.LogCaptu
     counters = flow.counters()["invert"]
     assert (counters.taken, counters.out, counters.errors, counters.dropped) == (4, 2, 2, 2)
     assert [record.getMessage() for record in caplog.records] == [
-        "'invert' skipped 1 items; the last was 0: ZeroDivisionError: division by zero"
+        "'invert' skipped 1 item; the last was 0: ZeroDivisionError: division by zero"
     ]
 
 

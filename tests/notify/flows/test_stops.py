@@ -143,7 +143,7 @@ def test_after_the_time_limit_the_rest_is_dropped_and_counted(caplog: pytest.Log
     wait_until(lambda: flow.counters()["gate"].queued == 99, what="the queue")
     with caplog.at_level(logging.WARNING):
         assert flow.close(timeout_s=0.05) is False
-    assert "was cut: gate, print did not end in time; 99 items were dropped in all" in caplog.text
+    assert "was cut: gate, print did not end in time; 99 items dropped in all" in caplog.text
     assert flow.counters()["gate"].dropped == 99
     assert flow.close() is False
     gate.is_open.set()

@@ -161,6 +161,7 @@ def test_a_serial_line_without_pyserial_names_the_extra(tmp_path: Path, monkeypa
     "source",
     [
         "kind = 'command'\nargv = ['printf', 'a\\nCRIT b']",
+        "kind = 'read'\npath = '{file}'",
         "kind = 'tail'\npath = '{file}'\nfrom_start = true",
         "kind = 'serial'\ndevice = '/dev/null'\nbaudrate = 115200",
         "kind = 'stdin'\nframing = 'json'",

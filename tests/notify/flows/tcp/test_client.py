@@ -184,6 +184,18 @@ def test_without_reconnect_a_server_that_is_not_there_is_an_error(arguments: dic
         pipeline(["one"], TCPClient(**arguments, reconnect=False)).start()
 
 
+def test_a_client_that_must_not_wait_comes_back_all_the_same(listening: socket.socket) -> None:
+    got: list[str] = []
+    with pytest.raises(EndpointError, match="nothing listens there: start the server, or check the port"):
+        pipeline(TCPClient("127.0.0.1", free_port(), waits=False), got.append).start()
+    with pipeline(TCPClient("127.0.0.1", port_of(listening), waits=False), got.append):
+        accept(listening).close()
+        server = accept(listening)
+        server.send("after the loss\n")
+        wait_until(lambda: got == ["after the loss"], what="the line")
+        server.close()
+
+
 def test_a_server_that_closes_each_connection_is_not_flooded(listening: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     client = TCPClient("127.0.0.1", port_of(listening))

@@ -1,6 +1,7 @@
 """TCP out: every client gets every item while it is connected, and one that does not read delays nobody."""
 
 import queue
+import resource
 import socket
 import threading
 import time
@@ -226,11 +227,21 @@ def test_clients_are_told_of_a_gap_in_a_topic() -> None:
         assert client.lines(3) == ["1", '{"gap":"events of t are lost (trimmed), after 1-0 to 5-0"}', "2"]
 
 
-def test_nine_hundred_clients_get_every_line() -> None:
+@pytest.fixture
+def _many_files() -> Iterator[None]:
+    """Let this process open as many files as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("_many_files")
+def test_a_thousand_clients_get_every_line() -> None:
     feed, server = Feed(), TCPServer(0)
     with pipeline(feed, server), ExitStack() as stack:
-        clients: list[Peer] = [stack.enter_context(peer(server.port)) for _ in range(900)]
-        connected(server, 900)
+        clients: list[Peer] = [stack.enter_context(peer(server.port)) for _ in range(1_000)]
+        wait_until(lambda: server.counts().clients == 1_000, timeout_s=30, what="all clients")
         feed.put("one", "two")
         assert {tuple(client.lines(2)) for client in clients} == {("one", "two")}
 
