@@ -128,6 +128,9 @@ class EventScripts(PublishingScripts):
         """Publish a batch of events; if it is sent again, it is not published again. Returns index and error of each refused event."""
         if len(items) == 1 and self._publish_alone(publisher, batch, items[0]):
             return []
+        return self._publish_batch(publisher, batch, items)
+
+    def _publish_batch(self, publisher: str, batch: int, items: Sequence[Item]) -> list[tuple[int, str]]:
         keys = self.keys
         numbers = {topic: number for number, topic in enumerate(dict.fromkeys(item.topic for item in items), 1)}
         all_keys = [keys.sent(publisher), keys.topics]

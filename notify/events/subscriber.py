@@ -254,11 +254,9 @@ class Subscriber:
     def _topic_of(self, channel: bytes, pattern: bytes | None) -> str | None:
         """Return the topic of a message; ``None`` if its event also arrives by the name of the topic, or through an earlier pattern."""
         topic = self._keys.topic_of(channel.decode(errors="replace"))
-        if pattern is None:
-            return topic
         first = self._pattern_of(topic)
-        is_duplicate = topic in self._exact or (first is not None and pattern.decode() != self._keys.channel(first))
-        return None if is_duplicate else topic
+        is_first = topic not in self._exact and (first is None or pattern == self._keys.channel(first).encode())
+        return topic if pattern is None or is_first else None
 
     def _repair(self) -> None:
         """Compare positions with the logs, and queue the missed events.

@@ -74,6 +74,7 @@ class Endpoint(Source, TakesMany):
         return refused
 
     def take_now(self, item: Any) -> bool:
+        """Send one item, if no connection has to be waited for."""
         self._check()
         return self._opened.send_now(item)
 

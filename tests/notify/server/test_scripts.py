@@ -122,9 +122,21 @@ def test_publishing_one_event_leaves_the_same_as_publishing_a_batch(bus, retain_
 
     one = left(lambda topic: scripts.publish(topic, body, retain_ms=retain_ms), "one")
     numbers = itertools.count(1)
-    many = left(lambda topic: scripts.publish_many("p", next(numbers), [Item(topic, body, retain_ms)]), "two")
+    many = left(lambda topic: scripts._publish_batch("p", next(numbers), [Item(topic, body, retain_ms)]), "two")
     assert one == many
     bus.redis.delete(scripts.keys.retained("one"), scripts.keys.retained("two"))
+
+
+def test_a_batch_of_one_event_is_published_once_by_either_script(bus):
+    scripts = EventScripts(bus.redis)
+    item = Item("t", b'{"topic":"t","contents":1}', None)
+    assert scripts.publish_many("p", 1, [item]) == scripts.publish_many("p", 1, [item]) == []
+    assert scripts.publish_many("p", 2, [item, item]) == scripts.publish_many("p", 2, [item]) == []
+    assert scripts.publish_many("p", 3, [item]) == scripts.publish_many("p", 3, [item, item]) == []
+    assert bus.redis.xlen(scripts.keys.log("t")) == 4
+    bus.redis.set(scripts.keys.log("spoilt"), "no stream", px=60_000)
+    ((index, problem),) = scripts.publish_many("p", 4, [item._replace(topic="spoilt")])
+    assert (index, "WRONGTYPE" in problem) == (0, True)
 
 
 @pytest.mark.parametrize("retain_ms", [None, 0, -1, 60_000])
@@ -133,7 +145,7 @@ def test_publishing_one_event_calls_the_same_commands_as_the_part_append(bus, re
     scripts, body, numbers = EventScripts(bus.redis), b'{"topic":"t","contents":1}', itertools.count(1)
     publish = {
         "one": lambda: scripts.publish("one", body, retain_ms=retain_ms),
-        "two": lambda: scripts.publish_many("p", next(numbers), [Item("two", body, retain_ms)]),
+        "two": lambda: scripts._publish_batch("p", next(numbers), [Item("two", body, retain_ms)]),
     }
     states = {
         "unknown": lambda topic: bus.redis.delete(scripts.keys.log(topic), scripts.keys.topic(topic)),
