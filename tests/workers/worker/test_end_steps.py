@@ -172,9 +172,7 @@ def test_a_transaction_whose_answer_is_lost_is_not_repeated(
     own_server: PrivateServer, proxy: Proxy, tmp_path: Path, name: str, results: int
 ) -> None:
     """redis-py reports that as a change of a watched key, after which RQ's code repeats the transaction."""
-    options = WorkerOptions(
-        settings=notify.Settings(url=proxy.url), queues=("work",), modules=(failing_jobs.__name__,), log_level="DEBUG"
-    )
+    options = WorkerOptions(settings=notify.Settings(url=proxy.url), queues=("work",), modules=(failing_jobs.__name__,), log_level="DEBUG")
     with notify.connect(own_server.url) as bus, Pool(options, size=1):
         case = Case(bus, tmp_path / "job", ENDS[name], with_callbacks=True)
         wait_until((tmp_path / "job" / "begun").exists, timeout_s=15)
