@@ -22,9 +22,9 @@ MAX_TIMEOUT_S: Final = 86_400.0
 
 JOB_EVENTS: Final = (
     *("enqueued", "scheduled", "deferred", "started", "finished", "failed", "retried", "stopped", "cancelled"),
-    *("held", "released", "deleted"),
+    *("held", "released", "deleted", "progress"),
 )
-"""The transitions of a job that can be published."""
+"""The transitions of a job that can be published, and what a run reports about its progress."""
 
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 

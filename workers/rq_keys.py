@@ -64,7 +64,7 @@ def job(job_id: str) -> str:
 
     Our fields: needs (JSON), on_loss, max_hold_ms, grace_ms, turn (the place among all jobs), held (the need it is held for),
     fence and sealed (of its run), stopped (the fence of the stopped run), outcome (JSON), call (json or pickled,
-    noted by a worker that skips pickled jobs), called_back (the fence of the last run for which on_failure or
+    noted by a worker that skips pickled jobs), progress (JSON), called_back (the fence of the last run for which on_failure or
     on_stopped was called).
     """
     return PlainJob.key_for(job_id)

@@ -1,13 +1,14 @@
-"""The commands about jobs: list, enqueue, show, cancel, retry and delete them, and list the queues and the recurring jobs.
+"""The commands about jobs: list, enqueue, show, cancel, retry and delete them, and list the queues, the recurring jobs and the history.
 
 `app` adds them to the command line.
 Nothing here reads or changes Redis itself: the commands call ``workers``.
 """
 
+from cli.jobs.counts import history
 from cli.jobs.listing import jobs, queues
 from cli.jobs.many import cancel
 from cli.jobs.recurring import cron
 from cli.jobs.single import job
 from cli.jobs.submit import enqueue
 
-__all__ = ["cancel", "cron", "enqueue", "job", "jobs", "queues"]
+__all__ = ["cancel", "cron", "enqueue", "history", "job", "jobs", "queues"]

@@ -9,7 +9,7 @@ from cli.jobs.rows import iso_of, row_of, text_of
 from cli.jobs.traceback import fold_frames
 from notify import Json
 from workers import Job, JobResultError
-from workers.overview import details_of
+from workers.overview import JobDetails, details_of
 
 __all__ = ["description_of", "lines_of"]
 
@@ -24,7 +24,7 @@ def description_of(found: Job) -> dict[str, Json]:
         "outcome": msgspec.structs.asdict(outcome) if outcome else None,
         "problem": found.problem or problem,
         "result": result,
-        "progress": found.meta.get("progress") if found.meta else None,
+        "progress": _progress_of(found, around),
         "meta": found.meta or {},
         "heartbeat": iso_of(found.last_heartbeat),
         "timeout_s": found.timeout,
@@ -40,6 +40,13 @@ def description_of(found: Job) -> dict[str, Json]:
         "dependents": dict[str, Json](around.dependents),
         "traceback": around.traceback,
     }
+
+
+def _progress_of(found: Job, around: JobDetails) -> Json:
+    """Return what the job reported by `Job.progress`, else what it wrote into its ``meta``."""
+    if around.progress is not None:
+        return {**msgspec.structs.asdict(around.progress), "percent": around.progress.percent}
+    return found.meta.get("progress") if found.meta else None
 
 
 def _result_of(found: Job) -> tuple[Json, str | None]:

@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 import typer
 
+from cli.jobs.progress import ProgressBar
 from cli.output import Output
 from notify import Json, ServerUnreachableError
 from workers import Job, JobNotFoundError, Outcome
@@ -22,20 +23,20 @@ def wait_for(output: Output, waited: Job, timeout_s: float | None) -> None:
     Raises:
         typer.Exit: the job did not finish, or not in time; exit code 1.
     """
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    outcome, in_outage = None, False
-    while outcome is None:
-        left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-        try:
-            outcome = waited.wait(left_s)
-        except ServerUnreachableError as exc:
-            if not in_outage:
-                output.talk(f"waiting: {exc}")
-            in_outage = True
-            time.sleep(RETRY_S if left_s is None else min(RETRY_S, left_s))
-        if outcome is None and deadline is not None and time.monotonic() >= deadline:
-            output.talk(f"job {waited.id} has not ended in {timeout_s:g} s")
-            raise typer.Exit(1)
+    deadline, in_outage, outcome = None if timeout_s is None else time.monotonic() + timeout_s, False, None
+    with ProgressBar(output, waited) as bar:
+        while outcome is None:
+            left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                outcome = bar.wait(left_s)
+            except ServerUnreachableError as exc:
+                if not in_outage:
+                    output.talk(f"waiting: {exc}")
+                in_outage = True
+                time.sleep(RETRY_S if left_s is None else min(RETRY_S, left_s))
+            if outcome is None and deadline is not None and time.monotonic() >= deadline:
+                output.talk(f"job {waited.id} has not ended in {timeout_s:g} s")
+                raise typer.Exit(1)
     print_end(output, waited, outcome)
     if outcome.status != "finished":
         raise typer.Exit(1)

@@ -40,13 +40,13 @@ class Bar:
     """
 
     def __init__(self, console: Console) -> None:
-        columns = BarColumn(), TextColumn("{task.fields[summary]}")
+        columns = BarColumn(), TextColumn("{task.fields[summary]}", markup=False)
         self._progress = Progress(*columns, console=console, auto_refresh=False, transient=True)
         self._task = self._progress.add_task("", total=None, summary="")
         self._progress.start()
 
-    def show(self, done: int, total: int, summary: str) -> None:
-        """Show how much is done, and a text."""
+    def show(self, done: float, total: float | None, summary: str) -> None:
+        """Show how much is done, of a total or ``None`` if nobody knows it, and a text."""
         self._progress.update(self._task, completed=done, total=total, summary=summary, refresh=True)
 
     def close(self) -> None:

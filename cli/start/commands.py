@@ -51,6 +51,11 @@ COMMANDS: Final = (
     Command("queues", "cli.jobs", "List the queues: number of jobs by status, the age of the oldest waiting job (latency), and workers."),
     Command("jobs", "cli.jobs", "List jobs, the newest first."),
     Command("cron", "cli.jobs", "List the recurring jobs, the one that is due next first."),
+    Command(
+        "history",
+        "cli.jobs",
+        "Show how much happened in the last hour or days: jobs by function, events by topic, ends of services, requests by method.",
+    ),
     Command("enqueue", "cli.jobs", "Enqueue a call of a function, and print the id of the job."),
     Command("cancel", "cli.jobs", "Cancel the waiting jobs that need a service, or any service with a capability."),
     Command("services", "cli.services", "List the registered services."),

@@ -24,6 +24,7 @@ from workers.jobs.definition import Definition, JobFunctions, definition_of, job
 from workers.jobs.handle import Job, read_job_rows, read_jobs, stored_error
 from workers.jobs.lazy import lazy_job
 from workers.jobs.outcome import Outcome, Why, failure, owe_on_failure, owe_on_stopped, publish_outcome, read_outcome, worker_died
+from workers.jobs.progress import Progress, progress_in, read_progress, send_last_progress
 from workers.jobs.reason import MAX_REASON_CHARS, MAX_TRACEBACK_CHARS, kept_traceback, reason_in, short_reason
 from workers.jobs.requirements import Needs, Policy, Requirements, check_need, read_needs, target_of
 from workers.jobs.schedule import CronJob, Overlap, read_cron_job
@@ -43,6 +44,7 @@ __all__ = [
     "Outcome",
     "Overlap",
     "Policy",
+    "Progress",
     "Requirements",
     "Sign",
     "StopLadder",
@@ -69,13 +71,16 @@ __all__ = [
     "owe_on_failure",
     "owe_on_stopped",
     "plain_call",
+    "progress_in",
     "publish_outcome",
     "read_cron_job",
     "read_job_rows",
     "read_jobs",
     "read_needs",
     "read_outcome",
+    "read_progress",
     "reason_in",
+    "send_last_progress",
     "short_reason",
     "signature_of",
     "stored_error",

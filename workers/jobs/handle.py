@@ -15,6 +15,7 @@ from notify.server import Client, is_of_another_type, whole
 from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError, JobResultError
 from workers.jobs.call import typed_result
 from workers.jobs.outcome import Outcome, failure, read_outcome
+from workers.jobs.progress import report_progress
 from workers.jobs.reason import reason_in, short_reason
 from workers.jobs.record import JobRecord
 from workers.rq import PUBSUB_CHANNEL_TEMPLATE, InvalidJobOperation, JobStatus, PlainJob
@@ -35,6 +36,8 @@ class Job(JobRecord):
 
     Its data are plain JSON. Its function is looked up among those that a worker loaded, never imported by name.
     """
+
+    progress = report_progress
 
     @property
     def held(self) -> str | None:

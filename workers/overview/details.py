@@ -7,7 +7,7 @@ import msgspec
 
 from notify.server import Client
 from workers import rq_keys
-from workers.jobs import Job, read_job_rows, stored_error
+from workers.jobs import Job, Progress, read_job_rows, read_progress, stored_error
 from workers.overview.job_filter import ListedJob
 
 __all__ = ["JobDetails", "details_of"]
@@ -24,12 +24,14 @@ class JobDetails(msgspec.Struct, frozen=True):
         dependents: the same of the jobs that depend on it and still wait for it; at most a hundred.
         traceback: the text of the error with which its last run failed; empty if there is none.
         results: how many results of runs are kept.
+        progress: what its last run reported last about its progress; ``None`` if that reported nothing.
     """
 
     depends_on: dict[str, str]
     dependents: dict[str, str]
     traceback: str
     results: int
+    progress: Progress | None = None
 
 
 def details_of(job: Job) -> JobDetails:
@@ -40,8 +42,9 @@ def details_of(job: Job) -> JobDetails:
         dependents = sorted(member.decode(errors="replace") for member in members)[:MOST]
         results: Any = client.xlen(rq_keys.results(job.id))
         error = stored_error(job) if results else ""
+        progress = read_progress(job)
         statuses = _statuses(client, [*job._dependency_ids, *dependents])
-    return JobDetails(_pick(statuses, job._dependency_ids), _pick(statuses, dependents), error.strip(), results)
+    return JobDetails(_pick(statuses, job._dependency_ids), _pick(statuses, dependents), error.strip(), results, progress)
 
 
 def _statuses(client: Client, job_ids: list[str]) -> dict[str, str]:

@@ -1,7 +1,10 @@
 """The scripts about the runs that RQ lists as started: heartbeats, and which of them are kept."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from workers import rq_keys
 from workers.scripts.run import Run
@@ -46,6 +49,19 @@ class RunScripts(JobScriptRunner):
         """
         args: list[str | bytes | int] = [worker, run.job_id, run.fence, ttl_s]
         return bool(self.run_with_common_args("announce_run", [], args, action=f"announcing the run of job {run.job_id}"))
+
+    def report_progress(self, run: Run, contents: Mapping[str, Any]) -> bool:
+        """Record and publish what a run reports about its progress.
+
+        Args:
+            run: the run.
+            contents: ``done``, ``total`` and ``message``.
+
+        Returns:
+            Whether the run has the job, and its end is not recorded.
+        """
+        args: list[str | bytes | int] = [run.job_id, run.fence, msgspec.json.encode(contents)[1:-1]]
+        return bool(self.run_with_common_args("report_progress", [], args, action=f"reporting the progress of job {run.job_id}"))
 
     def keep_runs(self, queue: str) -> int:
         """Keep the entries of the runs of a queue whose worker has its lease. Returns the clock of the server, in seconds."""

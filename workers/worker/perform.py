@@ -15,7 +15,19 @@ import msgspec
 from notify.server import Client
 from workers.errors import JobResultError
 from workers.horse import INTERRUPT, Inbox, ProcessState, Reply, RetireAfter, Task, TaskLoop, flush_output, run_jobs
-from workers.jobs import DecodedCall, Job, JobFunctions, JobStopped, Sign, encode_result, execute, lazy_job, plain_call, signature_of
+from workers.jobs import (
+    DecodedCall,
+    Job,
+    JobFunctions,
+    JobStopped,
+    Sign,
+    encode_result,
+    execute,
+    lazy_job,
+    plain_call,
+    send_last_progress,
+    signature_of,
+)
 from workers.rq import JobTimeoutException, Retry, UnixSignalDeathPenalty, execute_stopped_callback, running, with_execution
 from workers.scripts import Ended, OwedCallback, Run, RunScripts
 from workers.worker.callbacks import call_owed
@@ -191,8 +203,11 @@ class Performer:
 
     def _call(self, job: Job, call: DecodedCall) -> Any:
         timeout = self._worker.death_penalty_class(call.timeout_s, JobTimeoutException, job_id=job.id)
-        with running(job), timeout:
-            return execute(call.function, call.args, call.kwargs)
+        try:
+            with running(job), timeout:
+                return execute(call.function, call.args, call.kwargs)
+        finally:
+            send_last_progress(job)
 
     def _end_unless_told_to_all(self, pid: int, signum: int, *_: object) -> None:
         """Ignore SIGTERM and SIGHUP in the horse, unless the stop ladder sends SIGTERM: a service manager sends them to all processes.
@@ -284,7 +299,10 @@ def _performing(job: Any) -> Callable[[], Any]:
         return perform
 
     def perform_claimed() -> Any:
-        job._result = job._execute()
+        try:
+            job._result = job._execute()
+        finally:
+            send_last_progress(job)
         return job._result
 
     return perform_claimed

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import notify
 from notify.history import (
     EDGES_S,
+    Counter,
     Histogram,
     edge_of,
     field_of,
@@ -20,6 +21,7 @@ from notify.history import (
     word,
 )
 from notify.history.fields import words_of
+from tests.support.faults import publish_unheard
 from tests.support.processes import Calculator
 
 NAMES = st.text(min_size=0, max_size=60)
@@ -143,3 +145,29 @@ def test_a_spoilt_key_loses_counts_and_nothing_else(bus: notify.Bus) -> None:
         bus.redis.hgetall(bus.keys.history("m", now))
     assert [point.events for point in topic_history(read_history(bus.redis, since_s=60))] in ([0, 0], [0, 0, 1])
     assert len(read_history(bus.redis, since_s=60, step="hour").moments) in (1, 2)
+
+
+def test_a_gap_is_counted_for_its_topic(bus: notify.Bus) -> None:
+    with bus.subscribe("t") as events:
+        bus.publish("t", "seen")
+        assert events.get(5)
+        for number in range(5):
+            publish_unheard(bus, "t", number)
+        bus.redis.xtrim(bus.keys.log("t"), maxlen=1, approximate=False)
+        bus.publish("t", "live")
+        assert isinstance(events.get(5), notify.Gap)
+    assert fields(bus)["topic gaps t"] == 1
+
+
+def test_gaps_are_sent_at_most_once_a_second_and_the_last_at_the_end(bus: notify.Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = Counter(bus.redis)
+    sent: list[object] = []
+    run = counter.run
+    monkeypatch.setattr(counter, "run", lambda *args, **options: sent.append(args) or run(*args, **options))
+    for _ in range(500):
+        counter.count("topic gaps t")
+    assert len(sent) == 1
+    counter.send()
+    counter.send()
+    assert len(sent) == 2
+    assert fields(bus)["topic gaps t"] == 500

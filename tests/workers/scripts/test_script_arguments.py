@@ -158,6 +158,11 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         {"first": 3, "count": COUNT_AT_ONCE, "prefix": rq_keys.job("")},
     ),
     "delete": (lambda client: RecordScripts(client).delete(["j", "i"]), {}, {**COMMON, TAIL: ["j", "i"]}),
+    "report_progress": (
+        lambda client: RunScripts(client).report_progress(Run("j", "f"), {"done": 1, "total": 2}),
+        {},
+        {**COMMON, "id": "j", "fence": "f", "members": b'"done":1,"total":2'},
+    ),
     "publish_event": (
         lambda client: RecordScripts(client).publish_event("q", "j", {"status": "retried", "reason": "why"}, worker="w", seconds=1.5),
         {},

@@ -9,7 +9,7 @@ from typing import Any
 
 from workers.errors import JobResultError
 from workers.horse import Reply, RunningTask, Task
-from workers.jobs import DecodedCall, Job, JobFunctions, Sign, begin, call_in, encode_result, ends_plainly
+from workers.jobs import DecodedCall, Job, JobFunctions, Sign, begin, call_in, encode_result, ends_plainly, send_last_progress
 from workers.rq import JobTimeoutException, Retry, own_current_job, running
 from workers.scripts import Ended, Run
 from workers.worker.finish import FinishingWorker
@@ -60,6 +60,7 @@ class BesidePerformer:
         finally:
             beside.is_interruptible = False  # from here on no CancelledError comes
             self._end_if_forked()
+        send_last_progress(job)
         if beside.is_up:
             return Reply(stopped=True)
         run = Run(task.job_id, task.fence)
