@@ -9,6 +9,7 @@ from cli.flow.loading import connecting, load, unconnected
 from cli.flow.running import run, shown_by
 from cli.options import AsJson, Header, Namespace, Url, options
 from cli.signals import Stop
+from cli.start import MetricsPort, serving_metrics
 from notify import Json
 from notify.flows import Flow, TCPServer
 from notify.flows.files import drawing_of, json_schema, list_kinds
@@ -35,6 +36,7 @@ def run_file(
     context: typer.Context,
     file: File,
     progress: Annotated[bool, typer.Option("--progress", help="Show the counters of each node on stderr.")] = False,
+    metrics_port: MetricsPort = None,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
@@ -44,7 +46,8 @@ def run_file(
     output = chosen.output
     with Stop() as stop, connecting(chosen, name="notify-flow") as bus:
         loaded = load(file, bus, shown_by(output))
-        run(loaded, stop, output, ready=lambda: _described(loaded.flow), has_progress=progress)
+        with serving_metrics(metrics_port, bus() if metrics_port else None):
+            run(loaded, stop, output, ready=lambda: _described(loaded.flow), has_progress=progress)
 
 
 @flow.command("check")

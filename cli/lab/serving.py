@@ -16,6 +16,7 @@ from cli.options import AsJson, Namespace, Options, Url, options
 from cli.output import Output, lines_of_event
 from cli.services.killed import end_if_killed
 from cli.signals import Stop
+from cli.start import MetricsPort, serving_metrics
 from notify import Bus, ServerUnreachableError, ServiceNameTakenError, ServiceNotFoundError
 from notify.process import set_title
 from workers import StorageError
@@ -74,10 +75,11 @@ def storage(
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
+    metrics_port: MetricsPort = None,
     parent: Parent = None,
 ) -> None:
     """Run the storage, which keeps values for other services and jobs."""
-    with _running("storage", options(context, url=url, namespace=namespace, as_json=as_json), parent) as run:
+    with _running("storage", options(context, url=url, namespace=namespace, as_json=as_json), parent, metrics_port) as run:
         service = StorageService(run.bus, ttl_s=ttl_s)
         if not _open(service, run):
             return
@@ -103,11 +105,12 @@ def thermometer(
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
+    metrics_port: MetricsPort = None,
     parent: Parent = None,
 ) -> None:
     """Run the thermometer, which publishes each change of a temperature."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    with _lines(source) as lines, _running("thermometer", chosen, parent) as run, run.bus.manager():
+    with _lines(source) as lines, _running("thermometer", chosen, parent, metrics_port) as run, run.bus.manager():
         arguments: dict[str, Any] = {
             "interval_s": interval_s,
             "threshold": threshold,
@@ -132,10 +135,11 @@ def recorder(
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
+    metrics_port: MetricsPort = None,
     parent: Parent = None,
 ) -> None:
     """Run the recorder, which enqueues a job for each reading; the job logs it in the storage."""
-    with _running("recorder", options(context, url=url, namespace=namespace, as_json=as_json), parent) as run:
+    with _running("recorder", options(context, url=url, namespace=namespace, as_json=as_json), parent, metrics_port) as run:
         run.print_ready()
         while _await_storage(run):
             try:
@@ -153,7 +157,7 @@ def recorder(
 
 
 @contextmanager
-def _running(name: str, chosen: Options, parent: int | None) -> Iterator[_Run]:
+def _running(name: str, chosen: Options, parent: int | None, metrics_port: str | None) -> Iterator[_Run]:
     """Set up a run of a service: signals, the death of the parent if it has one, title, connection."""
     with Stop() as stop:
         if parent is not None:
@@ -161,7 +165,7 @@ def _running(name: str, chosen: Options, parent: int | None) -> Iterator[_Run]:
             if os.getppid() != parent:
                 raise typer.Exit(1)  # the parent has already ended
         set_title(name)
-        with chosen.connect(name=name) as bus:
+        with chosen.connect(name=name) as bus, serving_metrics(metrics_port, bus):
             yield _Run(name, bus, stop, chosen.output, is_child=parent is not None)
 
 

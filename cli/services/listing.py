@@ -10,6 +10,7 @@ import typer
 from cli.options import AsJson, Header, Namespace, Options, Url, options
 from cli.output import Output
 from cli.signals import Stop
+from cli.start import MetricsPort, serving_metrics
 from notify import Available, Bus, Change, Json, ServerUnreachableError, ServiceInfo, ServiceNotFoundError, Suspect
 
 __all__ = ["monitor", "service", "services", "watch"]
@@ -105,15 +106,18 @@ def watch(
                 return
 
 
-def monitor(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+def monitor(
+    context: typer.Context, metrics_port: MetricsPort = None, url: Url = None, namespace: Namespace = None, as_json: AsJson = False
+) -> None:
     """Sweep the directory from a process of its own, until Ctrl-C. Dead services are then found even if no other process sweeps."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with Stop() as stop, chosen.connect(name="notify-monitor") as bus, bus.directory.watch() as changes:  # whoever watches sweeps
         chosen.output.talk(f"sweeping the directory at namespace {bus.settings.namespace!r} on {bus.redis.address}")
-        while not stop.asked:
-            change = changes.get(0.2)
-            if change is not None:
-                _print_change(chosen.output, change)
+        with serving_metrics(metrics_port, bus):
+            while not stop.asked:
+                change = changes.get(0.2)
+                if change is not None:
+                    _print_change(chosen.output, change)
 
 
 def _show_live(bus: Bus, chosen: Options, which: _Which) -> None:

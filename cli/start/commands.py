@@ -82,6 +82,8 @@ COMMANDS: Final = (
     Command("workers", "cli.worker", "List the workers of the server, on all hosts: what each does, its memory, and since when it runs."),
     Command("job", "cli.jobs", "Show, explain, cancel, retry, delete or await one job; with --all cancel, retry or delete many."),
     Command("service", "cli.services", "Show one service."),
+    Command("metrics", "cli.health", "Serve metrics for Prometheus, /healthz and /readyz, until Ctrl-C."),
+    Command("healthcheck", "cli.health", "Ask whether a worker or a service is well: exit code 0 if it is, else 1."),
     Command(
         "doctor", "cli.health", "Look at the server and at all that Notify keeps there, and say what is wrong and what to do about it."
     ),

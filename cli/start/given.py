@@ -8,7 +8,19 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
-__all__ = ["LOG_FORMAT", "LOG_LEVEL", "AsJson", "Given", "Header", "Level", "LogFormat", "Namespace", "Url", "add_log_options"]
+__all__ = [
+    "LOG_FORMAT",
+    "LOG_LEVEL",
+    "AsJson",
+    "Given",
+    "Header",
+    "Level",
+    "LogFormat",
+    "MetricsPort",
+    "Namespace",
+    "Url",
+    "add_log_options",
+]
 
 Url = Annotated[
     str | None, typer.Option("--url", help="Redis server; else $NOTIFY_URL, $REDIS_URL, or the private server.", show_default=False)
@@ -43,6 +55,14 @@ class Level(StrEnum):
     INFO = "INFO"
     WARNING = "WARNING"
     ERROR = "ERROR"
+
+
+MetricsPort = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics-port", metavar="PORT", help="Serve metrics, /healthz and /readyz at PORT, or HOST:PORT, meanwhile.", show_default=False
+    ),
+]
 
 
 class Given(NamedTuple):

@@ -9,14 +9,14 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from cli.options import AsJson, Namespace, Options, Url, options
-from cli.start import Level
+from cli.start import Level, MetricsPort
 from cli.worker.modules import BUILT_IN_QUEUES, modules_to_load, queues_of
 from cli.worker.progress import BurstProgress
 from cli.worker.running import talking
 from notify import Bus
 from workers import Pool, WorkerOptions
 from workers.line import MOST_AHEAD
-from workers.pool import MAX_RESTARTS, WINDOW_S, PoolPlan, WorkerForkServer, become_parent, supervise
+from workers.pool import MAX_RESTARTS, WINDOW_S, PoolPlan, WorkerForkServer, become_parent, serving_pool_metrics, supervise
 
 __all__ = ["worker"]
 
@@ -87,6 +87,7 @@ def worker(
             show_default="INFO on a terminal, else WARNING",
         ),
     ] = None,
+    metrics_port: MetricsPort = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="The same as --log-level INFO.")] = False,
     url: Url = None,
     namespace: Namespace = None,
@@ -124,6 +125,7 @@ def worker(
                 job_logs=job_logs or "",
                 path=tuple(sys.path),
             ),
+            metrics=metrics_port or "",
             size=size,
             per_process=1 if isolated_parents else PER_PROCESS,
             max_restarts=max_restarts,
@@ -148,7 +150,9 @@ def _run_here(plan: PoolPlan, chosen: Options, bus: Bus, server: WorkerForkServe
     talk = talking(chosen.output)
     pool = Pool(plan.options, size=plan.size, per_process=plan.per_process, max_restarts=plan.max_restarts, server=server, report=talk)
     showing = _progress(BurstProgress(chosen.output, bus.redis, pool, plan.options.queues, has_bar=has_bar)) if plan.options.burst else None
-    raise typer.Exit(supervise(pool, says=plan.says, talk=talk, grace_s=plan.grace_s, showing=showing))
+    with serving_pool_metrics(pool, plan.metrics, plan.options.settings):
+        code = supervise(pool, says=plan.says, talk=talk, grace_s=plan.grace_s, showing=showing)
+    raise typer.Exit(code)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ the memory of that.
 Nothing here claims or runs a job: each process runs a `workers.worker.Worker`.
 """
 
+from workers.pool.exposing import serving_pool_metrics
 from workers.pool.fork_server import WorkerForkServer
 from workers.pool.main import run_worker
 from workers.pool.options import WorkerOptions
@@ -24,5 +25,6 @@ __all__ = [
     "become_parent",
     "count_of",
     "run_worker",
+    "serving_pool_metrics",
     "supervise",
 ]

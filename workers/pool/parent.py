@@ -20,6 +20,7 @@ from notify import NotifyError
 from notify.process import own_command, printable, write_line
 from workers.horse import open_standard_files
 from workers.pool.end_requests import SIGNALS
+from workers.pool.exposing import serving_pool_metrics
 from workers.pool.fork_server import WorkerForkServer
 from workers.pool.options import WorkerOptions
 from workers.pool.pool import Pool
@@ -38,6 +39,7 @@ class PoolPlan(msgspec.Struct, frozen=True, kw_only=True):
         options: the options of each worker.
         size, per_process, max_restarts: as for `Pool`.
         grace_s, says: as for `supervise`.
+        metrics: where to serve metrics, see `serving_metrics`; empty: nowhere.
     """
 
     options: WorkerOptions
@@ -46,6 +48,7 @@ class PoolPlan(msgspec.Struct, frozen=True, kw_only=True):
     max_restarts: int
     grace_s: float | None
     says: str
+    metrics: str = ""
 
 
 def become_parent(plan: PoolPlan, *, environ: Mapping[str, str], folder: str) -> NoReturn:
@@ -95,7 +98,8 @@ def _run(plan: PoolPlan) -> int:
         server.fork()
         options = {"size": plan.size, "per_process": plan.per_process, "max_restarts": plan.max_restarts}
         pool = Pool(plan.options, server=server, report=_talk, **options)  # type: ignore[arg-type]  # mypy has one type for all three
-        return supervise(pool, says=plan.says, talk=_talk, grace_s=plan.grace_s)
+        with serving_pool_metrics(pool, plan.metrics, plan.options.settings):
+            return supervise(pool, says=plan.says, talk=_talk, grace_s=plan.grace_s)
     except NotifyError as exc:
         _talk(f"notify: {exc}", style=RED)
     except OSError as exc:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Final
 from weakref import WeakKeyDictionary
 
+import msgspec
+
 from notify.errors import NotifyError
 from notify.events import Event, EventScripts, encode
 from notify.server import Client, process_name
@@ -86,4 +88,6 @@ def _publish(job: Job, record: logging.LogRecord, text: str) -> None:
         **{name: known[name] for name in FIELDS if name != "job"},
     }
     event = Event(topic=topic, contents=contents, source=process_name())
-    _Scripts(client).publish_line(topic, encode(event, max_bytes=client.settings.max_payload_bytes))
+    # In the history each job would be a topic of its own.
+    uncounted = Client(client.connection_pool, settings=msgspec.structs.replace(client.settings, history="off"), owns_pool=False)
+    _Scripts(uncounted).publish_line(topic, encode(event, max_bytes=client.settings.max_payload_bytes))

@@ -37,6 +37,7 @@ def test_help_and_wrong_usage_import_nothing_but_typer(arguments: tuple[str, ...
         "cli.app",
         "cli.start",
         "cli.start.commands",
+        "cli.start.exposing",
         "cli.start.given",
         "cli.start.signals",
         "cli.start.streams",

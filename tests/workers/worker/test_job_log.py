@@ -7,6 +7,7 @@ import pytest
 from rq import Retry
 
 import notify
+from notify.history import histories_of_topics, read_history
 from notify.testing import wait_until
 from tests.support.logging_jobs import fail_with_a_line, tell, tell_beside, try_again
 from tests.workers.conftest import StartWorkers
@@ -99,6 +100,7 @@ def test_what_a_job_logs_is_published_on_a_topic_that_ends_within_hours(
     assert {line["worker"] for line in lines} == {pool.names[0]}
     topic = bus.keys.job_log_topic(job.id)
     assert topic not in bus.topics()
+    assert topic not in histories_of_topics(read_history(bus.redis))
     assert bus.redis.zrange(bus.keys.job_logs, 0, -1) == [topic.encode()]
     for key in (bus.keys.log(topic), bus.keys.topic(topic), bus.keys.job_logs):
         assert 0 < bus.redis.pttl(key) <= 2 * job_log.KEPT_MS
