@@ -18,7 +18,8 @@ def test_there_are_scripts_and_parts_of_scripts() -> None:
         *("append", "begin", "change", "count", "deadline", "fence", "lifetimes", "note", "now", "presence", "promotion", "registration"),
         *("shorten", "whole"),
         *("withdrawal",),
-        *("announce", "beside", "clock_jump", "finish", "history", "job_event", "lost_run", "needs", "outcome", "prefixes", "rate_limit"),
+        *("announce", "beside", "clock_jump", "finish", "history", "job_event", "lost_run", "needs", "outcome", "pauses", "prefixes"),
+        *("rate_limit",),
         *("transitions", "wake"),
     }
 

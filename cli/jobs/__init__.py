@@ -10,5 +10,6 @@ from cli.jobs.many import cancel
 from cli.jobs.recurring import cron
 from cli.jobs.single import job
 from cli.jobs.submit import enqueue
+from cli.jobs.traceback import fold_frames
 
-__all__ = ["cancel", "cron", "enqueue", "history", "job", "jobs", "queues"]
+__all__ = ["cancel", "cron", "enqueue", "fold_frames", "history", "job", "jobs", "queues"]

@@ -79,6 +79,7 @@ COMMANDS: Final = (
     Command("gateway", "cli.flow", "Pass events between TCP and topics until Ctrl-C."),
     Command("chat", "cli.flow", "Chat by TCP until Ctrl-D or Ctrl-C: with HOST as a client, else as the server."),
     Command("serve", "cli.lab", "Run a built-in service until Ctrl-C."),
+    Command("web", "cli.web", "Serve a page that shows jobs, services, queues, workers and topics as they change, until Ctrl-C."),
     Command("workers", "cli.worker", "List the workers of the server, on all hosts: what each does, its memory, and since when it runs."),
     Command("job", "cli.jobs", "Show, explain, cancel, retry, delete or await one job; with --all cancel, retry or delete many."),
     Command("service", "cli.services", "Show one service."),

@@ -9,6 +9,7 @@ from notify.events.demand import Demand, DemandChange, Joined, Left
 from notify.events.event import Event, Failure, Gap, decode_direct, encode, is_bare_id
 from notify.events.event_bus import EventBus, Opened
 from notify.events.listener import QueuedListener
+from notify.events.log_tail import last_events
 from notify.events.message import Message, Messages, Subscribable, message_topic, topics_by_name
 from notify.events.publisher import Publisher, contents_of, publish, publish_direct
 from notify.events.retained import expire_retained
@@ -51,6 +52,7 @@ __all__ = [
     "flat_topics",
     "is_bare_id",
     "is_pattern",
+    "last_events",
     "limits_of",
     "message_topic",
     "publish",

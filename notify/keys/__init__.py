@@ -41,6 +41,7 @@ ns:woken:<queue>         string set while no further worker is woken for waiting
 ns:served:<queue>        string worker that takes the next job; empty: the one just woken   50 ms
 ns:callbacks:<queue>     list   callbacks to be called for runs that were killed (JSON)     7 days after the last one
 ns:stop:<fence>          string set when a stopped run cannot begin any more                10 s
+ns:paused                set    names of queues from which no worker takes a job             30 days after the last claim
 ns:leases                zset   names of workers, score: ms when their lease expires        a day after the last renewal
 ns:renewed               string ms when the lease of any worker was last renewed            a day after the last renewal
 ns:leader                string name of the worker that runs the shared duties              a lease after its last renewal
@@ -52,6 +53,7 @@ ns:history:<step>:<at>   hash   counts of the minute (step: m) or hour (h) at, s
 ns:history:open          string the hour whose minutes are not summed up yet                72 hours after the last count
 ns:job_logs              zset   topics job_log.<id> with lines, score: ms of the last one   two hours after the last line
 ns:clock                 hash   at_ms, cron_ms (last looks), jumped_ms, holds_jumped_ms      7 days after the last leader
+ns:cron_paused           set    names of scheduled jobs that are not enqueued                7 days after the last leader
 ns:cron_workers          hash   name of a worker → the scheduled jobs it has loaded (JSON)  7 days after the last leader
 ======================== ====== =========================================================== ==================================
 
@@ -64,13 +66,14 @@ ns:event:<topic>   the events of a topic, as JSON; any other message on it is an
 
 Topics on which Notify itself publishes: ``services`` (services become available or suspect, join or leave a group, are withdrawn),
 ``<service>_status`` (reports of a service, and its end), ``job.<queue>`` (transitions of jobs), ``cron`` (alarms about recurring jobs),
-``job_log.<id>`` (what a job logs).
+``job_log.<id>`` (what a job logs), ``ops`` (what people changed by hand, and who did).
 
 Redis shares channels among all databases of a server, so in the database 3 they are ``ns@3:event:<topic>`` and ``ns@3:direct:<name>``.
 """
 
 from notify.keys.keys import (
     CRON_TOPIC,
+    OPS_TOPIC,
     SERVICES_TOPIC,
     STATUS_SUFFIX,
     Keys,
@@ -80,4 +83,4 @@ from notify.keys.keys import (
     parse_due_member,
 )
 
-__all__ = ["CRON_TOPIC", "SERVICES_TOPIC", "STATUS_SUFFIX", "Keys", "any_provider", "due_member", "is_own_topic", "parse_due_member"]
+__all__ = ["CRON_TOPIC", "OPS_TOPIC", "SERVICES_TOPIC", "STATUS_SUFFIX", "Keys", "any_provider", "due_member", "is_own_topic", "parse_due_member"]

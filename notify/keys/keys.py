@@ -4,12 +4,14 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["CRON_TOPIC", "SERVICES_TOPIC", "STATUS_SUFFIX", "Keys", "any_provider", "due_member", "is_own_topic", "parse_due_member"]
+__all__ = ["CRON_TOPIC", "OPS_TOPIC", "SERVICES_TOPIC", "STATUS_SUFFIX", "Keys", "any_provider", "due_member", "is_own_topic", "parse_due_member"]
 
 SERVICES_TOPIC: Final = "services"
 """The topic on which the directory publishes its changes."""
 CRON_TOPIC: Final = "cron"
 """The topic of recurring jobs: which are new, and which are due while no worker listens to their queue."""
+OPS_TOPIC: Final = "ops"
+"""The topic of what people change by hand: who did what."""
 STATUS_SUFFIX: Final = "_status"
 """The topic of the reports of a service is its name with this suffix."""
 JOB_LOG_PREFIX: Final = "job_log."
@@ -76,6 +78,10 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.namespace}:dependents"
 
     @property
+    def paused(self) -> str:
+        return f"{self.namespace}:paused"
+
+    @property
     def leases(self) -> str:
         return f"{self.namespace}:leases"
 
@@ -113,6 +119,10 @@ class Keys(msgspec.Struct, frozen=True):
     @property
     def history_open(self) -> str:
         return f"{self.namespace}:history:open"
+
+    @property
+    def cron_paused(self) -> str:
+        return f"{self.namespace}:cron_paused"
 
     @property
     def cron_workers(self) -> str:
@@ -237,4 +247,4 @@ def _pair(queue: str, need: str) -> str:
 
 def is_own_topic(topic: str) -> bool:
     """Return whether Notify itself publishes on a topic: services and their reports, jobs, and recurring jobs."""
-    return topic in (SERVICES_TOPIC, CRON_TOPIC) or topic.startswith((JOB_PREFIX, JOB_LOG_PREFIX)) or topic.endswith(STATUS_SUFFIX)
+    return topic in (SERVICES_TOPIC, CRON_TOPIC, OPS_TOPIC) or topic.startswith((JOB_PREFIX, JOB_LOG_PREFIX)) or topic.endswith(STATUS_SUFFIX)

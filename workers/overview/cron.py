@@ -30,6 +30,7 @@ class CronInfo(msgspec.Struct, frozen=True):
         overlap: what happens when it is due while the one before it still waits.
         listening: the number of workers that listen to its queue; with none it is not enqueued.
         alarm: since when it has been due without a worker that listens; ``None`` if there is no alarm.
+        paused: whether it is not enqueued until somebody resumes it.
         is_due: whether ``next`` is over, by the clock of the server.
     """
 
@@ -43,6 +44,7 @@ class CronInfo(msgspec.Struct, frozen=True):
     listening: int = 0
     alarm: datetime | None = None
     is_due: bool = False
+    paused: bool = False
 
 
 def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
@@ -60,8 +62,9 @@ def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
         pipe.hgetall(keys.cron_workers)
         pipe.zrange(keys.leases, 0, -1, withscores=True)
         pipe.hgetall(keys.cron_alarms)
+        pipe.smembers(keys.cron_paused)
         pipe.time()
-        due, encoded, last, loaded, leases, alarms, (seconds, microseconds) = pipe.execute()
+        due, encoded, last, loaded, leases, alarms, paused, (seconds, microseconds) = pipe.execute()
     now_ms = seconds * 1000 + microseconds / 1000
     alive = {worker for worker, end_ms in leases if end_ms > now_ms}
     names = [name for worker, its_names in loaded.items() if worker in alive for name in _names(its_names)]
@@ -75,7 +78,8 @@ def cron_jobs(connection: redis.Redis) -> list[CronInfo]:
             queue, schedule, overlap = "", "cannot be read", "skip"
         last_at, alarm = (_time(times[name]) if name in times else None for times in (last, alarms))
         loaded_by, listening = names.count(function), _listening(client, queue)
-        found.append(CronInfo(function, queue, schedule, _time(due_ms), last_at, loaded_by, overlap, listening, alarm, due_ms <= now_ms))
+        is_due, is_paused = due_ms <= now_ms, name in paused
+        found.append(CronInfo(function, queue, schedule, _time(due_ms), last_at, loaded_by, overlap, listening, alarm, is_due, is_paused))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -46,17 +47,19 @@ def dependencies_of(client: Client, job: Job) -> list[Dependency]:
     return next(_read(client, [job]))
 
 
-def stuck_jobs(connection: redis.Redis, *, queue: str | None = None) -> Iterator[StuckJob]:
+def stuck_jobs(connection: redis.Redis, *, queue: str | None = None, most: int | None = None) -> Iterator[StuckJob]:
     """Yield the jobs that wait for a job which ended without success. They start when that job is tried again and finishes.
 
     Args:
         connection: ``bus.redis``; any other ``redis.Redis`` stands for the default namespace.
         queue: only jobs of this queue.
+        most: how many jobs of each queue to look at; by default all.
     """
     client = Client.of(connection)
     with client.translating("looking for stuck jobs"):
         for name in [queue] if queue is not None else queue_names(client):
-            for ids in chunked(read_forward(partial(client.zrange, rq_keys.deferred(name)), size=CHUNK), CHUNK):
+            members = read_forward(partial(client.zrange, rq_keys.deferred(name)), size=CHUNK)
+            for ids in chunked(members if most is None else islice(members, most), CHUNK):
                 waiting = [job for job in read_jobs(client, ids) if job.get_status(refresh=False) == "deferred"]
                 for job, dependencies in zip(waiting, _read(client, waiting), strict=True):
                     blocking = blocking_one(job, dependencies)

@@ -35,16 +35,18 @@ class ListedJob(msgspec.Struct, frozen=True):
     Args:
         job: the job.
         status: its status, one of `JobStatus`; or what another program wrote there.
+        reason: why it ended so, or cannot be run; empty also where nobody asked for it.
     """
 
     job: Job
     status: str
+    reason: str = ""
 
     @classmethod
-    def of(cls, job: Job, fields: Mapping[bytes, bytes]) -> "ListedJob":
+    def of(cls, job: Job, fields: Mapping[bytes, bytes], *, reason: str = "") -> "ListedJob":
         """Return a job that was read from these fields of its hash."""
         status = fields.get(b"status", b"").decode(errors="replace")
-        return cls(job, "held" if status == "deferred" and fields.get(b"held") else status)
+        return cls(job, "held" if status == "deferred" and fields.get(b"held") else status, reason)
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +58,9 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
         needs: a need of the job: the name of a service, or ``any <capability>``.
         function: the dotted path of the function, or its name alone; or a glob pattern of one of them.
         since: jobs that were enqueued, started or ended then or later.
+        until: jobs of which all that happened was then or earlier.
+        text: a text in the call as JSON, or in the id; upper and lower case are the same.
+        reason: a text in the reason for which the job ended; upper and lower case are the same.
     """
 
     queue: str | None = None
@@ -63,6 +68,9 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     needs: str | None = None
     function: str | None = None
     since: datetime | None = None
+    until: datetime | None = None
+    text: str | None = None
+    reason: str | None = None
 
     def checked(self) -> "JobFilter":
         """Return the filter with its values as they are stored.
@@ -74,10 +82,10 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
             raise JobDefinitionError(f"status is {self.status!r}: choose one of {', '.join(get_args(JobStatus))}")
         if self.function == "":
             raise JobDefinitionError("function is empty: give a dotted path, the name of a function, or a pattern such as 'orders.*'")
-        since = self.since.astimezone(UTC) if self.since is not None else None
+        since, until = (moment.astimezone(UTC) if moment is not None else None for moment in (self.since, self.until))
         needs = check_need(self.needs) if self.needs is not None else None
         status = "canceled" if self.status == "cancelled" else self.status
-        return msgspec.structs.replace(self, status=status, needs=needs, since=since)
+        return msgspec.structs.replace(self, status=status, needs=needs, since=since, until=until)
 
     @property
     def rq_status(self) -> str | None:
@@ -93,6 +101,9 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
             and (self.needs is None or self.needs in job.needs)
             and (self.function is None or _is_called(job.function_name, self.function))
             and (self.since is None or _last_moment(job) >= self.since)
+            and (self.until is None or _last_moment(job) <= self.until)
+            and (self.text is None or _contains(job.data.decode(errors="replace"), self.text) or _contains(job.id, self.text))
+            and (self.reason is None or _contains(listed.reason, self.reason))
         )
 
 
@@ -103,6 +114,10 @@ def moment_of(moment: datetime | None) -> datetime | None:
 
 def _is_called(path: str, pattern: str) -> bool:
     return fnmatchcase(path, pattern) or fnmatchcase(path.rpartition(".")[2], pattern)
+
+
+def _contains(text: str, part: str) -> bool:
+    return part.casefold() in text.casefold()
 
 
 def _last_moment(job: Job) -> datetime:

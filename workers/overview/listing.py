@@ -15,8 +15,9 @@ from workers.errors import JobDefinitionError, QueueNotFoundError
 from workers.jobs import Job, read_job_rows
 from workers.overview.job_filter import JobFilter, ListedJob, moment_of
 from workers.overview.paging import chunked, queue_names, read_forward, take_turns
+from workers.overview.reasons import reasons_of
 
-__all__ = ["JobList", "JobOrder", "find_jobs", "list_jobs"]
+__all__ = ["JobList", "JobOrder", "Source", "find_jobs", "list_jobs", "sources_of"]
 
 CHUNK: Final = 100
 LOOKED_AT: Final = 3_000
@@ -73,6 +74,9 @@ def find_jobs(
     needs: str | None = None,
     function: str | None = None,
     since: datetime | None = None,
+    until: datetime | None = None,
+    text: str | None = None,
+    reason: str | None = None,
 ) -> Iterator[Job]:
     """Yield all jobs that match, first the waiting jobs in the order of the queue. They are read in chunks, while the caller iterates.
 
@@ -83,16 +87,19 @@ def find_jobs(
         needs: only jobs that require this: the name of a service, or ``any <capability>``. Without a status, only those that wait or
             run.
         function: only calls of this function: its dotted path, or its name alone, or a glob pattern of one of them.
-        since: only jobs that were enqueued, started or ended then or later; without a time zone it is local time.
+        since, until: only jobs that were enqueued, started or ended within these times; without a time zone it is local time.
+        text, reason: only jobs with this text in their call, or in the reason for which they ended.
 
     Raises:
         QueueNotFoundError: no job was ever put on that queue.
         JobDefinitionError: there is no such status, ``needs`` names no service, or ``function`` is empty.
     """
-    chosen = JobFilter(queue=queue, status=status, needs=needs, function=function, since=since).checked()
+    chosen = JobFilter(
+        queue=queue, status=status, needs=needs, function=function, since=since, until=until, text=text, reason=reason
+    ).checked()
     client = Client.of(connection)
     with client.translating("looking for jobs"):
-        sources = _sources(client, chosen)
+        sources = sources_of(client, chosen)
         ids = (source.id_of(member) for source in sources for member in read_forward(source.read, size=CHUNK))
         for chunk in chunked(ids, CHUNK):
             yield from (listed.job for listed in _read(client, chunk, chosen))
@@ -118,30 +125,36 @@ def list_jobs(
     chosen = (chosen or JobFilter()).checked()
     client = Client.of(connection)
     with client.translating("looking for jobs"):
-        sources = _sources(client, chosen)
+        sources = sources_of(client, chosen)
         pages = [source.latest for source in sources if source.size]
         ids = list(dict.fromkeys(take_turns(pages, size=CHUNK, most=max(LOOKED_AT, limit))))
         found = [listed for chunk in chunked(ids, CHUNK) for listed in _read(client, chunk, chosen)]
     return JobList(_in_order(found, order, reverse=reverse)[:limit], len(found), len(ids), sum(source.size for source in sources))
 
 
-class _Source(msgspec.Struct, frozen=True):
-    """A key with ids of jobs: its LRANGE or ZRANGE, how many there are, and whether each has the fence of a run behind it."""
+class Source(msgspec.Struct, frozen=True):
+    """A key with ids of jobs: its LRANGE or ZRANGE, how many there are, its name, and the registry that it is, or ``queue``."""
 
     read: Callable[[int, int], Any]
     size: int
-    has_fences: bool
+    key: str
+    kind: str
 
     def id_of(self, member: str) -> str:
-        return member.rpartition(":")[0] if self.has_fences and ":" in member else member
+        """Return the id of a job, without the fence of its run, which stands behind it in the registry of running jobs."""
+        return member.rpartition(":")[0] if self.kind == "started" and ":" in member else member
 
     def latest(self, start: int, size: int) -> list[str]:
         """Return a page of the ids, counted from the last one, which is the newest."""
+        return [self.id_of(member) for member in self.newest(start, size)]
+
+    def newest(self, start: int, size: int) -> list[str]:
+        """Return a page of the members, counted from the last one."""
         page = self.read(-start - size, -start - 1)
-        return [self.id_of(member.decode(errors="backslashreplace")) for member in reversed(page)]
+        return [member.decode(errors="backslashreplace") for member in reversed(page)]
 
 
-def _sources(client: Client, chosen: JobFilter) -> list[_Source]:
+def sources_of(client: Client, chosen: JobFilter) -> list[Source]:
     """Return the keys in which jobs that match can be, first those of waiting jobs.
 
     Raises:
@@ -169,14 +182,16 @@ def _sources(client: Client, chosen: JobFilter) -> list[_Source]:
             pipe.llen(key) if kind == "queue" else pipe.zcard(key)
         sizes = pipe.execute(raise_on_error=False)
     return [
-        _Source(partial(client.lrange if kind == "queue" else client.zrange, key), size, kind == "started")
+        Source(partial(client.lrange if kind == "queue" else client.zrange, key), size, key, kind)
         for (key, kind), size in zip(keys, sizes, strict=True)
         if isinstance(size, int)  # otherwise another program uses the key for something else
     ]
 
 
 def _read(client: Client, ids: list[str], chosen: JobFilter) -> list[ListedJob]:
-    listed = (ListedJob.of(job, fields) for job, fields in read_job_rows(client, ids))
+    rows = list(read_job_rows(client, ids))
+    reasons = reasons_of(client, rows) if chosen.reason is not None else {}
+    listed = (ListedJob.of(job, fields, reason=reasons.get(job.id, "")) for job, fields in rows)
     return [each for each in listed if chosen.matches(each)]
 
 

@@ -19,6 +19,9 @@ __all__ = ["QueueInfo", "queues"]
 COUNTED: Final = 10_000
 """A longer list is not looked through: its length is the number of its jobs, and the oldest is looked for among the first."""
 
+LOOKED_AT_ROUGHLY: Final = 100
+"""So many jobs of a list are looked through where rough numbers are enough."""
+
 _pair: Final = msgspec.json.Decoder(tuple[str, str])
 
 
@@ -36,6 +39,7 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
         ready_to_enqueue, rate_limited: jobs that RQ 3 is about to enqueue, and those that wait for a place within its rate limits.
         failed, stopped, canceled, finished: jobs that ended so, while they are kept.
         workers: the workers that listen to the queue.
+        paused: whether workers leave its jobs where they are, see `workers.queue.pause_queue`.
     """
 
     queue: str
@@ -52,6 +56,7 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     ready_to_enqueue: int = 0
     rate_limited: int = 0
+    paused: bool = False
 
 
 class _Sizes(msgspec.Struct, frozen=True):
@@ -68,11 +73,13 @@ class _Sizes(msgspec.Struct, frozen=True):
     ready: int
 
 
-def queues(connection: redis.Redis) -> list[QueueInfo]:
+def queues(connection: redis.Redis, *, exact: bool = True) -> list[QueueInfo]:
     """Return the numbers of every queue that jobs were put on, sorted by name.
 
     Args:
         connection: ``bus.redis``; any other ``redis.Redis`` stands for the default namespace.
+        exact: look at the jobs themselves. If not, the lengths of RQ's keys are the numbers: stopped jobs count as failed, and jobs whose
+            lifetime is over count until somebody cleans up. That takes the same time however many jobs there are.
 
     Raises:
         ServerError: Redis did not answer, or refused.
@@ -82,8 +89,10 @@ def queues(connection: redis.Redis) -> list[QueueInfo]:
     with client.translating("counting jobs"):
         names, clock = queue_names(client), _clock(client)
         sizes, held, limited = _sizes(client, names, clock), _held(client), _rate_limited(client)
-    infos = (_info(scripts, name, sizes[name], held.get(name, 0), clock) for name in names)
-    return [msgspec.structs.replace(info, rate_limited=limited.get(info.queue, 0)) for info in infos]
+        paused = _paused(client)
+    info_of = _info if exact else _rough_info
+    infos = (info_of(scripts, name, sizes[name], held.get(name, 0), clock) for name in names)
+    return [msgspec.structs.replace(info, rate_limited=limited.get(info.queue, 0), paused=info.queue in paused) for info in infos]
 
 
 def _info(scripts: RecordScripts, name: str, sizes: _Sizes, held: int, clock: float) -> QueueInfo:
@@ -107,12 +116,31 @@ def _info(scripts: RecordScripts, name: str, sizes: _Sizes, held: int, clock: fl
     )
 
 
+def _rough_info(scripts: RecordScripts, name: str, sizes: _Sizes, held: int, clock: float) -> QueueInfo:
+    _, oldest = _count(scripts, rq_keys.queue(name), sizes.listed, at_most=LOOKED_AT_ROUGHLY) if sizes.listed else ({}, None)
+    return QueueInfo(
+        queue=name,
+        queued=sizes.listed,
+        latency_s=None if oldest is None else max(0.0, round(clock - oldest, 3)),
+        started=sizes.started,
+        held=held,
+        deferred=max(0, sizes.deferred - held),
+        scheduled=sizes.scheduled,
+        failed=sizes.failed,
+        stopped=0,
+        canceled=sizes.canceled,
+        finished=sizes.finished,
+        workers=sizes.workers,
+        ready_to_enqueue=sizes.ready,
+    )
+
+
 def _count(scripts: RecordScripts, key: str, size: int, *, at_most: int | None = None) -> tuple[Mapping[str, int], float | None]:
     """Return the numbers of the jobs under a key by status, and the time when the oldest queued one of them was enqueued."""
     counts: dict[str, int] = {}
     oldest: list[float] = []
     for first in range(0, size if at_most is None else min(size, at_most), COUNT_AT_ONCE):
-        page = scripts.count_jobs(key, first=first)
+        page = scripts.count_jobs(key, first=first, count=COUNT_AT_ONCE if at_most is None else min(COUNT_AT_ONCE, at_most))
         for status, count in page.by_status.items():
             counts[status] = counts.get(status, 0) + count
         if page.oldest_us is not None:
@@ -161,6 +189,12 @@ def _held(client: Client) -> dict[str, int]:
     for (queue, _), size in zip(pairs, sizes, strict=True):
         counts[queue] = counts.get(queue, 0) + _size(size)
     return counts
+
+
+def _paused(client: Client) -> set[str]:
+    """Return the names of the paused queues."""
+    members: Any = client.smembers(client.own_keys.paused)
+    return {member.decode(errors="replace") for member in members}
 
 
 def _rate_limited(client: Client) -> dict[str, int]:

@@ -5,7 +5,8 @@ Nothing here runs a job.
 """
 
 from workers.queue.cancel import Progress
-from workers.queue.many import BatchResult, cancel_jobs, compact_queues, delete_jobs, requeue_jobs
+from workers.queue.many import BatchResult, cancel_jobs, compact_queues, delete_jobs, release_jobs, requeue_jobs
+from workers.queue.pausing import pause_queue, paused_queues, resume_queue
 from workers.queue.queue import Queue, requeue
 from workers.queue.rq_queue import RqQueue, new_job_of
 
@@ -18,6 +19,10 @@ __all__ = [
     "compact_queues",
     "delete_jobs",
     "new_job_of",
+    "pause_queue",
+    "paused_queues",
+    "release_jobs",
     "requeue",
     "requeue_jobs",
+    "resume_queue",
 ]

@@ -1,6 +1,7 @@
 """Changes of many jobs: each function takes one batch, so that a caller can show its progress, and stop in between."""
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 import redis
@@ -12,7 +13,7 @@ from workers.queue.rq_queue import new_job_of
 from workers.rq import JobStatus
 from workers.scripts import EnqueueScripts, JobScripts, RecordScripts
 
-__all__ = ["BatchResult", "cancel_jobs", "compact_queues", "delete_jobs", "requeue_jobs"]
+__all__ = ["BatchResult", "cancel_jobs", "compact_queues", "delete_jobs", "release_jobs", "requeue_jobs"]
 
 
 class BatchResult(msgspec.Struct, frozen=True):
@@ -46,10 +47,28 @@ def requeue_jobs(connection: redis.Redis, job_ids: Sequence[str]) -> BatchResult
     Raises:
         ServerError: Redis did not answer, or refused; some of them may be on their queues.
     """
+    return _put(connection, job_ids, "ended")
+
+
+def release_jobs(connection: redis.Redis, job_ids: Sequence[str]) -> BatchResult:
+    """Put jobs on their queues now that are held, deferred or scheduled: they wait for nothing but a worker.
+
+    A job whose service is still not there is held, or cancelled, again.
+
+    Args:
+        connection, job_ids: as for `requeue_jobs`.
+
+    Raises:
+        ServerError: Redis did not answer, or refused; some of them may be on their queues.
+    """
+    return _put(connection, job_ids, "apart")
+
+
+def _put(connection: redis.Redis, job_ids: Sequence[str], condition: Literal["ended", "apart"]) -> BatchResult:
     client = Client.of(connection)
     scripts, result = EnqueueScripts(client), BatchResult(unchanged=len(job_ids))
     by_queue: dict[str, list[Job]] = {}
-    with client.translating(f"enqueueing {len(job_ids)} jobs again"):
+    with client.translating(f"putting {len(job_ids)} jobs on their queues"):
         for job in read_jobs(client, job_ids):
             if not job.problem and job.origin:
                 by_queue.setdefault(job.origin, []).append(job)
@@ -58,7 +77,7 @@ def requeue_jobs(connection: redis.Redis, job_ids: Sequence[str]) -> BatchResult
         for job in jobs:
             job.started_at = job.ended_at = None
             queue._prepare_for_queue(job)
-        for admission in scripts.enqueue_many(name, [new_job_of(job, "ended") for job in jobs]):
+        for admission in scripts.enqueue_many(name, [new_job_of(job, condition) for job in jobs]):
             if admission.status != "refused":
                 result += BatchResult(1, int(admission.status == "held"), int(admission.status == "cancelled"), unchanged=-1)
     return result

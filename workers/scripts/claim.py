@@ -99,7 +99,7 @@ class ClaimScripts(JobScriptRunner):
         if not -1 <= result_ttl_s <= LONGEST_TTL_S:
             raise JobDefinitionError(f"results are to be kept for {result_ttl_s} s: give -1 for ever, or 0 to {LONGEST_TTL_S}")
         self._worker = worker
-        self._keys = [rq_keys.worker(worker), rq_keys.suspended()]
+        self._keys = [rq_keys.worker(worker), rq_keys.suspended(), client.own_keys.paused]
         self._args: list[str | bytes | int] = [heartbeat_s, idle_s, DEFAULT_TIMEOUT_S]
         self._result_ttl_s = result_ttl_s
         self._skips_foreign = "1" if skip_foreign else ""

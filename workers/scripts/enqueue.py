@@ -26,13 +26,13 @@ IN_FLIGHT: Final = 2
 RQ_STATUS: Final = {"queued": "queued", "held": "deferred", "cancelled": "canceled"}
 """The status that RQ's hash of a job has after each `Admission` but ``refused``, which leaves the hash as it was."""
 
-Condition: TypeAlias = Literal["", "new", "unique", "ended"]
+Condition: TypeAlias = Literal["", "new", "unique", "ended", "apart"]
 """A condition for enqueueing a job.
 
 ``new``: it is a plain call that was encoded just now, with a new id, so there is no check. Without needs its fields are ``created_at`` and
 ``enqueued_at``, which are equal, ``data``, ``description``, ``origin``, ``timeout``, ``failure_ttl``, which is `FAILURE_TTL`, and the
 status ``queued``. ``unique``: there must be no job with that id. ``ended``: the job with that id must have failed, or been stopped or
-cancelled. Empty: a job with that id is replaced.
+cancelled. ``apart``: it must be held, deferred or scheduled. Empty: a job with that id is replaced.
 """
 
 Fields: TypeAlias = MutableMapping[Any, Any]

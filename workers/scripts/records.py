@@ -39,9 +39,9 @@ class Deleted(NamedTuple):
 class RecordScripts(JobScriptRunner):
     """Scripts that count and delete jobs, and publish events of jobs."""
 
-    def count_jobs(self, key: str, *, first: int = 0) -> JobCounts:
-        """Count up to `COUNT_AT_ONCE` jobs in the list of a queue, or in a registry, from the index ``first`` on."""
-        args: list[str | bytes | int] = [first, COUNT_AT_ONCE, rq_keys.job("")]
+    def count_jobs(self, key: str, *, first: int = 0, count: int = COUNT_AT_ONCE) -> JobCounts:
+        """Count up to ``count`` jobs in the list of a queue, or in a registry, from the index ``first`` on."""
+        args: list[str | bytes | int] = [first, count, rq_keys.job("")]
         oldest, enqueued_at, *rest = self.run("count_jobs", [key], args, action=f"counting the jobs in {key!r}")
         by_status = {status.decode(errors="replace"): int(count) for status, count in zip(rest[::2], rest[1::2], strict=True)}
         return JobCounts(by_status, int(oldest) if oldest else None, enqueued_at.decode(errors="replace"))

@@ -40,8 +40,8 @@ class CronAnswer(NamedTuple):
     """What happened to a due job of a schedule.
 
     Args:
-        answer: ``enqueued``; ``skipped``, because the one before it still waits; ``unserved``, because no worker listens to its queue;
-            or empty, because another leader was first.
+        answer: ``enqueued``; ``skipped``, because the one before it still waits; ``paused``; ``unserved``, because no worker listens to its
+            queue; or empty, because another leader was first.
         is_news: whether no worker listens for the first time, or one listens again.
     """
 
@@ -103,7 +103,7 @@ class ScheduleScripts(JobScriptRunner):
             overlap: what happens if the job before it still waits, see `workers.jobs.schedule.Overlap`.
         """
         keys = [self.keys.cron_due, self.keys.cron_last, self.keys.cron_alarms, rq_keys.QUEUES, rq_keys.queue(queue)]
-        keys += [rq_keys.workers(queue), self.keys.leases, rq_keys.job(new_job.job_id)]
+        keys += [rq_keys.workers(queue), self.keys.leases, rq_keys.job(new_job.job_id), self.keys.cron_paused]
         args = [name, due_ms, next_ms or "", new_job.job_id, queue, overlap, new_job.needs, *_flat(new_job.fields)]
         answer, is_news = self.run_with_common_args("cron_enqueue", keys, args, action=f"enqueueing {name!r}, which is due")
         return CronAnswer(answer.decode(), bool(is_news))

@@ -2,9 +2,11 @@
 -- include: workers.scripts.finish
 -- include: workers.scripts.wake
 -- include: workers.scripts.beside
+-- include: workers.scripts.pauses
 -- Records how the last run of a worker ended, and gives the worker the next job of its queues, in one step: so no job gets lost between.
 -- KEYS    worker_key  rq:worker:<name>
 --         suspended   rq:suspended
+--         paused      ns:paused
 --         ...         rq:queue:<name>, the most urgent first
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
 --         fence              of the run that begins
@@ -28,11 +30,11 @@
 --         number  for "more", "look" and "other" what to pass as from; for "" how many jobs were left where they are
 -- If a job that comes first has lost a need, its policy is applied in the same step, and the next job is tried. If a need of it is
 -- overdue, the job stays where it is, and those behind it are tried.
-local worker_key, suspended = unpack(KEYS, 1, 2)
+local worker_key, suspended, paused = unpack(KEYS, 1, 3)
 local fence, worker, asked, heartbeat_s, idle_s, default_timeout_s = unpack(ARGV, OWN, OWN + 5)
 local ended_id, ended_fence, announced, started_s, ended_s, started_at, ended_at = unpack(ARGV, OWN + 6, OWN + 12)
 local result, result_ttl_s, max_bytes, skips_foreign, from, line, rooms = unpack(ARGV, OWN + 13, OWN + 19)
-local FIRST_QUEUE = 3
+local FIRST_QUEUE = 4
 local PASSED_OVER = 200 -- how many jobs that must not start are taken off the lists in one call
 local LOOKED_AT = 200 -- how many jobs of a queue may wait for an overdue service before the next queue is tried
 local MOST_BYTES_BESIDE = 65536 -- of a call: what the process has not read yet fits into the socket to it
@@ -251,12 +253,17 @@ local function claim()
     local answer, number, id, flat = claimed_before()
     if answer then return answer, number, id, flat end
   end
-  if redis.call('EXISTS', suspended) == 1 then return 'suspended' end
+  if is_suspended(suspended, paused) then return 'suspended' end
+  local kept = 0 -- jobs on paused queues
   for i = FIRST_QUEUE, #KEYS do
-    local answer, number, id, flat = claim_from(KEYS[i])
-    if answer then return answer, number or i - FIRST_QUEUE, id, flat end
+    if is_paused(KEYS[i]) then
+      kept = kept + redis.call('LLEN', KEYS[i])
+    else
+      local answer, number, id, flat = claim_from(KEYS[i])
+      if answer then return answer, number or i - FIRST_QUEUE, id, flat end
+    end
   end
-  return '', before
+  return '', before + kept
 end
 
 local ended = ''
@@ -275,7 +282,7 @@ elseif answer ~= 'started' then
   redis.call('HDEL', worker_key, 'current_job', 'ahead')
   redis.call('EXPIRE', worker_key, idle_s)
 end
-if answer == '' and before == 0 and KEYS[FIRST_QUEUE] then
+if answer == '' and number == 0 and KEYS[FIRST_QUEUE] then
   local queues = {}
   for i = FIRST_QUEUE, #KEYS do
     queues[#queues + 1] = string.sub(KEYS[i], #k.queue + 1)

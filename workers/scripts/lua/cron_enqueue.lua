@@ -1,6 +1,6 @@
 -- include: workers.scripts.transitions
 -- Enqueues a job of a schedule once for each of its times, however many leaders call this. Then the job is due at its next time. It is
--- not enqueued while no worker listens to its queue, nor, unless it may overlap, while the one before it still waits.
+-- not enqueued while it is paused, while no worker listens to its queue, nor, unless it may overlap, while the one before it still waits.
 -- KEYS    cron_due   ns:cron_due
 --         cron_last  ns:cron_last
 --         alarms     ns:cron_alarms
@@ -9,6 +9,7 @@
 --         workers    rq:workers:<name>
 --         leases     ns:leases
 --         job        rq:job:<id>
+--         paused     ns:cron_paused
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
 --         name
 --         due_ms   when it was due
@@ -18,9 +19,9 @@
 --         overlap  "skip", "queue" or "replace"
 --         needs    as JSON, or ""
 --         ...      fields and values of the job
--- returns {"enqueued", "skipped", "unserved" or "" if it was dealt with before; "again" if it is due a ms later, because the job of that
+-- returns {"enqueued", "skipped", "paused", "unserved" or "" if it was dealt with before; "again" if it is due a ms later, because the job of that
 --          time ran before the clock was put back; 1 if an alarm begins or ends, else 0}
-local cron_due, cron_last, alarms, queues, list, workers, leases, job = unpack(KEYS)
+local cron_due, cron_last, alarms, queues, list, workers, leases, job, paused = unpack(KEYS)
 local name, due_ms, next_ms, id, queue, overlap, needs = unpack(ARGV, OWN, OWN + 6)
 local FIRST_FIELD = OWN + 7
 local jobs = transitions()
@@ -43,6 +44,12 @@ local function move_on()
   end
 end
 
+if redis.call('SISMEMBER', paused, name) == 1 then
+  redis.call('PEXPIRE', paused, WEEK_MS)
+  local ends = redis.call('HDEL', alarms, name)
+  move_on()
+  return {'paused', ends}
+end
 local is_new = redis.call('EXISTS', job) == 0
 if not is_new and tonumber(due_ms) <= whole(redis.call('HGET', cron_last, name), 0) then
   redis.call('ZADD', cron_due, text(due_ms + 1), name)

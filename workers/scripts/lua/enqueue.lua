@@ -10,8 +10,8 @@
 --         asked         "again" if the same call was made before and its answer was lost, or ""
 --         common_count  number of the following fields and values that all jobs have
 --         ...           those, and then for each job: id; "new" (the id was made just now), "unique" (there must be no job of that
---                       id), "ended" (the job of that id must have failed, or been stopped or cancelled) or ""; "front" or "";
---                       its lifetime in ms or ""; its needs as JSON or ""; number of fields and values that only it has; those
+--                       id), "ended" (the job of that id must have failed, or been stopped or cancelled), "apart" (it must wait outside of
+--                       the queue: held, deferred or scheduled) or ""; "front" or ""; its lifetime in ms or ""; its needs as JSON or ""; number of fields and values that only it has; those
 -- returns for each job  "queued", "queued:<service>" if that service is overdue, "cancelled:<need>", "held:<need>", or "refused" if its
 --                       condition does not hold
 --                       its needs as the hash of the job holds them, or ""
@@ -22,6 +22,7 @@ local FIRST_JOB = FIRST_COMMON + common_count
 local FIXED = 6 -- arguments of a job before its fields
 local REGISTRY = {failed = k.failed, stopped = k.failed, canceled = k.canceled}
 local OTHERS = {finished = k.finished, deferred = k.deferred, scheduled = k.scheduled, ready_to_enqueue = k.ready}
+local APART = {deferred = true, scheduled = true}
 -- A job that lost a need stays in the list of its queue until compact_queue has been there.
 local LISTED = {queued = true, canceled = true, deferred = true}
 local again, turn = asked == 'again', now_us()
@@ -137,7 +138,7 @@ local function put(id, condition, front, ttl_ms, written, first, last)
     local known, needs = known_as(id, field_of(first, last, 'enqueued_at'))
     if known then return known, needs end
   end
-  if was and condition == 'unique' or condition == 'ended' and not REGISTRY[was] then return 'refused' end
+  if was and condition == 'unique' or condition == 'ended' and not REGISTRY[was] or condition == 'apart' and not APART[was] then return 'refused' end
   if was then begin_anew(id) end
   local at = text(front == 'front' and -turn or turn)
   turn = turn + 1 -- two scripts, and two jobs of one script, are at least so far apart

@@ -1,10 +1,12 @@
 -- include: workers.scripts.finish
 -- include: workers.scripts.wake
 -- include: workers.scripts.beside
+-- include: workers.scripts.pauses
 -- Records the ends of several runs of a worker, and gives it several plain jobs ahead of their turn, in one step. A plain job needs no
 -- service and has nothing that a start must undo; where another one comes first, claim.lua takes it, alone.
 -- KEYS    worker_key  rq:worker:<name>
 --         suspended   rq:suspended
+--         paused      ns:paused
 --         ...         rq:queue:<name>, the most urgent first
 -- ARGV    NOW_AT, BODY  see parts/prefixes.lua
 --         worker
@@ -27,10 +29,10 @@
 --          the number of its queue, its id, and its fields and values}
 --         claim  "started"; or why there is no job: "", "suspended", "alone" (see claim.lua), "full" (there is no room for more calls of its
 --                function), or "unfinished": an end has to be recorded first
-local worker_key, suspended = unpack(KEYS, 1, 2)
+local worker_key, suspended, paused = unpack(KEYS, 1, 3)
 local worker, asked, call, heartbeat_s, idle_s, default_timeout_s, result_ttl_s, max_bytes = unpack(ARGV, OWN, OWN + 7)
 local most_bytes, json_only, line, base, number, wanted, rooms, beside = unpack(ARGV, OWN + 8, OWN + 15)
-local FIRST_QUEUE, FIRST_END = 3, OWN + 16
+local FIRST_QUEUE, FIRST_END = 4, OWN + 16
 local OF_AN_END = 8 -- arguments
 local now = now_ms()
 local now_s, most, room = math.floor(now / 1000), tonumber(wanted), tonumber(most_bytes)
@@ -82,8 +84,9 @@ end
 
 -- Chooses the jobs to take; nothing is written yet. Returns why there is none.
 local function choose()
+  if is_suspended(suspended, paused) then return 'suspended' end
   for i = FIRST_QUEUE, #KEYS do
-    local ids = redis.call('LRANGE', KEYS[i], 0, most - #taken) -- one more than there is room for
+    local ids = is_paused(KEYS[i]) and {} or redis.call('LRANGE', KEYS[i], 0, most - #taken) -- one more than there is room for
     for place, id in ipairs(ids) do
       if #taken == most then
         more = true
@@ -175,7 +178,7 @@ if was_done then
   chosen_before()
   claim = is_open and 'unfinished' or ''
 elseif not is_open then
-  claim = most > 0 and redis.call('EXISTS', suspended) == 1 and 'suspended' or most > 0 and choose() or ''
+  claim = most > 0 and choose() or ''
 end
 write_line(answers, runs)
 if not was_done and not register() then

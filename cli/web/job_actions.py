@@ -1,0 +1,177 @@
+"""Actions on jobs: on one, on those that are marked, or on all that match a filter; with a count first."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+import msgspec
+import redis
+
+from cli.web.plan import Done, Field, Plan
+from cli.web.view import FILTER_NAMES, FilterError, Query, job_filter_of
+from notify import Bus
+from notify.server import Client
+from workers import Job, find_jobs
+from workers.jobs import read_job_rows
+from workers.overview import JobFilter, ListedJob, chunked
+from workers.queue import BatchResult, cancel_jobs, compact_queues, delete_jobs, release_jobs, requeue_jobs
+from workers.scripts import AT_ONCE
+
+__all__ = ["JOB_ACTIONS", "apply_to_jobs", "plan_for_jobs"]
+
+MOST_REASON: Final = 300
+WAITING: Final = ("queued", "held", "deferred", "scheduled", "ready_to_enqueue", "rate_limited")
+
+
+class JobAction(NamedTuple):
+    """A change of jobs.
+
+    Args:
+        verb, done: ``retry``, ``retried``.
+        statuses: the statuses that a job may have.
+        told: what happens.
+        apply: changes one batch of jobs.
+        is_danger: whether it cannot be taken back.
+    """
+
+    verb: str
+    done: str
+    statuses: Sequence[str]
+    told: str
+    apply: Callable[..., BatchResult]
+    is_danger: bool = False
+
+
+JOB_ACTIONS: Final[Mapping[str, JobAction]] = {
+    "cancel": JobAction(
+        "cancel",
+        "cancelled",
+        (*WAITING, "started"),
+        "Jobs that wait never start; those that run are stopped.",
+        cancel_jobs,
+        True,
+    ),
+    "retry": JobAction("retry", "retried", ("failed",), "Jobs that failed go to the end of their queues.", requeue_jobs),
+    "requeue": JobAction(
+        "requeue",
+        "requeued",
+        ("failed", "stopped", "canceled"),
+        "Jobs that failed, were stopped or were cancelled go to the end of their queues.",
+        requeue_jobs,
+    ),
+    "release": JobAction(
+        "release",
+        "released",
+        ("held", "deferred", "scheduled"),
+        "Jobs that are held, deferred or scheduled go onto their queues now. One whose service is still not there is held again.",
+        release_jobs,
+    ),
+    "delete": JobAction(
+        "delete",
+        "deleted",
+        ("finished", "failed", "stopped", "canceled"),
+        "Jobs that have ended are deleted, with their results. One for which others wait stays.",
+        delete_jobs,
+        True,
+    ),
+}
+
+
+def plan_for_jobs(bus: Bus, name: str, query: Query) -> Plan:
+    """Return what an action would do to the jobs of a URL: those that it names, or all that match its filter.
+
+    Raises:
+        FilterError: the URL names no job, and does not say that all are meant.
+        JobDefinitionError, QueueNotFoundError: as for `find_jobs`.
+    """
+    action = JOB_ACTIONS[name]
+    counts = Counter((job.origin, status) for job, status in _selected(bus, action, query))
+    total = sum(counts.values())
+    possible = f"{'these' if total != 1 else 'this'} {_jobs(total)}"
+    if total == 1 and not query.get("all"):
+        title = f"{action.verb.capitalize()} job {query.get('id')}?"
+    else:
+        title = f"{action.verb.capitalize()} {possible}?" if total else f"No job can be {action.done}"
+    given = query.given(*FILTER_NAMES)
+    chosen = [f"They match {', '.join(f'{key} {value}' for key, value in given.items())}."] if query.get("all") and given and total else []
+    left = [] if total else [f"None of them is {' or '.join(action.statuses)} any more."]
+    rows = [(queue, status, count) for (queue, status), count in sorted(counts.items())]
+    return Plan(
+        name,
+        title,
+        [*left, *chosen, *([action.told] if total else [])],
+        f"{action.verb.capitalize()} {_jobs(total)}" if total != 1 else action.verb.capitalize(),
+        ("queue", "status", "jobs"),
+        rows if total != 1 else [],
+        [Field("reason", "Reason")] if name == "cancel" and total else [],
+        action.is_danger,
+        total > 0,
+    )
+
+
+def apply_to_jobs(bus: Bus, name: str, query: Query, form: Mapping[str, str]) -> Done:
+    """Change the jobs of a URL, in batches. Errors as for `plan_for_jobs`."""
+    action, reason = JOB_ACTIONS[name], form.get("reason", "")[:MOST_REASON]
+    selected = [(job.id, job.origin) for job, _ in _selected(bus, action, query)]
+    change = partial(action.apply, reason=reason) if name == "cancel" else action.apply
+    result = BatchResult()
+    for batch in chunked((job_id for job_id, _ in selected), AT_ONCE):
+        result += change(bus.redis, batch)
+    if name == "cancel":
+        compact_queues(bus.redis, {queue for _, queue in selected})
+    ids = [job_id for job_id, _ in selected]
+    what = {**query.given(*FILTER_NAMES), "jobs": list(ids[:20]), "of": len(ids), **msgspec.structs.asdict(result)}
+    if reason:
+        what["reason"] = reason
+    return Done(f"{_jobs(result.done)} {action.done}", list(_sentences(action, result, len(ids))), dict(what))
+
+
+def _sentences(action: JobAction, result: BatchResult, of: int) -> Iterator[str]:
+    if not of:
+        yield f"None of them is {' or '.join(action.statuses)} any more."
+    if result.held:
+        yield f"{_jobs(result.held)} of them {'are' if result.held != 1 else 'is'} held: a service that is needed is not there."
+    if result.cancelled:
+        yield f"{_jobs(result.cancelled)} of them {'were' if result.cancelled != 1 else 'was'} cancelled again, for that reason."
+    if result.awaited:
+        yield f"{_jobs(result.awaited)} stay, because others wait for them: cancel those first."
+    if result.unchanged:
+        yield f"{_jobs(result.unchanged)} had another status by then, and {'were' if result.unchanged != 1 else 'was'} left alone."
+
+
+def _selected(bus: Bus, action: JobAction, query: Query) -> Iterator[tuple[Job, str]]:
+    """Yield the jobs of a URL that the action can change, each once, with their statuses.
+
+    Raises:
+        FilterError: the URL names no job, and does not say that all are meant.
+    """
+    ids = query.all("id")
+    if not ids and not query.get("all"):
+        raise FilterError("no job is marked: mark some, or choose all that match")
+    if ids:
+        yield from _named(bus.redis, ids, action.statuses)
+        return
+    wanted = job_filter_of(query).checked()
+    seen = set[str]()
+    for status in action.statuses if wanted.status is None else [wanted.status] if wanted.status in action.statuses else []:
+        chosen: JobFilter = msgspec.structs.replace(wanted, status=status)
+        for job in find_jobs(bus.redis, **msgspec.structs.asdict(chosen)):
+            if job.id not in seen:
+                seen.add(job.id)
+                yield job, status
+
+
+def _named(connection: redis.Redis, ids: Sequence[str], statuses: Sequence[str]) -> Iterator[tuple[Job, str]]:
+    client = Client.of(connection)
+    for batch in chunked(ids, AT_ONCE):
+        with client.translating("reading the marked jobs"):
+            rows = list(read_job_rows(client, batch))
+        for job, fields in rows:
+            status = ListedJob.of(job, fields).status
+            if status in statuses:
+                yield job, status
+
+
+def _jobs(count: int) -> str:
+    return f"{count:,} {'jobs' if count != 1 else 'job'}"

@@ -1,0 +1,173 @@
+// What the page does beyond links and forms: it follows changes, follows topics, and asks in a dialogue before an action.
+// Everything works without it, one click later.
+"use strict";
+
+const main = document.getElementById("main");
+const state = document.getElementById("state");
+const dialog = document.getElementById("dialog");
+const RETRY_MS = 2000;
+
+function tell(text) {
+  state.textContent = text;
+  state.hidden = !text;
+  const live = document.getElementById("live");
+  if (live) {
+    live.classList.toggle("lost", Boolean(text));
+    live.textContent = text ? "does not update" : "updates live";
+  }
+}
+
+// Changes the old node into the new one, and leaves alone what did not change: the focus, what is marked and typed, what is open.
+function morph(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
+    old.replaceWith(fresh);
+    return;
+  }
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
+    return;
+  }
+  if (old.hasAttribute("data-keep")) return;
+  if (old.matches("form.filter") && old.contains(document.activeElement)) return;
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && !(old.nodeName === "DETAILS" && name === "open")) old.removeAttribute(name);
+  }
+  for (const { name, value } of [...fresh.attributes]) {
+    if (old.getAttribute(name) !== value && !(old.nodeName === "DETAILS" && name === "open")) old.setAttribute(name, value);
+  }
+  if (old.nodeName === "TBODY") {
+    morphRows(old, fresh);
+    return;
+  }
+  const before = [...old.childNodes];
+  const after = [...fresh.childNodes];
+  after.forEach((node, place) => (before[place] ? morph(before[place], node) : old.append(node)));
+  before.slice(after.length).forEach((node) => node.remove());
+}
+
+// Rows keep their check box by the job that they show, not by their place.
+function morphRows(old, fresh) {
+  const marked = new Set([...old.querySelectorAll("input:checked")].map((box) => box.value));
+  const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") || document.activeElement.value : null;
+  old.replaceChildren(...fresh.childNodes);
+  for (const box of old.querySelectorAll("input[name=id]")) box.checked = marked.has(box.value);
+  if (focused) {
+    const again = [...old.querySelectorAll("a, input")].find((each) => (each.getAttribute("href") || each.value) === focused);
+    if (again) again.focus({ preventScroll: true });
+  }
+}
+
+function show(html) {
+  const fresh = document.createElement("main");
+  fresh.innerHTML = html;
+  const before = [...main.childNodes];
+  const after = [...fresh.childNodes];
+  after.forEach((node, place) => (before[place] ? morph(before[place], node) : main.append(node)));
+  before.slice(after.length).forEach((node) => node.remove());
+  for (const list of main.querySelectorAll("[data-tail]")) follow(list);
+}
+
+function followChanges() {
+  const address = main.dataset.live;
+  if (!address) return;
+  const source = new EventSource(address + (address.includes("?") ? "&" : "?") + "_mark=" + encodeURIComponent(main.dataset.mark || ""));
+  source.addEventListener("open", () => tell(""));
+  source.addEventListener("update", (event) => {
+    const { html, title, mark } = JSON.parse(event.data);
+    main.dataset.mark = mark;
+    document.title = `${title} · Notify`;
+    show(html);
+    tell("");
+  });
+  source.addEventListener("away", (event) => tell(`Redis is away: ${JSON.parse(event.data).text}. This page comes back by itself.`));
+  source.addEventListener("gone", (event) => tell(JSON.parse(event.data).text));
+  source.addEventListener("error", () => {
+    tell("The connection to the page is lost. It comes back by itself.");
+    if (source.readyState === EventSource.CLOSED) {
+      source.close();
+      setTimeout(followChanges, RETRY_MS);
+    }
+  });
+  addEventListener("pagehide", () => source.close());
+}
+
+const tails = new WeakMap();
+const MOST_LINES = 500;
+
+function follow(list) {
+  if (tails.has(list)) return;
+  const source = new EventSource(list.dataset.tail);
+  tails.set(list, source);
+  source.addEventListener("events", (event) => {
+    const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 30;
+    const lines = document.createElement("ol");
+    lines.innerHTML = event.data;
+    list.append(...lines.children);
+    while (list.children.length > MOST_LINES) list.firstElementChild.remove();
+    if (isAtEnd) list.scrollTop = list.scrollHeight;
+  });
+  addEventListener("pagehide", () => source.close());
+}
+
+async function ask(address, options) {
+  const answer = await fetch(address, { ...options, credentials: "same-origin", headers: { accept: "text/html" } });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const content = page.getElementById("main");
+  if (!content) {
+    location.assign(address);
+    return;
+  }
+  dialog.replaceChildren(...content.childNodes);
+  if (!dialog.open) dialog.showModal();
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a");
+  if (link && link.matches("[data-action]") && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    ask(link.href);
+  } else if (link && link.matches("[data-close]") && dialog.open) {
+    const target = new URL(link.href);
+    dialog.close();
+    event.preventDefault();
+    const isElsewhere = target.pathname !== location.pathname;
+    if (isElsewhere && dialog.dataset.done) location.assign(link.href);
+  }
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.matches("[data-action-form]") && event.submitter) {
+    event.preventDefault();
+    const query = new URLSearchParams(new FormData(form));
+    query.set("back", location.pathname + location.search);
+    ask(`${event.submitter.formAction}?${query}`);
+  } else if (form.matches(".confirm") && dialog.contains(form)) {
+    event.preventDefault();
+    for (const button of form.querySelectorAll("button")) button.disabled = true;
+    dialog.dataset.done = "1";
+    ask(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+  } else if (form.matches("[data-tail-form]")) {
+    event.preventDefault();
+    const list = form.parentElement.querySelector("[data-tail]");
+    const fresh = list.cloneNode(false);
+    tails.get(list)?.close();
+    fresh.dataset.tail = `${list.dataset.tail.split("?")[0]}?${new URLSearchParams(new FormData(form))}`;
+    list.replaceWith(fresh);
+    follow(fresh);
+  }
+});
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-mark-all]")) {
+    for (const box of document.querySelectorAll("input[name=id]")) box.checked = event.target.checked;
+  }
+});
+
+dialog.addEventListener("close", () => {
+  delete dialog.dataset.done;
+  dialog.replaceChildren();
+});
+followChanges();
+for (const list of document.querySelectorAll("[data-tail]")) follow(list);

@@ -1,0 +1,173 @@
+"""Who may look, who may act, and what is refused before anything is read."""
+
+import ipaddress
+from html import unescape
+
+import pytest
+
+from cli.web import Access, Viewer
+from cli.web.access import read_tokens
+from cli.web.guard import MOST_BODY_BYTES
+from notify import SettingsError
+from tests.support import sample_jobs
+from workers import Queue
+
+TOKEN, READ_TOKEN = "a-token-to-act-with-0001", "a-token-to-look-with-0002"
+TOKENS = Access(allow_actions=True, tokens=read_tokens([f"act olga {TOKEN}", f"read {READ_TOKEN}"], source="test"))
+
+
+def bearer(token):
+    return {"authorization": f"Bearer {token}"}
+
+
+def log_in(page, token, target="/jobs"):
+    html = page.get(f"/login?next={target}").text
+    csrf = html.split('name="csrf" value="')[-1].split('"')[0]
+    return page.client.post(f"/login?next={target}", data={"csrf": csrf, "token": token})
+
+
+def test_a_strict_policy_comes_with_every_answer_and_nothing_is_inline(page):
+    for path in ("/", "/jobs", "/nope", "/static/style.css", "/?token=x"):
+        headers = page.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+    html = page.get("/").text
+    assert "style=" not in html
+    assert " on" + "click" not in html
+    assert "http://" not in html
+    assert "https://" not in html
+
+
+def test_another_host_is_refused_so_that_a_name_that_is_bound_anew_reads_nothing(page):
+    answer = page.get("/", headers={"host": "evil.example"})
+    assert answer.status_code == 421
+    assert "--allowed-host" in answer.text
+    assert page.get("/", headers={"host": "localhost:8400"}).status_code == 200
+
+
+def test_a_token_in_a_url_is_refused(pages):
+    page = pages(TOKENS)
+    assert page.get(f"/?token={TOKEN}").status_code == 400
+    assert page.get(f"/jobs?access_token={TOKEN}").status_code == 400
+
+
+def test_who_has_no_token_is_led_to_the_login_and_sees_nothing(pages):
+    page = pages(TOKENS)
+    answer = page.get("/jobs?status=failed")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/login?next=%2Fjobs%3Fstatus%3Dfailed"
+    assert page.client.get("/jobs").status_code == 401
+    assert page.client.get("/live/jobs").status_code == 401
+    assert page.client.get("/tail").status_code == 401
+    assert page.client.get("/", headers=bearer("another-token-00000000")).status_code == 401
+    assert page.client.get("/", headers=bearer(TOKEN)).status_code == 200
+
+
+def test_a_login_sets_a_cookie_that_scripts_and_other_sites_do_not_get(pages):
+    page = pages(TOKENS)
+    answer = log_in(page, TOKEN)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/jobs"
+    cookie = next(value for value in answer.headers.get_list("set-cookie") if value.startswith("notify_session="))
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert TOKEN not in cookie
+    assert "may act" in page.text("/jobs")
+
+
+def test_a_wrong_token_and_a_forged_session_open_nothing(pages, monkeypatch):
+    monkeypatch.setattr("cli.web.app.WRONG_TOKEN_S", 0.0)
+    page = pages(TOKENS)
+    answer = log_in(page, "a-token-that-nobody-has")
+    assert answer.status_code == 403
+    assert "There is no such token." in answer.text
+    for forged in ("x", "00.9999999999.00", f"{TOKEN}.9999999999.{TOKEN}", "é.1.é"):
+        page.client.cookies.set("notify_session", forged.encode("ascii", "ignore").decode())
+        assert page.get("/").status_code == 303
+
+
+def test_a_login_leads_to_a_path_of_this_page_only(pages):
+    page = pages(TOKENS)
+    assert log_in(page, TOKEN, "//evil.example/").headers["location"] == "/"
+
+
+def test_who_may_only_look_can_not_act(bus, pages):
+    queue = Queue("default", connection=bus.redis)
+    job = queue.enqueue(sample_jobs.add, "1")
+    for page, headers in ((pages(TOKENS), bearer(READ_TOKEN)), (pages(Access()), {})):
+        html = page.get("/jobs", headers=headers).text
+        assert "read only" in html
+        assert "/action/" not in html.replace("/action/marked", "")
+        assert page.get("/action/cancel?all=1", headers=headers).status_code == 403
+        assert page.client.post(f"/action/cancel?id={job.id}", headers=headers).status_code == 403
+    assert job.get_status().value == "queued"
+
+
+def test_a_form_from_elsewhere_does_nothing(bus, page):
+    job = Queue("default", connection=bus.redis).enqueue(sample_jobs.add, "1")
+    path = f"/action/cancel?id={job.id}"
+    html = page.get(path).text
+    csrf = html.split('name="csrf" value="')[-1].split('"')[0]
+    for headers, fields in (
+        ({}, {}),
+        ({}, {"csrf": "0" * 64}),
+        ({"origin": "http://evil.example"}, {"csrf": csrf}),
+        ({"origin": "null"}, {"csrf": csrf}),
+        ({"sec-fetch-site": "cross-site"}, {"csrf": csrf}),
+    ):
+        assert page.client.post(path, data=fields, headers=headers).status_code == 403
+    page.client.cookies.clear()
+    assert page.client.post(path, data={"csrf": csrf}).status_code == 403
+    assert job.get_status().value == "queued"
+
+
+def test_the_form_of_the_page_itself_is_the_twin_that_acts(bus, page):
+    job = Queue("default", connection=bus.redis).enqueue(sample_jobs.add, "1")
+    assert page.act(f"/action/cancel?id={job.id}").status_code == 200
+    assert job.get_status().value == "canceled"
+
+
+def test_a_large_body_is_refused(page):
+    assert page.client.post("/action/publish?topic=t", content=b"x" * (MOST_BODY_BYTES + 1)).status_code == 413
+    assert page.client.post("/login", content=b"", headers={"content-length": "100000000"}).status_code == 413
+
+
+def test_a_proxy_names_the_user_and_nobody_else_may(pages):
+    proxied = Access(allow_actions=True, header="X-User", proxies=(ipaddress.ip_network("10.0.0.0/8"),), actors=frozenset(["olga"]))
+    page = pages(proxied, client=("10.1.2.3", 1))
+    assert "may act" in unescape(page.get("/", headers={"x-user": "olga"}).text)
+    assert "read only" in page.get("/", headers={"x-user": "otto"}).text
+    assert page.get("/").status_code == 403
+    assert page.get("/", headers={"x-user": ""}).status_code == 403
+    assert page.client.get("/", headers=[("x-user", "otto"), ("x-user", "olga")]).status_code == 403
+    assert pages(proxied, client=("192.168.0.1", 1)).get("/", headers={"x-user": "olga"}).status_code == 403
+
+
+def test_an_application_of_ones_own_says_who_asks(pages):
+    page = pages(Access.of(lambda scope: Viewer("olga", "act") if scope["path"] == "/" else None))
+    assert page.get("/").status_code == 200
+    assert page.get("/jobs").status_code == 403
+
+
+def test_tokens_are_never_shown(pages):
+    page = pages(TOKENS)
+    log_in(page, TOKEN)
+    assert all(TOKEN not in page.get(path).text for path in ("/", "/jobs", "/workers", "/login"))
+    assert TOKEN not in repr(TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["short"], "shorter than 16"),
+        (["boss aaaaaaaaaaaaaaaaaaaa"], "no token: write"),
+        (["# nothing"], "there is no token"),
+        (["a b c d"], "no token"),
+    ],
+)
+def test_a_file_of_tokens_that_holds_none_is_refused(lines, words):
+    with pytest.raises(SettingsError, match=words):
+        read_tokens(lines, source="the file")

@@ -1,0 +1,154 @@
+"""Each view shows what is there, and why; an error says what is wrong, with its status."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.cli.web.support import PATHS
+from tests.support import sample_jobs
+from tests.support.hostile import EVIL, HostileWorld
+from workers import Queue
+from workers.storage import store
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_view_of_an_empty_server_says_that_there_is_nothing(page, path):
+    assert page.text(path)
+
+
+def test_the_overview_begins_with_what_needs_a_person(bus, page):
+    Queue("default", connection=bus.redis).enqueue(sample_jobs.add, "1")
+    Queue("shop", connection=bus.redis).enqueue(sample_jobs.add, "1", needs="svc", on_loss="hold")
+    text = page.text("/")
+    assert "Needs a person 2" in text or "Needs a person 3" in text
+    assert "1 job waits on queue default, and no worker listens to it. Start one: notify worker default." in text
+    assert "svc is not there, and 1 job waits for it." in text
+
+
+def test_jobs_are_found_by_every_part_of_the_filter(bus, page):
+    queue = Queue("default", connection=bus.redis)
+    waiting, other = queue.enqueue(sample_jobs.add, "17"), queue.enqueue(sample_jobs.where)
+    late = queue.enqueue_in(timedelta(hours=1), sample_jobs.add, "5")
+    gone = queue.enqueue(store, "key", 1)
+    for query, expected in {
+        "": {waiting.id, other.id, late.id, gone.id},
+        "?status=queued": {waiting.id, other.id},
+        "?status=scheduled": {late.id},
+        "?function=add": {waiting.id, late.id},
+        "?text=17": {waiting.id},
+        "?reason=STORAGE": {gone.id},
+        "?since=1h&queue=default&status=queued&function=*.where": {other.id},
+        "?until=1h": set(),
+    }.items():
+        html = page.get(f"/jobs{query}").text
+        found = {job.id for job in (waiting, other, late, gone) if f'value="{job.id}"' in html}
+        # The text may be in an id by chance.
+        assert found == expected or (query.startswith("?text") and expected <= found), query
+
+
+def test_pages_of_jobs_follow_each_other_without_a_job_twice(bus, page):
+    queue = Queue("default", connection=bus.redis)
+    made = [queue.enqueue(sample_jobs.add, str(number)).id for number in range(120)]
+    path, seen = "/jobs?status=queued", list[str]()
+    for size in (50, 50, 20):
+        html = page.get(path).text
+        ids = [line.split('"')[0] for line in html.split('name="id" value="')[1:]]
+        assert len(ids) == size
+        seen += ids
+        path = html.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&") if 'rel="next"' in html else ""
+    assert seen == made[::-1]
+    assert not path
+
+
+def test_a_job_is_told_with_why_it_is_there_and_what_depends_on_it(bus, page):
+    queue = Queue("default", connection=bus.redis)
+    first = queue.enqueue(sample_jobs.add, "1")
+    second = queue.enqueue(sample_jobs.add, "3", depends_on=first)
+    text = page.text(f"/job/{second.id}")
+    assert f"It waits for the jobs that it depends on: {first.id} (queued)." in text
+    html = page.get(f"/job/{first.id}").text
+    assert f'href="/job/{second.id}"' in html
+    assert "no worker listens to its queue: start one with notify worker default" in html
+
+
+def test_a_service_shows_what_its_death_would_take_with_it(bus, page):
+    with bus.service("svc", provides={"cap"}, groups={"lab"}):
+        Queue("default", connection=bus.redis).enqueue(sample_jobs.add, "1", needs="svc", on_loss="hold")
+        text = page.text("/service/svc")
+        assert "What its death would take with it" in text
+        assert "default hold 1 0 are held until it is back" in text
+        assert "cap" in page.text("/services?group=lab")
+        assert "queue default" in page.text("/services")
+    assert "Last end of a service of that name" in page.text("/service/svc")
+
+
+def test_a_topic_shows_its_log_and_a_filter_narrows_it(bus, page):
+    bus.publish("prices", {"sku": "A-1"})
+    bus.publish("prices", {"sku": "B-2"})
+    assert "prices" in page.text("/topics")
+    assert "B-2" in page.text("/topic/prices")
+    assert "B-2" not in page.text("/topic/prices?text=a-1")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/job/nope", 404, "no job nope"),
+        ("/jobs?queue=nope", 404, "no queue 'nope'"),
+        ("/service/nope", 404, "no service 'nope'"),
+        ("/jobs?status=foo", 400, "status is 'foo': choose one of queued"),
+        ("/jobs?since=yesterday", 400, "since is 'yesterday': give 30s"),
+        ("/jobs?after=zzz", 400, "'zzz' is not the cursor of a page of jobs"),
+        ("/topic/a*", 400, "'a*'"),
+        ("/nope", 404, "There is no such page."),
+        ("/action/nope", 400, "there is no action 'nope'"),
+        ("/action/cancel", 400, "no job is marked"),
+        ("/action/kill", 400, "the URL does not say which name"),
+    ],
+)
+def test_what_is_not_there_or_no_filter_is_told_in_words(page, path, status, words):
+    answer = page.get(path)
+    assert answer.status_code == status
+    assert words in answer.text.replace("&#39;", "'")
+
+
+def test_a_cursor_of_yesterday_goes_on_near_its_place(bus, page):
+    queue = Queue("default", connection=bus.redis)
+    for number in range(60):
+        queue.enqueue(sample_jobs.add, str(number))
+    path = page.get("/jobs?status=queued").text.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
+    bus.redis.lrem("rq:queue:default", 1, bus.redis.lindex("rq:queue:default", 10))
+    answer = page.get(path)
+    assert answer.status_code == 200
+    assert "is gone: it goes on near its place" in answer.text
+    assert answer.text.count('name="id"') == 9
+
+
+def test_all_views_of_forged_data_show_it_as_text(bus, page):
+    world = HostileWorld(bus)
+    paths = [
+        *PATHS,
+        "/jobs?status=failed",
+        "/jobs?status=queued",
+        "/service/svc",
+        "/topic/services",
+        *(f"/job/{name}" for name in ("evil",)),
+    ]
+    for path in paths:
+        answer = page.get(path)
+        assert answer.status_code in (200, 404), (path, answer.text)
+        bad = {c for c in answer.text if not c.isprintable() and c not in "\n\t"} & set(EVIL)
+        assert not bad, (path, bad)
+    world.close()
+
+
+def test_markup_in_names_is_text(bus, page):
+    evil = "<img/src=x/onerror=alert(1)>\"'"
+    bus.publish("prices", evil)
+    queue = Queue("a<script>alert(1)</script>", connection=bus.redis)
+    made = queue.enqueue(store, evil, 1)
+    for path in (*PATHS, f"/job/{made.id}", "/topic/prices"):
+        html = page.get(path).text
+        assert "<script>alert" not in html
+        assert "<img" not in html
+    assert "&lt;img/src=x" in page.get(f"/job/{made.id}").text
