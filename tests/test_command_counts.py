@@ -64,7 +64,7 @@ OPERATIONS: dict[str, tuple[Callable[[Setting], object], int]] = {
     "cancel a job": (lambda to: to.jobs.pop().cancel(), 3),
     "fetch a job": (lambda to: Job.fetch(to.job.id, connection=to.bus.redis), 1),
     "explain a job": (lambda to: explain(to.bus, to.job), 8),
-    "describe the queues": (lambda to: queues(to.bus.redis), 14),
+    "describe the queues": (lambda to: queues(to.bus.redis), 15),
     "find jobs": (lambda to: list(find_jobs(to.bus.redis)), 40),
     "preview a loss": (lambda to: preview_loss(to.bus.redis, "svc"), 14),
 }

@@ -22,7 +22,7 @@ SHOWN_JOB_COLUMNS = ("id", "status", "age", "queue", "function", "why", "needs",
 SPARE_JOB_COLUMNS = ("worker", "runtime", "needs", "queue", "age")
 QUEUE_COLUMNS = QueueInfo.__struct_fields__
 SHOWN_QUEUE_COLUMNS = tuple("latency" if column == "latency_s" else column for column in QUEUE_COLUMNS)
-SPARE_QUEUE_COLUMNS = ("ready_to_enqueue", "rate_limited", "deferred", "scheduled", "finished", "canceled")
+SPARE_QUEUE_COLUMNS = ("paused", "ready_to_enqueue", "rate_limited", "deferred", "scheduled", "finished", "canceled")
 
 QUEUE_ORDER = "queued"
 """The order of the waiting jobs on their queues: that in which they start."""
@@ -34,7 +34,7 @@ def queues(context: typer.Context, header: Header = None, url: Url = None, names
     with chosen.connect(name="notify-queues") as bus:
         rows = [msgspec.structs.asdict(queue) for queue in all_queues(bus.redis)]
         if not chosen.as_json:
-            rows = [{**row, "latency": span_of(row["latency_s"])} for row in rows]
+            rows = [{**row, "latency": span_of(row["latency_s"]), "paused": "yes" if row["paused"] else ""} for row in rows]
         empty = f"no job was ever enqueued on {bus.redis.address}"
         output = chosen.output
         output.table(QUEUE_COLUMNS, rows, empty=empty, shown=SHOWN_QUEUE_COLUMNS, spare=SPARE_QUEUE_COLUMNS, header=header)

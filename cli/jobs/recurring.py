@@ -11,7 +11,7 @@ from workers import CronInfo, cron_jobs
 __all__ = ["cron"]
 
 COLUMNS = tuple(field for field in CronInfo.__struct_fields__ if field != "is_due")
-SPARE_COLUMNS = ("last", "overlap", "listening", "queue")
+SPARE_COLUMNS = ("paused", "last", "overlap", "listening", "queue")
 
 
 def cron(context: typer.Context, header: Header = None, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
@@ -32,6 +32,7 @@ def _row_of(job: CronInfo, *, as_json: bool) -> dict[str, Json]:
         "workers": job.workers,
         "overlap": job.overlap,
         "listening": job.listening,
+        "paused": job.paused if as_json else "yes" if job.paused else "",
         "alarm": f"no worker listens to {job.queue} since {_text(job.alarm)}" if job.alarm else None,
     }
 

@@ -39,6 +39,7 @@ class Snapshot(NamedTuple):
 
     @classmethod
     def of(cls, html: str, title: str) -> "Snapshot":
+        """Return the snapshot of some HTML, with its mark."""
         return cls(html, title, hashlib.sha256(html.encode(errors="replace")).hexdigest()[:16])
 
 

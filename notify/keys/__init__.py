@@ -83,4 +83,14 @@ from notify.keys.keys import (
     parse_due_member,
 )
 
-__all__ = ["CRON_TOPIC", "OPS_TOPIC", "SERVICES_TOPIC", "STATUS_SUFFIX", "Keys", "any_provider", "due_member", "is_own_topic", "parse_due_member"]
+__all__ = [
+    "CRON_TOPIC",
+    "OPS_TOPIC",
+    "SERVICES_TOPIC",
+    "STATUS_SUFFIX",
+    "Keys",
+    "any_provider",
+    "due_member",
+    "is_own_topic",
+    "parse_due_member",
+]

@@ -4,7 +4,17 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["CRON_TOPIC", "OPS_TOPIC", "SERVICES_TOPIC", "STATUS_SUFFIX", "Keys", "any_provider", "due_member", "is_own_topic", "parse_due_member"]
+__all__ = [
+    "CRON_TOPIC",
+    "OPS_TOPIC",
+    "SERVICES_TOPIC",
+    "STATUS_SUFFIX",
+    "Keys",
+    "any_provider",
+    "due_member",
+    "is_own_topic",
+    "parse_due_member",
+]
 
 SERVICES_TOPIC: Final = "services"
 """The topic on which the directory publishes its changes."""
@@ -247,4 +257,6 @@ def _pair(queue: str, need: str) -> str:
 
 def is_own_topic(topic: str) -> bool:
     """Return whether Notify itself publishes on a topic: services and their reports, jobs, and recurring jobs."""
-    return topic in (SERVICES_TOPIC, CRON_TOPIC, OPS_TOPIC) or topic.startswith((JOB_PREFIX, JOB_LOG_PREFIX)) or topic.endswith(STATUS_SUFFIX)
+    return (
+        topic in (SERVICES_TOPIC, CRON_TOPIC, OPS_TOPIC) or topic.startswith((JOB_PREFIX, JOB_LOG_PREFIX)) or topic.endswith(STATUS_SUFFIX)
+    )

@@ -9,8 +9,8 @@ from workers.overview.dependencies import StuckJob, stuck_jobs
 from workers.overview.details import JobDetails, details_of
 from workers.overview.explanation import explain
 from workers.overview.fleet import WorkerInfo, WorkerState, find_worker, find_workers, stop_worker
-from workers.overview.history import JobPoint, histories_of_functions, histories_of_queues, job_history
 from workers.overview.held import HeldCount, held_counts
+from workers.overview.history import JobPoint, histories_of_functions, histories_of_queues, job_history
 from workers.overview.job_filter import JobFilter, JobStatus, ListedJob, moment_of
 from workers.overview.listing import JobList, JobOrder, find_jobs, list_jobs
 from workers.overview.loss import Stake, count_needing, preview_loss

@@ -20,7 +20,7 @@ from tests.support.commands import NOTIFY, on_terminal
 from tests.support.sample_jobs import add, add_with_svc
 from workers import Queue
 
-NONE_OF_RQ_3 = {"ready_to_enqueue": 0, "rate_limited": 0}
+NONE_OF_RQ_3 = {"paused": "", "ready_to_enqueue": 0, "rate_limited": 0}
 QUEUES: list[dict[str, Any]] = [
     {
         **{

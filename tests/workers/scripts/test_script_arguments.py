@@ -55,7 +55,7 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
             line=[Run("i", "f")],
             rooms={"m.f": 2},
         ),
-        {"worker_key": rq_keys.worker("w"), "suspended": rq_keys.suspended(), TAIL: ["rq:queue:q"]},
+        {"worker_key": rq_keys.worker("w"), "suspended": rq_keys.suspended(), "paused": K.paused, TAIL: ["rq:queue:q"]},
         {
             **COMMON,
             **{"fence": "new", "worker": "w", "asked": "again", "heartbeat_s": 30, "idle_s": 480, "default_timeout_s": DEFAULT_TIMEOUT_S},
@@ -82,7 +82,7 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
             rooms={"m.f": 2},
             beside=True,
         ),
-        {"worker_key": rq_keys.worker("w"), "suspended": rq_keys.suspended(), TAIL: ["rq:queue:q"]},
+        {"worker_key": rq_keys.worker("w"), "suspended": rq_keys.suspended(), "paused": K.paused, TAIL: ["rq:queue:q"]},
         {
             **{**COMMON, "worker": "w", "asked": "again", "call": FENCES.fence(7), "heartbeat_s": 30, "idle_s": 480},
             **{"default_timeout_s": DEFAULT_TIMEOUT_S, "result_ttl_s": 500, "max_bytes": MAX_BYTES, "most_bytes": AHEAD_BYTES},
@@ -274,6 +274,7 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
         {
             **{"cron_due": K.cron_due, "cron_last": K.cron_last, "alarms": K.cron_alarms, "queues": rq_keys.QUEUES},
             **{"list": rq_keys.queue("q"), "workers": rq_keys.workers("q"), "leases": K.leases, "job": rq_keys.job("j")},
+            "paused": K.cron_paused,
         },
         {
             **{**COMMON, "name": "n", "due_ms": 7, "next_ms": 8, "id": "j", "queue": "q", "overlap": "queue", "needs": '{"svc":0}'},
