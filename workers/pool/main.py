@@ -3,12 +3,13 @@
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from contextlib import closing
-from functools import partial
 
 from notify import NotifyError
 from notify.process import printable, set_title
 from notify.server import Client, open_client, process_name
+from workers.horse import Horse
 from workers.pool.notice import Notice, NoticeWriter
 from workers.pool.options import WorkerOptions
 from workers.pool.shared_process import SharedProcess, check_end
@@ -55,18 +56,28 @@ def run_worker(options: WorkerOptions, *, notices: NoticeWriter | None = None) -
 def _work(options: WorkerOptions, notices: NoticeWriter | None) -> int:
     """Connect, and run the workers. Returns how many ended a job because they were told to end at once."""
     with closing(open_client(options.settings, name=process_name())) as client:
-        when_admitted(client.connect, name="the worker")
-        client.hang_up()  # the workers have connections of their own
-        names = options.names or (options.name,)
-        workers = [when_admitted(partial(_make, options, name, client, notices), name="the worker") for name in names]
-        if len(workers) > 1:
-            SharedProcess(workers, left=lambda worker: _tell(notices, Notice("left", worker=worker.name))).run(burst=options.burst)
-        else:
+        workers = [_make(options, name, client, notices) for name in options.names or (options.name,)]
+        if len(workers) == 1:
             workers[0].procline("forks the processes of the jobs")
-            workers[0]._horse.open()  # now: what the worker touches from here on is no copy of the fork server's
-            workers[0].work(burst=options.burst, with_scheduler=True)
-            check_end(workers[0], burst=options.burst)
+        # Before the first connection: what is touched from here on is copied for the worker, and not for its fork server.
+        Horse.open_together([worker._horse for worker in workers])
+        try:
+            when_admitted(client.connect, name="the worker")
+            client.hang_up()  # the workers have connections of their own
+            _run(workers, options, notices)
+        finally:
+            for worker in workers:
+                worker._horse.close()  # if the worker has not: a fork server that is left behind takes it for killed
         return sum(worker._signals.has_cut for worker in workers)
+
+
+def _run(workers: Sequence[Worker], options: WorkerOptions, notices: NoticeWriter | None) -> None:
+    """Run the workers, several of them in threads."""
+    if len(workers) > 1:
+        SharedProcess(workers, left=lambda worker: _tell(notices, Notice("left", worker=worker.name))).run(burst=options.burst)
+    else:
+        workers[0].work(burst=options.burst, with_scheduler=True)
+        check_end(workers[0], burst=options.burst)
 
 
 def _make(options: WorkerOptions, name: str, client: Client, notices: NoticeWriter | None) -> Worker:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Mapping
+from importlib import import_module
 from io import TextIOWrapper
 from typing import Final, NoReturn
 
@@ -29,6 +30,7 @@ from workers.worker.logs import configure_logging
 
 __all__ = ["PoolPlan", "become_parent", "run_parent"]
 
+OWN_PACKAGE: Final = "workers"
 RED: Final = "\x1b[31m{}\x1b[0m"
 
 
@@ -95,6 +97,9 @@ def _run(plan: PoolPlan) -> int:
     """Run the pool. Returns the exit code."""
     server = WorkerForkServer()
     try:
+        for module in plan.options.modules:
+            if module.partition(".")[0] == OWN_PACKAGE:  # those of others may open connections: each worker imports them
+                import_module(module)
         server.fork()
         options = {"size": plan.size, "per_process": plan.per_process, "max_restarts": plan.max_restarts}
         pool = Pool(plan.options, server=server, report=_talk, **options)  # type: ignore[arg-type]  # mypy has one type for all three

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Final
 
 from workers.errors import WorkersFailedError
-from workers.horse import Horse
 from workers.worker import Worker
 from workers.worker.end_signals import END_NOW, signals_of_pool
 
@@ -29,7 +28,7 @@ class SharedProcess:
     to end by a command. What they share is the memory of the process, the fork server of the horses, and the signals, which are for all.
 
     Args:
-        workers: the workers, which do not work yet. Make them in the main thread, while there is no other.
+        workers: the workers, which do not work yet. Make them, and open their horses together, in the main thread, while there is no other.
         left: called, in the thread of a worker, when it has ended in order.
     """
 
@@ -54,7 +53,6 @@ class SharedProcess:
         for worker in self._workers:
             worker._signals.are_elsewhere = True
             worker._background.workers_of_process = len(self._workers)
-        Horse.open_together([worker._horse for worker in self._workers])
         for file in (self._ended, self._noted_ends):
             os.set_blocking(file, False)
         # The kernel may give a signal to any thread: only this file is certain to end the wait of the main thread.

@@ -11,7 +11,7 @@ from notify.server import Client
 from workers import rq_keys
 from workers.jobs import Outcome, failure, kept_traceback
 from workers.rq import Execution, IntermediateQueue, PlainWorker, first_execution, now, with_execution
-from workers.scripts import JobScripts, RunScripts
+from workers.scripts import JobScripts, Run, RunScripts
 from workers.worker.current_run import CurrentRun
 from workers.worker.maintenance import clean_registries
 from workers.worker.recording import RETRIED, EndRecording, outcome_of
@@ -26,6 +26,13 @@ def _of_current_run(name: str) -> Any:
     return property(lambda worker: getattr(worker._current_run, name), lambda worker, value: setattr(worker._current_run, name, value))
 
 
+def _send_heartbeat(worker: Any, job: Any, run: Run) -> None:
+    """Record that a run is still going on, if the server is there."""
+    lives_s = {"ttl_s": worker.get_heartbeat_ttl(job), "worker_ttl_s": worker.job_monitoring_interval + 60}
+    with suppress(ServerError):
+        RunScripts(worker._client).heartbeat(worker.name, job.origin, run, working_s=worker.current_job_working_time, **lives_s)
+
+
 class FinishingWorker(PlainWorker):
     """An ``rq.Worker`` that records the end of a run only if no other end was recorded before.
 
@@ -35,15 +42,21 @@ class FinishingWorker(PlainWorker):
     Args:
         queues, name, rq_options: as for ``rq.Worker``, without ``connection``.
         client: the client of this worker. Its threads share it.
+        connects: whether the constructor may connect, as that of RQ does.
     """
 
-    def __init__(self, queues: Any, name: str, *, client: Client, **rq_options: Any) -> None:
+    def __init__(self, queues: Any, name: str, *, client: Client, connects: bool = True, **rq_options: Any) -> None:
         self._current_run = CurrentRun()  # first: RQ's constructor assigns the three properties below
+        self._may_connect, self.ip_address = connects, "unknown"
         self._describes = not rq_options.get("prepare_for_work", True)
         super().__init__(queues, name, connection=client, **rq_options)
         self._client = client
         self._scripts = JobScripts(client)
         self._recording = EndRecording(self, self._current_run, scripts=lambda: self._scripts, leave=lambda: self.leave_horse())
+
+    def _set_ip_address(self, connection: Any) -> None:
+        if self._may_connect:  # else it is unknown until the worker works
+            super()._set_ip_address(connection)
 
     def _set_connection(self, connection: Any) -> Any:
         return connection  # RQ makes its timeout minutes long, in order to wait for jobs on it
@@ -64,7 +77,6 @@ class FinishingWorker(PlainWorker):
     def become_horse(self) -> None:
         """Turn this copy of the worker into that of the horse, with a client of its own, which is not connected yet."""
         self._is_horse = True
-        # The copied connections belong to the worker.
         self._client = self.connection = self._client.clone(name=self.name, is_shared=True)
         self._scripts = JobScripts(self._client)
 
@@ -79,12 +91,9 @@ class FinishingWorker(PlainWorker):
 
         RQ's own heartbeats write the time of this host, by which other hosts would take the run for abandoned.
         """
-        run = self._current_run.run
-        if run is not None:
+        if self._current_run.run is not None:
             self.current_job_working_time = working_s
-            lives_s = {"ttl_s": self.get_heartbeat_ttl(job), "worker_ttl_s": self.job_monitoring_interval + 60}
-            with suppress(ServerError):
-                RunScripts(self._client).heartbeat(self.name, job.origin, run, working_s=working_s, **lives_s)
+            _send_heartbeat(self, job, self._current_run.run)
 
     def clean_registries(self) -> None:
         """Do RQ's maintenance of the registries of the queues, by the clock of the server."""

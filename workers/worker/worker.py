@@ -88,7 +88,7 @@ class Worker(FinishingWorker):
         self.functions = load_jobs(modules)
         name = name or uuid4().hex
         client = _worker_client(connection, name=name) if will_work else Client.of(connection)
-        super().__init__(queues, name, client=client, **rq_options)
+        super().__init__(queues, name, client=client, connects=told is None, **rq_options)
         parts = WorkerParts(
             self,
             current_run=self._current_run,
@@ -118,7 +118,7 @@ class Worker(FinishingWorker):
         self._loop.open()
         self._stopper.is_ending = False
         self._install_signal_handlers()  # RQ does so later: a signal before that would kill the worker while it is registered
-        start_step(self, self._client.ping)  # keeps the connection that RQ's code uses
+        start_step(self, partial(_connect, self))
         super().bootstrap(*args, **kwargs)
         start_step(self, self._background.open)
         start_step(self, partial(register_cron, self._client, self.name, self.functions))
@@ -211,6 +211,14 @@ class Worker(FinishingWorker):
 
     def _start_scheduler(self, *args: Any, **kwargs: Any) -> None:
         start_step(self, Scheduler(self._client).run_all)  # not RQ's scheduler: the leader among the workers schedules for all queues
+
+
+def _connect(worker: Worker) -> None:
+    """Open the connection that RQ's code uses, and have RQ find out its address, unless the constructor has done it."""
+    worker._client.ping()
+    if not worker._may_connect:
+        worker._may_connect = True
+        worker._set_ip_address(worker._client)
 
 
 def _unless_spoilt(worker: Worker, beat: Callable[[], object]) -> None:

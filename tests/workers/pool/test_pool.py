@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import rq
 
 import notify
 from notify.testing import wait_until
@@ -68,6 +69,19 @@ def test_a_pool_knows_its_workers_by_name(bus: notify.Bus, start_workers: StartW
     pool = start_workers(2)
     wait_until(lambda: bus.redis.scard(rq_keys.WORKERS) == 2, timeout_s=15)
     assert {f"rq:worker:{name}".encode() for name in pool.names} == bus.redis.smembers(rq_keys.WORKERS)
+
+
+@pytest.mark.parametrize("per_process", [1, 2])
+def test_workers_of_a_pool_tell_rq_their_address_although_they_connect_late(
+    bus: notify.Bus, start_workers: StartWorkers, per_process: int
+) -> None:
+    """Not before they have forked the fork server of the jobs, which would keep a copy of all that connecting writes to."""
+    start_workers(2, per_process=per_process)
+    wait_until(lambda: bus.redis.scard(rq_keys.WORKERS) == 2, timeout_s=15)
+    mine = next(str(client["addr"]) for client in bus.redis.client_list() if client["name"] == bus.redis.client_getname())
+    addresses = [worker.ip_address for worker in rq.Worker.all(connection=bus.redis)]
+    assert len(addresses) == 2
+    assert all(address.partition(":")[0] == mine.partition(":")[0] for address in addresses), addresses
 
 
 def test_a_worker_that_falls_is_started_again(queue: Queue, start_workers: StartWorkers) -> None:
