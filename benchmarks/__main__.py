@@ -8,12 +8,13 @@ from benchmarks.directory import idle_services, look_up_among_many
 from benchmarks.enqueueing import enqueue_many, enqueue_one_by_one
 from benchmarks.events import latency, publish_and_handle, publish_in_background, publish_one_by_one, receive_and_decode
 from benchmarks.flow_stages import items_through_ten_stages
-from benchmarks.flows import latency_of_tcp, memory_of_tcp, thousand_clients_of_tcp, throughput_of_tcp
+from benchmarks.flows import latency_of_tcp, memory_of_tcp, million_without_loss, thousand_clients_of_tcp, throughput_of_tcp
 from benchmarks.idle_workers import enqueue_beside_idle_workers
 from benchmarks.jobs import no_op_jobs, stop_latency
 from benchmarks.longest_commands import longest_commands
 from benchmarks.losses import loss_of_a_service
 from benchmarks.memory import memory_of_a_slow_subscriber
+from benchmarks.record_at_pace import record_at_a_pace
 from benchmarks.recordings import (
     pace_of_a_replay,
     record_without_loss,
@@ -38,6 +39,7 @@ BENCHMARKS = (
     throughput_of_tcp,
     latency_of_tcp,
     memory_of_tcp,
+    million_without_loss,
     thousand_clients_of_tcp,
     look_up_among_many,
     idle_services,
@@ -53,6 +55,7 @@ BENCHMARKS = (
     longest_commands,
     items_through_ten_stages,
     record_without_loss,
+    record_at_a_pace,
     recorded_events_written,
     recorded_events_read,
     replay_to_a_bus,

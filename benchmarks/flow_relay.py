@@ -1,8 +1,8 @@
 """The two machines of the flow benchmarks: lines come in by TCP and are published; lines that are published go out by TCP.
 
 ``python -m benchmarks.flow_relay SIDE URL`` prints its port, and runs until its standard input ends. The sides ``in`` and ``out`` are
-flows; ``plain-in`` and ``plain-out`` are plain asyncio with redis-py's pub/sub, which keeps no log, repairs nothing and waits for every
-client.
+flows; of ``waiting-in`` and ``waiting-out`` the first waits for the second, so that no event is lost between them. ``plain-in`` and
+``plain-out`` are plain asyncio with redis-py's pub/sub, which keeps no log, repairs nothing and waits for every client.
 """
 
 import asyncio
@@ -33,15 +33,15 @@ def until_told(server: TCPServer) -> None:
         say(f"{pages * os.sysconf('SC_PAGE_SIZE') // 1024} {counts.clients} {counts.sent} {counts.dropped}")
 
 
-def flow_in(url: str) -> None:
+def flow_in(url: str, position: str | None = None) -> None:
     server = TCPServer(0)
-    with notify.connect(url) as bus, pipeline(server, publish_to(bus, TOPIC)):
+    with notify.connect(url) as bus, pipeline(server, publish_to(bus, TOPIC, waits_for=position)):
         until_told(server)
 
 
-def flow_out(url: str) -> None:
+def flow_out(url: str, position: str | None = None) -> None:
     server = TCPServer(0)
-    with notify.connect(url) as bus, pipeline(subscribe_to(bus, TOPIC), server):
+    with notify.connect(url) as bus, pipeline(subscribe_to(bus, TOPIC, position=position), server):
         until_told(server)
 
 
@@ -94,4 +94,4 @@ if __name__ == "__main__":
     if side.startswith("plain"):
         asyncio.run(plain_in(url) if side == "plain-in" else plain_out(url))
     else:
-        (flow_in if side == "in" else flow_out)(url)
+        (flow_in if side.endswith("in") else flow_out)(url, "relay" if side.startswith("waiting") else None)

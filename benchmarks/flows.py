@@ -11,10 +11,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import notify
-from benchmarks.compare import Comparison, compare
+from benchmarks.compare import compare_many
+from benchmarks.flow_socat import has_socat, socat_line
 from notify.testing import wait_until
 
-__all__ = ["latency_of_tcp", "memory_of_tcp", "thousand_clients_of_tcp", "throughput_of_tcp"]
+__all__ = ["latency_of_tcp", "memory_of_tcp", "million_without_loss", "thousand_clients_of_tcp", "throughput_of_tcp"]
 
 LINE_BYTES: Final = 200
 LINES: Final = 100_000
@@ -24,6 +25,7 @@ PACE_S: Final = 0.002
 FLOOD: Final = 1_000_000
 CLIENTS: Final = 1_000
 CLIENT_LINES: Final = 200
+SOCAT: Final = "socat"
 
 
 class Side:
@@ -66,14 +68,26 @@ def relay(bus: notify.Bus, prefix: str = "") -> Iterator[tuple[Side, Side]]:
         yield sides[0], sides[1]
 
 
-def throughput_of_tcp(bus: notify.Bus) -> Comparison:
+@contextmanager
+def line(bus: notify.Bus, prefix: str) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The device and the client of a line of two machines, connected, after the first line has come through."""
+    with ExitStack() as stack:
+        if prefix == SOCAT:
+            device, client = stack.enter_context(socat_line())
+        else:
+            into, out = stack.enter_context(relay(bus, prefix))
+            client, device = stack.enter_context(out.connect()), stack.enter_context(into.connect())
+        _warm_up(device, client)
+        yield device, client
+
+
+def throughput_of_tcp(bus: notify.Bus) -> str:
     """Lines of 200 bytes through both machines, from the first that is sent to the last that arrives, sent as fast as they are taken."""
 
     def rate(prefix: str, count: int) -> float:
-        with relay(bus, prefix) as (into, out), out.connect() as client, into.connect() as device:
-            _warm_up(device, client)
+        with line(bus, prefix) as (device, client):
             lines = b"x" * (LINE_BYTES - 1) + b"\n"
-            sending = threading.Thread(target=lambda: [device.sendall(lines * 500) for _ in range(count // 500)])
+            sending = threading.Thread(target=device.sendall, args=(lines * count,))
             started = time.perf_counter()
             sending.start()
             _read(client, count * LINE_BYTES)
@@ -81,33 +95,30 @@ def throughput_of_tcp(bus: notify.Bus) -> Comparison:
             sending.join()
         return count / took_s
 
-    return compare(
-        "TCP in, topic, TCP out", lambda: rate("", LINES), lambda: rate("plain-", PLAIN_LINES), peer_name="asyncio + redis-py", rounds=3
-    )
+    peers = {"asyncio + redis-py": lambda: rate("plain-", PLAIN_LINES)}
+    if has_socat():
+        peers["socat, without a topic"] = lambda: rate(SOCAT, LINES)
+    return "\n".join(map(str, compare_many("TCP in, topic, TCP out", lambda: rate("", LINES), peers, rounds=3)))
 
 
 def latency_of_tcp(bus: notify.Bus) -> str:
     """Microseconds from the sending of a line to its arrival, with one line every two milliseconds, ours and theirs in turn."""
-    samples: dict[str, list[float]] = {"": [], "plain-": []}
+    samples: dict[str, list[float]] = {"": [], "plain-": [], **({SOCAT: []} if has_socat() else {})}
     with ExitStack() as stack:
-        ends = {}
-        for prefix in samples:
-            into, out = stack.enter_context(relay(bus, prefix))
-            client, device = stack.enter_context(out.connect()), stack.enter_context(into.connect())
-            _warm_up(device, client)
-            ends[prefix] = device, client
-        line = b"x" * (LINE_BYTES - 1) + b"\n"
+        ends = {prefix: stack.enter_context(line(bus, prefix)) for prefix in samples}
+        sent = b"x" * (LINE_BYTES - 1) + b"\n"
         for _ in range(SAMPLES):
             for prefix, (device, client) in ends.items():
                 started = time.perf_counter()
-                device.sendall(line)
+                device.sendall(sent)
                 _read(client, LINE_BYTES)
                 samples[prefix].append((time.perf_counter() - started) * 1e6)
                 time.sleep(PACE_S)
-    ours, peer = (statistics.quantiles(each, n=100) for each in samples.values())
+    ours, peer, *others = (statistics.quantiles(each, n=100) for each in samples.values())
+    socat = "".join(f"   socat, without a topic, p50 {each[49]:.0f} us, p99 {each[98]:.0f} us" for each in others)
     return (
         f"{'latency by TCP, paced':<34} ours p50 {ours[49]:.0f} us, p99 {ours[98]:.0f} us   "
-        f"asyncio + redis-py p50 {peer[49]:.0f} us, p99 {peer[98]:.0f} us   ratio of p50 {ours[49] / peer[49]:.2f}"
+        f"asyncio + redis-py p50 {peer[49]:.0f} us, p99 {peer[98]:.0f} us   ratio of p50 {ours[49] / peer[49]:.2f}{socat}"
     )
 
 
@@ -117,7 +128,16 @@ def memory_of_tcp(bus: notify.Bus) -> str:
     The lines come as fast as the first machine takes them: on a busy machine the second one may fall behind the log of the topic, which
     holds 10,000 events, and tells its clients of each gap.
     """
-    with relay(bus) as (into, out), out.connect(), out.connect() as client, into.connect() as device:
+    return _million(bus, "", "one never reads")
+
+
+def million_without_loss(bus: notify.Bus) -> str:
+    """The same where the first machine waits for the second one: the client that reads gets all."""
+    return _million(bus, "waiting-", "publish_to waits")
+
+
+def _million(bus: notify.Bus, prefix: str, what: str) -> str:
+    with relay(bus, prefix) as (into, out), out.connect(), out.connect() as client, into.connect() as device:
         wait_until(lambda: out.state()[1] == 2, what="both clients")
         _warm_up(device, client)
         lines = (b"x" * (LINE_BYTES - 1) + b"\n") * 1_000
@@ -137,7 +157,7 @@ def memory_of_tcp(bus: notify.Bus) -> str:
         _, _, _, dropped = out.state()
     first, most = (tuple(each // 1024 for each in figure) for figure in (figures[0], tuple(map(max, *figures))))
     return (
-        f"{'1,000,000 lines, one never reads':<34} in {first[0]} MiB after 100,000 lines and {most[0]} MiB at most, out {first[1]} and "
+        f"{f'1,000,000 lines, {what}':<34} in {first[0]} MiB after 100,000 lines and {most[0]} MiB at most, out {first[1]} and "
         f"{most[1]}; {FLOOD / took_s:,.0f}/s; the other client got {counted[0]:,} and {counted[1]} notices of gaps; "
         f"{dropped:,} dropped for the one that does not read"
     )
