@@ -326,3 +326,27 @@ def test_an_address_of_another_machine_is_an_error_with_the_remedy(host: str, re
 def test_wrong_arguments_are_refused(make: Any) -> None:
     with pytest.raises((WiringError, SettingsError), match="give"):
         make()
+
+
+def test_so_many_clients_are_let_in_and_no_more() -> None:
+    server = TCPServer(0, max_clients=2)
+    with pipeline(server, print), peer(server.port), peer(server.port) as second:
+        wait_until(lambda: server.counts().clients == 2, what="both clients")
+        with peer(server.port) as third:
+            assert third.rest() == "# closed: 2 clients are connected, and no more are taken: try later\n"
+        second.close()
+        wait_until(lambda: server.counts().clients == 1, what="the end of the second one")
+        with peer(server.port):
+            wait_until(lambda: server.counts().clients == 2, what="another one in its place")
+
+
+@pytest.mark.parametrize("keep_alive_s", [7.0, None])
+def test_the_operating_system_probes_whether_a_silent_client_lives(keep_alive_s: float | None) -> None:
+    server = TCPServer(0, keep_alive_s=keep_alive_s)
+    with pipeline(server, print), peer(server.port):
+        wait_until(lambda: server.counts().clients == 1, what="the client")
+        (connection,) = server._opened.connections
+        option = connection._transport.get_extra_info("socket").getsockopt  # type: ignore[attr-defined]  # a `Connection`
+        assert option(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == (keep_alive_s is not None)
+        if keep_alive_s is not None:
+            assert option(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 7
