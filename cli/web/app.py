@@ -26,6 +26,7 @@ from cli.web.render import render
 from cli.web.status import status_of
 from cli.web.view import Look, Query, View
 from notify import Bus, NotifyError, ServerUnreachableError, __version__
+from notify.history import HistoryReader
 
 __all__ = ["create_app"]
 
@@ -66,6 +67,7 @@ class _Page:
         self._bus = bus
         self._access = access
         self._actions = Actions(bus)
+        self._history = HistoryReader(bus.redis)
         self._feed = Feed(bus)
         self._hub = Hub(self._feed)
 
@@ -139,7 +141,7 @@ class _Page:
         names = {name: str(value) for name, value in request.path_params.items()}
 
         def make() -> Snapshot:
-            context = view.build(Look(self._bus, query, names))
+            context = view.build(Look(self._bus, self._history, query, names))
             html = render(view.template, context, root=root, viewer=viewer)
             return Snapshot.of(html, str(context.get("title", view.title)))
 

@@ -43,7 +43,7 @@ def render(template: str, context: Mapping[str, Any], *, root: str, viewer: View
 
     def back_to(path: str) -> str:
         is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
-        return root + (path if is_ours else "/")
+        return path if is_ours and root and path.startswith(f"{root}/") else root + (path if is_ours else "/")
 
     may_act = viewer is not None and viewer.role == "act"
     return _templates().get_template(f"{template}.html").render({**context, "link": link, "back_to": back_to, "may_act": may_act})

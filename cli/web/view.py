@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from notify import Bus, NotifyError
+from notify.history import HistoryReader
 from workers.overview import JobFilter
 
 __all__ = ["FilterError", "Look", "Query", "View", "job_filter_of"]
@@ -77,9 +78,10 @@ class Query:
 
 
 class Look(NamedTuple):
-    """A look at a view: the bus, the filter, and the parts of the path that name one thing."""
+    """A look at a view: the bus, the history, the filter, and the parts of the path that name one thing."""
 
     bus: Bus
+    history: HistoryReader
     query: Query
     names: Mapping[str, str]
 

@@ -6,10 +6,13 @@ from typing import Any, Final, NamedTuple
 from cli.jobs import fold_frames
 from cli.web.graph import Node, drawn
 from cli.web.view import Look, View
+from notify.events import last_events
 from workers import Job, JobResultError, explain
 from workers.overview import JobDetails, details_of, moment_of
 
 __all__ = ["JOB"]
+
+MOST_LINES: Final = 200
 
 
 class Step(NamedTuple):
@@ -43,7 +46,9 @@ def build(look: Look) -> dict[str, Any]:
         "result": result,
         "problem": problem,
         "meta": dict(job.meta or {}),
-        "progress": (job.meta or {}).get("progress"),
+        "progress": around.progress,
+        "log": last_events(bus.redis, bus.keys.job_log_topic(job.id), most=MOST_LINES)[::-1],
+        "log_topic": bus.keys.job_log_topic(job.id),
         "facts": _facts(job),
         "has_ended": outcome is not None,
         "title": f"Job {job.id}",

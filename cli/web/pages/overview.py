@@ -3,10 +3,24 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
+from cli.web.plots import Line, Plot, plotted
 from cli.web.render import span
-from cli.web.view import Look, View
+from cli.web.view import FilterError, Look, View
 from notify import Bus, ServerRefusedError, ServiceInfo
-from workers.overview import CronInfo, HeldCount, QueueInfo, StuckJob, WorkerInfo, cron_jobs, find_workers, held_counts, queues, stuck_jobs
+from notify.history import Step
+from workers.overview import (
+    CronInfo,
+    HeldCount,
+    QueueInfo,
+    StuckJob,
+    WorkerInfo,
+    cron_jobs,
+    find_workers,
+    held_counts,
+    job_history,
+    queues,
+    stuck_jobs,
+)
 
 __all__ = ["OVERVIEW", "Trouble", "troubles"]
 
@@ -15,6 +29,8 @@ LOOKED_AT: Final = 200
 """Jobs of a queue that are looked at for those that will not start by themselves."""
 FLAPS: Final = 3
 """A service that was suspected so often has a ttl that is too short, or a process that is too busy."""
+RANGES: Final[Mapping[str, Step]] = {"1": "minute", "8": "minute", "72": "hour"}
+"""Hours that the plots show, and the step of each."""
 LATE_S: Final = 60.0
 """Seconds for which the oldest job of a queue has waited, above which the queue is worth a look."""
 
@@ -38,7 +54,9 @@ class Trouble(NamedTuple):
 
 def build(look: Look) -> dict[str, Any]:
     """Read the overview."""
-    bus = look.bus
+    bus, hours = look.bus, look.query.get("hours", "1")
+    if hours not in RANGES:
+        raise FilterError(f"hours is {hours[:20]!r}: choose {', '.join(RANGES)}")
     all_queues, workers = queues(bus.redis, exact=False), find_workers(bus.redis)
     services, crons = list(bus.directory.find_all(overdue=True)), cron_jobs(bus.redis)
     held = held_counts(bus.redis)
@@ -54,6 +72,9 @@ def build(look: Look) -> dict[str, Any]:
         "alive": sum(service.state == "alive" for service in services),
         "crons": crons[:5],
         "server": _server(bus),
+        "plots": _plots(look, hours),
+        "hours": hours,
+        "ranges": list(RANGES),
     }
 
 
@@ -131,6 +152,22 @@ def _stuck(each: StuckJob) -> Trouble:
 
 def _first(stuck: Iterable[StuckJob], most: int) -> Iterator[StuckJob]:
     yield from (each for _, each in zip(range(most), stuck, strict=False))
+
+
+def _plots(look: Look, hours: str) -> list[Plot]:
+    step = RANGES[hours]
+    points = job_history(look.history.read(since_s=float(hours) * 3600, step=step))
+    moments = [point.at for point in points]
+    ended = [
+        Line("finished", "", [float(point.finished) for point in points]),
+        Line("failed or stopped", "bad", [float(point.failed + point.stopped) for point in points]),
+        Line("enqueued", "muted", [float(point.enqueued) for point in points]),
+    ]
+    times = [
+        Line("waited (95 of 100 less)", "", [point.wait.percentile_s(95) for point in points]),
+        Line("ran (mean)", "muted", [point.work.mean_s for point in points]),
+    ]
+    return [plotted(f"Jobs per {step}", ended, moments), plotted("Time of jobs", times, moments, in_seconds=True)]
 
 
 def _server(bus: Bus) -> dict[str, Any]:

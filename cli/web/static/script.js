@@ -20,7 +20,9 @@ function tell(text) {
 // Changes the old node into the new one, and leaves alone what did not change: the focus, what is marked and typed, what is open.
 function morph(old, fresh) {
   if (old.isEqualNode(fresh)) return;
-  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
+  // Not by .id: a form with a field of that name has the field there.
+  const isAnother = old.nodeType === Node.ELEMENT_NODE && fresh.nodeType === Node.ELEMENT_NODE && old.getAttribute("id") !== fresh.getAttribute("id");
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || isAnother) {
     old.replaceWith(fresh);
     return;
   }
@@ -126,7 +128,9 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest("a");
   if (link && link.matches("[data-action]") && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
     event.preventDefault();
-    ask(link.href);
+    const address = new URL(link.href);
+    if (!address.searchParams.has("back")) address.searchParams.set("back", location.pathname + location.search);
+    ask(address.href);
   } else if (link && link.matches("[data-close]") && dialog.open) {
     const target = new URL(link.href);
     dialog.close();
