@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from cli.start.given import add_log_options
+from cli.start.plain_values import read_plainly
 
 __all__ = ["COMMANDS", "Command", "CommandGroup"]
 
@@ -35,6 +36,7 @@ class Command(NamedTuple):
             loaded = typer.main.get_command(own)
         loaded.name = self.name
         add_log_options(loaded)
+        read_plainly(loaded)
         return loaded
 
 
@@ -97,6 +99,7 @@ class CommandGroup(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         add_log_options(self)
+        read_plainly(self)  # the options that stand before the name of the command
         for command in COMMANDS:
             listed = TyperCommand(command.name, help=command.help, short_help=command.help, rich_markup_mode=None)
             self.commands.setdefault(command.name, listed)
