@@ -13,6 +13,7 @@ Any other message on the channel of a topic, such as ``PUBLISH notify:event:temp
 
 import re
 import time as clock
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ import msgspec
 
 from notify.errors import ContentsError, PayloadTooLargeError
 from notify.events.message import Message
+from notify.process import consuming, current_traceparent
 from notify.values import Json, check_json, encoding_problem, json_text, size_problem, wire_encoder
 
 __all__ = ["Event", "Failure", "Gap", "decode", "decode_direct", "encode", "is_bare_id"]
@@ -65,6 +67,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         source: the name of the process or service that published it.
         id: place in the topic's log, ``<ms>-<counter>@<epoch>``; ``None`` if the event is not in a log.
         received: when this process received the event, in UTC; ``None`` if it did not receive it.
+        traceparent: the span in which it was published, by W3C; ``None`` if there was none. By default that of the current span is sent.
     """
 
     topic: str
@@ -73,12 +76,20 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
     id: str | None = None
     received: datetime | None = None
+    traceparent: str | None = None
 
     def __post_init__(self) -> None:
         if self.time.tzinfo is None:
             raise ContentsError(
                 f"the time of an event on {self.topic!r} has no time zone: give an aware datetime, for example datetime.now(UTC)"
             )
+
+    def processing(self) -> AbstractContextManager[Any]:
+        """Return a block with a CONSUMER span of OpenTelemetry, which goes on with the trace of the event; without that, do nothing.
+
+        Callbacks of managers and listeners run in one; a program that calls `Subscriber.get` may use it.
+        """
+        return consuming("process", self.topic, self.traceparent, **({"message_id": self.id} if self.id else {}))
 
     def __str__(self) -> str:
         contents = self.contents
@@ -117,6 +128,7 @@ class Wire(msgspec.Struct, omit_defaults=True):
     id: str | None = None
     prev: str | None = None
     received: datetime | None = None
+    traceparent: str | None = None
 
 
 _WIRE_DECODER: Final = msgspec.json.Decoder(Wire)
@@ -135,6 +147,8 @@ def encode(event: Event, *, max_bytes: int) -> bytes:
         PayloadTooLargeError: the JSON has more than ``max_bytes`` bytes.
     """
     wire = wire_of(event)
+    if wire.traceparent is None:
+        wire.traceparent = current_traceparent()
     if wire.error is None:
         check_json(wire.contents, what=f"the contents for {event.topic!r}")
     try:
@@ -160,13 +174,22 @@ def wire_of(event: Event) -> Wire:
         event.contents if isinstance(event.contents, Failure) else None,
         event.id,
         received=event.received,
+        traceparent=event.traceparent,
     )
 
 
 def event_of(wire: Wire) -> Event:
     """Return the event for its JSON form."""
     contents = wire.contents if wire.error is None else wire.error
-    return Event(topic=wire.topic, contents=contents, time=wire.time, source=wire.source, id=wire.id, received=wire.received)
+    return Event(
+        topic=wire.topic,
+        contents=contents,
+        time=wire.time,
+        source=wire.source,
+        id=wire.id,
+        received=wire.received,
+        traceparent=wire.traceparent,
+    )
 
 
 def decode(topic: str, payload: bytes) -> tuple[Event, str | None]:
@@ -185,7 +208,16 @@ def decode(topic: str, payload: bytes) -> tuple[Event, str | None]:
     if wire.time.tzinfo is None or (wire.contents is msgspec.UNSET and wire.error is None):
         return Event(topic=topic, contents=_plain(topic, payload), received=datetime.now(UTC)), None
     contents = wire.contents if wire.error is None else wire.error
-    return Event(topic=topic, contents=contents, time=wire.time, source=wire.source, id=wire.id, received=datetime.now(UTC)), wire.prev
+    event = Event(
+        topic=topic,
+        contents=contents,
+        time=wire.time,
+        source=wire.source,
+        id=wire.id,
+        received=datetime.now(UTC),
+        traceparent=wire.traceparent,
+    )
+    return event, wire.prev
 
 
 def decode_direct(payload: bytes) -> Event | None:

@@ -5,7 +5,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Final, TypeAlias
 
 import msgspec
@@ -278,6 +278,7 @@ class QueuedListener:
 
     def _call_one(self, callback: ListenerCallback, item: Event | Gap) -> None:
         try:
-            callback(item)
+            with item.processing() if isinstance(item, Event) else nullcontext():
+                callback(item)
         except Exception:
             log.exception("a callback of the listener to %s raised an exception", ", ".join(self.topics))

@@ -10,6 +10,7 @@ from notify.events.event import Event, Failure, encode
 from notify.events.message import Message, Messages, message_topic
 from notify.events.scripts import EventScripts
 from notify.events.topic import check_each, check_topic
+from notify.process import producing
 from notify.settings import MAX_LIFETIME_S
 from notify.values import Encodable, Json, is_text
 
@@ -94,8 +95,9 @@ def publish(scripts: EventScripts, event: Event, *, retain_s: float | None = Non
     """
     check_topic(event.topic)
     _check_key(key, event)
-    body = encode(event, max_bytes=scripts.client.settings.max_payload_bytes)
-    return scripts.publish(event.topic, body, retain_ms=retain_ms(retain_s), once=key)
+    with producing("publish", event.topic):
+        body = encode(event, max_bytes=scripts.client.settings.max_payload_bytes)
+        return scripts.publish(event.topic, body, retain_ms=retain_ms(retain_s), once=key)
 
 
 def publish_each(scripts: EventScripts, events: Sequence[Event], *, retain_s: float | None = None, key: str | None = None) -> list[str]:
@@ -105,8 +107,9 @@ def publish_each(scripts: EventScripts, events: Sequence[Event], *, retain_s: fl
     """
     _check_key(key, events[0])
     limit, lifetime = scripts.client.settings.max_payload_bytes, retain_ms(retain_s)
-    bodies = [encode(event, max_bytes=limit) for event in events]
-    return [scripts.publish(event.topic, body, retain_ms=lifetime, once=key) for event, body in zip(events, bodies, strict=True)]
+    with producing("publish", ", ".join(event.topic for event in events)):
+        bodies = [encode(event, max_bytes=limit) for event in events]
+        return [scripts.publish(event.topic, body, retain_ms=lifetime, once=key) for event, body in zip(events, bodies, strict=True)]
 
 
 def publish_unlogged(scripts: EventScripts, events: Sequence[Event]) -> None:

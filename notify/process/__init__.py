@@ -16,6 +16,7 @@ from notify.process.signal_event import SignalSafeEvent
 from notify.process.steady import steady_s
 from notify.process.suspension import Suspension, Suspensions
 from notify.process.title import set_title
+from notify.process.tracing import consuming, current_trace_id, current_traceparent, flush_spans, is_traced, producing
 
 __all__ = [
     "MAX_LOGGED_CHARS",
@@ -25,6 +26,11 @@ __all__ = [
     "SignalSafeEvent",
     "Suspension",
     "Suspensions",
+    "consuming",
+    "current_trace_id",
+    "current_traceparent",
+    "flush_spans",
+    "is_traced",
     "log_to_stderr",
     "memory_kib",
     "outage_over",
@@ -32,6 +38,7 @@ __all__ = [
     "own_command",
     "printable",
     "printable_json",
+    "producing",
     "set_title",
     "steady_s",
     "this_process",

@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -29,6 +29,7 @@ from notify.errors import (
     UnknownMethodError,
 )
 from notify.keys import SERVICES_TOPIC, due_member
+from notify.process import current_traceparent, is_traced, producing
 from notify.requests.message import Answer, Request, encode_request
 from notify.requests.resolver import Endpoint, Resolver
 from notify.requests.scripts import FULL, GONE, RequestScripts
@@ -112,7 +113,8 @@ class RequestClient:
             name = getattr(method, "__name__", "")
             return Signature(method).result(self.call(target, name, args, kwargs, timeout_s=timeout_s))
         try:
-            return self._call(target, method, args, kwargs, timeout_s=timeout_s)
+            with producing("call", f"{target}.{method}") if is_traced() else nullcontext():
+                return self._call(target, method, args, kwargs, timeout_s=timeout_s)
         except (DirectoryError, RequestTimeoutError) as exc:  # say which service the error is about, as the caller named it
             if isinstance(target, Provider):
                 exc.capabilities = (*exc.capabilities, target.capability)
@@ -124,7 +126,7 @@ class RequestClient:
         deadline = time.monotonic() + positive(timeout_s, "timeout_s", at_most=MAX_TIMEOUT_S)
         if not isinstance(method, str):
             raise UnknownMethodError(f"the name of a method is text, not {method!r}")
-        request = Request(f"{self._id}-{next(self._numbers)}", method, list(args), kwargs, self._id, self._name)
+        request = Request(f"{self._id}-{next(self._numbers)}", method, list(args), kwargs, self._id, self._name, current_traceparent())
         body = encode_request(request, max_bytes=self._client.settings.max_payload_bytes)
         while True:
             for endpoint in self._resolver.resolve(target, method):

@@ -19,6 +19,7 @@ class Request(msgspec.Struct, frozen=True):
         args, kwargs: the arguments of the method.
         caller: the id of the client that calls; the answer goes to ``ns:answers:<caller>``.
         source: the name of the caller, for the log of the service.
+        traceparent: the span of the caller, by W3C; ``None`` if there is none.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Request(msgspec.Struct, frozen=True):
     kwargs: dict[str, Any]
     caller: str
     source: str = ""
+    traceparent: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -54,7 +56,10 @@ def encode_request(request: Request, *, max_bytes: int) -> bytes:
         PayloadTooLargeError: the JSON has more than ``max_bytes`` bytes.
     """
     what = f"the request for {request.method!r}"
-    return check_size(encode_json(msgspec.structs.asdict(request), what=what), what=what, max_bytes=max_bytes)
+    fields = msgspec.structs.asdict(request)
+    if request.traceparent is None:
+        del fields["traceparent"]
+    return check_size(encode_json(fields, what=what), what=what, max_bytes=max_bytes)
 
 
 def encode_answer(request: Request, result: object, *, max_bytes: int) -> bytes:

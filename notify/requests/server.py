@@ -11,7 +11,7 @@ import msgspec
 from notify.errors import ContentsError, InvalidServiceError, ServerError, UnknownMethodError
 from notify.history import OTHER
 from notify.keys import due_member
-from notify.process import Suspensions
+from notify.process import Suspensions, consuming
 from notify.requests.exports import exported_methods
 from notify.requests.message import Request, encode_answer, encode_failure
 from notify.requests.scripts import MOVED, OVERDUE, RequestScripts, Served
@@ -194,7 +194,9 @@ class RequestThread:
             if method is None:
                 raise UnknownMethodError(f"no method {request.method!r} is exported; exported are {', '.join(self._methods)}")
             args, kwargs = self._arguments(request)
-            return encode_answer(request, method(*args, **kwargs), max_bytes=self._max_bytes), False
+            with consuming("serve", f"{self._host.identity[0]}.{request.method}", request.traceparent, message_id=request.id):
+                result = method(*args, **kwargs)
+            return encode_answer(request, result, max_bytes=self._max_bytes), False
         except BaseException as exc:  # also SystemExit: sys.exit() ends the method, not the service
             log.info("method %r raised an error, which is sent to its caller %r", request.method, request.source, exc_info=True)
             return encode_failure(request, exc, max_bytes=self._max_bytes), True

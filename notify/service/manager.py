@@ -251,7 +251,8 @@ class _Subscription:
     def _deliver(self, item: Event | Gap) -> None:
         try:
             if isinstance(item, Event):
-                self._callback(item)
+                with item.processing():
+                    self._callback(item)
             elif self._on_gap is not None:
                 self._on_gap(item)
             else:

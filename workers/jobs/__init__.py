@@ -4,7 +4,7 @@ Queues create jobs, workers run them, and applications follow them by `Job` obje
 Nothing here puts a job on a queue or takes it off.
 """
 
-from workers.jobs.attempt import attempt_of
+from workers.jobs.attempt import TRACEPARENT, attempt_of
 from workers.jobs.call import (
     DecodedCall,
     JsonSerializer,
@@ -33,6 +33,7 @@ from workers.jobs.stop_ladder import JobStopped, Sign, StopLadder, StopSign
 __all__ = [
     "MAX_REASON_CHARS",
     "MAX_TRACEBACK_CHARS",
+    "TRACEPARENT",
     "CronJob",
     "DecodedCall",
     "Definition",

@@ -9,7 +9,7 @@ import redis
 
 from notify.server import Client
 from workers.errors import JobDefinitionError, JobNotFoundError, JobRefusedError
-from workers.jobs.attempt import retries_field
+from workers.jobs.attempt import log_fields, origin_of
 from workers.jobs.call import JsonSerializer, execute_encoded
 from workers.jobs.definition import JobFunctions
 from workers.jobs.fields import read_call, read_job_fields
@@ -117,7 +117,7 @@ class JobRecord(PlainJob):
             del fields["data"]
         if self.needs:
             fields["needs"] = msgspec.json.encode(self.needs)
-        return {**fields, **self.requirements.fields(), **retries_field(self)}
+        return {**fields, **self.requirements.fields(), **log_fields(self)}
 
     def _execute(self) -> Any:
         return execute_encoded(self.func, self.data)
@@ -135,7 +135,7 @@ class JobRecord(PlainJob):
         data = fields[b"data"]
         super().restore({**fields, b"data": b""})  # RQ would unpack a compressed call without a limit on its size
         self.data = data
-        self.needs, self.requirements, self._retries = read_needs(fields), Requirements.read(fields), int(fields.get(b"retries") or 0)
+        self.needs, self.requirements, self._origin = read_needs(fields), Requirements.read(fields), origin_of(fields)
 
     def _deserialize_data(self) -> None:
         """Decode the call. Raises `JobRefusedError` if it cannot be decoded."""

@@ -1,10 +1,13 @@
 """Enqueues jobs, and settles at once what becomes of those whose service is overdue."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from notify.errors import ServerError
+from notify.process import current_traceparent, is_traced, producing
 from notify.server import Client
+from workers.jobs import TRACEPARENT
 from workers.loss import OverdueServices
 from workers.scripts import Admission, EnqueueScripts, NewJob
 
@@ -27,10 +30,22 @@ class AdmittingScripts(EnqueueScripts):
         self._overdue = OverdueServices(client)
 
     def enqueue(self, queue: str, new_jobs: Sequence[NewJob]) -> list[Admission]:
-        return self._settle(new_jobs, super().enqueue(queue, new_jobs))
+        with _tracing(queue, new_jobs):
+            return self._settle(new_jobs, super().enqueue(queue, new_jobs))
+
+    def enqueue_plain(self, queue: str, new_job: NewJob) -> None:
+        if not is_traced():
+            super().enqueue_plain(queue, new_job)
+            return
+        with _tracing(queue, [new_job]):
+            if TRACEPARENT.encode() in new_job.fields:
+                super().enqueue(queue, [new_job])
+            else:
+                super().enqueue_plain(queue, new_job)
 
     def enqueue_many(self, queue: str, new_jobs: Sequence[NewJob]) -> list[Admission]:
-        return self._settle(new_jobs, super().enqueue_many(queue, new_jobs))
+        with _tracing(queue, new_jobs):
+            return self._settle(new_jobs, super().enqueue_many(queue, new_jobs))
 
     def _settle(self, new_jobs: Sequence[NewJob], admissions: list[Admission]) -> list[Admission]:
         waiting = [index for index, admission in enumerate(admissions) if admission.overdue]
@@ -41,3 +56,19 @@ class AdmittingScripts(EnqueueScripts):
             except ServerError as exc:  # the jobs are on the queue; a worker applies the loss
                 log.warning("jobs that wait for an overdue service were not checked again: %s", exc)
         return admissions
+
+
+@contextmanager
+def _tracing(queue: str, new_jobs: Sequence[NewJob]) -> Iterator[None]:
+    """Enqueue jobs in a PRODUCER span, if the program is traced, and have them carry it."""
+    if not is_traced() or not new_jobs:
+        yield
+        return
+    what = {"message_id": new_jobs[0].job_id} if len(new_jobs) == 1 else {"batch_message_count": str(len(new_jobs))}
+    with producing("enqueue", queue, **what):
+        traceparent = current_traceparent()
+        if traceparent is not None:
+            for new_job in new_jobs:
+                is_encoded = b"data" in new_job.fields
+                new_job.fields[TRACEPARENT.encode() if is_encoded else TRACEPARENT] = traceparent.encode() if is_encoded else traceparent
+        yield

@@ -185,7 +185,8 @@ class EnqueueScripts(JobScriptRunner):
 
 def _is_plain(new_job: NewJob) -> bool:
     """Return whether a job may be enqueued by the scripts for plain jobs."""
-    return new_job.condition == "new" and not (new_job.needs or new_job.at_front or new_job.ttl_s is not None)
+    has_more = new_job.needs or new_job.at_front or new_job.ttl_s is not None or b"traceparent" in new_job.fields
+    return new_job.condition == "new" and not has_more
 
 
 def _plain(new_jobs: Sequence[NewJob]) -> tuple[bytes, bytes, list[Any]] | None:

@@ -4,6 +4,7 @@ import logging
 import os
 from typing import Any, Final
 
+from notify.process import current_trace_id, is_traced
 from workers.errors import JobError
 from workers.jobs import Job, attempt_of
 from workers.rq import DeserializationError, get_current_job
@@ -21,6 +22,8 @@ class JobContext(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the fields, unless the record has some; keep every record."""
+        if is_traced() and "trace_id" not in vars(record) and (trace_id := current_trace_id()):
+            record.trace_id = trace_id
         if "job" not in vars(record):
             job = running_job()
             if job is not None:

@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
+from notify.process import flush_spans
 from notify.server import Client
 from workers.errors import JobResultError
 from workers.horse import INTERRUPT, Inbox, ProcessState, Reply, RetireAfter, Task, TaskLoop, flush_output, run_jobs
@@ -28,17 +29,18 @@ from workers.jobs import (
     send_last_progress,
     signature_of,
 )
-from workers.rq import JobTimeoutException, Retry, UnixSignalDeathPenalty, execute_stopped_callback, running, with_execution
+from workers.rq import JobTimeoutException, Retry, execute_stopped_callback, running, with_execution
 from workers.scripts import Ended, OwedCallback, Run, RunScripts
 from workers.worker.callbacks import call_owed
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
 from workers.worker.lost_call import lost_need
 from workers.worker.past_call import PastCall
+from workers.worker.processing import processed, processing
 from workers.worker.side_by_side.perform import BesidePerformer
 from workers.worker.side_by_side.rules import may_bypass_rq
 
-__all__ = ["JobTimeout", "Performer"]
+__all__ = ["Performer"]
 
 JOB_ANSWER_S: Final = 60.0
 """Seconds that a command in the code of a job may take, for example a BLPOP. The timeout of the job may end it before."""
@@ -46,20 +48,6 @@ JOB_ANSWER_S: Final = 60.0
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-
-class JobTimeout(UnixSignalDeathPenalty):
-    """Raises an exception in the main thread when the timeout of a job is over, as RQ's class does, with less overhead."""
-
-    def setup_death_penalty(self) -> None:
-        """Start the alarm. RQ calls this before the job."""
-        _signal.signal(_signal.SIGALRM, self.handle_death_penalty)
-        _signal.alarm(self._timeout)
-
-    def cancel_death_penalty(self) -> None:
-        """Stop the alarm. RQ calls this after the job."""
-        _signal.alarm(0)
-        _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
 
 
 class Performer:
@@ -131,6 +119,7 @@ class Performer:
         for client in (self._job_client, self._worker.connection):
             if isinstance(client, Client):
                 client.hang_up()
+        flush_spans()
 
     def leave(self, *, lost: str = "") -> NoReturn:
         """End the process without recording anything. If a stopped job has an ``on_stopped``, wait for the task to call that first.
@@ -204,7 +193,7 @@ class Performer:
     def _call(self, job: Job, call: DecodedCall) -> Any:
         timeout = self._worker.death_penalty_class(call.timeout_s, JobTimeoutException, job_id=job.id)
         try:
-            with running(job), timeout:
+            with running(job), timeout, processing(self._task):
                 return execute(call.function, call.args, call.kwargs)
         finally:
             send_last_progress(job)
@@ -277,7 +266,7 @@ class Performer:
             return Reply(problem=f"job {job.id} cannot be run: {job.problem}")
         run, perform = Run(task.job_id, task.fence), _performing(job)
         if past_call is None:
-            job.perform = partial(self._perform_unless_lost, run, perform)
+            job.perform = partial(self._perform_unless_lost, run, partial(processed, task, perform))
         else:
             repeat = partial(past_call.repeat, job)
             job.perform = repeat if task.runs_beside else partial(self._interruptible, repeat)

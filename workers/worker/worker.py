@@ -25,8 +25,8 @@ from workers.schedule import Scheduler, register_cron
 from workers.scripts import text_of
 from workers.worker.end_signals import EndSignals
 from workers.worker.finish import FinishingWorker
+from workers.worker.job_timeout import JobTimeout
 from workers.worker.parts import WorkerParts
-from workers.worker.perform import JobTimeout
 from workers.worker.start import start_step
 
 __all__ = ["Worker"]

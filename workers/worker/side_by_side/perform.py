@@ -15,6 +15,7 @@ from workers.scripts import Ended, Run
 from workers.worker.finish import FinishingWorker
 from workers.worker.lost_call import lost_need
 from workers.worker.past_call import PastCall
+from workers.worker.processing import processing
 
 __all__ = ["BesidePerformer"]
 
@@ -53,7 +54,7 @@ class BesidePerformer:
             return self._by_rq(job, task, None)
         started_s, value, error = time.time(), None, None
         try:
-            with running(job):
+            with running(job), processing(task):
                 value = await _within(call.timeout_s, beside, partial(begin, call.function, call.args, call.kwargs))
         except BaseException as exc:  # RQ's code handles whatever a job raises
             error = exc
