@@ -1,6 +1,6 @@
 """The number of commands that each operation runs inside the server, beside the script itself, so that a change that adds one shows.
 
-``docs/costs.md`` has these figures with those from before the last diet. What claims and ends of jobs cost is counted beside the worker.
+``docs/costs.md`` has these figures with those from before the last diet. What claims and ends cost in a worker is counted beside that.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from notify.directory import Upkeep
 from tests.support.faults import beat, commands_during
 from tests.support.sample_jobs import add
 from workers import Job, Queue
-from workers.scripts import EnqueueScripts
+from workers.scripts import ClaimScripts, Ended, EnqueueScripts, Fences
 from workers.scripts.jobs import JobScripts
 
 MANY = 100
@@ -47,6 +47,21 @@ class Setting:
         stack.enter_context(self.bus.service("svc", ttl_s=60))
         return lambda: self.scripts.release_held("work", "svc", first=MANY, most=MANY)
 
+    def working(self, wanted: int) -> Callable[[], object]:
+        """Plain jobs are claimed and ended, so many at a time."""
+        self.queue.empty()
+        self.many()
+        claims = ClaimScripts(self.bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500)
+        fences, ended = Fences(), list[Ended]()
+
+        def work() -> None:
+            for _ in range(0, MANY, wanted):
+                number = fences.take(wanted)
+                answer = claims.refill([self.queue.key], ended=ended, line=[], wanted=wanted, fences=fences, number=number)
+                ended[:] = [Ended(claim.run, 1.0, 1.0003, is_announced=False) for claim in answer.claims]
+
+        return work
+
     def waiting(self) -> Callable[[], object]:
         ids = [job.id for job in self.many(needs="svc")]
         return lambda: EnqueueScripts(self.bus.redis).check_waiting(ids)
@@ -77,6 +92,8 @@ EACH: dict[str, tuple[Prepare, float]] = {
     "lose and cancel": (lambda to, _: to.lose("cancel"), 5.2),
     "lose and hold": (lambda to, _: to.lose("hold"), 4.2),
     "release": (lambda to, stack: to.hold(stack), 5.2),
+    "claim and end, alone": (lambda to, _: to.working(1), 19.1),
+    "claim and end, in batches": (lambda to, _: to.working(25), 9.9),
 }
 """Commands for each of many jobs."""
 

@@ -79,8 +79,12 @@ class FakeHorse:
 
     def give(self, *tasks: Task) -> None:
         if self.fails:
+            self.is_lost = True
             raise HorseError("there is no fork server")
         self.given += tasks
+
+    def find_lost(self) -> bool:
+        return self.is_lost
 
     def add(self, *tasks: Task) -> bool:
         self.given += tasks
@@ -178,12 +182,18 @@ class FakeClaims:
         rooms: Mapping[str, int] | None = None,
         beside: bool = False,
     ) -> Refill:
-        self.asked.append(SimpleNamespace(queues=list(queues), ended=list(ended), line=list(line), wanted=wanted, again=again))
-        answer = self.answers.pop(0)
+        fence = fences.fence(number)
+        self.asked.append(SimpleNamespace(queues=list(queues), fence=fence, ended=list(ended), line=list(line), wanted=wanted, again=again))
+        answer = self.answers[0]
+        if isinstance(answer, Claim) and answer.answer == "started" and not answer.goes_with_others:
+            return Refill(("finished",) * len(ended), "alone")  # the same answer comes to the claim
+        self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, Claim):
-            return Refill(("finished",) * len(ended), answer.answer)
+            is_open = answer.ended not in ("", "finished")
+            claims = (answer,) if answer.answer == "started" else ()
+            return Refill((answer.ended or "finished",) * len(ended), "unfinished" if is_open else answer.answer, claims)
         return answer
 
     def give_back(self, runs: Sequence[Run], *, line: Sequence[Run], goes_on: Run | None = None, ttl_s: int = 0) -> set[str]:

@@ -62,4 +62,5 @@ def check_jobs(client: redis.Redis, keys: Keys, model: Model) -> None:
     found = pipe.execute()
     for (number, what), value in zip(expected, found, strict=True):
         plain = [each and each.decode() for each in value] if isinstance(value, list) else value
-        assert (number, set(plain) if isinstance(what, set) else plain) == (number, what)
+        found_ones = set(plain) if isinstance(what, set) else plain
+        assert found_ones == what, f"answer {number} is {found_ones}, and not {what}"

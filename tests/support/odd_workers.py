@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -24,7 +25,7 @@ class SignalledBeforeTheStart(Worker):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        before(self._loop._turn, "_give", lambda claim, queue: os.kill(os.getpid(), signal.SIGTERM))
+        before(self._loop._line, "give", lambda places: os.kill(os.getpid(), signal.SIGTERM))
 
 
 class SignalledAtTheClaim(Worker):
@@ -32,7 +33,7 @@ class SignalledAtTheClaim(Worker):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        before(self._loop._turn, "begin", lambda claim: os.kill(os.getpid(), signal.SIGTERM))
+        before(self._loop.ahead, "_give", lambda places: os.kill(os.getpid(), signal.SIGTERM))
 
 
 class StoppedBeforeTheStart(Worker):
@@ -40,11 +41,7 @@ class StoppedBeforeTheStart(Worker):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        before(self._loop._turn, "_give", self.cancel)
-
-    def cancel(self, claim: Any, queue: Any) -> None:
-        Job.fetch(claim.job_id, connection=self.connection).cancel("early")
-        wait_until(lambda: self._stopped_job_id == claim.job_id)
+        before(self._loop.ahead, "_give", lambda places: [cancel(self, place.claim.job_id) for place in places])
 
 
 class StoppedBeforeTheAnswer(Worker):
@@ -52,15 +49,14 @@ class StoppedBeforeTheAnswer(Worker):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._next_claim = self._loop._next_claim
-        self._loop._next_claim = self.claim_and_cancel  # type: ignore[method-assign]  # the moment for it
+        claims: Any = self._loop._claimer._claims
+        self._refill, claims.refill = claims.refill, self.claim_and_cancel  # the moment for it
 
-    def claim_and_cancel(self, queues: Any) -> Any:
-        claim = self._next_claim(queues)
-        if claim.answer == "started":
-            Job.fetch(claim.job_id, connection=self.connection).cancel("early")
-            wait_until(lambda: claim.job_id in self._current_run.early_stops, timeout_s=2)
-        return claim
+    def claim_and_cancel(self, *args: Any, **options: Any) -> Any:
+        answer = self._refill(*args, **options)
+        for claim in answer.claims:
+            cancel(self, claim.job_id)
+        return answer
 
 
 class StoppedTooLate(Worker):
@@ -131,6 +127,13 @@ def run_odd_worker(name: str, url: str) -> None:
     """Run one until it ends."""
     done = subprocess.run(odd_worker(name, url), capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def cancel(worker: Worker, job_id: str) -> None:
+    """Cancel a job, and return when its worker has heard of it."""
+    job = Job.fetch(job_id, connection=worker.connection)
+    threading.Thread(target=job.cancel, args=("early",)).start()  # it waits until the worker says that the job does not begin
+    wait_until(lambda: job_id in worker._current_run.early_stops, timeout_s=2)
 
 
 def before(target: Any, method: str, act: Callable[..., object]) -> None:

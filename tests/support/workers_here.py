@@ -14,7 +14,7 @@ from workers.horse.channel import Reply, Task
 from workers.horse.fork_server import Death
 from workers.horse.horse import UNKNOWN, HorseEnd
 from workers.horse.process_state import ProcessState
-from workers.scripts.claim import Claim, ClaimScripts
+from workers.scripts.claim import Claim, ClaimScripts, Refill
 
 QUEUES = {"w0": ["q0", "q1"], "w1": ["q1", "q0"], "w2": ["q0"]}
 
@@ -47,6 +47,13 @@ class LossyClaims(ClaimScripts):
             raise ServerUnreachableError("the answer was lost")
         return claim
 
+    def refill(self, *args: Any, **kwargs: Any) -> Refill:
+        answer = super().refill(*args, **kwargs)
+        if self.loses:
+            self.loses = False
+            raise ServerUnreachableError("the answer was lost")
+        return answer
+
 
 class HorseHere:
     """A horse in this process: it performs a task when the worker waits for the end, in the way that a test sets.
@@ -67,6 +74,9 @@ class HorseHere:
 
     def give(self, *tasks: Task) -> None:
         self._tasks += tasks
+
+    def find_lost(self) -> bool:
+        return False
 
     def add(self, *tasks: Task) -> bool:
         self._tasks += tasks
@@ -132,7 +142,7 @@ class ModelWorker(Worker):
 def make_worker(bus: notify.Bus, name: str) -> ModelWorker:
     child = ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__])
     horse = HorseHere(child)
-    with mock.patch.multiple("workers.worker.parts", Horse=lambda *_: horse, ClaimScripts=LossyClaims):
+    with mock.patch.multiple("workers.worker.parts", Horse=lambda *_, **__: horse, ClaimScripts=LossyClaims):
         worker = ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__], window=1)
     worker.register_birth()
     return worker

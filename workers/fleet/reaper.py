@@ -60,9 +60,10 @@ class Reaper:
             log.warning("worker %s is dead%s", worker, f" and was running job {current}" if current else "")
             names = queues.split(",")
             # What the worker had claimed and not begun is queued again by its last will. What is still here may have begun.
-            for job in list(dict.fromkeys([*filter(None, [current]), *(run.job_id for run in runs_in(raw[3]))])):
+            ahead = runs_in(raw[3])
+            for job in list(dict.fromkeys([*filter(None, [current]), *(run.job_id for run in ahead)])):
                 self._reap_job(worker, job)
-                self._remove_runs(worker, job, names)
+                self._remove_runs(worker, job, names, known=[run for run in ahead if run.job_id == job])
             self._remove(worker, names, birth=born)
 
     def end_run(self, worker: str, job_id: str, *, fence: str = "") -> None:
@@ -153,11 +154,11 @@ class Reaper:
         job.origin = job.origin or origin  # it cannot be read, if another program wrote it
         return job
 
-    def _remove_runs(self, worker: str, job_id: str, queues: list[str]) -> None:
+    def _remove_runs(self, worker: str, job_id: str, queues: list[str], *, known: list[Run]) -> None:
         """Remove other runs of the worker, of a job that was enqueued again since: RQ would take the job for abandoned because of them."""
         fences: Any = self._client.zrange(rq_keys.executions(job_id), 0, -1)
-        for run in (Run(job_id, fence.decode(errors="replace")) for fence in fences):
-            if self._client.hget(rq_keys.execution(f"{job_id}:{run.fence}"), "worker_name") == worker.encode():
+        for run in [*known, *(Run(job_id, fence.decode(errors="replace")) for fence in fences)]:
+            if run in known or self._client.hget(rq_keys.execution(f"{job_id}:{run.fence}"), "worker_name") == worker.encode():
                 with self._client.pipeline() as pipe:
                     for name in queues:
                         _remove_run(pipe, run, name)

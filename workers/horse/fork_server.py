@@ -87,6 +87,17 @@ class ForkServer:
             server_end.close()
             server._control, server._process = worker_end, process
 
+    def look(self) -> bool:
+        """Look, without waiting, whether the fork server is gone. Returns `is_gone`."""
+        try:
+            if self._control is not None and not self._control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                self.is_gone = True
+        except BlockingIOError:
+            pass  # it has nothing to tell
+        except ConnectionResetError:
+            self.is_gone = True
+        return self.is_gone
+
     def fork(self) -> tuple[int, socket.socket]:
         """Fork a horse. The horse before must have been reaped.
 

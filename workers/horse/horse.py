@@ -71,6 +71,10 @@ class Horse:
         """True if the fork server is gone, so that no process can be forked any more."""
         return self._fork_server.is_gone
 
+    def find_lost(self) -> bool:
+        """Look, without waiting, whether the fork server is gone. Returns `is_lost`."""
+        return self._fork_server.look()
+
     def open(self) -> None:
         """Start the fork server, unless it runs. Call it while this process has a single thread, and again where signals are handled."""
         if not self._fork_server.is_open:

@@ -14,6 +14,7 @@ from workers.scripts.fences import Fences
 from workers.scripts.payload import first_bytes, too_large
 from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run
 from workers.scripts.runner import JobScriptRunner, rq_time
+from workers.scripts.tally import Tally
 
 __all__ = ["Claim", "ClaimScripts", "Refill"]
 
@@ -104,6 +105,7 @@ class ClaimScripts(JobScriptRunner):
         self._result_ttl_s = result_ttl_s
         self._skips_foreign = "1" if skip_foreign else ""
         self._max_bytes = client.settings.max_payload_bytes
+        self._tally = Tally()
 
     def claim(
         self,
@@ -171,15 +173,17 @@ class ClaimScripts(JobScriptRunner):
 
         Raises: as for `claim`.
         """
+        tally = self._tally
         heartbeat_s, idle_s, timeout_s = self._args
         args: list[str | bytes | int] = [self._worker, "again" if again else "", fences.fence(number), heartbeat_s, idle_s, timeout_s]
         args += [self._result_ttl_s]
         args += [self._max_bytes, most_bytes, self._skips_foreign, text_of(line), fences.base, number, wanted]
-        args += [msgspec.json.encode(rooms or {}), "1" if beside else ""]
+        args += [msgspec.json.encode(rooms or {}), "1" if beside else "", *tally.begin()]
         for end in ended:
             args += _texts_of_end(end)
         now, keys = rq_time(datetime.now(UTC)), [*self._keys, *queues]
-        answers, answer, more, *rows = self.run_with_common_args("refill", keys, args, action="asking for jobs", now=now)
+        answers, answer, more, counted, *rows = self.run_with_common_args("refill", keys, args, action="asking for jobs", now=now)
+        tally.note(ended, answers, is_counted=bool(counted), queue=queues[rows[-3]] if rows else "")
         worker = self._worker.encode()
         claims = tuple(
             Claim("", "started", queue, job_id.decode(), _fields_of(flat, now=now, worker=worker), "", has_more=bool(more))
@@ -203,8 +207,13 @@ class ClaimScripts(JobScriptRunner):
         going = ("", "") if goes_on is None else (goes_on.job_id, goes_on.fence)
         args: list[str | bytes | int] = [self._worker, *going, ttl_s, text_of(line)]
         args += [text for run in runs for text in (run.job_id, run.fence)]
+        self._tally.leaves()
         refused = self.run_with_common_args("giveback", self._keys[:1], args, action=f"putting {len(runs)} jobs back")
         return {job_id.decode() for job_id in refused}
+
+    def wake_idle(self, queues: Sequence[str], *, is_leaving: bool) -> int:
+        self._tally.leaves()
+        return super().wake_idle(queues, is_leaving=is_leaving)
 
     def examine_call(self, job_id: str) -> None:
         """Note in a job whether its call is JSON or pickled, for the claims. Of a compressed call only the first bytes are unpacked.

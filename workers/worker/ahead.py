@@ -103,7 +103,7 @@ class Ahead:
             return self.take()  # may be late as well: all go back together, for one by one they would turn their order round
         self._give_back()
         self.refill_if_due()
-        return self.take()
+        return None if self._line.horse.is_lost else self.take()  # the runs go back when the worker ends
 
     def take(self) -> Place | None:
         """Return the next run that the horse has got, and claim nothing; ``None`` if there is none."""
@@ -121,16 +121,27 @@ class Ahead:
             with suppress(NotifyError):
                 self.refill_if_due()
 
-    def refill(self, wanted: int) -> None:
-        """Record the ends of the runs that have returned, and claim up to ``wanted`` jobs.
+    def find_lost(self) -> bool:
+        """Look whether the fork server is gone: then nothing must be claimed, for no horse would begin it."""
+        return self._line.horse.find_lost()
+
+    def claim(self) -> str:
+        """Record the ends of the runs that have returned, and claim plain jobs for a line that is empty. Returns and raises as `refill`."""
+        return self.refill(self._size())
+
+    def refill(self, wanted: int) -> str:
+        """Record the ends of the runs that have returned, and claim up to ``wanted`` plain jobs.
+
+        Returns:
+            The answer; see `Refill`.
 
         Raises:
             NotifyError, redis.RedisError: the worker was asked to end and the server is still away, or the server refused for good.
         """
         queues = list(map(_key, self._worker._ordered_queues)) if wanted else []
         room = max(0, AHEAD_BYTES - self._line.bytes())  # so that worker and horse never wait for each other to read
-        options: Any = {"wanted": wanted, "most_bytes": room, "rooms": self.others}
         line = self.runs() + [place.run for place in self._going_back]  # if the worker dies now, its last will finds all of them
+        options: Any = {"wanted": wanted, "most_bytes": room, "rooms": self.others}
         answer = self._claimer.refill(queues, ended=self._returned.ends(), line=line, **options)
         if wanted:
             self._has_more = answer.has_more and answer.answer != "alone"  # that one comes when the line is empty
@@ -141,6 +152,7 @@ class Ahead:
         if places:
             self._give(places)
         self._returned.conclude(answer.ended)
+        return answer.answer
 
     def note(self, seconds: float) -> None:
         """Note how long a job took."""
@@ -154,7 +166,7 @@ class Ahead:
         Args:
             ttl_s: seconds within which the run sends its next heartbeat.
         """
-        self._put_aside(self._line.take_unbegun())
+        self.put_aside(self._line.take_unbegun())
         with suppress(NotifyError):
             if self._returned:
                 self.refill(0)
@@ -170,13 +182,13 @@ class Ahead:
 
     def give_all_back(self) -> None:
         """Give back all that the horse has not begun: the worker ends. Errors as for `refill`."""
-        self._put_aside(self._line.take_unbegun())
+        self.put_aside(self._line.take_unbegun())
         self._give_back()
 
     def give_late_back(self, place: Place) -> None:
         """Give back a run that the horse did not begin because it was too late. Errors as for `refill`."""
         self._going_back.append(place)
-        self._put_aside(self._line.take_unbegun())
+        self.put_aside(self._line.take_unbegun())
         self._are_late = bool(self._waiting)
         if not self._are_late:
             self._give_back()
@@ -197,9 +209,11 @@ class Ahead:
             except HorseError as exc:
                 log.debug("%s", exc)  # the fork server is gone: the runs are given back
 
-    def _put_aside(self, places: Sequence[Place]) -> None:
+    def put_aside(self, places: Sequence[Place]) -> None:
+        """Note that no horse has these runs any more: they are given back."""
         for place in places:
-            self._waiting.remove(place)
+            if place in self._waiting:
+                self._waiting.remove(place)
         self._going_back += places
 
     def _give_back(self, *, goes_on: Place | None = None, ttl_s: int = 0, leave_s: float | None = 0.0) -> None:

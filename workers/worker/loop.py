@@ -3,8 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -26,6 +25,7 @@ from workers.worker.claimer import LEAVE_S, Claimer
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
 from workers.worker.idle import IdleWait
+from workers.worker.next_claim import NextClaim
 from workers.worker.record import EndRecorder
 from workers.worker.returned import ReturnedRuns
 from workers.worker.side_by_side import Group
@@ -91,7 +91,6 @@ class ClaimLoop:
     ) -> None:
         self._worker = worker
         self._current_run = current_run
-        self._claims = claims
         self._line, self._hold = line, hold
         self._background, self._callbacks = background, callbacks
         background.changed = lambda: self._idle.services_changed()
@@ -129,10 +128,7 @@ class ClaimLoop:
         self._group = make_group(turn=self._turn, claimer=self._claimer, returned=self._returned, retry=self.retry_while_away)
         self.ahead.others = self._group.paths
         self._idle = IdleWait(worker, connection, shared=worker._client)
-        self._overdue = ""
-        """A service that a job waits for, if the last claims met an overdue one."""
-        self._start = 0
-        """Where the next claim begins: after the jobs that the last one left where they are."""
+        self._next_claim = NextClaim(self.ahead, self._claimer, self._returned, examine=lambda job_id: claims.examine_call(job_id))
         self._refusals = Backoff(log, f"worker {worker.name}")
 
     def open(self) -> None:
@@ -191,7 +187,7 @@ class ClaimLoop:
                 if place is not None:  # the horse has got it
                     return self._turn.bring(place)
                 self._callbacks.call_all()
-                claim = self._next_claim(list(map(_key, worker._ordered_queues)))
+                claim = self._next_claim.claim(list(map(_key, worker._ordered_queues)))
             except ServerUnreachableError as exc:  # raised only if the worker was asked to end
                 log.warning("worker %s ends while the server is unreachable: %s", worker.name, exc)
                 self._returned.drop()  # else `record_returned` would try it for LEAVE_S once more
@@ -200,21 +196,22 @@ class ClaimLoop:
                 self._leaving.wait(self._refusals.failed(exc, level=logging.ERROR))
                 continue
             self._refusals.over()
-            self._overdue = claim.overdue or (self._overdue if self._start else "")
-            self._start = claim.queue if claim.answer in ("more", "look") else 0
+            if claim is None:
+                continue
             if claim.answer == "started":
                 runs_beside = not self.ahead.is_limited and self._group.takes(claim)
                 return self._group.begin(claim) if runs_beside else self._turn.begin(claim)
-            if claim.answer == "look":
-                self.retry_while_away(partial(self._claims.examine_call, claim.job_id))
-                continue
             if claim.answer == "suspended":
                 self.retry_while_away(lambda: self._wait_while_suspended(timeout is None))
-            elif not claim.answer and not self._idle.wait_for_job(claim, timeout, idle_since, max_idle_time, overdue=self._overdue):
+            elif not claim.answer and not self._waits(claim, timeout, idle_since, max_idle_time):
                 return None
         if not self.ahead:
             self._stop_answer.idle()
         raise StopRequested
+
+    def _waits(self, claim: Claim, timeout: int | None, idle_since: float, max_idle_time: int | None) -> bool:
+        """Wait for a job, see `IdleWait.wait_for_job`."""
+        return self._idle.wait_for_job(claim, timeout, idle_since, max_idle_time, overdue=self._next_claim.overdue)
 
     def execute(self, job: Any, queue: Any) -> None:
         """Wait for the end of the job that was claimed last, and record the end; if the function returned, the next claim records it.
@@ -286,15 +283,3 @@ class ClaimLoop:
             raise
         except Exception:
             log.exception("worker %s could not do all of its maintenance", self._worker.name)
-
-    def _next_claim(self, queues: Sequence[str]) -> Claim:
-        """Record the ends of the last runs, and claim a job from the queues."""
-        while True:
-            if len(self._returned) > 1:
-                self.ahead.refill(0)
-            ends = self._returned.ends()
-            claim = self._claimer.claim(queues, ended=ends[0] if ends else None, start=self._start, leave_s=LEAVE_S if ends else 0.0)
-            if ends:
-                self._returned.conclude([claim.ended])
-            if claim.ended in ("", "finished"):  # otherwise the script only answered about the end: claim again
-                return claim

@@ -7,7 +7,7 @@ from typing import Any
 
 from workers.errors import HorseError
 from workers.fleet import NameHold
-from workers.horse import UNKNOWN, HorseEnd, Reply
+from workers.horse import HorseEnd, Reply
 from workers.jobs import JobFunctions, lazy_job
 from workers.line import Line, Place
 from workers.scripts import Claim, ClaimScripts, Run, RunScripts
@@ -22,8 +22,6 @@ from workers.worker.stop import Stopper
 from workers.worker.stop_answer import StopAnswer
 
 __all__ = ["Turn"]
-
-log = logging.getLogger(__name__)
 
 
 class Turn:
@@ -68,7 +66,11 @@ class Turn:
         self._end_waiter = EndWaiter(worker, line, claims, hold=hold, goes_on=self._goes_on)
 
     def begin(self, claim: Claim) -> tuple[Any, Any]:
-        """Make the run that was claimed alone the current one and give it to the horse. Returns the job and its queue."""
+        """Make the run that was claimed alone the current one and give it to the horse. Returns the job and its queue.
+
+        Raises:
+            HorseError: the fork server is gone. The run has not begun, and is given back when the worker ends.
+        """
         run = self._current_run.take(claim)
         self._stop_answer.job_begins()
         if run.job_id in self._current_run.early_stops:
@@ -120,10 +122,14 @@ class Turn:
             try:
                 self._line.give([place])
                 current.started(self._line.horse.pid)
-            except HorseError as exc:
-                log.debug("%s", exc)  # the fork server is gone: the run ends as `UNKNOWN`, and `next_job` ends the worker
+            except HorseError:
+                self._ahead.place = None
+                self._ahead.put_aside([place])
                 self._line.remove(place)
-                place.end = UNKNOWN
+                current.release()
+                if self._background.loss_watcher is not None:
+                    self._background.loss_watcher.release()
+                raise
         return True
 
     def wait(self, job: Any, queue: Any) -> tuple[Place, HorseEnd | None]:

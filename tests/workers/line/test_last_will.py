@@ -94,10 +94,15 @@ def test_a_refill_whose_answer_was_lost_gives_the_same_runs_again(worker: Worker
     first = worker.refill(2).claims
     ended = (Ended(first[0].run, 1.0, 2.0, is_announced=False),)
     number = worker.fences.take(3)
-    answers = [worker.refill(3, number=number, again=again, ended=ended, line=(first[1].run,)) for again in (False, True)]
+    answers = []
+    for again in (False, True):
+        worker.claims = worker.make(worker.client)  # the first one has not heard the answer
+        answers.append(worker.refill(3, number=number, again=again, ended=ended, line=(first[1].run,)))
     assert [answer.ended for answer in answers] == [("finished",)] * 2
     assert [claim.run for claim in answers[1].claims] == [claim.run for claim in answers[0].claims]
     assert (len(answers[0].claims), queue.count) == (3, 1)
+    assert worker.client.hget(rq_keys.worker("w"), "successful_job_count") == b"1"
+    worker.refill(0)
     assert worker.client.hget(rq_keys.worker("w"), "successful_job_count") == b"1"
 
 

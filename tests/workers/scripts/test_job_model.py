@@ -207,7 +207,7 @@ class Jobs(ServiceSteps):
 
     def claim_for(self, name: str, *, lost: bool = False) -> None:
         worker = self.workers[name]
-        worker._loop._claims.loses = lost  # type: ignore[attr-defined]  # it is one of ours
+        worker._loop._claimer._claims.loses = lost  # type: ignore[attr-defined]  # it is one of ours
         found = worker.dequeue_job_and_maintain_ttl(None)
         if name in self.model.runs:
             self.model.end_run(name)

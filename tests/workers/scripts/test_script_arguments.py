@@ -87,7 +87,7 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
             **{**COMMON, "worker": "w", "asked": "again", "call": FENCES.fence(7), "heartbeat_s": 30, "idle_s": 480},
             **{"default_timeout_s": DEFAULT_TIMEOUT_S, "result_ttl_s": 500, "max_bytes": MAX_BYTES, "most_bytes": AHEAD_BYTES},
             **{"json_only": "", "line": "i:f h:e", "base": FENCES.base, "number": 7, "wanted": 5},
-            **{"rooms": b'{"m.f":2}', "beside": "1"},
+            **{"rooms": b'{"m.f":2}', "beside": "1", "served": "", "counts": "1", "count": 0, "seconds": "0.000000"},
             TAIL: ["j", "old", "", "1.000000", "2.500000", "1970-01-01T00:00:01.000000Z", "1970-01-01T00:00:02.500000Z", b"result"],
         },
     ),

@@ -17,8 +17,7 @@ from workers.line import Line, Window
 from workers.scripts.claim import Claim
 from workers.scripts.fences import Fences
 from workers.scripts.run import Run
-from workers.worker import end_waiter, idle
-from workers.worker import loop as loop_module
+from workers.worker import claimer, end_waiter, idle
 from workers.worker.current_run import CurrentRun
 from workers.worker.loop import ClaimLoop
 
@@ -99,14 +98,15 @@ def test_a_claimed_run_is_given_to_the_horse_with_its_fence() -> None:
 
 
 def test_a_run_that_is_stopped_between_claim_and_start_is_not_given_to_the_horse() -> None:
-    its = Situation(a_claim("j"))
+    its = Situation(a_claim("j", fields={b"needs": b"{}"}))
     its.while_watched = lambda: its.current.mark_stopped("why")
     its.run()
     assert (its.horse.given, its.events) == ([], [("record", "j", None)])
 
 
 def test_a_stop_of_an_earlier_run_does_not_keep_the_next_from_starting() -> None:
-    its = Situation(a_claim("j", fence="1"), a_claim("j", fence="2"), horse=FakeHorse(Reply(stopped=True)))
+    first, second = (a_claim("j", fence=fence, fields={b"needs": b"{}"}) for fence in "12")
+    its = Situation(first, second, horse=FakeHorse(Reply(stopped=True)))
     its.next_job()
     its.current.mark_stopped("why")
     its.loop.execute(SimpleNamespace(id="j", timeout=10), QUEUE)
@@ -133,7 +133,7 @@ def test_the_end_of_a_function_that_returned_is_recorded_by_the_next_claim() -> 
     its.run()
     assert its.current.run == Run("j", "f"), "until its end is recorded"
     its.run()
-    assert [asked.ended for asked in its.claims.asked] == [None, returned("j").ended]
+    assert [asked.ended for asked in its.claims.asked] == [[], [returned("j").ended]]
     assert its.events == []
 
 
@@ -167,7 +167,7 @@ def test_an_end_that_a_claim_does_not_record_is_recorded_before_the_next_claim(a
     its.run()
     assert its.next_job() is None
     assert (its.events, its.current.run) == ([event], None)
-    assert [asked.ended for asked in its.claims.asked] == [None, returned("j").ended, None]
+    assert [asked.ended for asked in its.claims.asked] == [[], [returned("j").ended], []]
 
 
 def test_a_worker_that_is_to_end_gives_up_a_server_that_is_away() -> None:
@@ -175,7 +175,7 @@ def test_a_worker_that_is_to_end_gives_up_a_server_that_is_away() -> None:
     its.run()
     its.loop.leave()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop_module, "LEAVE_S", -1.0)
+        patch.setattr(claimer, "LEAVE_S", -1.0)
         with pytest.raises(StopRequested):
             its.next_job()
     its.loop.record_returned()  # the attempt is not made once more
@@ -183,7 +183,7 @@ def test_a_worker_that_is_to_end_gives_up_a_server_that_is_away() -> None:
 
 
 def test_an_end_that_the_next_claim_cannot_record_is_recorded_at_once() -> None:
-    its = Situation(a_claim("j"), horse=FakeHorse(UNKNOWN))
+    its = Situation(a_claim("j", fields={b"needs": b"{}"}), horse=FakeHorse(UNKNOWN))
     its.run()
     assert (its.events, its.current.run) == ([("record", "j", UNKNOWN)], None)
 
@@ -225,15 +225,24 @@ def test_a_job_that_ignores_its_timeout_is_killed(monkeypatch: pytest.MonkeyPatc
     assert ("killed" in its.events) is killed
 
 
-def test_a_worker_without_a_fork_server_records_the_run_and_ends() -> None:
-    its = Situation(a_claim("j"), a_claim("k"))
+@pytest.mark.parametrize("fields", [{}, {b"needs": b"{}"}], ids=["plain", "alone"])
+def test_a_run_that_no_process_can_begin_is_given_back_and_the_worker_ends(fields: dict[bytes, bytes]) -> None:
+    """It has not begun: it must not fail because the fork server has died."""
+    its = Situation(a_claim("j", fields=fields), a_claim("k"))
     its.horse.fails = True
-    its.run()
-    assert its.events == [("record", "j", UNKNOWN)]
+    for _ in range(2):
+        with pytest.raises(HorseError):
+            its.next_job()
+    its.loop.drain()
+    assert (its.events, its.current.run, [given.runs for given in its.claims.given_back]) == ([], None, [[Run("j", "f")]])
+
+
+def test_a_worker_whose_fork_server_is_gone_claims_nothing() -> None:
+    its = Situation(a_claim("j"))
     its.horse.is_lost = True
     with pytest.raises(HorseError, match="worker w ends"):
         its.next_job()
-    assert len(its.claims.asked) == 1
+    assert its.claims.asked == []
 
 
 def test_the_horse_has_no_run_any_more_when_its_end_is_recorded() -> None:

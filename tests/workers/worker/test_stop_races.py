@@ -20,6 +20,7 @@ from tests.support.sample_jobs import (
 from tests.workers.conftest import Effects, StartWorkers, is_alive, mishaps
 from workers import Outcome, Queue, Worker
 from workers.loss.watcher import LossWatcher
+from workers.scripts import JobScripts
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: some fork in this process
 
@@ -90,13 +91,13 @@ def test_a_stop_counts_for_one_run_only(queue: Queue, server: Any, effects: Effe
 
 def before_the_start(worker: Worker, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Do something when a job has been taken and the horse has not got it yet."""
-    give = worker._loop._turn._give
+    for part in (worker._loop._turn, worker._loop.ahead):  # of a job that is claimed alone, and of a plain one
 
-    def act_and_give(claim: Any, queue: Any) -> bool:
-        act()
-        return give(claim, queue)
+        def act_and_give(*args: Any, give: Any = part._give) -> Any:
+            act()
+            return give(*args)
 
-    monkeypatch.setattr(worker._loop._turn, "_give", act_and_give)
+        monkeypatch.setattr(part, "_give", act_and_give)
 
 
 def test_a_job_cancelled_between_claim_and_start_never_runs(
@@ -104,8 +105,8 @@ def test_a_job_cancelled_between_claim_and_start_never_runs(
 ) -> None:
     queued = queue.enqueue(add)
 
-    def cancel() -> None:
-        queued.cancel()
+    def cancel() -> None:  # what `Job.cancel` does before it waits until the worker has heard of it
+        JobScripts(bus.redis).cancel_or_stop(queued.id, reason="cancelled")
         worker.handle_payload({"data": msgspec.json.encode({"command": "stop-job", "job_id": queued.id})})
 
     before_the_start(worker, cancel, monkeypatch)
@@ -141,13 +142,11 @@ def test_a_stop_that_comes_before_the_answer_to_the_claim_is_not_lost(
 ) -> None:
     """RQ's own command, which leaves no mark; the claim is made, and the worker does not know yet."""
     queued = queue.enqueue(add)
-    begin = worker._loop._turn.begin
 
-    def begin_late(claim: Any) -> Any:
+    def stop() -> None:
         worker.handle_payload({"data": msgspec.json.encode({"command": "stop-job", "job_id": queued.id})})
-        return begin(claim)
 
-    monkeypatch.setattr(worker._loop._turn, "begin", begin_late)
+    before_the_start(worker, stop, monkeypatch)
     taken: Any = worker.dequeue_job_and_maintain_ttl(None)
     worker.execute_job(*taken)
     assert queued.outcome is not None

@@ -88,7 +88,7 @@ def let_claims_vanish(
     effects.wait_for("x:begun")
     start_workers(settings=notify.Settings(url=own_server.url), log_level="CRITICAL")
     claims = ClaimScripts(bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500)
-    proxy.swallow(claims.digest("claim").encode())
+    proxy.swallow(claims.digest("refill").encode())
     effects.let_go("x", 2)
     effects.wait_for("x:done")
     return job

@@ -91,10 +91,11 @@ def test_sigterm_between_two_jobs_is_an_orderly_end(queue: Queue, start_workers:
 @pytest.mark.any_server
 @pytest.mark.parametrize("worker", ["SignalledAtTheClaim", "SignalledBeforeTheStart"])
 def test_sigterm_between_dequeue_and_start_loses_no_job(queue: Queue, server: Any, worker: str) -> None:
+    """A plain job that has not begun goes back."""
     in_hand, next_one = queue.enqueue(add, "in hand"), queue.enqueue(add, "next")
     run_odd_worker(worker, server.url)
-    assert (in_hand.outcome, next_one.outcome) == (Outcome("finished"), None)
-    assert queue.get_job_ids() == [next_one.id]
+    assert (in_hand.outcome, next_one.outcome) == (None, None)
+    assert (queue.get_job_ids(), queue.started_job_registry.get_job_ids()) == ([in_hand.id, next_one.id], [])
 
 
 @pytest.mark.usefixtures("each_window")

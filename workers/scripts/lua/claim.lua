@@ -270,7 +270,9 @@ local ended = ''
 if ended_id ~= '' then
   local run = {id = ended_id, fence = ended_fence, is_announced = announced, started_s = started_s, ended_s = ended_s}
   run.started_at, run.ended_at, run.result, run.ttl_s = started_at, ended_at, result, result_ttl_s
-  ended = finish(worker_key, worker, {run}, now)[1]
+  local answers, counted = finish(worker_key, worker, {run}, now)
+  count_ends(worker_key, unpack(counted))
+  ended = answers[1]
   if ended ~= 'finished' then return {ended, '', 0, '', {}, 0, '', 0} end
 end
 local answer, number, id, flat = claim()
@@ -283,11 +285,7 @@ elseif answer ~= 'started' then
   redis.call('EXPIRE', worker_key, idle_s)
 end
 if answer == '' and number == 0 and KEYS[FIRST_QUEUE] then
-  local queues = {}
-  for i = FIRST_QUEUE, #KEYS do
-    queues[#queues + 1] = string.sub(KEYS[i], #k.queue + 1)
-  end
-  redis.call('DEL', unpack(not_served(queues, worker)))
+  redis.call('DEL', unpack(not_served(queues_in(KEYS, FIRST_QUEUE), worker)))
 end
 local left = 0
 if answer == 'started' and KEYS[FIRST_QUEUE + number] then

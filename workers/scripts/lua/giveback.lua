@@ -1,4 +1,5 @@
 -- include: workers.scripts.announce
+-- include: workers.scripts.transitions
 -- include: workers.scripts.wake
 -- Puts jobs that a worker has claimed ahead and not begun back on the front of their queues, in their old order, and announces the run
 -- behind which they would have to wait.
@@ -20,7 +21,7 @@ local executions, runs = {}, {} -- keys of what RQ holds of the runs that are pu
 
 local function put_back(job_id, job_fence)
   local job = k.job .. job_id
-  local known = redis.call('HMGET', job, 'fence', 'status', 'origin', 'data', 'description')
+  local known = redis.call('HMGET', job, 'fence', 'status', 'origin', 'data', 'description', 'needs')
   if known[1] ~= job_fence or known[2] ~= 'started' then
     refused[#refused + 1] = job_id
     return
@@ -31,6 +32,9 @@ local function put_back(job_id, job_fence)
   redis.call('HDEL', job, 'fence', 'worker_name', 'started_at', 'last_heartbeat')
   back[origin] = (back[origin] or 0) + 1
   note_job('given_back', origin, function_of(known[4], known[5]))
+  if known[6] then -- it was claimed alone: the claim has taken it out of the indexes
+    transitions().join_needs(job_id, transitions().read(job_id), now_ms())
+  end
   local entries = registered[k.started .. origin] or {}
   registered[k.started .. origin] = entries
   entries[#entries + 1] = job_id .. ':' .. job_fence
@@ -74,5 +78,5 @@ local going = id ~= '' and redis.call('HMGET', k.job .. id, 'fence', 'status') o
 if going[1] == fence and going[2] == 'started' then -- the horse may have recorded its failure meanwhile
   announce(worker, id, fence, now_ms(), tonumber(ttl_s))
 end
-close_topics()
+flush_changes(now_ms())
 return refused

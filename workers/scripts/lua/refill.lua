@@ -24,20 +24,26 @@
 --         wanted             how many jobs to take at most
 --         rooms              JSON: how many calls of a function may be taken, by its path; see parts/beside.lua
 --         beside             "1" takes no other functions: these jobs run side by side; "" takes any others
+--         served             a queue that is marked as served by this worker since a moment ago, or ""
+--         counts             "1" writes the counters of the worker and extends its lifetime, in any case; "" while it has jobs not
+--         count, seconds     of runs that ended and were not counted yet
 --         ...                the runs that ended: id, fence, "1" if it is announced, "?" if that is not known, or "", started_s, ended_s, started_at, ended_at, result
--- returns {for each end how it was recorded, see parts/finish.lua; claim; 1 if there are more jobs or else 0; for each job that was taken
---          the number of its queue, its id, and its fields and values}
+-- returns {for each end how it was recorded, see parts/finish.lua; claim; 1 if there may be more jobs or else 0; 1 if the counters were
+--          written or else 0; for each job that was taken the number of its queue, its id, and its fields and values}
 --         claim  "started"; or why there is no job: "", "suspended", "alone" (see claim.lua), "full" (there is no room for more calls of its
 --                function), or "unfinished": an end has to be recorded first
 local worker_key, suspended, paused = unpack(KEYS, 1, 3)
 local worker, asked, call, heartbeat_s, idle_s, default_timeout_s, result_ttl_s, max_bytes = unpack(ARGV, OWN, OWN + 7)
 local most_bytes, json_only, line, base, number, wanted, rooms, beside = unpack(ARGV, OWN + 8, OWN + 15)
-local FIRST_QUEUE, FIRST_END = 4, OWN + 16
+local served, counts, count, seconds = unpack(ARGV, OWN + 16, OWN + 19)
+local FIRST_QUEUE, FIRST_END = 4, OWN + 20
 local OF_AN_END = 8 -- arguments
+local COUNTED = '+' -- stands behind the name of a call that has written the counters
 local now = now_ms()
 local now_s, most, room = math.floor(now / 1000), tonumber(wanted), tonumber(most_bytes)
 local taken, gone, started = {}, {}, {} -- {queue, id, flat, fence}; list -> how many come off it; registry -> row for ZADD
-local more, is_full = false, false
+local popped -- {list, id} of a single job that is off its list already
+local more, is_full, is_due = false, false, counts == '1'
 local left_of = rooms_of(rooms)
 
 local function ends()
@@ -52,15 +58,14 @@ end
 
 -- The fields and values of a job that may be claimed ahead, or nil.
 local function plain(id, list)
-  local job = k.job .. id
-  local bytes = redis.pcall('HSTRLEN', job, 'data')
-  if type(bytes) ~= 'number' or bytes == 0 or bytes > tonumber(max_bytes) or bytes > room then return nil end
-  local flat, fields, size = redis.call('HGETALL', job), {}, 0
+  local flat, fields, size = redis.pcall('HGETALL', k.job .. id), {}, 0
   for i = 1, #flat, 2 do
     fields[flat[i]] = flat[i + 1]
     size = size + #flat[i] + #flat[i + 1]
   end
-  local is_plain = fields.status == 'queued' and k.queue .. (fields.origin or '') == list and string.find(id, '^[%w_-]+$')
+  local bytes = #(fields.data or '')
+  local is_plain = bytes > 0 and bytes <= tonumber(max_bytes) and fields.status == 'queued'
+    and k.queue .. (fields.origin or '') == list and string.find(id, '^[%w_-]+$')
     and not (fields.needs or fields.ttl or fields.held or fields.outcome or fields.sealed or fields.stopped)
     and (fields.ended_at or '') == '' and (fields.stopped_callback_name or '') == ''
     and (json_only == '' or string.sub(fields.data, 1, 1) == '[')
@@ -76,32 +81,55 @@ end
 
 local function take(queue, id, flat, fields)
   local fence = base .. string.format('%08x', number + #taken)
-  taken[#taken + 1] = {queue, id, flat, fence}
   local timeout_s = whole(fields.timeout, tonumber(default_timeout_s), -1, LONGEST_TTL_S)
   local ttl_s = (timeout_s > 0 and math.min(timeout_s, tonumber(heartbeat_s)) or heartbeat_s) + 60
+  taken[#taken + 1] = {queue, id, flat, fence}
   add_to(started, k.started .. (fields.origin or ''), now_s + ttl_s, id .. ':' .. fence)
 end
 
+-- The first jobs of a list, one more than there is room for. A single one is taken off, which saves a command.
+local function first_of(list)
+  local asked = most - #taken
+  if asked ~= 1 then return redis.call('LRANGE', list, 0, asked) end
+  local id = redis.call('LPOP', list)
+  popped = id and {list, id} or nil
+  return {id or nil}
+end
+
+local function put_back()
+  if popped then
+    redis.call('LPUSH', unpack(popped))
+    popped = nil
+  end
+end
+
 -- Chooses the jobs to take; nothing is written yet. Returns why there is none.
-local function choose()
-  if is_suspended(suspended, paused) then return 'suspended' end
+local function choose(may_be_kept)
+  if may_be_kept and is_suspended(suspended, paused) then return 'suspended' end
+  local has_kept = false
   for i = FIRST_QUEUE, #KEYS do
-    local ids = is_paused(KEYS[i]) and {} or redis.call('LRANGE', KEYS[i], 0, most - #taken) -- one more than there is room for
-    for place, id in ipairs(ids) do
+    local is_kept = is_paused(KEYS[i])
+    has_kept = has_kept or is_kept
+    for place, id in ipairs(is_kept and {} or first_of(KEYS[i])) do
       if #taken == most then
         more = true
         return ''
       end
       local flat, fields = plain(id, KEYS[i])
       if not flat then
+        put_back()
         more = true
         return is_full and 'full' or 'alone'
       end
       take(i - FIRST_QUEUE, id, flat, fields)
+      if popped then
+        more = true -- perhaps
+        return ''
+      end
       gone[KEYS[i]] = place
     end
   end
-  return ''
+  return has_kept and not taken[1] and 'alone' or '' -- claim.lua says how many jobs stay
 end
 
 -- The jobs that the same call gave out before.
@@ -131,13 +159,17 @@ local function write_line(answers, runs)
   for _, row in ipairs(taken) do
     names[#names + 1] = row[2] .. ':' .. row[4]
   end
+  is_due = is_due or not names[1]
+  local noted = is_due and call .. COUNTED or call
   if names[1] then
     local first = string.match(names[1], '^[^:]*')
-    redis.call('HSET', worker_key, 'state', 'busy', 'current_job', first, 'ahead', table.concat(names, ' '), 'call', call,
+    local added = redis.call('HSET', worker_key, 'state', 'busy', 'current_job', first, 'ahead', table.concat(names, ' '), 'call', noted,
       'last_heartbeat', NOW_AT)
-    redis.call('EXPIRE', worker_key, heartbeat_s + 60)
+    if is_due or added == 5 then -- else it has a lifetime, which is long
+      redis.call('EXPIRE', worker_key, heartbeat_s + 60)
+    end
   else
-    redis.call('HSET', worker_key, 'state', 'idle', 'call', call, 'last_heartbeat', NOW_AT)
+    redis.call('HSET', worker_key, 'state', 'idle', 'call', noted, 'last_heartbeat', NOW_AT)
     redis.call('HDEL', worker_key, 'current_job', 'ahead')
     redis.call('EXPIRE', worker_key, idle_s)
   end
@@ -148,8 +180,8 @@ local function start_all()
     redis.call('HSET', k.job .. row[2], 'status', 'started', 'fence', row[4], 'worker_name', worker, 'started_at', NOW_AT,
       'last_heartbeat', NOW_AT)
   end
-  for list, count in pairs(gone) do
-    redis.call('LTRIM', list, count, -1) -- last: after an error the jobs are still in the list
+  for list, places in pairs(gone) do
+    redis.call('LTRIM', list, places, -1) -- last: after an error the jobs are still in the list
   end
 end
 
@@ -169,30 +201,53 @@ local function register()
 end
 
 local runs = ends()
-local was_done = asked == 'again' and redis.call('HGET', worker_key, 'call') == call
-local answers, claim, is_open = finish(worker_key, worker, runs, now), 'unfinished', false
+local noted = asked == 'again' and redis.call('HGET', worker_key, 'call')
+local was_done = noted == call or noted == call .. COUNTED
+local answers, counted, may_be_kept = finish(worker_key, worker, runs, now, most > 0 and {suspended, paused} or nil)
+local claim, is_open = 'unfinished', false
 for _, answer in ipairs(answers) do
   is_open = is_open or answer ~= 'finished'
 end
-if was_done then
-  chosen_before()
-  claim = is_open and 'unfinished' or ''
-elseif not is_open then
-  claim = most > 0 and choose() or ''
-end
-write_line(answers, runs)
-if not was_done and not register() then
-  taken, claim = {}, 'alone'
+
+local function claim_more()
+  if was_done then
+    chosen_before()
+    claim = is_open and 'unfinished' or 'alone' -- nobody knows any more why there was none
+  elseif not is_open then
+    claim = most > 0 and choose(may_be_kept) or ''
+  end
   write_line(answers, runs)
-elseif not was_done then
-  start_all()
+  if was_done then return end
+  if register() then
+    start_all()
+  else
+    put_back()
+    taken, claim = {}, 'alone'
+    write_line(answers, runs)
+  end
+end
+
+local done, problem = pcall(claim_more)
+if not done then
+  put_back()
+  error(problem, 0)
+end
+if was_done then
+  is_due = noted ~= call
+elseif is_due then
+  count_ends(worker_key, count + counted[1], seconds + counted[2])
 end
 if taken[1] and not was_done then
   local list, last = KEYS[FIRST_QUEUE + taken[#taken][1]], runs[#runs]
-  wake_behind(string.sub(list, #k.queue + 1), more and redis.call('LLEN', list) or 0, worker, last and last.ended_s - last.started_s or nil)
+  local queue = string.sub(list, #k.queue + 1)
+  if queue ~= served then
+    wake_behind(queue, more and redis.call('LLEN', list) or 0, worker, last and last.ended_s - last.started_s or nil)
+  end
+elseif claim == '' and most > 0 and line == '' and not taken[1] then
+  redis.call('DEL', unpack(not_served(queues_in(KEYS, FIRST_QUEUE), worker)))
 end
 close_topics()
-local answer = {answers, taken[1] and 'started' or claim, more and 1 or 0}
+local answer = {answers, taken[1] and 'started' or claim, more and 1 or 0, is_due and 1 or 0}
 for _, row in ipairs(taken) do
   answer[#answer + 1], answer[#answer + 2], answer[#answer + 3] = row[1], row[2], row[3]
 end

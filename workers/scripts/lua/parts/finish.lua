@@ -4,14 +4,17 @@
 -- include: notify.server.lifetimes
 -- Records the ends of runs of a worker: each key of a registry, and the hash of the worker, is written once for all.
 --
--- finish(worker_key, worker, runs, now) -> for each run how its end was recorded:
+-- finish(worker_key, worker, runs, now, others) -> for each run how its end was recorded:
 --     "finished"    as RQ records it, in all of its keys
 --     "refused"     not at all: the run was stopped or superseded before
 --     "dependents"  not at all: other jobs wait for this one, and RQ's own code has to release them
+--   and {how many were recorded now, and how many seconds they took}, for count_ends(); and whether any of the keys in others
+--   is there, or anything that the runs were asked for in the same command
 --   worker_key, worker  rq:worker:<name> and the name
 --   runs    {id, fence, started_s, ended_s, started_at and ended_at as RQ writes them, result in base64 or "", ttl_s unless the job has
 --           its own, is_announced: "1" if announce() was called for it, "?" if that is not known}
--- answer_of(run, known), dependents_of(id), to_be_finished(runs, answers), add_to(rows, at, ...), write_result(worker, run),
+-- count_ends(worker_key, count, seconds): counts them for RQ
+-- answer_of(run, known), dependents_of(id), to_be_finished(runs, answers, others), add_to(rows, at, ...), write_result(worker, run),
 -- publish_end(worker, run, now), write_end(worker_key, worker, run, now): its steps
 local function answer_of(run, known)
   if known[1] ~= run.fence then return 'refused' end
@@ -24,9 +27,10 @@ local function dependents_of(id)
   return k.dependents .. id .. k.dependents_end
 end
 
--- Answers the runs that others wait for, and returns the runs whose ends are to be written.
-local function to_be_finished(runs, answers)
-  local keys, open, left = {}, {}, {}
+-- Answers the runs that others wait for, and returns the runs whose ends are to be written, and whether there may be any of the keys in
+-- others: hardly ever.
+local function to_be_finished(runs, answers, others)
+  local keys, open, left = {unpack(others)}, {}, {}
   for i, run in ipairs(runs) do
     answers[i] = answer_of(run, redis.call('HMGET', k.job .. run.id, 'fence', 'status', 'origin', 'result_ttl', 'dependency_ids'))
     if not answers[i] then
@@ -34,15 +38,15 @@ local function to_be_finished(runs, answers)
       open[#open + 1] = i
     end
   end
-  local have_dependents = keys[1] and redis.call('EXISTS', unpack(keys)) > 0
+  local is_any = keys[1] and redis.call('EXISTS', unpack(keys)) > 0
   for _, i in ipairs(open) do
-    if have_dependents and redis.call('EXISTS', dependents_of(runs[i].id)) == 1 then
+    if is_any and redis.call('EXISTS', dependents_of(runs[i].id)) == 1 then
       answers[i] = 'dependents'
     else
       answers[i], left[#left + 1] = 'finished', runs[i]
     end
   end
-  return left
+  return left, is_any
 end
 
 local function add_to(rows, origin, ...)
@@ -102,9 +106,15 @@ local function write_end(worker_key, worker, run, now)
   publish_end(worker, run, now)
 end
 
-local function finish(worker_key, worker, runs, now)
+local function count_ends(worker_key, count, seconds)
+  if count == 0 then return end
+  redis.pcall('HINCRBY', worker_key, 'successful_job_count', count) -- the counters are no numbers if they were written by hand
+  redis.pcall('HINCRBYFLOAT', worker_key, 'total_working_time', string.format('%.6f', seconds))
+end
+
+local function finish(worker_key, worker, runs, now, others)
   local answers, finished, started, seconds = {}, {}, {}, 0
-  local left = to_be_finished(runs, answers)
+  local left, is_any = to_be_finished(runs, answers, others or {})
   for _, run in ipairs(left) do
     if run.is_announced == '?' then
       run.is_announced = redis.call('EXISTS', k.execution .. run.id .. ':' .. run.fence)
@@ -124,9 +134,5 @@ local function finish(worker_key, worker, runs, now)
   for origin, row in pairs(started) do
     redis.call('ZREM', k.started .. origin, unpack(row))
   end
-  if left[1] then
-    redis.pcall('HINCRBY', worker_key, 'successful_job_count', #left) -- the counters are no numbers if they were written by hand
-    redis.pcall('HINCRBYFLOAT', worker_key, 'total_working_time', string.format('%.6f', seconds))
-  end
-  return answers
+  return answers, {#left, seconds}, is_any
 end

@@ -7,6 +7,7 @@
 -- wake(queue, count): leaves a token for each of that many jobs, but no more than so many workers would use
 -- is_awaited(queue) -> whether a worker serves the queue, or a token is left that nobody has taken yet
 -- wake_behind(queue, length, worker, last_s): called by a claim, see below
+-- queues_in(keys, first) -> the names of the queues whose keys these are, from the first one on
 -- not_served(queues, worker) -> the keys to delete when a worker finds these queues empty
 local MOST_TOKENS = 32
 local SERVED_MS = 50
@@ -48,6 +49,14 @@ local function wake_behind(queue, length, worker, last_s)
   if last_s then
     wake(queue, 1)
   end
+end
+
+local function queues_in(keys, first)
+  local queues = {}
+  for i = first, #keys do
+    queues[#queues + 1] = string.sub(keys[i], #k.queue + 1)
+  end
+  return queues
 end
 
 -- The tokens of jobs that workers took without being woken would wake others for nothing, and the next job needs a worker at once, unless
