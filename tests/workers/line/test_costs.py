@@ -27,7 +27,7 @@ def carried_out(bus: notify.Bus) -> int:
 def test_a_short_job_costs_so_many_commands(
     own_server: PrivateServer, connect_to: Callable[..., notify.Bus], window: int, most: int
 ) -> None:
-    """``tests/test_script_costs.py`` has the exact numbers: on a busy machine some of these jobs take longer than 20 ms, and are announced."""
+    """``tests/test_script_costs.py`` has the exact numbers. On a busy machine some of these jobs take 20 ms, and are announced."""
     bus = connect_to(own_server)
     queue, finished = Queue("work", connection=bus.redis), rq_keys.finished("work")
     options = WorkerOptions(settings=bus.settings, queues=("work",), modules=(begin.__module__,), window=window)
