@@ -20,6 +20,8 @@ from workers.worker.side_by_side.intake import Intake
 
 __all__ = ["Supply"]
 
+MOST_BESIDE: Final = 16
+"""The most runs in one claim while many go on, which take their time: the first of a small claim begin while the next one is on its way."""
 LOOK_S: Final = 0.25
 """Seconds until the queues are looked at again, if what comes first there cannot be claimed now; the end of a run comes before that."""
 SUSPENDED_S: Final = 1.0
@@ -96,7 +98,8 @@ class Supply:
             NotifyError, redis.RedisError: the worker was asked to end, and the server is still away.
         """
         rooms = {path: most - running[path] for path, most in self._most.items()}
-        wanted = min(MOST_AHEAD, max(rooms.values())) if may_claim else 0
+        most = MOST_AHEAD if len(line) <= MOST_AHEAD else MOST_BESIDE
+        wanted = min(most, max(rooms.values())) if may_claim else 0
         if self._intake.take():
             self._has_more, self._look_at = True, 0.0
         has_room, wanted = wanted > 0, wanted if self.due_in_s == 0 else 0
