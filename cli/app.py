@@ -26,7 +26,7 @@ from cli.start import (
 
 __all__ = ["app", "main"]
 
-RUNS_ON = frozenset({"up", "serve", "worker", "watch", "monitor", "listen", "spy", "flow", "gateway", "chat", "metrics", "web"})
+RUNS_ON = frozenset({"up", "serve", "worker", "watch", "monitor", "listen", "spy", "flow", "gateway", "chat", "metrics", "web", "top"})
 """Commands that run until they are told to end."""
 CODES = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server, 4 jobs were ended before they were done, 5 its service was killed, "

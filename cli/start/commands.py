@@ -75,6 +75,11 @@ COMMANDS: Final = (
     Command("listen", "cli.events", "Print events as they happen, until Ctrl-C."),
     Command("topics", "cli.events", "List the known topics: number of events, rate over the last minute, length of the log, subscribers."),
     Command("spy", "cli.events", "Print all events with source and id, also those published by hand with redis-cli, until Ctrl-C."),
+    Command(
+        "top",
+        "cli.top",
+        "Show what goes on, live: jobs, queues, workers, services and topics; kill a service or cancel a job. Ends with q.",
+    ),
     Command("record", "cli.recording", "Record the events of topics in a folder, show what a recording holds, and export it."),
     Command("replay", "cli.recording", "Publish the events of recordings again, at their pace."),
     Command("flow", "cli.flow", "Run, check and draw flows from files."),

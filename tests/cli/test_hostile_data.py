@@ -103,6 +103,7 @@ ELSEWHERE = {
     "worker": "test_what_workers_and_jobs_log_is_escaped_and_forges_no_line",
     **dict.fromkeys(RUN_ON, "test_a_command_that_runs_on_shows_hostile_data_escaped"),
     "demo": "it has a namespace of its own",
+    "top": "tests/cli/top",
     "web": "test_all_views_of_forged_data_show_it_as_text",
 }
 

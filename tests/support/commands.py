@@ -136,9 +136,9 @@ class Command:
 class TerminalCommand:
     """A running command on a terminal. A thread reads what the terminal receives."""
 
-    def __init__(self, command: Sequence[str], *, environ: Mapping[str, str], cwd: Path, columns: int = 200) -> None:
+    def __init__(self, command: Sequence[str], *, environ: Mapping[str, str], cwd: Path, columns: int = 200, rows: int = 24) -> None:
         self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._process = subprocess.Popen(
             command, env={"TERM": "xterm-256color", **environ}, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
         )
@@ -162,6 +162,11 @@ class TerminalCommand:
     def type(self, text: str) -> None:
         """Press keys."""
         os.write(self._ours, text.encode())
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the size of the terminal, and tell the command."""
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.signal(signal.SIGWINCH)
 
     def signal(self, signum: signal.Signals) -> None:
         self._process.send_signal(signum)

@@ -1,0 +1,223 @@
+"""The view of ``notify top``, driven by Textual's pilot: what each page shows, and what its keys do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+import notify
+from cli.signals import Stop
+from cli.top.view import View
+from notify.testing import PrivateServer
+from tests.support.sample_jobs import add, fail
+from workers import Queue, Worker
+
+Steps = Callable[["Shown"], Awaitable[None]]
+WAIT_S = 15.0
+
+
+class Shown:
+    """A view that runs without a terminal."""
+
+    def __init__(self, view: View, pilot: Pilot[None]) -> None:
+        self.view, self.pilot = view, pilot
+
+    @property
+    def text(self) -> str:
+        """What the terminal would show."""
+        strips: Any = self.view.screen._compositor.render_strips()
+        return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def until(self, text: str, *, is_there: bool = True) -> None:
+        """Wait until a text is shown, or is not."""
+        deadline = asyncio.get_running_loop().time() + WAIT_S
+        while (text in self.text) != is_there:
+            assert asyncio.get_running_loop().time() < deadline, f"{text!r} in:\n{self.text}"
+            await self.pilot.pause(0.05)
+
+
+def show(bus: notify.Bus, steps: Steps, *, size: tuple[int, int] = (80, 24)) -> None:
+    """Run a view, take steps, and end it by the key for that."""
+
+    async def run() -> None:
+        view = View(bus, Stop(), interval_s=0.2)
+        async with view.run_test(size=size) as pilot:
+            shown = Shown(view, pilot)
+            await steps(shown)
+            await shown.press("q")
+        assert view.return_code == 0
+
+    asyncio.run(run())
+
+
+@contextmanager
+def full(bus: notify.Bus) -> Iterator[Queue]:
+    """A bus with something on every page."""
+    queue = Queue("work", connection=bus.redis)
+    with bus.service("storage", provides={"store"}), bus.service("printer"):
+        for _ in range(3):
+            queue.enqueue(add)
+        queue.enqueue(add, needs="storage", job_id="with-storage")
+        bus.publish("lab.temperature", 21)
+        yield queue
+
+
+PAGES = {
+    "1": ["jobs: 4 queued, 0 started", "services: 2", "! 4 jobs wait on work, and no worker listens", "no worker runs"],
+    "2": ["latency", "! work"],
+    "3": ["all jobs: 4", "with-storage", "tests.support.sample_jobs.add"],
+    "4": ["storage", "printer", "alive", "store"],
+    "5": ["lab.temperature", "subscribers"],
+}
+
+
+def test_each_page_shows_what_is_there(bus: notify.Bus) -> None:
+    async def steps(shown: Shown) -> None:
+        for key, texts in PAGES.items():
+            await shown.press(key)
+            for text in texts:
+                await shown.until(text)
+        for name in ("overview", "queues", "jobs"):
+            await shown.press("tab")
+            assert shown.view.page_name == name
+        await shown.press("left")
+        assert shown.view.page_name == "queues"
+
+    with full(bus):
+        show(bus, steps)
+
+
+def test_a_service_is_killed_after_a_question_that_says_what_it_takes(bus: notify.Bus) -> None:
+    async def steps(shown: Shown) -> None:
+        await shown.press("4")
+        await shown.until("printer")
+        await shown.press("k")
+        await shown.until("Kill the service storage?")
+        await shown.until("work: 1 waiting, 0 running: cancel")
+        await shown.press("n")
+        await shown.until("Kill the service", is_there=False)
+        assert "storage" in bus.directory
+        await shown.press("k")
+        await shown.until("y: yes")
+        await shown.press("y")
+        await shown.until("storage killed (")
+        assert "storage" not in bus.directory
+        end = bus.directory.last_end("storage")
+        assert end is not None
+        assert end.why == "by notify top"
+
+    with full(bus):
+        show(bus, steps)
+
+
+def test_a_job_is_explained_and_cancelled_after_a_question(bus: notify.Bus) -> None:
+    queue = Queue("work", connection=bus.redis)
+    job = queue.enqueue(add, job_id="the-job")
+
+    async def steps(shown: Shown) -> None:
+        await shown.press("3")
+        await shown.until("the-job")
+        await shown.press("e")
+        await shown.until("Esc: back")
+        await shown.press("escape")
+        await shown.until("Esc: back", is_there=False)
+        await shown.press("c")
+        await shown.until("Cancel the job the-job?")
+        await shown.press("y")
+        await shown.until("job the-job: cancelled")
+        await shown.press("c")
+        await shown.until("has ended already: cancelled")
+        await shown.press("y")
+        await shown.until("has ended already", is_there=False)
+
+    show(bus, steps)
+    assert job.outcome is not None
+    assert job.outcome.reason == "by notify top"
+
+
+def test_the_jobs_of_a_status_are_shown(bus: notify.Bus) -> None:
+    queue = Queue("work", connection=bus.redis)
+    queue.enqueue(fail, job_id="broken")
+    Worker(["work"], connection=bus.redis, modules=["tests.support.sample_jobs"]).work(burst=True)
+    queue.enqueue(add, job_id="waiting")
+
+    async def steps(shown: Shown) -> None:
+        await shown.press("3")
+        await shown.until("! broken")
+        await shown.until("RuntimeError: it went wrong")
+        await shown.press("f")
+        await shown.until("queued jobs: 1")
+        await shown.until("broken", is_there=False)
+
+    show(bus, steps)
+
+
+def test_the_cursor_stays_with_the_service_although_others_come(bus: notify.Bus) -> None:
+    async def steps(shown: Shown) -> None:
+        await shown.press("4")
+        await shown.until("printer")
+        await shown.press("down")
+        bus.directory.kill("storage")
+        await shown.until("storage", is_there=False)
+        await shown.press("k")
+        await shown.until("Kill the service printer?")
+        await shown.press("n")
+
+    with full(bus):
+        show(bus, steps)
+
+
+def test_texts_that_would_drive_a_terminal_are_shown_escaped(bus: notify.Bus) -> None:
+    async def steps(shown: Shown) -> None:
+        await shown.press("4")
+        await shown.until("evil\\x1b]2;x, [bold]")
+        await shown.press("3", "e")
+        await shown.until("Esc: back")
+        assert "\x1b" not in shown.text
+
+    Queue("work", connection=bus.redis).enqueue(add, job_id="bold")
+    with bus.service("svc", provides={"store"}):
+        bus.redis.hset(bus.keys.service("svc"), "provides", '["evil\\u001b]2;x", "[bold]"]')
+        show(bus, steps)
+
+
+@pytest.mark.any_server
+def test_while_the_server_is_away_a_line_says_so_and_then_the_numbers_are_back(own_server: PrivateServer) -> None:
+    with notify.connect(own_server.url) as bus:
+
+        async def steps(shown: Shown) -> None:
+            await shown.press("4")
+            await shown.until("storage")
+            own_server.kill()
+            await shown.until("waiting for the server: ")
+            assert "storage" in shown.text
+            await shown.press("k")
+            own_server.restart()
+            await shown.until("waiting for the server: ", is_there=False)
+            await shown.until("storage")
+
+        with bus.service("storage", ttl_s=30):
+            show(bus, steps)
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24), (200, 60)])
+def test_it_fits_into_terminals_of_several_sizes(bus: notify.Bus, size: tuple[int, int]) -> None:
+    async def steps(shown: Shown) -> None:
+        for key in PAGES:
+            await shown.press(key)
+            await shown.until({"1": "jobs: 4", "2": "work", "3": "queued  ", "4": "storage", "5": "lab.temp"}[key])
+            lines = shown.text.splitlines()
+            assert len(lines) == size[1]
+            assert max(map(len, lines)) <= size[0]
+        await shown.pilot.resize_terminal(60, 15)
+        await shown.until("lab.temp")
+        assert len(shown.text.splitlines()) == 15
+
+    with full(bus):
+        show(bus, steps, size=size)
