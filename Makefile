@@ -17,7 +17,7 @@ ON_RQ := tests/workers/rq tests/workers/test_rq_keys.py tests/workers/queue/test
 MYPY_RQ3 := build/mypy-rq3.toml
 MYPY := $(if $(filter 3,$(RQ)), --config-file $(MYPY_RQ3))
 
-.PHONY: demo test test-servers test-redis7 test-redis6 test-rq rq-suite test-rq3 on-rq chaos lint types-rq bench soak sdist clean help
+.PHONY: demo test test-servers test-redis7 test-redis6 test-rq rq-suite test-rq3 on-rq chaos lint types-rq bench soak screenshots sdist clean help
 .DEFAULT_GOAL := demo
 
 help: ## List the targets.
@@ -67,6 +67,9 @@ bench: $(STAMP) ## Compare with redis-py, FastStream, RQ, huey, Dramatiq and tas
 
 soak: $(STAMP) ## Run 200,000 jobs, and fail if the memory of the workers grows meanwhile.
 	@$(BIN)/python -m benchmarks.soak
+
+screenshots: $(STAMP) ## Take pictures of the page in a browser (Debian's packages chromium and chromium-driver) into build/screenshots.
+	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers embedded)" $(BIN)/python -m tests.screenshots build/screenshots
 
 sdist: $(STAMP) ## Build the source distribution and the wheel into dist.
 	@$(BIN)/python -m hatchling build -t sdist -t wheel

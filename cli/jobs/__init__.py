@@ -5,8 +5,9 @@ Nothing here reads or changes Redis itself: the commands call ``workers``.
 """
 
 from cli.jobs.counts import history
-from cli.jobs.listing import jobs, queues
+from cli.jobs.listing import jobs
 from cli.jobs.many import cancel
+from cli.jobs.queue_list import queues
 from cli.jobs.recurring import cron
 from cli.jobs.single import job
 from cli.jobs.submit import enqueue

@@ -1,4 +1,4 @@
-"""``notify jobs`` and ``queues``: lists."""
+"""``notify jobs``: a list."""
 
 from datetime import UTC, datetime
 from itertools import islice
@@ -11,33 +11,17 @@ from cli.jobs.rows import row_of, span_of
 from cli.jobs.select import FunctionName, Needs, QueueName, Since, Status, filter_of
 from cli.options import AsJson, Header, Namespace, Url, options
 from notify import Bus, Json
-from workers import QueueInfo, find_jobs
-from workers import queues as all_queues
+from workers import find_jobs
 from workers.overview import JobFilter, JobOrder, ListedJob, list_jobs, stuck_jobs
 
-__all__ = ["advice", "jobs", "queues"]
+__all__ = ["advice", "jobs"]
 
 JOB_COLUMNS = ("id", "status", "queue", "function", "needs", "why", "on_loss", "enqueued", "started", "ended", "worker")
 SHOWN_JOB_COLUMNS = ("id", "status", "age", "queue", "function", "why", "needs", "runtime", "worker")
 SPARE_JOB_COLUMNS = ("worker", "runtime", "needs", "queue", "age")
-QUEUE_COLUMNS = QueueInfo.__struct_fields__
-SHOWN_QUEUE_COLUMNS = tuple("latency" if column == "latency_s" else column for column in QUEUE_COLUMNS)
-SPARE_QUEUE_COLUMNS = ("paused", "ready_to_enqueue", "rate_limited", "deferred", "scheduled", "finished", "canceled")
 
 QUEUE_ORDER = "queued"
 """The order of the waiting jobs on their queues: that in which they start."""
-
-
-def queues(context: typer.Context, header: Header = None, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """List the queues: number of jobs by status, the age of the oldest waiting job (latency), and workers."""
-    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    with chosen.connect(name="notify-queues") as bus:
-        rows = [msgspec.structs.asdict(queue) for queue in all_queues(bus.redis)]
-        if not chosen.as_json:
-            rows = [{**row, "latency": span_of(row["latency_s"]), "paused": "yes" if row["paused"] else ""} for row in rows]
-        empty = f"no job was ever enqueued on {bus.redis.address}"
-        output = chosen.output
-        output.table(QUEUE_COLUMNS, rows, empty=empty, shown=SHOWN_QUEUE_COLUMNS, spare=SPARE_QUEUE_COLUMNS, header=header)
 
 
 def jobs(

@@ -1,12 +1,14 @@
-"""``notify cron``: lists the recurring jobs."""
+"""``notify cron``: lists the recurring jobs, pauses one, resumes it, and runs it now."""
 
 from datetime import datetime
+from typing import Annotated
 
 import typer
 
 from cli.options import AsJson, Header, Namespace, Url, options
 from notify import Json
 from workers import CronInfo, cron_jobs
+from workers.schedule import pause_cron, resume_cron, run_cron
 
 __all__ = ["cron"]
 
@@ -14,12 +16,51 @@ COLUMNS = tuple(field for field in CronInfo.__struct_fields__ if field != "is_du
 SPARE_COLUMNS = ("paused", "last", "overlap", "listening", "queue")
 
 
-def cron(context: typer.Context, header: Header = None, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+Name = Annotated[str, typer.Argument(metavar="FUNCTION", help="The dotted path of its function, as `notify cron` shows it.")]
+
+cron = typer.Typer(rich_markup_mode=None)
+
+
+@cron.callback(invoke_without_command=True)
+def listing(context: typer.Context, header: Header = None, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
     """List the recurring jobs, the one that is due next first."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    context.obj = chosen
+    if context.invoked_subcommand is not None:
+        return
     with chosen.connect(name="notify-cron") as bus:
         rows = [_row_of(job, as_json=chosen.as_json) for job in cron_jobs(bus.redis)]
         chosen.output.table(COLUMNS, rows, empty="no worker has loaded a job with cron= or every_s=", spare=SPARE_COLUMNS, header=header)
+
+
+@cron.command("pause")
+def pause(context: typer.Context, function: Name, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """Let a recurring job not be enqueued until it is resumed. Times that pass meanwhile are left out."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-cron") as bus:
+        changed = pause_cron(bus.redis, function)
+        chosen.output.record(
+            {"function": function, "paused": True, "changed": changed}, f"{function} is paused{'' if changed else ' already'}"
+        )
+
+
+@cron.command("resume")
+def resume(context: typer.Context, function: Name, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """Let a recurring job be enqueued again, at its next time."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-cron") as bus:
+        changed = resume_cron(bus.redis, function)
+        told = f"{function} {'goes on' if changed else 'is not paused'}"
+        chosen.output.record({"function": function, "paused": False, "changed": changed}, told)
+
+
+@cron.command("run")
+def run(context: typer.Context, function: Name, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """Enqueue a recurring job now, besides its times, and print the id of the job."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-cron") as bus:
+        made = run_cron(bus.redis, function)
+        chosen.output.record({"job": made.id, "queue": made.origin}, made.id)
 
 
 def _row_of(job: CronInfo, *, as_json: bool) -> dict[str, Json]:

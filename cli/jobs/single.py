@@ -13,11 +13,12 @@ from cli.jobs.select import FunctionName, Needs, QueueName, Since, Status, filte
 from cli.options import AsJson, Namespace, Url, options
 from workers import Job, JobNotFoundError, JobRefusedError, explain, requeue
 from workers.overview import JobFilter
-from workers.queue import cancel_jobs, delete_jobs, requeue_jobs
+from workers.queue import cancel_jobs, delete_jobs, release_jobs, requeue_jobs
 
 __all__ = ["job"]
 
 NOT_ENDED: Final = ("queued", "held", "deferred", "scheduled", "ready_to_enqueue", "rate_limited", "started")
+APART: Final = ("held", "deferred", "scheduled")
 ENDED_BADLY: Final = ("failed", "stopped", "canceled")
 ENDED: Final = ("finished", *ENDED_BADLY)
 
@@ -31,7 +32,7 @@ job = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @job.callback()
 def one_job(context: typer.Context, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Show, explain, cancel, retry, delete or await one job; with --all cancel, retry or delete many."""
+    """Show, explain, cancel, retry, release, delete or await one job; with --all many."""
     context.obj = options(context, url=url, namespace=namespace, as_json=as_json)
 
 
@@ -169,6 +170,39 @@ def delete(
         if result.unchanged:
             raise JobRefusedError(f"job {one} has not ended, so it was not deleted: cancel it first, or wait for its end")
         chosen.output.record({"job": one, "queue": found.origin, "status": "deleted"}, f"{one} deleted")
+
+
+@job.command("release")
+def release(
+    context: typer.Context,
+    job_id: SomeId = None,
+    every: Every = False,
+    queue: QueueName = None,
+    status: Status = None,
+    needs: Needs = None,
+    function: FunctionName = None,
+    since: Since = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    url: Url = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a job on its queue now that is held, deferred or scheduled; with --all those that match. Without its service it is held again."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    wanted = filter_of(queue=queue, status=status, needs=needs, function=function, since=since)
+    one = _one_or_all(job_id, every, wanted, yes=yes, dry_run=dry_run)
+    with chosen.connect(name="notify-job") as bus:
+        if one is None:
+            change = ManyChange("release", "released", APART, APART, release_jobs)
+            change_many(chosen, bus, change, wanted, yes=yes, dry_run=dry_run)
+            return
+        found = Job.fetch(one, connection=bus.redis)
+        if release_jobs(bus.redis, [one]).unchanged:
+            raise JobRefusedError(f"job {one} is {status_of(found)}: only a job that is {', '.join(APART[:-1])} or {APART[-1]} is released")
+        held = found.held
+        text = f"{one} is held: {held} is not there" if held is not None else f"{one} waits on {found.origin} now"
+        chosen.output.record({"job": one, "queue": found.origin, "status": status_of(found)}, text)
 
 
 def _one_or_all(job_id: str | None, every: bool, wanted: JobFilter, *, yes: bool, dry_run: bool) -> str | None:

@@ -88,7 +88,7 @@ COMMANDS: Final = (
     Command("serve", "cli.lab", "Run a built-in service until Ctrl-C."),
     Command("web", "cli.web", "Serve a page that shows jobs, services, queues, workers and topics as they change, until Ctrl-C."),
     Command("workers", "cli.worker", "List the workers of the server, on all hosts: what each does, its memory, and since when it runs."),
-    Command("job", "cli.jobs", "Show, explain, cancel, retry, delete or await one job; with --all cancel, retry or delete many."),
+    Command("job", "cli.jobs", "Show, explain, cancel, retry, release, delete or await one job; with --all many."),
     Command("service", "cli.services", "Show one service."),
     Command("metrics", "cli.health", "Serve metrics for Prometheus, /healthz and /readyz, until Ctrl-C."),
     Command("healthcheck", "cli.health", "Ask whether a worker or a service is well: exit code 0 if it is, else 1."),

@@ -63,8 +63,11 @@ RUN_ON = {
 """Commands that run until they are told to end: what each says when it runs, and what it then shows of `EVIL`."""
 COMMANDS: dict[str, list[tuple[list[str], bool]]] = {
     "queues": [([], True)],
+    "queues pause": [([EVIL], True)],
+    "queues resume": [([EVIL], True)],
     "jobs": [([], True), (["--stuck"], False), (["--sort", "queued"], True), (["--queue", EVIL], True), (["--needs", "svc"], False)],
     "cron": [([], True)],
+    **{f"cron {verb}": [([EVIL], True)] for verb in ("pause", "resume", "run")},
     "services": [([], True), (["--provides", EVIL], True), (["--group", EVIL], True)],
     "service show": [(["svc"], True), ([EVIL], True), (["gone"], True)],
     "topics": [([], True)],
@@ -74,6 +77,7 @@ COMMANDS: dict[str, list[tuple[list[str], bool]]] = {
     "job explain": [([f"{JOB}-{status}"], True) for status in ("started", "failed", "canceled")] + [([EVIL], True)],
     "job cancel": [([JOB, "--reason", EVIL], True), (["--all", "--queue", "q0", "--dry-run"], False), (["--all"], False)],
     "job retry": [(["--all"], False), ([f"{JOB}-failed"], False), ([EVIL], True)],
+    "job release": [(["--all"], False), ([f"{JOB}-failed"], False), ([EVIL], True)],
     "job delete": [(["--all", "--dry-run"], False), ([EVIL], True)],
     "job wait": [([f"{JOB}-failed"], True), ([EVIL], True)],
     "cancel": [(["--needs", "svc", "--dry-run"], False), (["--needs", EVIL], True), (["--needs", "svc", "--reason", EVIL], False)],

@@ -19,10 +19,14 @@ FLAGS = (
 )
 
 
+def _program() -> str:
+    return shutil.which("chromium") or shutil.which("google-chrome") or ""
+
+
 def missing() -> str:
     """Why there is no browser; empty if there is one."""
-    names = {"chromium": "chromium", "chromedriver": "chromium-driver"}
-    lacking = [package for program, package in names.items() if shutil.which(program) is None]
+    lacking = [] if _program() else ["chromium"]
+    lacking += [] if shutil.which("chromedriver") else ["chromium-driver"]
     return f"no browser: apt-get install {' '.join(lacking)}" if lacking else ""
 
 
@@ -77,7 +81,7 @@ def browsing(url: str) -> Iterator[Browser]:
     """Run a browser with an empty profile."""
     profile = tempfile.mkdtemp(prefix="notify-browser-")
     options = Options()
-    options.binary_location = shutil.which("chromium") or ""
+    options.binary_location = _program()
     for flag in (*FLAGS, f"--user-data-dir={profile}", "--window-size=1280,900"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})

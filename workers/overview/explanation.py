@@ -66,7 +66,7 @@ def _state(bus: Bus, job: Job, status: JobStatus | None) -> str:
         is_paused = bus.redis.sismember(bus.keys.paused, job.origin)
     listening = f"{workers} workers listen" if workers != 1 else "one worker listens"
     if is_paused:
-        return f"It waits, and its queue is paused: notify queue resume {job.origin} lets its jobs start."
+        return f"It waits, and its queue is paused: notify queues resume {job.origin} lets its jobs start."
     if not workers:
         return f"It waits, and no worker listens to its queue: start one with notify worker {job.origin}."
     if place is None:

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 import notify
 from cli.app import app
-from cli.jobs.listing import SHOWN_JOB_COLUMNS, SHOWN_QUEUE_COLUMNS, SPARE_JOB_COLUMNS, SPARE_QUEUE_COLUMNS, advice
+from cli.jobs.listing import SHOWN_JOB_COLUMNS, SPARE_JOB_COLUMNS, advice
+from cli.jobs.queue_list import SHOWN_QUEUE_COLUMNS, SPARE_QUEUE_COLUMNS
 from cli.jobs.select import filter_of
 from cli.output.tables import grid
 from notify.testing import PrivateServer

@@ -23,7 +23,7 @@ def test_no_job_of_a_paused_queue_starts_until_it_is_resumed(bus, start_workers:
     assert {first.get_status().value, second.get_status().value} == {"queued"}
     assert paused_queues(bus.redis) == ["slow"]
     assert [queue.paused for queue in queues(bus.redis)] == [False, True]
-    assert "its queue is paused: notify queue resume slow" in explain(bus, first)
+    assert "its queue is paused: notify queues resume slow" in explain(bus, first)
     assert resume_queue(bus.redis, "slow")
     assert not resume_queue(bus.redis, "slow")
     assert first.wait(10).status == second.wait(10).status == "finished"

@@ -1,0 +1,56 @@
+"""``notify queues``: lists the queues, pauses one, and resumes it."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cli.jobs.rows import span_of
+from cli.options import AsJson, Header, Namespace, Url, options
+from workers import QueueInfo
+from workers import queues as all_queues
+from workers.queue import pause_queue, resume_queue
+
+__all__ = ["queues"]
+
+QUEUE_COLUMNS = QueueInfo.__struct_fields__
+SHOWN_QUEUE_COLUMNS = tuple("latency" if column == "latency_s" else column for column in QUEUE_COLUMNS)
+SPARE_QUEUE_COLUMNS = ("paused", "ready_to_enqueue", "rate_limited", "deferred", "scheduled", "finished", "canceled")
+
+Name = Annotated[str, typer.Argument(help="The name of the queue, as `notify queues` shows it.")]
+
+queues = typer.Typer(rich_markup_mode=None)
+
+
+@queues.callback(invoke_without_command=True)
+def listing(context: typer.Context, header: Header = None, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """List the queues: number of jobs by status, the age of the oldest waiting job (latency), and workers."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    context.obj = chosen
+    if context.invoked_subcommand is not None:
+        return
+    with chosen.connect(name="notify-queues") as bus:
+        rows = [msgspec.structs.asdict(queue) for queue in all_queues(bus.redis)]
+        if not chosen.as_json:
+            rows = [{**row, "latency": span_of(row["latency_s"]), "paused": "yes" if row["paused"] else ""} for row in rows]
+        empty = f"no job was ever enqueued on {bus.redis.address}"
+        output = chosen.output
+        output.table(QUEUE_COLUMNS, rows, empty=empty, shown=SHOWN_QUEUE_COLUMNS, spare=SPARE_QUEUE_COLUMNS, header=header)
+
+
+@queues.command("pause")
+def pause(context: typer.Context, name: Name, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """Let no worker take another job from a queue, on any host, until it is resumed. Jobs that run go on."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-queues") as bus:
+        changed = pause_queue(bus.redis, name)
+        chosen.output.record({"queue": name, "paused": True, "changed": changed}, f"{name} is paused{'' if changed else ' already'}")
+
+
+@queues.command("resume")
+def resume(context: typer.Context, name: Name, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+    """Let workers take the jobs of a paused queue again."""
+    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+    with chosen.connect(name="notify-queues") as bus:
+        changed = resume_queue(bus.redis, name)
+        chosen.output.record({"queue": name, "paused": False, "changed": changed}, f"{name} {'goes on' if changed else 'is not paused'}")
