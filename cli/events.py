@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -10,9 +11,17 @@ import typer
 
 from cli.options import AsJson, Header, Namespace, Url, json_or_text, json_problem, options
 from cli.output import Output
-from notify import Event, Json
+from notify import Event, Json, cloudevent_of, event_of_cloudevent
+from notify.process import printable_json
 
 __all__ = ["listen", "publish", "spy", "topics"]
+
+
+class Format(StrEnum):
+    """The form of events."""
+
+    PLAIN = "plain"
+    CLOUDEVENTS = "cloudevents"
 
 
 def publish(
@@ -26,6 +35,9 @@ def publish(
         float | None, typer.Option("--retain", help="Seconds for which new subscribers receive it at once; -1 for ever.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Publish JSON only: text that is no JSON is an error.")] = False,
+    form: Annotated[
+        Format, typer.Option("--format", help="Form of the contents; a CloudEvent is published once, however often it is given.")
+    ] = Format.PLAIN,
     key: Annotated[str | None, typer.Option("--key", help="Idempotency key: a second event with the same key is not published.")] = None,
     url: Url = None,
     namespace: Namespace = None,
@@ -40,8 +52,13 @@ def publish(
     lines = [(contents, "it")] if contents is not None else _lines_of_stdin()
     output = chosen.output
     with chosen.connect(name="notify-publish") as bus:
+        publisher = bus.register_publisher(topic) if form is Format.CLOUDEVENTS else None
         for line, place in lines:
-            event_id = bus.publish(topic, _contents(line, place, output, strict=strict), retain_s=retain_s, key=key)
+            if publisher is not None:
+                event, own_key = event_of_cloudevent(line, topic=topic)
+                event_id = publisher(event, retain_s=retain_s, key=key or own_key)
+            else:
+                event_id = bus.publish(topic, _contents(line, place, output, strict=strict), retain_s=retain_s, key=key)
             output.record({"topic": topic, "id": event_id}, event_id)
 
 
@@ -51,6 +68,7 @@ def listen(
     count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after this number of events.")] = None,
     since: Annotated[str | None, typer.Option("--since", help="Begin after the event with this id, or at the 'start' of the logs.")] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="End after this number of seconds.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="cloudevents: one CloudEvent in JSON a line.")] = Format.PLAIN,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
@@ -65,7 +83,11 @@ def listen(
         while (count is None or heard < count) and (deadline is None or time.monotonic() < deadline):
             item = subscriber.get(None if deadline is None else max(0.0, deadline - time.monotonic()))
             if item is not None:
-                output.item(item)
+                if form is Format.CLOUDEVENTS and isinstance(item, Event):
+                    as_one = cloudevent_of(item)
+                    output.record(as_one, printable_json(msgspec.json.encode(as_one).decode()))
+                else:
+                    output.item(item)
                 heard += isinstance(item, Event)
 
 

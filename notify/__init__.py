@@ -71,6 +71,8 @@ from notify.events import (
     QueuedListener,
     Subscriber,
     TopicInfo,
+    cloudevent_of,
+    event_of_cloudevent,
 )
 from notify.process import Suspension
 from notify.program import Dispatcher, Priority, Program, Timer, Timers
@@ -171,6 +173,8 @@ __all__ = [
     "Watch",
     "WiringError",
     "Withdrawn",
+    "cloudevent_of",
     "connect",
+    "event_of_cloudevent",
     "provides",
 ]

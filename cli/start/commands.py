@@ -90,6 +90,7 @@ COMMANDS: Final = (
     Command("workers", "cli.worker", "List the workers of the server, on all hosts: what each does, its memory, and since when it runs."),
     Command("job", "cli.jobs", "Show, explain, cancel, retry, release, delete or await one job; with --all many."),
     Command("service", "cli.services", "Show one service."),
+    Command("asyncapi", "cli.asyncapi", "Describe the messages, jobs and services of modules as an AsyncAPI 3 document."),
     Command("metrics", "cli.health", "Serve metrics for Prometheus, /healthz and /readyz, until Ctrl-C."),
     Command("healthcheck", "cli.health", "Ask whether a worker or a service is well: exit code 0 if it is, else 1."),
     Command(

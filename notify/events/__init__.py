@@ -5,6 +5,7 @@ It never depends on the contents of an event.
 """
 
 from notify.events.background import BATCH, BATCH_BYTES, BackgroundPublisher, BatchSender
+from notify.events.cloudevents import cloudevent_of, event_of_cloudevent
 from notify.events.demand import Demand, DemandChange, Joined, Left
 from notify.events.event import Event, Failure, Gap, decode_direct, encode, is_bare_id
 from notify.events.event_bus import EventBus, Opened
@@ -45,9 +46,11 @@ __all__ = [
     "TopicInfo",
     "check_topic",
     "check_topics",
+    "cloudevent_of",
     "contents_of",
     "decode_direct",
     "encode",
+    "event_of_cloudevent",
     "expire_retained",
     "flat_topics",
     "is_bare_id",

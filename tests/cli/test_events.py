@@ -191,3 +191,13 @@ def test_listening_goes_on_when_the_server_was_killed_and_came_back(alone: Shell
     done = listening.end()
     assert done.code == 130
     assert "Traceback" not in done.err
+
+
+def test_cloudevents_are_published_once_and_heard_as_such(shell: Shell, bus: notify.Bus) -> None:
+    one = '{"specversion": "1.0", "id": "1", "source": "/desk", "type": "com.example.sold", "data": {"count": 2}}'
+    done = shell.run("publish", "sales", "--format", "cloudevents", stdin=f"{one}\n{one}\n")
+    assert (done.code, len(set(done.lines))) == (0, 1)
+    (heard,) = shell.run("listen", "sales", "--since", "start", "--count", "1", "--format", "cloudevents").records
+    assert (heard["specversion"], heard["type"], heard["source"], heard["data"]) == ("1.0", "sales", "/desk", {"count": 2})
+    refused = shell.run("publish", "sales", '{"id": "1"}', "--format", "cloudevents")
+    assert (refused.code, "no CloudEvent" in refused.err) == (1, True)
