@@ -3,7 +3,6 @@
 from functools import cache
 from typing import Final
 
-from notify.history.histogram import EDGES_S, edge_text
 from notify.keys import Keys
 from notify.server import quoted
 from notify.settings import Settings
@@ -16,26 +15,16 @@ MOST_FIELDS: Final = 1_000
 
 @cache
 def history_prelude(settings: Settings, keys: Keys) -> str:
-    """Return the Lua code that ``parts/count.lua`` expects before it, and the function ``edge_of(seconds)``."""
+    """Return the Lua code that ``parts/first.lua`` expects before it."""
     if settings.history == "off":
-        return "local HISTORY_MINUTE = false\n" + _EDGES
+        return "local HISTORY_MINUTE = false\n"
     lines = [
         f"local HISTORY_MINUTE, HISTORY_HOUR = {quoted(keys.history('m', ''))}, {quoted(keys.history('h', ''))}",
         f"local HISTORY_OPEN, HISTORY_FIELDS = {quoted(keys.history_open)}, {MOST_FIELDS}",
         f"local HISTORY_MINUTE_MS, HISTORY_HOUR_MS = {_ms(settings.history_minutes_s)}, {_ms(settings.history_hours_s)}",
     ]
-    return "\n".join([*lines, _EDGES])
+    return "\n".join([*lines, ""])
 
 
 def _ms(seconds: float) -> int:
     return max(1, round(seconds * 1000))
-
-
-_EDGES: Final = "\n".join(
-    [
-        "local function edge_of(seconds)",
-        *(f"  if seconds <= {edge_text(edge_s)} then return '{edge_text(edge_s)}' end" for edge_s in EDGES_S[:-1]),
-        f"  return '{edge_text(EDGES_S[-1])}'",
-        "end\n",
-    ]
-)

@@ -1,6 +1,6 @@
 -- include: notify.events.begin
 -- include: notify.events.shorten
--- include: notify.history.count
+-- include: notify.history.first
 -- Publishes one event; with an idempotency key at most once, and as a batch of one event once.
 -- KEYS    log       ns:log:<topic>
 --         head      ns:topic:<topic>
@@ -64,5 +64,9 @@ end
 if once then
   redis.call('SET', once, batch or full, 'PX', once_ms)
 end
-count_up('topic events ' .. word(topic), 1)
+if HISTORY_MINUTE then
+  local field, minute = 'topic events ' .. word(topic), math.floor(redis.call('TIME')[1] / 60) -- the id may be ahead of the clock
+  local counts = HISTORY_MINUTE .. minute
+  if redis.pcall('HINCRBY', counts, field, 1) == 1 then count_new(counts, minute, field, 1) end
+end
 return full

@@ -1,4 +1,5 @@
 -- include: notify.history.count
+-- include: notify.history.edges
 -- Sends an answer to a caller, and counts the request.
 -- KEYS    answers  ns:answers:<caller>
 -- ARGV    answer       as JSON

@@ -96,6 +96,7 @@ local function start(job, id, fields)
     redis.call('SADD', worker_key .. k.worker_runs_end, execution)
     redis.call('EXPIRE', worker_key .. k.worker_runs_end, interval_s + 60)
   end
+  note_start(origin, fields, now)
   publish_job_event(origin, id, 'started', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))
 end
 
@@ -142,6 +143,7 @@ local function refuse(list, job, id, problem)
   redis.pcall('ZREM', k.started .. queue, id .. ':' .. fence)
   redis.pcall('ZADD', k.failed .. queue, now_s + math.floor(YEAR_MS / 1000), id)
   redis.pcall('HINCRBY', worker_key, 'failed_job_count', 1)
+  note_job('failed', queue, '(unknown)')
   local shown = string.sub(string.gsub(id, '[^%w%p ]', '?'), 1, 200)
   publish_job_event(queue, shown, 'failed', ',"reason":' .. cjson.encode(reason) .. ',"at_ms":' .. text(now) .. ',"why":{"rule":"unreadable"}')
 end

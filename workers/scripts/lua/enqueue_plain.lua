@@ -1,5 +1,5 @@
 -- include: notify.events.shorten
--- include: notify.history.count
+-- include: notify.history.first
 -- Puts one job on the end of a queue, as enqueue.lua does: a new one, without needs and without a lifetime.
 -- KEYS    list    rq:queue:<queue>
 --         served, tokens   ns:served:<queue>, ns:wake:<queue>
@@ -54,8 +54,11 @@ if known and not known.err then
     end
   end
 end
-local path = string.match(data, '^%["([^"\\]+)"') or string.match(description, '^([^%s(]+)%(') or '(unknown)' -- as in parts/history.lua
-count_up('job enqueued ' .. word(origin) .. ' ' .. word(path), 1, t[1])
+if HISTORY_MINUTE then
+  local path = string.match(data, '^%["([^"\\]+)"') or string.match(description, '^([^%s(]+)%(') or '(unknown)' -- as in parts/history.lua
+  local field, minute = 'job enqueued ' .. word(origin) .. ' ' .. word(path), math.floor(t[1] / 60)
+  if redis.pcall('HINCRBY', HISTORY_MINUTE .. minute, field, 1) == 1 then count_new(HISTORY_MINUTE .. minute, minute, field, 1) end
+end
 if redis.call('EXISTS', served, tokens) == 0 then
   redis.call('RPUSH', tokens, '1')
   redis.call('PEXPIRE', tokens, TOKEN_MS)

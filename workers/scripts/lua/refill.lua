@@ -83,7 +83,7 @@ local function take(queue, id, flat, fields)
   local fence = base .. string.format('%08x', number + #taken)
   local timeout_s = whole(fields.timeout, tonumber(default_timeout_s), -1, LONGEST_TTL_S)
   local ttl_s = (timeout_s > 0 and math.min(timeout_s, tonumber(heartbeat_s)) or heartbeat_s) + 60
-  taken[#taken + 1] = {queue, id, flat, fence}
+  taken[#taken + 1] = {queue, id, flat, fence, fields}
   add_to(started, k.started .. (fields.origin or ''), now_s + ttl_s, id .. ':' .. fence)
 end
 
@@ -177,6 +177,7 @@ end
 
 local function start_all()
   for _, row in ipairs(taken) do
+    note_start(row[5].origin or '', row[5], now)
     redis.call('HSET', k.job .. row[2], 'status', 'started', 'fence', row[4], 'worker_name', worker, 'started_at', NOW_AT,
       'last_heartbeat', NOW_AT)
   end

@@ -20,7 +20,7 @@ local function answer_of(run, known)
   if known[1] ~= run.fence then return 'refused' end
   if known[2] == 'finished' then return 'finished' end -- it was recorded before, and the answer was lost
   if known[2] ~= 'started' then return 'refused' end
-  run.origin, run.own_ttl, run.depends = known[3] or '', known[4], known[5]
+  run.origin, run.own_ttl, run.depends, run.path = known[3] or '', known[4], known[5], function_of(known[6], known[7])
 end
 
 local function dependents_of(id)
@@ -32,7 +32,7 @@ end
 local function to_be_finished(runs, answers, others)
   local keys, open, left = {unpack(others)}, {}, {}
   for i, run in ipairs(runs) do
-    answers[i] = answer_of(run, redis.call('HMGET', k.job .. run.id, 'fence', 'status', 'origin', 'result_ttl', 'dependency_ids'))
+    answers[i] = answer_of(run, redis.call('HMGET', k.job .. run.id, 'fence', 'status', 'origin', 'result_ttl', 'dependency_ids', 'data', 'description'))
     if not answers[i] then
       keys[#keys + 1] = dependents_of(run.id)
       open[#open + 1] = i
@@ -103,6 +103,7 @@ local function write_end(worker_key, worker, run, now)
       redis.pcall('SREM', worker_key .. k.worker_runs_end, run.id .. ':' .. run.fence)
     end
   end
+  note_work('finished', run.origin, run.path, run.ended_s - run.started_s)
   publish_end(worker, run, now)
 end
 

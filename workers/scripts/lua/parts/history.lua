@@ -1,31 +1,37 @@
 -- include: notify.history.note
+-- include: notify.history.edges
 -- include: notify.server.whole
--- Counts jobs by their queue and function.
+-- Counts jobs by their queue and function. What is counted for each of many jobs is collected first, in a table that is quick to find.
 --
--- function_of(data, description) -> the path of the function, as word() returns it; "(unknown)" if neither tells. RQ writes a pickled call
---   and, unless it is given another text, a description that begins with the path
--- note_job(what, queue, path, n): counts n jobs of a function, as from function_of()
+-- function_of(data, description) -> the path of the function; "(unknown)" if neither tells. RQ writes a pickled call and, unless it is
+--   given another text, a description that begins with the path
+-- note_job(what, queue, path, n): counts n jobs, or one
 -- note_start(queue, fields, now): counts the start of a run, and how long the job has waited
 --   fields  of rq:job:<id>: data, description, turn and enqueued_at
+-- note_work(what, queue, path, seconds): counts the end of a run, and how long it took; nil if nobody knows
 -- note_seconds(what, label, queue, path, seconds): counts a job by its seconds; seconds_of(at) -> a time as RQ writes it as seconds, or nil
 -- note_loss(on_loss, need): counts a job that has lost a need, by its policy
--- note_work(what, queue, path, seconds): counts the end of a run, and how long it took; nil if nobody knows
+-- write_history(): writes the counts. close_topics() calls it
+local timed, is_timed = {}, false
+
 local function function_of(data, description)
-  local path = string.match(data or '', '^%["([^"\\]+)"') or string.match(description or '', '^([^%s(]+)%(')
-  return path and word(path) or '(unknown)'
+  return string.match(data or '', '^%["([^"\\]+)"') or string.match(description or '', '^([^%s(]+)%(') or '(unknown)'
 end
 
 local function note_job(what, queue, path, n)
-  note('job ' .. what .. ' ' .. word(queue) .. ' ' .. path, n or 1)
+  note('job ' .. what .. ' ' .. word(queue) .. ' ' .. word(path), n or 1)
 end
 
 local function note_seconds(what, label, queue, path, seconds)
-  local names = word(queue) .. ' ' .. path
-  note('job ' .. what .. ' ' .. names .. ' ' .. label .. '<=' .. edge_of(seconds), 1)
-  local us = math.floor(seconds * 1000000 + 0.5)
-  if us > 0 then
-    note('job ' .. label .. '_us ' .. names, us)
+  local key = what .. queue .. ' ' .. path
+  local row = timed[key]
+  if not row then
+    row = {begins = 'job ' .. what .. ' ', names = word(queue) .. ' ' .. word(path), label = label, edges = {}, us = 0}
+    timed[key], is_timed = row, true
   end
+  local edge = edge_of(seconds)
+  row.edges[edge] = (row.edges[edge] or 0) + 1
+  row.us = row.us + seconds * 1000000
 end
 
 -- The seconds since 1970 of a time as RQ writes it, or nil.
@@ -38,6 +44,7 @@ local function seconds_of(at)
 end
 
 local function note_start(queue, fields, now)
+  if not HISTORY_MINUTE then return end
   local path, turn = function_of(fields.data, fields.description), whole(fields.turn, nil, -LARGEST)
   local since_s = turn and math.abs(turn) / 1000000 or seconds_of(fields.enqueued_at)
   if since_s then
@@ -48,6 +55,7 @@ local function note_start(queue, fields, now)
 end
 
 local function note_work(what, queue, path, seconds)
+  if not HISTORY_MINUTE then return end
   if seconds then
     note_seconds(what, 'work', queue, path, math.max(0, seconds))
   else
@@ -57,4 +65,19 @@ end
 
 local function note_loss(on_loss, need)
   note('loss ' .. word(on_loss or 'cancel') .. ' ' .. word(need), 1)
+end
+
+local function write_history()
+  if is_timed then
+    for _, row in pairs(timed) do
+      for edge, n in pairs(row.edges) do
+        note(row.begins .. row.names .. ' ' .. row.label .. '<=' .. edge, n)
+      end
+      if row.us >= 1 then
+        note('job ' .. row.label .. '_us ' .. row.names, math.floor(row.us))
+      end
+    end
+    timed, is_timed = {}, false
+  end
+  write_notes()
 end

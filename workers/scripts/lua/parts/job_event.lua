@@ -34,7 +34,7 @@ local function publish_job_event(queue, id, status, more)
 end
 
 local function close_topics()
-  write_notes()
+  write_history()
   for _, head in pairs(heads) do
     if head and head.moved then
       pcall(close_head, head.keys, head.topic, head.epoch, head.last, head.touched, k.limits)
