@@ -96,7 +96,7 @@ local function start(job, id, fields)
     redis.call('SADD', worker_key .. k.worker_runs_end, execution)
     redis.call('EXPIRE', worker_key .. k.worker_runs_end, interval_s + 60)
   end
-  note_start(origin, fields, now)
+  note_start(origin, fields, now, true)
   publish_job_event(origin, id, 'started', ',"worker":' .. cjson.encode(worker) .. ',"at_ms":' .. text(now))
 end
 

@@ -177,7 +177,7 @@ end
 
 local function start_all()
   for _, row in ipairs(taken) do
-    note_start(row[5].origin or '', row[5], now)
+    note_start(row[5].origin or '', row[5], now, not taken[2])
     redis.call('HSET', k.job .. row[2], 'status', 'started', 'fence', row[4], 'worker_name', worker, 'started_at', NOW_AT,
       'last_heartbeat', NOW_AT)
   end

@@ -85,7 +85,7 @@ local function publish_end(worker, run, now)
   publish_job_event(run.origin, run.id, 'finished', by .. text(now))
 end
 
-local function write_end(worker_key, worker, run, now)
+local function write_end(worker_key, worker, run, now, is_only)
   local job = k.job .. run.id
   redis.call('HSET', job, 'status', 'finished', 'sealed', '1', 'started_at', run.started_at, 'ended_at', run.ended_at,
     'last_heartbeat', run.ended_at)
@@ -103,7 +103,7 @@ local function write_end(worker_key, worker, run, now)
       redis.pcall('SREM', worker_key .. k.worker_runs_end, run.id .. ':' .. run.fence)
     end
   end
-  note_work('finished', run.origin, run.path, run.ended_s - run.started_s)
+  note_work('finished', run.origin, run.path, math.max(0, run.ended_s - run.started_s), is_only)
   publish_end(worker, run, now)
 end
 
@@ -130,7 +130,7 @@ local function finish(worker_key, worker, runs, now, others)
     redis.call('ZADD', k.finished .. origin, unpack(row)) -- first: if that is refused, nothing of the ends is written
   end
   for _, run in ipairs(left) do
-    write_end(worker_key, worker, run, now)
+    write_end(worker_key, worker, run, now, not left[2])
   end
   for origin, row in pairs(started) do
     redis.call('ZREM', k.started .. origin, unpack(row))

@@ -5,28 +5,46 @@
 --
 -- function_of(data, description) -> the path of the function; "(unknown)" if neither tells. RQ writes a pickled call and, unless it is
 --   given another text, a description that begins with the path
+-- names_of_job(queue, path) -> the two as words
 -- note_job(what, queue, path, n): counts n jobs, or one
--- note_start(queue, fields, now): counts the start of a run, and how long the job has waited
---   fields  of rq:job:<id>: data, description, turn and enqueued_at
--- note_work(what, queue, path, seconds): counts the end of a run, and how long it took; nil if nobody knows
+-- note_start(queue, fields, now, is_only): counts the start of a run, and how long the job has waited
+--   fields   of rq:job:<id>: data, description, turn and enqueued_at
+--   is_only  whether no others are started in this call: then nothing is collected
+-- note_work(what, queue, path, seconds, is_only): counts the end of a run, and how long it took; nil if nobody knows
 -- note_seconds(what, label, queue, path, seconds): counts a job by its seconds; seconds_of(at) -> a time as RQ writes it as seconds, or nil
+-- count_seconds(what, label, names, edge, n, us): counts n jobs of one bucket, and microseconds, at once
 -- note_loss(on_loss, need): counts a job that has lost a need, by its policy
 -- write_history(): writes the counts. close_topics() calls it
 local timed, is_timed = {}, false
+local last_queue, last_path, last_names
 
 local function function_of(data, description)
   return string.match(data or '', '^%["([^"\\]+)"') or string.match(description or '', '^([^%s(]+)%(') or '(unknown)'
 end
 
+local function names_of_job(queue, path)
+  if queue ~= last_queue or path ~= last_path then
+    last_queue, last_path, last_names = queue, path, word(queue) .. ' ' .. word(path)
+  end
+  return last_names
+end
+
 local function note_job(what, queue, path, n)
-  note('job ' .. what .. ' ' .. word(queue) .. ' ' .. word(path), n or 1)
+  note('job ' .. what .. ' ' .. names_of_job(queue, path), n or 1)
+end
+
+local function count_seconds(what, label, names, edge, n, us)
+  count_up('job ' .. what .. ' ' .. names .. ' ' .. label .. '<=' .. edge, n)
+  if us >= 1 then
+    count_up('job ' .. label .. '_us ' .. names, math.floor(us))
+  end
 end
 
 local function note_seconds(what, label, queue, path, seconds)
   local key = what .. queue .. ' ' .. path
   local row = timed[key]
   if not row then
-    row = {begins = 'job ' .. what .. ' ', names = word(queue) .. ' ' .. word(path), label = label, edges = {}, us = 0}
+    row = {what = what, label = label, names = names_of_job(queue, path), us = 0, edges = {}}
     timed[key], is_timed = row, true
   end
   local edge = edge_of(seconds)
@@ -43,23 +61,28 @@ local function seconds_of(at)
   return days * 86400 + hour * 3600 + minute * 60 + second
 end
 
-local function note_start(queue, fields, now)
+local function note_start(queue, fields, now, is_only)
   if not HISTORY_MINUTE then return end
-  local path, turn = function_of(fields.data, fields.description), whole(fields.turn, nil, -LARGEST)
-  local since_s = turn and math.abs(turn) / 1000000 or seconds_of(fields.enqueued_at)
-  if since_s then
-    note_seconds('started', 'wait', queue, path, math.max(0, now / 1000 - since_s))
-  else
+  local path, turn = function_of(fields.data, fields.description), tonumber(fields.turn)
+  local since_s = turn and math.abs(turn) < LARGEST and math.abs(turn) / 1000000 or seconds_of(fields.enqueued_at)
+  local waited_s = since_s and math.max(0, now / 1000 - since_s)
+  if not waited_s then
     note_job('started', queue, path)
+  elseif is_only then
+    count_seconds('started', 'wait', names_of_job(queue, path), edge_of(waited_s), 1, waited_s * 1000000)
+  else
+    note_seconds('started', 'wait', queue, path, waited_s)
   end
 end
 
-local function note_work(what, queue, path, seconds)
+local function note_work(what, queue, path, seconds, is_only)
   if not HISTORY_MINUTE then return end
-  if seconds then
-    note_seconds(what, 'work', queue, path, math.max(0, seconds))
-  else
+  if not seconds then
     note_job(what, queue, path)
+  elseif is_only then
+    count_seconds(what, 'work', names_of_job(queue, path), edge_of(seconds), 1, seconds * 1000000)
+  else
+    note_seconds(what, 'work', queue, path, math.max(0, seconds))
   end
 end
 
@@ -70,11 +93,10 @@ end
 local function write_history()
   if is_timed then
     for _, row in pairs(timed) do
+      local us = row.us
       for edge, n in pairs(row.edges) do
-        note(row.begins .. row.names .. ' ' .. row.label .. '<=' .. edge, n)
-      end
-      if row.us >= 1 then
-        note('job ' .. row.label .. '_us ' .. row.names, math.floor(row.us))
+        count_seconds(row.what, row.label, row.names, edge, n, us)
+        us = 0
       end
     end
     timed, is_timed = {}, false
