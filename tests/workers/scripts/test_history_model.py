@@ -1,6 +1,7 @@
 """Whatever jobs are put on a queue, taken, given back, ended or cancelled, one by one or in batches: each is counted once."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import strategies as st
 
 import notify
 from notify.history import read_history
-from tests.support.sample_jobs import add, add_when_svc_is_there, add_with_svc, sleep
-from tests.workers.conftest import claim_next
+from notify.testing import PrivateServer, wait_until
+from tests.support.sample_jobs import add, add_when_svc_is_there, add_with_svc, hold, sleep
+from tests.workers.conftest import Effects, StartWorkers, claim_next, is_alive
 from workers import Queue, rq_keys
+from workers.fleet.reaper import Reaper
 from workers.overview import histories_of_functions
 from workers.scripts import ClaimScripts, Fences
 from workers.scripts.run import Ended, Run
@@ -159,3 +162,30 @@ def test_a_queue_with_an_odd_name_is_counted_under_it(bus: notify.Bus, queue_nam
     ((pair, points),) = histories_of_functions(read_history(bus.redis, since_s=60)).items()
     assert pair == (queue_name, NAMES[add])
     assert [sum(getattr(point, name) for point in points) for name in ("enqueued", "started")] == [3, 1]
+
+
+def test_a_worker_that_is_killed_loses_no_count(bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects) -> None:
+    job = queue.enqueue(hold, "x")
+    (process,) = start_workers().processes
+    effects.wait_for("x:begun")
+    worker = str(bus.redis.hget(job.key, "worker_name").decode())
+    process.kill()
+    wait_until(lambda: not is_alive(effects["x:pid"]), what="the end of the job's process")
+    Reaper(bus.redis).reap(worker, job.id)
+    (points,) = histories_of_functions(read_history(bus.redis, since_s=600)).values()
+    total = [sum(getattr(point, name) for point in points) for name in ("enqueued", "started", "finished", "failed")]
+    assert total == [1, 1, 0, 1]
+    assert sum(point.work.count for point in points) == 0  # nobody knows how long it ran
+
+
+def test_a_server_that_is_killed_and_restarted_has_lost_no_count(own_server: PrivateServer, connect_to: Callable[..., notify.Bus]) -> None:
+    bus = connect_to(own_server)
+    queue = Queue("work", connection=bus.redis)
+    queue.enqueue_many([Queue.prepare_data(add) for _ in range(7)])
+    before = read_history(bus.redis, since_s=600).total.counts
+    bus.redis.config_set("appendfsync", "always")
+    queue.enqueue(add)
+    own_server.kill()
+    own_server.restart()
+    after = read_history(bus.redis, since_s=600).total.counts
+    assert after == {words: number + 1 for words, number in before.items()}

@@ -22,7 +22,7 @@ PROBE: Final = "notify-doctor"
 """The name in the keys and channels that are checked."""
 COMMANDS: Final = """
 append K v | del K | exists K | expire K 1 | get K | hdel K f | hexists K f | hget K f | hgetall K | hincrby K f 1 | hincrbyfloat K f 1
-hkeys K | hmget K f | hset K f v | hsetnx K f v | hstrlen K f | incr K | lindex K 0 | llen K | lpop K | lpos K v | lpush K v
+hkeys K | hlen K | hmget K f | hset K f v | hsetnx K f v | hstrlen K f | incr K | lindex K 0 | llen K | lpop K | lpos K v | lpush K v
 lrange K 0 0 | lrem K 0 v | lset K 0 v | ltrim K 0 0 | mget K | persist K | pexpire K 1 | pttl K | rpush K v | sadd K v | scard K
 set K v | sismember K v | smembers K | smismember K v | srem K v | sscan K 0 | type K | xadd K * f v | xdel K 1-1 | xlen K
 xrange K - + | xread STREAMS K 0 | xtrim K MAXLEN 0 | zadd K 1 v | zcard K | zcount K 0 1 | zrange K 0 0 | zrangebyscore K 0 1 | zrem K v
