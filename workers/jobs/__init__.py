@@ -24,7 +24,7 @@ from workers.jobs.definition import Definition, JobFunctions, definition_of, job
 from workers.jobs.handle import Job, read_job_rows, read_jobs, stored_error
 from workers.jobs.lazy import lazy_job
 from workers.jobs.outcome import Outcome, Why, failure, owe_on_failure, owe_on_stopped, publish_outcome, read_outcome, worker_died
-from workers.jobs.progress import Progress, progress_in, read_progress, send_last_progress
+from workers.jobs.progress import Progress, has_reported, progress_in, read_progress, send_last_progress
 from workers.jobs.reason import MAX_REASON_CHARS, MAX_TRACEBACK_CHARS, kept_traceback, reason_in, short_reason
 from workers.jobs.requirements import Needs, Policy, Requirements, check_need, read_needs, target_of
 from workers.jobs.schedule import CronJob, Overlap, read_cron_job
@@ -65,6 +65,7 @@ __all__ = [
     "execute",
     "failure",
     "function_of",
+    "has_reported",
     "job",
     "kept_traceback",
     "lazy_job",

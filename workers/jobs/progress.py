@@ -15,7 +15,7 @@ from workers import rq_keys
 from workers.errors import JobDefinitionError
 from workers.scripts import Run, RunScripts
 
-__all__ = ["Progress", "progress_in", "read_progress", "report_progress", "send_last_progress"]
+__all__ = ["Progress", "has_reported", "progress_in", "read_progress", "report_progress", "send_last_progress"]
 
 PAUSE_S: Final = 1.0
 """The least time between two reports of a run that are sent, unless the later one is the last."""
@@ -108,9 +108,13 @@ def report_progress(job: Any, done: float, total: float | None = None, message: 
 
 def send_last_progress(job: Any) -> None:
     """Send the last report of a run whose function has ended, if it has not been sent."""
-    reports: _Reports | None = vars(job).get("_reports")
-    if reports is not None:
-        reports.send_last()
+    if has_reported(job):
+        vars(job)["_reports"].send_last()
+
+
+def has_reported(job: Any) -> bool:
+    """Return whether this run has reported its progress: then its start may have been announced by that."""
+    return "_reports" in vars(job)
 
 
 def read_progress(job: Any) -> Progress | None:

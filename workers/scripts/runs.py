@@ -51,7 +51,7 @@ class RunScripts(JobScriptRunner):
         return bool(self.run_with_common_args("announce_run", [], args, action=f"announcing the run of job {run.job_id}"))
 
     def report_progress(self, run: Run, contents: Mapping[str, Any]) -> bool:
-        """Record and publish what a run reports about its progress.
+        """Record and publish what a run reports about its progress; before the first report, announce the run as `announce_run` does.
 
         Args:
             run: the run.
@@ -60,7 +60,7 @@ class RunScripts(JobScriptRunner):
         Returns:
             Whether the run has the job, and its end is not recorded.
         """
-        args: list[str | bytes | int] = [run.job_id, run.fence, msgspec.json.encode(contents)[1:-1]]
+        args: list[str | bytes | int] = [run.job_id, run.fence, KEEP_S, msgspec.json.encode(contents)[1:-1]]
         return bool(self.run_with_common_args("report_progress", [], args, action=f"reporting the progress of job {run.job_id}"))
 
     def keep_runs(self, queue: str) -> int:

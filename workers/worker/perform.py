@@ -24,6 +24,7 @@ from workers.jobs import (
     Sign,
     encode_result,
     execute,
+    has_reported,
     lazy_job,
     plain_call,
     send_last_progress,
@@ -158,7 +159,7 @@ class Performer:
             result = None if value is None else b64encode(encode_result(call.function, value))
         except JobResultError as exc:
             return self._perform_by_rq(job, task, PastCall(started_s, error=exc))
-        return Reply(ended=Ended(run, started_s, ended_s, result, task.is_announced))
+        return Reply(ended=Ended(run, started_s, ended_s, result, None if has_reported(job) else task.is_announced))
 
     def _perform_beside(self, first: Task) -> Reply:
         """Perform runs side by side, from a first one until none is left. Returns the reply to the last one."""

@@ -10,6 +10,8 @@ from rq import Retry
 import notify
 from notify.settings import JOB_EVENTS
 from notify.testing import wait_until
+from tests.support import progress_jobs
+from tests.support.progress_jobs import walk_on
 from tests.support.sample_jobs import add, add_with_svc, fail, hold
 from tests.workers.conftest import Effects, StartWorkers, claim_next
 from workers import Job, Queue, requeue
@@ -128,6 +130,14 @@ def is_cancelled_and_deleted(life: Life) -> Job:
     return job
 
 
+def tells_its_progress(life: Life) -> Job:
+    job = life.queue.enqueue(walk_on, "w")
+    life.effects.let_go("w")
+    life.start_workers(modules=(progress_jobs.__name__,))
+    assert job.wait(15)
+    return job
+
+
 LIVES: dict[Callable[[Life], Job], list[str]] = {
     finishes: ["enqueued", "started", "finished"],
     fails: ["enqueued", "started", "failed"],
@@ -141,6 +151,7 @@ LIVES: dict[Callable[[Life], Job], list[str]] = {
     is_stopped: ["enqueued", "started", "stopped"],
     is_cancelled_for_a_need_that_is_missing: ["cancelled"],
     is_held_and_released: ["held", "released", "cancelled"],
+    tells_its_progress: ["enqueued", "started", "progress", "progress", "finished"],
     is_cancelled_and_deleted: ["enqueued", "cancelled", "deleted"],
 }
 

@@ -161,7 +161,7 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
     "report_progress": (
         lambda client: RunScripts(client).report_progress(Run("j", "f"), {"done": 1, "total": 2}),
         {},
-        {**COMMON, "id": "j", "fence": "f", "members": b'"done":1,"total":2'},
+        {**COMMON, "id": "j", "fence": "f", "ttl_s": 90, "members": b'"done":1,"total":2'},
     ),
     "publish_event": (
         lambda client: RecordScripts(client).publish_event("q", "j", {"status": "retried", "reason": "why"}, worker="w", seconds=1.5),

@@ -9,7 +9,7 @@ from typing import Any
 
 from workers.errors import JobResultError
 from workers.horse import Reply, RunningTask, Task
-from workers.jobs import DecodedCall, Job, JobFunctions, Sign, begin, call_in, encode_result, ends_plainly, send_last_progress
+from workers.jobs import DecodedCall, Job, JobFunctions, Sign, begin, call_in, encode_result, ends_plainly, has_reported, send_last_progress
 from workers.rq import JobTimeoutException, Retry, own_current_job, running
 from workers.scripts import Ended, Run
 from workers.worker.finish import FinishingWorker
@@ -78,7 +78,7 @@ class BesidePerformer:
             except JobResultError as exc:
                 past = PastCall(past.started_s, error=exc)
             else:
-                return Reply(ended=Ended(run, past.started_s, time.time(), result, task.is_announced))
+                return Reply(ended=Ended(run, past.started_s, time.time(), result, None if has_reported(job) else task.is_announced))
         # RQ's code must not find out that the run was stopped: it would end this process, and with it all others.
         if not self._worker._recording.repeat(lambda _: self._worker._scripts.seal_run(run.job_id, fence=run.fence)):
             return Reply(stopped=True)
