@@ -92,7 +92,7 @@ EACH: dict[str, tuple[Prepare, float]] = {
     "lose and cancel": (lambda to, _: to.lose("cancel"), 5.2),
     "lose and hold": (lambda to, _: to.lose("hold"), 4.2),
     "release": (lambda to, stack: to.hold(stack), 5.2),
-    "claim and end, alone": (lambda to, _: to.working(1), 19.9),
+    "claim and end, alone": (lambda to, _: to.working(1), 22.9),
     "claim and end, in batches": (lambda to, _: to.working(25), 9.9),
 }
 """Commands for each of many jobs."""

@@ -5,10 +5,11 @@ A field begins with what is counted, such as ``job finished``. Names follow, eac
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-__all__ = ["BUCKET", "OTHER", "Words", "field_of", "word", "words_of"]
+__all__ = ["BUCKET", "OTHER", "Words", "field_of", "parts_of", "word", "words_of"]
 
 Words: TypeAlias = tuple[str, ...]
 """A field as its words, with names as they are."""
@@ -47,6 +48,16 @@ def field_of(what: str, *names: str, bucket: str = "") -> str:
 def words_of(field: bytes) -> Words:
     """Return the words of a field; anything else that somebody wrote gives words that nobody looks for."""
     return tuple(_name(each) for each in field.split(b" "))
+
+
+def parts_of(words: Words) -> Sequence[Words]:
+    """Return what a field counts: of ``job finished+started q f work<=1 wait<=2``, which saves a command, each of the two."""
+    kind, what, *rest = words if len(words) > 1 else (*words, "")
+    if "+" not in what:
+        return (words,)
+    all_what = what.split("+")
+    names, details = rest[: -len(all_what)], rest[-len(all_what) :]
+    return [(kind, each, *names, detail) for each, detail in zip(all_what, details, strict=False)]
 
 
 def _name(raw: bytes) -> str:

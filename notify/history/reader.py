@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 import redis
 
-from notify.history.fields import Words, words_of
+from notify.history.fields import Words, parts_of, words_of
 from notify.server import Client, whole
 from notify.settings import positive
 
@@ -143,4 +143,9 @@ def _counts(answer: Any) -> dict[Words, int]:
         return {}
     if isinstance(answer, Exception):
         raise answer
-    return {words_of(field): number for field, value in answer.items() if (number := whole(value, 0)) > 0}
+    counts: dict[Words, int] = {}
+    for field, value in answer.items():
+        number = whole(value, 0)
+        for words in parts_of(words_of(field)) if number > 0 else ():
+            counts[words] = counts.get(words, 0) + number
+    return counts

@@ -23,7 +23,7 @@ def carried_out(bus: notify.Bus) -> int:
 
 
 @pytest.mark.any_server
-@pytest.mark.parametrize(("window", "most"), [(32, 13), (1, 30)], ids=["in a batch", "alone"])
+@pytest.mark.parametrize(("window", "most"), [(32, 14), (1, 33)], ids=["in a batch", "alone"])
 def test_a_short_job_costs_so_many_commands(
     own_server: PrivateServer, connect_to: Callable[..., notify.Bus], window: int, most: int
 ) -> None:

@@ -134,12 +134,16 @@ def test_a_claim_alone_counts_as_one_of_a_batch(bus: notify.Bus, queue: Queue) -
     queue.enqueue(add)
     first = claim_next(bus, fence="a")
     ended = Ended(Run(first.job_id, "a"), 10.0, 12.0)
-    claim_next(bus, fence="b", ended=ended)
+    second = claim_next(bus, fence="b", ended=ended)
     claim_next(bus, fence="b", ended=ended, again=True)
     (points,) = histories_of_functions(read_history(bus.redis, since_s=60)).values()
     total = [sum(getattr(point, name) for point in points) for name in ("enqueued", "started", "finished", "failed")]
     assert total == [2, 2, 1, 0]
     assert sum(point.work.sum_s for point in points) == pytest.approx(2.0)
+    assert [sum(point.work.count for point in points), sum(point.wait.count for point in points)] == [1, 2]
+    claim_next(bus, fence="c", ended=Ended(Run(second.job_id, "b"), 10.0, 10.5))  # no job follows
+    (points,) = histories_of_functions(read_history(bus.redis, since_s=60)).values()
+    assert [sum(getattr(point, name) for point in points) for name in ("started", "finished")] == [2, 2]
 
 
 def test_a_job_that_plain_rq_put_on_its_queue_has_waited_since_then(bus: notify.Bus, queue: Queue) -> None:

@@ -10,13 +10,17 @@
 -- note_start(queue, fields, now, is_only): counts the start of a run, and how long the job has waited
 --   fields   of rq:job:<id>: data, description, turn and enqueued_at
 --   is_only  whether no others are started in this call: then nothing is collected
--- note_work(what, queue, path, seconds, is_only): counts the end of a run, and how long it took; nil if nobody knows
+-- count_start(names, waited_s): counts the start of the only run that is started in this call
+-- note_work(what, queue, path, seconds, is_only): counts the end of a run, and how long it took; nil if nobody knows. Only one that
+--   finished can be the only one
 -- note_seconds(what, label, queue, path, seconds): counts a job by its seconds; seconds_of(at) -> a time as RQ writes it as seconds, or nil
 -- count_seconds(what, label, names, edge, n, us): counts n jobs of one bucket, and microseconds, at once
 -- note_loss(on_loss, need): counts a job that has lost a need, by its policy
 -- write_history(): writes the counts. close_topics() calls it
 local timed, is_timed = {}, false
 local last_queue, last_path, last_names
+local ended_names, ended_edge -- of the only end of this call, which is counted together with the start of a job of the same function
+local MOST_LEFT_OUT_US = 1000 -- of the wait of one job: a job that is taken at once adds nothing to the sum
 
 local function function_of(data, description)
   return string.match(data or '', '^%["([^"\\]+)"') or string.match(description or '', '^([^%s(]+)%(') or '(unknown)'
@@ -61,6 +65,19 @@ local function seconds_of(at)
   return days * 86400 + hour * 3600 + minute * 60 + second
 end
 
+local function count_start(names, waited_s)
+  local us = waited_s * 1000000
+  if us >= MOST_LEFT_OUT_US then
+    count_up('job wait_us ' .. names, math.floor(us))
+  end
+  if ended_names == names then
+    count_up('job finished+started ' .. names .. ' work<=' .. ended_edge .. ' wait<=' .. edge_of(waited_s), 1)
+    ended_names = nil
+  else
+    count_seconds('started', 'wait', names, edge_of(waited_s), 1, 0)
+  end
+end
+
 local function note_start(queue, fields, now, is_only)
   if not HISTORY_MINUTE then return end
   local path, turn = function_of(fields.data, fields.description), tonumber(fields.turn)
@@ -69,7 +86,7 @@ local function note_start(queue, fields, now, is_only)
   if not waited_s then
     note_job('started', queue, path)
   elseif is_only then
-    count_seconds('started', 'wait', names_of_job(queue, path), edge_of(waited_s), 1, waited_s * 1000000)
+    count_start(names_of_job(queue, path), waited_s)
   else
     note_seconds('started', 'wait', queue, path, waited_s)
   end
@@ -80,7 +97,11 @@ local function note_work(what, queue, path, seconds, is_only)
   if not seconds then
     note_job(what, queue, path)
   elseif is_only then
-    count_seconds(what, 'work', names_of_job(queue, path), edge_of(seconds), 1, seconds * 1000000)
+    ended_names, ended_edge = names_of_job(queue, path), edge_of(seconds)
+    local us = math.floor(seconds * 1000000)
+    if us > 0 then
+      count_up('job work_us ' .. ended_names, us)
+    end
   else
     note_seconds(what, 'work', queue, path, math.max(0, seconds))
   end
@@ -91,6 +112,10 @@ local function note_loss(on_loss, need)
 end
 
 local function write_history()
+  if ended_names then
+    count_seconds('finished', 'work', ended_names, ended_edge, 1, 0)
+    ended_names = nil
+  end
   if is_timed then
     for _, row in pairs(timed) do
       local us = row.us
