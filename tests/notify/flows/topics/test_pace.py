@@ -37,7 +37,7 @@ def reading(bus: notify.Bus, reader: Reader, *topics: str, since: str | None = N
 
 def test_a_publisher_waits_for_the_reader_and_no_event_is_lost(server: PrivateServer, bus: notify.Bus, connect_to: Connect) -> None:
     short, reader = connect_to(server, log_length=LOG), Reader()
-    with reading(bus, reader, "t"):
+    with reading(short, reader, "t"):
         writing = pipeline(range(TOTAL), publish_to(short, "t", waits_for="slow")).start()
         assert not writing.wait(0.3)
         assert bus.redis.xinfo_stream(bus.keys.log("t"))["entries-added"] <= LOG
@@ -66,7 +66,7 @@ def test_a_reader_that_has_not_begun_is_waited_for(server: PrivateServer, bus: n
     reader.go.set()
     writing = pipeline(range(TOTAL), publish_to(short, "lab.t", waits_for="slow")).start()
     assert not writing.wait(0.3)
-    with reading(bus, reader, "lab.*", since="start"):
+    with reading(short, reader, "lab.*", since="start"):
         wait_until(lambda: len(reader.got) == TOTAL, timeout_s=20, what="all events")
     assert writing.close()
     assert reader.got == list(range(TOTAL))
