@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -39,6 +40,16 @@ def hold(folder):
 
 NEVER_LOADED: Final = {"cli", "typer", "click", "rich", "pydantic", "pydantic_core", "croniter", "unittest"}
 """Packages that no process of a worker has a use for."""
+
+
+MOST_KIB: Final = 70 * 1024
+"""A bound with room for other versions of Python and of the libraries: it was 60 MiB, and 80 while the command was the parent."""
+
+
+def own_kib(pid: int) -> int:
+    """The memory of a process without that of files; of a page that several processes share, its part."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss_Anon:")), 0)  # an old kernel does not say it
 
 
 @pytest.fixture
@@ -90,6 +101,7 @@ def test_one_worker_is_four_processes_and_the_command_has_become_their_parent(sh
     worker, _ = at_work(shell, yard)
     (parent, *others) = sorted(shell.processes)
     assert (parent, len(others)) == (worker.pid, 3)
+    assert sum(map(own_kib, shell.processes)) < MOST_KIB
     assert " workers.pool " in shell.processes[parent]
     (shell.folder / "may-end").touch()
     worker.signal(signal.SIGTERM)
