@@ -78,6 +78,10 @@ def test_jobs_workers_and_queues_have_the_names_of_rq_exporter(
     assert value(samples, "notify_workers", state="idle") == 1
     assert value(samples, "notify_leader") == 1
     assert (value(samples, "notify_lease_age_seconds") or 0) < 10
+    path = f"{add.__module__}.add"
+    assert value(samples, "notify_jobs_total", queue="work", function=path, event="finished") == 1
+    assert value(samples, "notify_job_duration_seconds_count", queue="work", function=path) == 1
+    assert value(samples, "notify_job_wait_seconds_count", queue="work", function=path) == 1
 
 
 def count(bus: notify.Bus, counts: dict[str, int]) -> None:
