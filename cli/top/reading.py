@@ -5,16 +5,18 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from cli.jobs.progress import text_of_progress
 from cli.jobs.rows import row_of, span_of
 from cli.top.page import Page, Row, sparkline
 from notify import Bus, ServiceInfo
 from notify.history import HistoryReader, histories_of_topics, topic_history
 from workers import QueueInfo, WorkerInfo, find_workers
 from workers import queues as all_queues
+from workers.jobs import read_progress
 from workers.overview import JobFilter, ListedJob, list_jobs
 from workers.overview.history import histories_of_queues, job_history
 
-__all__ = ["PAGES", "STATUSES", "Reader"]
+__all__ = ["PAGES", "STATUSES", "Reader", "note_of"]
 
 PAGES: Final = ("overview", "queues", "jobs", "services", "topics")
 STATUSES: Final = ("", "queued", "started", "held", "failed", "scheduled", "deferred", "finished")
@@ -119,9 +121,9 @@ class Reader:
         now = datetime.now(UTC)
         more = f" (the newest {MOST_JOBS} are shown)" if found.matching > len(found.jobs) else ""
         return Page(
-            ("id", "status", "age", "queue", "function", "why", "worker"),
+            ("id", "status", "age", "queue", "function", "note", "worker"),
             [_job(listed, now) for listed in found.jobs],
-            spare=("worker", "queue", "age", "why"),
+            spare=("worker", "queue", "age", "note"),
             lines=(f"{status or 'all'} jobs: {found.matching}{more}",),
             empty="no such job",
         )
@@ -181,10 +183,22 @@ def _job(listed: ListedJob, now: datetime) -> Row:
         "age": "" if since is None else span_of((now - since.replace(tzinfo=since.tzinfo or UTC)).total_seconds()),
         "queue": job.origin,
         "function": job.function_name,
-        "why": str(row_of(job, listed.status)["why"]) if listed.status in ENDED_BADLY else job.problem,
+        "note": note_of(listed),
         "worker": job.worker_name or "",
     }
     return Row(job.id, cells, "bad" if listed.status == "failed" else "late" if listed.status == "held" else "")
+
+
+def note_of(listed: ListedJob) -> str:
+    """Return why a job ended, or how far a running one has come.
+
+    Raises:
+        ServerError: Redis did not answer, or refused.
+    """
+    if listed.status in ENDED_BADLY:
+        return str(row_of(listed.job, listed.status)["why"])
+    progress = read_progress(listed.job) if listed.status == "started" else None
+    return listed.job.problem if progress is None else text_of_progress(progress)
 
 
 def _service(found: ServiceInfo) -> Row:

@@ -10,10 +10,12 @@ from textual.pilot import Pilot
 
 import notify
 from cli.signals import Stop
+from cli.top.reading import note_of
 from cli.top.view import View
 from notify.testing import PrivateServer
 from tests.support.sample_jobs import add, fail
 from workers import Queue, Worker
+from workers.overview import ListedJob
 
 Steps = Callable[["Shown"], Awaitable[None]]
 WAIT_S = 15.0
@@ -156,6 +158,14 @@ def test_the_jobs_of_a_status_are_shown(bus: notify.Bus) -> None:
         await shown.until("broken", is_there=False)
 
     show(bus, steps)
+
+
+def test_a_running_job_says_how_far_it_has_come(bus: notify.Bus) -> None:
+    job = Queue("work", connection=bus.redis).enqueue(add)
+    said = '{"done":40,"total":100,"message":"loading","at_ms":1,"fence":"f"}'
+    bus.redis.hset(job.key, mapping={"fence": "f", "progress": said})
+    assert note_of(ListedJob(job, "started")) == "40 of 100 (40 %), loading"
+    assert note_of(ListedJob(job, "queued")) == ""
 
 
 def test_the_cursor_stays_with_the_service_although_others_come(bus: notify.Bus) -> None:
