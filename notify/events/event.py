@@ -89,7 +89,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
         Callbacks of managers and listeners run in one; a program that calls `Subscriber.get` may use it.
         """
-        return consuming("process", self.topic, self.traceparent, **({"message_id": self.id} if self.id else {}))
+        return consuming("process", self.topic, traceparent=self.traceparent, attributes={"message.id": self.id} if self.id else {})
 
     def __str__(self) -> str:
         contents = self.contents

@@ -6,11 +6,13 @@ What is sent carries the W3C ``traceparent`` of its span, so that who processes 
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 __all__ = ["consuming", "current_trace_id", "current_traceparent", "flush_spans", "is_traced", "producing"]
+
+Attributes: TypeAlias = Mapping[str, str | int]
 
 API: Final = "opentelemetry.trace"
 TRACER: Final = "notify"
@@ -36,18 +38,20 @@ def current_trace_id() -> str | None:
     return None if context is None else f"{context.trace_id:032x}"
 
 
-def producing(operation: str, destination: str, **attributes: str) -> AbstractContextManager[Any]:
+def producing(operation: str, destination: str, *, attributes: Attributes | None = None) -> AbstractContextManager[Any]:
     """Return a block with a PRODUCER span: what is sent in it carries its ``traceparent``.
 
     Args:
         operation: what is done: ``publish``, ``enqueue`` or ``call``.
         destination: the topic, queue or service.
-        attributes: further ones, of ``messaging.``, with ``_`` for ``.``.
+        attributes: further ones, by their names without ``messaging.``.
     """
     return _span(operation, "send", destination, "PRODUCER", None, attributes) if is_traced() else nullcontext()
 
 
-def consuming(operation: str, destination: str, traceparent: str | None, **attributes: str) -> AbstractContextManager[Any]:
+def consuming(
+    operation: str, destination: str, *, traceparent: str | None, attributes: Attributes | None = None
+) -> AbstractContextManager[Any]:
     """Return a block with a CONSUMER span that goes on with the trace of what was sent.
 
     Args:
@@ -68,7 +72,7 @@ def flush_spans() -> None:
 
 @contextmanager
 def _span(
-    operation: str, kind_of_operation: str, destination: str, kind: str, traceparent: str | None, attributes: dict[str, str]
+    operation: str, kind_of_operation: str, destination: str, kind: str, traceparent: str | None, attributes: Attributes | None
 ) -> Iterator[Any]:
     api: Any = sys.modules[API]
     known = {
@@ -76,7 +80,7 @@ def _span(
         "messaging.operation.name": operation,
         "messaging.operation.type": kind_of_operation,
         "messaging.destination.name": destination,
-        **{f"messaging.{name.replace('_', '.')}": value for name, value in attributes.items()},
+        **{f"messaging.{name}": value for name, value in (attributes or {}).items()},
     }
     context = _remote(api, traceparent)
     tracer = api.get_tracer(TRACER)

@@ -194,7 +194,8 @@ class RequestThread:
             if method is None:
                 raise UnknownMethodError(f"no method {request.method!r} is exported; exported are {', '.join(self._methods)}")
             args, kwargs = self._arguments(request)
-            with consuming("serve", f"{self._host.identity[0]}.{request.method}", request.traceparent, message_id=request.id):
+            name = f"{self._host.identity[0]}.{request.method}"
+            with consuming("serve", name, traceparent=request.traceparent, attributes={"message.id": request.id}):
                 result = method(*args, **kwargs)
             return encode_answer(request, result, max_bytes=self._max_bytes), False
         except BaseException as exc:  # also SystemExit: sys.exit() ends the method, not the service

@@ -64,8 +64,8 @@ def _tracing(queue: str, new_jobs: Sequence[NewJob]) -> Iterator[None]:
     if not is_traced() or not new_jobs:
         yield
         return
-    what = {"message_id": new_jobs[0].job_id} if len(new_jobs) == 1 else {"batch_message_count": str(len(new_jobs))}
-    with producing("enqueue", queue, **what):
+    is_one = len(new_jobs) == 1
+    with producing("enqueue", queue, attributes={"message.id": new_jobs[0].job_id} if is_one else {"batch.message_count": len(new_jobs)}):
         traceparent = current_traceparent()
         if traceparent is not None:
             for new_job in new_jobs:

@@ -16,7 +16,8 @@ def processing(task: Task) -> AbstractContextManager[Any]:
     if not is_traced():
         return nullcontext()
     raw = task.fields.get(TRACEPARENT.encode(), b"")
-    return consuming("process", task.queue, raw.decode(errors="replace") or None, message_id=task.job_id)
+    traceparent = raw.decode(errors="replace") or None
+    return consuming("process", task.queue, traceparent=traceparent, attributes={"message.id": task.job_id})
 
 
 def processed(task: Task, perform: Callable[[], Any]) -> Any:
