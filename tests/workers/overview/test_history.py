@@ -1,11 +1,17 @@
 """The history of jobs."""
 
+from collections import Counter
+
+from rq import Retry
+
 import notify
-from notify.history import read_history
-from tests.support.sample_jobs import add, add_with_svc, fail
-from tests.workers.conftest import StartWorkers
+from notify.history import loss_history, read_history
+from notify.testing import wait_until
+from tests.support.sample_jobs import add, add_with_svc, fail, hold
+from tests.workers.conftest import Effects, StartWorkers
 from workers import Queue
 from workers.overview import JobPoint, histories_of_functions, histories_of_queues, job_history
+from workers.scripts import JobScripts
 
 
 def total(points: tuple[JobPoint, ...]) -> JobPoint:
@@ -35,10 +41,31 @@ def test_jobs_are_counted_by_queue_and_function(bus: notify.Bus, queue: Queue, s
     assert total(job_history(history, queue="other")).enqueued == 0
 
 
-def test_a_failure_is_counted_with_its_seconds(bus: notify.Bus, queue: Queue, start_workers: StartWorkers) -> None:
-    failed = queue.enqueue(fail)
+def test_failures_retries_and_stops_are_counted_with_their_seconds(
+    bus: notify.Bus, queue: Queue, start_workers: StartWorkers, effects: Effects
+) -> None:
+    failed = queue.enqueue(fail, retry=Retry(max=1))
     start_workers()
-    assert failed.wait(10)
+    assert failed.wait(15)
+    stopped = queue.enqueue(hold, "x")
+    effects.wait_for("x:begun")
+    stopped.cancel()
+    wait_until(lambda: total(job_history(bus.redis)).stopped, timeout_s=15)
     jobs = total(job_history(bus.redis))
-    assert (jobs.enqueued, jobs.failed, jobs.work.count) == (1, 1, 1)
-    assert 0 < jobs.work.sum_s < 10
+    assert (jobs.enqueued, jobs.started, jobs.retried, jobs.failed, jobs.stopped, jobs.finished) == (3, 3, 1, 1, 1, 0)
+    assert (jobs.work.count, jobs.ended) == (3, 2)
+    assert 0 < jobs.work.sum_s < 30
+
+
+def test_what_lost_its_need_is_counted_by_policy_and_need(bus: notify.Bus, queue: Queue) -> None:
+    queue.enqueue(add_with_svc)
+    queue.enqueue(add_with_svc, on_loss="hold")
+    with bus.service("svc"):
+        for _ in range(3):
+            queue.enqueue(add_with_svc)
+    JobScripts(bus.redis).apply_loss("svc", passed=0, count=10)
+    found: Counter[tuple[str, str]] = Counter()
+    for point in loss_history(read_history(bus.redis), need="svc"):
+        found.update(point.by_need)
+    assert found == {("cancel", "svc"): 4, ("hold", "svc"): 1}
+    assert all(not point.by_need for point in loss_history(read_history(bus.redis), need="other"))
