@@ -26,6 +26,7 @@ from benchmarks.requests import call_round_trip
 from benchmarks.server import loopback_server
 from benchmarks.startup import start_of_commands
 from benchmarks.throughput import increments_per_process, moments_side_by_side, no_ops_per_process
+from benchmarks.web_viewers import web_viewers
 from benchmarks.worker_memory import memory_of_workers
 
 BENCHMARKS = (
@@ -62,6 +63,7 @@ BENCHMARKS = (
     pace_of_a_replay,
     start_of_commands,
     memory_of_workers,
+    web_viewers,
 )
 
 with loopback_server() as url, notify.connect(url) as bus:

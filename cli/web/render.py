@@ -77,9 +77,9 @@ def span(seconds: float | None) -> str:
     for size, unit, name in ((172_800, 86_400, "d"), (7_200, 3_600, "h"), (120, 60, "min")):
         if seconds >= size:
             return f"{seconds / unit:.0f} {name}"
-    if seconds >= 10:
+    if seconds >= 10 or not seconds:
         return f"{seconds:.0f} s"
-    return f"{seconds:.1f} s" if seconds >= 1 or not seconds else f"{max(1, round(seconds * 1000))} ms"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{max(1, round(seconds * 1000))} ms"
 
 
 def shown_json(value: Any) -> str:

@@ -1,5 +1,6 @@
 """The lab in the pictures: services, workers, and jobs in every status."""
 
+import math
 import os
 import random
 import sys
@@ -9,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import notify
+from notify.history import edge_of, field_of
 from notify.testing import PrivateServer, wait_until
 from tests.support.commands import NOTIFY, Command
 from workers import Queue
@@ -56,5 +58,23 @@ def lab(server: PrivateServer, bus: notify.Bus, folder: Path) -> Iterator[str]:
         wait_until(lambda: not orders.count, timeout_s=60, what="the end of the orders")
         for number in range(700):
             orders.enqueue(shop.charge, 3000 + number, round(random.uniform(5, 300), 2))
+        _write_past(bus)
         bus.publish("prices", {"sku": "A-1044", "price": 129.9})
         yield story.id if first.id else ""
+
+
+def _write_past(bus: notify.Bus) -> None:
+    """Write the counts of an hour that did not happen, for the plots."""
+    now: int = bus.redis.time()[0]
+    for ago in range(1, 61):
+        wave = 1 + 0.5 * math.sin(ago / 7) + 0.2 * math.sin(ago / 2.3)
+        failed = 42 if 22 < ago < 27 else 3
+        finished, wait_ms = round(420 * wave), round(340 * wave) + failed * 20
+        key = bus.keys.history("m", now // 60 - ago)
+        counts = {"enqueued": finished + failed, "started": finished + failed, "finished": finished, "failed": failed}
+        fields = {field_of(f"job {what}", "orders", "shop.charge"): number for what, number in counts.items()}
+        fields |= {field_of("job wait", "orders", "shop.charge", bucket=f"<={edge_of(wait_ms / 1000)}"): finished}
+        fields |= {field_of("job work", "orders", "shop.charge", bucket=f"<={edge_of(0.2)}"): finished}
+        fields |= {field_of("job work_us", "orders", "shop.charge"): finished * 210_000 + failed * 900_000}
+        bus.redis.hset(key, mapping=fields)
+        bus.redis.expire(key, 3600)

@@ -11,7 +11,7 @@ from workers.errors import JobDefinitionError
 from workers.jobs import Job, check_need
 from workers.scripts import RQ_STATUS
 
-__all__ = ["JobFilter", "JobStatus", "ListedJob", "moment_of"]
+__all__ = ["JobFilter", "JobStatus", "ListedJob", "is_called", "moment_of"]
 
 JobStatus: TypeAlias = Literal[
     "queued",
@@ -99,7 +99,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
             (self.queue is None or job.origin in (self.queue, ""))  # without an origin, it cannot be read
             and (self.status is None or listed.status == self.status)
             and (self.needs is None or self.needs in job.needs)
-            and (self.function is None or _is_called(job.function_name, self.function))
+            and (self.function is None or is_called(job.function_name, self.function))
             and (self.since is None or _last_moment(job) >= self.since)
             and (self.until is None or _last_moment(job) <= self.until)
             and (self.text is None or _contains(job.data.decode(errors="replace"), self.text) or _contains(job.id, self.text))
@@ -112,7 +112,8 @@ def moment_of(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
-def _is_called(path: str, pattern: str) -> bool:
+def is_called(path: str, pattern: str) -> bool:
+    """Return whether the function with a path is selected by a path, a name, or a pattern of one of them."""
     return fnmatchcase(path, pattern) or fnmatchcase(path.rpartition(".")[2], pattern)
 
 

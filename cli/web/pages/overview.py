@@ -156,7 +156,7 @@ def _first(stuck: Iterable[StuckJob], most: int) -> Iterator[StuckJob]:
 
 def _plots(look: Look, hours: str) -> list[Plot]:
     step = RANGES[hours]
-    points = job_history(look.history.read(since_s=float(hours) * 3600, step=step))
+    points = job_history(look.history.read(since_s=float(hours) * 3600, step=step))[:-1]  # the present one goes on
     moments = [point.at for point in points]
     ended = [
         Line("finished", "", [float(point.finished) for point in points]),
