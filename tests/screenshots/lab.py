@@ -71,10 +71,14 @@ def _write_past(bus: notify.Bus) -> None:
         failed = 42 if 22 < ago < 27 else 3
         finished, wait_ms = round(420 * wave), round(340 * wave) + failed * 20
         key = bus.keys.history("m", now // 60 - ago)
-        counts = {"enqueued": finished + failed, "started": finished + failed, "finished": finished, "failed": failed}
-        fields = {field_of(f"job {what}", "orders", "shop.charge"): number for what, number in counts.items()}
-        fields |= {field_of("job wait", "orders", "shop.charge", bucket=f"<={edge_of(wait_ms / 1000)}"): finished}
-        fields |= {field_of("job work", "orders", "shop.charge", bucket=f"<={edge_of(0.2)}"): finished}
-        fields |= {field_of("job work_us", "orders", "shop.charge"): finished * 210_000 + failed * 900_000}
+        names = ("orders", "shop.charge")
+        fields = {
+            field_of("job enqueued", *names): finished + failed,
+            field_of("job started", *names, bucket=f"wait<={edge_of(wait_ms / 1000)}"): finished + failed,
+            field_of("job finished", *names, bucket=f"work<={edge_of(0.2)}"): finished,
+            field_of("job failed", *names, bucket=f"work<={edge_of(0.9)}"): failed,
+            field_of("job work_us", *names): round(finished * 210_000 * wave) + failed * 900_000,
+            field_of("job wait_us", *names): finished * wait_ms * 1000,
+        }
         bus.redis.hset(key, mapping=fields)
         bus.redis.expire(key, 3600)
