@@ -10,7 +10,7 @@ from notify.events.event import Event, Failure, encode
 from notify.events.message import Message, Messages, message_topic
 from notify.events.scripts import EventScripts
 from notify.events.topic import check_each, check_topic
-from notify.process import producing
+from notify.process import UNTRACED, is_traced, producing
 from notify.settings import MAX_LIFETIME_S
 from notify.values import Encodable, Json, is_text
 
@@ -95,7 +95,7 @@ def publish(scripts: EventScripts, event: Event, *, retain_s: float | None = Non
     """
     check_topic(event.topic)
     _check_key(key, event)
-    with producing("publish", event.topic):
+    with producing("publish", event.topic) if is_traced() else UNTRACED:
         body = encode(event, max_bytes=scripts.client.settings.max_payload_bytes)
         return scripts.publish(event.topic, body, retain_ms=retain_ms(retain_s), once=key)
 

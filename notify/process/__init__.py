@@ -16,10 +16,11 @@ from notify.process.signal_event import SignalSafeEvent
 from notify.process.steady import steady_s
 from notify.process.suspension import Suspension, Suspensions
 from notify.process.title import set_title
-from notify.process.tracing import consuming, current_trace_id, current_traceparent, flush_spans, is_traced, producing
+from notify.process.tracing import UNTRACED, consuming, current_trace_id, current_traceparent, flush_spans, is_traced, producing
 
 __all__ = [
     "MAX_LOGGED_CHARS",
+    "UNTRACED",
     "JsonFormatter",
     "ProcessIdentity",
     "SafeFormatter",

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, TypeAlias
 
-__all__ = ["consuming", "current_trace_id", "current_traceparent", "flush_spans", "is_traced", "producing"]
+__all__ = ["UNTRACED", "consuming", "current_trace_id", "current_traceparent", "flush_spans", "is_traced", "producing"]
 
 Attributes: TypeAlias = Mapping[str, str | int]
 
+UNTRACED: Final = nullcontext()
+"""The block of a program that is not traced. It can be used again and again."""
 API: Final = "opentelemetry.trace"
 TRACER: Final = "notify"
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
@@ -46,7 +48,7 @@ def producing(operation: str, destination: str, *, attributes: Attributes | None
         destination: the topic, queue or service.
         attributes: further ones, by their names without ``messaging.``.
     """
-    return _span(operation, "send", destination, "PRODUCER", None, attributes) if is_traced() else nullcontext()
+    return _span(operation, "send", destination, "PRODUCER", None, attributes) if is_traced() else UNTRACED
 
 
 def consuming(
@@ -59,7 +61,7 @@ def consuming(
         destination, attributes: as for `producing`.
         traceparent: what the message carries; ``None`` or one that cannot be read begins a trace.
     """
-    return _span(operation, "process", destination, "CONSUMER", traceparent, attributes) if is_traced() else nullcontext()
+    return _span(operation, "process", destination, "CONSUMER", traceparent, attributes) if is_traced() else UNTRACED
 
 
 def flush_spans() -> None:

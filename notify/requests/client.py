@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -29,7 +29,7 @@ from notify.errors import (
     UnknownMethodError,
 )
 from notify.keys import SERVICES_TOPIC, due_member
-from notify.process import current_traceparent, is_traced, producing
+from notify.process import UNTRACED, current_traceparent, is_traced, producing
 from notify.requests.message import Answer, Request, encode_request
 from notify.requests.resolver import Endpoint, Resolver
 from notify.requests.scripts import FULL, GONE, RequestScripts
@@ -113,7 +113,7 @@ class RequestClient:
             name = getattr(method, "__name__", "")
             return Signature(method).result(self.call(target, name, args, kwargs, timeout_s=timeout_s))
         try:
-            with producing("call", f"{target}.{method}") if is_traced() else nullcontext():
+            with producing("call", f"{target}.{method}") if is_traced() else UNTRACED:
                 return self._call(target, method, args, kwargs, timeout_s=timeout_s)
         except (DirectoryError, RequestTimeoutError) as exc:  # say which service the error is about, as the caller named it
             if isinstance(target, Provider):

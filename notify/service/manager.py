@@ -20,6 +20,7 @@ from notify.events import (
     message_topic,
     topics_by_name,
 )
+from notify.process import UNTRACED, is_traced
 from notify.server import Client
 from notify.service.heartbeat import Heartbeats
 from notify.service.naming import NamePolicy
@@ -251,7 +252,7 @@ class _Subscription:
     def _deliver(self, item: Event | Gap) -> None:
         try:
             if isinstance(item, Event):
-                with item.processing():
+                with item.processing() if is_traced() else UNTRACED:
                     self._callback(item)
             elif self._on_gap is not None:
                 self._on_gap(item)

@@ -1,10 +1,10 @@
 """The span in which a job runs, if the program is traced: it goes on with the trace of who enqueued it."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
-from notify.process import consuming, is_traced
+from notify.process import UNTRACED, consuming, is_traced
 from workers.horse import Task
 from workers.jobs import TRACEPARENT
 
@@ -14,7 +14,7 @@ __all__ = ["processed", "processing"]
 def processing(task: Task) -> AbstractContextManager[Any]:
     """Return a block with a CONSUMER span for the run of a job."""
     if not is_traced():
-        return nullcontext()
+        return UNTRACED
     raw = task.fields.get(TRACEPARENT.encode(), b"")
     traceparent = raw.decode(errors="replace") or None
     return consuming("process", task.queue, traceparent=traceparent, attributes={"message.id": task.job_id})
