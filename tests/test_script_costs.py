@@ -13,7 +13,7 @@ from notify.directory import Upkeep
 from tests.support.faults import beat, commands_during
 from tests.support.sample_jobs import add
 from workers import Job, Queue
-from workers.scripts import ClaimScripts, Ended, EnqueueScripts, Fences
+from workers.scripts import ClaimOptions, ClaimScripts, Ended, EnqueueScripts, Fences, History
 from workers.scripts.jobs import JobScripts
 
 MANY = 100
@@ -47,11 +47,11 @@ class Setting:
         stack.enter_context(self.bus.service("svc", ttl_s=60))
         return lambda: self.scripts.release_held("work", "svc", first=MANY, most=MANY)
 
-    def working(self, wanted: int) -> Callable[[], object]:
+    def working(self, wanted: int, history: History = "full") -> Callable[[], object]:
         """Plain jobs are claimed and ended, so many at a time."""
         self.queue.empty()
         self.many()
-        claims = ClaimScripts(self.bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500)
+        claims = ClaimScripts(self.bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500, options=ClaimOptions(history=history))
         fences, ended = Fences(), list[Ended]()
 
         def work() -> None:
@@ -94,6 +94,8 @@ EACH: dict[str, tuple[Prepare, float]] = {
     "release": (lambda to, stack: to.hold(stack), 5.2),
     "claim and end, alone": (lambda to, _: to.working(1), 22.9),
     "claim and end, in batches": (lambda to, _: to.working(25), 9.9),
+    "claim and end, alone, by a lean worker": (lambda to, _: to.working(1, "lean"), 15.9),
+    "claim and end, in batches, by a lean worker": (lambda to, _: to.working(25, "lean"), 5.9),
 }
 """Commands for each of many jobs."""
 

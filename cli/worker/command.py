@@ -60,6 +60,9 @@ def worker(
             show_default="short jobs only: about 5 ms of work",
         ),
     ] = None,
+    lean: Annotated[
+        bool, typer.Option("--lean", help="Leave out events of starts and successes, empty results, and records of runs.")
+    ] = False,
     max_restarts: Annotated[
         int, typer.Option("--max-restarts", min=0, help=f"End with code 1 if a worker dies more often within {WINDOW_S:g} s.")
     ] = MAX_RESTARTS,
@@ -120,6 +123,7 @@ def worker(
                 burst=burst,
                 skip_foreign=skip_foreign,
                 window=window,
+                history="lean" if lean else "full",
                 log_level=given or (Level.INFO if _logs_jobs(chosen, burst=burst) else Level.WARNING),
                 log_format=chosen.log_format.value,
                 job_logs=job_logs or "",

@@ -90,6 +90,7 @@ def _make(options: WorkerOptions, name: str, client: Client, notices: NoticeWrit
         lease_s=options.lease_s,
         skip_foreign=options.skip_foreign,
         window=options.window,
+        history=options.history,
         told=None if notices is None else lambda is_busy: notices.write(Notice("busy" if is_busy else "idle", worker=name)),
     )
 

@@ -23,6 +23,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         lease_s: seconds that the worker may be silent before another worker takes it for dead.
         skip_foreign: whether pickled jobs of plain RQ stay in the queue, for RQ's own workers.
         window: how many jobs a worker claims ahead of their turn, and 1: none; ``None``: short ones only, or ``$NOTIFY_WINDOW``.
+        history: ``full``, or ``lean``; see `Worker`.
         log_level: the lowest level of log messages on stderr, also of those of the jobs; ``INFO`` logs the start and end of every job.
         log_format: ``text``, or ``json`` for one JSON object in each line.
         job_logs: the lowest level of what is published of the log of each job on the topic ``job_log.<id>``; empty: nothing.
@@ -39,6 +40,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     lease_s: float = LEASE_S
     skip_foreign: bool = False
     window: int | None = None
+    history: Literal["full", "lean"] = "full"
     log_level: str = "WARNING"
     log_format: Literal["text", "json"] = "text"
     job_logs: str = ""

@@ -6,7 +6,7 @@ Nothing here decides when a transition is due.
 
 from workers.scripts.ahead import runs_in, text_of
 from workers.scripts.callbacks import CallbackScripts, OwedCallback
-from workers.scripts.claim import AHEAD_BYTES, Claim, ClaimScripts, Refill
+from workers.scripts.claim import AHEAD_BYTES, Claim, ClaimOptions, ClaimScripts, History, Refill
 from workers.scripts.dependents import DependentScripts
 from workers.scripts.enqueue import PLAIN, RQ_STATUS, Admission, Condition, EnqueueScripts, NewJob
 from workers.scripts.fences import Fences, number_in
@@ -32,6 +32,7 @@ __all__ = [
     "Admission",
     "CallbackScripts",
     "Claim",
+    "ClaimOptions",
     "ClaimScripts",
     "Condition",
     "Deleted",
@@ -41,6 +42,7 @@ __all__ = [
     "EnqueueScripts",
     "ErrorCheck",
     "Fences",
+    "History",
     "JobCounts",
     "JobScripts",
     "LeaseScripts",

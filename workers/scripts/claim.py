@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -16,10 +16,28 @@ from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run
 from workers.scripts.runner import JobScriptRunner, rq_time
 from workers.scripts.tally import Tally
 
-__all__ = ["Claim", "ClaimScripts", "Refill"]
+__all__ = ["Claim", "ClaimOptions", "ClaimScripts", "History", "Refill"]
 
 AHEAD_BYTES: Final = 65_536
 """The most bytes of jobs that are claimed ahead: what the horse has not read yet fits into the socket to it."""
+
+
+History: TypeAlias = Literal["full", "lean"]
+
+
+class ClaimOptions(msgspec.Struct, frozen=True):
+    """What a worker claims, and what it records.
+
+    Args:
+        skip_foreign: whether pickled jobs of plain RQ stay where they are, for RQ's own workers.
+        history: ``lean`` leaves out the events of starts and successes, results that are ``None``, and RQ's records of runs.
+    """
+
+    skip_foreign: bool = False
+    history: History = "full"
+
+
+ALL: Final = ClaimOptions()
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -87,23 +105,23 @@ class ClaimScripts(JobScriptRunner):
         heartbeat_s: seconds between heartbeats of a run.
         idle_s: seconds that the worker may be silent while it is idle.
         result_ttl_s: seconds for which results are kept, unless the job has a time of its own; -1 for ever.
-        skip_foreign: whether pickled jobs of plain RQ stay where they are, for RQ's own workers.
+        options: what it claims and records.
 
     Raises:
         JobDefinitionError: ``result_ttl_s`` is out of range.
     """
 
     def __init__(
-        self, client: Client, worker: str, *, heartbeat_s: int, idle_s: int, result_ttl_s: int, skip_foreign: bool = False
+        self, client: Client, worker: str, *, heartbeat_s: int, idle_s: int, result_ttl_s: int, options: ClaimOptions = ALL
     ) -> None:
-        super().__init__(client)
+        super().__init__(client, is_lean=options.history == "lean")
         if not -1 <= result_ttl_s <= LONGEST_TTL_S:
             raise JobDefinitionError(f"results are to be kept for {result_ttl_s} s: give -1 for ever, or 0 to {LONGEST_TTL_S}")
         self._worker = worker
         self._keys = [rq_keys.worker(worker), rq_keys.suspended(), client.own_keys.paused]
         self._args: list[str | bytes | int] = [heartbeat_s, idle_s, DEFAULT_TIMEOUT_S]
         self._result_ttl_s = result_ttl_s
-        self._skips_foreign = "1" if skip_foreign else ""
+        self._skips_foreign = "1" if options.skip_foreign else ""
         self._max_bytes = client.settings.max_payload_bytes
         self._tally = Tally()
 

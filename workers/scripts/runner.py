@@ -23,6 +23,8 @@ __all__ = ["KEEP_CANCELLED_MS", "JobScriptRunner", "around_time", "rq_now", "rq_
 TOPIC: Final = "@topic@"
 CONTENTS: Final = "@contents@"
 SOME_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
+LEFT_OUT: Final = ("started", "finished")
+"""The events that a lean worker leaves out."""
 KEEP_CANCELLED_MS: Final = 86_400_000
 """Milliseconds for which a cancelled job is kept."""
 
@@ -30,8 +32,8 @@ KEEP_CANCELLED_MS: Final = 86_400_000
 class JobScriptRunner(PublishingScripts):
     """Runs the scripts of jobs. The table ``k`` of key prefixes stands before each script; see ``parts/prefixes.lua``."""
 
-    def __init__(self, client: Client) -> None:
-        super().__init__(client, "workers.scripts", prelude=_prelude(client.settings, client.own_keys))
+    def __init__(self, client: Client, *, is_lean: bool = False) -> None:
+        super().__init__(client, "workers.scripts", prelude=_prelude(client.settings, client.own_keys, is_lean=is_lean))
 
     def run_with_common_args(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int], *, action: str, now: str = "") -> Any:
         """Run a script that includes ``parts/prefixes.lua``: its ARGV begin with the `common_args`. Otherwise as `run`.
@@ -67,7 +69,7 @@ class JobScriptRunner(PublishingScripts):
 
 
 @cache
-def _prelude(settings: Settings, keys: Keys) -> str:
+def _prelude(settings: Settings, keys: Keys, *, is_lean: bool) -> str:
     """Return the Lua table ``k`` of key prefixes. As ARGV the same thirty texts would be sent with every call."""
     texts = {
         "job": rq_keys.job(""),
@@ -108,12 +110,13 @@ def _prelude(settings: Settings, keys: Keys) -> str:
         "head": keys.topic(""),
         "channel": keys.channel(""),
         "topic": keys.job_topic(""),
-        "published": " ".join(status for status in JOB_EVENTS if settings.tells(status)),
+        "published": " ".join(status for status in JOB_EVENTS if settings.tells(status) and not (is_lean and status in LEFT_OUT)),
     }
     length, log_ms, head_ms = limits_of(settings)
     texts["body_begins"], _, texts["body_ends"] = map(
         bytes.decode, _split(encode(Event(topic=TOPIC, contents=CONTENTS), max_bytes=sys.maxsize))
     )
+    texts["is_lean"] = "1" if is_lean else ""
     lines = [*(f"  {name} = {quoted(text)}," for name, text in texts.items()), f"  keep_ms = {KEEP_CANCELLED_MS},"]
     lines.append(f"  limits = {{length = {length}, log_ms = {log_ms}, head_ms = {head_ms}}},")
     return "\n".join(["local k = {", *lines, "}", ""])

@@ -8,7 +8,7 @@ from workers.fleet import NameHold, Reaper
 from workers.horse import Horse, RetireAfter
 from workers.jobs import JobFunctions
 from workers.line import LastWill, Line, Window
-from workers.scripts import ClaimScripts, Fences, JobScripts
+from workers.scripts import ClaimOptions, ClaimScripts, Fences, JobScripts
 from workers.worker.background import Background
 from workers.worker.callbacks import OwedCallbacks, StoppedCallback
 from workers.worker.commands import CommandListener
@@ -33,7 +33,7 @@ class WorkerParts:
         functions: the functions that it may run.
         retire: when the process that runs the jobs is replaced.
         lease_s: seconds that the worker may be silent.
-        skip_foreign: whether pickled jobs of plain RQ stay in the queue.
+        claims: what the worker claims, and what it records.
         window: how many runs the worker has claimed at most; ``None``: as many as are short.
         revive: called when another worker took this one for dead by mistake.
         wait_while_suspended: RQ's function that waits until ``rq resume``.
@@ -50,7 +50,7 @@ class WorkerParts:
         functions: JobFunctions,
         retire: RetireAfter,
         lease_s: float,
-        skip_foreign: bool,
+        claims: ClaimOptions,
         window: int | None,
         revive: Callable[[Client], None],
         wait_while_suspended: Callable[[bool], None],
@@ -60,10 +60,10 @@ class WorkerParts:
         fences = Fences()
         times_s = {"heartbeat_s": worker.job_monitoring_interval, "idle_s": worker.worker_ttl + 60}
 
-        def claims(on: Client) -> ClaimScripts:
-            return ClaimScripts(on, worker.name, **times_s, result_ttl_s=worker.default_result_ttl, skip_foreign=skip_foreign)
+        def make_claims(on: Client) -> ClaimScripts:
+            return ClaimScripts(on, worker.name, **times_s, result_ttl_s=worker.default_result_ttl, options=claims)
 
-        last_will = LastWill(worker.name, fences, connect=lambda: client.clone(name=worker.name), claims=claims)
+        last_will = LastWill(worker.name, fences, connect=lambda: client.clone(name=worker.name), claims=make_claims)
         self.horse = horse = Horse(self.performer.run, last_will, prepare=self.performer.prepare)
         line = Line(horse, fences, current_run.lock, timeouts=lambda: client.timeouts)
         self.stopper = Stopper(
@@ -91,7 +91,7 @@ class WorkerParts:
             pushes=PushWatch(client, lambda: self.background.leads),
         )
         connection = SingleConnection(client.clone(name=worker.name))
-        loop_claims = claims(connection)
+        loop_claims = make_claims(connection)
         self.loop = ClaimLoop(
             worker,
             current_run,

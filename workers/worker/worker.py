@@ -22,7 +22,7 @@ from workers.line import window_of
 from workers.queue import Queue
 from workers.rq import PlainJob, PlainQueue, import_job_class
 from workers.schedule import Scheduler, register_cron
-from workers.scripts import text_of
+from workers.scripts import ClaimOptions, History, text_of
 from workers.worker.end_signals import EndSignals
 from workers.worker.finish import FinishingWorker
 from workers.worker.job_timeout import JobTimeout
@@ -53,13 +53,13 @@ class Worker(FinishingWorker):
         lease_s: seconds that the worker may be silent. After that, another worker takes it for dead: its job is tried again, or fails.
         skip_foreign: whether pickled jobs of plain RQ stay in their place in the queue, for RQ's own workers. Otherwise they fail.
         window: how many jobs the worker claims ahead of their turn, and 1: none; by default short ones only, or ``$NOTIFY_WINDOW`` of all.
+        history: ``lean`` leaves out the events of starts and successes, results that are ``None``, and RQ's records of runs.
         told: called once when the worker was told to end, with whether it still runs a job.
         rq_options: as for ``rq.Worker``.
 
     Raises:
         ModuleLoadError: a module cannot be imported, or defines no job.
-        JobDefinitionError: there is no connection, ``lease_s`` is not above 0, a queue is no `Queue`, or ``job_class`` cannot be
-            imported or is not derived from `Job`. `work` raises it if there is no queue.
+        JobDefinitionError: no connection, ``lease_s`` not above 0, a queue that is no `Queue`, no such ``job_class``; of `work`: no queue.
     """
 
     queue_class = Queue  # type: ignore[assignment]  # RQ declares the base class, and takes any other
@@ -77,12 +77,12 @@ class Worker(FinishingWorker):
         lease_s: float = LEASE_S,
         skip_foreign: bool = False,
         window: int | None = None,
+        history: History = "full",
         told: Callable[[bool], object] | None = None,
         **rq_options: Any,
     ) -> None:
         connection = _checked_connection(connection, queues, lease_s=lease_s)
-        rq_options["job_class"] = _job_class(rq_options.get("job_class"), default=self.job_class)
-        rq_options["serializer"] = JsonSerializer
+        rq_options |= {"job_class": _job_class(rq_options.get("job_class"), default=self.job_class), "serializer": JsonSerializer}
         will_work = rq_options.get("prepare_for_work", True)  # false for an object of Worker.all(), which only describes a worker
         modules = (_modules_of(os.environ) if will_work else ()) if modules is None else modules
         self.functions = load_jobs(modules)
@@ -97,7 +97,7 @@ class Worker(FinishingWorker):
             functions=self.functions,
             retire=retire or RetireAfter(),
             lease_s=lease_s,
-            skip_foreign=skip_foreign,
+            claims=ClaimOptions(skip_foreign=skip_foreign, history=history),
             window=window_of(os.environ) if window is None else window,
             revive=partial(_register_again, self),
             wait_while_suspended=super().check_for_suspension,

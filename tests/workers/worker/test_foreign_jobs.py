@@ -13,7 +13,7 @@ from notify.testing import wait_until
 from tests.support.sample_jobs import add
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers, claim_next
 from workers import Job, JobRefusedError, Outcome, Queue, explain, find_jobs, preview_loss, requeue
-from workers.scripts.claim import Claim, ClaimScripts
+from workers.scripts.claim import Claim, ClaimOptions, ClaimScripts
 
 PLAIN_WORKER = """
 import sys, redis, rq
@@ -30,7 +30,7 @@ def plain(bus: notify.Bus) -> rq.Queue:
 
 def claim_ours(bus: notify.Bus, *, start: int = 0) -> Claim:
     """Claim a job of the queue as a worker does that leaves those of plain RQ, and look into what it has to look into."""
-    claims = ClaimScripts(bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500, skip_foreign=True)
+    claims = ClaimScripts(bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500, options=ClaimOptions(skip_foreign=True))
     while (claim := claims.claim(["rq:queue:work"], fence=os.urandom(4).hex(), ended=None, start=start)).answer in ("look", "more"):
         if claim.answer == "look":
             claims.examine_call(claim.job_id)

@@ -85,10 +85,12 @@ local function start(job, id, fields)
   if fields.ttl or (fields.ended_at or '') ~= '' then
     redis.call('PERSIST', job) -- the key had a lifetime from waiting, or from an end before
   end
-  redis.call('HSET', k.execution .. execution, 'id', fence, 'created_at', now_s, 'last_heartbeat', now_s, 'worker_name', worker)
-  redis.call('EXPIRE', k.execution .. execution, ttl_s)
-  redis.call('ZADD', k.executions .. id, now_s + ttl_s + 60, fence)
-  redis.call('EXPIRE', k.executions .. id, ttl_s + 60)
+  if k.is_lean == '' then
+    redis.call('HSET', k.execution .. execution, 'id', fence, 'created_at', now_s, 'last_heartbeat', now_s, 'worker_name', worker)
+    redis.call('EXPIRE', k.execution .. execution, ttl_s)
+    redis.call('ZADD', k.executions .. id, now_s + ttl_s + 60, fence)
+    redis.call('EXPIRE', k.executions .. id, ttl_s + 60)
+  end
   redis.call('HSET', worker_key, 'state', 'busy', 'current_job', string.match(line, '^[^:]+') or id, 'ahead',
     line == '' and execution or line .. ' ' .. execution, 'current_job_working_time', '0', 'last_heartbeat', NOW_AT)
   redis.call('EXPIRE', worker_key, interval_s + 60)

@@ -2,11 +2,11 @@
 -- include: workers.scripts.job_event
 -- Records what RQ holds of a run beside its place among the started jobs, and publishes the event of its start.
 --
--- announce(worker, id, fence, now, ttl_s): does so once; most runs are over before anybody could look
+-- announce(worker, id, fence, now, ttl_s): does so once; most runs are over before anybody could look. A lean worker does not
 --   ttl_s   seconds within which the run sends its next heartbeat
 local function announce(worker, id, fence, now, ttl_s)
   local execution = k.execution .. id .. ':' .. fence
-  if redis.call('EXISTS', execution) == 1 then return end
+  if k.is_lean ~= '' or redis.call('EXISTS', execution) == 1 then return end
   local now_s = math.floor(now / 1000)
   redis.call('HSET', execution, 'id', fence, 'created_at', now_s, 'last_heartbeat', now_s, 'worker_name', worker)
   redis.call('EXPIRE', execution, ttl_s)

@@ -89,7 +89,9 @@ local function write_end(worker_key, worker, run, now, is_only)
   local job = k.job .. run.id
   redis.call('HSET', job, 'status', 'finished', 'sealed', '1', 'started_at', run.started_at, 'ended_at', run.ended_at,
     'last_heartbeat', run.ended_at)
-  write_result(worker, run)
+  if run.result ~= '' or k.is_lean == '' then
+    write_result(worker, run)
+  end
   if run.ttl >= 0 then
     redis.call('EXPIRE', job, run.ttl)
     if run.depends then
