@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 import notify
+from notify.testing import wait_until
 from tests.cli.conftest import Shell
 from tests.support.commands import Command
 from tests.support.hostile import EVIL
@@ -91,6 +92,20 @@ def test_whole_events_go_out_as_json_when_what_is_needed_is_there(shell: Shell, 
         with bus.service("door"):
             record = msgspec.json.decode(client.line())
     assert (record["topic"], record["contents"]) == ("t", 2)
+
+
+def test_a_gateway_takes_no_more_while_the_one_that_it_waits_for_is_behind(shell: Shell, bus: notify.Bus) -> None:
+    shell.environ["NOTIFY_LOG_LENGTH"] = "200"
+    log = bus.keys.log("t")
+    _, port = started(shell, "in", "--tcp", "0", "--topic", "t", "--waits-for", "relay")
+    with peer(port) as machine:
+        machine.send("".join(f"{number}\n" for number in range(2_000)))
+        wait_until(lambda: bus.redis.xlen(log) >= 100, timeout_s=20, what="half of the log")
+        reader, _ = started(shell, "out", "--tcp", "0", "--topic", "t", "--position", "relay", "--since", "start")
+        wait_until(lambda: b'"1999"' in bus.redis.xrevrange(log, count=1)[0][1][b"data"], timeout_s=20, what="the last line")
+    wait_until(lambda: b'"t":"start"' not in (bus.redis.get(bus.keys.position("relay")) or b""), what="the position")
+    reader.interrupt()
+    assert "gap" not in reader.end().err
 
 
 def test_a_secret_is_asked_for(shell: Shell, bus: notify.Bus) -> None:
