@@ -49,8 +49,8 @@ test-rq3: ## Run the tests of workers that touch RQ most, on RQ 3.
 on-rq: $(STAMP) ## Run them on one version of RQ: make on-rq RQ=3.
 	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers embedded)" $(PYTEST) $(ON_RQ)
 
-chaos: $(STAMP) ## Kill workers, services and the server under 2,000 jobs, with four seeds (SEED=5 for one); account for every job.
-	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers embedded)" $(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
+chaos: $(STAMP) ## Kill workers, services and the server under 2,000 jobs, with four seeds (SEED=5 for one, MIXED=1: 20,000 short jobs).
+	@NOTIFY_SERVER="$$($(BIN)/python -m tests.support.servers embedded)" $(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MIXED),--mixed --jobs 20000)
 
 lint: $(STAMP) $(if $(MYPY),$(MYPY_RQ3)) ## Check style, format, types and layers.
 	@$(BIN)/ruff check .

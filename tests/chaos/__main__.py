@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 
+from tests.chaos.mixed import run_mixed
 from tests.chaos.run import Report, run_chaos
 from workers.line import MOST_AHEAD
 
@@ -19,13 +20,19 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--faults", type=int, default=150, help="at most; they end with the jobs")
     parser.add_argument("--window", type=int, help="jobs claimed ahead; by default 32 for even seeds, as workers choose for odd ones")
+    parser.add_argument(
+        "--mixed", action="store_true", help="short and long jobs without needs, cancels, and the order of queues of one worker"
+    )
     chosen = parser.parse_args()
     logging.disable()  # of the subscribers, about each fault
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the workers and the server end as well
     is_well = True
     for seed in chosen.seed:
         window = chosen.window or (None if seed % 2 else MOST_AHEAD)
-        report = run_chaos(seed=seed, jobs=chosen.jobs, workers=chosen.workers, faults=chosen.faults, window=window)
+        if chosen.mixed:
+            report = run_mixed(seed=seed, jobs=chosen.jobs, horses=chosen.workers, faults=chosen.faults, window=chosen.window or MOST_AHEAD)
+        else:
+            report = run_chaos(seed=seed, jobs=chosen.jobs, workers=chosen.workers, faults=chosen.faults, window=window)
         sys.stdout.write(_text(seed, report))
         sys.stdout.flush()
         is_well &= report.is_well

@@ -22,7 +22,7 @@ from tests.chaos.jobs import fail, read_journal, work
 from tests.chaos.storm import SERVICE, Storm
 from workers import DuplicateJobError, Job, Queue
 
-__all__ = ["Report", "run_chaos"]
+__all__ = ["Report", "retry_of", "run_chaos"]
 
 END_S: Final = 60.0
 """How long the jobs may take to end after the last fault."""
@@ -105,7 +105,7 @@ def _enqueueing(bus: notify.Bus, orders: Sequence[Order], seed: int) -> Iterator
 
 def _enqueue(queue: Queue, order: Order, choice: random.Random) -> None:
     """Enqueue a job once, for as long as the server is away."""
-    function, seconds, retry = _function_of(order), _seconds(choice), _retry_of(order)
+    function, seconds, retry = _function_of(order), _seconds(choice), retry_of(order)
     needs: Any = {"needs": SERVICE, "on_loss": order.on_loss} if order.needs else {}
     while True:
         try:
@@ -119,14 +119,15 @@ def _enqueue(queue: Queue, order: Order, choice: random.Random) -> None:
 
 
 def _call(order: Order, choice: random.Random) -> Any:
-    return Queue.prepare_data(_function_of(order), [_seconds(choice)], job_id=order.job_id, retry=_retry_of(order))
+    return Queue.prepare_data(_function_of(order), [_seconds(choice)], job_id=order.job_id, retry=retry_of(order))
 
 
 def _function_of(order: Order) -> Any:
     return fail if order.raises else work
 
 
-def _retry_of(order: Order) -> Retry | None:
+def retry_of(order: Order) -> Retry | None:
+    """Return RQ's rule for the retries of a job."""
     return Retry(max=order.retries) if order.retries else None
 
 

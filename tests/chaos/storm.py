@@ -5,10 +5,12 @@ import random
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 import notify
 from notify.testing import PrivateServer
@@ -37,11 +39,24 @@ class Storm:
         size: the number of workers.
         journal: the file in which the jobs note their steps.
         window: how many jobs each worker claims; by default as it chooses.
+        kinds: how often each fault happens, in relation to the others.
+        own_queues: a queue for each worker that no other one serves, and that it serves first.
     """
 
-    def __init__(self, server: PrivateServer, *, seed: int, size: int, journal: Path, window: int | None = None) -> None:
+    def __init__(
+        self,
+        server: PrivateServer,
+        *,
+        seed: int,
+        size: int,
+        journal: Path,
+        window: int | None = None,
+        kinds: Mapping[str, int] = KINDS,
+        own_queues: Sequence[str] = (),
+    ) -> None:
         self.faults: Counter[str] = Counter()
         self._server, self._random, self._size = server, random.Random(seed), size
+        self._kinds, self._own_queues = kinds, own_queues
         settings = notify.Settings(url=server.url, log_length=1_000_000, connect_timeout_s=1.0, command_timeout_s=2.0)
         self._options = WorkerOptions(
             settings=settings, queues=("chaos",), modules=("tests.chaos.jobs",), lease_s=LEASE_S, log_level="CRITICAL", window=window
@@ -52,7 +67,7 @@ class Storm:
         self._frozen: list[int] = []
 
     def __enter__(self) -> "Storm":
-        self._pools = [self._open_pool() for _ in range(self._size)]
+        self._pools = [self._open_pool(number) for number in range(self._size)]
         self._service = Process("service", self._server.url, SERVICE, TTL_S)
         self._service.told()
         return self
@@ -67,11 +82,11 @@ class Storm:
 
     def blow(self, *, faults: int, is_over: Callable[[], bool]) -> None:
         """Cause that many faults, or fewer if the jobs are over. After it everything runs again."""
-        kinds = [*KINDS]
+        kinds = [*self._kinds]
         for number in range(faults):
             if is_over():
                 break
-            kind = self._random.choices(kinds, [*KINDS.values()])[0] if number >= len(kinds) else kinds[number]  # each at least once
+            kind = self._random.choices(kinds, [*self._kinds.values()])[0] if number >= len(kinds) else kinds[number]  # each at least once
             self._cause(kind)
             self._mend()
             threading.Event().wait(self._random.uniform(*PAUSE_S))
@@ -88,6 +103,10 @@ class Storm:
                 self._kill(kind, tree[0])
             case "horse" if len(tree) > 1:
                 self._kill(kind, tree[1])
+            case "host" if len(tree) > 1:
+                for pid in (tree[0], worker, tree[1]):  # the fork server first: nobody is left to say what had begun
+                    self._kill("", pid)
+                self.faults[kind] += 1
             case "freeze" if not self._frozen:
                 self._frozen = [worker, *tree]
                 self._signal(self._frozen, signal.SIGSTOP)
@@ -104,14 +123,15 @@ class Storm:
     def _kill(self, kind: str, pid: int) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-            self.faults[kind] += 1
+            if kind:
+                self.faults[kind] += 1
 
     def _mend(self) -> None:
         """Replace workers that died, and start the service again if it died."""
         for number, pool in enumerate(self._pools):
             if pool.processes[0].poll() is not None:
                 pool.close()
-                self._pools[number] = self._open_pool()
+                self._pools[number] = self._open_pool(number)
         if self._service is None or self._service.has_ended:
             self._end_service()
             self._service = Process("service", self._server.url, SERVICE, TTL_S)
@@ -130,8 +150,11 @@ class Storm:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    def _open_pool(self) -> Pool:
-        pool = Pool(self._options, size=1, environ=self._environ, max_restarts=None)
+    def _open_pool(self, number: int) -> Pool:
+        own = tuple(self._own_queues[number : number + 1])
+        pool = Pool(
+            msgspec.structs.replace(self._options, queues=(*own, *self._options.queues)), size=1, environ=self._environ, max_restarts=None
+        )
         pool.open()
         return pool
 

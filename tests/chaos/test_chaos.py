@@ -11,6 +11,7 @@ from notify.testing import wait_until
 from tests.chaos.account import Order, account_for
 from tests.chaos.events import _delivery
 from tests.chaos.jobs import JOURNAL, Step, read_journal
+from tests.chaos.mixed import out_of_order, run_mixed
 from tests.chaos.run import run_chaos
 from tests.workers.conftest import StartWorkers, start_workers  # noqa: F401  # the fixture
 from workers import Queue, rq_keys
@@ -26,6 +27,36 @@ def test_every_job_and_event_is_accounted_for_after_kills_of_everything() -> Non
     assert report.account.faults == []
     assert [delivery.faults for delivery in report.deliveries] == [[], [], []]
     assert {"worker", "service", "server"} <= {*report.faults}
+
+
+@pytest.mark.slow
+@pytest.mark.any_server
+@pytest.mark.timeout(150)
+def test_short_and_long_jobs_in_batches_end_once_and_in_order_whatever_is_killed() -> None:
+    """Two in five jobs are on queues of one worker each: those that are not tried again begin in their order."""
+    report = run_mixed(seed=3, jobs=800, horses=4, faults=10, window=32)
+    assert report.account.faults == []
+    assert {"worker", "horse", "host", "server"} <= {*report.faults}
+
+
+@pytest.mark.parametrize(
+    ("begun", "events", "wrong"),
+    [
+        ("abc", {}, ""),
+        ("acb", {}, "b"),
+        ("acb", {"b": ["enqueued", "retried"]}, ""),
+        ("acb", {"b": ["enqueued", "enqueued"]}, ""),
+        ("bca", {"b": ["retried"]}, "a"),
+        ("abab", {}, ""),
+    ],
+)
+def test_the_order_of_a_queue_of_one_worker_is_that_of_the_first_begin_of_each_job(
+    begun: str, events: dict[str, list[str]], wrong: str
+) -> None:
+    orders = [Order(name, False, False, "cancel", 0, "own") for name in "abc"]
+    told = {name: events.get(name, ["enqueued"]) for name in "abc"}
+    found = [*out_of_order(orders, [Step("begun", name, "run") for name in begun], "own", told)]
+    assert [each[0] for each in found] == list(wrong)
 
 
 @pytest.fixture

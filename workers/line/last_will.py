@@ -10,7 +10,7 @@ from notify.errors import NotifyError
 from notify.server import Client
 from workers import rq_keys
 from workers.horse import Board, Reply, decoded
-from workers.scripts import ClaimScripts, Ended, Fences, Run, number_in, runs_in
+from workers.scripts import ClaimScripts, Ended, Fences, number_in, runs_in
 
 __all__ = ["LastWill"]
 
@@ -55,19 +55,19 @@ class LastWill:
         if not runs or any(not run.fence.startswith(self._fences.base) for run in runs):
             return
         claims = self._claims(client)
-        ends = [msgspec.structs.replace(end, is_announced=_is_announced(client, end.run)) for end in ends if end.run in runs]
+        # Whether a start was told is found out in the script: a command of the killed worker that tells it may still be on its way.
+        ends = [msgspec.structs.replace(end, is_announced=None) for end in ends if end.run in runs]
         ended = [end.run for end in ends]
         line = [run for run in runs if run not in ended]
         if ends:
-            claims.refill([], ended=ends, line=line, wanted=0, fences=self._fences, number=self._fences.take())
+            answers = claims.refill([], ended=ends, line=line, wanted=0, fences=self._fences, number=self._fences.take()).ended
+            # Those that were stopped, or that others wait for, are not recorded: they stay, or no reaper would find them.
+            left = [run for run, answer in zip(ended, answers, strict=True) if answer != "finished"]
+        else:
+            left = []
         unbegun = [run for run in line if number_in(run.fence) > begun]
         if unbegun:
-            claims.give_back(unbegun, line=[run for run in line if run not in unbegun])
-
-
-def _is_announced(client: Client, run: Run) -> bool:
-    with client.translating(f"looking for the run of job {run.job_id}"):
-        return bool(client.exchange("EXISTS", rq_keys.execution(f"{run.job_id}:{run.fence}")))
+            claims.give_back(unbegun, line=[*left, *(run for run in line if run not in unbegun)])
 
 
 def _ends_in(rest: bytes) -> list[Ended]:

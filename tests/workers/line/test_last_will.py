@@ -7,10 +7,11 @@ import pytest
 
 import notify
 from tests.support.sample_jobs import add
-from workers import Queue, rq_keys
+from workers import Job, Queue, rq_keys
+from workers.fleet.reaper import Reaper
 from workers.horse import Board, Reply
 from workers.line import LastWill
-from workers.scripts import ClaimScripts, Ended, Fences, Refill, Run, runs_in
+from workers.scripts import ClaimScripts, Ended, Fences, JobScripts, Refill, Run, number_in, runs_in
 
 
 class Worker:
@@ -80,6 +81,39 @@ def test_a_reply_in_two_pieces_counts_for_nothing(worker: Worker, queue: Queue, 
     board.begun = 1
     LastWill("w", worker.fences, connect=lambda: worker.client.clone(name="will"), claims=worker.make)(encoded[:20], board)
     assert (queue.get_job_ids()[0], queue.started_job_registry.get_job_ids()) == (ids[1], [ids[0]])
+
+
+def test_a_run_that_was_stopped_after_it_had_returned_is_left_to_the_reaper(
+    bus: notify.Bus, worker: Worker, queue: Queue, ids: list[str]
+) -> None:
+    """Nobody would find it otherwise: its end cannot be recorded as that of a run that finished."""
+    runs = [claim.run for claim in worker.refill(4).claims]
+    assert JobScripts(bus.redis).stop_run(ids[0], reason="enough")
+    worker.die(end_of(runs[0]), end_of(runs[1]), begun=number_in(runs[1].fence))
+    assert worker.ahead() == [runs[0]]
+    Reaper(bus.redis).reap("w", ids[0])
+    job = Job.fetch(ids[0], connection=bus.redis)
+    assert (job.outcome and job.outcome.status, queue.started_job_registry.get_job_ids()) == ("stopped", [])
+    assert queue.get_job_ids() == ids[2:]
+
+
+def test_a_run_whose_start_is_told_while_the_will_is_done_has_started_once(
+    bus: notify.Bus, worker: Worker, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last command of the killed worker, that the run goes on, reaches the server between two commands of the will."""
+    (run,) = [claim.run for claim in worker.refill(1).claims]
+    refill = ClaimScripts.refill
+
+    def overtaken(claims: ClaimScripts, *args: Any, **options: Any) -> Refill:
+        worker.claims.give_back([], line=[run], goes_on=run, ttl_s=90)
+        return refill(claims, *args, **options)
+
+    monkeypatch.setattr(ClaimScripts, "refill", overtaken)
+    with bus.subscribe("job.work") as events:
+        worker.die(end_of(run), begun=1)
+        told = [event.contents["status"] for event in iter(lambda: events.get(0.2), None)]
+    assert told == ["started", "finished"]
+    assert not list(bus.redis.scan_iter("rq:execution*"))
 
 
 def test_a_worker_that_has_taken_over_the_name_keeps_its_runs(bus: notify.Bus, worker: Worker, queue: Queue, ids: list[str]) -> None:
