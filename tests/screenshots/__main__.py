@@ -12,6 +12,8 @@ from tests.support.browser import Browser, browsing, missing
 from tests.support.web_page import served
 
 WIDE, PHONE = (1280, 900), (390, 844)
+README = {"overview": (1280, 756), "job": (1280, 612)}
+"""The pictures of the README, and their sizes; copy them to docs/images."""
 
 
 def shoot(browser: Browser, path: str, file: Path, size: tuple[int, int], *, dark: bool = False) -> None:
@@ -37,6 +39,8 @@ def main(folder: Path) -> None:
         views |= {"topics": "/topics", "topic": "/topic/job.orders", "cancel": "/action/cancel?all=1&queue=orders"}
         for name, path in views.items():
             shoot(browser, path, folder / f"{name}.png", WIDE)
+        for name, size in README.items():
+            shoot(browser, views[name], folder / f"readme-{name}.png", size)
         for name in ("overview", "jobs", "job"):
             shoot(browser, views[name], folder / f"{name}-dark.png", WIDE, dark=True)
             shoot(browser, views[name], folder / f"{name}-phone.png", PHONE)

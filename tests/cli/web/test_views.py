@@ -124,8 +124,9 @@ def test_a_cursor_of_yesterday_goes_on_near_its_place(bus, page):
     assert answer.text.count('name="id"') == 9
 
 
-def test_all_views_of_forged_data_show_it_as_text(bus, page):
+def test_all_views_of_forged_data_show_it_as_text(bus, page, request):
     world = HostileWorld(bus)
+    request.addfinalizer(world.close)
     paths = [
         *PATHS,
         "/jobs?status=failed",
@@ -139,7 +140,6 @@ def test_all_views_of_forged_data_show_it_as_text(bus, page):
         assert answer.status_code in (200, 404), (path, answer.text)
         bad = {c for c in answer.text if not c.isprintable() and c not in "\n\t"} & set(EVIL)
         assert not bad, (path, bad)
-    world.close()
 
 
 def test_markup_in_names_is_text(bus, page):

@@ -1,0 +1,89 @@
+"""The command: where it listens, whom it asks for a token, and how it ends."""
+
+import re
+import socket
+from http.client import HTTPConnection
+from importlib import import_module
+from urllib.parse import urlsplit
+
+import pytest
+
+from cli.web import mount
+from notify import SettingsError
+from notify.testing import wait_until
+from tests.cli.conftest import Shell
+
+pytestmark = pytest.mark.any_server
+TOKEN = "a-token-of-the-command-1"
+EVERY = "0.0.0.0"  # noqa: S104  # every address, with a token
+
+
+def address(command) -> str:
+    wait_until(lambda: any("the page is at" in line for line in command.err), timeout_s=20, what="the page")
+    found = re.search(r"http://\S+", "".join(command.err))
+    assert found
+    return found[0]
+
+
+def get(url: str, **headers: str) -> tuple[int, bytes]:
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection.request("GET", "/jobs", headers=headers)
+    answer = connection.getresponse()
+    status, body = answer.status, answer.read()
+    connection.close()
+    return status, body
+
+
+def test_it_serves_until_it_is_told_to_end(shell: Shell) -> None:
+    command = shell.start("web", "--port", "0")
+    url = address(command)
+    assert b"<h1>Jobs</h1>" in get(url)[1]
+    assert "read-only" in "".join(command.err)
+    command.interrupt()
+    assert command.end().code == 130
+
+
+def test_a_token_of_a_file_opens_it_on_every_address(shell: Shell) -> None:
+    (shell.folder / "tokens").write_text(f"read {TOKEN}\n")
+    command = shell.start("web", "--port", "0", "--host", EVERY, "--token-file", "tokens")
+    url = address(command).replace(EVERY, "127.0.0.1")
+    assert get(url, Authorization=f"Bearer {TOKEN}")[0] == 200
+    assert get(url)[0] == 401
+    command.interrupt()
+    assert TOKEN not in "".join([*command.end().err, *command.out])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--host", EVERY], "everybody there could look: give --token-file or --auth-header"),
+        (["--token-file", "nope"], "the file with the token cannot be read"),
+        (["--actor", "olga"], "are for --auth-header"),
+        (["--auth-header", "X-User", "--trusted-proxy", "nowhere"], "--trusted-proxy is no address or network"),
+        (["--host", "192.0.2.1", "--auth-header", "X-User"], "cannot listen on 192.0.2.1"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_in_one_line(shell: Shell, options: list[str], words: str) -> None:
+    done = shell.run("web", "--port", "0", *options)
+    assert done.code == 2
+    assert words in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_port_that_is_taken_is_told_in_one_line(shell: Shell) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = shell.run("web", "--port", str(taken.getsockname()[1]))
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "Address already in use; give another --port or --host" in done.err
+
+
+def test_without_the_extra_one_line_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named '{name}'", name="starlette")
+
+    monkeypatch.setattr(mount, "import_module", missing)
+    with pytest.raises(SettingsError, match=re.escape("the page needs starlette: pip install 'notify-workers[web]'")):
+        mount.require("cli.web.app")
+    assert import_module("cli.web").web_app
