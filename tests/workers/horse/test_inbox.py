@@ -1,0 +1,66 @@
+"""The inbox of a horse: which task begins, and which must not begin any more."""
+
+import math
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from workers.horse.bell import Bell
+from workers.horse.board import Board
+from workers.horse.channel import Channel, Task
+from workers.horse.inbox import Inbox
+from workers.horse.tokens import Tokens
+
+pytestmark = pytest.mark.any_server
+
+
+class Desk:
+    """An inbox, and the worker's ends of what leads to it."""
+
+    def __init__(self, worker: socket.socket, horse: socket.socket) -> None:
+        self.channel, self.tokens, self.bell, self.board = Channel(worker), Tokens(), Bell(), Board()
+        self.tokens.open()
+        self.bell.open()
+        self.inbox = Inbox(Channel(horse), self.tokens, self.bell, self.board)
+
+    def give(self, *numbers: int, begin_by: float = math.inf) -> None:
+        self.channel.send(*(Task(f"job-{number}", "f", "work", {}, number=number, begin_by=begin_by) for number in numbers))
+        self.tokens.give(*numbers)
+
+    def take(self) -> str:
+        return self.inbox.take(5.0, lambda: None).job_id
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    worker, horse = socket.socketpair()
+    with worker, horse:
+        made = Desk(worker, horse)
+        yield made
+        made.tokens.close()
+        made.bell.close()
+
+
+def test_tasks_begin_in_their_order_and_the_board_tells_the_last_one(desk: Desk) -> None:
+    desk.give(5, 6)
+    assert [desk.take(), desk.take()] == ["job-5", "job-6"]
+    assert (desk.board.begun, desk.inbox.take_now(), desk.inbox.is_late) == (6, None, False)
+
+
+def test_a_task_whose_token_was_taken_back_is_passed_over(desk: Desk) -> None:
+    desk.give(1, 2, 3)
+    assert desk.tokens.take_back() == 3
+    desk.tokens.give(2)
+    assert (desk.take(), desk.inbox.take_now()) == ("job-2", None)
+    desk.give(4)
+    assert desk.take() == "job-4"
+
+
+@pytest.mark.parametrize("kind", ["protected", "twin"])
+def test_a_task_does_not_begin_after_its_time(desk: Desk, kind: str) -> None:
+    """Its worker was frozen, and others may hold it for dead. The twin has no such time, and begins."""
+    desk.give(7, begin_by=time.monotonic() - 0.001 if kind == "protected" else math.inf)
+    assert desk.take() == "job-7"
+    assert (desk.inbox.is_late, desk.board.begun) == ((True, 0) if kind == "protected" else (False, 7))
