@@ -147,7 +147,7 @@ class Bus(EventBus):
         """
         self._check_open()
         fences = (*self._fences, registered(self.keys, check_name(service))) if fenced else self._fences
-        return State(self._client, check_name(service), fences=lambda: fences, on_refused=self._runtime.upkeep.sweep_once)
+        return State(self._client, check_name(service), fences=lambda: fences, on_refused=lambda: self._runtime.upkeep.sweep_once())
 
     def close(self) -> bool:
         """Close what was opened through the bus, then its connections. A callback may call it. Returns ``False`` if it is closed already.

@@ -1,7 +1,7 @@
 """The background parts of a bus. Each part is started when it is first needed, and closed with the bus."""
 
 import threading
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from notify.directory import Upkeep
 from notify.errors import ClosedError
@@ -16,6 +16,21 @@ __all__ = ["Runtime"]
 P = TypeVar("P", bound=BackgroundPublisher | Demand | QueuedListener | Subscriber)
 
 
+class _Parts(NamedTuple):
+    """The parts that are made together. A lost connection of their client is noticed soon, however long the program itself waits."""
+
+    client: Client
+    upkeep: Upkeep
+    heartbeats: Heartbeats
+
+    def close(self, *, unless: Client) -> None:
+        """Close the parts, and their client unless it is that of the bus."""
+        self.upkeep.close()
+        self.heartbeats.close()
+        if self.client is not unless:
+            self.client.close()
+
+
 class Runtime:
     """Holds the heartbeats of the services, the sweeps of the directory, the client for requests and the connection monitor.
 
@@ -27,15 +42,31 @@ class Runtime:
     def __init__(self, client: Client, *, name: str) -> None:
         self._client = client
         self._name = name
-        self._bounded = client.bounded(name="background")
-        """The client of the parts: a lost connection is noticed soon, however long the settings let the program itself wait."""
-        self.upkeep = Upkeep(self._bounded)
-        """The sweeps of the process, which go on while it waits for changes of the directory."""
-        self._heartbeats = Heartbeats(self._bounded)
+        self._made: _Parts | None = None
+        self._making = threading.Lock()
         self._request_client: RequestClient | None = None
         self._connection_monitor: ConnectionMonitor | None = None
         self._starting = threading.Lock()
         self._closed = False
+
+    def _parts(self) -> "_Parts":
+        """Make what a bus that only publishes does without, when it is first needed: a bus of a job lives for less than a millisecond."""
+        with self._making:
+            if self._made is None:
+                bounded = self._client.bounded(name="background")
+                self._made = _Parts(bounded, Upkeep(bounded), Heartbeats(bounded))
+                if self._closed:
+                    self._made.close(unless=self._client)
+            return self._made
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """The sweeps of the process, which go on while it waits for changes of the directory."""
+        return self._parts().upkeep
+
+    @property
+    def _bounded(self) -> Client:
+        return self._parts().client
 
     def watch_connection(self, handler: LinkHandler) -> None:
         """Call ``handler`` from now on when the server becomes reachable or unreachable."""
@@ -46,7 +77,7 @@ class Runtime:
         with self._starting:
             self._check_open()
             self.upkeep.keep_sweeping()
-            return self._heartbeats
+            return self._parts().heartbeats
 
     def sweeping_for(self, opened: Opened) -> Opened:
         """Return ``opened``, which is called with each new part of the bus, so that the process sweeps while a part hears of services."""
@@ -75,11 +106,13 @@ class Runtime:
         """Close all parts that were started."""
         with self._starting:
             self._closed = True
-        for part in (self._request_client, self.upkeep, self._heartbeats, self._connection_monitor):
-            if part is not None:
-                part.close()
-        if self._bounded is not self._client:
-            self._bounded.close()
+        if self._request_client is not None:
+            self._request_client.close()
+        with self._making:
+            if self._made is not None:
+                self._made.close(unless=self._client)
+        if self._connection_monitor is not None:
+            self._connection_monitor.close()
 
     def _check_open(self) -> None:
         if self._closed:

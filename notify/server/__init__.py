@@ -12,6 +12,7 @@ from notify.server.numbers import LARGEST, LONGEST_TTL_S, whole
 from notify.server.own_name import process_name
 from notify.server.raw import RawConnection, file_number, make_raw, read_push, read_within, release_raw, shut_down, take_raw
 from notify.server.scripts import ScriptRunner, quoted
+from notify.server.shared import sharing
 from notify.server.single import SingleConnection
 from notify.server.stream_reader import COUNT, Entries, StreamReader
 
@@ -46,6 +47,7 @@ __all__ = [
     "read_within",
     "release_raw",
     "retry_while_away",
+    "sharing",
     "shut_down",
     "take_raw",
     "whole",

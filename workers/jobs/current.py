@@ -1,7 +1,7 @@
 """Access to the running job and its bus, for the code of the job."""
 
 from notify import Bus
-from notify.server import Client, process_name
+from notify.server import Client, process_name, sharing
 from notify.state import Fence
 from workers import rq_keys
 from workers.errors import JobNotFoundError
@@ -38,7 +38,7 @@ def current_bus() -> Bus:
     job = current_job()
     connection = Client.of(job.connection)
     # A client of its own on the pool of the worker: closing the bus closes neither.
-    client = Client(connection.connection_pool, settings=connection.settings, owns_pool=False)
+    client = sharing(connection)
     return Bus(client, name=process_name(), fences=_fences(job))
 
 

@@ -182,11 +182,8 @@ local function is_other(job)
 end
 
 local function take_off(list, id, at)
-  if at == 0 then
-    redis.call('LPOP', list)
-  else
-    redis.call('LREM', list, 1, id)
-  end
+  if at == 0 then return redis.call('LPOP', list) end
+  redis.call('LREM', list, 1, id)
 end
 
 -- Starts a job of a list, or finds out why it does not start. Returns whether it did, its fields and values, and the overdue service
