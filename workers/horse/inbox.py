@@ -100,7 +100,7 @@ class Inbox:
                 self._keep(message)
         task = self._arrived.popleft()
         self._task, self._began = task, steady_s()
-        if self._began <= task.begin_by:
+        if task.number and self._began <= task.begin_by:  # a callback that is owed has none, and begins no run
             self._board.begun = task.number
         return task
 

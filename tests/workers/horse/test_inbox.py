@@ -49,6 +49,14 @@ def test_tasks_begin_in_their_order_and_the_board_tells_the_last_one(desk: Desk)
     assert (desk.board.begun, desk.inbox.take_now(), desk.inbox.is_late) == (6, None, False)
 
 
+def test_a_callback_that_is_owed_has_no_number_and_does_not_turn_the_board_back(desk: Desk) -> None:
+    """The last will of the worker would take all runs for such that have not begun."""
+    desk.give(5)
+    desk.take()
+    desk.give(0)
+    assert (desk.take(), desk.board.begun) == ("job-0", 5)
+
+
 def test_a_task_whose_token_was_taken_back_is_passed_over(desk: Desk) -> None:
     desk.give(1, 2, 3)
     assert desk.tokens.take_back() == 3
