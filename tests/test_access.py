@@ -1,4 +1,4 @@
-"""The rights in docs/access.md are enough: services, events, jobs and their loss, with a user that has no others."""
+"""The rights in docs/acl.md are enough: services, events, jobs and their loss, with a user that has no others."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from tests.support.commands import NOTIFY, Command
 from workers import Queue
 from workers.storage import NAME, Store, store
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "access.md"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "acl.md"
 PASSWORD = "hush"
 
 

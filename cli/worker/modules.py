@@ -22,7 +22,7 @@ def modules_to_load(added: list[str] | None) -> tuple[str, ...]:
     Raises:
         ModuleLoadError: as `load_modules` does.
     """
-    load_modules(BUILT_IN_MODULES)
+    load_jobs(BUILT_IN_MODULES)  # without a look at the current folder, which may be a checkout of Notify
     load_modules(added or ())
     return (*BUILT_IN_MODULES, *(added or ()))
 

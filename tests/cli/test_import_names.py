@@ -146,3 +146,9 @@ def test_a_clash_of_names_is_an_error_in_words(shell: Shell, files: dict[str, st
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), done.err
     assert words in done.err
     assert "give the file or folder another name" in done.err
+
+
+def test_in_a_checkout_of_notify_its_own_jobs_are_those_that_are_installed(shell: Shell) -> None:
+    hostile(shell.folder, ("workers/__init__.py", "workers/storage.py", "workers/temperature.py"))
+    done = shell.start_program(SCRIPT, "worker", "--import", "yard_jobs", "--burst", "-n", "1").end()
+    assert done.code == 0, done.err

@@ -12,7 +12,7 @@ from workers.overview.doctor import examine
 from workers.overview.doctor.rights import COMMANDS, WITHOUT_KEYS, missing_rights
 
 ROOT = Path(notify.__file__).parent.parent
-DOCUMENT = Path(__file__).parents[4] / "docs" / "access.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "acl.md"
 PASSWORD = "hush"
 
 ConnectAs = Callable[..., notify.Bus]
