@@ -155,6 +155,7 @@ class FakeClaims:
     """Answers claims one after the other; an exception among the answers is raised instead."""
 
     client: Any = None
+    is_behind = False
 
     def __init__(self, *answers: Claim | Refill | Exception) -> None:
         self.answers = list(answers)

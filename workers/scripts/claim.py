@@ -196,7 +196,7 @@ class ClaimScripts(JobScriptRunner):
         args: list[str | bytes | int] = [self._worker, "again" if again else "", fences.fence(number), heartbeat_s, idle_s, timeout_s]
         args += [self._result_ttl_s]
         args += [self._max_bytes, most_bytes, self._skips_foreign, text_of(line), fences.base, number, wanted]
-        args += [msgspec.json.encode(rooms or {}), "1" if beside else "", *tally.begin()]
+        args += [msgspec.json.encode(rooms or {}), "1" if beside else "", *tally.begin(writes=not wanted)]
         for end in ended:
             args += _texts_of_end(end)
         now, keys = rq_time(datetime.now(UTC)), [*self._keys, *queues]
@@ -232,6 +232,11 @@ class ClaimScripts(JobScriptRunner):
     def wake_idle(self, queues: Sequence[str], *, is_leaving: bool) -> int:
         self._tally.leaves()
         return super().wake_idle(queues, is_leaving=is_leaving)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether runs have ended that are not counted yet: a refill that takes no job counts them."""
+        return self._tally.is_behind
 
     def examine_call(self, job_id: str) -> None:
         """Note in a job whether its call is JSON or pickled, for the claims. Of a compressed call only the first bytes are unpacked.

@@ -29,11 +29,16 @@ class Tally:
         self._began = 0.0
         self._served = self._written = -60.0
 
-    def begin(self) -> tuple[str, str, int, str]:
+    @property
+    def is_behind(self) -> bool:
+        """Whether runs are not counted yet."""
+        return self._count > 0
+
+    def begin(self, *, writes: bool) -> tuple[str, str, int, str]:
         """Return for a call of ``refill.lua`` the queue that need not be marked, "1" if the rest is to be written, and what was counted."""
         self._began = now = time.monotonic()
         self._sent = "" if now - self._served >= SERVES_S else self._queue
-        return self._sent, "1" if now - self._written >= WRITES_S else "", self._count, f"{self._seconds:.6f}"
+        return self._sent, "1" if writes or now - self._written >= WRITES_S else "", self._count, f"{self._seconds:.6f}"
 
     def note(self, ended: Sequence[Ended], answers: Sequence[bytes], *, is_counted: bool, queue: str) -> None:
         """Note what such a call has done.

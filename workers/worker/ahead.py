@@ -168,7 +168,7 @@ class Ahead:
         """
         self.put_aside(self._line.take_unbegun())
         with suppress(NotifyError):
-            if self._returned:
+            if self._returned or self._claims.is_behind:
                 self.refill(0)
             place = self.place
             unannounced = None if place is None or place.is_announced else place

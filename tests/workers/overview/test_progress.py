@@ -17,7 +17,7 @@ def test_done_and_failed_runs_and_jobs_left_are_counted(
     assert worker_progress(bus.redis, queues=["work", "another"], workers=[]) == WorkerProgress(0, 0, 6)
     pool = start_workers(burst=True)
     effects.wait_for("x:begun")
-    assert worker_progress(bus.redis, queues=["work"], workers=pool.names) == WorkerProgress(2, 1, 2)
+    wait_until(lambda: worker_progress(bus.redis, queues=["work"], workers=pool.names) == WorkerProgress(2, 1, 2), what="20 ms of a job")
     effects.let_go("x")
     wait_until(lambda: pool.check() == 0, timeout_s=15)
     assert worker_progress(bus.redis, queues=["work"], workers=pool.names) == WorkerProgress(4, 1, 0)

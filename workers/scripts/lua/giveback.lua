@@ -74,8 +74,10 @@ if line == '' then
 elseif redis.call('EXISTS', worker_key) == 1 then
   redis.call('HSET', worker_key, 'current_job', string.match(line, '^[^:]*'), 'ahead', line)
 end
-local going = id ~= '' and redis.call('HMGET', k.job .. id, 'fence', 'status') or {}
-if going[1] == fence and going[2] == 'started' then -- the horse may have recorded its failure meanwhile
+local going = id ~= '' and redis.call('HMGET', k.job .. id, 'fence', 'status', 'stopped', 'origin') or {}
+local goes_on = going[1] == fence and going[2] == 'started' or fence ~= '' and going[3] == fence
+-- The horse may have recorded its failure meanwhile. A run that was stopped is announced too: nobody else does it.
+if goes_on and (going[2] == 'started' or redis.call('ZSCORE', k.started .. (going[4] or ''), id .. ':' .. fence)) then
   announce(worker, id, fence, now_ms(), tonumber(ttl_s))
 end
 flush_changes(now_ms())
