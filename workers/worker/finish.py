@@ -56,7 +56,8 @@ class FinishingWorker(PlainWorker):
 
     def _set_ip_address(self, connection: Any) -> None:
         if self._may_connect:  # else it is unknown until the worker works
-            super()._set_ip_address(connection)
+            with connection.translating("asking for the address of the worker"):
+                super()._set_ip_address(connection)
 
     def _set_connection(self, connection: Any) -> Any:
         return connection  # RQ makes its timeout minutes long, in order to wait for jobs on it
