@@ -97,6 +97,19 @@ def test_a_run_that_was_stopped_after_it_had_returned_is_left_to_the_reaper(
     assert queue.get_job_ids() == ids[2:]
 
 
+def test_a_run_that_was_stopped_before_it_began_is_left_to_the_reaper(bus: notify.Bus, worker: Worker, queue: Queue, ids: list[str]) -> None:
+    """It is neither put back nor recorded: without a place in the line it would be listed as started, and nobody told of its end."""
+    runs = [claim.run for claim in worker.refill(4).claims]
+    assert JobScripts(bus.redis).stop_run(ids[2], reason="enough")
+    worker.die(begun=number_in(runs[0].fence))
+    assert (worker.ahead(), queue.get_job_ids()) == ([runs[0], runs[2]], [ids[1], ids[3], *ids[4:]])
+    with bus.subscribe("job.work") as events:
+        Reaper(bus.redis).reap("w", ids[0])
+        told = [(event.contents["job"], event.contents["status"]) for event in iter(lambda: events.get(0.2), None)]
+    assert (ids[2], "stopped") in told
+    assert queue.started_job_registry.get_job_ids() == []
+
+
 def test_a_run_whose_start_is_told_while_the_will_is_done_has_started_once(
     bus: notify.Bus, worker: Worker, ids: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +159,7 @@ def test_a_run_that_was_stopped_is_not_put_back(worker: Worker, queue: Queue, id
     worker.client.hdel(rq_keys.job(ids[2]), "fence")
     refused = worker.claims.give_back([claim.run for claim in claims[1:]], line=[claims[0].run])
     assert (refused, queue.get_job_ids()) == ({ids[2]}, [ids[1], ids[3], ids[4], ids[5]])
+    assert worker.ahead() == [claims[0].run, claims[2].run], "a reaper would not find it, if the worker died before it has recorded the end"
 
 
 @pytest.mark.parametrize("field", ["needs", "ttl", "stopped_callback_name", "ended_at", "held", "outcome"])

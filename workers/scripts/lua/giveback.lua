@@ -10,20 +10,24 @@
 --         ttl_s      seconds within which it sends its next heartbeat
 --         line       the runs that stay with the worker, see refill.lua
 --         ...        the runs to put back, the oldest first: id, fence
--- returns the ids of those that are not put back: they were stopped, or the worker has them no more
+-- returns the ids of those that are not put back: they were stopped, or the worker has them no more. Those that were stopped stay with the
+--         worker, behind the line, until their end is recorded: if it dies before that, a reaper finds them there.
 local worker_key = KEYS[1]
 local worker, id, fence, ttl_s, line = unpack(ARGV, OWN, OWN + 4)
 local FIRST_RUN = OWN + 5
 local OF_A_RUN = 2 -- arguments
 local AT_ONCE = 2 -- as in wake_idle.lua
-local refused, back, registered = {}, {}, {} -- ids; queue -> how many, registry -> entries
+local refused, stopped, back, registered = {}, {}, {}, {} -- ids; names in a line; queue -> how many; registry -> entries
 local executions, runs = {}, {} -- keys of what RQ holds of the runs that are put back; key -> {id, fence, queue}
 
 local function put_back(job_id, job_fence)
   local job = k.job .. job_id
-  local known = redis.call('HMGET', job, 'fence', 'status', 'origin', 'data', 'description', 'needs')
+  local known = redis.call('HMGET', job, 'fence', 'status', 'origin', 'data', 'description', 'needs', 'stopped')
   if known[1] ~= job_fence or known[2] ~= 'started' then
     refused[#refused + 1] = job_id
+    if known[7] == job_fence then
+      table.insert(stopped, 1, job_id .. ':' .. job_fence)
+    end
     return
   end
   local origin = known[3] or ''
@@ -62,6 +66,10 @@ for i = #ARGV - 1, FIRST_RUN, -OF_A_RUN do -- each before the one that was put b
   put_back(ARGV[i], ARGV[i + 1])
 end
 take_back_announced()
+if line ~= '' then
+  table.insert(stopped, 1, line)
+end
+line = table.concat(stopped, ' ')
 for key, entries in pairs(registered) do
   redis.call('ZREM', key, unpack(entries))
 end
