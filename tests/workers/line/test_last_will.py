@@ -97,8 +97,10 @@ def test_a_run_that_was_stopped_after_it_had_returned_is_left_to_the_reaper(
     assert queue.get_job_ids() == ids[2:]
 
 
-def test_a_run_that_was_stopped_before_it_began_is_left_to_the_reaper(bus: notify.Bus, worker: Worker, queue: Queue, ids: list[str]) -> None:
-    """It is neither put back nor recorded: without a place in the line it would be listed as started, and nobody told of its end."""
+def test_a_run_that_was_stopped_before_it_began_is_left_to_the_reaper(
+    bus: notify.Bus, worker: Worker, queue: Queue, ids: list[str]
+) -> None:
+    """It is neither put back nor recorded: without a place in the line it would stay listed as started, and nobody told of its end."""
     runs = [claim.run for claim in worker.refill(4).claims]
     assert JobScripts(bus.redis).stop_run(ids[2], reason="enough")
     worker.die(begun=number_in(runs[0].fence))
