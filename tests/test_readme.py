@@ -21,6 +21,7 @@ from cli.services.killed import KILLED
 from cli.start import COMMANDS
 from notify.testing import wait_until
 from tests.support.servers import redis_cli
+from tests.support.sessions import Terminal
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -45,13 +46,24 @@ def commands(block: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def terminal() -> Iterator[Terminal]:
+    """A terminal that is closed at the end, whatever has happened in it."""
+    home = Path(tempfile.mkdtemp(prefix="readme-", dir="/tmp"))  # a socket needs a short path
+    terminal = Terminal(home)
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+        shutil.rmtree(home)
+
+
+@pytest.fixture
+def shell(tmp_path_factory: pytest.TempPathFactory, terminal: Terminal) -> dict[str, str]:
     """The environment of a new user: no variable is set, and the programs of the README are in the folder."""
     folder = tmp_path_factory.mktemp("readme")
     tools = folder / "bin"
     tools.mkdir()
     (tools / "redis-cli").symlink_to(redis_cli())
-    home = tempfile.mkdtemp(prefix="readme-", dir="/tmp")  # a socket needs a short path
     for source in blocks("toml"):
         name = re.match(r"# (\w+\.toml)\n", source)
         assert name, f"a file without a name:\n{source}"
@@ -60,29 +72,19 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         name = re.match(r"# (\w+\.py)\n", source)
         assert name, f"a program without a name:\n{source}"
         (folder / name[1]).write_text(source)
-    yield {
+    return {
         "PATH": f"{Path(sys.executable).parent}:{tools}:/usr/bin:/bin",
-        "NOTIFY_HOME": home,
+        "NOTIFY_HOME": str(terminal.home),
         "NOTIFY_SERVER": os.environ.get("NOTIFY_SERVER", ""),
         "PWD": str(folder),
     }
-    shutil.rmtree(home)
 
 
-def run(command: str, environ: dict[str, str], *, timeout_s: float = 40) -> str:
+def run(terminal: Terminal, command: str, environ: dict[str, str], *, timeout_s: float = 40) -> str:
     """Return what a terminal would show of a command."""
-    done = subprocess.run(
-        ["bash", "-c", command],
-        env=environ,
-        cwd=environ["PWD"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}: {done.stdout}"
-    return done.stdout
+    code, shown = terminal.run(command, environ, timeout_s=timeout_s)
+    assert code == 0, f"{command}: {shown}"
+    return shown
 
 
 def is_shown(printed: str, shown: str) -> bool:
@@ -91,16 +93,8 @@ def is_shown(printed: str, shown: str) -> bool:
     return re.fullmatch(pattern, re.sub("[ \t]+", " ", printed).rstrip("\n")) is not None
 
 
-def start(command: str, environ: dict[str, str]) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        shlex.split(command),
-        env=environ,
-        cwd=environ["PWD"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def start(terminal: Terminal, command: str, environ: dict[str, str]) -> "subprocess.Popen[str]":
+    return terminal.start(shlex.split(command), environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def stop(process: "subprocess.Popen[str]") -> None:
@@ -110,7 +104,7 @@ def stop(process: "subprocess.Popen[str]") -> None:
     process.stderr.close()
 
 
-def test_the_programs_and_commands_print_what_the_pages_show(shell: dict[str, str]) -> None:
+def test_the_programs_and_commands_print_what_the_pages_show(terminal: Terminal, shell: dict[str, str]) -> None:
     shown = [item for block in blocks("console") for item in commands(block) if item[0] not in RUN_BY_CI_ITSELF]
     programs = [(command, output) for command, output in shown if "$SOCKET" not in command]
     assert len(programs) == 20
@@ -118,36 +112,51 @@ def test_the_programs_and_commands_print_what_the_pages_show(shell: dict[str, st
     try:
         for command, output in programs:
             if command.endswith("&"):
-                background.append(start(command.removesuffix("&"), shell))
+                background.append(start(terminal, command.removesuffix("&"), shell))
                 assert background[-1].stderr is not None
                 printed = background[-1].stderr.readline()  # as a reader does, wait until it runs
             else:
-                printed = run(command, shell)
+                printed = run(terminal, command, shell)
             assert is_shown(printed, output), f"{command}: {printed}"
     finally:
         for process in background:
             stop(process)
 
 
-def test_the_test_in_the_readme_passes_and_fails_without_its_service(shell: dict[str, str]) -> None:
+@pytest.mark.parametrize("leaves_session", [False, True])
+def test_a_command_that_is_cut_off_leaves_no_process_behind(terminal: Terminal, shell: dict[str, str], leaves_session: bool) -> None:
+    """Twin: a shell of the session of the tests, as `subprocess.run` starts it, leaves what it has started behind."""
+    command = f"{'setsid ' if leaves_session else ''}sleep 60 & sleep 60"
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(["bash", "-c", command], env=shell, stdout=subprocess.DEVNULL, timeout=0.5, check=False)
+    assert len(terminal.running()) >= 1
+    terminal.close()
+    with pytest.raises(subprocess.TimeoutExpired):
+        run(terminal, command, shell, timeout_s=0.5)
+    assert terminal.running() == []
+
+
+def test_the_test_in_the_readme_passes_and_fails_without_its_service(terminal: Terminal, shell: dict[str, str]) -> None:
     file = Path(shell["PWD"]) / "test_reports.py"
-    assert "1 passed" in run("python -m pytest -q -p no:cacheprovider test_reports.py", shell)
+    assert "1 passed" in run(terminal, "python -m pytest -q -p no:cacheprovider test_reports.py", shell)
     file.write_text(file.read_text().replace('bus.service("storage")', 'bus.service("attic")'))
-    assert "1 failed" in run("python -m pytest -q -p no:cacheprovider test_reports.py || true", shell)
+    assert "1 failed" in run(terminal, "python -m pytest -q -p no:cacheprovider test_reports.py || true", shell)
 
 
-def test_operators_see_with_redis_cli_what_the_readme_says(shell: dict[str, str]) -> None:
-    lab = start("notify up --number 1 --interval 0.2", shell)
+def test_operators_see_with_redis_cli_what_the_readme_says(terminal: Terminal, shell: dict[str, str]) -> None:
+    lab = start(terminal, "notify up --number 1 --interval 0.2", shell)
     try:
         assert lab.stderr is not None
         told = next(line for line in lab.stderr if "redis-cli -s" in line)
         environ = {**shell, "SOCKET": told.split()[-1]}
         looks = [command for block in blocks("console") for command, _ in commands(block) if "$SOCKET" in command]
         assert len(looks) == 7
-        wait_until(lambda: "the temperature is" in run("redis-cli -s $SOCKET HGETALL notify:state:storage", environ), timeout_s=20)
+        wait_until(
+            lambda: "the temperature is" in run(terminal, "redis-cli -s $SOCKET HGETALL notify:state:storage", environ), timeout_s=20
+        )
         seen = {}
         for command in looks:
-            shown = run(f"timeout 2 {command} || true" if "SUBSCRIBE" in command else command, environ)
+            shown = run(terminal, f"timeout 2 {command} || true" if "SUBSCRIBE" in command else command, environ)
             seen[command.split(" ", 3)[3].split(" '")[0] if command.startswith("redis-cli") else "rq"] = shown
         assert {"storage", "thermometer"} <= set(seen["SMEMBERS notify:services"].split())
         assert "alive" in seen["HGETALL notify:service:storage"].split()

@@ -72,6 +72,17 @@ def test_K5_a_gateway_for_one_client_refuses_the_second(shell: Shell, bus: notif
             assert "1 client is connected" in second.rest()
 
 
+@pytest.mark.parametrize("way", ["in", "out"])
+def test_a_gateway_ends_when_its_service_is_killed(shell: Shell, bus: notify.Bus, way: str) -> None:
+    running, _ = started(shell, way, "--tcp", "0", "--topic", "t", "--name", "door")
+    killing = shell.run("kill", "door", "--reason", "enough")
+    assert killing.code == 0
+    done = running.end()
+    assert done.code == 5
+    assert done.err.splitlines()[-1].startswith("notify: door killed: enough (by process ")
+    assert "door" not in bus.directory
+
+
 def test_K6_every_client_gets_every_event(shell: Shell, bus: notify.Bus) -> None:
     running, port = started(shell, "out", "--tcp", "0", "--topic", "lab.*")
     with peer(port) as one, peer(port) as two:

@@ -1,5 +1,6 @@
 """``notify metrics``, ``--metrics-port`` and ``notify healthcheck``."""
 
+import signal
 import socket
 import urllib.request
 from contextlib import closing
@@ -59,6 +60,18 @@ def test_a_service_and_a_monitor_serve_them_too(shell: Shell, bus: notify.Bus) -
     for command in (storage, monitor):
         command.interrupt()
         assert command.end().code == 130
+
+
+def test_a_flow_serves_them_while_it_runs(shell: Shell, bus: notify.Bus) -> None:
+    port = free_port()
+    nodes = 'in = { kind = "subscribe", topics = ["t"] }\nout = { kind = "print" }'
+    (shell.folder / "relay.toml").write_text(f'name = "relay"\n[nodes]\n{nodes}\n[links]\nin = "out"\n[service]\nprovides = ["relays"]\n')
+    running = shell.start("flow", "run", "relay.toml", "--metrics-port", str(port))
+    running.said("running the flow relay")
+    assert 'notify_services{state="alive"} 1.0' in get(port, "/metrics")
+    running.signal(signal.SIGTERM)
+    assert running.end().code == 0
+    assert get(port, "/metrics") == ""
 
 
 @pytest.mark.parametrize(("address", "said"), [("nine", "is no address for metrics"), ("99999", "is no address for metrics")])
