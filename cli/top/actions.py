@@ -6,8 +6,9 @@ import msgspec
 
 from notify import Bus
 from workers import Job, explain, preview_loss
+from workers.overview import find_worker, stop_worker
 
-__all__ = ["Action", "cancelling", "explaining", "killing"]
+__all__ = ["Action", "cancelling", "explaining", "killing", "stopping"]
 
 REASON = "by notify top"
 
@@ -58,6 +59,22 @@ def cancelling(bus: Bus, job_id: str) -> Action:
         return f"job {job_id} is about to end: try again" if ended is None else f"job {job_id}: {ended.status}"
 
     return Action([f"Cancel the job {job_id}?", f"{job.function_name} on {job.origin} ({what})"], act)
+
+
+def stopping(bus: Bus, name: str) -> Action:
+    """Prepare the stop of a worker.
+
+    Raises:
+        NotifyError: there is no such worker, or the server did not answer.
+    """
+    worker = find_worker(bus.redis, name)
+    job = f"It finishes job {worker.job} first." if worker.job else "It has no job in hand."
+
+    def act() -> str:
+        hears = stop_worker(bus.redis, worker.name)
+        return f"worker {worker.name} is told to end" if hears else f"worker {worker.name} does not listen just now: try again"
+
+    return Action([f"Stop the worker {worker.name}?", job, "What started it may start another one."], act)
 
 
 def explaining(bus: Bus, job_id: str) -> Action:

@@ -2,12 +2,15 @@
 
 import os
 import sys
+import traceback
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
-from cli.options import AsJson, Namespace, Url, options
+from cli.options import AsJson, Namespace, Options, Url, options
+from cli.output import one_line
+from cli.output.failure import print_fault
 from cli.signals import Stop
 from notify import SettingsError
 from notify.process import SafeFormatter, log_to_stderr
@@ -25,7 +28,7 @@ def top(
     namespace: Namespace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what goes on, live: jobs, queues, workers, services and topics; kill a service or cancel a job. Ends with q."""
+    """Show what goes on, live: jobs, queues, workers, services and topics; kill a service, cancel a job, stop a worker. Ends with q."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     if chosen.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
         raise SettingsError("notify top needs a terminal: elsewhere use notify queues, jobs, workers, services and topics, with --json")
@@ -39,5 +42,16 @@ def top(
         log_to_stderr(SafeFormatter(), level=NO_LOG)
         shown = view.View(bus, stop, interval_s=interval_s)
         shown.run()
-        if shown.return_code:  # a fault of ours, which Textual has printed
-            raise typer.Exit(1)
+    if shown.fault is not None:
+        _tell(shown.fault, chosen)
+        raise typer.Exit(1)
+
+
+def _tell(fault: Exception, chosen: Options) -> None:
+    """Print an error that nobody expected in one line; with ``--log-level DEBUG``, its traceback before."""
+    if chosen.log_level == "DEBUG":
+        print_fault(fault)
+    *_, frame = traceback.extract_tb(fault.__traceback__) or [None]
+    where = f" ({frame.filename}:{frame.lineno})" if frame is not None else ""
+    text = f"notify: notify top has failed: {type(fault).__name__}: {one_line(str(fault))}{where}"
+    chosen.output.talk(text, style="red")

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Footer, Static
 
 from cli.signals import Stop
-from cli.top.actions import Action, cancelling, explaining, killing
+from cli.top.actions import Action, cancelling, explaining, killing, stopping
 from cli.top.page import Page, Row, fitting
 from cli.top.question import Question
 from cli.top.reading import PAGES, STATUSES, Reader
@@ -53,6 +53,7 @@ class View(App[None]):
         Binding("e", "explain", "explain"),
         Binding("c", "cancel", "cancel"),
         Binding("k", "kill", "kill"),
+        Binding("s", "stop", "stop"),
         Binding("r", "refresh", "refresh", show=False),
     ]
 
@@ -62,6 +63,8 @@ class View(App[None]):
         self._reader = Reader(bus)
         self.page_name = PAGES[0]
         """The name of the page that is shown."""
+        self.fault: Exception | None = None
+        """The error that nobody expected and that ended the view."""
         self._status = STATUSES[0]
         self._page: Page | None = None
         self._rows: dict[str, Row] = {}
@@ -95,7 +98,7 @@ class View(App[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Return whether a key does something on this page, and is shown at the bottom."""
         del parameters
-        pages = {"cancel": ("jobs",), "explain": ("jobs",), "filter": ("jobs",), "kill": ("services",)}
+        pages = {"cancel": ("jobs",), "explain": ("jobs",), "filter": ("jobs",), "kill": ("services",), "stop": ("overview",)}
         if isinstance(self.screen, Question) and action != "quit":
             return False
         return self.page_name in pages.get(action, PAGES)
@@ -135,15 +138,38 @@ class View(App[None]):
         """Kill the service, after a question that says what it takes with it."""
         self._begin(killing)
 
+    def action_stop(self) -> None:
+        """Tell the worker to end, after a question that says what it has in hand."""
+        self._begin(stopping)
+
     def say(self, text: str, *, is_problem: bool = False) -> None:
         """Show a line at the bottom."""
         self.query_one("#state", Static).update(Text(printable(text), style="bold red" if is_problem else "", no_wrap=True))
+
+    def _handle_exception(self, error: Exception) -> None:
+        """End the view. Textual would print the error with the values of all variables."""
+        self.fault = self.fault or error
+        super()._handle_exception(error)
+        self._exit_renderables.clear()
+
+    def _fatal_error(self) -> None:
+        self._close_messages_no_wait()
+
+    def _in_thread(self, work: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as exc:
+                if self.is_running:  # else the view has ended meanwhile
+                    self.call_from_thread(self._handle_exception, exc)
+
+        self.run_worker(guarded, thread=True, exit_on_error=False)
 
     def _begin(self, prepare: Callable[[Bus, str], Action]) -> None:
         """Prepare an action in a thread, and ask whether to do it."""
         row = self._current()
         if row is not None:
-            self.run_worker(lambda: self._prepare(prepare, row.key), thread=True, exit_on_error=False)
+            self._in_thread(lambda: self._prepare(prepare, row.key))
 
     def _prepare(self, prepare: Callable[[Bus, str], Action], key: str) -> None:
         try:
@@ -160,7 +186,7 @@ class View(App[None]):
     def _answered(self, act: Callable[[], str] | None) -> None:
         if act is not None:
             self.say("…")
-            self.run_worker(lambda: self._act(act), thread=True, exit_on_error=False)
+            self._in_thread(lambda: self._act(act))
 
     def _act(self, act: Callable[[], str]) -> None:
         try:
@@ -181,7 +207,7 @@ class View(App[None]):
             return
         self._is_reading = True
         name, width, status = self.page_name, self.size.width, self._status
-        self.run_worker(lambda: self._read_page(name, width, status), thread=True, exit_on_error=False)
+        self._in_thread(lambda: self._read_page(name, width, status))
 
     def _read_page(self, name: str, width: int, status: str) -> None:
         """Read a page, in a thread. While the server is away the last page stays, and a line says so."""

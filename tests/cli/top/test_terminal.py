@@ -16,6 +16,19 @@ from tests.support.commands import NOTIFY, TerminalCommand
 pytestmark = [pytest.mark.any_server, pytest.mark.slow]
 
 WITHOUT = "import sys; sys.modules['textual'] = None; from cli.__main__ import main; sys.argv = ['notify', 'top']; main()"
+FAULTY = """
+import sys
+from cli.top import {module}
+
+def fail(*_, **__):
+    token = "a secret in a variable"
+    raise ZeroDivisionError("by zero")
+
+{module}.{name} = fail
+from cli.__main__ import main
+sys.argv = ["notify", *{options}, "top"]
+main()
+"""
 LEAVES = "\x1b[?1049l"
 """Gives the screen back as it was before."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
@@ -88,3 +101,18 @@ def test_without_textual_it_says_what_to_install(server: PrivateServer, shell: S
     assert running.end() == 2
     assert "notify: notify top needs Textual: pip install 'notify-workers[top]'" in running.shown
     assert "Traceback" not in running.shown
+
+
+@pytest.mark.parametrize(("module", "name"), [("reading", "Reader.read"), ("view", "View.on_mount")])
+def test_an_error_that_nobody_expected_is_one_line_and_code_1(server: PrivateServer, shell: Shell, module: str, name: str) -> None:
+    """In the thread that reads, or in the view itself."""
+    for options in ([], ["--log-level", "DEBUG"]):
+        program = FAULTY.format(module=module, name=name, options=options)
+        environ = {**shell.environ, "NOTIFY_URL": server.url}
+        running = TerminalCommand([sys.executable, "-c", program], environ=environ, cwd=Path.cwd(), columns=120)
+        assert running.end() == 1
+        assert LEAVES in running.shown
+        said = running.shown.rpartition(LEAVES)[2]
+        assert "notify: notify top has failed: ZeroDivisionError: by zero" in said
+        assert "a secret" not in said.replace('token = "a secret in a variable"', "")
+        assert ("Traceback" in said) == bool(options)

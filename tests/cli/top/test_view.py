@@ -14,7 +14,7 @@ from cli.top.reading import note_of
 from cli.top.view import View
 from notify.testing import PrivateServer
 from tests.support.sample_jobs import add, fail
-from workers import Queue, Worker
+from workers import Queue, Worker, rq_keys
 from workers.overview import ListedJob
 
 Steps = Callable[["Shown"], Awaitable[None]]
@@ -141,6 +141,26 @@ def test_a_job_is_explained_and_cancelled_after_a_question(bus: notify.Bus) -> N
     show(bus, steps)
     assert job.outcome is not None
     assert job.outcome.reason == "by notify top"
+
+
+def test_a_worker_is_stopped_after_a_question(bus: notify.Bus) -> None:
+    bus.redis.hset(rq_keys.worker("porter"), mapping={"state": "idle", "queues": "work", "hostname": "host", "pid": 1})
+    bus.redis.sadd(rq_keys.WORKERS, rq_keys.worker("porter"))
+    with bus.redis.pubsub() as orders:
+        orders.subscribe("rq:pubsub:porter")
+        assert orders.get_message(timeout=5)
+
+        async def steps(shown: Shown) -> None:
+            await shown.until("porter")
+            await shown.press("s")
+            await shown.until("Stop the worker porter?")
+            await shown.press("y")
+            await shown.until("worker porter is told to end")
+
+        show(bus, steps)
+        order = orders.get_message(timeout=5)
+        assert order is not None
+        assert b"shutdown" in order["data"]
 
 
 def test_the_jobs_of_a_status_are_shown(bus: notify.Bus) -> None:
