@@ -199,20 +199,33 @@ class EventScripts(PublishingScripts):
                 pipe.hmget(self.keys.topic(topic), "epoch", "last")
             return [_head(row) for row in pipe.execute(raise_on_error=False)]
 
-    def count_since(self, topics: Sequence[str], since_ms: int, *, most: int) -> list[int]:
-        """Return how many events each topic has had since a time of the server, in ms; no more than about ``most`` are counted."""
-        counts, first = dict.fromkeys(topics, 0), dict.fromkeys(topics, f"{since_ms}-0")
-        while first:
-            calls: list[tuple[list[str], list[str | bytes | int]]] = [
-                ([self.keys.log(topic)], [start, COUNTED_AT_ONCE, READ_BYTES]) for topic, start in first.items()
+    def count_since(self, topics: Sequence[str], since_ms: int, *, most: int, calls: int) -> list[tuple[int, int]]:
+        """Count the events that each topic has had since a time of the server, in ms, from the newest one back.
+
+        Args:
+            topics: the topics.
+            since_ms: the time.
+            most: events of a topic that are counted, about.
+            calls: pieces of a log that are counted; each has `COUNTED_AT_ONCE` events or `READ_BYTES`, and at most ``most`` events.
+
+        Returns:
+            For each topic the count, and the time since when it is complete: ``since_ms``, or later if there are more events.
+        """
+        counts, last = dict.fromkeys(topics, 0), dict.fromkeys(topics, "+")
+        reached = dict.fromkeys(topics, since_ms)
+        size = min(most, COUNTED_AT_ONCE)
+        for _ in range(calls):
+            parts: list[tuple[list[str], list[str | bytes | int]]] = [
+                ([self.keys.log(topic)], [start, f"{since_ms}-0", size, READ_BYTES]) for topic, start in last.items()
             ]
-            answers = self.run_many("count_recent", calls, action="counting the latest events of the topics")
-            for topic, (counted, further) in zip(list(first), answers, strict=True):
+            answers = self.run_many("count_recent", parts, action="counting the latest events of the topics") if parts else []
+            for topic, (counted, further) in zip(list(last), answers, strict=True):
                 counts[topic] += int(counted)
-                first[topic] = _text(further)
+                last[topic] = _text(further)
                 if not further or counts[topic] >= most:
-                    del first[topic]
-        return list(counts.values())
+                    del last[topic]
+                reached[topic] = int(_text(further)[1:].partition("-")[0]) if further else since_ms
+        return [(counts[topic], reached[topic]) for topic in topics]
 
     def declare_topic(self, topic: str) -> None:
         """Add a topic to the known topics before its first event."""

@@ -8,7 +8,7 @@ import pytest
 import notify
 from notify.directory.scripts import QUIET_TTLS, Beat, DirectoryScripts, SweepSettings
 from notify.directory.withdrawal import DirectoryEntry, Incarnation, NewService, Standbys
-from notify.events.scripts import COUNTED_AT_ONCE, HEAD_MS, READ_BYTES, SENT_MS, EventScripts, Item, limits_of
+from notify.events.scripts import HEAD_MS, READ_BYTES, SENT_MS, EventScripts, Item, limits_of
 from notify.history import Counter
 from notify.keys import Keys
 from notify.requests.scripts import KEPT_MS, MAX_WAITING, RequestScripts, Served
@@ -66,9 +66,9 @@ EVENTS: Cases = {
         {"after": "1-2", "count": 3, "max_bytes": READ_BYTES},
     ),
     "count_recent": (
-        lambda scripts: scripts.count_since(["t"], 7, most=9),
+        lambda scripts: scripts.count_since(["t"], 7, most=9, calls=1),
         {"log": K.log("t")},
-        {"first": "7-0", "count": COUNTED_AT_ONCE, "max_bytes": READ_BYTES},
+        {"last": "+", "first": "7-0", "count": 9, "max_bytes": READ_BYTES},
     ),
     "delete_retained": (
         lambda scripts: scripts.delete_retained({"t": b"body", "u": b"other"}),

@@ -55,3 +55,43 @@ def test_subscribers_by_pattern_are_counted_and_none_is_counted_twice(bus, anoth
     bus.publish("other", 1)
     with bus.subscribe("lab.*"), another_bus.subscribe("lab.door", "lab.*"), bus.subscribe("other"):
         assert {info.topic: info.subscribers for info in bus.traffic()} == {"lab.door": 2, "other": 1}
+
+
+def logged(bus, topic, count, began_ms):
+    """Fill a log with an event for each millisecond."""
+    bus.publish(topic, 0)
+    with bus.redis.pipeline(transaction=False) as pipe:
+        pipe.delete(bus.keys.log(topic))
+        for number in range(count):
+            pipe.xadd(bus.keys.log(topic), {"data": "x"}, id=f"{began_ms + number}-1")
+        pipe.expire(bus.keys.log(topic), 60)
+        pipe.execute()
+
+
+def test_the_rate_of_a_busy_topic_is_that_of_its_last_events(bus):
+    """Of 20,000 in 20 s the last 10,000 are counted, or the last 300 quickly; all of a quiet topic are counted."""
+    seconds, _ = bus.redis.time()
+    logged(bus, "busy", 20_000, (seconds - 20) * 1000)
+    logged(bus, "quiet", 120, (seconds - 30) * 1000)
+    for quick in (False, True):
+        found = {info.topic: info.per_s for info in bus.traffic(quick=quick)}
+        assert found["quiet"] == 2.0
+        assert 50 < found["busy"] <= 1_000
+
+
+def test_a_quick_look_reads_little_of_busy_logs(bus):
+    """Twin: the usual look reads 10,000 events of each."""
+
+    def reads():
+        return bus.redis.info("commandstats").get("cmdstat_xrevrange", {"calls": 0})["calls"]
+
+    def read(*, quick):
+        before = reads()
+        bus.traffic(quick=quick)
+        return reads() - before
+
+    seconds, _ = bus.redis.time()
+    for topic in ("a", "b"):
+        logged(bus, topic, 5_000, (seconds - 6) * 1000)
+    assert read(quick=True) <= 2 * 31
+    assert read(quick=False) > 2 * 450

@@ -70,6 +70,23 @@ def test_a_page_of_rare_jobs_is_short_and_goes_on_behind_what_was_read(bus, monk
     assert walk(bus, JobFilter(text="rare")) == rare[::-1]
 
 
+@pytest.mark.parametrize("chosen", [JobFilter(text="ZWÖLF"), JobFilter(reason="zwölf")])
+def test_a_page_ends_when_its_time_is_over_and_the_next_goes_on(bus, monkeypatch, chosen):
+    """Twin: with time enough one page reads them all."""
+    queue = Queue("a", connection=bus.redis)
+    names = ["zwölf" if number % 100 == 0 else "übrig" for number in range(400)]
+    made = queue.enqueue_many([Queue.prepare_data(sample_jobs.add, (name,)) for name in names])
+    cancel_jobs(bus.redis, [job.id for job in made[::100]], reason="zwölf")
+    monkeypatch.setattr(pages, "LOOKED_S", 60)
+    whole = page_of_jobs(bus.redis, chosen, size=500)
+    assert (whole.looked_at, whole.next) == (whole.of, None)
+    monkeypatch.setattr(pages, "LOOKED_S", 0)
+    first = page_of_jobs(bus.redis, chosen, size=500)
+    assert first.looked_at == pages.CHUNK
+    assert first.next is not None
+    assert set(walk(bus, chosen)) == {listed.job.id for listed in whole.jobs} == {job.id for job in made[::100]}
+
+
 def test_what_is_no_cursor_is_refused(bus):
     Queue("a", connection=bus.redis).enqueue(sample_jobs.add, "x")
     for cursor in ("zzz", "W10", "é", "bnVsbA"):
