@@ -8,6 +8,7 @@ from cli.options import json_or_text
 from cli.web.access import Viewer
 from cli.web.job_actions import JOB_ACTIONS, apply_to_jobs, plan_for_jobs
 from cli.web.plan import Done, Field, Plan
+from cli.web.runs import Tell
 from cli.web.view import FilterError, Query
 from notify import Bus, Json, NotifyError
 from notify.keys import OPS_TOPIC
@@ -49,16 +50,20 @@ class Actions:
             return plan_for_jobs(self._bus, name, query)
         return _action(name).plan(self._bus, query)
 
-    def apply(self, name: str, query: Query, form: Mapping[str, str], viewer: Viewer) -> Done:
-        """Do it, and publish who did what. Errors as for `plan`, and those of what is done."""
+    def apply(self, name: str, query: Query, form: Mapping[str, str], viewer: Viewer, tell: Tell) -> Done:
+        """Do it, tell how far it is, and publish who did what. Errors as for `plan`, and those of what is done."""
         try:
             is_for_jobs = name in JOB_ACTIONS
-            done = apply_to_jobs(self._bus, name, query, form) if is_for_jobs else _action(name).apply(self._bus, query, form)
+            done = apply_to_jobs(self._bus, name, query, form, tell) if is_for_jobs else _action(name).apply(self._bus, query, form)
         except NotifyError as exc:
             self._tell(name, viewer, {"query": str(query)}, str(exc))
             raise
         self._tell(name, viewer, done.what, "")
         return done
+
+    def goes_on(self, name: str, query: Query, viewer: Viewer) -> None:
+        """Publish that something is begun that takes a while: the page might end before."""
+        self._tell(name, viewer, {"query": str(query), "goes_on": True}, "")
 
     def _tell(self, name: str, viewer: Viewer, what: dict[str, Json], problem: str) -> None:
         contents: dict[str, Json] = {"action": name, "who": viewer.name, "by": "web", "what": what}

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Collection
 from functools import partial
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from anyio import to_thread
 from markupsafe import Markup
@@ -23,6 +23,7 @@ from cli.web.guard import Guard
 from cli.web.live import Hub, Snapshot
 from cli.web.pages import VIEWS
 from cli.web.render import render
+from cli.web.runs import Run, Runs
 from cli.web.status import status_of
 from cli.web.view import Look, Query, View
 from notify import Bus, NotifyError, ServerUnreachableError, __version__
@@ -34,6 +35,8 @@ CSRF_COOKIE: Final = "notify_csrf"
 SESSION_COOKIE: Final = "notify_session"
 WRONG_TOKEN_S: Final = 1.0
 """Seconds before a wrong token is answered."""
+ACTION_S: Final = 1.0
+"""Seconds after which an action that goes on is answered with how far it is."""
 TAIL_S: Final = 0.25
 """Seconds between two looks for events to send to one who follows topics."""
 STREAM: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -47,6 +50,7 @@ def create_app(bus: Bus, *, access: Access, hosts: Collection[str] | None = None
         Route("/login", page.login, methods=["GET", "POST"]),
         Route("/logout", page.logout, methods=["POST"]),
         Route("/tail", page.tail),
+        Route("/running/{run}", page.running),
         Route("/action/{action}", page.action, methods=["GET", "POST"]),
         *(Route(f"/live{view.path}", partial(page.live, view)) for view in VIEWS),
         *(Route(view.path, partial(page.show, view)) for view in VIEWS),
@@ -67,6 +71,7 @@ class _Page:
         self._bus = bus
         self._access = access
         self._actions = Actions(bus)
+        self._runs = Runs()
         self._history = HistoryReader(bus.redis)
         self._feed = Feed(bus)
         self._hub = Hub(self._feed)
@@ -99,9 +104,26 @@ class _Page:
             html = self._render(request, "confirm", {"plan": plan, "query": str(query), "back": query.get("back", "/")})
             return self._whole(request, html, title=plan.title)
         form = await self._checked_form(request)
-        done = await to_thread.run_sync(self._actions.apply, name, query, form, viewer)
-        html = self._render(request, "done", {"done": done, "back": done.back or query.get("back", "/")})
-        return self._whole(request, html, title=done.title)
+        run = self._runs.start(name, viewer.name, partial(self._actions.apply, name, query, form, viewer))
+        await run.wait(ACTION_S)
+        if not run.has_ended:
+            await to_thread.run_sync(self._actions.goes_on, name, query, viewer)
+        return self._told(request, run)
+
+    async def running(self, request: Request) -> Response:
+        """Answer with how far an action is that goes on, or with what it did."""
+        viewer = _viewer(request)
+        return self._told(request, self._runs.find(request.path_params["run"], viewer.name if viewer else ""))
+
+    def _told(self, request: Request, run: Run) -> Response:
+        done, back = run.result(), Query(request.url.query).get("back", "/")
+        if done is not None:
+            html = self._render(request, "done", {"done": done, "back": done.back or back})
+            return self._whole(request, html, title=done.title)
+        answer = self._whole(request, self._render(request, "running", {"run": run, "back": back}), title="It goes on")
+        query = urlencode({"back": back})
+        answer.headers["refresh"] = f"1; url={_root(request)}/running/{run.id}?{query}"
+        return answer
 
     async def login(self, request: Request) -> Response:
         """Ask for a token, and begin a session."""

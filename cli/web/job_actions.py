@@ -1,5 +1,6 @@
 """Actions on jobs: on one, on those that are marked, or on all that match a filter; with a count first."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -9,6 +10,7 @@ import msgspec
 import redis
 
 from cli.web.plan import Done, Field, Plan
+from cli.web.runs import Tell
 from cli.web.view import FILTER_NAMES, FilterError, Query, job_filter_of
 from notify import Bus
 from notify.server import Client
@@ -21,6 +23,8 @@ from workers.scripts import AT_ONCE
 __all__ = ["JOB_ACTIONS", "apply_to_jobs", "plan_for_jobs"]
 
 MOST_REASON: Final = 300
+PLAN_S: Final = 1.0
+"""Seconds for which jobs are counted before the question."""
 WAITING: Final = ("queued", "held", "deferred", "scheduled", "ready_to_enqueue", "rate_limited")
 
 
@@ -85,9 +89,15 @@ def plan_for_jobs(bus: Bus, name: str, query: Query) -> Plan:
         FilterError: the URL names no job, and does not say that all are meant.
         JobDefinitionError, QueueNotFoundError: as for `find_jobs`.
     """
-    action = JOB_ACTIONS[name]
-    counts = Counter((job.origin, status) for job, status in _selected(bus, action, query))
-    total = sum(counts.values())
+    action, until = JOB_ACTIONS[name], time.monotonic() + PLAN_S
+    counts = Counter((job.origin, status) for job, status in _selected(bus, action, query, within_s=PLAN_S))
+    total, rows = sum(counts.values()), [(queue, status, count) for (queue, status), count in sorted(counts.items())]
+    fields = [Field("reason", "Reason")] if name == "cancel" else []
+    if time.monotonic() > until and query.get("all"):
+        told = ["They were counted for a second only: there may be more. While it goes on, the page shows how far it is.", action.told]
+        title = f"{action.verb.capitalize()} all jobs that match, {total:,} or more?"
+        columns = ("queue", "status", "jobs so far")
+        return Plan(name, title, told, f"{action.verb.capitalize()} all", columns, rows, fields, action.is_danger)
     possible = f"{'these' if total != 1 else 'this'} {_jobs(total)}"
     if total == 1 and not query.get("all"):
         title = f"{action.verb.capitalize()} job {query.get('id')}?"
@@ -96,7 +106,6 @@ def plan_for_jobs(bus: Bus, name: str, query: Query) -> Plan:
     given = query.given(*FILTER_NAMES)
     chosen = [f"They match {', '.join(f'{key} {value}' for key, value in given.items())}."] if query.get("all") and given and total else []
     left = [] if total else [f"None of them is {' or '.join(action.statuses)} any more."]
-    rows = [(queue, status, count) for (queue, status), count in sorted(counts.items())]
     return Plan(
         name,
         title,
@@ -104,20 +113,25 @@ def plan_for_jobs(bus: Bus, name: str, query: Query) -> Plan:
         f"{action.verb.capitalize()} {_jobs(total)}" if total != 1 else action.verb.capitalize(),
         ("queue", "status", "jobs"),
         rows if total != 1 else [],
-        [Field("reason", "Reason")] if name == "cancel" and total else [],
+        fields if total else [],
         action.is_danger,
         total > 0,
     )
 
 
-def apply_to_jobs(bus: Bus, name: str, query: Query, form: Mapping[str, str]) -> Done:
-    """Change the jobs of a URL, in batches. Errors as for `plan_for_jobs`."""
+def apply_to_jobs(bus: Bus, name: str, query: Query, form: Mapping[str, str], tell: Tell) -> Done:
+    """Change the jobs of a URL, in batches, and tell after each how many were looked at. Errors as for `plan_for_jobs`."""
     action, reason = JOB_ACTIONS[name], form.get("reason", "")[:MOST_REASON]
-    selected = [(job.id, job.origin) for job, _ in _selected(bus, action, query)]
+    selected: list[tuple[str, str]] = []
+    for job, _ in _selected(bus, action, query):
+        selected.append((job.id, job.origin))
+        tell(len(selected), None)
     change = partial(action.apply, reason=reason) if name == "cancel" else action.apply
-    result = BatchResult()
+    result, looked_at = BatchResult(), 0
     for batch in chunked((job_id for job_id, _ in selected), AT_ONCE):
         result += change(bus.redis, batch)
+        looked_at += len(batch)
+        tell(looked_at, len(selected))
     if name == "cancel":
         compact_queues(bus.redis, {queue for _, queue in selected})
     ids = [job_id for job_id, _ in selected]
@@ -140,7 +154,7 @@ def _sentences(action: JobAction, result: BatchResult, of: int) -> Iterator[str]
         yield f"{_jobs(result.unchanged)} had another status by then, and {'were' if result.unchanged != 1 else 'was'} left alone."
 
 
-def _selected(bus: Bus, action: JobAction, query: Query) -> Iterator[tuple[Job, str]]:
+def _selected(bus: Bus, action: JobAction, query: Query, *, within_s: float | None = None) -> Iterator[tuple[Job, str]]:
     """Yield the jobs of a URL that the action can change, each once, with their statuses.
 
     Raises:
@@ -152,11 +166,12 @@ def _selected(bus: Bus, action: JobAction, query: Query) -> Iterator[tuple[Job, 
     if ids:
         yield from _named(bus.redis, ids, action.statuses)
         return
-    wanted = job_filter_of(query).checked()
+    wanted, until = job_filter_of(query).checked(), time.monotonic() + (within_s or 0)
     seen = set[str]()
     for status in action.statuses if wanted.status is None else [wanted.status] if wanted.status in action.statuses else []:
         chosen: JobFilter = msgspec.structs.replace(wanted, status=status)
-        for job in find_jobs(bus.redis, **msgspec.structs.asdict(chosen)):
+        left_s = None if within_s is None else until - time.monotonic()
+        for job in find_jobs(bus.redis, **msgspec.structs.asdict(chosen), within_s=left_s):
             if job.id not in seen:
                 seen.add(job.id)
                 yield job, status

@@ -77,6 +77,7 @@ def find_jobs(
     until: datetime | None = None,
     text: str | None = None,
     reason: str | None = None,
+    within_s: float | None = None,
 ) -> Iterator[Job]:
     """Yield all jobs that match, first the waiting jobs in the order of the queue. They are read in chunks, while the caller iterates.
 
@@ -89,6 +90,7 @@ def find_jobs(
         function: only calls of this function: its dotted path, or its name alone, or a glob pattern of one of them.
         since, until: only jobs that were enqueued, started or ended within these times; without a time zone it is local time.
         text, reason: only jobs with this text in their call, or in the reason for which they ended.
+        within_s: seconds after which no more jobs are looked for; by default all are.
 
     Raises:
         QueueNotFoundError: no job was ever put on that queue.
@@ -97,12 +99,14 @@ def find_jobs(
     chosen = JobFilter(
         queue=queue, status=status, needs=needs, function=function, since=since, until=until, text=text, reason=reason
     ).checked()
-    client = Client.of(connection)
+    client, latest = Client.of(connection), None if within_s is None else time.monotonic() + within_s
     with client.translating("looking for jobs"):
         sources = sources_of(client, chosen)
         ids = (source.id_of(member) for source in sources for member in read_forward(source.read, size=CHUNK))
         for chunk in chunked(ids, CHUNK):
             yield from (listed.job for listed in _read(client, chunk, chosen))
+            if latest is not None and time.monotonic() > latest:
+                return
 
 
 def list_jobs(

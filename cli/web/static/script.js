@@ -6,6 +6,7 @@ const main = document.getElementById("main");
 const state = document.getElementById("state");
 const dialog = document.getElementById("dialog");
 const RETRY_MS = 2000;
+const AGAIN_MS = 700;
 
 function tell(text) {
   state.textContent = text;
@@ -122,6 +123,8 @@ async function ask(address, options) {
   }
   dialog.replaceChildren(...content.childNodes);
   if (!dialog.open) dialog.showModal();
+  const again = dialog.querySelector("[data-again]"); // an action that goes on
+  if (again) setTimeout(() => again.isConnected && dialog.open && ask(again.href), AGAIN_MS);
 }
 
 document.addEventListener("click", (event) => {
