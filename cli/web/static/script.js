@@ -43,10 +43,39 @@ function morph(old, fresh) {
     morphRows(old, fresh);
     return;
   }
-  const before = [...old.childNodes];
-  const after = [...fresh.childNodes];
-  after.forEach((node, place) => (before[place] ? morph(before[place], node) : old.append(node)));
-  before.slice(after.length).forEach((node) => node.remove());
+  morphChildren(old, [...fresh.childNodes]);
+}
+
+// A part with a name stays the same part when others come and go before it: what follows a topic goes on.
+function nameOf(node) {
+  return node.nodeType === Node.ELEMENT_NODE ? node.getAttribute("id") || node.getAttribute("aria-labelledby") : null;
+}
+
+function morphChildren(old, after) {
+  const named = new Map([...old.childNodes].filter(nameOf).map((node) => [nameOf(node), node]));
+  const wanted = new Set(after.map(nameOf));
+  const isKept = (node) => nameOf(node) && wanted.has(nameOf(node));
+  let place = old.firstChild;
+  const pass = () => {
+    const node = place;
+    place = place.nextSibling;
+    return node;
+  };
+  for (const node of after) {
+    const same = named.get(nameOf(node));
+    if (same) {
+      named.delete(nameOf(node));
+      while (place && place !== same && !isKept(place)) pass().remove();
+      if (place === same) pass();
+      else old.insertBefore(same, place);
+      morph(same, node);
+    } else if (place && !isKept(place)) {
+      morph(pass(), node);
+    } else {
+      old.insertBefore(node, place);
+    }
+  }
+  while (place) pass().remove();
 }
 
 // Rows keep their check box by the job that they show, not by their place.
@@ -64,10 +93,7 @@ function morphRows(old, fresh) {
 function show(html) {
   const fresh = document.createElement("main");
   fresh.innerHTML = html;
-  const before = [...main.childNodes];
-  const after = [...fresh.childNodes];
-  after.forEach((node, place) => (before[place] ? morph(before[place], node) : main.append(node)));
-  before.slice(after.length).forEach((node) => node.remove());
+  morphChildren(main, [...fresh.childNodes]);
   for (const list of main.querySelectorAll("[data-tail]")) follow(list);
 }
 

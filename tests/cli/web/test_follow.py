@@ -1,0 +1,78 @@
+"""In a real browser: what follows a topic goes on while the page changes around it, and so does a long action."""
+
+import threading
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from cli.web import app, job_actions
+from tests.support import sample_jobs
+from tests.support.browser import Browser, browsing, missing
+from tests.support.web_page import served
+from workers import Queue
+from workers.queue import cancel_jobs
+
+pytestmark = [pytest.mark.any_server, pytest.mark.skipif(bool(missing()), reason=missing())]
+
+BY_PLACE = """
+window.morphChildren = (old, after) => {
+  const before = [...old.childNodes];
+  after.forEach((node, place) => (before[place] ? morph(before[place], node) : old.append(node)));
+  before.slice(after.length).forEach((node) => node.remove());
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browsing("") as running:
+        yield running
+
+
+@pytest.fixture
+def browser(bus, chromium: Browser) -> Iterator[Browser]:
+    with served(bus) as chromium.url:
+        yield chromium
+        chromium.driver.get("about:blank")
+
+
+@pytest.mark.parametrize("by_place", [False, True])
+def test_the_log_of_a_job_goes_on_when_something_appears_above_it(bus, browser, by_place):
+    """Twin: when parts are matched by their place, the list that follows the log is another one afterwards."""
+    job = Queue("default", connection=bus.redis).enqueue(sample_jobs.add, "1")
+    browser.open(f"/job/{job.id}")
+    if by_place:
+        browser.run(BY_PLACE)
+    browser.run("document.getElementById('job-log').isFirst = true")
+    progress = {"fence": "f", "done": 1, "total": 2, "message": "half", "at_ms": 1}
+    bus.redis.hset(job.key, mapping={"status": "started", "fence": "f", "progress": msgspec.json.encode(progress)})
+    bus.publish("job.default", {"job": job.id, "status": "progress"})
+    browser.wait(lambda: browser.all("#j-progress"), "the progress")
+    assert bool(browser.run("return document.getElementById('job-log').isFirst")) == (not by_place)
+    bus.publish(f"job_log.{job.id}", {"level": "INFO", "message": "loaded all"})
+    browser.wait(lambda: "loaded all" in browser.text("#job-log"), "the line")
+    assert browser.text("#job-log").count("loaded all") == 1
+
+
+def test_a_long_action_shows_how_far_it_is_until_it_has_ended(bus, browser, monkeypatch):
+    queue, gate = Queue("work", connection=bus.redis), threading.Semaphore(0)
+    queue.enqueue_many([Queue.prepare_data(sample_jobs.add) for _ in range(15)])
+
+    def held_up(*arguments, **options):
+        assert gate.acquire(timeout=15)
+        return cancel_jobs(*arguments, **options)
+
+    monkeypatch.setitem(job_actions.JOB_ACTIONS, "cancel", job_actions.JOB_ACTIONS["cancel"]._replace(apply=held_up))
+    monkeypatch.setattr(job_actions, "AT_ONCE", 10)
+    monkeypatch.setattr(app, "ACTION_S", 0.05)
+    browser.open("/jobs?queue=work")
+    browser.click("a[data-action][href*='/action/cancel']")
+    browser.wait(lambda: "Cancel these 15 jobs?" in browser.text("dialog"), "the question")
+    browser.click("dialog button.danger")
+    browser.wait(lambda: "it goes on" in browser.text("dialog"), "the first answer")
+    gate.release()
+    browser.wait(lambda: "10 of 15 so far" in browser.text("dialog"), "the first batch")
+    gate.release()
+    browser.wait(lambda: "15 jobs cancelled" in browser.text("dialog"), "the end")
+    assert browser.errors() == []
