@@ -117,11 +117,7 @@ class EventBus:
         return self._scripts.topics()
 
     def traffic(self, *, quick: bool = False) -> list[TopicInfo]:
-        """Return figures about every known topic: events, rate, length of the log, subscribers.
-
-        Args:
-            quick: take the rate of each topic from its last 300 events, for who looks again and again while topics are busy.
-        """
+        """Return figures about every known topic: events, rate (``quick``: of 300 events at most), length of the log, subscribers."""
         self._check_open()
         return traffic(self._scripts, quick=quick)
 
