@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.util._once import Once
 
 import notify
 from notify.testing import wait_until
@@ -23,13 +25,14 @@ Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def memory() -> InMemorySpanExporter:
+def memory() -> Iterator[InMemorySpanExporter]:
     """The exporter of this process, whose provider can be set once."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
-    return exporter
+    yield exporter
+    trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE = None, Once()  # or the jobs of other tests would be traced too
 
 
 @pytest.fixture

@@ -71,8 +71,7 @@ class FinishingWorker(PlainWorker):
     def execution(self, execution: Execution | None) -> None:
         self._current_run.execution = execution
 
-    # RQ's own attributes: its code reads and assigns them.
-    _stopped_job_id = _of_current_run("stopped_job_id")
+    _stopped_job_id = _of_current_run("stopped_job_id")  # this and the next are RQ's own attributes: its code reads and assigns them
     _horse_pid = _of_current_run("horse_pid")
 
     def become_horse(self) -> None:

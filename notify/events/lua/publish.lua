@@ -25,7 +25,7 @@ if once then
   if first and (not batch or first == batch) then return first end
 end
 local known = redis.call('HMGET', head, 'epoch', 'last', 'touched')
-local epoch, prev, touched = known[1], known[2], known[3]
+local epoch, prev, touched = known[1], known[2] or '0-0', known[3] -- another program may have left a part of it
 if not epoch then
   local t = redis.call('TIME')
   epoch, prev = string.format('%x%05x', t[1], t[2]), '0-0'

@@ -84,9 +84,9 @@ def test_a_worker_that_was_killed_is_no_other_process_until_the_pool_knows(start
 
 def test_a_worker_holds_no_pipe_of_another_one(start_workers: StartWorkers) -> None:
     """Otherwise the pool would take a dead worker for a living one."""
-    first, second = (pipes_of(process.pid) for process in start_workers(2).processes)
-    assert first
-    assert not first & second
+    first, second = (process.pid for process in start_workers(2).processes)
+    assert pipes_of(first)
+    wait_until(lambda: not pipes_of(first) & pipes_of(second), what="the closing of what a fork inherits")
 
 
 def test_waiting_for_a_worker_that_works_has_a_limit(start_workers: StartWorkers) -> None:

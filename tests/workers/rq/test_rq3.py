@@ -96,7 +96,7 @@ def test_a_run_is_listed_where_rq_3_looks_for_it(bus: notify.Bus, queue: Queue, 
     running = queue.enqueue(hold, "held")
     wait_until(lambda: running.get_status() == "started", what="the start")
     (worker,) = rq.Worker.all(connection=bus.redis)
-    (execution,) = worker.get_current_executions()
+    (execution,) = wait_until(worker.get_current_executions, what="the record of a run that takes longer than 20 ms")
     assert (execution.job_id, worker.current_execution_count) == (running.id, 1)
     rq.command.send_stop_execution_command(bus.redis, running.id, execution.id)
     outcome = running.wait(10)

@@ -11,7 +11,7 @@ from rq import Callback, Retry
 
 import notify
 from notify.testing import PrivateServer, wait_until
-from tests.support import careless_worker, failing_jobs
+from tests.support import failing_jobs
 from tests.support.failing_jobs import (
     fail_later,
     fail_once,
@@ -28,6 +28,7 @@ from workers import Job, Pool, Queue, WorkerOptions, rq_keys
 pytestmark = [pytest.mark.any_server, pytest.mark.slow]
 
 CALLBACKS: dict[str, Any] = {"on_success": Callback(on_success), "on_failure": Callback(on_failure), "on_stopped": Callback(on_stopped)}
+CARELESS = "tests.support.careless_worker"  # not imported here: it makes each worker of its process careless
 ERROR = "RuntimeError: the true error"
 TIMEOUT = "rq.timeouts.JobTimeoutException: the timeout is over"
 STOP = "stop"
@@ -162,7 +163,7 @@ def test_the_true_end_is_recorded_once_wherever_the_connection_breaks(
 
 
 def test_the_twin_that_takes_each_step_once_records_an_untrue_end(own_server: PrivateServer, proxy: Proxy, tmp_path: Path) -> None:
-    found = broken_ends(own_server, proxy, tmp_path, ENDS["failure"], modules=(careless_worker.__name__,), timeout_s=2.0)
+    found = broken_ends(own_server, proxy, tmp_path, ENDS["failure"], modules=(CARELESS,), timeout_s=2.0)
     assert next(problems for problems in found if problems)
     found.close()
 

@@ -80,7 +80,8 @@ def test_a_worker_at_work_says_so_and_with_which_job(bus: notify.Bus, queue: Que
     running = queue.enqueue(hold, "x")
     effects.wait_for("x:begun")
     (worker,) = rq.Worker.all(connection=bus.redis)
-    assert (worker.get_state(), worker.get_current_job_id()) == ("busy", running.id)
+    assert worker.get_state() == "busy"
+    wait_until(lambda: worker.get_current_job_id() == running.id, what="the job in RQ's record of the worker")
     wait_until(running.get_executions, what="the record of a run that takes longer than 20 ms")
     assert [execution.worker_name for execution in running.get_executions()] == [worker.name]
     assert queue.started_job_registry.get_job_ids() == [running.id]

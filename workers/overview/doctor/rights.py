@@ -10,7 +10,7 @@ from typing import Any, Final
 import redis
 
 from notify.keys import Keys
-from notify.server import Client
+from notify.server import Client, RawConnection, release_raw, take_raw
 from workers import rq_keys
 from workers.overview.doctor.facts import Facts
 from workers.overview.doctor.finding import Finding, error, note, ok
@@ -87,7 +87,7 @@ def _missing_channels(client: Client, keys: Keys) -> list[str]:
 
 def _refused(client: Client, commands: Sequence[Sequence[str]]) -> list[tuple[Sequence[str], str]]:
     """Return the commands that the user may not send, each with the reason of the server. None of them is run."""
-    connection: Any = client.connection_pool.get_connection()
+    connection = take_raw(client.connection_pool)
     refused: list[tuple[Sequence[str], str]] = []
     try:
         answer = _answer(connection, ["multi"])
@@ -100,11 +100,11 @@ def _refused(client: Client, commands: Sequence[Sequence[str]]) -> list[tuple[Se
         _answer(connection, ["discard"])
     finally:
         connection.disconnect()  # whatever happened, no transaction is left open
-        client.connection_pool.release(connection)
+        release_raw(client.connection_pool, connection)
     return refused
 
 
-def _answer(connection: Any, command: Sequence[str]) -> Any:
+def _answer(connection: RawConnection, command: Sequence[str]) -> Any:
     connection.send_command(*command)
     try:
         return connection.read_response()

@@ -15,7 +15,7 @@
 -- limits_from(length, log_ms, head_ms) -> limits, from three arguments of a script
 local function open_head(head)
   local known = redis.call('HMGET', head, 'epoch', 'last', 'touched')
-  if known[1] then return known[1], known[2], known[3] end
+  if known[1] then return known[1], known[2] or '0-0', known[3] end
   local t = redis.call('TIME')
   return string.format('%x%05x', t[1], t[2]), '0-0', nil
 end

@@ -134,7 +134,7 @@ def test_an_end_that_is_recorded_at_the_second_attempt_calls_back_once(
     """The server is away after the callback was called and before the end is recorded."""
     job = queue.enqueue(killed, "x", on_stopped=rq.Callback(note_where))
     horse, failures = Horse(Reply()), []
-    monkeypatch.setattr("workers.worker.parts.Horse", lambda *_: horse)
+    monkeypatch.setattr("workers.worker.parts.Horse", lambda *_, **__: horse)
     worker = Worker(["work"], connection=bus.redis, modules=[JOBS])
     record = worker.handle_job_failure
 
