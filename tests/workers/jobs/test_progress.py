@@ -1,10 +1,12 @@
 """What a running job reports about its progress."""
 
+import hashlib
 import threading
 
 import pytest
 
 import notify
+from notify.server import scripts
 from notify.testing import wait_until
 from tests.support import progress_jobs
 from tests.support.progress_jobs import stumble, walk, walk_beside, walk_on
@@ -51,6 +53,31 @@ def test_a_run_that_was_stopped_reports_nothing_more(bus: notify.Bus, queue: Que
     assert not RunScripts(bus.redis).report_progress(Run(job.id, "another"), {"done": 9, "total": None, "message": ""})
     effects.let_go("w")
     assert reported(job) == (1, 3, "waiting")
+
+
+FENCE = "if known[1] ~= fence or known[2] ~= 'started' then return 0 end"
+
+
+@pytest.mark.parametrize("is_fenced", [True, False])
+def test_a_run_that_lost_its_job_spoils_no_progress(
+    bus: notify.Bus, queue: Queue, monkeypatch: pytest.MonkeyPatch, is_fenced: bool
+) -> None:
+    """A worker was taken for dead, another one runs the job, and the first one reports late. Twin: nobody looks at the fence."""
+    reports = RunScripts(bus.redis)
+    loaded, source = scripts.load_script, reports.source("report_progress")
+    assert FENCE in source
+    naive = source.replace(FENCE, "")
+    twin = (naive, hashlib.sha1(naive.encode()).hexdigest())  # noqa: S324  # as Redis names scripts
+    if not is_fenced:
+        monkeypatch.setattr(scripts, "load_script", lambda *which: twin if "report_progress" in which else loaded(*which))
+    job = queue.enqueue(add)
+    bus.redis.hset(job.key, mapping={"status": "started", "fence": "second"})
+    assert reports.report_progress(Run(job.id, "second"), {"done": 3, "total": 10, "message": "mine"})
+    late = RunScripts(bus.redis).report_progress(Run(job.id, "first"), {"done": 9, "total": 10, "message": "late"})
+    assert late == (not is_fenced)
+    assert (read_progress(job) is None) == (not is_fenced)
+    if is_fenced:
+        assert reported(job) == (3, 10, "mine")
 
 
 def test_the_whole_is_sent_at_once(bus: notify.Bus, queue: Queue, start_workers: StartWorkers) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import notify
 from notify.history import read_history
 from notify.testing import PrivateServer, wait_until
+from tests.support.processes import Process
 from tests.support.sample_jobs import add, add_when_svc_is_there, add_with_svc, hold, sleep
 from tests.workers.conftest import Effects, StartWorkers, claim_next, is_alive
 from workers import Queue, rq_keys
@@ -180,6 +181,30 @@ def test_a_worker_that_is_killed_loses_no_count(bus: notify.Bus, queue: Queue, s
     total = [sum(getattr(point, name) for point in points) for name in ("enqueued", "started", "finished", "failed")]
     assert total == [1, 1, 0, 1]
     assert sum(point.work.count for point in points) == 0  # nobody knows how long it ran
+
+
+@pytest.mark.parametrize(("order", "counted"), [("with", 3), ("after", 2), ("before", 4)])
+def test_a_kill_between_two_steps_loses_and_doubles_no_count(bus: notify.Bus, server: PrivateServer, order: str, counted: int) -> None:
+    """Three jobs are enqueued; a process is killed at the third, and another one does what is left.
+
+    Twins: who counts after the change loses a count, and who counts before it counts the job twice.
+    """
+    environ = {"NOTIFY_HISTORY": "on" if order == "with" else "off"}
+    first = Process("counted.enqueuer", server.url, order, environ=environ)
+    try:
+        assert first.told() == "between"
+        first.kill()
+    finally:
+        first.dispose()
+    second = Process("counted.enqueuer", server.url, order, environ=environ)
+    try:
+        while second.told() != "done":
+            second.go()
+    finally:
+        second.dispose()
+    assert Queue("work", connection=bus.redis).count == 3
+    (points,) = histories_of_functions(read_history(bus.redis, since_s=600)).values()
+    assert sum(point.enqueued for point in points) == counted
 
 
 def test_a_server_that_is_killed_and_restarted_has_lost_no_count(own_server: PrivateServer, connect_to: Callable[..., notify.Bus]) -> None:
