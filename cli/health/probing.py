@@ -38,7 +38,7 @@ def worker(
 @healthcheck.command("service")
 def service(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The service's name, as `notify services` shows it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The service's name, as `notify services` shows it.")],
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,

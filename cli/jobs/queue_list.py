@@ -17,7 +17,7 @@ QUEUE_COLUMNS = QueueInfo.__struct_fields__
 SHOWN_QUEUE_COLUMNS = tuple("latency" if column == "latency_s" else column for column in QUEUE_COLUMNS)
 SPARE_QUEUE_COLUMNS = ("paused", "ready_to_enqueue", "rate_limited", "deferred", "scheduled", "finished", "canceled")
 
-Name = Annotated[str, typer.Argument(help="The name of the queue, as `notify queues` shows it.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the queue, as `notify queues` shows it.")]
 
 queues = typer.Typer(rich_markup_mode=None)
 

@@ -39,7 +39,7 @@ ENDED_S: Final = 10.0
 def demo(
     context: typer.Context,
     seconds: Annotated[float, typer.Option("--seconds", min=1, max=86_400, help="Seconds after which to kill the storage.")] = 5.0,
-    size: Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")] = 2,
+    size: Annotated[int, typer.Option("--workers", min=1, max=1000, help="Worker processes.")] = 2,
     lab: Annotated[bool, typer.Option("--lab", help="The output of the lab itself: the log, which grows with each job.")] = False,
     url: Url = None,
     namespace: Namespace = None,

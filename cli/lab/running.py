@@ -18,7 +18,9 @@ __all__ = ["up"]
 
 def up(
     context: typer.Context,
-    size: Annotated[int | None, typer.Option("--number", "-n", min=1, help="Worker processes.", show_default="one per core")] = None,
+    size: Annotated[
+        int | None, typer.Option("--number", "-n", min=1, max=1000, help="Worker processes.", show_default="one per core")
+    ] = None,
     modules: Annotated[
         list[str] | None, typer.Option("--import", help="Module whose jobs may run, in addition to the built-in ones.")
     ] = None,

@@ -15,7 +15,7 @@ COLUMNS = ("queue", "on_loss", "waiting", "running")
 
 def kill(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The service's name, as `notify services` shows it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The service's name, as `notify services` shows it.")],
     reason: Annotated[str, typer.Option("--reason", help="Announced with the end of the service.")] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Kill nothing: count the jobs that need the service, by queue and policy.")

@@ -63,7 +63,7 @@ def services(
 @service.command("show")
 def show(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The service's name, as `notify services` shows it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The service's name, as `notify services` shows it.")],
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
@@ -111,13 +111,17 @@ def monitor(
 ) -> None:
     """Sweep the directory from a process of its own, until Ctrl-C. Dead services are then found even if no other process sweeps."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    with Stop() as stop, chosen.connect(name="notify-monitor") as bus, bus.directory.watch() as changes:  # whoever watches sweeps
+    with (
+        Stop() as stop,
+        chosen.connect(name="notify-monitor") as bus,
+        bus.directory.watch() as changes,  # whoever watches sweeps
+        serving_metrics(metrics_port, bus),
+    ):
         chosen.output.talk(f"sweeping the directory at namespace {bus.settings.namespace!r} on {bus.redis.address}")
-        with serving_metrics(metrics_port, bus):
-            while not stop.asked:
-                change = changes.get(0.2)
-                if change is not None:
-                    _print_change(chosen.output, change)
+        while not stop.asked:
+            change = changes.get(0.2)
+            if change is not None:
+                _print_change(chosen.output, change)
 
 
 def _show_live(bus: Bus, chosen: Options, which: _Which) -> None:

@@ -24,7 +24,7 @@ def usage_problem(error: Any) -> str | None:
         return None
     if type(error) is typer.BadParameter and not (error.param or error.param_hint):
         return str(error.message)
-    text = str(error.format_message())
+    text = str(error.format_message()).replace(": Value error, ", ": ", 1)  # what Pydantic puts before the message of a `ValueError`
     context = None if type(error) is typer.BadParameter else getattr(error, "ctx", None)
     see = "" if context is None else f" (see {context.command_path} --help)"
     return f"{text[:1].lower()}{text[1:].removesuffix('.')}{see}"

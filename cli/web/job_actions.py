@@ -105,7 +105,7 @@ def plan_for_jobs(bus: Bus, name: str, query: Query) -> Plan:
         title = f"{action.verb.capitalize()} {possible}?" if total else f"No job can be {action.done}"
     given = query.given(*FILTER_NAMES)
     chosen = [f"They match {', '.join(f'{key} {value}' for key, value in given.items())}."] if query.get("all") and given and total else []
-    left = [] if total else [f"None of them is {' or '.join(action.statuses)} any more."]
+    left = [] if total else [_none(action)]
     return Plan(
         name,
         title,
@@ -143,7 +143,7 @@ def apply_to_jobs(bus: Bus, name: str, query: Query, form: Mapping[str, str], te
 
 def _sentences(action: JobAction, result: BatchResult, of: int) -> Iterator[str]:
     if not of:
-        yield f"None of them is {' or '.join(action.statuses)} any more."
+        yield _none(action)
     if result.held:
         yield f"{_jobs(result.held)} of them {'are' if result.held != 1 else 'is'} held: a service that is needed is not there."
     if result.cancelled:
@@ -190,3 +190,10 @@ def _named(connection: redis.Redis, ids: Sequence[str], statuses: Sequence[str])
 
 def _jobs(count: int) -> str:
     return f"{count:,} {'jobs' if count != 1 else 'job'}"
+
+
+def _none(action: JobAction) -> str:
+    """Say why there is no job to change: others have changed or deleted them since, or there never were any."""
+    *most, last = action.statuses
+    statuses = f"{', '.join(most)} or {last}" if most else last
+    return f"Only jobs with status {statuses} can be {action.done}, and there is none of these here."

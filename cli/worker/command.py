@@ -20,6 +20,8 @@ from workers.pool import MAX_RESTARTS, WINDOW_S, PoolPlan, WorkerForkServer, bec
 
 __all__ = ["worker"]
 
+MOST_WORKERS: Final = 1000
+"""More than this on one machine is a slip of the finger: each has a process for its jobs."""
 PER_PROCESS: Final = 8
 """How many workers share a process at most. They take turns in Python: with more the claims of short jobs would wait for each other."""
 
@@ -37,7 +39,9 @@ def worker(
             show_default=False,
         ),
     ] = None,
-    size: Annotated[int | None, typer.Option("--number", "-n", min=1, help="Workers.", show_default="one per core")] = None,
+    size: Annotated[
+        int | None, typer.Option("--number", "-n", min=1, max=MOST_WORKERS, help="Workers.", show_default="one per core")
+    ] = None,
     isolated_parents: Annotated[
         bool,
         typer.Option("--isolated-parents", help=f"A process of its own for each worker; otherwise up to {PER_PROCESS} share one."),

@@ -38,7 +38,7 @@ def listing(context: typer.Context, header: Header = None, url: Url = None, name
 @workers.command("stop")
 def stop(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The worker's name, as `notify workers` shows it, or the beginning of it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The worker's name, as `notify workers` shows it, or the beginning of it.")],
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has ended.")] = True,
     url: Url = None,
     namespace: Namespace = None,

@@ -68,6 +68,7 @@ def test_every_command_explains_itself_and_knows_the_common_options(command: str
         "call calc* multiply",
         "services storage",
         "listen --count 0",
+        "listen --format none",
         "listen --seconds -1",
         "listen --url http://localhost",
         "listen --namespace a*",
@@ -78,6 +79,8 @@ def test_every_command_explains_itself_and_knows_the_common_options(command: str
         "up --interval 0",
         "up --import nowhere_to_be_found",
         "worker --number none",
+        "worker --number 99999999999",
+        "up --number 99999999999",
         "worker --import os",
         "serve storage --ttl 0",
         "serve storage --ttl nan",
@@ -92,6 +95,12 @@ def test_wrong_usage_is_told_on_stderr_with_exit_code_2(server: PrivateServer, a
     done = CliRunner().invoke(app, arguments.split(), env={"NOTIFY_URL": server.url})
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr
+    assert "Value error" not in done.stderr
+
+
+def test_a_missing_argument_has_the_name_that_the_help_gives_it(shell: Shell) -> None:
+    for command in ("queues pause", "service show", "kill", "workers stop", "healthcheck service"):
+        assert "missing argument 'NAME'" in shell.run(*command.split()).err
 
 
 def test_wrong_usage_of_the_real_command_is_no_traceback(shell: Shell) -> None:

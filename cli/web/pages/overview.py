@@ -164,7 +164,7 @@ def _plots(look: Look, hours: str) -> list[Plot]:
         Line("enqueued", "muted", [float(point.enqueued) for point in points]),
     ]
     times = [
-        Line("waited (95 of 100 less)", "", [point.wait.percentile_s(95) for point in points]),
+        Line("waited (95th percentile)", "", [point.wait.percentile_s(95) for point in points]),
         Line("ran (mean)", "muted", [point.work.mean_s for point in points]),
     ]
     return [plotted(f"Jobs per {step}", ended, moments), plotted("Time of jobs", times, moments, in_seconds=True)]

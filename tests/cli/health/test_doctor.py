@@ -1,5 +1,7 @@
 """``notify doctor``: the report, its exit codes, and its JSON."""
 
+import re
+
 import pytest
 
 import notify
@@ -53,3 +55,9 @@ def test_a_terminal_shows_the_remedy_below(shell: Shell, bus: notify.Bus) -> Non
     assert "error    queues: 1 job waits on 'yard'" in shown
     assert "→ start one: notify worker yard" in shown
     assert set(examining.STYLES) == {"ok", "note", "warning", "error"}
+
+
+def test_what_is_not_there_is_not_counted(shell: Shell) -> None:
+    what = {record["name"]: record["what"] for record in shell.run("--json", "doctor").records}
+    assert (what["runs"], what["services"], what["cron"]) == ("no job runs", "no service is registered", "there is no recurring job")
+    assert re.search(r"answers in \d+\.\d\d ms$", what["latency"])

@@ -48,7 +48,7 @@ def test_a_job_that_has_just_ended_is_left_alone(page, queue, ops):
     csrf = page.get(path).text.split('name="csrf" value="')[-1].split('"')[0]
     job.cancel("first")
     answer = page.client.post(path, data={"csrf": csrf})
-    assert "None of them is queued or held" in text_of(answer.text)
+    assert "Only jobs with status queued, held" in text_of(answer.text)
     assert job.outcome.reason == "first"
     assert "No job can be cancelled" in page.text(path)
     assert ops.get(5).contents["what"]["done"] == 0

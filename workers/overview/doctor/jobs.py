@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from notify.values import counted
 from workers import rq_keys
 from workers.jobs import read_jobs
 from workers.overview.cron import cron_jobs
@@ -47,7 +48,7 @@ def check_runs(facts: Facts) -> Iterator[Finding]:
             if name not in facts.living_workers and not is_plain_rq:
                 lost.append(job_id)
     if not lost:
-        yield ok("runs", f"{_jobs(total, 'run')}, each on a living worker")
+        yield ok("runs", f"{_jobs(total, 'run')}, each on a living worker" if total else "no job runs")
         return
     what = f"{_jobs(len(lost), 'count')} as running, without a living worker: {_shown(lost)}"
     if facts.living_workers:
@@ -115,7 +116,7 @@ def check_leader(facts: Facts) -> Iterator[Finding]:
     leader: Any = facts.client.get(facts.keys.leader)
     name = leader.decode(errors="replace") if isinstance(leader, bytes) else ""
     if name in facts.living_workers:
-        yield ok("leader", f"worker {name} leads {len(facts.living_workers)} workers")
+        yield ok("leader", f"worker {name} leads {counted(len(facts.living_workers), 'worker')}")
     else:
         who = f"the leader {name} is dead" if name else "no worker leads"
         yield warning(
@@ -135,7 +136,7 @@ def check_cron(facts: Facts) -> Iterator[Finding]:
             remedy = f"start a worker that has loaded it: notify worker {job.queue} --import {job.function.rpartition('.')[0]}"
             yield error("cron", f"{job.function} is due since {job.next:%Y-%m-%d %H:%M:%S} UTC, and was not enqueued", remedy)
     if not late and not any(job.alarm for job in found):
-        yield ok("cron", f"{len(found)} recurring jobs, none was missed")
+        yield ok("cron", f"{counted(len(found), 'recurring job')}, none was missed" if found else "there is no recurring job")
 
 
 def _jobs(count: int, verb: str) -> str:

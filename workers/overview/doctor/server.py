@@ -30,7 +30,7 @@ def check_latency(facts: Facts) -> Iterator[Finding]:
         began_at = time.perf_counter()
         facts.client.ping()
         times_ms.append((time.perf_counter() - began_at) * 1000)
-    said = f"{facts.client.address} answers in {median(times_ms):.1f} ms"
+    said = f"{facts.client.address} answers in {median(times_ms):.2f} ms"
     if median(times_ms) > SLOW_MS:
         yield warning("latency", said, "look for slow commands (SLOWLOG GET), a busy machine, or a slow network")
     else:

@@ -8,6 +8,7 @@ import redis
 
 from notify.directory import ServiceInfo, read_description
 from notify.server import whole
+from notify.values import counted
 from workers.overview.doctor.facts import Facts
 from workers.overview.doctor.finding import Finding, error, note, ok, warning
 
@@ -36,7 +37,7 @@ def check_services(facts: Facts) -> Iterator[Finding]:
         remedy = f"look at that process; notify kill {service.name} withdraws it at once"
         yield error("services", f"{service.name} ({where}) is {silent}", remedy)
     if not overdue:
-        yield ok("services", f"{len(found)} services are registered, none is overdue")
+        yield ok("services", f"{counted(len(found), 'service')} registered, none is overdue" if found else "no service is registered")
 
 
 def check_sweep(facts: Facts) -> Iterator[Finding]:

@@ -54,7 +54,9 @@ class MetricsServer:
         try:
             self._server = _Server((self._host, self._port), self)
         except (OSError, OverflowError) as exc:
-            raise SettingsError(f"metrics cannot be served at {self._host}:{self._port} ({exc}): choose another port") from exc
+            raise SettingsError(
+                f"metrics cannot be served at {self._host}:{self._port} ({getattr(exc, 'strerror', None) or exc}): choose another port"
+            ) from exc
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="notify-metrics", daemon=True
         )
