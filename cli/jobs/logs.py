@@ -7,7 +7,7 @@ import typer
 from cli.options import AsJson, Namespace, Url, options
 from cli.output import Output, one_line
 from cli.signals import Stop
-from notify import Event, Gap, Json
+from notify import Bus, Event, Gap, Json
 from workers import Job, JobNotFoundError
 
 __all__ = ["logs"]
@@ -29,7 +29,7 @@ def logs(
     """Show what a job has logged within the last hour, if its worker publishes that (`notify worker --job-logs INFO`)."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
     with Stop() as stop, chosen.connect(name="notify-job") as bus:
-        found = Job.fetch(job_id, connection=bus.redis)
+        found, missing = _find(job_id, bus)
         count = 0
         with bus.subscribe(bus.keys.job_log_topic(job_id), since="start") as lines:
             while not stop.asked:
@@ -40,13 +40,23 @@ def logs(
                     _print(chosen.output, item)
                 elif has_ended or not follow:
                     break
+        if not count and missing is not None:
+            raise missing
         if not count:
             chosen.output.talk(f"job {job_id} has published no lines: its worker needs --job-logs, and they are kept for an hour")
 
 
-def _has_ended(job: Job) -> bool:
+def _find(job_id: str, bus: Bus) -> tuple[Job | None, JobNotFoundError | None]:
+    """Return a job, or the error that there is none: its lines may be kept for longer than its result."""
     try:
-        return job.outcome is not None
+        return Job.fetch(job_id, connection=bus.redis), None
+    except JobNotFoundError as exc:
+        return None, exc
+
+
+def _has_ended(job: Job | None) -> bool:
+    try:
+        return job is None or job.outcome is not None
     except JobNotFoundError:
         return True
 

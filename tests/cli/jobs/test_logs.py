@@ -28,6 +28,8 @@ def test_it_shows_what_a_job_has_logged_and_follows_it(shell: Shell, bus: notify
         ["WARNING", '"two\\u001b[31m"'],
         ["INFO", "quietly"],
     ]
+    job.delete()
+    assert shell.run("job", "logs", job.id).lines == plain.lines, "the lines are kept for longer than the job"
     worker.interrupt()
     lines = [json.loads(line) for line in worker.end().err.splitlines()]
     assert any(line.get("job") == job.id and line["message"] == "one" for line in lines)
@@ -39,6 +41,8 @@ def test_a_job_without_lines_says_what_it_needs(shell: Shell, bus: notify.Bus) -
     done = shell.run("job", "logs", job.id)
     assert (done.code, done.out) == (0, "")
     assert "--job-logs" in done.err
+    done = shell.run("job", "logs", "nobody")
+    assert (done.code, "no job nobody" in done.err) == (1, True)
 
 
 def test_messages_of_any_command_are_json_if_that_is_wanted(shell: Shell, bus: notify.Bus) -> None:
