@@ -1,5 +1,6 @@
 """A model of jobs, queues and services in plain Python; `test_job_model` compares Redis with it after each step."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -41,13 +42,13 @@ class ModelJob:
 
 @dataclass
 class ModelRun:
-    """The run of a worker: ``is_stopping``, ``returned``, or ``reaped`` when its worker was taken for dead."""
+    """The run of a worker: ``is_stopping``, or ``returned``. ``is_gone``: it was given back, or its worker was taken for dead."""
 
     job_id: str
     fence: str
     is_stopping: bool = False
     returned: bool = False
-    reaped: bool = False
+    is_gone: bool = False
 
 
 @dataclass
@@ -69,6 +70,9 @@ class Model:
     jobs: dict[str, ModelJob] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=lambda: {"q0": [], "q1": []})
     runs: dict[str, ModelRun] = field(default_factory=dict)
+    """The run that each worker has come to."""
+    lines: dict[str, list[ModelRun]] = field(default_factory=lambda: defaultdict(list))
+    """All runs of each worker whose ends are not recorded, in the order in which it has claimed them."""
     ramps: dict[tuple[str, str], tuple[int, str, int]] = field(default_factory=dict)
     turn: int = 0
 
@@ -180,7 +184,15 @@ class Model:
 
     def start(self, job: ModelJob, worker: str, fence: str) -> None:
         job.status, job.fence, job.marked = "started", fence, None
-        self.runs[worker] = ModelRun(job.id, fence)
+        self.lines[worker].append(ModelRun(job.id, fence))
+
+    def give_back(self, runs: list[ModelRun]) -> None:
+        """Put the jobs of runs that have not begun back on the front of their queues, unless the worker has them no more."""
+        for run in reversed(runs):
+            job = self.jobs[run.job_id]
+            if job.fence == run.fence:
+                job.status, job.fence, run.is_gone = "queued", None, True
+                self.lists[job.queue].insert(0, job.id)
 
     def cancel(self, job: ModelJob) -> str:
         if job.waits:
@@ -211,9 +223,9 @@ class Model:
         if job.policy != "hold":
             self.end(job, "stopped")
 
-    def end_run(self, worker: str, *, fails: bool = False) -> None:
+    def end_run(self, worker: str, run: ModelRun, *, fails: bool = False) -> None:
         """Record the end of a run."""
-        run = self.runs.pop(worker)
+        self.lines[worker].remove(run)
         job = self.jobs[run.job_id]
         if job.fence == run.fence:
             if fails:
@@ -245,16 +257,20 @@ class Model:
 
     def reap(self, worker: str) -> None:
         """Reap a worker."""
-        run = self.runs.get(worker)
-        if run is None or run.reaped:
-            return
-        run.reaped = True
-        job = self.jobs[run.job_id]
-        if job.marked == run.fence and job.marked_to == "held":
-            self.set_aside(job)
-        elif job.fence == run.fence:
-            self.fail(job)
-            job.fence = None
+        for run in self.lines[worker]:
+            job = self.jobs[run.job_id]
+            if run.is_gone:
+                continue
+            run.is_gone = True
+            if job.marked == run.fence and job.marked_to == "held":
+                self.set_aside(job)
+            elif job.fence == run.fence:
+                self.fail(job)
+                job.fence = None
+
+    @property
+    def all_runs(self) -> list[ModelRun]:
+        return [run for line in self.lines.values() for run in line]
 
     @property
     def pairs(self) -> set[tuple[str, str]]:

@@ -21,6 +21,21 @@ class _Ends:
     __hash__ = None  # type: ignore[assignment]  # it is never kept in a set
 
 
+class _Holds:
+    """Equals a text of words that has these words among others."""
+
+    def __init__(self, words: set[str]) -> None:
+        self._words = words
+
+    def __eq__(self, other: object) -> bool:
+        return self._words <= set(other.decode().split() if isinstance(other, bytes) else [])
+
+    def __repr__(self) -> str:
+        return f"a text with {self._words}"
+
+    __hash__ = None  # type: ignore[assignment]  # it is never kept in a set
+
+
 ENDS = _Ends()
 
 
@@ -45,7 +60,7 @@ def check_jobs(client: redis.Redis, keys: Keys, model: Model) -> None:
         pipe.zrange(rq_keys.deferred(queue), 0, -1)
         expect({job.id for job in mine if job.status == "deferred"})
         pipe.zrange(rq_keys.started(queue), 0, -1)
-        expect({f"{run.job_id}:{run.fence}" for run in model.runs.values() if not run.reaped and model.jobs[run.job_id] in mine})
+        expect({f"{run.job_id}:{run.fence}" for run in model.all_runs if not run.is_gone and model.jobs[run.job_id] in mine})
         for registry, status in ((rq_keys.canceled, "canceled"), (rq_keys.finished, "finished")):
             pipe.zrange(registry(queue), 0, -1)
             expect({job.id for job in mine if job.status == status})
@@ -55,6 +70,9 @@ def check_jobs(client: redis.Redis, keys: Keys, model: Model) -> None:
     for need in NEEDS:
         pipe.zrange(keys.needs(need), 0, -1)
         expect(model.index(need))
+    for worker, line in model.lines.items():
+        pipe.hget(rq_keys.worker(worker), "ahead")
+        expect(_Holds({f"{run.job_id}:{run.fence}" for run in line if model.jobs[run.job_id].fence == run.fence}))
     pipe.zrange(keys.holds, 0, -1)
     expect({job.id for job in model.jobs.values() if job.until_ms is not None})
     pipe.ttl(keys.held_pairs)

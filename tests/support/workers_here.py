@@ -54,6 +54,13 @@ class LossyClaims(ClaimScripts):
             raise ServerUnreachableError("the answer was lost")
         return answer
 
+    def give_back(self, *args: Any, **kwargs: Any) -> set[str]:
+        refused = super().give_back(*args, **kwargs)
+        if self.loses:
+            self.loses = False
+            raise ServerUnreachableError("the answer was lost")
+        return refused
+
 
 class HorseHere:
     """A horse in this process: it performs a task when the worker waits for the end, in the way that a test sets.
@@ -71,9 +78,11 @@ class HorseHere:
         self.end_as = "success"
         self._tasks: list[Task] = []
         self._taken: list[Task] = []
+        self._is_dead = False
 
     def give(self, *tasks: Task) -> None:
         self._tasks += tasks
+        self._is_dead = False
 
     def find_lost(self) -> bool:
         return False
@@ -90,16 +99,19 @@ class HorseHere:
     def wait(self, _timeout_s: float) -> HorseEnd:
         task = self._tasks.pop(0)
         if self.end_as == "killed":
+            self._is_dead = True
             return UNKNOWN
         self._child._performer._functions = {NAME: fail if self.end_as == "failure" else act}
         try:
             return self._child._performer.perform(task)
         except (LeftError, redis.ResponseError):
+            self._is_dead = True
             return UNKNOWN
 
     def take_back(self) -> int:
-        """Take back all but the first task, which is at work."""
-        self._taken, self._tasks = self._tasks[1:], self._tasks[:1]
+        """Take back all but the first task, which is at work; after a death all of them."""
+        begun = 0 if self._is_dead else 1
+        self._taken, self._tasks = self._tasks[begun:], self._tasks[:begun]
         return len(self._taken)
 
     def resume(self, *numbers: int) -> None:
@@ -128,10 +140,15 @@ class ModelWorker(Worker):
         line = self._loop._line
         line._places.clear()
         line._parked, line._is_held, line.current = 0, False, None
-        self._loop.ahead._waiting.clear()
-        self._loop.ahead._going_back.clear()
-        self._loop._returned.drop()
+        loop, ahead = self._loop, self._loop.ahead
+        ahead._waiting.clear()
+        ahead._going_back.clear()
+        ahead._has_more = ahead._are_late = False
+        loop._next_claim._start, loop._next_claim._comes_alone, loop._next_claim.overdue = 0, False, ""
+        loop._returned.drop()
+        loop._claimer._claims.loses = False  # type: ignore[attr-defined]  # it is one of ours
         self._current_run.release()
+        self._current_run.early_stops.clear()
 
     def hang_up(self) -> None:
         """Close its connections."""
@@ -139,11 +156,11 @@ class ModelWorker(Worker):
         self._client.close()
 
 
-def make_worker(bus: notify.Bus, name: str) -> ModelWorker:
+def make_worker(bus: notify.Bus, name: str, *, window: int = 1) -> ModelWorker:
     child = ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__])
     horse = HorseHere(child)
     with mock.patch.multiple("workers.worker.parts", Horse=lambda *_, **__: horse, ClaimScripts=LossyClaims):
-        worker = ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__], window=1)
+        worker = ModelWorker(QUEUES[name], name, connection=bus.redis, modules=[__name__], window=window)
     worker.register_birth()
     return worker
 

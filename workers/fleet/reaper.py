@@ -61,7 +61,8 @@ class Reaper:
             names = queues.split(",")
             # What the worker had claimed and not begun is queued again by its last will. What is still here may have begun.
             ahead = runs_in(raw[3])
-            for job in list(dict.fromkeys([*filter(None, [current]), *(run.job_id for run in ahead)])):
+            jobs = [*filter(None, [current]), *(run.job_id for run in ahead)]
+            for job in reversed(dict.fromkeys(reversed(jobs))):  # in the order of their last runs: the others are superseded
                 self._reap_job(worker, job)
                 self._remove_runs(worker, job, names, known=[run for run in ahead if run.job_id == job])
             self._remove(worker, names, birth=born)

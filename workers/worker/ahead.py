@@ -222,7 +222,8 @@ class Ahead:
             return
         self._going_back.sort(key=_number)
         self._are_late = False
-        runs, line = [place.run for place in self._going_back], self.runs()
+        # Those whose ends are to be recorded stay in the line too: if the worker dies now, its last will finds them.
+        runs, line = [place.run for place in self._going_back], [*self._returned.runs(), *self.runs()]
 
         def call(_: bool) -> set[str]:
             return self._claims.give_back(runs, line=line, goes_on=None if goes_on is None else goes_on.run, ttl_s=ttl_s)

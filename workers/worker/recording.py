@@ -136,7 +136,7 @@ class EndRecording:
             self._publish(pipeline)
 
     def _attempt(self, job: Any, queue: Any, act: Callable[[], object], again: bool) -> None:
-        if again and self._is_recorded(job):  # only the answer was lost
+        if (again or self._is_stop(job)) and self._is_recorded(job):  # only the answer was lost, or a reaper did it
             return
         current, attributes = self._current_run, dict(vars(job))
         execution, stopped_job_id = current.execution, current.stopped_job_id
@@ -173,6 +173,11 @@ class EndRecording:
             if not self._scripts().seal_run(job.id, fence=run.fence):
                 self._leave()
             job.is_decided = True
+
+    def _is_stop(self, job: Any) -> bool:
+        """Whether the worker records a stop. `seal_run` says of any other end whether it is recorded."""
+        current = self._current_run
+        return not self._worker.is_horse and current.run is not None and current.stopped_job_id == job.id
 
     def _is_recorded(self, job: Any) -> bool:
         run = self._current_run.run

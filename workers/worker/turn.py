@@ -94,13 +94,15 @@ class Turn:
         if place.is_dropped or run.job_id in current.early_stops:
             self._retry(lambda: self._stopper.check_run(run))
         self._watch(run)
-        return self.started(place.claim, place.queue)
+        return self.started(place.claim, place.queue, begins=not place.is_dropped)
 
-    def started(self, claim: Claim, queue: Any) -> tuple[Any, Any]:
-        """Log the start of a run. Returns its job and its queue."""
+    def started(self, claim: Claim, queue: Any, *, begins: bool = True) -> tuple[Any, Any]:
+        """Log the start of a run, unless it never begins. Returns its job and its queue."""
         worker = self._worker
         job = lazy_job(worker.job_class, claim.job_id, claim.fields, connection=worker.connection, functions=self._functions)
         worker.reorder_queues(reference_queue=queue)
+        if not begins:
+            return job, queue
         log_start(job, run=Run(claim.job_id, claim.fence), worker=worker.name)
         if worker.log.isEnabledFor(logging.INFO):
             description = claim.fields.get(b"description", b"").decode(errors="replace") if worker.log_job_description else ""

@@ -84,3 +84,14 @@ def test_an_end_tells_of_its_start_once_although_an_answer_was_lost(
             assert (len(traces(bus)), statuses(events, 3)) == (2, ["started", "started", "finished"])
         else:
             assert statuses(events, 1) == ["finished"]
+
+
+def test_a_superseded_run_stays_with_the_worker_as_long_as_rq_lists_it(bus: notify.Bus, worker: Worker, queue: Queue) -> None:
+    """If the worker dies before it removes the traces of the run, a reaper finds them."""
+    job = queue.enqueue(add)
+    run = worker.refill(1).claims[0].run
+    bus.redis.hset(rq_keys.job(job.id), mapping={"status": "queued", "fence": "another"})
+    for is_listed in (True, False):
+        assert worker.claims.give_back([run], line=[]) == {job.id}
+        assert bus.redis.hget(rq_keys.worker("w"), "ahead") == (f"{job.id}:{run.fence}".encode() if is_listed else None)
+        bus.redis.delete(rq_keys.started("work"))

@@ -11,6 +11,7 @@ import rq
 
 import notify
 from notify.testing import wait_until
+from tests.support.batch_jobs import BEGUN, begin
 from tests.support.faults import commands_during
 from tests.support.odd_workers import odd_worker
 from tests.support.sample_jobs import add, fail, hold
@@ -47,6 +48,28 @@ def test_of_jobs_with_a_rate_limit_the_others_wait_and_all_run(bus: notify.Bus, 
         work(server.url)
     assert [effects[str(number)] for number in range(3)] == [1, 1, 1]
     assert (failing.get_status(), last.get_status()) == ("failed", "finished")
+
+
+@rq3
+@pytest.mark.parametrize("concurrency", [1, 5])
+def test_a_rate_limit_holds_within_a_batch(bus: notify.Bus, queue: Queue, start_workers: StartWorkers, concurrency: int) -> None:
+    """No two of the limited jobs among others are claimed at a time, and each job runs once. The twin has room for all of them."""
+    jobs, claimed = [], set()
+    for number in range(20):
+        options: dict[str, Any] = {"rate_limit": limited(concurrency=concurrency)} if number % 4 == 0 else {}
+        jobs.append(queue.enqueue(begin, 0.005, job_id=f"{'limited' if options else 'free'}-{number}", **options))
+    start_workers(2, modules=("tests.support.batch_jobs",), window=32)
+
+    def are_done() -> bool:
+        entries: Any = bus.redis.zrange(rq_keys.started("work"), 0, -1)
+        running = frozenset(job_id for entry in entries if (job_id := entry.decode().rpartition(":")[0]).startswith("limited"))
+        claimed.add(running)
+        return all(each.is_finished for each in jobs)
+
+    wait_until(are_done, timeout_s=20)
+    order: Any = [name.decode() for name in bus.redis.lrange(BEGUN, 0, -1)]
+    assert sorted(order) == sorted(each.id for each in jobs)
+    assert (max(map(len, claimed)) > 1) == (concurrency > 1)
 
 
 @rq3

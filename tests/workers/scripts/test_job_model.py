@@ -18,6 +18,7 @@ from tests.support.faults import server_ms
 from tests.support.job_model import FIRST_BATCH, HOUR_MS, LARGEST_BATCH, NEEDS, SERVICES, Model, ModelJob
 from tests.support.job_model_check import check_jobs
 from tests.support.job_model_services import ServiceSteps
+from tests.support.job_model_workers import WorkerSteps
 from tests.support.workers_here import QUEUES, LeftError, ModelWorker, act, lose_an_answer, make_worker
 from workers import DuplicateJobError, Job, JobRefusedError, Queue, requeue, rq_keys
 from workers.fleet.reaper import Reaper
@@ -26,6 +27,7 @@ from workers.loss import held as holds
 from workers.loss import overdue
 from workers.loss.held import HeldJobs
 from workers.loss.watcher import LossWatcher
+from workers.scripts import jobs
 from workers.scripts.jobs import JobScripts
 from workers.worker import idle
 from workers.worker.worker import _register_again
@@ -53,7 +55,7 @@ end
 """
 
 
-class Jobs(ServiceSteps):
+class Jobs(WorkerSteps, ServiceSteps):
     """Takes each step on the server and in the model. In a comparison the server stands on the left, the model on the right."""
 
     def __init__(self, bus: notify.Bus, workers: dict[str, ModelWorker]) -> None:
@@ -64,7 +66,6 @@ class Jobs(ServiceSteps):
         self.watcher, self.holds, self.reaper = LossWatcher(bus.redis, lambda *_: None), HeldJobs(bus.redis), Reaper(bus.redis)
         self.queues = {name: Queue(name, connection=bus.redis) for name in ("q0", "q1")}
         self.model = Model(self.peek, self.peek_fence, lambda: server_ms(bus.redis))
-        self.in_hand: dict[str, tuple[Any, Any]] = {}
         self.passed: dict[str, int] = {}
         for worker in workers.values():
             worker.forget()
@@ -173,9 +174,17 @@ class Jobs(ServiceSteps):
         assert made._status == {"queued": "queued", "cancelled": "canceled", "held": "deferred"}[done]
 
     def put(self, new: ModelJob) -> None:
-        needs = [*map(target_of, sorted(new.needs))]
-        self.queues[new.queue].enqueue(act, needs=needs, on_loss=new.policy, job_id=new.id)
+        needs, retry = [*map(target_of, sorted(new.needs))], Retry(max=new.retries) if new.retries else None
+        self.queues[new.queue].enqueue(act, needs=needs, on_loss=new.policy, job_id=new.id, retry=retry)
         self.model_enqueue(new, front=False)
+
+    @rule(data=st.data(), ids=st.permutations(IDS), retries=st.sampled_from([0, 1]))
+    def plain_jobs_come(self, data: st.DataObject, ids: list[str], retries: int) -> None:
+        """So that a worker may have claimed some of them ahead."""
+        for job_id in ids[:4]:
+            self.put(ModelJob(job_id, f"q{int(job_id[1:]) % 2}", 0, {}, retries=retries))
+        if free := sorted(QUEUES.keys() - self.in_hand.keys()):
+            self.claim_for(data.draw(st.sampled_from(free)))
 
     @precondition(lambda self: self.model.jobs)
     @rule(data=st.data())
@@ -199,39 +208,6 @@ class Jobs(ServiceSteps):
             return done
         self.note_withdrawals()
         return self.model.check_waiting(new)
-
-    @precondition(lambda self: len(self.in_hand) < len(QUEUES))
-    @rule(data=st.data(), lost=st.booleans())
-    def claim(self, data: st.DataObject, lost: bool) -> None:
-        self.claim_for(data.draw(st.sampled_from(sorted(QUEUES.keys() - self.in_hand.keys()))), lost=lost)
-
-    def claim_for(self, name: str, *, lost: bool = False) -> None:
-        worker = self.workers[name]
-        worker._loop._claimer._claims.loses = lost  # type: ignore[attr-defined]  # it is one of ours
-        found = worker.dequeue_job_and_maintain_ttl(None)
-        if name in self.model.runs:
-            self.model.end_run(name)
-        expected = self.model.claim(QUEUES[name])
-        assert (found and found[0].id) == (expected and expected.id)
-        if expected is not None:
-            assert worker._current_run.run is not None
-            self.in_hand[name] = found
-            self.model.start(expected, name, worker._current_run.run.fence)
-
-    @precondition(lambda self: self.in_hand)
-    @rule(data=st.data(), how=st.sampled_from(["success", "success", "failure", "killed"]))
-    def end_a_run(self, data: st.DataObject, how: str) -> None:
-        self.end(data.draw(st.sampled_from(sorted(self.in_hand))), how)
-
-    def end(self, name: str, how: str) -> None:
-        worker, run = self.workers[name], self.model.runs[name]
-        worker._horse.end_as = how
-        job, queue = self.in_hand.pop(name)
-        worker.execute_job(job, queue)
-        if worker._loop._returned:
-            run.returned = True
-        else:
-            self.model.end_run(name, fails=how in ("failure", "killed"))
 
     @precondition(lambda self: self.in_hand)
     @rule(data=st.data())
@@ -352,10 +328,10 @@ class Jobs(ServiceSteps):
         self.client.eval(LET_PASS, 2 + len(jobs), self.bus.keys.losses, self.bus.keys.holds, *jobs, 2 * HOUR_MS)
         self.model.let_pass(2 * HOUR_MS)
 
-    @precondition(lambda self: self.model.runs)
+    @precondition(lambda self: any(self.model.lines.values()))
     @rule(data=st.data())
     def take_a_worker_for_dead(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(sorted(self.model.runs)))
+        name = data.draw(st.sampled_from(sorted(name for name, line in self.model.lines.items() if line)))
         current: Any = self.client.hget(rq_keys.worker(name), "current_job")
         self.reaper.reap(name, current.decode() if current else "")
         self.model.reap(name)
@@ -367,13 +343,13 @@ class Jobs(ServiceSteps):
 
     @invariant()
     def no_job_runs_twice(self) -> None:
-        live = [run.job_id for run in self.model.runs.values() if self.model.jobs[run.job_id].fence == run.fence]
+        live = [run.job_id for run in self.model.all_runs if self.model.jobs[run.job_id].fence == run.fence]
         assert len(live) == len(set(live))
 
 
 @pytest.fixture
-def workers(bus: notify.Bus) -> Iterator[dict[str, ModelWorker]]:
-    made = {name: make_worker(bus, name) for name in QUEUES}
+def workers(bus: notify.Bus, window: int) -> Iterator[dict[str, ModelWorker]]:
+    made = {name: make_worker(bus, name, window=window) for name in QUEUES}
     yield made
     for worker in made.values():
         worker._horse.close()
@@ -381,7 +357,10 @@ def workers(bus: notify.Bus) -> Iterator[dict[str, ModelWorker]]:
 
 
 @pytest.mark.timeout(120)
-def test_jobs_do_what_their_model_says(bus: notify.Bus, workers: dict[str, ModelWorker], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("window", "examples"), [(1, 100), (32, 80)])
+def test_jobs_do_what_their_model_says(
+    bus: notify.Bus, workers: dict[str, ModelWorker], examples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def leave(_status: int) -> None:
         raise LeftError  # nothing must go on after it
 
@@ -389,8 +368,9 @@ def test_jobs_do_what_their_model_says(bus: notify.Bus, workers: dict[str, Model
     monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.0001)
     monkeypatch.setattr(overdue, "PAUSE_S", 0.0)
     monkeypatch.setattr(idle, "BURST_WAIT_S", 0.0)  # a step does not wait
+    monkeypatch.setattr(jobs, "UNBEGUN_S", 0.0)
     monkeypatch.setattr(holds, "FIRST_BATCH", FIRST_BATCH)
     monkeypatch.setattr(holds, "LARGEST_BATCH", LARGEST_BATCH)
-    thorough = hypothesis.settings(stateful_step_count=40, max_examples=150, deadline=None)
+    thorough = hypothesis.settings(stateful_step_count=40, max_examples=examples, deadline=None)
     run_state_machine_as_test(lambda: Jobs(bus, workers), settings=thorough)
     bus.redis.flushall()

@@ -10,14 +10,15 @@
 --         ttl_s      seconds within which it sends its next heartbeat
 --         line       the runs that stay with the worker, see refill.lua
 --         ...        the runs to put back, the oldest first: id, fence
--- returns the ids of those that are not put back: they were stopped, or the worker has them no more. Those that were stopped stay with the
---         worker, behind the line, until their end is recorded: if it dies before that, a reaper finds them there.
+-- returns the ids of those that are not put back: they were stopped, or the worker has them no more. Those that were stopped, or of which
+--         RQ still lists the run, stay with the worker, behind the line, until it records their end: if it dies before that, a reaper
+--         finds them there.
 local worker_key = KEYS[1]
 local worker, id, fence, ttl_s, line = unpack(ARGV, OWN, OWN + 4)
 local FIRST_RUN = OWN + 5
 local OF_A_RUN = 2 -- arguments
 local AT_ONCE = 2 -- as in wake_idle.lua
-local refused, stopped, back, registered = {}, {}, {}, {} -- ids; names in a line; queue -> how many; registry -> entries
+local refused, left, back, registered = {}, {}, {}, {} -- ids; names in a line; queue -> how many; registry -> entries
 local executions, runs = {}, {} -- keys of what RQ holds of the runs that are put back; key -> {id, fence, queue}
 
 local function put_back(job_id, job_fence)
@@ -25,8 +26,9 @@ local function put_back(job_id, job_fence)
   local known = redis.call('HMGET', job, 'fence', 'status', 'origin', 'data', 'description', 'needs', 'stopped')
   if known[1] ~= job_fence or known[2] ~= 'started' then
     refused[#refused + 1] = job_id
-    if known[7] == job_fence then
-      table.insert(stopped, 1, job_id .. ':' .. job_fence)
+    local name = job_id .. ':' .. job_fence
+    if known[7] == job_fence or type(redis.pcall('ZSCORE', k.started .. (known[3] or ''), name)) == 'string' then
+      table.insert(left, 1, name)
     end
     return
   end
@@ -67,9 +69,9 @@ for i = #ARGV - 1, FIRST_RUN, -OF_A_RUN do -- each before the one that was put b
 end
 take_back_announced()
 if line ~= '' then
-  table.insert(stopped, 1, line)
+  table.insert(left, 1, line)
 end
-line = table.concat(stopped, ' ')
+line = table.concat(left, ' ')
 for key, entries in pairs(registered) do
   redis.call('ZREM', key, unpack(entries))
 end
