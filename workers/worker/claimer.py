@@ -1,7 +1,6 @@
 """Claims jobs until the server answers, and mends what a failover took back: the end of a run that only the old primary knew."""
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from notify.server import SingleConnection, retry_while_away
 from workers.fleet import NameHold
 from workers.rq import StopRequested
 from workers.scripts import Claim, ClaimScripts, Ended, Fences, Refill, Run, number_in
+from workers.worker.current_run import LeaveSign
 
 __all__ = ["LEAVE_S", "Claimer"]
 
@@ -52,7 +52,7 @@ class Claimer:
         connection: SingleConnection,
         *,
         fences: Fences,
-        leaving: threading.Event,
+        leaving: LeaveSign,
         hold: NameHold,
         abandon: Callable[[str], None],
     ) -> None:

@@ -70,6 +70,10 @@ class IdleWait:
         if self._overdue:
             self.wake()
 
+    def pause(self, timeout_s: float) -> None:
+        """Wait for ``timeout_s`` seconds, or until `wake` is called."""
+        (self._waiter or self._open()).wait([], timeout_s=timeout_s)
+
     def wait_for_job(self, claim: Claim, timeout: int | None, idle_since: float, max_idle_time: int | None, *, overdue: str) -> bool:
         """Wait for a job after a claim that found none.
 

@@ -1,7 +1,6 @@
 """The main loop of a worker: calls of scripts record the ends of the last runs and claim the next jobs."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from operator import attrgetter
@@ -96,7 +95,7 @@ class ClaimLoop:
         background.changed = lambda: self._idle.services_changed()
         self._wait_while_suspended = wait_while_suspended
         self._stop_answer = StopAnswer(told)
-        self._leaving = threading.Event()
+        self._leaving = current_run.leave_sign  # no `threading.Event`: a signal handler that interrupts its methods would wait for itself
         self._claimer = Claimer(worker.name, claims, connection, fences=line.fences, leaving=self._leaving, hold=hold, abandon=abandon)
         self._returned = ReturnedRuns(worker, current_run, line, recorder=recorder, retry=self.retry_while_away)
         self.ahead = Ahead(
@@ -133,8 +132,7 @@ class ClaimLoop:
 
     def open(self) -> None:
         """Prepare to wait for jobs."""
-        self._leaving.clear()  # the worker may have worked before
-        self._current_run.leave_sign.take_down()
+        self._leaving.take_down()  # the worker may have worked before
         self._stop_answer.reset()
         self._line.reopen()
         self._idle.open()
@@ -153,8 +151,7 @@ class ClaimLoop:
 
     def leave(self) -> None:
         """End the wait for a job, and soon give up calls to a server that is away. Safe from any thread and in a signal handler."""
-        self._leaving.set()
-        self._current_run.leave_sign.put_up()
+        self._leaving.put_up()
         self._stop_answer.asked()
         self._line.leave()
         self._idle.wake()
@@ -193,7 +190,7 @@ class ClaimLoop:
                 self._returned.drop()  # else `record_returned` would try it for LEAVE_S once more
                 break
             except ServerRefusedError as exc:  # a key of the worker or of the queues was spoilt: the next worker would fare no better
-                self._leaving.wait(self._refusals.failed(exc, level=logging.ERROR))
+                self._idle.pause(self._refusals.failed(exc, level=logging.ERROR))
                 continue
             self._refusals.over()
             if claim is None:
