@@ -23,7 +23,7 @@ QUEUES: Final = 4
 LOOKS: Final = 7
 VIEWERS: Final = 100
 SECONDS: Final = 8.0
-BUSY_S: Final = 24.0
+BUSY_S: Final = 120.0
 PORT: Final = 18_400
 FUNCTION: Final = "benchmarks.peer_notify.nothing"
 VIEWS: Final = ("/", "/jobs", "/jobs?status=queued&queue=bench-0", "/jobs?text=nowhere", "/queues", "/services", "/workers", "/topics")
