@@ -255,3 +255,12 @@ class Line:
             place.is_sent = False
         with suppress(HorseError):  # the worker ends, and gives back what is parked
             self._resume()
+        if death is not None and self.horse.is_lost:
+            self._return_current()
+
+    def _return_current(self) -> None:
+        """No process will begin the run that the main loop has come to and waits for: it is given back as one that is too late."""
+        if self.current is not None and self.current in self._places:
+            self._places.remove(self.current)
+            self._parked -= 1
+            self.current.end = Reply(is_late=True, number=self.current.number)

@@ -10,6 +10,7 @@ import pytest
 from tests.support.claims_here import a_claim
 from tests.support.token_horse import TokenHorse
 from workers.errors import HorseError
+from workers.horse import Death, Reply
 from workers.line import Line, Place
 from workers.scripts.fences import Fences
 
@@ -229,3 +230,15 @@ def test_the_bytes_of_the_line_are_those_of_its_jobs() -> None:
         fields = {b"data": b"x" * 100, b"origin": b"work"}
         line.give([Place(a_claim("a", fence="f" * 32, fields=fields), QUEUE, is_announced=True)])
         assert line.bytes() == 104
+
+
+def test_without_a_fork_server_the_run_that_the_main_loop_waits_for_is_given_back(world: World) -> None:
+    """It would wait for ever: no process begins the run, and what the main loop has come to is not taken out with the others."""
+    assert world.horse.begin() == "a"
+    world.line.current = world.places["b"]
+    world.horse.die()
+    world.horse.fails = world.horse.is_lost = True
+    world.line.wait(0)
+    assert isinstance(world.places["a"].end, Death)
+    assert world.places["b"].end == Reply(is_late=True, number=world.places["b"].number)
+    assert [place.run.job_id for place in world.line.take_unbegun()] == ["c", "d", "e"]
