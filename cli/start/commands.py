@@ -78,7 +78,7 @@ COMMANDS: Final = (
     Command(
         "top",
         "cli.top",
-        "Show what goes on, live: jobs, queues, workers, services and topics; kill a service or cancel a job.",
+        "Show what goes on, live: jobs, queues, workers, services and topics; kill a service, cancel a job, stop a worker.",
     ),
     Command("record", "cli.recording", "Record the events of topics in a folder, show what a recording holds, and export it."),
     Command("replay", "cli.recording", "Publish the events of recordings again, at their pace."),
