@@ -117,12 +117,7 @@ def check_memory(facts: Facts) -> Iterator[Finding]:
         return
     said = f"the server uses {used / MIB:.0f} of {most / MIB:.0f} MiB ({of})"
     remedy = "raise maxmemory, delete what is not needed (notify job delete --all), or shorten result_ttl and retention_s"
-    if used >= FULL * most:
-        yield error("memory", f"{said}: soon it refuses changes", remedy)
-    elif used >= NEARLY_FULL * most:
-        yield warning("memory", said, remedy)
-    else:
-        yield ok("memory", said)
+    yield _filled("memory", used / most, said, full="soon it refuses changes", remedy=remedy)
 
 
 def check_clients(facts: Facts) -> Iterator[Finding]:
@@ -133,12 +128,7 @@ def check_clients(facts: Facts) -> Iterator[Finding]:
         return
     said = f"{connected} of {most} connections (maxclients) are open"
     remedy = "raise maxclients, or find who opens them: redis-cli CLIENT LIST"
-    if connected >= FULL * most:
-        yield error("connections", f"{said}: soon it accepts no more", remedy)
-    elif connected >= NEARLY_FULL * most:
-        yield warning("connections", said, remedy)
-    else:
-        yield ok("connections", said)
+    yield _filled("connections", connected / most, said, full="soon it accepts no more", remedy=remedy)
 
 
 def check_clock(facts: Facts) -> Iterator[Finding]:
@@ -156,6 +146,13 @@ def check_clock(facts: Facts) -> Iterator[Finding]:
         yield warning("clock", said, remedy)
     else:
         yield ok("clock", said)
+
+
+def _filled(name: str, share: float, said: str, *, full: str, remedy: str) -> Finding:
+    """Return the finding about something of which a share from 0 to 1 is used."""
+    if share >= FULL:
+        return error(name, f"{said}: {full}", remedy)
+    return warning(name, said, remedy) if share >= NEARLY_FULL else ok(name, said)
 
 
 def _config(facts: Facts, name: str) -> str | None:

@@ -22,7 +22,7 @@ from notify.history import (
 )
 from notify.server import Client, whole
 from workers import rq_keys
-from workers.overview.fleet import WorkerInfo, find_workers
+from workers.overview.fleet import find_workers
 from workers.overview.history import COUNTED, histories_of_functions
 from workers.overview.metrics.totals import Totals
 from workers.overview.queue_info import QueueInfo, queues
@@ -93,7 +93,7 @@ class NotifyCollector(Collector):
             failed.add_metric(names, worker.failed)
             working.add_metric(names, _seconds(seconds))
         yield from (rows, success, failed, working)
-        yield _gauge("notify_workers", "Workers by state.", ["state"], Counter(_state(worker) for worker in workers))
+        yield _gauge("notify_workers", "Workers by state.", ["state"], Counter[str](worker.state for worker in workers))
 
     def _directory(self) -> Iterator[Metric]:
         """Yield the metrics about services, leases, the leader and the sweep."""
@@ -109,7 +109,7 @@ class NotifyCollector(Collector):
             (seconds, microseconds), renewed, leader, swept, *rows = pipe.execute(raise_on_error=False)
         now_ms = seconds * 1000 + microseconds // 1000
         services = [found for row in rows if isinstance(row, dict) and (found := read_description(row, now_ms=now_ms)) is not None]
-        states = Counter(str(service.state) for service in services)
+        states = Counter[str](service.state for service in services)
         yield _gauge("notify_services", "Registered services by state.", ["state"], dict.fromkeys(STATES, 0) | states)
         yield GaugeMetricFamily("notify_leader", "Whether one of the workers leads.", value=int(leader))
         yield from _age("notify_lease_age_seconds", "Seconds since any worker renewed its lease.", renewed, now_ms)
@@ -185,10 +185,6 @@ def _gauge(name: str, about: str, labels: Sequence[str], values: Mapping[str, in
 def _age(name: str, about: str, at_ms: Any, now_ms: int) -> Iterator[Metric]:
     if isinstance(at_ms, bytes):
         yield GaugeMetricFamily(name, about, value=max(0.0, (now_ms - whole(at_ms, now_ms)) / 1000))
-
-
-def _state(worker: WorkerInfo) -> str:
-    return worker.state
 
 
 def _seconds(value: Any) -> float:
