@@ -1,8 +1,5 @@
 """``notify asyncapi``: finds what modules define, and prints the document."""
 
-import os
-import sys
-from importlib import import_module
 from inspect import isclass, isfunction
 from types import ModuleType
 from typing import Annotated, Any
@@ -11,9 +8,9 @@ import msgspec
 import typer
 
 from cli.options import AsJson, Namespace, Url, options
+from cli.worker import importing
 from notify import Message
-from workers import ModuleLoadError
-from workers.jobs import definition_of
+from workers.jobs import definition_of, load_module
 from workers.overview.asyncapi import asyncapi_document
 
 __all__ = ["asyncapi"]
@@ -34,7 +31,6 @@ def asyncapi(
 ) -> None:
     """Describe the messages, jobs and services of modules as an AsyncAPI 3 document. The modules are imported."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    sys.path.append(os.getcwd())
     loaded = [_load(name) for name in modules]
     messages = [value for module in loaded for value in vars(module).values() if _is_message_of(module, value)]
     jobs = [value for module in loaded for value in vars(module).values() if isfunction(value) and _is_job_of(module, value)]
@@ -51,10 +47,8 @@ def asyncapi(
 
 
 def _load(name: str) -> ModuleType:
-    try:
-        return import_module(name)
-    except (Exception, SystemExit) as exc:  # a user's module may raise anything while it is imported
-        raise ModuleLoadError(f"cannot import {name!r} ({type(exc).__name__}: {exc}): is it installed, or on PYTHONPATH?") from exc
+    with importing(name):
+        return load_module(name)
 
 
 def _is_message_of(module: ModuleType, value: Any) -> bool:

@@ -6,12 +6,13 @@ Nothing here claims or runs a job: the package ``workers`` does, in the processe
 
 from cli.worker.command import worker
 from cli.worker.fleet import workers
-from cli.worker.modules import BUILT_IN_MODULES, BUILT_IN_QUEUES, load_modules, modules_to_load, queues_of
+from cli.worker.modules import BUILT_IN_MODULES, BUILT_IN_QUEUES, importing, load_modules, modules_to_load, queues_of
 from cli.worker.running import talking, working
 
 __all__ = [
     "BUILT_IN_MODULES",
     "BUILT_IN_QUEUES",
+    "importing",
     "load_modules",
     "modules_to_load",
     "queues_of",

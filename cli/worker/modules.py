@@ -2,14 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from workers import ModuleLoadError
 from workers.jobs import JobFunctions, definition_of, load_jobs
 
-__all__ = ["BUILT_IN_MODULES", "BUILT_IN_QUEUES", "load_modules", "modules_to_load", "queues_of"]
+__all__ = ["BUILT_IN_MODULES", "BUILT_IN_QUEUES", "importing", "load_modules", "modules_to_load", "queues_of"]
 
 BUILT_IN_MODULES: Final = ("workers.storage", "workers.temperature")
 BUILT_IN_QUEUES: Final = ("temperature", "storage")
@@ -40,20 +41,30 @@ def load_modules(names: Iterable[str]) -> JobFunctions:
         ModuleLoadError: a module cannot be imported or defines no job, or a file in the current folder has the name of a module that
             is loaded instead.
     """
+    functions: dict[str, Callable[..., Any]] = {}
+    for name in names:
+        with importing(name):
+            functions.update(load_jobs([name]))
+    return functions
+
+
+@contextmanager
+def importing(name: str) -> Iterator[None]:
+    """Import a module within the block: the current folder is searched last, and an error names the file there that was not taken.
+
+    Raises:
+        ModuleLoadError: a file in the current folder has the name of a module that is loaded instead.
+    """
     folder = os.getcwd()
     if folder not in sys.path:
         sys.path.append(folder)
-    functions: dict[str, Callable[..., Any]] = {}
-    for name in names:
-        try:
-            loaded = load_jobs([name])
-        except ModuleLoadError as exc:
-            missing = exc.__cause__.name if isinstance(exc.__cause__, ImportError) else None
-            _check_name(name, wanted=missing or name)
-            raise
-        _check_name(name, wanted=name)
-        functions.update(loaded)
-    return functions
+    try:
+        yield
+    except ModuleLoadError as exc:
+        missing = exc.__cause__.name if isinstance(exc.__cause__, ImportError) else None
+        _check_name(name, wanted=missing or name)
+        raise
+    _check_name(name, wanted=name)
 
 
 def _check_name(module: str, *, wanted: str) -> None:

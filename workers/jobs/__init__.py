@@ -20,7 +20,7 @@ from workers.jobs.call import (
     signature_of,
 )
 from workers.jobs.current import current_bus, current_job
-from workers.jobs.definition import Definition, JobFunctions, definition_of, job, load_jobs
+from workers.jobs.definition import Definition, JobFunctions, definition_of, job, load_jobs, load_module
 from workers.jobs.handle import Job, read_job_rows, read_jobs, stored_error
 from workers.jobs.lazy import lazy_job
 from workers.jobs.outcome import Outcome, Why, failure, owe_on_failure, owe_on_stopped, publish_outcome, read_outcome, worker_died
@@ -70,6 +70,7 @@ __all__ = [
     "kept_traceback",
     "lazy_job",
     "load_jobs",
+    "load_module",
     "owe_on_failure",
     "owe_on_stopped",
     "plain_call",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from inspect import iscoroutinefunction, isfunction, signature
+from types import ModuleType
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
@@ -12,7 +13,7 @@ from workers.jobs.requirements import Needs, Policy, Requirements
 from workers.jobs.schedule import Overlap, Schedule, check_overlap, schedule_of
 from workers.jobs.stop_ladder import StopLadder
 
-__all__ = ["Definition", "JobFunctions", "definition_of", "job", "load_jobs"]
+__all__ = ["Definition", "JobFunctions", "definition_of", "job", "load_jobs", "load_module"]
 
 JobFunctions: TypeAlias = Mapping[str, Callable[..., Any]]
 """Functions by their dotted path: the functions that a worker may run."""
@@ -136,16 +137,25 @@ def load_jobs(modules: Iterable[str]) -> JobFunctions:
     """
     functions: dict[str, Callable[..., Any]] = {}
     for name in modules:
-        try:
-            module = import_module(name)
-        except (Exception, SystemExit) as exc:  # a user's module may raise anything while it is imported
-            remedy = f"give the name of the module, {dotted!r}" if (dotted := _name_of_file(name)) else "is it installed, or on PYTHONPATH?"
-            raise ModuleLoadError(f"cannot import {name!r} ({type(exc).__name__}: {exc}): {remedy}") from exc
+        module = load_module(name)
         found = {f"{name}.{key}": value for key, value in vars(module).items() if _is_job_of(name, key, value)}
         if not found:
             raise ModuleLoadError(f"{name!r} defines no job: mark functions with @workers.job(...)")
         functions.update(found)
     return functions
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module.
+
+    Raises:
+        ModuleLoadError: it cannot be imported; the message says why.
+    """
+    try:
+        return import_module(name)
+    except (Exception, SystemExit) as exc:  # a user's module may raise anything while it is imported
+        remedy = f"give the name of the module, {dotted!r}" if (dotted := _name_of_file(name)) else "is it installed, or on PYTHONPATH?"
+        raise ModuleLoadError(f"cannot import {name!r} ({type(exc).__name__}: {exc}): {remedy}") from exc
 
 
 def _name_of_file(given: object) -> str:

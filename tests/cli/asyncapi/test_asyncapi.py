@@ -128,10 +128,13 @@ def test_the_command_prints_the_document_of_modules(shell: Shell) -> None:
     ("arguments", "said"),
     [
         (["no_such"], "cannot import 'no_such'"),
+        (["no_such.py"], "give the name of the module, 'no_such'"),
+        (["redis"], "because 'redis' is loaded from"),  # and not the file of that name in the folder
         ([MODULE, "--service", "x"], "give NAME=MODULE:CLASS"),
         ([MODULE, "--service", f"x={MODULE}:Nobody"], "has no class"),
     ],
 )
 def test_wrong_usage_is_told(shell: Shell, arguments: list[str], said: str) -> None:
+    (shell.folder / "redis.py").touch()
     done = shell.run("asyncapi", *arguments, PYTHONPATH=ROOT)
     assert (done.code, said in done.err) == (2, True)
