@@ -58,7 +58,7 @@ def check_runs(facts: Facts) -> Iterator[Finding]:
 
 
 def check_queues(facts: Facts) -> Iterator[Finding]:
-    """Look for waiting jobs without a worker, or without a worker that has their function loaded."""
+    """Look for waiting jobs without a worker, without a worker that has their function loaded, or on a paused queue."""
     client = facts.client
     workers = [worker for worker in find_workers(client) if worker.state != "lost"]
     suspended = bool(client.exists(rq_keys.suspended()))
@@ -75,6 +75,8 @@ def check_queues(facts: Facts) -> Iterator[Finding]:
 def _problems_of(facts: Facts, queue: QueueInfo, workers: Sequence[WorkerInfo]) -> Iterator[Finding]:
     listening = [worker for worker in workers if queue.queue in worker.queues]
     waiting = f"{_jobs(queue.queued, 'wait')} on {queue.queue!r}"
+    if queue.paused:
+        yield warning("queues", f"{waiting}, which is paused: no worker takes them", f"end that with: notify queues resume {queue.queue}")
     if not listening:
         since = "" if queue.latency_s is None else f" since {queue.latency_s:,.0f} s"
         yield error("queues", f"{waiting}{since}, and no worker listens to it", f"start one: notify worker {queue.queue}")

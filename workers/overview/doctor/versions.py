@@ -19,13 +19,14 @@ def check_libraries(facts: Facts) -> Iterator[Finding]:
     """Look whether the libraries have supported versions, and whether all workers have the same version of RQ."""
     rq, redis_py = version("rq"), version("redis")
     here = f"RQ {rq}, redis-py {redis_py}, Python {platform.python_version()}"
-    if not REDIS_PY[0] <= _branch(redis_py) < REDIS_PY[1]:
+    is_supported = REDIS_PY[0] <= _branch(redis_py) < REDIS_PY[1]
+    if not is_supported:
         yield error("libraries", f"redis-py {redis_py} is installed, and 8.1 or later, below 9, is needed", "pip install 'redis>=8.1,<9'")
     others = sorted({each for each in _versions_of_workers(facts) if each.partition(".")[0] != rq.partition(".")[0]})
     if others:
         what = f"here is RQ {rq}, and workers run RQ {', '.join(others)}"
         yield warning("libraries", what, "install the same major version everywhere: they keep some keys in different forms")
-    else:
+    elif is_supported:
         yield ok("libraries", here)
 
 

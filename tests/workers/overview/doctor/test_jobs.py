@@ -2,6 +2,9 @@
 
 import os
 import signal
+from importlib.metadata import version
+
+import pytest
 
 import notify
 from notify.testing import wait_until
@@ -12,7 +15,8 @@ from tests.workers.conftest import Effects, StartWorkers
 from tests.workers.fleet.test_leader import renew
 from tests.workers.schedule.test_cron import AT_FOUR, listen, load, make_due
 from workers import Queue, job, rq_keys
-from workers.overview.doctor import Finding, examine
+from workers.overview.doctor import Finding, examine, versions
+from workers.queue import pause_queue
 
 DAY_MS = 86_400_000
 
@@ -50,6 +54,16 @@ def test_jobs_whose_function_no_worker_has_loaded_are_told(
     assert (finding.level, "has loaded tests.workers.overview.doctor.test_jobs.unknown_to_all" in finding.what) == ("error", True)
     assert finding.remedy.endswith("--import tests.workers.overview.doctor.test_jobs")
     effects.let_go("gate")
+
+
+def test_jobs_on_a_paused_queue_are_told(bus: notify.Bus, queue: Queue, start_workers: StartWorkers) -> None:
+    start_workers()
+    assert queue.enqueue(add).wait(15).status == "finished"
+    pause_queue(bus.redis, "work")
+    assert levels(bus, "queues") == ["ok"], "no job waits"
+    queue.enqueue(add)
+    (finding,) = found(bus, "queues")
+    assert (finding.level, finding.remedy) == ("warning", "end that with: notify queues resume work")
 
 
 def test_suspended_workers_are_told(bus: notify.Bus) -> None:
@@ -97,3 +111,8 @@ def test_workers_with_another_major_version_of_rq_are_told(bus: notify.Bus) -> N
     bus.redis.hset(rq_keys.worker("old"), "version", "1.16.2")
     (finding,) = found(bus, "libraries")
     assert (finding.level, "workers run RQ 1.16.2" in finding.what) == ("warning", True)
+
+
+def test_a_version_of_redis_py_that_is_not_supported_is_told(bus: notify.Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "version", lambda name: {"redis": "7.1.0"}.get(name) or version(name))
+    assert levels(bus, "libraries") == ["error"]
