@@ -32,6 +32,8 @@ def metrics_server(bus: Bus, address: str, *, not_ready: Callable[[], str] = lam
     try:
         found = import_module("workers.overview.metrics")
     except ModuleNotFoundError as exc:
+        if (exc.name or "").partition(".")[0] != "prometheus_client":
+            raise
         raise SettingsError(NEEDS) from exc
     return found.MetricsServer(bus, host=host.strip("[]") or "127.0.0.1", port=int(port), not_ready=not_ready)
 
