@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import notify
-from notify.testing import wait_until
 from tests.cli.conftest import Shell
 from tests.support.logging_jobs import tell
 from workers import Queue
@@ -64,8 +63,9 @@ def test_wrong_values_are_wrong_usage(shell: Shell) -> None:
     assert (done.code, "$NOTIFY_LOG_LEVEL is 'loud': give DEBUG, INFO, WARNING, ERROR" in done.err) == (2, True)
 
 
-def test_the_level_of_a_command_shows_more(shell: Shell, bus: notify.Bus) -> None:
-    with bus.service("storage"):
-        wait_until(lambda: "storage" in bus.directory)
-        assert "DEBUG" not in shell.run("services").err
-        assert shell.run("--log-level", "debug", "services").code == 0
+def test_the_level_of_a_command_shows_more(shell: Shell) -> None:
+    (shell.folder / "shop.py").write_text("import logging\nlogging.getLogger('shop').info('it is loaded')\n")
+    assert shell.run("asyncapi", "shop").err == ""
+    for options, environ in ((["--log-level", "info"], {}), ([], {"NOTIFY_LOG_LEVEL": "debug"})):
+        done = shell.run("asyncapi", "shop", *options, **environ)
+        assert (done.code, "INFO shop: it is loaded\n" in done.err) == (0, True)

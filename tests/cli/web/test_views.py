@@ -1,5 +1,6 @@
 """Each view shows what is there, and why; an error says what is wrong, with its status."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -23,6 +24,16 @@ def test_the_overview_begins_with_what_needs_a_person(bus, page):
     assert "Needs a person 2" in text or "Needs a person 3" in text
     assert "1 job waits on queue default, and no worker listens to it. Start one: notify worker default." in text
     assert "svc is not there, and 1 job waits for it." in text
+
+
+def test_a_page_that_starts_anew_shows_the_history_of_the_hour(bus, pages):
+    key = bus.keys.history("m", str(int(bus.redis.time()[0]) // 60 - 1))
+    bus.redis.hset(key, mapping={"job enqueued work shop.sell": 9, "job finished work shop.sell work<=0.05": 7})
+    bus.redis.expire(key, 3600)
+    for page in (pages(), pages()):
+        shown = page.get("/").text.partition('aria-label="Jobs per minute: ')[2].partition('"')[0]
+        most = dict(re.findall(r"([a-z][a-z ]*) \d now, at most (\d)", shown))
+        assert most == {"finished": "7", "failed or stopped": "0", "enqueued": "9"}, shown
 
 
 def test_jobs_are_found_by_every_part_of_the_filter(bus, page):

@@ -128,10 +128,12 @@ def test_services_events_requests_and_losses(bus: notify.Bus, queue: Queue, metr
         assert value(samples, "notify_requests_seconds_count", service="svc", method="sum") == 1
         assert (value(samples, "notify_sweep_age_seconds") or 0) < 30
         service.kill("test")
+    count(bus, {"loss cancel svc": 3, "topic gaps yard": 2})
     samples = scrape(metrics)
+    assert value(samples, "notify_jobs_lost_total", need="svc", on_loss="cancel") == 3
+    assert value(samples, "notify_gaps_total") == 2
     assert value(samples, "notify_withdrawals_total", reason="killed") == 1
     assert value(samples, "notify_services", state="alive") == 0
-    assert value(samples, "notify_gaps_total") == 0
 
 
 def test_what_was_before_the_first_scrape_does_not_count(bus: notify.Bus) -> None:
