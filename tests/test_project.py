@@ -119,7 +119,7 @@ def test_the_architecture_names_only_what_is_there() -> None:
 def test_the_architecture_shows_every_folder() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
     picture = page[page.index("```text") : page.index("\n```\n")]
-    for package in ("notify", "workers"):
+    for package in PACKAGES:
         folders = {path.parent.name for path in PACKAGES_BY_NAME[package].glob("*/__init__.py")}
         assert folders - set(re.findall(r"\w+", picture)) == set()
 

@@ -57,7 +57,7 @@ def consuming(
     """Return a block with a CONSUMER span that goes on with the trace of what was sent.
 
     Args:
-        operation: what is done: ``receive``, ``process`` or ``serve``.
+        operation: what is done: ``process`` or ``serve``.
         destination, attributes: as for `producing`.
         traceparent: what the message carries; ``None`` or one that cannot be read begins a trace.
     """
