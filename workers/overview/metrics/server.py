@@ -1,5 +1,7 @@
 """An HTTP server for the metrics and for probes, in threads of this process."""
 
+import logging
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +15,8 @@ from notify.errors import NotifyError, SettingsError
 from workers.overview.metrics.collector import NotifyCollector
 
 __all__ = ["MetricsServer"]
+
+log = logging.getLogger(__name__)
 
 TIMEOUT_S: Final = 10.0
 """Seconds that a client may take to send its request."""
@@ -111,7 +115,9 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: the client is gone, or sent no HTTP."""
+        """Log an error, unless the client is gone."""
+        if not isinstance(sys.exception(), OSError):
+            log.exception("a request to the port for metrics was not answered")
 
 
 class _Handler(BaseHTTPRequestHandler):

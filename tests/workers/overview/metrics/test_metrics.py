@@ -178,6 +178,15 @@ def test_a_process_that_is_not_ready_says_why(bus: notify.Bus) -> None:
         assert get(serving, "/nothing")[0] == 404
 
 
+def test_an_error_that_nobody_expected_is_logged(bus: notify.Bus, caplog: pytest.LogCaptureFixture) -> None:
+    def fault() -> str:
+        raise ZeroDivisionError
+
+    with MetricsServer(bus, not_ready=fault) as serving, pytest.raises(OSError, match="closed connection"):
+        get(serving, "/readyz")
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_a_port_in_use_is_told(metrics: MetricsServer, bus: notify.Bus) -> None:
     port = int(metrics.address.rpartition(":")[2])
     with pytest.raises(notify.SettingsError, match="choose another port"):
