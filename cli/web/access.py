@@ -88,11 +88,11 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         if found is None:
             return None
         body = f"{secrets.token_hex(8)}.{int(time.time()) + SESSION_S}"
-        return f"{body}.{_seal(found.secret, body)}"
+        return f"{body}.{_seal(found.secret, 'session', body)}"
 
-    def sealed(self, text: str) -> str:
-        """Return the seal of a text, which nobody can make who does not know the secrets of this page."""
-        return _seal("".join(token.secret for token in self.tokens) or _OWN_SECRET, text)
+    def form_seal(self, nonce: str) -> str:
+        """Return what the forms of a browser must send back. Nobody can make it who does not know the secrets of this page."""
+        return _seal("".join(token.secret for token in self.tokens) or _OWN_SECRET, "form", nonce)
 
     def _find(self, scope: Mapping[str, Any]) -> Viewer | None:
         headers: dict[bytes, bytes] = dict(scope.get("headers", ()))
@@ -127,7 +127,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         _, _, ends = body.partition(".")
         if not ends.isdecimal() or len(ends) > 15 or int(ends) < time.time():
             return None
-        found = (token for token in self.tokens if hmac.compare_digest(_seal(token.secret, body), seal))
+        given = seal.encode(errors="surrogatepass")
+        found = (token for token in self.tokens if hmac.compare_digest(_seal(token.secret, "session", body).encode(), given))
         return next((token.viewer for token in found), None)
 
     def _token(self, secret: str) -> Token | None:
@@ -163,8 +164,9 @@ _OWN_SECRET: Final = secrets.token_hex(32)
 """The secret of this process, where there is no token."""
 
 
-def _seal(secret: str, text: str) -> str:
-    key = hashlib.sha256(f"notify web {secret}".encode(errors="surrogatepass")).digest()
+def _seal(secret: str, purpose: Literal["session", "form"], text: str) -> str:
+    # Each purpose has a key of its own: a browser chooses the text of a form's seal, and could choose that of a session.
+    key = hashlib.sha256(f"notify web {purpose} {secret}".encode(errors="surrogatepass")).digest()
     return hmac.new(key, text.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
 
 

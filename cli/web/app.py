@@ -11,7 +11,7 @@ from anyio import to_thread
 from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from cli.web.access import SESSION_S, Access, Viewer
 from cli.web.acting import Actions
 from cli.web.feed import Feed, Tail
-from cli.web.guard import Guard
+from cli.web.guard import MOST_BODY_BYTES, Guard
 from cli.web.live import Hub, Snapshot
 from cli.web.pages import VIEWS
 from cli.web.render import render
@@ -37,6 +37,8 @@ WRONG_TOKEN_S: Final = 1.0
 """Seconds before a wrong token is answered."""
 ACTION_S: Final = 1.0
 """Seconds after which an action that goes on is answered with how far it is."""
+MOST_FIELDS: Final = 100
+"""Fields of a form, at most."""
 TAIL_S: Final = 0.25
 """Seconds between two looks for events to send to one who follows topics."""
 STREAM: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -99,7 +101,7 @@ class _Page:
         name, viewer, query = request.path_params["action"], _viewer(request), Query(request.url.query)
         if viewer is None or viewer.role != "act":
             raise HTTPException(403, "you may look, but not act: " + self._why_not())
-        if request.method == "GET":
+        if request.method != "POST":
             plan = await to_thread.run_sync(self._actions.plan, name, query)
             html = self._render(request, "confirm", {"plan": plan, "query": str(query), "back": query.get("back", "/")})
             return self._whole(request, html, title=plan.title)
@@ -128,7 +130,7 @@ class _Page:
     async def login(self, request: Request) -> Response:
         """Ask for a token, and begin a session."""
         target = _local(request.query_params.get("next", "/"))
-        if request.method == "GET":
+        if request.method != "POST":
             return self._login_page(request, target, "")
         form = await self._checked_form(request)
         session = self._access.log_in(form.get("token", ""))
@@ -203,26 +205,34 @@ class _Page:
     def _csrf(self, request: Request) -> str:
         """Return the text that a form must send back. It belongs to a cookie, which the answer sets if there is none."""
         nonce = request.cookies.get(CSRF_COOKIE) or request.scope.setdefault("notify_nonce", secrets.token_urlsafe(16))
-        return self._access.sealed(f"form {nonce}")
+        return self._access.form_seal(nonce)
 
     async def _checked_form(self, request: Request) -> dict[str, str]:
         """Return the fields of a form of this page.
 
         Raises:
-            HTTPException: it was not sent from this page.
+            HTTPException: it was not sent from this page, or has too many fields.
         """
-        body = (await request.body()).decode(errors="replace")
-        form = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=100))
-        if "authorization" in request.headers:  # no browser sends that by itself
-            return form
+        try:
+            body = (await request.body()).decode(errors="replace")
+        except ClientDisconnect as exc:
+            raise HTTPException(413, f"the form was cut off: it may have {MOST_BODY_BYTES} bytes at most") from exc
+        try:
+            form = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        except ValueError as exc:
+            raise HTTPException(400, f"the form has more than {MOST_FIELDS} fields") from exc
+        if request.headers.get("authorization", "").lower().startswith("bearer "):
+            return form  # a program: browsers send by themselves only what a proxy asked them for, as Basic
         nonce, given = request.cookies.get(CSRF_COOKIE, ""), form.get("csrf", "")
-        if not nonce or not secrets.compare_digest(given.encode(), self._access.sealed(f"form {nonce}").encode()):
+        if not nonce or not secrets.compare_digest(given.encode(), self._access.form_seal(nonce).encode()):
             raise HTTPException(403, "this form is older than the page, or is none of its forms: open the page again, and try once more")
         return form
 
     def _set_cookie(self, request: Request, answer: Response, name: str, value: str, max_age_s: int | None) -> None:
-        path, secure = _root(request) or "/", request.url.scheme == "https"
-        answer.set_cookie(name, value, max_age=max_age_s, path=path, secure=secure, httponly=True, samesite="strict")
+        # Behind a proxy with TLS the scheme is http: there the origin of the form says it.
+        is_secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
+        path = _root(request) or "/"
+        answer.set_cookie(name, value, max_age=max_age_s, path=path, secure=is_secure, httponly=True, samesite="strict")
 
     def _why_not(self) -> str:
         return "your role is read" if self._access.allow_actions else "start the page with --allow-actions"

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 from cli.web.access import Access
 
@@ -79,7 +79,7 @@ class Guard:
         if scope["method"] in ("GET", "HEAD"):
             return None
         origin = headers.get(b"origin")
-        if (origin is not None and urlsplit(origin).netloc.lower() != host.lower()) or headers.get(b"sec-fetch-site") in (
+        if (origin is not None and origin.partition("://")[2].lower() != host.lower()) or headers.get(b"sec-fetch-site") in (
             "cross-site",
             "same-site",
         ):
@@ -123,6 +123,8 @@ def _limited(receive: Receive) -> Receive:
 
 
 def _with_headers(send: Send) -> Send:
+    """Return a sender that adds the headers of safety to the start of an answer."""
+
     async def sending(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             given = list(message.get("headers", ()))

@@ -89,6 +89,33 @@ def test_a_wrong_token_and_a_forged_session_open_nothing(pages, monkeypatch):
         assert page.get("/").status_code == 303
 
 
+@pytest.mark.parametrize("lines", [[f"act {TOKEN}"], [f"act olga {TOKEN}", f"read {READ_TOKEN}"]])
+def test_the_secret_of_a_form_that_anybody_gets_is_no_session(pages, lines):
+    page = pages(Access(allow_actions=True, tokens=read_tokens(lines, source="test")))
+    nonce = "x.99999999999999"
+    html = page.get("/login", headers={"cookie": f"notify_csrf={nonce}"}).text
+    seal = html.split('name="csrf" value="')[-1].split('"')[0]
+    for body in (nonce, f"form {nonce}", f"session {nonce}"):
+        assert page.get("/", headers={"cookie": f"notify_session={body}.{seal}"}).status_code == 303
+    assert page.get("/", headers={"cookie": f"notify_session={nonce}.é".encode()}).status_code == 303
+
+
+def test_who_is_not_known_is_not_told_where_the_data_are(bus, pages):
+    page = pages(TOKENS)
+    assert bus.redis.address not in page.get("/login").text
+    assert bus.redis.address in page.get("/", headers=bearer(READ_TOKEN)).text
+
+
+@pytest.mark.parametrize(("origin", "is_secure"), [("https://localhost", True), ("http://localhost", False)])
+def test_a_session_behind_a_proxy_with_tls_is_sent_over_tls_only(pages, origin, is_secure):
+    page = pages(TOKENS)
+    html = page.get("/login").text
+    form = {"csrf": html.split('name="csrf" value="')[-1].split('"')[0], "token": TOKEN}
+    answer = page.client.post("/login", data=form, headers={"origin": origin})
+    cookie = next(value for value in answer.headers.get_list("set-cookie") if value.startswith("notify_session="))
+    assert ("Secure" in cookie) == is_secure
+
+
 def test_a_login_leads_to_a_path_of_this_page_only(pages):
     page = pages(TOKENS)
     assert log_in(page, TOKEN, "//evil.example/").headers["location"] == "/"
@@ -116,11 +143,19 @@ def test_a_form_from_elsewhere_does_nothing(bus, page):
         ({}, {"csrf": "0" * 64}),
         ({"origin": "http://evil.example"}, {"csrf": csrf}),
         ({"origin": "null"}, {"csrf": csrf}),
+        ({"origin": "http://["}, {"csrf": csrf}),
+        ({"authorization": "Basic b2xnYTp4"}, {}),  # a browser sends it by itself to a proxy that asked for it
         ({"sec-fetch-site": "cross-site"}, {"csrf": csrf}),
     ):
         assert page.client.post(path, data=fields, headers=headers).status_code == 403
     page.client.cookies.clear()
     assert page.client.post(path, data={"csrf": csrf}).status_code == 403
+    assert job.get_status().value == "queued"
+
+
+def test_a_look_at_the_head_of_an_action_does_nothing(bus, page):
+    job = Queue("default", connection=bus.redis).enqueue(sample_jobs.add, "1")
+    assert page.client.head(f"/action/cancel?id={job.id}", headers=bearer(TOKEN)).status_code == 200
     assert job.get_status().value == "queued"
 
 
@@ -133,6 +168,15 @@ def test_the_form_of_the_page_itself_is_the_twin_that_acts(bus, page):
 def test_a_large_body_is_refused(page):
     assert page.client.post("/action/publish?topic=t", content=b"x" * (MOST_BODY_BYTES + 1)).status_code == 413
     assert page.client.post("/login", content=b"", headers={"content-length": "100000000"}).status_code == 413
+    answer = page.client.post("/action/publish?topic=t", content=iter([b"x" * (MOST_BODY_BYTES + 1)]))  # does not say how large it is
+    assert answer.status_code == 413
+    assert f"{MOST_BODY_BYTES} bytes at most" in answer.text
+
+
+def test_a_form_of_very_many_fields_is_refused(page):
+    answer = page.client.post("/login", content="a=1&" * 1_000)
+    assert answer.status_code == 400
+    assert "more than 100 fields" in answer.text
 
 
 def test_a_proxy_names_the_user_and_nobody_else_may(pages):
