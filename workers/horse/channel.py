@@ -149,10 +149,16 @@ class Channel:
             message = self._buffered(kind)
         return message
 
-    def fill(self) -> None:
-        """Read from the socket once, for `take`. Errors as there."""
+    def fill(self, *, waits: bool = True) -> None:
+        """Read from the socket once, for `take`. Errors as there.
+
+        Args:
+            waits: whether to wait until there is something to read.
+        """
         try:
-            chunk = self._end.recv(CHUNK)
+            chunk = self._end.recv(CHUNK, 0 if waits else socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
         except ConnectionResetError:
             chunk = b""
         if not chunk:

@@ -68,10 +68,11 @@ class Inbox:
         """Return the orders that have arrived since the last call. Errors as for `take`.
 
         Args:
-            can_read: whether the channel is readable.
+            can_read: whether the channel was readable. What had arrived may have been read since, with a task: an event loop learns
+                of token and channel in one look. To wait for more would stop all that runs side by side.
         """
         if can_read:
-            self._channel.fill()
+            self._channel.fill(waits=False)
         for message in self._channel.arrived(Task):
             self._keep(message)
         found, self._orders = self._orders, []

@@ -2,8 +2,10 @@
 
 import math
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -72,3 +74,17 @@ def test_a_task_does_not_begin_after_its_time(desk: Desk, kind: str) -> None:
     desk.give(7, begin_by=time.monotonic() - 0.001 if kind == "protected" else math.inf)
     assert desk.take() == "job-7"
     assert (desk.inbox.is_late, desk.board.begun) == ((True, 0) if kind == "protected" else (False, 7))
+
+
+@pytest.mark.parametrize("kind", ["protected", "twin"])
+def test_orders_that_were_read_together_with_a_task_are_not_waited_for(desk: Desk, kind: str) -> None:
+    """An event loop learns of the token and of the channel in one look; the reader of the token takes what is in both."""
+    desk.give(1)
+    assert desk.inbox.take_now() is not None
+    read: Callable[[], object] = partial(desk.inbox.orders, can_read=True) if kind == "protected" else desk.inbox._channel.fill
+    reader = threading.Thread(target=read)
+    reader.start()
+    reader.join(0.5 if kind == "twin" else 20)
+    assert reader.is_alive() == (kind == "twin")
+    desk.give(2)  # ends the wait of the twin
+    reader.join()
