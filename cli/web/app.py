@@ -93,7 +93,8 @@ class _Page:
     async def tail(self, request: Request) -> Response:
         """Answer with a stream of events."""
         query = Query(request.url.query)
-        tail = Tail(query.get("topic", "*"), query.get("text"))
+        query.must_be_of("topic", "contents")
+        tail = Tail(query.get("topic", "*"), query.get("contents"))
         return StreamingResponse(self._tail(tail), media_type="text/event-stream", headers=STREAM)
 
     async def action(self, request: Request) -> Response:
@@ -158,10 +159,15 @@ class _Page:
         return answer
 
     def _asked(self, view: View, request: Request) -> tuple[str, Callable[[], Snapshot]]:
-        """Return the key of a view, with all that it depends on, and the function that makes it."""
+        """Return the key of a view, with all that it depends on, and the function that makes it.
+
+        Raises:
+            FilterError: the URL has a parameter that the view has not.
+        """
         viewer, root = _viewer(request), _root(request)
         query = Query(request.url.query)
         query = Query("&".join(part for part in str(query).split("&") if not part.startswith("_mark=")))
+        query.must_be_of(*view.parameters)
         names = {name: str(value) for name, value in request.path_params.items()}
 
         def make() -> Snapshot:

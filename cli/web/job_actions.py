@@ -86,7 +86,7 @@ def plan_for_jobs(bus: Bus, name: str, query: Query) -> Plan:
     """Return what an action would do to the jobs of a URL: those that it names, or all that match its filter.
 
     Raises:
-        FilterError: the URL names no job, and does not say that all are meant.
+        FilterError: the URL names no job, and does not say that all are meant; or a parameter of it is none.
         JobDefinitionError, QueueNotFoundError: as for `find_jobs`.
     """
     action, until = JOB_ACTIONS[name], time.monotonic() + PLAN_S
@@ -158,8 +158,9 @@ def _selected(bus: Bus, action: JobAction, query: Query, *, within_s: float | No
     """Yield the jobs of a URL that the action can change, each once, with their statuses.
 
     Raises:
-        FilterError: the URL names no job, and does not say that all are meant.
+        FilterError: the URL names no job, and does not say that all are meant; or a parameter of it is none.
     """
+    query.must_be_of("id", "all", "back", *FILTER_NAMES)
     ids = query.all("id")
     if not ids and not query.get("all"):
         raise FilterError("no job is marked: mark some, or choose all that match")

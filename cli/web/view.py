@@ -58,6 +58,17 @@ class Query:
         """Return the parameters; those that are left out are empty."""
         return {name: self.get(name) for name in names}
 
+    def must_be_of(self, *names: str) -> None:
+        """Refuse a parameter that is none of these: a filter that is misspelt would otherwise select everything.
+
+        Raises:
+            FilterError: there is such a parameter.
+        """
+        unknown = next((name for name, _ in self._pairs if name not in names), None)
+        if unknown is not None:
+            known = f"give {', '.join(names)}" if names else "it takes none"
+            raise FilterError(f"this address has no parameter {unknown[:60]!r}: {known}")
+
     def moment(self, name: str) -> datetime | None:
         """Return the time that a parameter names: so long ago, or a time in ISO 8601, which is UTC if it has no time zone.
 
@@ -95,6 +106,7 @@ class View(NamedTuple):
         title: its title; ``title`` in what ``build`` returns replaces it.
         template: the name of its template.
         build: reads what the template shows.
+        parameters: those that its URL may have.
     """
 
     name: str
@@ -102,6 +114,7 @@ class View(NamedTuple):
     title: str
     template: str
     build: Callable[[Look], Mapping[str, Any]]
+    parameters: tuple[str, ...] = ()
 
 
 def job_filter_of(query: Query) -> JobFilter:

@@ -34,4 +34,4 @@ def build(look: Look) -> dict[str, Any]:
     }
 
 
-JOBS: Final = View("jobs", "/jobs", "Jobs", "jobs", build)
+JOBS: Final = View("jobs", "/jobs", "Jobs", "jobs", build, (*FILTER_NAMES, "after"))

@@ -189,4 +189,4 @@ def _server(bus: Bus) -> dict[str, Any]:
     }
 
 
-OVERVIEW: Final = View("overview", "/", "Overview", "overview", build)
+OVERVIEW: Final = View("overview", "/", "Overview", "overview", build, ("hours",))

@@ -85,5 +85,5 @@ def _graph(found: Sequence[ServiceInfo], needed: Sequence[NeedCount], held: Sequ
     return drawn([list(queues.values())[:MOST_DRAWN], list(targets.values())[:MOST_DRAWN]], list(dict.fromkeys(edges)))
 
 
-SERVICES: Final = View("services", "/services", "Services", "services", build_all)
+SERVICES: Final = View("services", "/services", "Services", "services", build_all, ("provides", "group"))
 SERVICE: Final = View("services", "/service/{name:path}", "Service", "service", build_one)

@@ -11,9 +11,13 @@ MOST_EVENTS: Final = 100
 
 
 def build_all(look: Look) -> dict[str, Any]:
-    """Read the topics."""
+    """Read the topics, and which events are to be followed."""
     text = look.query.get("text")
-    return {"topics": [topic for topic in look.bus.traffic(quick=True) if text.casefold() in topic.topic.casefold()], "text": text}
+    return {
+        "topics": [topic for topic in look.bus.traffic(quick=True) if text.casefold() in topic.topic.casefold()],
+        "text": text,
+        "followed": {"topic": look.query.get("topic", "*"), "contents": look.query.get("contents")},
+    }
 
 
 def build_one(look: Look) -> dict[str, Any]:
@@ -24,5 +28,5 @@ def build_one(look: Look) -> dict[str, Any]:
     return {"topic": name, "info": info, "events": events, "text": look.query.get("text"), "title": f"Topic {name}"}
 
 
-TOPICS: Final = View("topics", "/topics", "Topics", "topics", build_all)
-TOPIC: Final = View("topics", "/topic/{topic:path}", "Topic", "topic", build_one)
+TOPICS: Final = View("topics", "/topics", "Topics", "topics", build_all, ("text", "topic", "contents"))
+TOPIC: Final = View("topics", "/topic/{topic:path}", "Topic", "topic", build_one, ("text",))

@@ -15,4 +15,4 @@ def build(look: Look) -> dict[str, Any]:
     return {"workers": workers, "given": look.query.given("queue"), "hosts": len({worker.host for worker in workers})}
 
 
-WORKERS: Final = View("workers", "/workers", "Workers", "workers", build)
+WORKERS: Final = View("workers", "/workers", "Workers", "workers", build, ("queue",))

@@ -186,9 +186,13 @@ document.addEventListener("submit", (event) => {
     const list = form.parentElement.querySelector("[data-tail]");
     const fresh = list.cloneNode(false);
     tails.get(list)?.close();
-    fresh.dataset.tail = `${list.dataset.tail.split("?")[0]}?${new URLSearchParams(new FormData(form))}`;
+    const fields = new URLSearchParams(new FormData(form));
+    fresh.dataset.tail = `${list.dataset.tail.split("?")[0]}?${fields}`;
     list.replaceWith(fresh);
     follow(fresh);
+    const address = new URL(location.href); // can be sent to somebody, as every filter
+    for (const [name, value] of fields) address.searchParams.set(name, value);
+    history.replaceState(null, "", address);
   }
 });
 

@@ -118,7 +118,7 @@ def test_a_page_says_that_the_server_is_away_and_comes_back_by_itself(own_server
 
 
 def test_events_of_a_topic_are_followed_with_a_filter(bus):
-    with served(bus) as url, stream(url, "/tail?topic=pri*&text=A-1") as answer:
+    with served(bus) as url, stream(url, "/tail?topic=pri*&contents=A-1") as answer:
         wait_until(lambda: bus.redis.pubsub_numpat(), what="the subscription")
         bus.publish("prices", {"sku": "B-2"})
         bus.publish("other", {"sku": "A-1"})

@@ -93,6 +93,13 @@ def test_a_service_shows_what_its_death_would_take_with_it(bus, page):
     assert "Last end of a service of that name" in page.text("/service/svc")
 
 
+def test_what_is_followed_on_all_topics_is_in_the_url(page):
+    assert 'data-tail="/tail?topic=%2A"' in page.get("/topics").text
+    html = page.get("/topics?topic=job.*&contents=A-1").text
+    assert 'data-tail="/tail?topic=job.%2A&amp;contents=A-1"' in html
+    assert 'value="job.*"' in html
+
+
 def test_a_topic_shows_its_log_and_a_filter_narrows_it(bus, page):
     bus.publish("prices", {"sku": "A-1"})
     bus.publish("prices", {"sku": "B-2"})
@@ -110,6 +117,12 @@ def test_a_topic_shows_its_log_and_a_filter_narrows_it(bus, page):
         ("/jobs?status=foo", 400, "status is 'foo': choose one of queued"),
         ("/jobs?since=yesterday", 400, "since is 'yesterday': give 30s"),
         ("/jobs?after=zzz", 400, "'zzz' is not the cursor of a page of jobs"),
+        ("/jobs?cursor=zzz", 400, "no parameter 'cursor': give queue, status,"),
+        ("/jobs?stauts=failed", 400, "no parameter 'stauts'"),
+        ("/live/jobs?cursor=zzz", 400, "no parameter 'cursor'"),
+        ("/queues?queue=a", 400, "no parameter 'queue': it takes none"),
+        ("/tail?text=a", 400, "no parameter 'text': give topic, contents"),
+        ("/action/cancel?all=1&que=shop", 400, "no parameter 'que'"),
         ("/topic/a*", 400, "'a*'"),
         ("/nope", 404, "There is no such page."),
         ("/action/nope", 400, "there is no action 'nope'"),
