@@ -1,6 +1,7 @@
 """Each action is told first, then done, and then published with who did what."""
 
 from datetime import timedelta
+from html import unescape
 
 import pytest
 
@@ -61,6 +62,15 @@ def test_scheduled_jobs_are_released_and_ended_ones_deleted(bus, page, queue):
     later.cancel()
     assert "1 job deleted" in page.act(f"/action/delete?id={later.id}&back=/jobs").text
     assert not bus.redis.exists(later.key)
+
+
+def test_a_job_that_was_cancelled_goes_back_to_its_queue_from_its_own_view(page, queue):
+    job = queue.enqueue(sample_jobs.add, "1")
+    job.cancel()
+    html = page.get(f"/job/{job.id}").text
+    path = unescape(next(part for part in html.split('href="') if part.startswith("/action/requeue")).split('"')[0])
+    assert "1 job requeued" in page.act(path).text
+    assert job.get_status().value == "queued"
 
 
 def test_a_queue_is_paused_resumed_and_emptied(bus, page, queue, ops):
