@@ -73,6 +73,7 @@ class _Demo:
         self._failure: Exception | None = None
 
     def run(self, seconds: float) -> None:
+        """Start the parts, kill the storage after a while, follow what comes of it, and print the numbers."""
         bus, environ = self._bus, environ_of(self._bus.settings)
         worker_options = WorkerOptions(settings=bus.settings, queues=(self._queue.name,), modules=BUILT_IN_MODULES, log_level="ERROR")
         topics = (bus.keys.job_topic(self._queue.name), bus.keys.status_topic(NAME))

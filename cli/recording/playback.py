@@ -108,10 +108,12 @@ class _Shown:
         self._began_at = time.monotonic()
 
     def open(self, address: str, *, has_keys: bool) -> None:
+        """Say what begins."""
         how = ": space pauses and goes on, s steps, q ends" if has_keys else ""
         self._output.talk(f"replaying into the namespace {self._namespace!r} on {address}{how}")
 
     def show(self) -> None:
+        """Move the bar, if the replay has taken long enough to have one."""
         progress = self._running.progress
         if self._span is None or progress.at is None or time.monotonic() - self._began_at < BAR_AFTER_S:
             return

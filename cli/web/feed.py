@@ -97,12 +97,13 @@ class Feed:
                     if self._is_unused():
                         return
         except ClosedError:
-            pass  # the bus is closed: the page ends
+            pass  # the bus was closed while somebody looked: the next who asks is told so
         except NotifyError as exc:
             log.warning("the page does not hear of changes, and looks by itself: %s", exc)
-        with self._lock:
-            if self._thread is threading.current_thread():
-                self._thread = None
+        finally:
+            with self._lock:
+                if self._thread is threading.current_thread():
+                    self._thread = None  # the next user opens another one
 
     def _hand_on(self, item: Event | Gap) -> None:
         self.changes += 1
