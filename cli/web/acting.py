@@ -55,8 +55,8 @@ class Actions:
         try:
             is_for_jobs = name in JOB_ACTIONS
             done = apply_to_jobs(self._bus, name, query, form, tell) if is_for_jobs else _action(name).apply(self._bus, query, form)
-        except NotifyError as exc:
-            self._tell(name, viewer, {"query": str(query)}, str(exc))
+        except Exception as exc:  # also one that nobody expected: what it did before is done
+            self._tell(name, viewer, {"query": str(query)}, str(exc) or type(exc).__name__)
             raise
         self._tell(name, viewer, done.what, "")
         return done

@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import aclosing
 from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -88,14 +89,14 @@ class _Page:
         """Answer with a stream of the view as it changes."""
         key, make = self._asked(view, request)
         events = self._hub.follow(key, make, has=request.headers.get("last-event-id", "") or request.query_params.get("_mark", ""))
-        return StreamingResponse(events, media_type="text/event-stream", headers=STREAM)
+        return self._stream(request, events)
 
     async def tail(self, request: Request) -> Response:
         """Answer with a stream of events."""
         query = Query(request.url.query)
         query.must_be_of("topic", "contents")
         tail = Tail(query.get("topic", "*"), query.get("contents"))
-        return StreamingResponse(self._tail(tail), media_type="text/event-stream", headers=STREAM)
+        return self._stream(request, self._tail(tail))
 
     async def action(self, request: Request) -> Response:
         """Answer with what an action would do; to a POST, do it."""
@@ -243,7 +244,18 @@ class _Page:
     def _why_not(self) -> str:
         return "your role is read" if self._access.allow_actions else "start the page with --allow-actions"
 
-    async def _tail(self, tail: Tail) -> AsyncIterator[str]:
+    def _stream(self, request: Request, events: AsyncGenerator[str, None]) -> Response:
+        return StreamingResponse(self._while_known(request, events), media_type="text/event-stream", headers=STREAM)
+
+    async def _while_known(self, request: Request, events: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+        """Yield events until who asked for them may look no longer: a session ends, and the stream would outlive it."""
+        async with aclosing(events):
+            async for event in events:
+                if self._access.viewer_of(request.scope) != _viewer(request):
+                    return
+                yield event
+
+    async def _tail(self, tail: Tail) -> AsyncGenerator[str, None]:
         self._feed.attach(tail)
         try:
             yield "retry: 2000\n\n"

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Final, NamedTuple
 
 from anyio import CapacityLimiter, to_thread
@@ -86,7 +86,7 @@ class Hub:
         assert view.snapshot is not None  # noqa: S101  # there is a problem otherwise
         return view.snapshot
 
-    async def follow(self, key: str, make: Callable[[], Snapshot], *, has: str = "") -> AsyncIterator[str]:
+    async def follow(self, key: str, make: Callable[[], Snapshot], *, has: str = "") -> AsyncGenerator[str, None]:
         """Yield a view whenever it changes, as server-sent events, until the caller ends it.
 
         Args:

@@ -64,6 +64,18 @@ def test_scheduled_jobs_are_released_and_ended_ones_deleted(bus, page, queue):
     assert not bus.redis.exists(later.key)
 
 
+def test_an_action_that_fails_as_nobody_expected_is_told_too(page, queue, ops, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("cli.web.acting.apply_to_jobs", fail)
+    job = queue.enqueue(sample_jobs.add, "1")
+    with pytest.raises(ZeroDivisionError):
+        page.act(f"/action/cancel?id={job.id}")
+    told = ops.get(5).contents
+    assert (told["action"], told["who"], told["problem"]) == ("cancel", "testclient", "ZeroDivisionError")
+
+
 def test_a_job_that_was_cancelled_goes_back_to_its_queue_from_its_own_view(page, queue):
     job = queue.enqueue(sample_jobs.add, "1")
     job.cancel()

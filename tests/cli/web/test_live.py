@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import notify
-from cli.web import live
+from cli.web import Access, Viewer, live
 from cli.web.feed import Feed, Tail
 from cli.web.live import Hub, Snapshot
 from notify.testing import PrivateServer, wait_until
@@ -131,6 +131,20 @@ def test_events_of_a_topic_are_followed_with_a_filter(bus):
         assert "\x1b" not in data
 
 
+@pytest.mark.parametrize("path", ["/live/jobs", "/tail"])
+def test_a_stream_ends_when_who_asked_may_look_no_longer(bus, path):
+    known = [Viewer("olga")]
+    with served(bus, Access.of(lambda _: known[0])) as url, stream(url, path) as answer:
+        assert answer.readline() == b"retry: 2000\n"
+        known[0] = None
+        wait_until(lambda: bus.redis.pubsub_numpat(), what="the subscription")
+        bus.publish("prices", 1)
+        job = Queue("default", connection=bus.redis).enqueue(sample_jobs.add, "1")
+        shown = answer.read().decode()
+        assert "prices" not in shown
+        assert job.id not in shown
+
+
 def test_a_viewer_that_is_too_slow_loses_old_events_and_is_told_how_many():
     tail = Tail("*")
     for number in range(1_000):
@@ -157,7 +171,8 @@ def test_the_subscription_ends_when_nobody_looks_any_more(bus, monkeypatch):
 
 
 @pytest.mark.parametrize("path", ["/", "/jobs?status=queued", "/queues", "/services", "/workers"])
-def test_a_view_costs_the_same_commands_with_many_jobs(bus, pages, path):
+def test_a_view_costs_the_same_commands_with_many_jobs(bus, pages, path, monkeypatch):
+    monkeypatch.setattr(live, "REFRESH_S", 0.0)  # else the second look shows what the first one made
     page = pages()
     queue = Queue("default", connection=bus.redis)
 
