@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from notify.errors import ServerError
+from notify.errors import ClosedError, ServerError
 from notify.history.prelude import history_prelude
 from notify.server import Client, ScriptRunner
 
@@ -53,5 +53,5 @@ class Counter(ScriptRunner):
         if not collected:
             return
         args = [part for field, number in collected.items() for part in (field, number)]
-        with suppress(ServerError):  # the history lacks it then
+        with suppress(ServerError, ClosedError):  # the history lacks it then
             self.run("count", [], args, action="counting")

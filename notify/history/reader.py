@@ -1,4 +1,4 @@
-"""Reads a history: the counts of a range of minutes or hours, in one round trip after the one for the clock."""
+"""Reads a history: the counts of a range of minutes in one round trip after the one for the clock, of hours in two."""
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -84,8 +84,10 @@ class HistoryReader:
         with self._client.translating("reading the history"), self._client.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.get(keys.history_open)
-            (clock, _), opened = pipe.execute(raise_on_error=False)
-        now = int(clock)
+            clock, opened = pipe.execute(raise_on_error=False)
+            if isinstance(clock, Exception):
+                raise clock
+        now = int(clock[0])
         wanted = range(int(now - since_s) // seconds, now // seconds + 1)
         if step == "minute":
             read = self._minutes(wanted, now // 60)

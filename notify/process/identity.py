@@ -44,12 +44,8 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
         here = this_process()
         if not self.space or not self.started or self.pid <= 0 or (self.host, self.space) != (here.host, here.space):
             return None
-        try:
-            os.kill(self.pid, 0)  # /proc may hide the processes of other users; the kernel knows of all
-        except ProcessLookupError:
+        if not _exists(self.pid):
             return False
-        except OSError:
-            pass  # a process of another user
         fields = _stat(self.pid)
         if fields is None:
             return None
@@ -67,6 +63,17 @@ def this_process() -> ProcessIdentity:
             if fields is not None and boot:
                 return ProcessIdentity(host, pid, " ".join([boot, *namespaces]), fields[START_TIME])
     return ProcessIdentity(host, pid)
+
+
+def _exists(pid: int) -> bool:
+    """Return whether there is a process; ``/proc`` may hide those of other users."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):  # no pid is so large
+        return False
+    except PermissionError:
+        return True  # it belongs to another user
+    return True
 
 
 def _stat(pid: int) -> list[str] | None:

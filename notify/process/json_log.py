@@ -3,6 +3,7 @@
 import logging
 import traceback
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +16,7 @@ MAX_CHARS: Final = 65_536
 """The longest text of a field; of a longer one the beginning and the end are shown."""
 STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "exc_info", "color_message"}
 """The attributes of a record that are no ``extra``."""
-_PLAIN: Final = (str, int, float, bool, type(None))
+_PLAIN: Final = frozenset({int, bool, type(None)})
 
 
 class JsonFormatter(logging.Formatter):
@@ -57,10 +58,12 @@ def write_line(message: str, *, level: int = logging.INFO) -> bool:
 def _value(value: Any) -> Any:
     if isinstance(value, str):
         return _shortened(value)
-    if isinstance(value, float) and value != value:  # JSON has no NaN
-        return repr(value)
-    if isinstance(value, _PLAIN):
+    if isinstance(value, float):  # of any class, such as that of numpy; JSON has neither NaN nor infinity
+        return float(value) if isfinite(value) else repr(float(value))
+    if type(value) in _PLAIN:
         return value
+    if isinstance(value, int):
+        return int(value)
     try:
         msgspec.json.encode(value)
     except Exception:  # whatever an attribute of anybody's class raises

@@ -81,10 +81,6 @@ class AsyncParker(Parker):
         if not is_busy:
             time.sleep(0)  # the loop needs the interpreter, which this thread would hold a while longer
 
-    def end_wait(self) -> None:
-        """As `set`, in the loop."""
-        self._event.set()
-
     def _wake(self) -> None:
         if self.instead is None or not self.instead():
             self._event.set()

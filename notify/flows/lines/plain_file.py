@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,7 +87,8 @@ class FileWrite(TakesMany):
 
     def __init__(self, path: Path, framing: Framing, append: bool) -> None:
         self._path, self._framing = path, framing
-        self._flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_TRUNC)
+        # Both append: after a write that was taken back the next one would begin behind the end, and leave a hole of zeros.
+        self._flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if append else os.O_TRUNC)
         self._file = -1
 
     def open(self, context: Context) -> None:
@@ -117,7 +119,8 @@ class FileWrite(TakesMany):
                 written += os.write(self._file, data[written:])
         except OSError as exc:
             if written:
-                os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+                with suppress(OSError):  # it is a pipe, which gives nothing back
+                    os.ftruncate(self._file, os.fstat(self._file).st_size - written)
             raise EndpointError(f"{self._path} cannot be written: {exc.strerror}; make room, or check the permissions") from exc
 
 

@@ -15,7 +15,7 @@ import redis
 from notify.errors import ServerError
 from notify.events import BATCH, Glob, Item, is_pattern
 from notify.flows.topics.position import StoredPosition
-from notify.server import Backoff, Client
+from notify.server import Backoff, Client, is_of_another_type
 
 __all__ = ["Pace"]
 
@@ -131,8 +131,10 @@ class Pace:
         """Return the present end of a log, and its length."""
         try:
             info: Any = self._client.xinfo_stream(self._client.own_keys.log(topic))
-        except redis.ResponseError:
-            return Place(0, (0, 0)), 0  # there is no log yet
+        except redis.ResponseError as exc:
+            if "no such key" in str(exc) or is_of_another_type(exc):
+                return Place(0, (0, 0)), 0  # there is no log yet, or none that can be published to
+            raise
         count = info.get("entries-added", self._own[topic])  # Redis 6 does not tell; then the events of others are not counted
         return Place(int(count), _order(info["last-generated-id"])), int(info["length"])
 

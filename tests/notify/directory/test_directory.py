@@ -147,6 +147,7 @@ def test_a_kill_removes_a_service_and_publishes_and_keeps_its_end(bus, collect):
         assert "storage" not in bus.directory
         assert bus.directory.find_all(provides="store") == []
         end = bus.directory.last_end("storage")
+        assert bus.directory.ended_by("storage") == f"{socket.gethostname()}:{os.getpid()}"
         assert (end.incarnation, end.reason, end.why, end.event) == (service.incarnation, "killed", "out of disk", event_id)
         with pytest.raises(ServiceNotFoundError):
             bus.directory.kill("storage")
@@ -154,6 +155,7 @@ def test_a_kill_removes_a_service_and_publishes_and_keeps_its_end(bus, collect):
 
 def test_a_service_that_never_existed_has_no_last_end(bus):
     assert bus.directory.last_end("storage") is None
+    assert bus.directory.ended_by("storage") == ""
 
 
 def test_killing_a_service_that_is_withdrawn_meanwhile_raises(bus, monkeypatch):

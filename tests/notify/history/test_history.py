@@ -1,5 +1,7 @@
 """What happens is counted by the minute, in Redis, and read as points in time."""
 
+from typing import get_args
+
 import pytest
 import redis
 from hypothesis import given
@@ -10,6 +12,7 @@ from notify.history import (
     EDGES_S,
     Counter,
     Histogram,
+    Step,
     edge_of,
     field_of,
     histories_of_methods,
@@ -21,6 +24,7 @@ from notify.history import (
     word,
 )
 from notify.history.fields import words_of
+from notify.testing import PrivateServer
 from tests.support.faults import publish_unheard
 from tests.support.processes import Calculator
 
@@ -145,6 +149,22 @@ def test_a_spoilt_key_loses_counts_and_nothing_else(bus: notify.Bus) -> None:
         bus.redis.hgetall(bus.keys.history("m", now))
     assert [point.events for point in topic_history(read_history(bus.redis, since_s=60))] in ([0, 0], [0, 0, 1])
     assert len(read_history(bus.redis, since_s=60, step="hour").moments) in (1, 2)
+
+
+def test_a_user_who_may_not_ask_for_the_time_is_told_so(own_server: PrivateServer) -> None:
+    with notify.connect(own_server.url) as bus:
+        bus.redis.execute_command("ACL", "SETUSER", "lab", "on", ">hush", "~*", "&*", "+@all", "-time")
+    with notify.connect(own_server.url.replace("unix://", "unix://lab:hush@")) as bus:
+        for step in get_args(Step):
+            with pytest.raises(notify.ServerRefusedError, match="reading the history"):
+                read_history(bus.redis, step=step)
+
+
+def test_a_count_that_comes_after_the_end_of_the_connection_is_lost_without_an_error(server: PrivateServer) -> None:
+    bus = notify.connect(server.url)
+    counter = Counter(bus.redis)
+    bus.close()
+    counter.count("topic gaps t")
 
 
 def test_a_gap_is_counted_for_its_topic(bus: notify.Bus) -> None:

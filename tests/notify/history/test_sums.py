@@ -48,16 +48,31 @@ def test_an_hour_is_read_before_and_after_it_is_summed_up(bus: notify.Bus) -> No
     assert hours(bus, "a")[0] == 3
 
 
+def begin_this_hour_anew(bus: notify.Bus, hour: int) -> None:
+    """Publish the first event of the present hour, as if none had been counted after ``hour``."""
+    for key in bus.redis.keys(bus.keys.history("m", "*")):
+        if int(key.rpartition(b":")[2]) // 60 != hour:
+            bus.redis.delete(key)
+    bus.publish("x", 1)
+
+
 def test_an_hour_that_the_clock_comes_back_to_is_summed_up_once_more(bus: notify.Bus) -> None:
     hour = hour_of(bus) - 1
     counted(bus, hour, a=3)
     bus.publish("x", 1)
     counted(bus, hour, a=4)  # the clock was put back and has come again
-    for key in bus.redis.keys(bus.keys.history("m", "*")):
-        if int(key.rpartition(b":")[2]) // 60 != hour:
-            bus.redis.delete(key)
-    bus.publish("x", 1)
+    begin_this_hour_anew(bus, hour)
     assert bus.redis.hget(bus.keys.history("h", hour), "topic events a") == b"7"
+
+
+def test_a_sum_stays_when_minutes_of_its_hour_are_gone(bus: notify.Bus) -> None:
+    hour = hour_of(bus) - 1
+    counted(bus, hour, a=3)
+    bus.publish("x", 1)
+    bus.redis.delete(bus.keys.history("m", hour * 60 + 59))
+    counted(bus, hour, a=1, b=1)
+    begin_this_hour_anew(bus, hour)
+    assert bus.redis.hgetall(bus.keys.history("h", hour)) == {b"topic events a": b"3", b"topic events b": b"1"}
 
 
 def test_a_reader_that_kept_minutes_reads_them_anew_when_the_clock_is_put_back(bus: notify.Bus) -> None:

@@ -31,6 +31,7 @@ def child():
 def test_a_running_process_is_not_dead(child):
     assert not this_process().is_certainly_dead()
     assert not of(child.pid).is_certainly_dead()
+    assert replace(of(child.pid), pid=1 << 40).is_certainly_dead()  # no pid is so large
 
 
 def test_a_process_is_dead_when_it_was_killed_also_before_its_parent_has_reaped_it(child):

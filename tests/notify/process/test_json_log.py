@@ -41,11 +41,22 @@ class Odd:
         raise RuntimeError("no")
 
 
+class Count(int):
+    """As numpy's numbers: JSON knows their values, and not their class."""
+
+
+class Share(float):
+    pass
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(object, "<class 'object'>"), (Odd(), "(RuntimeError in its repr)"), (float("nan"), "nan"), ("\ud800", "\\ud800"), ("a\nb", "a\nb")],
+    [
+        *[(object, "<class 'object'>"), (Odd(), "(RuntimeError in its repr)"), ("\ud800", "\\ud800"), ("a\nb", "a\nb")],
+        *[(float("nan"), "nan"), (float("-inf"), "-inf"), (Share("inf"), "inf"), (Share(0.5), 0.5), (Count(3), 3), (1 << 70, 1 << 70)],
+    ],
 )
-def test_a_value_that_json_cannot_hold_is_its_repr(value: object, shown: str) -> None:
+def test_a_value_that_json_cannot_hold_is_a_number_or_its_repr(value: object, shown: object) -> None:
     assert formatted("x", odd=value)["odd"] == shown
 
 

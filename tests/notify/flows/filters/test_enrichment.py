@@ -20,7 +20,7 @@ def test_K8_look_ups_run_at_once_and_keep_the_order() -> None:
         with lock:
             running[0] += 1
             most[0] = max(most[0], running[0])
-        time.sleep(0.02 if item % 5 == 0 else 0.001)
+        time.sleep(0.02 if item % 5 == 0 else 0.001)  # so that later ones are ready before earlier ones
         with lock:
             running[0] -= 1
         return item * 10
@@ -58,7 +58,7 @@ def test_a_result_is_looked_up_again_after_its_time() -> None:
     def source() -> Any:
         yield "a"
         wait_until(lambda: asked, what="the first look-up")
-        time.sleep(0.03)
+        time.sleep(0.03)  # longer than cache_s
         yield "a"
 
     part = lookup(lambda item: asked.append(item) or item, cache_s=0.01)  # type: ignore[func-returns-value]  # on purpose
@@ -99,7 +99,7 @@ def test_a_gap_keeps_its_place_among_the_items() -> None:
     got: list[Any] = []
 
     def slow(item: int) -> int:
-        time.sleep(0.005)
+        time.sleep(0.005)  # a gap that did not wait would come first
         return item
 
     pipeline([1, 2, gap, 3], lookup(slow), stage(got.append, gaps=True)).run()

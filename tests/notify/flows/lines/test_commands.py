@@ -116,13 +116,13 @@ def test_a_command_that_fails_is_started_again_by_the_policy(tmp_path: Path) -> 
 
 def test_K14_a_command_gets_sigterm_and_what_it_prints_then_is_delivered() -> None:
     program = """
-import signal, sys, time
+import signal, sys
 def end(*_):
     print("last words")
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
 print("ready")
-time.sleep(60)
+signal.pause()
 """
     got: list[str] = []
     source = command_lines(python(program))
@@ -142,7 +142,7 @@ if child:
     print(child)
 while True:
     print("x" * 100) if child else None
-    time.sleep(0.001)
+    time.sleep(0.001)  # a line each millisecond, without an end
 """
     got: list[str] = []
     source = command_lines(python(program), end_s=0.2)

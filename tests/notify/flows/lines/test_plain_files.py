@@ -62,10 +62,13 @@ class FullDisk:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_leaves_no_half_line_and_an_attempt_later_writes_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("append", [True, False])
+def test_a_full_disk_leaves_no_half_line_and_an_attempt_later_writes_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, append: bool
+) -> None:
     monkeypatch.setattr("notify.flows.lines.plain_file.os.write", FullDisk(2))
     lines = [f"line {number}" for number in range(100)]
-    flow = pipeline(lines, stage(write_lines(tmp_path / "out"), on_error=retry(3, 0.01)))
+    flow = pipeline(lines, stage(write_lines(tmp_path / "out", append=append), on_error=retry(3, 0.01)))
     flow.run()
     assert (tmp_path / "out").read_text().splitlines() == lines
 

@@ -178,7 +178,7 @@ def test_a_client_that_has_said_all_still_gets_the_answers() -> None:
     server = TCPServer(0)
 
     def slow(line: str) -> str:
-        time.sleep(0.05)
+        time.sleep(0.05)  # so that the client has said all before the first answer
         return line.upper()
 
     with pipeline(server, slow, server):

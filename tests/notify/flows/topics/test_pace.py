@@ -5,11 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 
 import notify
 from notify import Event, Gap, WiringError
 from notify.flows import Flow, contents, pipeline, publish_to, stage, subscribe_to
 from notify.flows.topics import pace
+from notify.server import Client
 from notify.testing import PrivateServer, wait_until
 
 Connect = Callable[..., notify.Bus]
@@ -142,6 +144,19 @@ def test_an_outage_of_the_server_is_waited_for(own_server: PrivateServer, connec
         wait_until(lambda: len(reader.got) == TOTAL, timeout_s=20, what="all events")
         assert writing.close()
     assert reader.got == list(range(TOTAL))
+
+
+def test_a_log_that_may_not_be_looked_at_is_waited_for(
+    server: PrivateServer, bus: notify.Bus, connect_to: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise redis.exceptions.NoPermissionError("no permissions to run the 'xinfo|stream' command")
+
+    monkeypatch.setattr(Client, "xinfo_stream", refuse)
+    flow = pipeline(range(10), publish_to(connect_to(server), "t", waits_for="slow")).start()
+    wait_until(lambda: "waits for the server" in caplog.text and "xinfo|stream" in caplog.text, what="the log")
+    assert flow.close(timeout_s=0.1) is False
+    assert bus.redis.xlen(bus.keys.log("t")) == 0
 
 
 @pytest.mark.parametrize("name", ["", 5])
