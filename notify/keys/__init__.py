@@ -71,17 +71,8 @@ Topics on which Notify itself publishes: ``services`` (services become available
 Redis shares channels among all databases of a server, so in the database 3 they are ``ns@3:event:<topic>`` and ``ns@3:direct:<name>``.
 """
 
-from notify.keys.keys import (
-    CRON_TOPIC,
-    OPS_TOPIC,
-    SERVICES_TOPIC,
-    STATUS_SUFFIX,
-    Keys,
-    any_provider,
-    due_member,
-    is_own_topic,
-    parse_due_member,
-)
+from notify.keys.keys import Keys, any_provider, due_member, parse_due_member
+from notify.keys.topics import CRON_TOPIC, OPS_TOPIC, SERVICES_TOPIC, STATUS_SUFFIX, is_own_topic
 
 __all__ = [
     "CRON_TOPIC",

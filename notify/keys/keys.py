@@ -1,32 +1,10 @@
-"""Builds every key and channel of Notify, and the names of its own topics; the package lists them."""
-
-from typing import Final
+"""Builds every key and channel of Notify; the package lists them."""
 
 import msgspec
 
-__all__ = [
-    "CRON_TOPIC",
-    "OPS_TOPIC",
-    "SERVICES_TOPIC",
-    "STATUS_SUFFIX",
-    "Keys",
-    "any_provider",
-    "due_member",
-    "is_own_topic",
-    "parse_due_member",
-]
+from notify.keys.topics import JOB_LOG_PREFIX, JOB_PREFIX, STATUS_SUFFIX
 
-SERVICES_TOPIC: Final = "services"
-"""The topic on which the directory publishes its changes."""
-CRON_TOPIC: Final = "cron"
-"""The topic of recurring jobs: which are new, and which are due while no worker listens to their queue."""
-OPS_TOPIC: Final = "ops"
-"""The topic of what people change by hand: who did what."""
-STATUS_SUFFIX: Final = "_status"
-"""The topic of the reports of a service is its name with this suffix."""
-JOB_LOG_PREFIX: Final = "job_log."
-JOB_PREFIX: Final = "job."
-"""The topic of the transitions of jobs is the name of their queue with this prefix."""
+__all__ = ["Keys", "any_provider", "due_member", "parse_due_member"]
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -253,10 +231,3 @@ def parse_due_member(member: str) -> tuple[str, int]:
 def _pair(queue: str, need: str) -> str:
     """Join a queue and a need by a colon. Colons in the queue are quoted, so that the first colon ends the name of the queue."""
     return f"{queue.replace('%', '%25').replace(':', '%3A')}:{need}"
-
-
-def is_own_topic(topic: str) -> bool:
-    """Return whether Notify itself publishes on a topic: services and their reports, jobs, and recurring jobs."""
-    return (
-        topic in (SERVICES_TOPIC, CRON_TOPIC, OPS_TOPIC) or topic.startswith((JOB_PREFIX, JOB_LOG_PREFIX)) or topic.endswith(STATUS_SUFFIX)
-    )
