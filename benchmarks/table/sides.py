@@ -2,10 +2,8 @@
 
 import importlib.util
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -19,12 +17,6 @@ PEERS_PYTHON: Final = "BENCH_PEERS_PYTHON"
 Without it ``peers/bin/python`` in the virtual environment of this one counts; without that they are left out.
 """
 BIN: Final = str(Path(sys.executable).parent)
-
-
-@cache
-def _has_lean() -> bool:
-    """Return whether a worker has the option ``--lean``."""
-    return "--lean" in subprocess.run([f"{BIN}/notify", "worker", "--help"], capture_output=True, text=True, check=True).stdout
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -65,8 +57,6 @@ class Side(msgspec.Struct, frozen=True):
         """Whether it can be run."""
         if self.is_older:
             return Path(self.python).exists()
-        if "--lean" in self.command and not _has_lean():
-            return False
         return importlib.util.find_spec(self.package) is not None
 
     def line(self, *, url: str, size: int = 1, is_alone: bool = False) -> list[str]:
