@@ -1,10 +1,12 @@
 """Short jobs for batches. Each notes in Redis that it begins, in one list for all, and what the server's clock says then."""
 
 import os
+import signal
 import threading
 from typing import Any
 
 from workers import Job, current_bus, current_job, job
+from workers.horse import Inbox
 
 BEGUN = "rq:test:begun"
 """List: the ids of the jobs that have begun, in that order, one entry for each run."""
@@ -36,6 +38,22 @@ def begin_in(path: str, seconds: float = 0.0, *, fails: int = 0) -> None:
         with open(path, "rb") as file:
             if file.read().split(b"\n").count(its_id.encode()) <= fails:
                 raise RuntimeError(f"run of process {os.getpid()} fails")
+
+
+@job("work")
+def begin_last() -> None:
+    """Note the beginning, and let this process begin nothing more, as if it were still on its way to the next job."""
+    begin()
+    Inbox.take = lambda *_: threading.Event().wait()  # type: ignore[assignment,method-assign,return-value]  # it never returns
+
+
+@job("work")
+def kill(*pids: int) -> None:
+    """Note the beginning, kill processes, or this one if none is told, and never return."""
+    begin()
+    for pid in pids or [os.getpid()]:
+        os.kill(pid, signal.SIGKILL)
+    threading.Event().wait()
 
 
 @job("work")

@@ -46,7 +46,7 @@ class Horse:
     def __init__(
         self,
         run_jobs: Callable[[Inbox], NoReturn],
-        last_will: Callable[[bytes, Board], object] = lambda *_: None,
+        last_will: Callable[[Sequence[bytes], Board], object] = lambda *_: None,
         *,
         prepare: Callable[[], object] = lambda: None,
     ) -> None:

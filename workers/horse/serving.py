@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import traceback
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -53,8 +54,12 @@ BLOCKED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that are blocked during a fork, so that none of them runs a handler of the worker in the child."""
 
 HorseMain: TypeAlias = Callable[[socket.socket], NoReturn]
-LastWill: TypeAlias = Callable[[bytes], object]
-"""What the fork server does when the worker was killed, and the horse is dead. Its argument is what the horse sent and nobody recorded."""
+LastWill: TypeAlias = Callable[[Sequence[bytes]], object]
+"""What the fork server does when the worker was killed, and the horse is dead. Its argument is the replies of the last horses, an item for
+each horse. The worker may have recorded some of them."""
+
+KEPT: Final = 32
+"""Horses whose last replies the fork server keeps: a worker that replaces its horse after each job has the ends of so many to record."""
 
 
 class Death(msgspec.Struct, frozen=True, array_like=True):
@@ -171,6 +176,8 @@ class _Horse:
         """Its process id, until it is reaped; 0 without one."""
         self._replies: socket.socket | None = None
         """The worker's end of the pair of sockets of the last horse: the replies in it outlive the worker."""
+        self._left: deque[bytes] = deque(maxlen=KEPT)
+        """The replies of earlier horses that were in their sockets when the next one was forked."""
         self._is_reported = False
         self._ended: tuple[int, int, resource.struct_rusage] | None = None
         """What ``os.wait4`` has returned, where a dead process cannot be left unreaped."""
@@ -202,20 +209,25 @@ class _Horse:
             reap_orphans({stall.pid for stall in self._server.stalls})
         return request
 
-    def end_horse(self) -> bytes:
-        """Kill the horse and the programs that its job started, and return what it has sent and the worker has not recorded."""
+    def end_horse(self) -> list[bytes]:
+        """Kill the horse and the programs that its job started, and return what the horses sent; see `LastWill`."""
         if self.pid:
             with suppress(OSError):
                 os.killpg(self.pid, signal.SIGKILL)
             with suppress(ChildProcessError):
                 os.waitpid(self.pid, 0)
+        self._keep_replies()
+        return list(self._left)
+
+    def _keep_replies(self) -> None:
+        """Keep what the dead horse has sent and the worker has not taken out of the socket."""
         rest = bytearray()
         if self._replies is not None:
-            self._replies.setblocking(False)  # a program that outlives the job may hold the other end open
-            with suppress(OSError):
-                while chunk := self._replies.recv(1 << 16):
+            with suppress(OSError):  # a program that outlives the job may hold the other end open
+                while chunk := self._replies.recv(1 << 16, socket.MSG_DONTWAIT):
                     rest += chunk
-        return bytes(rest)
+        if rest:
+            self._left.append(bytes(rest))
 
     def close(self) -> None:
         """Close the sockets, in this process."""
@@ -225,6 +237,7 @@ class _Horse:
 
     def _fork(self, end: int, replies: int) -> None:
         own_pid = os.getpid()
+        self._keep_replies()  # the worker may be killed before it has recorded these ends
         if self._replies is not None:
             self._replies.close()
         self._replies = socket.socket(fileno=replies)

@@ -1,7 +1,7 @@
 """The last will of a worker that was killed: its fork server, which the kernel tells of that, says what the horse had begun and ended."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 import msgspec
@@ -36,16 +36,16 @@ class LastWill:
         self._connect = connect
         self._claims = claims
 
-    def __call__(self, rest: bytes, board: Board) -> None:
+    def __call__(self, rests: Sequence[bytes], board: Board) -> None:
         """Do it. The horse is dead.
 
         Args:
-            rest: the replies of the horse whose ends were not recorded.
+            rests: the replies of the last horses, the oldest first. The worker may have recorded some of their ends.
             board: says what the horse had begun.
         """
         try:
             with closing(self._connect()) as client:
-                self._do(client, _ends_in(rest), board.begun)
+                self._do(client, [end for rest in rests for end in _ends_in(rest)], board.begun)
         except NotifyError as exc:
             log.warning("the jobs of the killed worker %s are left to the other workers: %s", self._worker, exc)
 
@@ -71,12 +71,12 @@ class LastWill:
 
 
 def _ends_in(rest: bytes) -> list[Ended]:
-    """Return the ends among some replies. The worker may have been killed in the middle of one."""
+    """Return the ends among the replies of a horse, which may have been killed in the middle of the last one."""
     found: list[Ended] = []
     try:
         for reply, _ in decoded(rest, Reply):
             if reply.ended is not None:
                 found.append(reply.ended)
     except msgspec.DecodeError:
-        pass
+        pass  # the worker was killed in the middle of a large reply, whose beginning it had taken out
     return found

@@ -33,11 +33,13 @@ class Worker:
 
     def die(self, *replies: Reply, begun: int) -> None:
         """Do the last will: the horse has sent these replies, and begun so many of its runs."""
+        self.leave(b"".join(map(sent, replies)), begun=begun)
+
+    def leave(self, *rests: bytes, begun: int) -> None:
+        """Do the last will: the last horses have sent these bytes, and begun so many of the runs."""
         board = Board()
         board.begun = begun
-        encoded = [msgspec.msgpack.encode(reply) for reply in replies]
-        rest = b"".join(len(each).to_bytes(4, "big") + each for each in encoded)
-        LastWill("w", self.fences, connect=lambda: self.client.clone(name="will"), claims=self.make)(rest, board)
+        LastWill("w", self.fences, connect=lambda: self.client.clone(name="will"), claims=self.make)(rests, board)
 
     def ahead(self) -> list[Run]:
         raw: Any = self.client.hget(rq_keys.worker("w"), "ahead")
@@ -58,6 +60,12 @@ def end_of(run: Run) -> Reply:
     return Reply(ended=Ended(run, 1.0, 2.0, is_announced=False))
 
 
+def sent(reply: Reply) -> bytes:
+    """The bytes of a reply in the socket."""
+    encoded = msgspec.msgpack.encode(reply)
+    return len(encoded).to_bytes(4, "big") + encoded
+
+
 def test_it_records_what_has_returned_and_puts_back_what_has_not_begun(worker: Worker, queue: Queue, ids: list[str]) -> None:
     claims = worker.refill(5).claims
     assert [claim.job_id for claim in claims] == ids[:5]
@@ -76,11 +84,16 @@ def test_the_twin_that_does_not_know_what_had_begun_has_jobs_begin_twice(worker:
 
 def test_a_reply_in_two_pieces_counts_for_nothing(worker: Worker, queue: Queue, ids: list[str]) -> None:
     claims = worker.refill(2).claims
-    encoded = msgspec.msgpack.encode(end_of(claims[0].run))
-    board = Board()
-    board.begun = 1
-    LastWill("w", worker.fences, connect=lambda: worker.client.clone(name="will"), claims=worker.make)(encoded[:20], board)
+    worker.leave(sent(end_of(claims[0].run))[:20], begun=1)
     assert (queue.get_job_ids()[0], queue.started_job_registry.get_job_ids()) == (ids[1], [ids[0]])
+
+
+def test_the_ends_that_an_earlier_horse_sent_are_recorded_too(worker: Worker, queue: Queue, ids: list[str]) -> None:
+    """The first one was killed in the middle of a reply."""
+    first, second, third, _ = (end_of(claim.run) for claim in worker.refill(4).claims)
+    worker.leave(sent(first) + sent(second)[:20], sent(third), begun=3)
+    assert sorted(queue.finished_job_registry.get_job_ids()) == sorted([ids[0], ids[2]])
+    assert (queue.get_job_ids(), queue.started_job_registry.get_job_ids()) == (ids[3:], [ids[1]])
 
 
 def test_a_run_that_was_stopped_after_it_had_returned_is_left_to_the_reaper(
