@@ -3,18 +3,25 @@
 import io
 import os
 import sys
-from typing import TextIO
+from typing import Final, TextIO
 
 from cli.start.usage import tell
 
 __all__ = ["close_streams", "drop", "open_streams"]
 
+STREAMS: Final = {"stdin": "r", "stdout": "w", "stderr": "w"}
+"""The streams in the order of their files, and how they are opened."""
+
 
 def open_streams() -> None:
     """Make all three streams usable: the shell may have closed one, and a terminal may not know a character."""
-    # Python sets a stream to None if the shell closed it.
-    nowhere = open(os.devnull, "r+")  # noqa: SIM115  # stays open until the process ends
-    sys.stdin, sys.stdout, sys.stderr = sys.stdin or nowhere, sys.stdout or nowhere, sys.stderr or nowhere
+    # Its file is opened too, or the next socket would get its number. As workers do it, whose code would take long to import.
+    while (file := os.open(os.devnull, os.O_RDWR)) < len(STREAMS):
+        os.set_inheritable(file, True)
+    os.close(file)
+    for number, (name, mode) in enumerate(STREAMS.items()):
+        if getattr(sys, name) is None:  # Python does that if the shell closed it
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  # stays open until the process ends
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a character that the terminal cannot show must not end the command

@@ -20,6 +20,11 @@ from workers import job
 def greet(name):
     logging.getLogger("yard").info("greeting %s", name)
 
+@job("yard")
+def say(text):
+    print(text, flush=True)
+    return text
+
 @job("mail")
 def fail():
     raise ValueError("no \\x1b[31mstamp")
@@ -68,6 +73,14 @@ def test_on_a_terminal_each_job_is_told_by_default(shell: Shell, yard: Queue, bu
     assert re.search(rf"yard_jobs\.fail {failing.id} failed in \d\.\d{{3}} s: ValueError: no \\x1b\[31mstamp", shown)
     assert "\x1b[31mstamp" not in shown
     assert "Listening on" not in shown
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_job_prints_in_a_worker_that_was_started_with_closed_streams(shell: Shell, yard: Queue, closed: str) -> None:
+    """Without files in their place, what it prints would go into a socket of the worker."""
+    job = yard.enqueue("yard_jobs.say", "x" * 100)
+    done = shell.start_program("sh", "-c", f"python -m cli worker --import yard_jobs --number 1 --burst {closed}").end()
+    assert (done.code, job.return_value()) == (0, "x" * 100), done.err
 
 
 def test_elsewhere_only_problems_are_told_with_date_and_level(shell: Shell, yard: Queue, bus: notify.Bus) -> None:
