@@ -14,7 +14,6 @@ import notify
 from notify.events.scripts import READ_BYTES, EventScripts
 from notify.server import Client
 from notify.values import in_batches
-from tests.support.faults import commands_during
 from tests.support.sample_jobs import add, add_when_svc_is_there, add_with_anything, add_with_svc
 from workers import Queue, find_jobs, rq_keys
 from workers.loss.held import HeldJobs
@@ -155,14 +154,6 @@ def test_a_page_of_a_log_ends_with_the_entries_that_reach_its_size(bus: notify.B
     assert all(READ_BYTES <= size <= READ_BYTES + 11 * 61_000 for size in sizes)
     with bus.subscribe("t", since="start") as subscriber:
         assert [event.contents[0] for event in collect(subscriber, 60)] == list(range(60))
-
-
-def test_the_rate_of_a_topic_with_large_events_is_counted_in_parts(bus: notify.Bus) -> None:
-    for _ in range(60):
-        bus.publish("t", LARGE)
-    commands = commands_during(bus.redis, bus.traffic)
-    assert bus.traffic()[0].per_s == 1.0
-    assert sum("EVAL" in command for command in commands) >= 3
 
 
 def test_batches_end_by_number_and_by_size() -> None:

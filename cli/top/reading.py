@@ -140,7 +140,7 @@ class Reader:
         history = histories_of_topics(self._history.read(since_s=SHOWN_MINUTES * 60))
         now = datetime.now(UTC)
         rows = []
-        for topic in self._bus.traffic(quick=True):
+        for topic in self._bus.traffic():
             numbers = [float(point.events) for point in history.get(topic.topic, ())]
             cells = {
                 "topic": topic.topic,

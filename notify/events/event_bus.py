@@ -116,10 +116,10 @@ class EventBus:
         self._check_open()
         return self._scripts.topics()
 
-    def traffic(self, *, quick: bool = False) -> list[TopicInfo]:
-        """Return figures about every known topic: events, rate (``quick``: of 300 events at most), length of the log, subscribers."""
+    def traffic(self) -> list[TopicInfo]:
+        """Return figures about every known topic: events, rate over the last minute, length of the log, subscribers."""
         self._check_open()
-        return traffic(self._scripts, quick=quick)
+        return traffic(self._scripts)
 
     def expire_retained(self, *topics: str | Collection[str]) -> list[str]:
         """Delete the retained events of topics, so that later subscribers do not get them at once. The logs keep the events.

@@ -29,9 +29,6 @@ TOUCHED_MS: Final = 61_000
 HEADS_AT_ONCE: Final = 100
 """The most topics whose heads and retained events are read in one transaction: the server does nothing else meanwhile."""
 
-COUNTED_AT_ONCE: Final = 1_000
-"""Events of a log that one script counts; it takes about a millisecond."""
-
 READ_BYTES: Final = 1024 * 1024
 """The page of a log ends with the entries that reach this size; the server takes two or three milliseconds for it."""
 
@@ -198,34 +195,6 @@ class EventScripts(PublishingScripts):
             for topic in topics:
                 pipe.hmget(self.keys.topic(topic), "epoch", "last")
             return [_head(row) for row in pipe.execute(raise_on_error=False)]
-
-    def count_since(self, topics: Sequence[str], since_ms: int, *, most: int, calls: int) -> list[tuple[int, int]]:
-        """Count the events that each topic has had since a time of the server, in ms, from the newest one back.
-
-        Args:
-            topics: the topics.
-            since_ms: the time.
-            most: events of a topic that are counted, about.
-            calls: pieces of a log that are counted; each has `COUNTED_AT_ONCE` events or `READ_BYTES`, and at most ``most`` events.
-
-        Returns:
-            For each topic the count, and the time since when it is complete: ``since_ms``, or later if there are more events.
-        """
-        counts, last = dict.fromkeys(topics, 0), dict.fromkeys(topics, "+")
-        reached = dict.fromkeys(topics, since_ms)
-        size = min(most, COUNTED_AT_ONCE)
-        for _ in range(calls):
-            parts: list[tuple[list[str], list[str | bytes | int]]] = [
-                ([self.keys.log(topic)], [start, f"{since_ms}-0", size, READ_BYTES]) for topic, start in last.items()
-            ]
-            answers = self.run_many("count_recent", parts, action="counting the latest events of the topics") if parts else []
-            for topic, (counted, further) in zip(list(last), answers, strict=True):
-                counts[topic] += int(counted)
-                last[topic] = _text(further)
-                if not further or counts[topic] >= most:
-                    del last[topic]
-                reached[topic] = int(_text(further)[1:].partition("-")[0]) if further else since_ms
-        return [(counts[topic], reached[topic]) for topic in topics]
 
     def declare_topic(self, topic: str) -> None:
         """Add a topic to the known topics before its first event."""

@@ -11,20 +11,13 @@ import redis
 from notify.events.client_name import ListeningClient, listening_client
 from notify.events.scripts import EventScripts
 from notify.events.topic import is_pattern
+from notify.history import topic_rates
 from notify.server import Client, whole
 
 __all__ = ["TopicInfo", "traffic"]
 
 LATEST_MS: Final = 253_402_300_799_000
 """The end of the year 9999, after which Python has no times."""
-WINDOW_S: Final = 60
-"""The time over which the rate of events is measured."""
-MAX_COUNTED: Final = 10_000
-"""About the most events of the last minute that are counted for the rate."""
-MAX_CALLS: Final = 100
-"""The most pieces of a log, of a megabyte each, that are counted for the rate."""
-COUNTED_QUICKLY: Final = 300
-"""The most events that are counted by who looks again and again; the server takes less than half a millisecond for them."""
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +28,7 @@ class TopicInfo(msgspec.Struct, frozen=True):
     Args:
         topic: the name.
         events: events since the log was created; ``None`` if the server does not count them (before Redis 7).
-        per_s: events per second over the last minute; of a busy topic over the time that its last 10,000 events took.
+        per_s: events per second over the last minute, from the history; 0 without one.
         log_length: events in the log.
         subscribers: connections that are subscribed by name, and connections of Notify that are subscribed by pattern.
         last: when the last event was logged, by the clock of the server; ``None`` if there was none yet.
@@ -49,26 +42,23 @@ class TopicInfo(msgspec.Struct, frozen=True):
     last: datetime | None
 
 
-def traffic(scripts: EventScripts, *, quick: bool = False) -> list[TopicInfo]:
-    """Describe every known topic, in alphabetical order. ``quick`` takes the rate from the last 300 events of each."""
+def traffic(scripts: EventScripts) -> list[TopicInfo]:
+    """Describe every known topic, in alphabetical order."""
     scripts.client.require_server("the traffic, which reads the connections of the server,")
     topics = scripts.topics()
     keys, client = scripts.keys, scripts.client
     with client.translating("reading the figures of the topics"):
-        seconds, microseconds = _pair(client.time())
         counts: Any = client.pubsub_numsub(*map(keys.channel, topics)) if topics else []
         with client.pipeline(transaction=False) as pipe:
             for topic in topics:
                 pipe.xinfo_stream(keys.log(topic))
                 pipe.hget(keys.topic(topic), "last")
             rows = pipe.execute(raise_on_error=False)
-        most, calls = (COUNTED_QUICKLY, 1) if quick else (MAX_COUNTED, MAX_CALLS)
-        recent = scripts.count_since(topics, (seconds - WINDOW_S) * 1000, most=most, calls=calls)
         listening = [listening_client(row) for row in _connections(client)]
     by_pattern = [subscriber for subscriber in listening if subscriber is not None and any(map(is_pattern, subscriber.channels))]
-    now_ms = seconds * 1000 + microseconds // 1000
+    rate_of = topic_rates(client)
     return [
-        _describe(topic, rows[2 * n : 2 * n + 2], _rate(*recent[n], now_ms), counts[n][1] + _count(by_pattern, keys.channel(topic)))
+        _describe(topic, rows[2 * n : 2 * n + 2], rate_of(topic), counts[n][1] + _count(by_pattern, keys.channel(topic)))
         for n, topic in enumerate(topics)
     ]
 
@@ -87,11 +77,6 @@ def _count(by_pattern: Sequence[ListeningClient], channel: str) -> int:
     return sum(subscriber.hears(channel) and channel not in subscriber.channels for subscriber in by_pattern)
 
 
-def _rate(count: int, since_ms: int, now_ms: int) -> float:
-    """Return the events per second of a topic. Some that came at once are no rate of thousands."""
-    return round(count / max(0.05, min(WINDOW_S, (now_ms - since_ms) / 1000)), 2)
-
-
 def _describe(topic: str, row: Sequence[Any], per_s: float, subscribers: int) -> TopicInfo:
     # There is no stream before the first event, and none after the log has expired.
     stream = row[0] if isinstance(row[0], dict) else {}
@@ -103,7 +88,3 @@ def _time_of(last_id: bytes) -> datetime | None:
     """Return the time of the event with an id; ``None`` if another program wrote what is no id."""
     ms = whole(last_id.partition(b"-")[0], None, most=LATEST_MS)
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return int(value[0]), int(value[1])

@@ -21,6 +21,7 @@ from notify.history.points import (
     topic_history,
 )
 from notify.history.prelude import history_prelude
+from notify.history.rates import topic_rates
 from notify.history.reader import History, HistoryReader, Moment, Step, read_history
 from notify.history.tally import Tally, tallies, tally_of_all
 
@@ -52,5 +53,6 @@ __all__ = [
     "tallies",
     "tally_of_all",
     "topic_history",
+    "topic_rates",
     "word",
 ]

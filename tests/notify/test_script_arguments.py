@@ -65,11 +65,6 @@ EVENTS: Cases = {
         {"log": K.log("t"), "head": K.topic("t")},
         {"after": "1-2", "count": 3, "max_bytes": READ_BYTES},
     ),
-    "count_recent": (
-        lambda scripts: scripts.count_since(["t"], 7, most=9, calls=1),
-        {"log": K.log("t")},
-        {"last": "+", "first": "7-0", "count": 9, "max_bytes": READ_BYTES},
-    ),
     "delete_retained": (
         lambda scripts: scripts.delete_retained({"t": b"body", "u": b"other"}),
         {TAIL: [K.retained("t"), K.retained("u")]},

@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
+import notify
 from notify.testing import wait_until
 from tests.support.faults import commands_during
 
@@ -33,15 +36,14 @@ def test_S16_a_topic_whose_log_expired_is_described_as_well(bus):
     bus.publish("t", 1)
     bus.redis.delete(bus.keys.log("t"))
     (topic,) = bus.traffic()
-    assert (topic.events, topic.log_length, topic.per_s) == (None, 0, 0)
+    assert (topic.events, topic.log_length, topic.per_s) == (None, 0, 0.02)
     assert topic.last is not None
 
 
-def test_S16_reading_takes_three_commands_per_topic_and_three_in_all(bus):
+def test_S16_reading_takes_two_commands_per_topic_and_eight_in_all(bus):
     for number in range(50):
         bus.publish(f"t{number}", number)
-    bus.traffic()  # the server knows the script from now on
-    assert len(commands_during(bus.redis, bus.traffic)) == 3 * 50 + 3
+    assert len(commands_during(bus.redis, bus.traffic)) == 2 * 50 + 7
 
 
 def test_S16_a_subscriber_that_left_is_not_counted(bus, another_bus):
@@ -57,41 +59,45 @@ def test_subscribers_by_pattern_are_counted_and_none_is_counted_twice(bus, anoth
         assert {info.topic: info.subscribers for info in bus.traffic()} == {"lab.door": 2, "other": 1}
 
 
-def logged(bus, topic, count, began_ms):
-    """Fill a log with an event for each millisecond."""
-    bus.publish(topic, 0)
-    with bus.redis.pipeline(transaction=False) as pipe:
-        pipe.delete(bus.keys.log(topic))
-        for number in range(count):
-            pipe.xadd(bus.keys.log(topic), {"data": "x"}, id=f"{began_ms + number}-1")
-        pipe.expire(bus.keys.log(topic), 60)
-        pipe.execute()
-
-
-def test_the_rate_of_a_busy_topic_is_that_of_its_last_events(bus):
-    """Of 20,000 in 20 s the last 10,000 are counted, or the last 300 quickly; all of a quiet topic are counted."""
+def counted_before(bus, field, number):
+    """Count something in the minute before the present one; waits for the middle of a minute that has just begun or is nearly over."""
+    wait_until(lambda: 1 <= bus.redis.time()[0] % 60 <= 57, timeout_s=10)
     seconds, _ = bus.redis.time()
-    logged(bus, "busy", 20_000, (seconds - 20) * 1000)
-    logged(bus, "quiet", 120, (seconds - 30) * 1000)
-    for quick in (False, True):
-        found = {info.topic: info.per_s for info in bus.traffic(quick=quick)}
-        assert found["quiet"] == 2.0
-        assert 50 < found["busy"] <= 1_000
+    minute = bus.keys.history("m", seconds // 60 - 1)
+    bus.redis.hincrby(minute, field, number)
+    bus.redis.expire(minute, 60)
+    return 1 - seconds % 60 / 60
 
 
-def test_a_quick_look_reads_little_of_busy_logs(bus):
-    """Twin: the usual look reads 10,000 events of each."""
+def test_the_rate_of_a_topic_is_that_of_the_history_over_the_last_60_seconds(bus):
+    """Of the minute before, the share counts that lies within them. The log is not read: it is gone."""
+    share = counted_before(bus, "topic events weather%20report", 6_000)
+    for number in range(60):
+        bus.publish("weather report", number)
+    bus.redis.delete(bus.keys.log("weather report"))
+    (topic,) = bus.traffic()
+    assert abs(topic.per_s - (1 + 100 * share)) < 8  # a few seconds may have passed
 
-    def reads():
-        return bus.redis.info("commandstats").get("cmdstat_xrevrange", {"calls": 0})["calls"]
 
-    def read(*, quick):
-        before = reads()
-        bus.traffic(quick=quick)
-        return reads() - before
+def test_the_rates_of_topics_of_notify_itself_are_those_of_jobs_and_services(bus):
+    """A field that another program wrote is left out, and so are the transitions of jobs that are not published."""
+    share = counted_before(bus, "job enqueued work f", 6_000)
+    minute = bus.keys.history("m", bus.redis.time()[0] // 60 - 1)
+    for field in ("job finished+started work f work<=1 wait<=1", "job work_us work f", "service withdrawn storage killed", "job", "x y"):
+        bus.redis.hincrby(minute, field, 6_000)
+    for topic in ("job.work", "services"):
+        bus.publish(topic, "known from now on")
+    jobs, services = (topic.per_s for topic in bus.traffic())
+    assert abs(jobs - 300 * share) < 24
+    assert abs(services - 100 * share) < 8
+    with notify.connect(settings=msgspec.structs.replace(bus.settings, job_events="finished")) as few:
+        assert abs(few.traffic()[0].per_s - 100 * share) < 8
 
-    seconds, _ = bus.redis.time()
-    for topic in ("a", "b"):
-        logged(bus, topic, 5_000, (seconds - 6) * 1000)
-    assert read(quick=True) <= 2 * 31
-    assert read(quick=False) > 2 * 450
+
+def test_a_busy_topic_costs_no_more_to_describe_than_a_quiet_one(bus):
+    bus.publish("busy", 0)
+    few = commands_during(bus.redis, bus.traffic)
+    for number in range(500):
+        bus.publish("busy", number)
+    assert len(commands_during(bus.redis, bus.traffic)) == len(few)
+    assert not any("XRANGE" in command or "XREVRANGE" in command or "EVAL" in command for command in few)
