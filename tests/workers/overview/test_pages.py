@@ -1,5 +1,6 @@
 """Pages of jobs follow each other whatever changes meanwhile, and what a page reads is bounded."""
 
+from base64 import urlsafe_b64encode
 from datetime import timedelta
 
 import pytest
@@ -89,7 +90,8 @@ def test_a_page_ends_when_its_time_is_over_and_the_next_goes_on(bus, monkeypatch
 
 def test_what_is_no_cursor_is_refused(bus):
     Queue("a", connection=bus.redis).enqueue(sample_jobs.add, "x")
-    for cursor in ("zzz", "W10", "é", "bnVsbA"):
+    huge = urlsafe_b64encode(b'["rq:queue:default","x",1e300]').decode()
+    for cursor in ("zzz", "W10", "é", "bnVsbA", huge):
         with pytest.raises(JobDefinitionError, match="is not the cursor of a page"):
             page_of_jobs(bus.redis, after=cursor)
     foreign = "WyJvdGhlcjprZXkiLCJ4IiwwLjBd"  # a key that is none of these

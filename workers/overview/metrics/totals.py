@@ -37,8 +37,10 @@ class Totals:
         Raises:
             ServerError: Redis did not answer, or refused.
         """
-        last = max(self._seen, default=None)
-        history = self._reader.read(since_s=self._since_s(last))
+        history = self._reader.read(since_s=OPEN * 60.0)
+        missed_s = self._missed_s(history)
+        if missed_s > 0:
+            history = self._reader.read(since_s=min(MOST_S, missed_s + OPEN * 60.0))
         if self._began is None:
             self._began = history.moments[-1].at
             self._seen = {moment.at: moment.counts for moment in history.moments}  # what was before does not count
@@ -48,10 +50,10 @@ class Totals:
             del self._seen[at]
         return History("minute", (Moment(self._began, dict(self._sums)),))
 
-    def _since_s(self, last: datetime | None) -> float:
-        if last is None:
-            return OPEN * 60.0
-        return min(MOST_S, max(OPEN * 60.0, (datetime.now(last.tzinfo) - last).total_seconds() + OPEN * 60.0))
+    def _missed_s(self, history: History) -> float:
+        """Return how long before a history the last one began to be open, by the clock of the server, which alone made their minutes."""
+        first = min(self._seen, default=None)
+        return 0.0 if first is None else (history.moments[0].at - first).total_seconds()
 
     def _add(self, moment: Moment) -> None:
         if self._seen and moment.at not in self._seen and moment.at < min(self._seen):

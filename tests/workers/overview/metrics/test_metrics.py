@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import promql_parser
@@ -12,7 +13,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 import notify
-from notify.history import HistoryReader
+from notify.history import History, HistoryReader, Moment
 from notify.testing import PrivateServer, wait_until
 from tests.support.sample_jobs import add, add_when_svc_is_there, fail
 from tests.workers.conftest import StartWorkers
@@ -144,6 +145,29 @@ def test_what_was_before_the_first_scrape_does_not_count(bus: notify.Bus) -> Non
     bus.publish("yard", 1)
     assert totals.read().moments[0].counts == {("topic", "events", "yard"): 1}
     assert HistoryReader(bus.redis).read(since_s=60).total.counts[("topic", "events", "yard")] == 2
+
+
+@pytest.mark.parametrize("machine_ahead", [timedelta(hours=-5), timedelta(0), timedelta(hours=5)])
+def test_what_happened_since_the_last_scrape_counts_by_the_clock_of_the_server(
+    bus: notify.Bus, monkeypatch: pytest.MonkeyPatch, machine_ahead: timedelta
+) -> None:
+    """The reader of this test stands for a server whose clock is another one than that of this machine, and on which an event came a minute."""
+    at = datetime.now(UTC).replace(second=0, microsecond=0) - machine_ahead
+    longest_s = []
+
+    def read(_: HistoryReader, *, since_s: float, step: str = "minute") -> History:
+        longest_s.append(since_s)
+        minutes = range(-int(since_s) // 60, 1)
+        return History("minute", tuple(Moment(at + timedelta(minutes=each), {("topic", "events", "yard"): 1}) for each in minutes))
+
+    monkeypatch.setattr(HistoryReader, "read", read)
+    totals = Totals(bus.redis)
+    totals.read()
+    at += timedelta(minutes=45)
+    assert totals.read().moments[0].counts == {("topic", "events", "yard"): 45}
+    assert max(longest_s) < 3_600
+    at += timedelta(minutes=1)
+    assert totals.read().moments[0].counts == {("topic", "events", "yard"): 46}
 
 
 def test_the_number_of_names_is_bounded(bus: notify.Bus, monkeypatch: pytest.MonkeyPatch) -> None:
