@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
+from cli.web.pages.services import missing_in_words
 from cli.web.plots import Line, Plot, plotted
 from cli.web.render import span
 from cli.web.view import FilterError, Look, View
@@ -111,9 +112,13 @@ def _of_services(services: Sequence[ServiceInfo], held: Sequence[HeldCount]) -> 
         waiting[count.need] = waiting.get(count.need, 0) + count.jobs
     for need, jobs in sorted(waiting.items(), key=lambda item: -item[1]):
         if need not in there:
-            name = f"No service with capability {need.removeprefix('any ')} is there" if need.startswith("any ") else f"{need} is not there"
-            text = f"{name}, and {_jobs(jobs)} {'wait' if jobs != 1 else 'waits'} for it."
-            yield Trouble("bad", text, "Start it again; the jobs go on in their old order.", "/jobs", {"status": "held", "needs": need})
+            yield Trouble(
+                "bad",
+                missing_in_words(need, jobs),
+                "Start it again; the jobs go on in their old order.",
+                "/jobs",
+                {"status": "held", "needs": need},
+            )
     for service in services:
         path = f"/service/{service.name}"
         if service.is_overdue:

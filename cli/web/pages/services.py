@@ -9,7 +9,7 @@ from notify import ServiceInfo, ServiceNotFoundError
 from notify.requests import offered_by
 from workers.overview import HeldCount, NeedCount, held_counts, need_counts, preview_loss
 
-__all__ = ["SERVICE", "SERVICES"]
+__all__ = ["SERVICE", "SERVICES", "missing_in_words"]
 
 MOST_DRAWN: Final = 14
 MOST_NEEDS: Final = 500
@@ -55,14 +55,20 @@ def build_one(look: Look) -> dict[str, Any]:
     }
 
 
-def _missing(found: Sequence[ServiceInfo], held: Sequence[HeldCount]) -> list[tuple[str, int]]:
-    """Return the services that are not there although jobs are held for them, with the number of these jobs."""
+def missing_in_words(need: str, jobs: int) -> str:
+    """Say that a service, or every one with a capability, is not there although jobs wait for it."""
+    name = f"No service with capability {need.removeprefix('any ')} is there" if need.startswith("any ") else f"{need} is not there"
+    return f"{name}, and {jobs:,} {'jobs wait' if jobs != 1 else 'job waits'} for it."
+
+
+def _missing(found: Sequence[ServiceInfo], held: Sequence[HeldCount]) -> list[tuple[str, str]]:
+    """Return the needs that nobody meets although jobs are held for them, each with words that say so."""
     there = {name for service in found for name in (service.name, *(f"any {each}" for each in service.provides))}
     counts: dict[str, int] = {}
     for count in held:
         if count.need not in there:
             counts[count.need] = counts.get(count.need, 0) + count.jobs
-    return sorted(counts.items(), key=lambda item: -item[1])
+    return [(need, missing_in_words(need, jobs)) for need, jobs in sorted(counts.items(), key=lambda item: -item[1])]
 
 
 def _graph(found: Sequence[ServiceInfo], needed: Sequence[NeedCount], held: Sequence[HeldCount]) -> Drawing | None:

@@ -18,6 +18,14 @@ pytestmark = [pytest.mark.any_server, pytest.mark.skipif(bool(missing()), reason
 TOKEN = "a-token-for-the-browser-1"
 
 
+TOO_WIDE = """
+return [...document.querySelectorAll("main *, header *")]
+  .filter((each) => each.scrollWidth > each.clientWidth + 1 && ["auto", "scroll"].includes(getComputedStyle(each).overflowX))
+  .filter((each) => !each.querySelector("svg.graph")).map((each) => each.outerHTML.slice(0, 200));
+"""
+"""What scrolls sideways."""
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with browsing("") as running:
@@ -43,6 +51,7 @@ def test_each_view_shows_itself_without_a_complaint_and_fits_a_phone(bus, browse
             browser.wait(lambda: browser.run("return document.readyState") == "complete", "the page")
             assert browser.find("h1").text
             assert browser.run("return document.documentElement.scrollWidth") <= 390, path
+            assert browser.run(TOO_WIDE) == [], path  # a drawing may scroll, and nothing else has to be looked for
     assert browser.errors() == []
 
 

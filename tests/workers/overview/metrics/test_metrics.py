@@ -151,7 +151,7 @@ def test_what_was_before_the_first_scrape_does_not_count(bus: notify.Bus) -> Non
 def test_what_happened_since_the_last_scrape_counts_by_the_clock_of_the_server(
     bus: notify.Bus, monkeypatch: pytest.MonkeyPatch, machine_ahead: timedelta
 ) -> None:
-    """The reader of this test stands for a server whose clock is another one than that of this machine, and on which an event came a minute."""
+    """The reader here stands for a server whose clock is not that of this machine, and on which an event came each minute."""
     at = datetime.now(UTC).replace(second=0, microsecond=0) - machine_ahead
     longest_s = []
 
