@@ -148,7 +148,7 @@ def test_what_was_before_the_first_scrape_does_not_count(bus: notify.Bus) -> Non
 
 
 @pytest.mark.parametrize("machine_ahead", [timedelta(hours=-5), timedelta(0), timedelta(hours=5)])
-def test_what_happened_since_the_last_scrape_counts_by_the_clock_of_the_server(
+def test_what_a_scrape_missed_counts_by_the_clock_of_the_server(
     bus: notify.Bus, monkeypatch: pytest.MonkeyPatch, machine_ahead: timedelta
 ) -> None:
     """The reader here stands for a server whose clock is not that of this machine, and on which an event came each minute."""
