@@ -28,7 +28,7 @@ def begun(bus: notify.Bus) -> list[str]:
 
 
 @pytest.mark.parametrize("is_told_to_end", [True, False])
-def test_a_run_that_its_worker_waits_for_goes_back_when_the_fork_server_is_killed_before_it_begins(
+def test_a_run_that_a_worker_waits_for_goes_back_when_the_fork_server_is_killed(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers, is_told_to_end: bool
 ) -> None:
     """The horse is between two jobs: it has told the end of one, and has not begun the next, which the worker waits for."""
@@ -48,7 +48,7 @@ def test_a_run_that_its_worker_waits_for_goes_back_when_the_fork_server_is_kille
     assert begun(bus) == ["a", "b", "c", "d", "e"]
 
 
-def test_what_had_returned_is_recorded_although_its_process_was_replaced_before_the_worker_died(
+def test_what_had_returned_is_recorded_although_its_process_was_replaced(
     bus: notify.Bus, queue: Queue, start_workers: StartWorkers
 ) -> None:
     """A job kills its process; the next process begins the job behind it, which kills the worker before that has recorded any end."""
