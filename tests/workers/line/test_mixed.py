@@ -16,7 +16,7 @@ import notify
 from notify.testing import PrivateServer, wait_until
 from tests.support.batch_jobs import begin_in, called_back
 from tests.support.proxy import Proxy
-from tests.workers.conftest import StartWorkers, children
+from tests.workers.conftest import StartWorkers, children, is_alive
 from workers import Job, Outcome, Queue, rq_keys
 
 MODULES = ("tests.support.batch_jobs",)
@@ -174,18 +174,20 @@ def test_fifty_kills_of_workers_horses_and_both_begin_no_job_twice(
     dice, kills = random.Random(50), 50
     jobs = put(queue, path, *(dice.choice((0.0, 0.0, 0.001)) for _ in range(80 * kills)))
     options: dict[str, Any] = {"modules": MODULES, "window": WINDOW, "lease_s": 2.0}
-    start_workers(queues=("none",), **options)  # looks for dead workers
     pool = start_workers(**options)
     for number in range(kills):
         wait_until(lambda number=number: len(noted(path)) > 60 * (number + 1), timeout_s=20, what="some progress")
         (worker,) = pool.processes
         (fork_server,) = children(worker.pid)
         victim = ("worker", "horse", "both")[number % 3]
-        horses = children(fork_server) if victim != "worker" else []
-        for pid in [*horses, *([worker.pid] if victim != "horse" else [])]:
+        if victim == "both":
+            worker.send_signal(signal.SIGSTOP)  # or it might have another horse begin a job before it is killed
+        for pid in [*(children(fork_server) if victim != "worker" else []), *([worker.pid] if victim != "horse" else [])]:
             os.kill(pid, signal.SIGKILL)
         if victim != "horse":
             worker.wait()
+            # However long the last will takes: there is no worker that could take the killed one for dead meanwhile.
+            wait_until(lambda pid=fork_server: not is_alive(pid), timeout_s=20, what="the last will")
             pool.close()
             pool = start_workers(**options)
     finished, failed = rq_keys.finished("work"), rq_keys.failed("work")
