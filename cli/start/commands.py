@@ -115,4 +115,5 @@ class CommandGroup(TyperGroup):
         name, listed, rest = super().resolve_command(ctx, args)
         if listed is None:
             return name, listed, rest
+        ctx.invoked_subcommand = name  # Click sets it too late: a signal during the import below ends this command, with its exit code
         return name, next(command for command in COMMANDS if command.name == listed.name).load(), rest

@@ -57,6 +57,17 @@ def test_ctrl_c_during_the_imports_of_any_command_is_no_traceback(shell: Shell, 
     assert starting.end() == (130, "importing\n", "")
 
 
+@pytest.mark.parametrize(("command", "code"), [("worker", 0), ("--json worker", 0), ("top", 0), ("jobs", 143), ("enqueue worker", 143)])
+def test_sigterm_during_the_imports_of_a_command_ends_it_as_later(shell: Shell, command: str, code: int) -> None:
+    """The twins are commands that were not done."""
+    (shell.folder / "rq.py").write_text("import signal; print('importing', flush=True); signal.pause()")
+    path = os.pathsep.join(filter(None, [str(shell.folder), shell.environ["PYTHONPATH"]]))
+    starting = shell.start(*command.split(), PYTHONPATH=path)
+    starting.printed()
+    starting.signal(signal.SIGTERM)
+    assert starting.end() == (code, "importing\n", "")
+
+
 @pytest.mark.parametrize("command", [*SHORT, "--version", "-h", "worker -h", "--json services", "frobnicate"])
 @pytest.mark.parametrize("to", ["> /dev/full", "2> /dev/full", "2>&1 | true"])
 def test_output_that_cannot_be_written_is_no_traceback(shell: Shell, bus: notify.Bus, command: str, to: str) -> None:
