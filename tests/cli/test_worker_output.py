@@ -14,7 +14,7 @@ pytestmark = pytest.mark.any_server
 
 JOBS = """
 import logging, os, time
-from workers import job
+from workers import JobRefusedError, job
 
 @job("yard")
 def greet(name):
@@ -24,6 +24,14 @@ def greet(name):
 def say(text):
     print(text, flush=True)
     return text
+
+@job("yard")
+def count(number: int):
+    pass
+
+@job("yard")
+def refuse():
+    raise JobRefusedError("own")
 
 @job("mail")
 def fail():
@@ -81,6 +89,22 @@ def test_a_job_prints_in_a_worker_that_was_started_with_closed_streams(shell: Sh
     job = yard.enqueue("yard_jobs.say", "x" * 100)
     done = shell.start_program("sh", "-c", f"python -m cli worker --import yard_jobs --number 1 --burst {closed}").end()
     assert (done.code, job.return_value()) == (0, "x" * 100), done.err
+
+
+def test_a_job_that_cannot_be_called_is_told_in_a_line(shell: Shell, yard: Queue) -> None:
+    """No code of it went wrong, so there is no traceback to see. The twin raises the same error in its own code."""
+    yard.enqueue("yard_jobs.unknown", job_id="unknown")
+    yard.enqueue("yard_jobs.count", "three", job_id="misused")
+    yard.enqueue("yard_jobs.refuse", job_id="own")
+    done = shell.run("worker", "--import", "yard_jobs", "--burst", "-n", "1")
+    told = [line for line in done.err.splitlines() if line.startswith("20")]
+    assert [re.findall(r"(WARNING|ERROR).*? (unknown|misused|own)\b.*(JobRefused|JobArguments|executing)", line)[0] for line in told] == [
+        ("WARNING", "unknown", "JobRefused"),
+        ("WARNING", "misused", "JobArguments"),
+        ("ERROR", "own", "executing"),
+        ("WARNING", "own", "JobRefused"),
+    ], done.err
+    assert done.err.count("Traceback") == 1
 
 
 def test_elsewhere_only_problems_are_told_with_date_and_level(shell: Shell, yard: Queue, bus: notify.Bus) -> None:

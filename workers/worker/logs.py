@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from traceback import walk_tb
 from typing import Any, Final
 
 from notify.process import JsonFormatter, SafeFormatter, log_to_stderr, printable
@@ -21,6 +22,10 @@ JOBS: Final = "workers.jobs"
 COLOURS: Final = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
 KILLED: Final = "Work horse killed for job"
 """The beginning of RQ's message about that."""
+RAISED: Final = "exception raised while executing"
+"""What RQ's message says with the traceback of an error of a job."""
+OURS: Final = frozenset({"rq", "workers"})
+"""The packages whose code runs between the worker and the function of a job."""
 PLAIN: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 log = logging.getLogger(JOBS)
@@ -68,8 +73,20 @@ def _publish_job_logs(level: str) -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Return false for RQ's line about a process that was killed: the line about the end of the job says it."""
-    return not str(record.msg).startswith(KILLED)
+    """Return false for RQ's lines about a process that was killed, and about a job that was refused: the line about its end says it."""
+    message = str(record.msg)
+    return not message.startswith(KILLED) and not (RAISED in message and _is_of_refusal(record.getMessage()))
+
+
+def _is_of_refusal(message: str) -> bool:
+    """Return whether a message ends with the error that is being handled, and that came before the function of the job was called.
+
+    Its traceback shows how the worker looked for the function, which tells an operator nothing.
+    """
+    _, error, trace = sys.exc_info()
+    if not isinstance(error, JobError) or not message.rstrip().endswith(str(error)):
+        return False
+    return all(frame.f_globals.get("__name__", "").partition(".")[0] in OURS for frame, _ in walk_tb(trace))
 
 
 def log_start(job: Any, *, run: Run | None, worker: str) -> None:
