@@ -74,7 +74,7 @@ class Reader:
         waits = sum((point.wait for point in jobs[1:]), jobs[0].wait).percentile_s(95)
         runs = sum((point.work for point in jobs[1:]), jobs[0].work).percentile_s(95)
         lines.append(f"95 % of the jobs of this hour waited {_below(waits)}, and ran {_below(runs)}")
-        lines.append(_counted(queues, workers, services))
+        lines += _counted(queues, workers, services)
         alarms = list(_alarms(queues, workers, services))
         lines += [f"! {alarm}" for alarm in alarms[:3]] + ([f"! and {len(alarms) - 3} more"] if len(alarms) > 3 else [])
         return Page(
@@ -112,7 +112,7 @@ class Reader:
         return Page(
             ("queue", "queued", "latency", "started", "held", "scheduled", "deferred", "failed", "finished", "workers", "per min"),
             rows,
-            spare=("finished", "deferred", "scheduled", "held", "started", "per min", "latency"),
+            spare=("finished", "deferred", "scheduled", "held", "started", "per min", "workers", "failed"),
             empty="no job was ever enqueued",
         )
 
@@ -218,18 +218,24 @@ def _service(found: ServiceInfo) -> Row:
 
 def _alarms(queues: Sequence[QueueInfo], workers: Sequence[WorkerInfo], services: Sequence[ServiceInfo]) -> list[str]:
     """Return what somebody should look at, the worst first."""
-    alarms = [f"{queue.queued} jobs wait on {queue.queue}, and no worker listens" for queue in queues if queue.queued and not queue.workers]
+    alarms = [
+        f"{queue.queued} jobs wait on {queue.queue} since {span_of(queue.latency_s)}, and no worker listens"
+        for queue in queues
+        if queue.queued and not queue.workers
+    ]
     alarms += [f"worker {worker.name} is lost" for worker in workers if worker.state == "lost"]
     alarms += [f"{found.name} is {found.state}" for found in services if found.state != "alive"]
     alarms += [f"{queue.held} jobs of {queue.queue} are held for a service" for queue in queues if queue.held]
     return alarms
 
 
-def _counted(queues: Sequence[QueueInfo], workers: Sequence[WorkerInfo], services: Sequence[ServiceInfo]) -> str:
-    names = ("queued", "started", "held", "failed")
-    jobs = ", ".join(f"{sum(getattr(queue, name) for queue in queues)} {name}" for name in names)
+def _counted(queues: Sequence[QueueInfo], workers: Sequence[WorkerInfo], services: Sequence[ServiceInfo]) -> tuple[str, str]:
+    sums = {name: sum(getattr(queue, name) for queue in queues) for name in ("queued", "started", "held", "failed")}
+    latency_s = max((queue.latency_s for queue in queues if queue.latency_s is not None), default=None)
+    oldest = "" if latency_s is None else f" (the oldest for {span_of(latency_s)})"
+    jobs = ", ".join(f"{number} {name}{oldest if name == 'queued' else ''}" for name, number in sums.items())
     states = Counter(worker.state for worker in workers)
-    return f"jobs: {jobs}; workers: {len(workers)} ({states['busy']} busy); services: {len(services)}"
+    return f"jobs: {jobs}", f"workers: {len(workers)} ({states['busy']} busy); services: {len(services)}"
 
 
 def _last(numbers: Sequence[float]) -> str:

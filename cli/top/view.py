@@ -38,7 +38,7 @@ class View(App[None]):
     CSS = """
     #bar, #state { height: 1; }
     #bar, #lines, #state { text-wrap: nowrap; text-overflow: ellipsis; }
-    #lines { height: auto; max-height: 9; }
+    #lines { height: auto; max-height: 10; }
     #table { height: 1fr; }
     #empty { height: 1fr; display: none; }
     DataTable > .datatable--cursor { text-style: reverse; }

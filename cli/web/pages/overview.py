@@ -132,11 +132,13 @@ def _of_services(services: Sequence[ServiceInfo], held: Sequence[HeldCount]) -> 
 
 def _of_queues(all_queues: Sequence[QueueInfo]) -> Iterator[Trouble]:
     for queue in all_queues:
+        since = "" if queue.latency_s is None else f" since {span(queue.latency_s)}"
+        waiting = f"{_jobs(queue.queued)} {'wait' if queue.queued != 1 else 'waits'}"
         if queue.paused:
-            text = f"Queue {queue.queue} is paused{f', and {queue.queued:,} jobs wait' if queue.queued else ''}."
+            text = f"Queue {queue.queue} is paused{f', and {waiting} on it{since}' if queue.queued else ''}."
             yield Trouble("warn", text, "Resume it when its jobs may start.", "/queues")
         elif queue.queued and not queue.workers:
-            text = f"{_jobs(queue.queued)} {'wait' if queue.queued != 1 else 'waits'} on queue {queue.queue}, and no worker listens to it."
+            text = f"{waiting} on queue {queue.queue}{since}, and no worker listens to it."
             yield Trouble("bad", text, f"Start one: notify worker {queue.queue}.", "/jobs", {"queue": queue.queue, "status": "queued"})
         elif queue.latency_s is not None and queue.latency_s > LATE_S:
             text = f"The oldest job on queue {queue.queue} has waited {span(queue.latency_s)}."

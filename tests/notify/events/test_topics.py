@@ -69,7 +69,7 @@ def counted_before(bus, field, number):
     return 1 - seconds % 60 / 60
 
 
-def test_the_rate_of_a_topic_is_that_of_the_history_over_the_last_60_seconds(bus):
+def test_the_rate_of_a_topic_is_that_of_the_history(bus):
     """Of the minute before, the share counts that lies within them. The log is not read: it is gone."""
     share = counted_before(bus, "topic events weather%20report", 6_000)
     for number in range(60):
@@ -79,7 +79,7 @@ def test_the_rate_of_a_topic_is_that_of_the_history_over_the_last_60_seconds(bus
     assert abs(topic.per_s - (1 + 100 * share)) < 8  # a few seconds may have passed
 
 
-def test_the_rates_of_topics_of_notify_itself_are_those_of_jobs_and_services(bus):
+def test_the_rates_of_own_topics_are_those_of_jobs_and_services(bus):
     """A field that another program wrote is left out, and so are the transitions of jobs that are not published."""
     share = counted_before(bus, "job enqueued work f", 6_000)
     minute = bus.keys.history("m", bus.redis.time()[0] // 60 - 1)

@@ -68,18 +68,18 @@ def check_queues(facts: Facts) -> Iterator[Finding]:
     problems = [problem for queue in found for problem in _problems_of(facts, queue, workers)]
     yield from problems
     if not problems and not suspended:
-        waiting = sum(queue.queued for queue in found)
-        yield ok("queues", f"{_jobs(waiting, 'wait')}, each for a worker that can run it" if waiting else "no job waits")
+        waiting, latency_s = sum(queue.queued for queue in found), max((queue.latency_s or 0.0 for queue in found), default=None)
+        said = f"{_jobs(waiting, 'wait')}{_since(latency_s)}, each for a worker that can run it"
+        yield ok("queues", said if waiting else "no job waits")
 
 
 def _problems_of(facts: Facts, queue: QueueInfo, workers: Sequence[WorkerInfo]) -> Iterator[Finding]:
     listening = [worker for worker in workers if queue.queue in worker.queues]
-    waiting = f"{_jobs(queue.queued, 'wait')} on {queue.queue!r}"
+    waiting = f"{_jobs(queue.queued, 'wait')} on {queue.queue!r}{_since(queue.latency_s)}"
     if queue.paused:
-        yield warning("queues", f"{waiting}, which is paused: no worker takes them", f"end that with: notify queues resume {queue.queue}")
+        yield warning("queues", f"{waiting}; it is paused: no worker takes them", f"end that with: notify queues resume {queue.queue}")
     if not listening:
-        since = "" if queue.latency_s is None else f" since {queue.latency_s:,.0f} s"
-        yield error("queues", f"{waiting}{since}, and no worker listens to it", f"start one: notify worker {queue.queue}")
+        yield error("queues", f"{waiting}, and no worker listens to it", f"start one: notify worker {queue.queue}")
         return
     loaded = _functions_of(facts, listening)
     if loaded is None:
@@ -90,7 +90,7 @@ def _problems_of(facts: Facts, queue: QueueInfo, workers: Sequence[WorkerInfo]) 
     if missing:
         yield error(
             "queues",
-            f"no worker of {queue.queue!r} has loaded {_shown(missing)}: jobs that call it will fail",
+            f"{waiting}, and no worker of it has loaded {_shown(missing)}: jobs that call it will fail",
             f"start one with its module: notify worker {queue.queue} --import {missing[0].rpartition('.')[0]}",
         )
 
@@ -143,6 +143,10 @@ def check_cron(facts: Facts) -> Iterator[Finding]:
 
 def _jobs(count: int, verb: str) -> str:
     return f"1 job {verb}s" if count == 1 else f"{count:,} jobs {verb}"
+
+
+def _since(latency_s: float | None) -> str:
+    return "" if latency_s is None else f" since {latency_s:,.0f} s"
 
 
 def _shown(names: Sequence[str]) -> str:
