@@ -68,3 +68,12 @@ class Facts:
         """The names of the workers of Notify whose lease is not over."""
         leases: Any = self.client.zrangebyscore(self.keys.leases, f"({self.clock_s * 1000:.0f}", "+inf")
         return frozenset(name.decode(errors="replace") for name in leases)
+
+    def setting(self, name: str) -> str | None:
+        """Return a setting of the server; ``None`` if it has none of that name, or the user may not ask."""
+        try:
+            answer: Any = self.client.config_get(name)
+        except redis.ResponseError:
+            return None
+        value = answer.get(name)
+        return None if value is None else str(value)

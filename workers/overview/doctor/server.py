@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any, Final
 
-import redis
-
 from workers.overview.doctor.facts import Facts
 from workers.overview.doctor.finding import Finding, error, note, ok, warning
 
@@ -49,7 +47,7 @@ def check_persistence(facts: Facts) -> Iterator[Finding]:
         if not problems:
             yield ok("persistence", "the server logs each change to an append-only file")
         return
-    saves = _config(facts, "save")
+    saves = facts.setting("save")
     if saves is None:
         yield note(
             "persistence", "no append-only file; whether there are snapshots is not known: CONFIG GET is refused", "grant +config|get"
@@ -153,13 +151,3 @@ def _filled(name: str, share: float, said: str, *, full: str, remedy: str) -> Fi
     if share >= FULL:
         return error(name, f"{said}: {full}", remedy)
     return warning(name, said, remedy) if share >= NEARLY_FULL else ok(name, said)
-
-
-def _config(facts: Facts, name: str) -> str | None:
-    """Return a setting of the server; ``None`` if the user may not ask."""
-    try:
-        answer: Any = facts.client.config_get(name)
-    except redis.ResponseError:
-        return None
-    value = answer.get(name)
-    return None if value is None else str(value)

@@ -1,10 +1,12 @@
-"""The known vulnerabilities of a version of the server that matter to Notify: its scripts need the rights that these abuse.
+"""The known vulnerabilities of a version of the server that matter to Notify: what anybody who can connect can do, and what a user can
+do by scripts and blocking commands, which Notify needs.
 
-The table was made in November 2026 from the CVE records and the release notes of Redis and Valkey, and does not update itself.
+The table was made in November 2026 from the CVE records and the release notes of Redis and Valkey, and does not update itself. Where they
+disagree, the release notes count. It leaves out what takes other rights (``RESTORE``, modules), a replica, or a cluster.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final, Literal
 
 import msgspec
 
@@ -14,6 +16,7 @@ from workers.overview.doctor.finding import Finding, error, note, ok, warning
 __all__ = ["KNOWN", "Vulnerability", "check_version", "vulnerabilities_of"]
 
 Version = tuple[int, int, int]
+Use = Literal["tls", "client eviction"]
 
 RECORDS: Final = "https://www.cve.org/CVERecord?id="
 
@@ -28,7 +31,7 @@ class Vulnerability(msgspec.Struct, frozen=True):
         since: the first branch for which ``fixed`` is known.
         fixed: the first version of each branch without it. Branches between them that are missing have it in every version, and those
             after the last one in none.
-        needs_tls: whether it concerns only servers that speak TLS.
+        needs: what the server must use to be concerned: TLS, or eviction of clients (``maxmemory-clients``); empty if nothing.
     """
 
     cve: str
@@ -36,7 +39,7 @@ class Vulnerability(msgspec.Struct, frozen=True):
     product: str
     since: tuple[int, int]
     fixed: tuple[Version, ...]
-    needs_tls: bool = False
+    needs: Use | None = None
 
     @property
     def source(self) -> str:
@@ -52,28 +55,19 @@ class Vulnerability(msgspec.Struct, frozen=True):
         return mended is None or version < mended
 
 
+SCRIPTS: Final = "a user who may run scripts may run any code on the machine"
+MEMORY: Final = "anybody who can connect may fill the memory of the machine"
+BLOCKING: Final = "a user may run any code on the machine by blocking commands"
+
 KNOWN: Final = (
-    Vulnerability(
-        "CVE-2024-46981",
-        "a user who may run scripts may run any code on the machine",
-        "redis",
-        (6, 2),
-        ((6, 2, 17), (7, 2, 7), (7, 4, 2)),
-    ),
-    Vulnerability(
-        "CVE-2025-49844",
-        "a user who may run scripts may run any code on the machine",
-        "redis",
-        (6, 2),
-        ((6, 2, 20), (7, 2, 11), (7, 4, 6), (8, 0, 4), (8, 2, 2)),
-    ),
-    Vulnerability(
-        "CVE-2025-49844",
-        "a user who may run scripts may run any code on the machine",
-        "valkey",
-        (7, 2),
-        ((7, 2, 11), (8, 0, 6), (8, 1, 4)),
-    ),
+    Vulnerability("CVE-2024-31449", SCRIPTS, "redis", (6, 2), ((6, 2, 16), (7, 2, 6), (7, 4, 1))),
+    Vulnerability("CVE-2024-31449", SCRIPTS, "valkey", (7, 2), ((7, 2, 7), (8, 0, 1))),
+    Vulnerability("CVE-2024-46981", SCRIPTS, "redis", (6, 2), ((6, 2, 17), (7, 2, 7), (7, 4, 2))),
+    Vulnerability("CVE-2024-46981", SCRIPTS, "valkey", (7, 2), ((7, 2, 8), (8, 0, 2))),
+    Vulnerability("CVE-2025-21605", MEMORY, "redis", (6, 2), ((6, 2, 18), (7, 2, 8), (7, 4, 3))),
+    Vulnerability("CVE-2025-21605", MEMORY, "valkey", (7, 2), ((7, 2, 9), (8, 0, 3), (8, 1, 1))),
+    Vulnerability("CVE-2025-49844", SCRIPTS, "redis", (6, 2), ((6, 2, 20), (7, 2, 11), (7, 4, 6), (8, 0, 4), (8, 2, 2))),
+    Vulnerability("CVE-2025-49844", SCRIPTS, "valkey", (7, 2), ((7, 2, 11), (8, 0, 6), (8, 1, 4))),
     Vulnerability(
         "CVE-2025-67733",
         "a user who may run scripts may forge answers to others on the same connection",
@@ -81,15 +75,16 @@ KNOWN: Final = (
         (7, 2),
         ((7, 2, 12), (8, 0, 7), (8, 1, 6), (9, 0, 3)),
     ),
+    Vulnerability("CVE-2026-27623", "anybody who can connect may end the server", "valkey", (9, 0), ((9, 0, 3),)),
+    Vulnerability("CVE-2026-23479", BLOCKING, "redis", (7, 2), ((7, 2, 14), (7, 4, 9), (8, 2, 6), (8, 4, 3), (8, 6, 3))),
+    Vulnerability("CVE-2026-23479", BLOCKING, "valkey", (7, 2), ((7, 2, 13), (8, 0, 9), (8, 1, 7), (9, 0, 4))),
     Vulnerability(
-        "CVE-2026-23479",
-        "a user may run any code on the machine by blocking commands",
-        "redis",
-        (7, 4),  # 7.2 has it too; which release mends that is not in the record
-        ((7, 4, 9), (8, 2, 6), (8, 4, 3), (8, 6, 3)),
-    ),
-    Vulnerability(
-        "CVE-2026-23479", "a user may run any code on the machine by blocking commands", "valkey", (8, 1), ((8, 1, 7), (9, 0, 4))
+        "CVE-2026-56684",
+        "a user may run any code on the machine through TLS connections",
+        "valkey",
+        (7, 2),
+        ((7, 2, 14), (8, 0, 10), (8, 1, 9), (9, 0, 5), (9, 1, 1)),
+        needs="tls",
     ),
     Vulnerability(
         "CVE-2026-81934",
@@ -97,26 +92,26 @@ KNOWN: Final = (
         "redis",
         (6, 2),
         ((6, 2, 24), (7, 2, 16), (7, 4, 11), (8, 2, 9), (8, 4, 6), (8, 6, 6), (8, 8, 2), (8, 10, 1)),
-        needs_tls=True,
+        needs="tls",
     ),
     Vulnerability(
-        "CVE-2026-56684",
-        "a user may run any code on the machine through TLS connections",
+        "CVE-2026-130822",
+        "a user may end the server by writing what others wait for",
         "valkey",
-        (8, 1),
-        ((8, 1, 9), (9, 0, 5), (9, 1, 1)),
-        needs_tls=True,
+        (7, 2),
+        ((7, 2, 16), (8, 0, 13), (8, 1, 12), (9, 0, 8), (9, 1, 4)),
+        needs="client eviction",
     ),
 )
 """The vulnerabilities, by their date."""
 
 
-def vulnerabilities_of(product: str, version: str, *, has_tls: bool = True) -> list[Vulnerability]:
-    """Return the known vulnerabilities of a version of ``redis`` or ``valkey``; none if the version cannot be read."""
+def vulnerabilities_of(product: str, version: str, *, uses: Collection[Use] = ("tls", "client eviction")) -> list[Vulnerability]:
+    """Return the known vulnerabilities of a version of ``redis`` or ``valkey`` that uses these; none if the version cannot be read."""
     found = _parsed(version)
     if found is None:
         return []
-    return [each for each in KNOWN if each.product == product and each.concerns(found) and (has_tls or not each.needs_tls)]
+    return [each for each in KNOWN if each.product == product and each.concerns(found) and each.needs in (None, *uses)]
 
 
 def check_version(facts: Facts) -> Iterator[Finding]:
@@ -126,9 +121,7 @@ def check_version(facts: Facts) -> Iterator[Finding]:
     if not version:
         yield note("version", "not known: the server refuses INFO and HELLO", "grant +info")
         return
-    listeners = [str(value) for name, value in info.items() if name.startswith("listener")]  # since Redis 7
-    has_tls = (facts.bus.settings.url or "").startswith("rediss") or any("tls" in listener for listener in listeners)
-    found = vulnerabilities_of(product, version, has_tls=has_tls)
+    found = vulnerabilities_of(product, version, uses=[*_uses(facts, info)])
     if not found:
         yield ok("version", f"{product.capitalize()} {version}, without a vulnerability that is known here")
     is_local = "path" in facts.client.connection_pool.connection_kwargs  # a Unix socket: others cannot connect
@@ -140,6 +133,15 @@ def check_version(facts: Facts) -> Iterator[Finding]:
             f"{product.capitalize()} {version} has {each.cve}: {each.what} ({each.source})",
             f"update to {'.'.join(map(str, mended))} or newer; a distribution may have mended it without a new version: ask its tracker",
         )
+
+
+def _uses(facts: Facts, info: Mapping[str, object]) -> Iterator[Use]:
+    """Yield what the server uses, as far as it can be known."""
+    listeners = [str(value) for name, value in info.items() if name.startswith("listener")]  # since Redis 7
+    if (facts.bus.settings.url or "").startswith("rediss") or any("tls" in listener for listener in listeners):
+        yield "tls"
+    if facts.setting("maxmemory-clients") not in (None, "0"):
+        yield "client eviction"
 
 
 def _server(info: Mapping[str, object]) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from tests.support.proxy import Proxy
 from workers.overview.doctor import Finding, examine
 from workers.overview.doctor import server as checks
 from workers.overview.doctor.facts import Facts
+from workers.overview.doctor.vulnerabilities import check_version
 
 
 @pytest.fixture
@@ -50,6 +51,19 @@ def test_a_server_that_keeps_nothing_on_disk_is_told(own_bus: notify.Bus) -> Non
     facts = Facts(own_bus)
     facts.__dict__["info"] = {"aof_enabled": 1}
     assert [finding.level for finding in checks.check_persistence(facts)] == ["ok"]
+
+
+def test_a_vulnerability_that_takes_a_setting_is_told_while_the_server_has_it(own_bus: notify.Bus) -> None:
+    """Client eviction of Valkey 9.1.2: it is off by default."""
+    facts = Facts(own_bus)
+    facts.__dict__["info"] = {"valkey_version": "9.1.2"}
+    assert [finding.level for finding in check_version(facts)] == ["ok"]
+    if facts.setting("maxmemory-clients") is None:
+        return  # Redis 6.2 has no such setting
+    own_bus.redis.config_set("maxmemory-clients", "1gb")
+    (finding,) = check_version(facts)
+    assert (finding.level, "has CVE-2026-130822" in finding.what) == ("warning", True), "others cannot connect to a socket"
+    assert finding.remedy.startswith("update to 9.1.4 or newer")
 
 
 def test_a_snapshot_that_failed_is_told(own_bus: notify.Bus) -> None:

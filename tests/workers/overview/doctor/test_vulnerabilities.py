@@ -2,13 +2,13 @@
 
 import pytest
 
-from workers.overview.doctor.vulnerabilities import KNOWN, vulnerabilities_of
+from workers.overview.doctor.vulnerabilities import KNOWN, Use, vulnerabilities_of
 
-LUA, TLS = "CVE-2025-49844", "CVE-2026-81934"
+LUA, TLS, EVICTION = "CVE-2025-49844", "CVE-2026-81934", "CVE-2026-130822"
 
 
-def cves(product: str, version: str, *, has_tls: bool = False) -> set[str]:
-    return {each.cve for each in vulnerabilities_of(product, version, has_tls=has_tls)}
+def cves(product: str, version: str, *uses: Use) -> set[str]:
+    return {each.cve for each in vulnerabilities_of(product, version, uses=uses)}
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,33 @@ def test_a_branch_between_that_was_never_mended_has_it_in_every_version() -> Non
 
 
 def test_what_concerns_tls_is_told_of_servers_that_speak_it() -> None:
-    assert TLS in cves("redis", "8.8.1", has_tls=True)
+    assert TLS in cves("redis", "8.8.1", "tls")
     assert TLS not in cves("redis", "8.8.1")
-    assert TLS not in cves("redis", "8.8.2", has_tls=True)
+    assert TLS not in cves("redis", "8.8.2", "tls")
+
+
+def test_what_concerns_the_eviction_of_clients_is_told_of_servers_that_do_that() -> None:
+    assert EVICTION in cves("valkey", "9.1.3", "client eviction")
+    assert EVICTION not in cves("valkey", "9.1.3", "tls")
+    assert EVICTION not in cves("valkey", "9.1.4", "client eviction")
+
+
+@pytest.mark.parametrize(
+    ("product", "newest"),
+    [
+        *(("redis", version) for version in ("6.2.24", "7.2.16", "7.4.11", "8.2.9", "8.4.6", "8.6.6", "8.8.2", "8.10.1")),
+        *(("valkey", version) for version in ("7.2.16", "8.0.13", "8.1.12", "9.0.8", "9.1.4")),
+    ],
+)
+def test_the_newest_release_of_a_branch_that_is_mended_has_none(product: str, newest: str) -> None:
+    assert not cves(product, newest, "tls", "client eviction")
+    branch, _, patch = newest.rpartition(".")
+    assert cves(product, f"{branch}.{int(patch) - 1}", "tls", "client eviction")
+
+
+@pytest.mark.parametrize(("product", "version"), [("redis", "7.2.13"), ("valkey", "7.2.12"), ("valkey", "8.0.8"), ("redis", "8.0.6")])
+def test_the_vulnerability_of_blocking_commands_is_told_of_all_branches_that_have_it(product: str, version: str) -> None:
+    assert "CVE-2026-23479" in cves(product, version)
 
 
 def test_a_version_that_cannot_be_read_has_none() -> None:
