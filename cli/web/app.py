@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Callable, Collection
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -60,7 +60,7 @@ def create_app(bus: Bus, *, access: Access, hosts: Collection[str] | None = None
         Mount("/static", StaticFiles(packages=[("cli.web", "static")])),
     ]
     handlers: dict[Any, Any] = {NotifyError: page.failed, HTTPException: page.failed}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), access=access, hosts=hosts)
+    return Guard(Starlette(routes=routes, exception_handlers=handlers, lifespan=page.lifespan), access=access, hosts=hosts)
 
 
 async def _health(_: Request) -> Response:
@@ -78,6 +78,12 @@ class _Page:
         self._history = HistoryReader(bus.redis)
         self._feed = Feed(bus)
         self._hub = Hub(self._feed)
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncGenerator[None, None]:
+        """End the actions that go on when the server of the page ends. Where nobody calls it, they end with the process."""
+        yield
+        await to_thread.run_sync(self._runs.end)
 
     async def show(self, view: View, request: Request) -> Response:
         """Answer with a whole page."""

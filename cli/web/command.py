@@ -95,7 +95,7 @@ def _server(uvicorn: Any, app: Any, stop: Stop) -> Any:
             return bool(await super().on_tick(counter)) or stop.asked
 
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, proxy_headers=False, server_header=False, timeout_graceful_shutdown=1, lifespan="off"
+        app, log_level="warning", access_log=False, proxy_headers=False, server_header=False, timeout_graceful_shutdown=1, lifespan="on"
     )
     return Server(config)
 

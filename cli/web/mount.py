@@ -30,7 +30,8 @@ def require(module: str) -> Any:
 def web_app(bus: Bus, *, access: Access | None = None, hosts: Collection[str] | None = None) -> AsgiApp:
     """Return the page as an ASGI application: ``app.mount("/notify", web_app(bus, access=...))`` in Starlette or FastAPI.
 
-    It needs no lifespan, and no session of the application around it. Its links begin with the path that it is mounted at.
+    It needs no lifespan, and no session of the application around it. Its links begin with the path that it is mounted at. A server that
+    calls its lifespan lets an action on very many jobs end between two batches; otherwise such an action ends with the process.
 
     Args:
         bus: an open bus; it stays open.

@@ -4,6 +4,7 @@ from typing import Final
 
 from starlette.exceptions import HTTPException
 
+from cli.web.runs import PageEndedError, RunNotFoundError
 from cli.web.view import FilterError
 from notify import (
     ContentsError,
@@ -23,6 +24,8 @@ STATUSES: Final[tuple[tuple[type[NotifyError], int], ...]] = (
     (QueueNotFoundError, 404),
     (ServiceNotFoundError, 404),
     (WorkerNotFoundError, 404),
+    (RunNotFoundError, 404),
+    (PageEndedError, 503),
     (JobRefusedError, 409),
     (FilterError, 400),
     (JobDefinitionError, 400),

@@ -111,12 +111,13 @@ function followChanges() {
   });
   source.addEventListener("away", (event) => tell(`Redis is away: ${JSON.parse(event.data).text}. This page comes back by itself.`));
   source.addEventListener("gone", (event) => tell(JSON.parse(event.data).text));
-  source.addEventListener("error", () => {
+  source.addEventListener("error", async () => {
     tell("The connection to the page is lost. It comes back by itself.");
-    if (source.readyState === EventSource.CLOSED) {
-      source.close();
-      setTimeout(followChanges, RETRY_MS);
-    }
+    if (source.readyState !== EventSource.CLOSED) return;
+    source.close();
+    const status = await fetch(location.href, { method: "HEAD", credentials: "same-origin" }).then((answer) => answer.status, () => 0);
+    if (status === 401 || status === 403) tell("Your session has ended, or you may look no longer: open this page again.");
+    setTimeout(followChanges, RETRY_MS);
   });
   addEventListener("pagehide", () => source.close());
 }
@@ -139,8 +140,35 @@ function follow(list) {
   addEventListener("pagehide", () => source.close());
 }
 
+// Says in the dialogue what went wrong, and leaves in it how far the action had come.
+function tellInDialog(text) {
+  let told = dialog.querySelector("[role=alert]");
+  if (!told) {
+    told = document.createElement("p");
+    told.className = "bad-text";
+    told.setAttribute("role", "alert");
+    const close = document.createElement("button");
+    close.textContent = "Close";
+    close.addEventListener("click", () => dialog.close());
+    dialog.append(told, close);
+  }
+  told.textContent = text;
+  if (!dialog.open) dialog.showModal();
+}
+
 async function ask(address, options) {
-  const answer = await fetch(address, { ...options, credentials: "same-origin", headers: { accept: "text/html" } });
+  let answer;
+  try {
+    answer = await fetch(address, { ...options, credentials: "same-origin", headers: { accept: "text/html" } });
+  } catch {
+    if (options) {
+      tellInDialog("The page did not answer. Topic ops tells whether this was done: look there before you do it again.");
+    } else {
+      tellInDialog("The page does not answer. It is asked again by itself.");
+      setTimeout(() => dialog.open && ask(address), RETRY_MS);
+    }
+    return;
+  }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const content = page.getElementById("main");
   if (!content) {

@@ -8,10 +8,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+import notify
 from cli.web import mount
 from notify import SettingsError
 from notify.testing import wait_until
 from tests.cli.conftest import Shell
+from tests.support import sample_jobs
+from workers import Queue, find_jobs
 
 pytestmark = pytest.mark.any_server
 TOKEN = "a-token-of-the-command-1"
@@ -51,6 +54,28 @@ def test_a_token_of_a_file_opens_it_on_every_address(shell: Shell) -> None:
     assert get(url)[0] == 401
     command.interrupt()
     assert TOKEN not in "".join([*command.end().err, *command.out])
+
+
+def test_it_ends_between_two_batches_of_a_long_action_and_tells_how_far_it_came(shell: Shell, bus: notify.Bus) -> None:
+    queue, count = Queue("work", connection=bus.redis), 16_000
+    for _ in range(4):
+        queue.enqueue_many([Queue.prepare_data(sample_jobs.add) for _ in range(count // 4)])
+    (shell.folder / "tokens").write_text(f"act olga {TOKEN}\n")
+    command = shell.start("web", "--port", "0", "--allow-actions", "--token-file", "tokens")
+    url = address(command)
+    with bus.subscribe("ops") as ops:
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
+        connection.request("POST", "/action/cancel?all=1&queue=work", headers={"Authorization": f"Bearer {TOKEN}"})
+        assert b"it goes on" in connection.getresponse().read()
+        connection.close()
+        assert ops.get(5).contents["what"]["goes_on"] is True
+        command.interrupt()
+        told = ops.get(10).contents
+        assert command.end().code == 130
+    assert (told["action"], told["who"]) == ("cancel", "olga")
+    assert told["problem"].startswith("the page ended in the middle: ")
+    done = count - sum(1 for _ in find_jobs(bus.redis, queue="work", status="queued"))
+    assert f"{done:,} of {count:,} were looked at" in told["problem"] or (done == 0 and "nothing was changed" in told["problem"])
 
 
 @pytest.mark.parametrize(

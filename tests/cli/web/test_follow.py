@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from cli.web import app, job_actions
+from cli.web import Access, Viewer, app, job_actions
 from tests.support import sample_jobs
 from tests.support.browser import Browser, browsing, missing
 from tests.support.web_page import served
@@ -76,3 +76,50 @@ def test_a_long_action_shows_how_far_it_is_until_it_has_ended(bus, browser, monk
     gate.release()
     browser.wait(lambda: "15 jobs cancelled" in browser.text("dialog"), "the end")
     assert browser.errors() == []
+
+
+def test_a_page_that_ends_while_an_action_goes_on_is_told_in_the_dialogue(bus, browser, monkeypatch):
+    queue, gate = Queue("work", connection=bus.redis), threading.Event()
+    queue.enqueue_many([Queue.prepare_data(sample_jobs.add) for _ in range(3)])
+
+    def held_up(*arguments, **options):
+        assert gate.wait(15)
+        return cancel_jobs(*arguments, **options)
+
+    monkeypatch.setitem(job_actions.JOB_ACTIONS, "cancel", job_actions.JOB_ACTIONS["cancel"]._replace(apply=held_up))
+    monkeypatch.setattr(app, "ACTION_S", 0.05)
+    browser.open("/jobs?queue=work")
+    browser.click("a[data-action][href*='/action/cancel']")
+    browser.wait(lambda: "Cancel these 3 jobs?" in browser.text("dialog"), "the question")
+    browser.click("dialog button.danger")
+    browser.wait(lambda: "it goes on" in browser.text("dialog"), "the first answer")
+    browser.run("window.asked = window.fetch; window.fetch = () => Promise.reject(new TypeError('the page is away'))")
+    browser.wait(lambda: "The page does not answer. It is asked again" in browser.text("dialog"), "the words")
+    gate.set()
+    browser.run("window.fetch = window.asked")
+    browser.wait(lambda: "3 jobs cancelled" in browser.text("dialog"), "the end")
+
+
+def test_an_action_that_was_not_answered_is_not_shown_as_done(bus, browser):
+    job = Queue("work", connection=bus.redis).enqueue(sample_jobs.add)
+    browser.open(f"/job/{job.id}")
+    browser.click("a[data-action][href*='/action/cancel']")
+    browser.wait(lambda: "Cancel job" in browser.text("dialog"), "the question")
+    browser.run("window.fetch = () => Promise.reject(new TypeError('the page is away'))")
+    browser.click("dialog button.danger")
+    browser.wait(lambda: "Topic ops tells whether this was done" in browser.text("dialog"), "the words")
+
+
+def test_who_may_look_no_longer_is_told_so(bus, chromium):
+    known = [Viewer("olga")]
+    with served(bus, Access.of(lambda _: known[0])) as chromium.url:
+        chromium.open("/queues")
+        chromium.wait(lambda: chromium.text("#live") == "updates live", "the page")
+        known[0] = None
+        Queue("work", connection=bus.redis).enqueue(sample_jobs.add)
+        chromium.wait(lambda: "you may look no longer" in chromium.text("#state"), "the words", timeout_s=30)
+        assert chromium.text("#live") == "does not update"
+        known[0] = Viewer("olga")
+        chromium.wait(lambda: chromium.text("#live") == "updates live", "the page again")
+        chromium.driver.get("about:blank")
+        assert all("403 (Forbidden)" in error for error in chromium.errors())

@@ -5,10 +5,11 @@ import threading
 import time
 
 import pytest
+from starlette.testclient import TestClient
 
-from cli.web import app, job_actions
+from cli.web import Access, app, job_actions, web_app
 from notify.testing import wait_until
-from tests.cli.web.support import text_of
+from tests.cli.web.support import Page, text_of
 from tests.support import sample_jobs
 from workers import Queue, find_jobs
 from workers.queue import cancel_jobs
@@ -82,8 +83,34 @@ def test_an_error_in_the_middle_is_shown_where_the_browser_looks_again(bus, page
 
 def test_nobody_else_sees_it_and_an_unknown_one_is_told_of(page):
     answer = page.get("/running/nothing")
-    assert answer.status_code == 400
+    assert answer.status_code == 404
     assert "knows no such action" in text_of(answer.text)
+
+
+def test_a_page_that_ends_in_the_middle_says_how_far_it_came_and_the_rest_is_left(bus, pages, gate, monkeypatch):
+    monkeypatch.setattr(app, "ACTION_S", 0.05)
+    served = web_app(bus, access=Access(allow_actions=True), hosts=("localhost",))
+    with bus.subscribe("ops") as ops:
+        with TestClient(served, base_url="http://localhost") as client:
+            before = Page(client)
+            path = running_of(before.act(f"{ALL}&back=/queues"))
+            gate.release()
+            wait_until(lambda: "10 of 25 so far" in before.text(path))
+            threading.Timer(0.2, gate.release).start()
+        told = [ops.get(5).contents, ops.get(5).contents]
+    assert told[0]["what"]["goes_on"] is True
+    assert told[1]["problem"] == (
+        "the page ended in the middle: 20 of 25 were looked at, and the others are as they were; to go on, do it again"
+    )
+    assert len(list(find_jobs(bus.redis, queue="work", status="queued"))) == 5
+
+    after = pages()
+    answer = after.get(path)
+    assert answer.status_code == 404
+    assert "topic ops tells how far it came" in text_of(answer.text)
+    gate.release()
+    monkeypatch.setattr(app, "ACTION_S", 60)
+    assert "5 jobs cancelled" in after.act(ALL).text
 
 
 def test_the_question_counts_for_a_second_only(page, gate, monkeypatch):
