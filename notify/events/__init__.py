@@ -12,7 +12,7 @@ from notify.events.event_bus import EventBus, Opened
 from notify.events.listener import QueuedListener
 from notify.events.log_tail import last_events
 from notify.events.message import Message, Messages, Subscribable, message_topic, topics_by_name
-from notify.events.publisher import Publisher, contents_of, publish, publish_direct
+from notify.events.publisher import Publisher, contents_of, item_of, publish, publish_direct
 from notify.events.retained import expire_retained
 from notify.events.scripts import EventScripts, Item, PublishingScripts, limits_of
 from notify.events.subscriber import Subscriber
@@ -55,6 +55,7 @@ __all__ = [
     "flat_topics",
     "is_bare_id",
     "is_pattern",
+    "item_of",
     "last_events",
     "limits_of",
     "message_topic",

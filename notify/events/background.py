@@ -11,9 +11,9 @@ import msgspec
 import redis
 
 from notify.errors import ClosedError, PublisherFullError, ServerError, ServerRefusedError, ServerUnreachableError
-from notify.events.event import Event, encode
+from notify.events.event import Event
 from notify.events.overflow import PUBLISHER_POLICIES, WhenPublisherFull, check_overflow
-from notify.events.publisher import Contents, contents_of, retain_ms
+from notify.events.publisher import Contents, contents_of, item_of, retain_ms
 from notify.events.scripts import EventScripts, Item
 from notify.events.topic import check_each
 from notify.server import Backoff, Client
@@ -167,7 +167,8 @@ class BackgroundPublisher:
         value = contents_of(names[0], contents)
         lifetime = retain_ms(retain_s)
         limit = self._scripts.client.settings.max_payload_bytes
-        items = [Item(name, encode(Event(topic=name, contents=value, source=self._source), max_bytes=limit), lifetime) for name in names]
+        events = [Event(topic=name, contents=value, source=self._source) for name in names]
+        items = [item_of(event, max_bytes=limit, retain_ms=lifetime) for event in events]
         with self._changed:
             self._make_room(len(items))
             self._items.extend(items)

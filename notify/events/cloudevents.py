@@ -1,7 +1,7 @@
 """CloudEvents 1.0 in their structured JSON form: an event as one, and one as an event.
 
-The attributes ``id``, ``source``, ``time``, ``data`` and ``traceparent`` are those of the event, its contents and its span, and ``type`` is
-its topic. An event that holds an error has the extension ``notifykind`` with the value ``error``.
+The attributes ``id``, ``source``, ``time``, ``data``, ``traceparent`` and ``tracestate`` are those of the event, its contents and its span,
+and ``type`` is its topic. An event that holds an error has the extension ``notifykind`` with the value ``error``.
 """
 
 from datetime import UTC, datetime
@@ -38,6 +38,7 @@ class _CloudEvent(msgspec.Struct):
     data: Any = None
     data_base64: str | None = None
     traceparent: str | None = None
+    tracestate: str | None = None
     notifykind: str | None = None
 
 
@@ -62,6 +63,8 @@ def cloudevent_of(event: Event) -> dict[str, Json]:
         found[KIND] = "error"
     if event.traceparent:
         found["traceparent"] = event.traceparent
+        if event.tracestate:
+            found["tracestate"] = event.tracestate
     return found
 
 
@@ -103,5 +106,6 @@ def event_of_cloudevent(cloudevent: object, *, topic: str | None = None) -> tupl
         time=time if time.tzinfo else time.replace(tzinfo=UTC),
         source=unquote(found.source),
         traceparent=found.traceparent,
+        tracestate=found.tracestate,
     )
     return event, f"{found.source} {found.id}"

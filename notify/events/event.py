@@ -21,7 +21,7 @@ import msgspec
 
 from notify.errors import ContentsError, PayloadTooLargeError
 from notify.events.message import Message
-from notify.process import consuming, current_traceparent
+from notify.process import Trace, consuming, current_trace, received
 from notify.values import Json, check_json, encoding_problem, json_text, size_problem, wire_encoder
 
 __all__ = ["Event", "Failure", "Gap", "decode", "decode_direct", "encode", "is_bare_id"]
@@ -68,6 +68,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         id: place in the topic's log, ``<ms>-<counter>@<epoch>``; ``None`` if the event is not in a log.
         received: when this process received the event, in UTC; ``None`` if it did not receive it.
         traceparent: the span in which it was published, by W3C; ``None`` if there was none. By default that of the current span is sent.
+        tracestate: what vendors add to it; ``None`` if there is nothing.
     """
 
     topic: str
@@ -77,6 +78,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     received: datetime | None = None
     traceparent: str | None = None
+    tracestate: str | None = None
 
     def __post_init__(self) -> None:
         if self.time.tzinfo is None:
@@ -89,7 +91,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
         Callbacks of managers and listeners run in one; a program that calls `Subscriber.get` may use it.
         """
-        return consuming("process", self.topic, traceparent=self.traceparent, attributes={"message.id": self.id} if self.id else {})
+        return consuming("process", self.topic, trace=self.trace, attributes={"message.id": self.id} if self.id else {})
+
+    @property
+    def trace(self) -> Trace:
+        """What it carries of the span in which it was published."""
+        return Trace(self.traceparent, self.tracestate)
+
+    def note_receipt(self) -> None:
+        """Record a span of OpenTelemetry for its receipt by who calls `Subscriber.get`; to be called if the program is traced."""
+        since = self.received or datetime.now(UTC)
+        received(self.topic, self.trace, since=since, attributes={"message.id": self.id} if self.id else {})
 
     def __str__(self) -> str:
         contents = self.contents
@@ -129,6 +141,7 @@ class Wire(msgspec.Struct, omit_defaults=True):
     prev: str | None = None
     received: datetime | None = None
     traceparent: str | None = None
+    tracestate: str | None = None
 
 
 _WIRE_DECODER: Final = msgspec.json.Decoder(Wire)
@@ -148,7 +161,7 @@ def encode(event: Event, *, max_bytes: int) -> bytes:
     """
     wire = wire_of(event)
     if wire.traceparent is None:
-        wire.traceparent = current_traceparent()
+        wire.traceparent, wire.tracestate = current_trace()
     if wire.error is None:
         check_json(wire.contents, what=f"the contents for {event.topic!r}")
     try:
@@ -175,6 +188,7 @@ def wire_of(event: Event) -> Wire:
         event.id,
         received=event.received,
         traceparent=event.traceparent,
+        tracestate=event.tracestate,
     )
 
 
@@ -189,6 +203,7 @@ def event_of(wire: Wire) -> Event:
         id=wire.id,
         received=wire.received,
         traceparent=wire.traceparent,
+        tracestate=wire.tracestate,
     )
 
 
@@ -216,6 +231,7 @@ def decode(topic: str, payload: bytes) -> tuple[Event, str | None]:
         id=wire.id,
         received=datetime.now(UTC),
         traceparent=wire.traceparent,
+        tracestate=wire.tracestate,
     )
     return event, wire.prev
 

@@ -152,7 +152,8 @@ class EventBus:
             ServerError: the server did not answer, or refused.
         """
         self._check_open()
-        return self._opened(Subscriber(self._client, flat_topics(*topics), since=since, name=self.name, takes_direct=True))
+        names = flat_topics(*topics)
+        return self._opened(Subscriber(self._client, names, since=since, name=self.name, takes_direct=True, is_pulled=True))
 
     def demand(self, topic: str | type[Message]) -> Demand:
         """Return the demand for a topic, which reports its subscribers; use it as a context manager. Raises `InvalidTopicError`."""

@@ -8,9 +8,9 @@ import msgspec
 from notify.errors import ContentsError, SettingsError
 from notify.events.event import Event, Failure, encode
 from notify.events.message import Message, Messages, message_topic
-from notify.events.scripts import EventScripts
+from notify.events.scripts import EventScripts, Item
 from notify.events.topic import check_each, check_topic
-from notify.process import UNTRACED, is_traced, producing
+from notify.process import UNTRACED, current_trace, is_traced, producing
 from notify.settings import MAX_LIFETIME_S
 from notify.values import Encodable, Json, is_text
 
@@ -22,6 +22,7 @@ __all__ = [
     "contents_of",
     "event_from",
     "events_from",
+    "item_of",
     "publish",
     "publish_direct",
     "publish_each",
@@ -115,10 +116,11 @@ def publish_each(scripts: EventScripts, events: Sequence[Event], *, retain_s: fl
 def publish_unlogged(scripts: EventScripts, events: Sequence[Event]) -> None:
     """Send events to the present subscribers only, without log and id: for frequent events that may be lost. Errors as for `publish`."""
     client = scripts.client
-    bodies = [(check_topic(event.topic), encode(event, max_bytes=client.settings.max_payload_bytes)) for event in events]
-    for topic, body in bodies:
-        with client.translating(f"publishing on {topic!r}"):
-            client.publish(scripts.keys.channel(topic), body)
+    with producing("publish", ", ".join(event.topic for event in events)):
+        bodies = [(check_topic(event.topic), encode(event, max_bytes=client.settings.max_payload_bytes)) for event in events]
+        for topic, body in bodies:
+            with client.translating(f"publishing on {topic!r}"):
+                client.publish(scripts.keys.channel(topic), body)
 
 
 def publish_direct(scripts: EventScripts, event: Event, *, to: str) -> int:
@@ -138,10 +140,21 @@ def publish_direct(scripts: EventScripts, event: Event, *, to: str) -> int:
     """
     client = scripts.client
     check_topic(event.topic)
-    body = encode(event, max_bytes=client.settings.max_payload_bytes)
-    with client.translating(f"sending an event on {event.topic!r} to {to!r}"):
-        received: Any = client.publish(scripts.keys.direct_channel(to), body)
+    with producing("publish", event.topic):
+        body = encode(event, max_bytes=client.settings.max_payload_bytes)
+        with client.translating(f"sending an event on {event.topic!r} to {to!r}"):
+            received: Any = client.publish(scripts.keys.direct_channel(to), body)
     return int(received)
+
+
+def item_of(event: Event, *, max_bytes: int, retain_ms: int | None = None) -> Item:
+    """Return an event for a batch that is sent later. If the program is traced, it carries a span of its own. Errors as for `encode`."""
+    if not is_traced():
+        return Item(event.topic, encode(event, max_bytes=max_bytes), retain_ms)
+    if event.traceparent is not None:
+        return Item(event.topic, encode(event, max_bytes=max_bytes), retain_ms, event.trace)
+    with producing("create", event.topic):
+        return Item(event.topic, encode(event, max_bytes=max_bytes), retain_ms, current_trace())
 
 
 class Publisher:

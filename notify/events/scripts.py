@@ -14,6 +14,7 @@ from notify.errors import ServerRefusedError
 from notify.events.event import Event, Failure, encode, is_bare_id
 from notify.history import history_prelude
 from notify.keys import Keys
+from notify.process import NO_TRACE, UNTRACED, Trace, is_traced, sending
 from notify.server import Client, ScriptRunner, is_of_another_type, process_name
 from notify.settings import Settings
 from notify.values import Json
@@ -91,11 +92,13 @@ class Item(NamedTuple):
         topic: the topic.
         body: the event as JSON, without its stamp.
         retain_ms: lifetime of the event as retained event, in ms; -1 without limit, 0 deletes the retained event, ``None`` leaves it alone.
+        trace: what the event carries of a span; the span of its batch has a link to that.
     """
 
     topic: str
     body: bytes
     retain_ms: int | None
+    trace: Trace = NO_TRACE
 
 
 class EventScripts(PublishingScripts):
@@ -123,9 +126,10 @@ class EventScripts(PublishingScripts):
 
     def publish_many(self, publisher: str, batch: int, items: Sequence[Item]) -> list[tuple[int, str]]:
         """Publish a batch of events; if it is sent again, it is not published again. Returns index and error of each refused event."""
-        if len(items) == 1 and self._publish_alone(publisher, batch, items[0]):
-            return []
-        return self._publish_batch(publisher, batch, items)
+        with sending([*dict.fromkeys(item.topic for item in items)], [item.trace for item in items]) if is_traced() else UNTRACED:
+            if len(items) == 1 and self._publish_alone(publisher, batch, items[0]):
+                return []
+            return self._publish_batch(publisher, batch, items)
 
     def _publish_batch(self, publisher: str, batch: int, items: Sequence[Item]) -> list[tuple[int, str]]:
         keys = self.keys
@@ -135,14 +139,14 @@ class EventScripts(PublishingScripts):
         for topic in numbers:
             all_keys += [keys.log(topic), keys.topic(topic), keys.retained(topic)]
             args += [keys.channel(topic), topic]
-        for topic, body, retain_ms in items:
+        for topic, body, retain_ms, _ in items:
             args += (numbers[topic], body, "" if retain_ms is None else retain_ms)
         refused = self.run("publish_many", all_keys, args, action=f"publishing {len(items)} events")
         return [(int(index), _text(problem)) for index, problem in refused]
 
     def _publish_alone(self, publisher: str, batch: int, item: Item) -> bool:
         """Publish a batch of one event by the script for single events, which takes less time. Returns whether the server took it."""
-        topic, body, retain_ms = item
+        topic, body, retain_ms, _ = item
         keys = self.keys
         all_keys = [keys.log(topic), keys.topic(topic), keys.topics, keys.retained(topic), keys.sent(publisher)]
         args = [keys.channel(topic), topic, body, "" if retain_ms is None else str(retain_ms), *self.limits(), SENT_MS, batch]

@@ -26,6 +26,7 @@ from notify.events.pubsub import PubSubConnection, PubSubMessage
 from notify.events.scripts import EventScripts
 from notify.events.topic import Glob, check_topics, is_pattern
 from notify.history import Counter, field_of
+from notify.process import is_traced
 from notify.server import Client
 
 __all__ = ["Subscriber"]
@@ -34,7 +35,6 @@ WAIT_S: Final = 1.0
 """The longest single wait of `Subscriber.get` for a message."""
 REPAIR_AFTER_S: Final = 5.0
 """Time between two comparisons with the log. If pub/sub loses the last event of a topic, no later event reveals that."""
-
 AT_ONCE: Final = 200
 """So many topics of patterns are compared each time: an idle subscriber to thousands of topics must not load the server."""
 
@@ -57,10 +57,10 @@ class Subscriber:
         name: the name of the subscriber in ``CLIENT LIST`` and in a `Demand`.
         takes_direct: whether to receive events that are sent to ``name`` only as well, if they are on one of the topics.
         shares_client: whether its commands, which read logs, go over the connections of ``client``.
+        is_pulled: whether a program calls `get`: then a span of OpenTelemetry is recorded for each event that it gets, if it is traced.
 
     Raises:
-        EmptySubscriptionError: no topic was given.
-        InvalidTopicError: a topic cannot be subscribed to.
+        EmptySubscriptionError, InvalidTopicError: no topic was given, or one cannot be subscribed to.
         ContentsError: a class is not a message class, has no topic, or has the same topic as another class.
         InvalidPositionError: ``since`` is not a position, or is one id for several topics.
         ServerUnreachableError, ServerRefusedError: the first connection failed.
@@ -75,6 +75,7 @@ class Subscriber:
         name: str = "subscriber",
         takes_direct: bool = False,
         shares_client: bool = False,
+        is_pulled: bool = False,
     ) -> None:
         classes = [topic for topic in topics if isinstance(topic, type)]
         names = check_topics([message_topic(topic) if isinstance(topic, type) else topic for topic in topics])
@@ -94,11 +95,10 @@ class Subscriber:
         self._ready: deque[Event | Gap] = deque()
         self._closing, self._reading = threading.Event(), threading.RLock()
         self._repaired_at = time.monotonic()
-        self._known_until_ms = 0
-        self._retained_left, self._must_repair = 0, since is not None
+        self._retained_left, self._known_until_ms, self._must_repair = 0, 0, since is not None
         self._topic_names: dict[tuple[bytes, bytes | None], str | None] = {}
         self._decoder = MessageDecoder(classes, log=log, name=repr(self))
-        self._has_classes = bool(classes)
+        self._has_classes, self._is_pulled = bool(classes), is_pulled
         self._missed = MissedEvents(self._positions, self._decoder.skip)
         # Before the topics: a publisher that sees this subscriber in a `Demand` can reach it.
         direct = [self._keys.direct_channel(name)] if takes_direct else []
@@ -220,8 +220,7 @@ class Subscriber:
             if message is not None:
                 self._accept(message)
             self._counter.send_due()
-            is_due = time.monotonic() - self._repaired_at >= REPAIR_AFTER_S
-            if is_due or self._must_repair or self._pubsub.resumed:
+            if self._must_repair or self._pubsub.resumed or time.monotonic() - self._repaired_at >= REPAIR_AFTER_S:
                 self._repair()
             return message is not None
         except (redis.RedisError, ServerError, OSError) as exc:
@@ -286,6 +285,8 @@ class Subscriber:
                 self._counter.count(field_of("topic gaps", item.topic))
         else:
             self._returned_positions[item.topic] = item.id
+        if self._is_pulled and is_traced() and isinstance(item, Event):
+            item.note_receipt()
         return self._decoder.decode(item) if self._has_classes else item
 
     def _catch_up(self, timeout_s: float) -> Event | Gap | None:

@@ -16,10 +16,23 @@ from notify.process.signal_event import SignalSafeEvent
 from notify.process.steady import steady_s
 from notify.process.suspension import Suspension, Suspensions
 from notify.process.title import set_title
-from notify.process.tracing import UNTRACED, consuming, current_trace_id, current_traceparent, flush_spans, is_traced, producing
+from notify.process.tracing import (
+    NO_TRACE,
+    UNTRACED,
+    Trace,
+    consuming,
+    current_trace,
+    current_trace_id,
+    flush_spans,
+    is_traced,
+    producing,
+    received,
+    sending,
+)
 
 __all__ = [
     "MAX_LOGGED_CHARS",
+    "NO_TRACE",
     "UNTRACED",
     "JsonFormatter",
     "ProcessIdentity",
@@ -27,9 +40,10 @@ __all__ = [
     "SignalSafeEvent",
     "Suspension",
     "Suspensions",
+    "Trace",
     "consuming",
+    "current_trace",
     "current_trace_id",
-    "current_traceparent",
     "flush_spans",
     "is_traced",
     "log_to_stderr",
@@ -40,6 +54,8 @@ __all__ = [
     "printable",
     "printable_json",
     "producing",
+    "received",
+    "sending",
     "set_title",
     "steady_s",
     "this_process",

@@ -29,7 +29,7 @@ from notify.errors import (
     UnknownMethodError,
 )
 from notify.keys import SERVICES_TOPIC, due_member
-from notify.process import UNTRACED, current_traceparent, is_traced, producing
+from notify.process import UNTRACED, current_trace, is_traced, producing
 from notify.requests.message import Answer, Request, encode_request
 from notify.requests.resolver import Endpoint, Resolver
 from notify.requests.scripts import FULL, GONE, RequestScripts
@@ -126,7 +126,7 @@ class RequestClient:
         deadline = time.monotonic() + positive(timeout_s, "timeout_s", at_most=MAX_TIMEOUT_S)
         if not isinstance(method, str):
             raise UnknownMethodError(f"the name of a method is text, not {method!r}")
-        request = Request(f"{self._id}-{next(self._numbers)}", method, list(args), kwargs, self._id, self._name, current_traceparent())
+        request = Request(f"{self._id}-{next(self._numbers)}", method, list(args), kwargs, self._id, self._name, *current_trace())
         body = encode_request(request, max_bytes=self._client.settings.max_payload_bytes)
         while True:
             for endpoint in self._resolver.resolve(target, method):

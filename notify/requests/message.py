@@ -19,7 +19,7 @@ class Request(msgspec.Struct, frozen=True):
         args, kwargs: the arguments of the method.
         caller: the id of the client that calls; the answer goes to ``ns:answers:<caller>``.
         source: the name of the caller, for the log of the service.
-        traceparent: the span of the caller, by W3C; ``None`` if there is none.
+        traceparent, tracestate: the span of the caller, by W3C; ``None`` if there is none.
     """
 
     id: str
@@ -29,6 +29,7 @@ class Request(msgspec.Struct, frozen=True):
     caller: str
     source: str = ""
     traceparent: str | None = None
+    tracestate: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,8 +58,9 @@ def encode_request(request: Request, *, max_bytes: int) -> bytes:
     """
     what = f"the request for {request.method!r}"
     fields = msgspec.structs.asdict(request)
-    if request.traceparent is None:
-        del fields["traceparent"]
+    for name in ("traceparent", "tracestate"):
+        if fields[name] is None:
+            del fields[name]
     return check_size(encode_json(fields, what=what), what=what, max_bytes=max_bytes)
 
 

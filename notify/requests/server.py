@@ -11,7 +11,7 @@ import msgspec
 from notify.errors import ContentsError, InvalidServiceError, ServerError, UnknownMethodError
 from notify.history import OTHER
 from notify.keys import due_member
-from notify.process import Suspensions, consuming
+from notify.process import Suspensions, Trace, consuming
 from notify.requests.exports import exported_methods
 from notify.requests.message import Request, encode_answer, encode_failure
 from notify.requests.scripts import MOVED, OVERDUE, RequestScripts, Served
@@ -195,7 +195,8 @@ class RequestThread:
                 raise UnknownMethodError(f"no method {request.method!r} is exported; exported are {', '.join(self._methods)}")
             args, kwargs = self._arguments(request)
             name = f"{self._host.identity[0]}.{request.method}"
-            with consuming("serve", name, traceparent=request.traceparent, attributes={"message.id": request.id}):
+            trace = Trace(request.traceparent, request.tracestate)
+            with consuming("serve", name, trace=trace, attributes={"message.id": request.id}):
                 result = method(*args, **kwargs)
             return encode_answer(request, result, max_bytes=self._max_bytes), False
         except BaseException as exc:  # also SystemExit: sys.exit() ends the method, not the service

@@ -29,6 +29,8 @@ def row_of(span: ReadableSpan) -> dict[str, object]:
         "trace": f"{span.context.trace_id:032x}",
         "id": f"{span.context.span_id:016x}",
         "parent": None if span.parent is None else f"{span.parent.span_id:016x}",
+        "state": span.context.trace_state.to_header(),
+        "links": [f"{link.context.span_id:016x}" for link in span.links],
         "attributes": dict(span.attributes or {}),
         "status": span.status.status_code.name,
         "pid": os.getpid(),

@@ -1,9 +1,12 @@
 """Spans of OpenTelemetry: an event, the job that it leads to, and the call that the job makes are one trace, across processes."""
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,18 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.util._once import Once
 
 import notify
+from notify.events import EventScripts, publish_direct
+from notify.flows import pipeline, publish_to
+from notify.process import Trace, consuming
 from notify.testing import wait_until
 from tests.support.traced_jobs import ask, ask_beside, fail, row_of
 from tests.workers.conftest import StartWorkers
-from workers import Job, Queue
+from workers import Job, Queue, requeue
 
 MODULE = "tests.support.traced_jobs"
+CRON_MODULE = "tests.support.traced_cron"
+TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+STATE = "vendor=at:0.5,2nd@shop=x"
 Row = dict[str, Any]
 
 
@@ -118,6 +127,160 @@ def test_many_jobs_one_that_fails_and_one_beside_others_go_on_with_the_trace(
     assert counts == [2, None]
 
 
+def span_of(event: object) -> tuple[str, str]:
+    """The ids of the trace and the span that an event carries."""
+    assert isinstance(event, notify.Event)
+    _, trace_id, span_id, _ = str(event.traceparent).split("-")
+    return trace_id, span_id
+
+
+def in_span_with_state(state: str = STATE) -> AbstractContextManager[Any]:
+    """A span whose parent has a state, as that of a request from elsewhere may have."""
+    return consuming("serve", "yard", trace=Trace(f"00-{TRACE_ID}-{SPAN_ID}-01", state))
+
+
+def test_the_state_that_vendors_add_to_a_trace_goes_the_same_way(
+    bus: notify.Bus, queue: Queue, start_workers: StartWorkers, spans: Spans
+) -> None:
+    start_workers(modules=(MODULE,))
+    with bus.service("oracle", exports=Oracle()), bus.subscribe("yard") as events:
+        with in_span_with_state():
+            bus.publish("yard", 1)
+            job = queue.enqueue(ask, "why")
+            many = queue.enqueue_many([Queue.prepare_data(ask_beside, ["a"]), Queue.prepare_data(ask_beside, ["b"])])
+        event = events.get(5)
+        assert isinstance(event, notify.Event)
+        assert event.tracestate == STATE
+        assert job.wait(15).status == "finished"
+        assert all(each.wait(15).status == "finished" for each in many)
+    for name, count in {"publish yard": 1, "enqueue work": 2, "process work": 3, "call oracle.answer": 1, "serve oracle.answer": 1}.items():
+        rows = wait_until(lambda name=name, count=count: len(found := spans.named(name)) == count and found, timeout_s=10)  # type: ignore[misc]
+        assert {(row["trace"], row["state"]) for row in rows} == {(TRACE_ID, STATE)}, name
+
+
+def test_a_trace_without_a_state_has_no_field_for_it(bus: notify.Bus, queue: Queue, spans: Spans) -> None:
+    job = queue.enqueue(ask, "why")
+    bus.publish("yard", 1)
+    ((_, fields),) = bus.redis.xrange(bus.keys.log("yard"))
+    assert b"traceparent" in fields[b"data"]
+    assert b"tracestate" not in fields[b"data"]
+    assert b"traceparent" in bus.redis.hgetall(job.key)
+    assert b"tracestate" not in bus.redis.hgetall(job.key)
+
+
+@pytest.mark.parametrize(
+    "state", ["", "a", "9key=1", "a=1,a=2", "x" * 600, f"a={'b' * 510}c", ",".join(f"k{n}=1" for n in range(33)), "é=1"]
+)
+def test_a_state_that_cannot_be_read_is_left_out_without_a_word(spans: Spans, state: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG), in_span_with_state(state):
+        pass
+    assert (spans.one("serve yard")["trace"], spans.one("serve yard")["state"]) == (TRACE_ID, "")
+    assert caplog.text == ""
+
+
+def test_a_job_that_is_enqueued_again_carries_nothing_of_its_earlier_span(bus: notify.Bus, queue: Queue, spans: Spans) -> None:
+    with in_span_with_state():
+        job = queue.enqueue(ask, "why")
+    job.cancel()
+    with trace.get_tracer("test").start_as_current_span("root") as root:
+        requeue(bus.redis, job.id)
+    fields = bus.redis.hgetall(job.key)
+    assert f"{root.get_span_context().trace_id:032x}".encode() in fields[b"traceparent"]
+    assert fields[b"tracestate"] == b""
+
+
+def test_a_job_that_is_scheduled_or_deferred_runs_in_the_trace_in_which_it_was_made(
+    bus: notify.Bus, queue: Queue, start_workers: StartWorkers, spans: Spans
+) -> None:
+    start_workers(modules=(MODULE,))
+    with in_span_with_state():
+        scheduled = queue.enqueue_in(timedelta(milliseconds=50), ask_beside, "a")
+        deferred = queue.enqueue(ask_beside, "b", depends_on=scheduled)
+    assert [job.wait(15).status for job in (scheduled, deferred)] == ["finished", "finished"]
+    assert [job.return_value() for job in (scheduled, deferred)] == [TRACE_ID, TRACE_ID]
+    rows = wait_until(lambda: len(found := spans.named("process work")) == 2 and found, timeout_s=10)
+    assert {(row["trace"], row["state"]) for row in rows} == {(TRACE_ID, STATE)}
+    schedule, root = spans.one("schedule work"), spans.one("serve yard")
+    assert (schedule["kind"], schedule["parent"], schedule["attributes"]["messaging.message.id"]) == ("PRODUCER", root["id"], scheduled.id)
+    assert {row["attributes"]["messaging.message.id"]: row["parent"] for row in rows}[scheduled.id] == schedule["id"]
+
+
+def test_a_recurring_job_runs_in_the_trace_of_the_leader_that_enqueued_it(
+    bus: notify.Bus, start_workers: StartWorkers, spans: Spans
+) -> None:
+    start_workers(modules=(CRON_MODULE,), queues=("ticks",))
+    first = wait_until(lambda: spans.named("process ticks"), timeout_s=15)[0]
+    enqueues = {row["id"]: row for row in spans.named("enqueue ticks")}
+    enqueue = enqueues[first["parent"]]
+    assert (enqueue["kind"], enqueue["trace"], enqueue["parent"]) == ("PRODUCER", first["trace"], None)
+    assert enqueue["attributes"]["messaging.notify.answer"] == "enqueued"
+    assert enqueue["attributes"]["messaging.message.id"] == first["attributes"]["messaging.message.id"]
+    assert enqueue["pid"] != first["pid"]
+
+
+def test_who_gets_an_event_records_its_receipt_and_a_callback_does_not(bus: notify.Bus, spans: Spans) -> None:
+    called: list[notify.Event] = []
+    with bus.subscribe("yard") as events, bus.manager() as manager:
+        manager.subscribe("client", called.append, "street")
+        bus.publish("yard", 1)
+        bus.publish("street", 1)
+        event = events.get(5)
+        assert isinstance(event, notify.Event)
+        assert events.get(0) is None
+        wait_until(lambda: called)
+    publish, receive = spans.one("publish yard"), spans.one("receive yard")
+    assert (receive["kind"], receive["parent"], receive["links"]) == ("CLIENT", None, [publish["id"]])
+    assert receive["trace"] != publish["trace"]
+    assert receive["attributes"] == {
+        "messaging.system": "notify",
+        "messaging.operation.name": "receive",
+        "messaging.operation.type": "receive",
+        "messaging.destination.name": "yard",
+        "messaging.message.id": event.id,
+    }
+    assert spans.one("process street")
+    assert spans.named("receive street") == []
+
+
+def test_events_of_a_background_publisher_have_spans_and_their_batch_links_to_them(bus: notify.Bus, spans: Spans) -> None:
+    with bus.subscribe("yard") as events:
+        publisher = bus.background_publisher()
+        with trace.get_tracer("test").start_as_current_span("root") as root:
+            publisher.put("yard", 1)
+            publisher.put(["yard", "street"], 2)
+        publisher.start()
+        publisher.close()
+        carried = [span_of(events.get(5)), span_of(events.get(5))]
+    created = spans.named("create yard")
+    assert [(row["trace"], row["id"]) for row in created] == carried
+    assert {row["parent"] for row in created} == {f"{root.get_span_context().span_id:016x}"}
+    assert {(row["kind"], row["attributes"]["messaging.operation.type"]) for row in created} == {("PRODUCER", "create")}
+    batch = spans.one("publish yard, street")
+    assert (batch["kind"], batch["parent"], batch["attributes"]["messaging.batch.message_count"]) == ("CLIENT", None, 3)
+    assert batch["links"] == [*(row["id"] for row in created), spans.one("create street")["id"]]
+
+
+def test_events_that_are_in_no_log_carry_a_span_too(bus: notify.Bus, spans: Spans) -> None:
+    with bus.subscribe("yard", "street") as events:
+        bus.publish_unlogged("yard", 1)
+        assert publish_direct(EventScripts(bus.redis), notify.Event(topic="street", contents=2), to=bus.name) == 1
+        carried = [span_of(events.get(5)), span_of(events.get(5))]
+    assert [(row["trace"], row["id"]) for row in (spans.one("publish yard"), spans.one("publish street"))] == carried
+
+
+def test_an_event_that_a_flow_hands_on_stays_in_its_trace(bus: notify.Bus, spans: Spans) -> None:
+    traceparent = f"00-{TRACE_ID}-{SPAN_ID}-01"
+    with bus.subscribe("street", "yard") as events:
+        event = notify.Event(topic="yard", contents=1, traceparent=traceparent, tracestate=STATE)
+        pipeline([event], publish_to(bus, "street")).run()
+        pipeline([2], publish_to(bus, "yard")).run()
+        first, second = events.get(5), events.get(5)
+    assert isinstance(first, notify.Event)
+    assert first.trace == Trace(traceparent, STATE)
+    created = spans.one("create yard")
+    assert span_of(second) == (created["trace"], created["id"])
+
+
 def test_a_subscriber_goes_on_with_the_trace_of_an_event(bus: notify.Bus, spans: Spans) -> None:
     with bus.subscribe("yard") as events:
         bus.publish("yard", 1)
@@ -151,9 +314,9 @@ with private_server() as server, notify.connect(server.url) as bus:
     job = Queue("work", connection=bus.redis).enqueue(add)
     bus.publish("t", 1)
     (_, fields), = bus.redis.xrange(bus.keys.log("t"))
-    assert b"traceparent" not in fields[b"data"], fields
-    assert b"traceparent" not in bus.redis.hgetall(job.key), job.key
-    assert b"traceparent" not in encode_request(Request("1", "m", [], {}, "c"), max_bytes=1000)
+    assert b"trace" not in fields[b"data"], fields
+    assert not any(b"trace" in name for name in bus.redis.hgetall(job.key)), job.key
+    assert b"trace" not in encode_request(Request("1", "m", [], {}, "c"), max_bytes=1000)
 """
 
 

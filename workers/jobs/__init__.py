@@ -4,7 +4,7 @@ Queues create jobs, workers run them, and applications follow them by `Job` obje
 Nothing here puts a job on a queue or takes it off.
 """
 
-from workers.jobs.attempt import TRACEPARENT, attempt_of
+from workers.jobs.attempt import attempt_of, is_new, trace_fields, trace_of
 from workers.jobs.call import (
     DecodedCall,
     JsonSerializer,
@@ -33,7 +33,6 @@ from workers.jobs.stop_ladder import JobStopped, Sign, StopLadder, StopSign
 __all__ = [
     "MAX_REASON_CHARS",
     "MAX_TRACEBACK_CHARS",
-    "TRACEPARENT",
     "CronJob",
     "DecodedCall",
     "Definition",
@@ -66,6 +65,7 @@ __all__ = [
     "failure",
     "function_of",
     "has_reported",
+    "is_new",
     "job",
     "kept_traceback",
     "lazy_job",
@@ -88,5 +88,7 @@ __all__ = [
     "signature_of",
     "stored_error",
     "target_of",
+    "trace_fields",
+    "trace_of",
     "worker_died",
 ]

@@ -4,14 +4,21 @@ RQ counts only the retries that are left; with the number at first they tell whi
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from notify.process import current_traceparent
+from notify.process import NO_TRACE, Trace, current_trace
 
-__all__ = ["TRACEPARENT", "attempt_of", "log_fields", "origin_of"]
+__all__ = ["attempt_of", "is_new", "log_fields", "origin_of", "trace_fields", "trace_of"]
 
-TRACEPARENT: Final = "traceparent"
-"""The field with the span in which a job was enqueued, by W3C."""
+
+class Origin(NamedTuple):
+    """How many retries a job had at first, and the span in which it was enqueued."""
+
+    retries: int = 0
+    trace: Trace = NO_TRACE
+
+
+UNKNOWN: Final = Origin()
 
 
 def attempt_of(job: Any) -> int:
@@ -24,18 +31,33 @@ def attempt_of(job: Any) -> int:
     return 1 + max(0, at_first - left) + (job.number_of_retries or 0)
 
 
-def origin_of(fields: Mapping[bytes, bytes]) -> tuple[int, str]:
+def origin_of(fields: Mapping[bytes, bytes]) -> Origin:
     """Return the retries at first, and the span, that the hash of a job holds."""
-    return int(fields.get(b"retries") or 0), fields.get(TRACEPARENT.encode(), b"").decode(errors="replace")
+    return Origin(int(fields.get(b"retries") or 0), trace_of(fields))
+
+
+def is_new(job: Any) -> bool:
+    """Return whether a job was made here, and not read from Redis: then it carries the span in which it is saved."""
+    return not hasattr(job, "_origin")
+
+
+def trace_of(fields: Mapping[bytes, bytes]) -> Trace:
+    """Return what the hash of a job holds of the span in which it was enqueued."""
+    traceparent, tracestate = (fields.get(name, b"").decode(errors="replace") or None for name in (b"traceparent", b"tracestate"))
+    return Trace(traceparent, tracestate)
+
+
+def trace_fields(trace: Trace) -> dict[str, str]:
+    """Return the fields for the hash of a job that tell its span: none without one."""
+    return {name: value for name, value in trace._asdict().items() if value}
 
 
 def log_fields(job: Any) -> dict[str, int | str]:
     """Return those fields for the hash of a job: none if it may not be tried again and is not traced."""
     at_first = _at_first(job)
-    _, traceparent = getattr(job, "_origin", (0, ""))
-    traceparent = traceparent if hasattr(job, "_origin") else current_traceparent() or ""
-    return ({"retries": at_first} if at_first else {}) | ({TRACEPARENT: traceparent} if traceparent else {})
+    trace = current_trace() if is_new(job) else job._origin.trace
+    return ({"retries": at_first} if at_first else {}) | trace_fields(trace)
 
 
 def _at_first(job: Any) -> int:
-    return max(getattr(job, "_origin", (0, ""))[0], job.retries_left or 0)
+    return max(getattr(job, "_origin", UNKNOWN).retries, job.retries_left or 0)

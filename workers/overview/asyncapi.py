@@ -219,6 +219,7 @@ def _event_schema(contents: Schema) -> Schema:
         "id": TEXT,
         "prev": TEXT,
         "traceparent": TEXT,
+        "tracestate": TEXT,
     }
     return {"type": "object", "properties": fields, "required": ["topic", "time"]}
 

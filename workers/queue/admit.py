@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from notify.errors import ServerError
-from notify.process import current_traceparent, is_traced, producing
+from notify.process import current_trace, is_traced, producing
 from notify.server import Client
-from workers.jobs import TRACEPARENT
+from workers.jobs import trace_fields
 from workers.loss import OverdueServices
 from workers.scripts import Admission, EnqueueScripts, NewJob
 
@@ -38,7 +38,7 @@ class AdmittingScripts(EnqueueScripts):
             super().enqueue_plain(queue, new_job)
             return
         with _tracing(queue, [new_job]):
-            if TRACEPARENT.encode() in new_job.fields:
+            if b"traceparent" in new_job.fields:
                 super().enqueue(queue, [new_job])
             else:
                 super().enqueue_plain(queue, new_job)
@@ -66,9 +66,10 @@ def _tracing(queue: str, new_jobs: Sequence[NewJob]) -> Iterator[None]:
         return
     is_one = len(new_jobs) == 1
     with producing("enqueue", queue, attributes={"message.id": new_jobs[0].job_id} if is_one else {"batch.message_count": len(new_jobs)}):
-        traceparent = current_traceparent()
-        if traceparent is not None:
-            for new_job in new_jobs:
-                is_encoded = b"data" in new_job.fields
-                new_job.fields[TRACEPARENT.encode() if is_encoded else TRACEPARENT] = traceparent.encode() if is_encoded else traceparent
+        fields = trace_fields(current_trace())
+        encoded = {name.encode(): value.encode() for name, value in fields.items()}
+        for new_job in new_jobs:
+            if fields and "tracestate" in new_job.fields:  # it is that of an earlier span, which its hash must not keep
+                new_job.fields["tracestate"] = ""
+            new_job.fields.update(encoded if b"data" in new_job.fields else fields)
         yield

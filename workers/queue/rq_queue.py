@@ -7,10 +7,11 @@ from typing import Any, Final
 import redis
 
 from notify.errors import ContentsError, NotifyError
+from notify.process import UNTRACED, is_traced, producing
 from notify.server import LONGEST_TTL_S, Client
 from notify.values import encode_json, is_text
 from workers.errors import DuplicateJobError, JobArgumentsError, JobDefinitionError, JobTooLargeError
-from workers.jobs import Definition, Job, JsonSerializer, definition_of
+from workers.jobs import Definition, Job, JsonSerializer, definition_of, is_new
 from workers.queue.admit import AdmittingScripts
 from workers.queue.dependencies import checking_dependents, met_in
 from workers.queue.due import DueTimes, put_on_schedule
@@ -73,11 +74,12 @@ class RqQueue(DependentsQueue):
             return super().schedule_job(job, due, pipeline=pipeline, unique=unique)
         check_rate_limit(job, queue=self.name)
         job.admit()  # only records serials: the claim checks whether a service is missing or was lost since
-        if unique:
-            super().schedule_job(job, due, unique=True)
-        else:
-            put_on_schedule(self, job, due, pipeline)
-        self._index(job, pipeline)
+        with producing("schedule", self.name, attributes={"message.id": job.id}) if is_traced() and is_new(job) else UNTRACED:
+            if unique:
+                super().schedule_job(job, due, unique=True)
+            else:
+                put_on_schedule(self, job, due, pipeline)
+            self._index(job, pipeline)
         return job
 
     def enqueue_in(self, time_delta: Any, func: Any, *args: Any, **kwargs: Any) -> Any:

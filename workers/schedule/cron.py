@@ -16,6 +16,7 @@ from notify import Json
 from notify.errors import ServerRefusedError
 from notify.events import Event, EventScripts, publish
 from notify.keys import CRON_TOPIC
+from notify.process import producing
 from notify.server import Client
 from workers.jobs import CronJob, JobFunctions, definition_of, read_cron_job
 from workers.queue import Queue, new_job_of
@@ -90,8 +91,11 @@ class Cron:
     def _enqueue(self, name: str, due_ms: int, cron_job: CronJob, *, now_ms: int) -> int | None:
         """Enqueue a job for one of its times, and return when it is due next."""
         next_ms, queue = cron_job.schedule.next_after(now_ms), cron_job.queue
-        new_job = self._new_job_of(name, cron_job, due_ms)
-        done = self._scripts.cron_enqueue(name, new_job, queue=queue, due_ms=due_ms, next_ms=next_ms, overlap=cron_job.overlap)
+        with producing("enqueue", queue, attributes={"message.id": _job_id(name, due_ms)}) as span:
+            new_job = self._new_job_of(name, cron_job, due_ms)
+            done = self._scripts.cron_enqueue(name, new_job, queue=queue, due_ms=due_ms, next_ms=next_ms, overlap=cron_job.overlap)
+            if span is not None:
+                span.set_attribute("messaging.notify.answer", done.answer)
         if done.answer == "again":
             return due_ms + 1
         if done.is_news:

@@ -6,7 +6,7 @@ from typing import Any
 
 from notify.process import UNTRACED, consuming, is_traced
 from workers.horse import Task
-from workers.jobs import TRACEPARENT
+from workers.jobs import trace_of
 
 __all__ = ["processed", "processing"]
 
@@ -15,9 +15,7 @@ def processing(task: Task) -> AbstractContextManager[Any]:
     """Return a block with a CONSUMER span for the run of a job."""
     if not is_traced():
         return UNTRACED
-    raw = task.fields.get(TRACEPARENT.encode(), b"")
-    traceparent = raw.decode(errors="replace") or None
-    return consuming("process", task.queue, traceparent=traceparent, attributes={"message.id": task.job_id})
+    return consuming("process", task.queue, trace=trace_of(task.fields), attributes={"message.id": task.job_id})
 
 
 def processed(task: Task, perform: Callable[[], Any]) -> Any:

@@ -3,10 +3,11 @@
 from typing import Any, TypeAlias
 
 from notify.errors import ContentsError, EventError, WiringError
-from notify.events import BATCH, BATCH_BYTES, BatchSender, Event, EventBus, EventScripts, Item, Message, check_topic, contents_of, encode
+from notify.events import BATCH, BATCH_BYTES, BatchSender, Event, EventBus, EventScripts, Item, Message, check_topic, contents_of, item_of
 from notify.flows.items import DROPPED, OUT, Failed
 from notify.flows.protocol import Context, TakesMany
 from notify.flows.topics.pace import Pace
+from notify.process import NO_TRACE
 from notify.service import Backplane
 
 __all__ = ["publish_to"]
@@ -82,18 +83,19 @@ class PublishTo(TakesMany):
         self._client.close()
 
     def _encoded(self, item: Any) -> Item:
-        topic, time = self._topic, None
+        topic, time, trace = self._topic, None, NO_TRACE
         if isinstance(item, Event):
-            topic, time, item = topic or item.topic, item.time, item.contents
+            topic, time, trace, item = topic or item.topic, item.time, item.trace, item.contents
         elif isinstance(item, Message):
             topic = topic or item.topic
         if topic is None:
             raise ContentsError(f"a {type(item).__name__} names no topic: give publish_to a topic")
         contents = item if isinstance(item, Message) else contents_of(topic, item)
-        event = Event(topic=topic, contents=contents, source=self._bus.name)
+        event = Event(topic=check_topic(topic), contents=contents, source=self._bus.name)
         if time is not None:
-            event = Event(topic=topic, contents=contents, source=self._bus.name, time=time)
-        return Item(check_topic(topic), encode(event, max_bytes=self._limit), None)
+            source, (traceparent, tracestate) = self._bus.name, trace
+            event = Event(topic=topic, contents=contents, source=source, time=time, traceparent=traceparent, tracestate=tracestate)
+        return item_of(event, max_bytes=self._limit)
 
     def _send(self, batch: list[tuple[int, Item]], results: list[Any]) -> None:
         """Publish a batch, and write into the results what became of those events that were not published."""

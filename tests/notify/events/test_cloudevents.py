@@ -36,18 +36,19 @@ def test_a_cloudevent_is_published_once_and_comes_as_an_event(bus: notify.Bus, c
 @pytest.mark.parametrize("contents", [{"a": [1, None]}, "text", None, 21.5, Failure("LookupError", "nothing", fatal=True)])
 def test_an_event_is_the_same_after_it_was_a_cloudevent(contents: Any) -> None:
     traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    event = Event(topic="yard", contents=contents, source="desk 4:ü", id="1-0@e", traceparent=traceparent)
+    event = Event(topic="yard", contents=contents, source="desk 4:ü", id="1-0@e", traceparent=traceparent, tracestate="vendor=1")
     cloudevent = cloudevent_of(event)
     assert (cloudevent["specversion"], cloudevent["id"], cloudevent["type"]) == ("1.0", "1-0@e", "yard")
     assert str(cloudevent["source"]).isascii()
     assert " " not in str(cloudevent["source"])
     back, _ = event_of_cloudevent(json.dumps(cloudevent))
-    assert (back.topic, back.contents, back.source, back.time, back.traceparent) == (
+    assert (back.topic, back.contents, back.source, back.time, back.traceparent, back.tracestate) == (
         "yard",
         contents,
         "desk 4:ü",
         event.time,
         traceparent,
+        "vendor=1",
     )
 
 
