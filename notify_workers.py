@@ -2,6 +2,7 @@
 
 The names ``notify``, ``workers`` and ``cli`` are common words. A file of that name in the current folder, or on ``PYTHONPATH``, must
 not be taken for a package of ours: they are always loaded from the folder of this file.
+In these processes redis-py is imported without what it imports for programs of another kind: that is a sixth of the memory of a worker.
 Only names that every Python has loaded already are imported before that, and before Ctrl-C ends the process without a traceback.
 """
 
@@ -13,12 +14,14 @@ import sys
 _signal.signal(_signal.SIGINT, lambda *_: os._exit(130))
 
 from importlib import import_module  # noqa: E402  # see above
-from importlib.machinery import ModuleSpec, PathFinder  # noqa: E402  # see above
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader  # noqa: E402  # see above
 from runpy import run_module  # noqa: E402  # see above
+from types import ModuleType  # noqa: E402  # see above
 
 __all__ = ["main"]
 
 PACKAGES = ("notify", "workers", "cli", "notify_workers")
+ASYNC_RECORDER = "redis.asyncio.observability.recorder"
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -28,6 +31,81 @@ class _OwnPackages:
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         return PathFinder.find_spec(name, [FOLDER]) if name in PACKAGES else None
+
+
+class _LeanRedis:
+    """Finds redis-py for `_LeanLoader`."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name) if name == "redis" else None
+        if spec is None or type(spec.loader) is not SourceFileLoader:
+            return None
+        spec.loader = _LeanLoader(name, spec.loader.path)
+        return spec
+
+
+class _LeanLoader(SourceFileLoader):
+    """Imports redis-py without its asyncio half, OpenTelemetry and the metadata of packages; each is imported when it is first used.
+
+    If that fails, because another version of redis-py uses more of them, it is imported as usual.
+    """
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the ``__init__`` of redis-py, which imports nearly all of it."""
+        added = {name: each for name, each in _stand_ins().items() if name not in sys.modules}
+        sys.modules.update(added)  # type: ignore[arg-type]  # None: the import fails, as if it was not installed
+        try:
+            super().exec_module(module)
+            is_lean = True
+        except ImportError:
+            is_lean = False
+        finally:
+            for name in added:
+                sys.modules.pop(name, None)
+        if not is_lean:
+            for name in [name for name in sys.modules if name.startswith("redis.")]:
+                del sys.modules[name]
+            super().exec_module(module)
+        elif "redis.asyncio" in added:
+            del module.asyncio
+            module.__getattr__ = _import_asyncio  # type: ignore[method-assign]  # as a function of that name in the module
+        metrics = sys.modules.get("redis.observability.metrics")
+        if metrics is not None:  # whether it is installed shows when a program turns the metrics of redis-py on, which imports it
+            vars(metrics)["OTEL_AVAILABLE"] = True
+
+
+class _StandIn(ModuleType):
+    """Stands in for a module that is imported when something in it is first used."""
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(import_module(self.__name__), name)
+
+
+def _stand_ins() -> dict[str, ModuleType | None]:
+    package, recorder = _StandIn("redis.asyncio"), _StandIn(ASYNC_RECORDER)
+    package.__path__ = []
+    vars(recorder)["record_streaming_lag_from_response"] = _record_streaming_lag
+    return {
+        "redis.asyncio": package,
+        ASYNC_RECORDER: recorder,
+        "importlib.metadata": _StandIn("importlib.metadata"),
+        "opentelemetry.metrics": None,
+        "opentelemetry.sdk.metrics": None,
+    }
+
+
+async def _record_streaming_lag(*args: object, **options: object) -> None:
+    await import_module(ASYNC_RECORDER).record_streaming_lag_from_response(*args, **options)
+
+
+def _import_asyncio(name: str) -> ModuleType:
+    """Find ``redis.asyncio`` for a program that has imported ``redis`` only."""
+    if name != "asyncio":
+        raise AttributeError(f"module 'redis' has no attribute {name!r}")
+    return import_module("redis.asyncio")
 
 
 def main() -> None:
@@ -42,6 +120,8 @@ def main() -> None:
 def _secure() -> None:
     if _OwnPackages not in sys.meta_path:
         sys.meta_path.insert(0, _OwnPackages)
+        # Behind the finders of tools that watch imports, such as tracers, which ask those behind them.
+        sys.meta_path.insert(sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else len(sys.meta_path), _LeanRedis)
 
 
 if __name__ == "__main__":

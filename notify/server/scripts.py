@@ -9,7 +9,7 @@ import re
 import string
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
+from pkgutil import get_data  # importlib.resources imports a megabyte
 from typing import Any, Final
 
 import redis
@@ -38,7 +38,7 @@ def load_script(package: str, name: str, prelude: str = "") -> tuple[str, str]:
         NotifyError: an included part is missing, or includes itself.
     """
     parts: dict[str, str] = {}
-    script = _include((files(package) / "lua" / f"{name}.lua").read_text(), parts, (f"script {package}.{name}",))
+    script = _include(_read(package, f"lua/{name}.lua"), parts, (f"script {package}.{name}",))
     source = prelude + "\n".join([*parts.values(), script])
     return source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
@@ -61,10 +61,17 @@ def _read_part(part: str, user: str) -> str:
     """Return the source of a part; ``user`` is the script or part that includes it, for the error."""
     folder, _, name = part.rpartition(".")
     try:
-        return (files(folder) / "lua" / "parts" / f"{name}.lua").read_text()
+        return _read(folder, f"lua/parts/{name}.lua")
     except (ModuleNotFoundError, FileNotFoundError, ValueError) as exc:
         place = f"{folder.replace('.', '/')}/lua/parts/{name}.lua"
         raise NotifyError(f"{user} includes the Lua part {part!r}, and there is no file {place}: correct the include line") from exc
+
+
+def _read(package: str, path: str) -> str:
+    data = get_data(package, path)
+    if data is None:
+        raise FileNotFoundError(f"{package} has no files")
+    return data.decode()
 
 
 class ScriptRunner:
