@@ -1,11 +1,13 @@
 """The views of services: who lives, who depends on whom, and what the death of one would take with it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cli.web.graph import Drawing, Node, drawn
 from cli.web.view import Look, View
 from notify import ServiceInfo, ServiceNotFoundError
+from notify.history import Histogram, History, request_history, service_history
 from notify.requests import offered_by
 from workers.overview import HeldCount, NeedCount, held_counts, need_counts, preview_loss
 
@@ -13,6 +15,7 @@ __all__ = ["SERVICE", "SERVICES", "missing_in_words"]
 
 MOST_DRAWN: Final = 14
 MOST_NEEDS: Final = 500
+HOUR_S: Final = 3600.0
 WORDS: Final = {
     "cancel": "are cancelled, or stopped if they run",
     "hold": "are held until it is back",
@@ -43,15 +46,35 @@ def build_one(look: Look) -> dict[str, Any]:
     end = bus.directory.last_end(name)
     if service is None and end is None:
         raise ServiceNotFoundError(f"no service {name!r} is registered, and none was within a day")
+    history = look.history.read(since_s=HOUR_S)
     return {
         "name": name,
         "service": service,
+        "hour": _hour(history, name),
         "end": end,
         "stakes": preview_loss(bus.redis, name),
         "words": WORDS,
         "offered": offered_by(bus.redis, name),
         "stored": bus.state(name).snapshot(),
         "title": f"Service {name}",
+    }
+
+
+def _hour(history: History, name: str) -> dict[str, Any]:
+    """Return what a service went through, and what it served."""
+    requests, lives = request_history(history, service=name), service_history(history, service=name)
+    took = sum((point.took for point in requests), Histogram())
+    ends = Counter[str]()
+    for point in lives:
+        ends.update(point.withdrawn)
+    return {
+        "answered": sum(point.answered for point in requests),
+        "failed": sum(point.failed for point in requests),
+        "median_s": took.percentile_s(50),
+        "slow_s": took.percentile_s(95),
+        "registered": sum(point.registered for point in lives),
+        "suspected": sum(point.suspected for point in lives),
+        "ends": dict(sorted(ends.items())),
     }
 
 

@@ -1,19 +1,29 @@
 """Who may look, who may act, and what is refused before anything is read."""
 
 import ipaddress
+import socket
+from contextlib import suppress
 from html import unescape
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from starlette.testclient import TestClient
 
-from cli.web import Access, Viewer
+from cli.web import Access, Viewer, web_app
 from cli.web.access import read_tokens
 from cli.web.guard import MOST_BODY_BYTES
 from notify import SettingsError
 from tests.support import sample_jobs
+from tests.support.web_page import served
 from workers import Queue
 
 TOKEN, READ_TOKEN = "a-token-to-act-with-0001", "a-token-to-look-with-0002"
 TOKENS = Access(allow_actions=True, tokens=read_tokens([f"act olga {TOKEN}", f"read {READ_TOKEN}"], source="test"))
+
+
+def memory_kib():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4
 
 
 def bearer(token):
@@ -171,6 +181,23 @@ def test_a_large_body_is_refused(page):
     answer = page.client.post("/action/publish?topic=t", content=iter([b"x" * (MOST_BODY_BYTES + 1)]))  # does not say how large it is
     assert answer.status_code == 413
     assert f"{MOST_BODY_BYTES} bytes at most" in answer.text
+
+
+@pytest.mark.parametrize("says_its_size", [True, False])
+def test_a_body_of_a_hundred_megabytes_is_refused_and_not_kept(bus, says_its_size):
+    """The page answers at the limit; what is sent behind it is not read into memory."""
+    piece, before = b"x" * 1_000_000, memory_kib()
+    with served(bus) as url, socket.create_connection(("127.0.0.1", urlsplit(url).port), timeout=30) as connection:
+        size = "content-length: 100000000" if says_its_size else "transfer-encoding: chunked"
+        connection.sendall(f"POST /action/publish?topic=t HTTP/1.1\r\nhost: localhost\r\n{size}\r\n\r\n".encode())
+        with suppress(ConnectionError):  # the page hangs up when it has answered
+            for _ in range(100):
+                connection.sendall(piece if says_its_size else b"%x\r\n%b\r\n" % (len(piece), piece))
+        with suppress(ConnectionError):
+            answer = connection.recv(65_536)
+            assert b" 413 " in answer
+        assert TestClient(web_app(bus)).get("/healthz").status_code == 200
+    assert memory_kib() - before < 40_000
 
 
 def test_a_form_of_very_many_fields_is_refused(page):
