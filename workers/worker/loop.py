@@ -136,6 +136,8 @@ class ClaimLoop:
         self._stop_answer.reset()
         self._line.reopen()
         self._idle.open()
+        if self._worker._stop_requested:  # it was told to end before this, or meanwhile, by another thread
+            self.leave()
 
     def held(self) -> list[Run]:
         """Return all runs that are this worker's as far as it knows, the oldest first."""

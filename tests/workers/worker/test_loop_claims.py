@@ -182,6 +182,17 @@ def test_a_worker_that_is_to_end_gives_up_a_server_that_is_away() -> None:
     assert len(its.claims.asked) == 2
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_request_to_end_that_comes_while_the_loop_opens_is_not_forgotten(monkeypatch: pytest.MonkeyPatch, is_told: bool) -> None:
+    """It would wait for a server that is away, however long. The twin worked before, and nobody told it to end."""
+    monkeypatch.setattr(idle, "JobWaiter", lambda _: SimpleNamespace(wake=lambda: None))
+    its = Situation()
+    its.loop.leave()  # as at each end of its work
+    its.worker._stop_requested = is_told
+    its.loop.open()
+    assert its.current.leave_sign.is_up is is_told
+
+
 def test_an_end_that_the_next_claim_cannot_record_is_recorded_at_once() -> None:
     its = Situation(a_claim("j", fields={b"needs": b"{}"}), horse=FakeHorse(UNKNOWN))
     its.run()
