@@ -143,18 +143,22 @@ class ForkServer:
         if self._control is None or self._process is None:
             return
         if not self._process.leave():
-            self._leave(self._control)
+            self._leave(self._control, self._process)
         self._control.close()
         self._control = None
 
     @staticmethod
-    def _leave(control: socket.socket) -> None:
+    def _leave(control: socket.socket, process: "_Process") -> None:
         """Have the fork server kill the horse, and wait until it has."""
-        control.settimeout(LEAVE_S)
-        with suppress(OSError):  # it is gone, or frozen
+        control.settimeout(0.0 if process.is_frozen else LEAVE_S)
+        try:
             control.send(LEAVE)
             while control.recv(CHUNK):
                 continue
+        except (TimeoutError, BlockingIOError):
+            process.is_frozen = True
+        except OSError:
+            return  # it is gone, and the horse with it
 
     @property
     def _control_end(self) -> socket.socket:
@@ -193,6 +197,8 @@ class _Process:
 
     def __init__(self, pid: int, users: int) -> None:
         self.pid = pid
+        self.is_frozen = False
+        """Whether it did not answer a request to leave. Who leaves later does not wait: many would wait one after the other."""
         self._users = users
         self._lock = threading.Lock()
 
@@ -202,8 +208,8 @@ class _Process:
             self._users -= 1
             if self._users:
                 return False
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # it was killed, and reaped
             os.kill(self.pid, signal.SIGKILL)
-        with suppress(ChildProcessError):
+        with suppress(ChildProcessError):  # as above
             os.waitpid(self.pid, 0)
         return True

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ from notify.testing import wait_until
 from tests.support.sample_jobs import add, hold, where
 from tests.workers.conftest import Effects, StartWorkers, children, is_alive, result
 from workers import Queue
+from workers.horse import fork_server
 from workers.horse.fork_server import ForkServer
 
 pytestmark = pytest.mark.any_server
@@ -146,3 +148,19 @@ def test_twin_a_fork_server_that_closes_without_a_word_takes_all_horses_with_it(
         second.close()
     assert first._process is not None
     first._process.leave()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # as above
+def test_a_frozen_fork_server_is_waited_for_once_however_many_workers_leave_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_server, "LEAVE_S", 1.0)
+    servers = [ForkServer(wait_for_the_end, lambda _: (tmp_path / "will").touch()) for _ in range(4)]
+    before = set(children(os.getpid()))
+    ForkServer.open_together(servers)
+    (pid,) = set(children(os.getpid())) - before
+    os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    for server in servers:
+        server.close()
+    assert 0.9 < time.monotonic() - began < 2.0, "one second, and not one for each but the last"
+    assert not is_alive(pid)
+    assert list(tmp_path.iterdir()) == []
