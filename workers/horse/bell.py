@@ -18,9 +18,12 @@ class Bell:
         self._ringing: socket.socket | None = None
         self._heard: socket.socket | None = None
         self._rings_at_signals = False
+        # Reentrant: a signal handler that rings may interrupt the thread that holds it.
+        self._lock = threading.RLock()
 
     def open(self) -> None:
         """Make the pair of sockets, before the fork server is forked."""
+        self._lock = threading.RLock()  # the processes that are forked now get one that nobody holds
         self._ringing, self._heard = socket.socketpair()
         for end in (self._ringing, self._heard):
             end.setblocking(False)
@@ -34,10 +37,12 @@ class Bell:
         if self._rings_at_signals:
             signal.set_wakeup_fd(-1)
             self._rings_at_signals = False
-        for end in (self._ringing, self._heard):
-            if end is not None:
-                end.close()
-        self._ringing = self._heard = None
+        with self._lock:  # a `ring` in another thread must not write into the next file with the same number
+            ends = self._ringing, self._heard
+            self._ringing = self._heard = None  # first: a signal handler may interrupt this thread here
+            for end in ends:
+                if end is not None:
+                    end.close()
 
     def ring_at_signals(self) -> None:
         """Ring whenever a signal comes. Without effect outside the main thread, until `close`.
@@ -51,13 +56,12 @@ class Bell:
 
     def ring(self) -> None:
         """Wake the worker, or keep it from going to sleep."""
-        ringing = self._ringing
-        if ringing is not None:
-            with suppress(OSError):  # it has rung so often that it is full, or was closed just now
-                ringing.send(b"!")
+        with self._lock, suppress(OSError):  # it has rung so often that it is full
+            if self._ringing is not None:
+                self._ringing.send(b"!")
 
     def clear(self) -> None:
         """Forget that it rang."""
         if self._heard is not None:
-            with suppress(BlockingIOError):
+            with suppress(BlockingIOError):  # it has not rung
                 self._heard.recv(MOST)

@@ -50,20 +50,21 @@ class IdleWait:
         self._open()
 
     def _open(self) -> JobWaiter:
-        self._waiter = JobWaiter(self._client)
-        return self._waiter
+        self._waiter = waiter = JobWaiter(self._client)
+        return waiter
 
     def close(self) -> None:
         """Close the connections."""
-        if self._waiter is not None:
-            self._waiter.close()
-        self._waiter = None
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.close()
         self._client.hang_up()
 
     def wake(self) -> None:
         """End the present wait, or the next one. Safe in a signal handler too."""
-        if self._waiter is not None:
-            self._waiter.wake()
+        waiter = self._waiter  # `close` may come at any moment
+        if waiter is not None:
+            waiter.wake()
 
     def services_changed(self) -> None:
         """End the present wait if a job waits for an overdue service: it may start or end now."""

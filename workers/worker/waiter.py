@@ -3,6 +3,7 @@
 import math
 import os
 import select
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -36,6 +37,8 @@ class JobWaiter:
     def __init__(self, client: SingleConnection) -> None:
         self._client = client
         self._scripts = JobScripts(client)
+        # Reentrant: a signal handler that wakes may interrupt the thread that holds it.
+        self._lock = threading.RLock()
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._write_end, False)
         os.set_blocking(self._read_end, False)
@@ -69,15 +72,16 @@ class JobWaiter:
 
     def wake(self) -> None:
         """End the present wait, or the next one. Safe in a signal handler and from any thread."""
-        with suppress(BlockingIOError, OSError):
+        with self._lock, suppress(OSError):  # it is full, or closed
             os.write(self._write_end, b"!")
 
     def close(self) -> None:
         """End the use of the waiter. The connection stays open."""
-        ends = self._read_end, self._write_end
-        self._read_end = self._write_end = -1  # first: a late `wake` must not write into the next file with the same number
-        for end in ends:
-            os.close(end)
+        with self._lock:  # a `wake` in another thread must not write into the next file with the same number
+            ends = self._read_end, self._write_end
+            self._read_end = self._write_end = -1  # first: a signal handler may interrupt this thread here
+            for end in ends:
+                os.close(end)
 
     def _take_token(self, lists: Sequence[str], block_s: float) -> bool:
         """Wait for a token, or for `wake`. Returns whether one of them came."""

@@ -125,6 +125,32 @@ def test_a_wake_after_the_end_writes_nowhere(bus: notify.Bus) -> None:
     os.close(other)
 
 
+def test_a_wake_that_is_under_way_does_not_write_into_the_file_that_gets_its_number(
+    bus: notify.Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way, has_closed, write = threading.Event(), threading.Event(), os.write
+
+    def write_late(file: int, data: bytes) -> int:
+        if threading.current_thread() is waking:
+            under_way.set()
+            has_closed.wait(0.2)  # the other thread waits, too: this time is over
+        return write(file, data)
+
+    with waiting_at(bus) as waiter:
+        waking = threading.Thread(target=waiter.wake)
+        monkeypatch.setattr(os, "write", write_late)
+        waking.start()
+        assert under_way.wait(5)
+    mine, other = os.pipe()  # they get the numbers that have become free
+    has_closed.set()
+    waking.join()
+    os.set_blocking(mine, False)
+    with pytest.raises(BlockingIOError):
+        os.read(mine, 1)
+    os.close(mine)
+    os.close(other)
+
+
 def test_a_cut_connection_is_an_error_and_the_next_wait_opens_another(bus: notify.Bus, waiter: JobWaiter) -> None:
     def cut() -> None:
         for client in bus.redis.client_list():
