@@ -70,6 +70,7 @@ class PrivateServer:
 
         While the disk is busy, a write may reach the file up to two seconds after the server has acknowledged it.
         """
+        # One that is frozen or gone is killed as it is.
         with redis.Redis.from_url(self.url, socket_timeout=1.0) as client, suppress(redis.RedisError, TimeoutError):
             wait_until(lambda: _is_written(client), what="the append-only file")
         os.kill(self.pid, signal.SIGKILL)
@@ -81,7 +82,7 @@ class PrivateServer:
 
     def close(self) -> None:
         """Stop the server, also if it is frozen. Its data are kept."""
-        with suppress(EmbeddedServerError, ProcessLookupError):
+        with suppress(EmbeddedServerError, ProcessLookupError):  # it does not run
             self.thaw()
         self._server.close()
 

@@ -1,6 +1,7 @@
 """The rules of the house: sizes of folders, files, classes and names, and the faces of folders."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from functools import cached_property
@@ -31,6 +32,8 @@ MOST_ENTRIES = 20
 MOST_LINES = 300
 MOST_TEST_LINES = 400
 MOST_LETTERS = 80
+SLEEP = re.compile(r"\b(?:time|asyncio)\.sleep\((?!0\))")
+SWALLOW = re.compile(r"\bsuppress\(")
 
 KEYS = frozenset({"notify.keys.keys", "workers.rq_keys"})
 """A method of these is called by its key, and docs/data-model.md says what each key holds."""
@@ -143,6 +146,26 @@ def test_no_function_imports(package: str) -> None:
 def test_a_test_file_has_at_most_400_lines() -> None:
     lengths = {str(path.relative_to(TESTS)): len(path.read_text().splitlines()) for path in TESTS.rglob("*.py")}
     assert {name: length for name, length in lengths.items() if length > MOST_TEST_LINES} == {}
+
+
+def without_reason(text: str, call: re.Pattern[str]) -> list[int]:
+    """The lines with a call and no comment: beside it, or alone in the line above."""
+    lines = ["", *text.splitlines()]
+    return [n for n, line in enumerate(lines) if call.search(line) and " #" not in line and not lines[n - 1].lstrip().startswith("#")]
+
+
+def test_a_sleep_in_a_test_and_an_error_that_is_swallowed_have_a_reason() -> None:
+    sleeps = {path.relative_to(TESTS): without_reason(path.read_text(), SLEEP) for path in TESTS.rglob("*.py")}
+    assert {path: found for path, found in sleeps.items() if found} == {}
+    swallows = {path: without_reason(path.read_text(), SWALLOW) for path in files("notify") if path.suffix == ".py"}
+    assert {path: found for path, found in swallows.items() if found} == {}
+
+
+def test_a_sleep_or_an_error_without_a_reason_is_found() -> None:
+    """The twin."""
+    text = "time." + "sleep(1)\nawait asyncio." + "sleep(2)  # so long\nawait asyncio." + "sleep(0)\n"
+    assert without_reason(text, SLEEP) == [1]
+    assert without_reason("with suppress" + "(OSError):\n# so\nwith suppress" + "(OSError):\n", SWALLOW) == [1]
 
 
 def test_a_name_of_a_test_has_at_most_80_letters() -> None:

@@ -137,7 +137,7 @@ class Watch:
 
     def __iter__(self) -> Iterator[Change]:
         """Yield changes until the watch is closed."""
-        with suppress(ClosedError):
+        with suppress(ClosedError):  # another thread has closed it
             while (change := self.get()) is not None:
                 yield change
 

@@ -111,7 +111,7 @@ class Demand:
 
     def __iter__(self) -> Iterator[DemandChange]:
         """Yield changes until the demand is closed."""
-        with suppress(ClosedError):
+        with suppress(ClosedError):  # another thread has closed it
             while (change := self.get()) is not None:
                 yield change
 

@@ -204,7 +204,7 @@ class QueuedListener:
         process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
-                with suppress(BrokenPipeError):
+                with suppress(BrokenPipeError):  # closing writes what was buffered, and its reader was killed
                     stream.close()
 
     def _receive(self) -> None:

@@ -30,6 +30,6 @@ def last_events(client: Client, topic: str, *, most: int = 100) -> list[Event]:
     for entry_id, fields in rows:
         epoch, data = fields.get(b"epoch", b"").decode(errors="replace"), fields.get(b"data", b"")
         if epoch and data.startswith(b"{"):
-            with suppress(ContentsError):
+            with suppress(ContentsError):  # somebody added an entry by hand
                 found.append(decode(topic, f'{{"id":"{entry_id.decode()}@{epoch}",'.encode() + data[1:])[0])
     return found

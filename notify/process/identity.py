@@ -55,7 +55,7 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 def this_process() -> ProcessIdentity:
     """Return the identity of this process."""
     host, pid = socket.gethostname(), os.getpid()
-    with suppress(OSError):
+    with suppress(OSError):  # there is no such /proc, or it may not be read: the end of this process cannot be told then
         if os.readlink(PROC / "self") == str(pid):  # else /proc is that of another pid namespace
             fields = _stat(pid)
             boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()

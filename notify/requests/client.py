@@ -153,7 +153,7 @@ class RequestClient:
     def close(self) -> None:
         """End all pending calls with `ClosedError`, take back their requests that have not begun, and stop the thread."""
         ended = self._end_pending()
-        with suppress(ServerError):
+        with suppress(ServerError):  # their service drops them when their time is over
             for call in ended:
                 self._take_back(call)
         if self._thread.is_alive():

@@ -89,7 +89,7 @@ class StreamReader:
 
     def trim(self, stream: str, before: str) -> None:
         """Delete the entries of a stream before an id. A failure is ignored: a later call deletes them as well."""
-        with suppress(redis.RedisError, OSError):
+        with suppress(redis.RedisError, OSError):  # as above
             self.client.exchange("XTRIM", stream, "MINID", before)
 
     def pause(self, problem: BaseException) -> None:

@@ -12,7 +12,7 @@ from workers import job
 
 @job("yard")
 def greet():
-    time.sleep(0.1)
+    time.sleep(0.1)  # so that progress is shown while there is some
 
 @job("yard")
 def fall():

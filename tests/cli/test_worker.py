@@ -34,7 +34,7 @@ def hold(folder):
     """A job that reports its start and ends when it is allowed to."""
     open(folder + "/begun", "w").close()
     while not os.path.exists(folder + "/may-end"):
-        time.sleep(0.01)
+        time.sleep(0.01)  # until it may end
 '''
 
 

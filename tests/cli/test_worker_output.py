@@ -41,7 +41,7 @@ def fail():
 def hold(folder, name):
     open(f"{folder}/{name}-begun", "w").close()
     while not os.path.exists(folder + "/may-end"):
-        time.sleep(0.01)
+        time.sleep(0.01)  # until it may end
 """
 
 DIES = """

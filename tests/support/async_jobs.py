@@ -19,7 +19,7 @@ async def _released(name: str) -> None:
     """Count the beginning, and wait until `Effects.let_go`, without blocking the loop."""
     count(f"{name}:begun")
     while not current_bus().redis.lpop(go(name)):
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # until it is let go
 
 
 @job("work", concurrency=100)
@@ -50,7 +50,7 @@ async def ignore_its_stop(name: str) -> None:
     count(f"{name}:begun")
     while True:
         try:
-            await asyncio.sleep(WAIT_S)
+            await asyncio.sleep(WAIT_S)  # until it is killed
         except asyncio.CancelledError:
             count(f"{name}:ignored")
 
@@ -59,14 +59,14 @@ async def ignore_its_stop(name: str) -> None:
 async def look_at_its_flag(name: str) -> None:
     count(f"{name}:begun")
     while not current_job().stopping:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # until it is stopped
     count(f"{name}:saw")
 
 
 @job("work", concurrency=100)
 async def block(seconds: float) -> None:
     count("block:begun")
-    time.sleep(seconds)
+    time.sleep(seconds)  # this blocks the loop, as a job must not
 
 
 @job("work", concurrency=100)
@@ -97,7 +97,7 @@ async def write_until_told(name: str, store: str) -> None:
     with current_bus() as bus:
         for number in range(WAIT_S * 100):
             try:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # a stop comes here
             except asyncio.CancelledError:
                 bus.state(store)["after"] = number
                 raise
@@ -105,7 +105,7 @@ async def write_until_told(name: str, store: str) -> None:
 
 @job("work", concurrency=100)
 async def quick(number: int) -> int:
-    await asyncio.sleep(0.005 * (number % 7))
+    await asyncio.sleep(0.005 * (number % 7))  # so that they end in another order
     count(f"quick:{number}")
     return number
 
@@ -113,7 +113,7 @@ async def quick(number: int) -> int:
 @job("work", concurrency=3)
 async def change_the_process(folder: str) -> str:
     os.chdir(folder)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # others have their turn
     return os.getcwd()
 
 
@@ -126,7 +126,7 @@ def in_turn(name: str) -> str:
 
 @job("work", concurrency=100)
 async def take_a_moment() -> None:
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # what it does
 
 
 @job("work")

@@ -41,7 +41,7 @@ class Calculator:
 
     def sleep(self, seconds: float) -> str:
         say({"begun": seconds})
-        time.sleep(seconds)
+        time.sleep(seconds)  # as its caller asks
         return "slept"
 
 
@@ -355,7 +355,7 @@ class Deaf(notify.Program):
 
     def run(self) -> None:
         say("ready")
-        time.sleep(3600)
+        time.sleep(3600)  # until it is killed
 
 
 def deaf_dispatcher(url: str, drain_s: str) -> None:

@@ -61,7 +61,7 @@ def work_of(kind: str, name: str) -> Any:
         if kind in ("raises", "retries", "skips") and item.number % 5 == 0:
             raise ValueError(item)
         if kind == "slow" and item.number % 10 == 0:
-            time.sleep(0.001)
+            time.sleep(0.001)  # so that queues fill
         if kind == "split":
             return To(*found[0])
         return [passed for _, passed in found] if kind == "twice" else (found[0][1] if found else None)

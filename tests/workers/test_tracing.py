@@ -210,8 +210,7 @@ def test_a_recurring_job_runs_in_the_trace_of_the_leader_that_enqueued_it(
 ) -> None:
     start_workers(modules=(CRON_MODULE,), queues=("ticks",))
     first = wait_until(lambda: spans.named("process ticks"), timeout_s=15)[0]
-    enqueues = {row["id"]: row for row in spans.named("enqueue ticks")}
-    enqueue = enqueues[first["parent"]]
+    (enqueue,) = wait_until(lambda: [row for row in spans.named("enqueue ticks") if row["id"] == first["parent"]])
     assert (enqueue["kind"], enqueue["trace"], enqueue["parent"]) == ("PRODUCER", first["trace"], None)
     assert enqueue["attributes"]["messaging.notify.answer"] == "enqueued"
     assert enqueue["attributes"]["messaging.message.id"] == first["attributes"]["messaging.message.id"]

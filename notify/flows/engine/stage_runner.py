@@ -189,7 +189,7 @@ class StageRunner:
 
     async def _drop_all(self) -> None:
         """Take and drop items until no more can come."""
-        with suppress(CutShort, asyncio.CancelledError):
+        with suppress(CutShort, asyncio.CancelledError):  # the flow is cut: no more comes
             while await self._wait(None):
                 self.station.is_woken = False
                 self.drop_queued()

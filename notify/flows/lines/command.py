@@ -154,7 +154,7 @@ class CommandLines(LineSource):
 def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
     """Send a signal to the command and what it has started."""
     if process.poll() is None:
-        with suppress(ProcessLookupError, PermissionError):
+        with suppress(ProcessLookupError, PermissionError):  # it has just ended, or runs as another user by now
             os.killpg(process.pid, number)
 
 

@@ -105,7 +105,7 @@ def unix_socket(address: Address, mode: int) -> socket.socket:
         OSError: it cannot be bound.
     """
     path = address.path or ""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):  # nothing is in the way
         if stat.S_ISSOCK(os.stat(path).st_mode) and not _answers(path):
             os.unlink(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

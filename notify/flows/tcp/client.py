@@ -102,7 +102,7 @@ class TCPClient(Endpoint):
         self._is_stopped = True
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError):  # that of the line above
                 await self._task
         if self._queue is not None and (left := exchange.fanout.remove(self._queue)):
             exchange.reports.note("dropped", f"{counted(left, 'frame')} could not be sent before the end", count=left)

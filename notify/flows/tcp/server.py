@@ -128,7 +128,7 @@ class TCPServer(Endpoint):
         if self._options.queue.when_full == "wait":
             await exchange.fanout.drained()
             return
-        with suppress(TimeoutError):
+        with suppress(TimeoutError):  # what is left is dropped, and counted as that
             async with asyncio.timeout(DRAIN_S):
                 await exchange.fanout.drained()
 
@@ -139,7 +139,7 @@ class TCPServer(Endpoint):
         while self._servers:
             self._servers.pop().close()
             if self._address.path is not None:
-                with suppress(OSError):
+                with suppress(OSError):  # somebody has removed it
                     os.unlink(self._address.path)
 
 

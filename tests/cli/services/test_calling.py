@@ -23,7 +23,7 @@ class Desk:
         return {"a": a, "b": b, **more}
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+        time.sleep(seconds)  # as its caller asks
 
     def fail(self) -> None:
         raise ValueError("two\nlines")

@@ -82,7 +82,7 @@ def test_a_view_is_made_once_for_all_and_not_again_without_a_change(bus):
             await anext(viewer)
         updates = await asyncio.gather(*(anext(viewer) for viewer in viewers))
         assert len(set(updates)) == 1
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # this is what is measured: nothing is made in this time
         for viewer in viewers:
             await viewer.aclose()
 

@@ -26,7 +26,7 @@ def test_a_source_that_waits_for_its_next_item_is_not_busy(is_async: bool) -> No
         for item in waiting() if hold.is_set() else (1, 2):
             yield item
             while not hold.is_set():
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # until it is set
 
     got: list[int] = []
     began = time.monotonic()

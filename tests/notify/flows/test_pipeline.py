@@ -99,7 +99,7 @@ def test_async_parts_share_one_event_loop_and_keep_the_order() -> None:
 
     async def stage_of_loop(item: int) -> int:
         loops.add(id(asyncio.get_running_loop()))
-        await asyncio.sleep(0.001 if item % 50 == 0 else 0)
+        await asyncio.sleep(0.001 if item % 50 == 0 else 0)  # so that others overtake it, if they can
         return item
 
     async def several(item: int) -> AsyncIterator[int]:
@@ -255,7 +255,7 @@ def test_K11_a_flow_runs_in_the_background_or_blocks() -> None:
 
 def test_the_counters_of_a_stage_can_be_read() -> None:
     def only_even(item: int) -> int | None:
-        time.sleep(0.0005)
+        time.sleep(0.0005)  # the time that busy_ms counts
         return None if item % 2 else item
 
     flow = pipeline(range(100), only_even, print, name="lab")
@@ -355,7 +355,7 @@ def test_a_hook_that_hangs_in_the_event_loop_is_an_error_that_names_it(monkeypat
 
     class Hanging(Sink):
         async def open(self, context: Any) -> None:
-            await asyncio.sleep(60)
+            await asyncio.sleep(60)  # it is cancelled
 
     with pytest.raises(FlowError, match=r"Hanging.open has not returned after 0.05 s"):
         pipeline([1], Hanging()).start()

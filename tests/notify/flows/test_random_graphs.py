@@ -74,7 +74,7 @@ def test_a_cut_counts_every_item_that_was_not_delivered(cuts: Cuts) -> None:
         return item
 
     async def slow_in_the_loop(item: int) -> int:
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0.002)  # so that queues fill
         return item
 
     works: list[Any] = [lambda item: item for _ in cuts.queues]

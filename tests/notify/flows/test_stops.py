@@ -106,7 +106,7 @@ def test_a_source_in_the_event_loop_that_waits_is_cancelled() -> None:
     async def waiting() -> AsyncIterator[int]:
         try:
             yield 1
-            await asyncio.sleep(60)
+            await asyncio.sleep(60)  # it is cancelled
         finally:
             ended.append("cancelled")
 
@@ -151,7 +151,7 @@ def test_after_the_time_limit_the_rest_is_dropped_and_counted(caplog: pytest.Log
 
 def test_a_coroutine_that_hangs_is_cancelled_after_the_time_limit() -> None:
     async def hangs(_: int) -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(60)  # it is cancelled
 
     flow = pipeline(range(10), hangs).start()
     wait_until(lambda: flow.counters()["hangs"].queued == 9, what="the queue")

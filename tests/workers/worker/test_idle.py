@@ -53,7 +53,7 @@ def test_a_worker_has_four_connections_however_many_queues_it_serves(own_server:
             wait_until(lambda: sum(client["name"] not in mine for client in bus.redis.client_list()) <= 4, what="the rest of the horse")
             time.sleep(1.5)  # this is what is measured: none is opened and closed all the time
             opened = bus.redis.info("stats")["total_connections_received"]
-            time.sleep(2.0)
+            time.sleep(2.0)  # as above
             assert bus.redis.info("stats")["total_connections_received"] - opened <= 1
             assert sum(client["name"] not in mine for client in bus.redis.client_list()) == 4
 

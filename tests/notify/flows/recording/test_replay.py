@@ -48,7 +48,7 @@ def heard() -> Heard:
 def sleep_to(heard: Heard, count: int, step_s: float) -> None:
     began = time.monotonic()
     for number in range(count):
-        time.sleep(max(0.0, began + number * step_s - time.monotonic()))
+        time.sleep(max(0.0, began + number * step_s - time.monotonic()))  # what a replay is compared with
         heard(event(number))
 
 
@@ -85,7 +85,7 @@ def test_errors_of_time_do_not_add_up(tmp_path: Path) -> None:
     """A replay that slept from event to event would be late by the sum of what each of them takes."""
     folder = record(tmp_path / "r", [event(number) for number in range(40)], step_s=0.01)
     heard = Heard()
-    Replay(Reader(folder), lambda item: (heard(item), time.sleep(0.005)), speed=1).run()
+    Replay(Reader(folder), lambda item: (heard(item), time.sleep(0.005)), speed=1).run()  # what adds up, if it does
     assert min(late_ms(heard, 0.01)[20:]) < 80  # the sum is 100 at least
 
 

@@ -246,7 +246,7 @@ def test_nothing_is_taken_twice_if_the_flows_end_in_order(bus: notify.Bus) -> No
         bus.publish("t", number)
     got: list[Any] = []
     for reached in (20, 80, 120, 200):
-        slow = stage(lambda item: time.sleep(0.0005) or item, max_items=2)
+        slow = stage(lambda item: time.sleep(0.0005) or item, max_items=2)  # so that each flow ends amid the events
         with pipeline(subscribe_to(bus, "t", since="start", position="p"), contents, slow, got.append):
             wait_until(lambda reached=reached: len(got) >= reached, what="events")  # type: ignore[misc]  # a default
     assert got == list(range(200))
