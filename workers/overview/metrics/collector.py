@@ -33,6 +33,8 @@ MOST_WORKERS: Final = 1_000
 """Workers, and queues, with metrics of their own: those that are first."""
 STATUSES: Final = ("queued", "started", "finished", "failed", "deferred", "scheduled", "held", "stopped", "canceled")
 STATES: Final = ("alive", "suspect", "overdue")
+NO_KEY: Final = -2
+"""What Redis answers to PTTL."""
 
 
 class NotifyCollector(Collector):
@@ -102,16 +104,22 @@ class NotifyCollector(Collector):
         with client.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.get(keys.renewed)
-            pipe.exists(keys.leader)
+            pipe.pttl(keys.leader)
+            pipe.hget(keys.clock, "cron_ms")
             pipe.hget(keys.sweep, "at_ms")
             for name in names:
                 pipe.hgetall(keys.service(name.decode(errors="replace")))
-            (seconds, microseconds), renewed, leader, swept, *rows = pipe.execute(raise_on_error=False)
+            (seconds, microseconds), renewed, lease_ms, led, swept, *rows = pipe.execute(raise_on_error=False)
         now_ms = seconds * 1000 + microseconds // 1000
         services = [found for row in rows if isinstance(row, dict) and (found := read_description(row, now_ms=now_ms)) is not None]
         states = Counter[str](service.state for service in services)
         yield _gauge("notify_services", "Registered services by state.", ["state"], dict.fromkeys(STATES, 0) | states)
-        yield GaugeMetricFamily("notify_leader", "Whether one of the workers leads.", value=int(leader))
+        lease_s = max(0, lease_ms) / 1000
+        yield GaugeMetricFamily("notify_leader", "Whether one of the workers leads.", value=int(lease_ms != NO_KEY))
+        yield GaugeMetricFamily(
+            "notify_leader_lease_seconds", "Seconds that the lease of the leader has left; 0 if none leads.", value=lease_s
+        )
+        yield from _age("notify_leader_age_seconds", "Seconds since a leader looked for recurring jobs that are due.", led, now_ms)
         yield from _age("notify_lease_age_seconds", "Seconds since any worker renewed its lease.", renewed, now_ms)
         yield from _age("notify_sweep_age_seconds", "Seconds since somebody looked for dead services.", swept, now_ms)
 

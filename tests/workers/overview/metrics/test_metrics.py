@@ -79,6 +79,8 @@ def test_jobs_workers_and_queues_have_the_names_of_rq_exporter(
     assert value(samples, "notify_workers", state="idle") == 1
     assert value(samples, "notify_leader") == 1
     assert (value(samples, "notify_lease_age_seconds") or 0) < 10
+    assert (value(samples, "notify_leader_age_seconds") or 0) < 10
+    assert 0 < (value(samples, "notify_leader_lease_seconds") or 0) <= 60
     path = f"{add.__module__}.add"
     assert value(samples, "notify_jobs_total", queue="work", function=path, event="finished") == 1
     assert value(samples, "notify_job_duration_seconds_count", queue="work", function=path) == 1
@@ -111,6 +113,20 @@ def test_counters_and_histograms_come_from_the_history(bus: notify.Bus, queue: Q
     assert value(samples, "notify_job_wait_seconds_bucket", le="+Inf", **labels) == 5
     of_jobs = {key: number for key, number in samples.items() if key[0].startswith("notify_job")}
     assert scrape(metrics).items() >= of_jobs.items(), "nothing counts twice"
+
+
+def test_the_leader_has_a_lease_and_an_age(bus: notify.Bus, metrics: MetricsServer) -> None:
+    samples = scrape(metrics)
+    assert (value(samples, "notify_leader"), value(samples, "notify_leader_lease_seconds")) == (0, 0)
+    assert value(samples, "notify_leader_age_seconds") is None
+    now_s, _ = bus.redis.time()
+    bus.redis.set(bus.keys.leader, "w1", px=20_000)
+    bus.redis.hset(bus.keys.clock, "cron_ms", (now_s - 90) * 1000)
+    bus.redis.expire(bus.keys.clock, 60)
+    samples = scrape(metrics)
+    assert value(samples, "notify_leader") == 1
+    assert 10 < (value(samples, "notify_leader_lease_seconds") or 0) <= 20
+    assert 90 <= (value(samples, "notify_leader_age_seconds") or 0) < 100
 
 
 def test_services_events_requests_and_losses(bus: notify.Bus, queue: Queue, metrics: MetricsServer) -> None:
@@ -238,6 +254,8 @@ def expressions() -> dict[str, str]:
 
 def test_the_board_and_the_alerts_ask_for_metrics_that_exist(bus: notify.Bus, metrics: MetricsServer) -> None:
     bus.redis.set(bus.keys.renewed, 1, ex=60)
+    bus.redis.hset(bus.keys.clock, "cron_ms", 1)
+    bus.redis.expire(bus.keys.clock, 60)
     with bus.service("svc"):
         wait_until(lambda: "notify_sweep_age_seconds" in get(metrics, "/metrics")[1])
         _, text = get(metrics, "/metrics")
