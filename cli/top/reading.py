@@ -9,7 +9,7 @@ from cli.jobs.progress import text_of_progress
 from cli.jobs.rows import row_of, span_of
 from cli.top.page import Page, Row, sparkline
 from notify import Bus, ServiceInfo
-from notify.history import HistoryReader, histories_of_topics, topic_history
+from notify.history import HistoryReader, PublishedEvents, topic_history
 from workers import QueueInfo, WorkerInfo, find_workers
 from workers import queues as all_queues
 from workers.jobs import read_progress
@@ -26,6 +26,8 @@ HOUR_S: Final = 3600.0
 SHOWN_MINUTES: Final = 20
 """Minutes of the sparkline in a row."""
 MOST_JOBS: Final = 100
+LOOKED_AT: Final = 500
+"""Jobs that are looked at for these; 3,000 would cost a fifth of a core."""
 
 
 class Reader:
@@ -60,7 +62,7 @@ class Reader:
         return self._pages[name](width, status)
 
     def _overview(self, width: int, _status: str) -> Page:
-        queues, workers = all_queues(self._bus.redis), find_workers(self._bus.redis)
+        queues, workers = all_queues(self._bus.redis, exact=False), find_workers(self._bus.redis)
         services = self._found()
         history = self._history.read(since_s=HOUR_S)
         jobs, events = job_history(history), topic_history(history)
@@ -88,7 +90,7 @@ class Reader:
     def _queues(self, _width: int, _status: str) -> Page:
         history = histories_of_queues(self._history.read(since_s=SHOWN_MINUTES * 60))
         rows = []
-        for queue in all_queues(self._bus.redis):
+        for queue in all_queues(self._bus.redis, exact=False):
             ended = [float(point.ended) for point in history.get(queue.queue, ())]
             rows.append(
                 Row(
@@ -117,14 +119,15 @@ class Reader:
         )
 
     def _jobs(self, _width: int, status: str) -> Page:
-        found = list_jobs(self._bus.redis, JobFilter(status=status or None), limit=MOST_JOBS)
+        found = list_jobs(self._bus.redis, JobFilter(status=status or None), limit=MOST_JOBS, look_at=LOOKED_AT)
         now = datetime.now(UTC)
-        more = f" (the newest {MOST_JOBS} are shown)" if found.matching > len(found.jobs) else ""
+        number = found.matching if found.of <= found.looked_at else found.of  # of held or failed ones also those beside them
+        more = f" ({len(found.jobs)} of the newest are shown)" if number > len(found.jobs) else ""
         return Page(
             ("id", "status", "age", "queue", "function", "note", "worker"),
             [_job(listed, now) for listed in found.jobs],
             spare=("worker", "queue", "age", "note"),
-            lines=(f"{status or 'all'} jobs: {found.matching}{more}",),
+            lines=(f"{status or 'all'} jobs: {number:,}{more}",),
             empty="no such job",
         )
 
@@ -137,11 +140,10 @@ class Reader:
         )
 
     def _topics(self, _width: int, _status: str) -> Page:
-        history = histories_of_topics(self._history.read(since_s=SHOWN_MINUTES * 60))
+        published = PublishedEvents(self._history.read(since_s=SHOWN_MINUTES * 60), self._bus.settings)
         now = datetime.now(UTC)
         rows = []
         for topic in self._bus.traffic():
-            numbers = [float(point.events) for point in history.get(topic.topic, ())]
             cells = {
                 "topic": topic.topic,
                 "events": "" if topic.events is None else str(topic.events),
@@ -149,7 +151,7 @@ class Reader:
                 "log": str(topic.log_length),
                 "subscribers": str(topic.subscribers),
                 "last": "" if topic.last is None else span_of((now - topic.last).total_seconds()),
-                "per min": sparkline(numbers, SHOWN_MINUTES),
+                "per min": sparkline(published.of(topic.topic), SHOWN_MINUTES),
             }
             rows.append(Row(topic.topic, cells))
         columns = ("topic", "events", "per s", "log", "subscribers", "last", "per min")

@@ -38,7 +38,7 @@ class View(App[None]):
     CSS = """
     #bar, #state { height: 1; }
     #bar, #lines, #state { text-wrap: nowrap; text-overflow: ellipsis; }
-    #lines { height: auto; max-height: 10; }
+    #lines { height: auto; max-height: 60%; }
     #table { height: 1fr; }
     #empty { height: 1fr; display: none; }
     DataTable > .datatable--cursor { text-style: reverse; }
@@ -47,7 +47,7 @@ class View(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+c", "quit", "quit", key_display="q", priority=True),
         *(Binding(str(number), f"show('{name}')", name, show=False) for number, name in enumerate(PAGES, 1)),
-        Binding("tab,right", "turn(1)", "next", priority=True),
+        Binding("tab,right", "turn(1)", "next", key_display="tab", priority=True),
         Binding("shift+tab,left", "turn(-1)", "previous", show=False, priority=True),
         Binding("f", "filter", "filter"),
         Binding("e", "explain", "explain"),

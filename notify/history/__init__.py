@@ -21,7 +21,7 @@ from notify.history.points import (
     topic_history,
 )
 from notify.history.prelude import history_prelude
-from notify.history.rates import topic_rates
+from notify.history.rates import PublishedEvents, topic_rates
 from notify.history.reader import History, HistoryReader, Moment, Step, read_history
 from notify.history.tally import Tally, tallies, tally_of_all
 
@@ -34,6 +34,7 @@ __all__ = [
     "HistoryReader",
     "LossPoint",
     "Moment",
+    "PublishedEvents",
     "RequestPoint",
     "ServicePoint",
     "Step",

@@ -110,7 +110,13 @@ def find_jobs(
 
 
 def list_jobs(
-    connection: redis.Redis, chosen: JobFilter | None = None, *, order: str = "age", reverse: bool = False, limit: int = 100
+    connection: redis.Redis,
+    chosen: JobFilter | None = None,
+    *,
+    order: str = "age",
+    reverse: bool = False,
+    limit: int = 100,
+    look_at: int = LOOKED_AT,
 ) -> JobList:
     """Return the first jobs in an order. The work is bounded: of very many jobs only the newest ones are looked at.
 
@@ -119,7 +125,8 @@ def list_jobs(
         chosen: which jobs; by default all.
         order: one of `JobOrder`. Jobs without the time that it asks for come last.
         reverse: the opposite order.
-        limit: the largest number of jobs to return; at least 3,000 jobs are looked at, or as many as this.
+        limit: the largest number of jobs to return.
+        look_at: the most jobs that are looked at, or else ``limit`` if that is more: of each queue and status the newest.
 
     Raises:
         QueueNotFoundError, JobDefinitionError: as for `find_jobs`, or there is no such order.
@@ -131,7 +138,9 @@ def list_jobs(
     with client.translating("looking for jobs"):
         sources = sources_of(client, chosen)
         pages = [source.latest for source in sources if source.size]
-        ids = list(dict.fromkeys(take_turns(pages, size=CHUNK, most=max(LOOKED_AT, limit))))
+        most = max(look_at, limit)
+        size = max(1, min(CHUNK, most // max(1, len(pages))))  # larger pages would leave out the last keys
+        ids = list(dict.fromkeys(take_turns(pages, size=size, most=most)))
         found = [listed for chunk in chunked(ids, CHUNK) for listed in _read(client, chunk, chosen)]
     return JobList(_in_order(found, order, reverse=reverse)[:limit], len(found), len(ids), sum(source.size for source in sources))
 

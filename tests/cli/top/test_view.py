@@ -10,9 +10,10 @@ from textual.pilot import Pilot
 
 import notify
 from cli.signals import Stop
-from cli.top.reading import note_of
+from cli.top.reading import Reader, note_of
 from cli.top.view import View
 from notify.testing import PrivateServer
+from tests.support.faults import commands_during
 from tests.support.sample_jobs import add, fail
 from workers import Queue, Worker, rq_keys
 from workers.overview import ListedJob
@@ -35,6 +36,12 @@ class Shown:
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
+
+    async def go(self, *steps: tuple[str, str]) -> None:
+        """Press a key and wait until a text is shown, or with ``-`` before it no more, for each step."""
+        for key, text in steps:
+            await self.press(key)
+            await self.until(text.removeprefix("-"), is_there=not text.startswith("-"))
 
     async def until(self, text: str, *, is_there: bool = True) -> None:
         """Wait until a text is shown, or is not."""
@@ -82,9 +89,7 @@ PAGES = {
 def test_each_page_shows_what_is_there(bus: notify.Bus) -> None:
     async def steps(shown: Shown) -> None:
         for key, texts in PAGES.items():
-            await shown.press(key)
-            for text in texts:
-                await shown.until(text)
+            await shown.go(*((key, text) for text in texts))
         for name in ("overview", "queues", "jobs"):
             await shown.press("tab")
             assert shown.view.page_name == name
@@ -97,18 +102,11 @@ def test_each_page_shows_what_is_there(bus: notify.Bus) -> None:
 
 def test_a_service_is_killed_after_a_question_that_says_what_it_takes(bus: notify.Bus) -> None:
     async def steps(shown: Shown) -> None:
-        await shown.press("4")
-        await shown.until("printer")
-        await shown.press("k")
-        await shown.until("Kill the service storage?")
-        await shown.until("work: 1 waiting, 0 running: cancel")
-        await shown.press("n")
-        await shown.until("Kill the service", is_there=False)
+        await shown.go(("4", "printer"), ("k", "work: 1 waiting, 0 running: cancel"))
+        assert "Kill the service storage?" in shown.text
+        await shown.go(("n", "-Kill the service"))
         assert "storage" in bus.directory
-        await shown.press("k")
-        await shown.until("y: yes")
-        await shown.press("y")
-        await shown.until("storage killed (")
+        await shown.go(("k", "y: yes"), ("y", "storage killed ("))
         assert "storage" not in bus.directory
         end = bus.directory.last_end("storage")
         assert end is not None
@@ -123,20 +121,9 @@ def test_a_job_is_explained_and_cancelled_after_a_question(bus: notify.Bus) -> N
     job = queue.enqueue(add, job_id="the-job")
 
     async def steps(shown: Shown) -> None:
-        await shown.press("3")
-        await shown.until("the-job")
-        await shown.press("e")
-        await shown.until("Esc: back")
-        await shown.press("escape")
-        await shown.until("Esc: back", is_there=False)
-        await shown.press("c")
-        await shown.until("Cancel the job the-job?")
-        await shown.press("y")
-        await shown.until("job the-job: cancelled")
-        await shown.press("c")
-        await shown.until("has ended already: cancelled")
-        await shown.press("y")
-        await shown.until("has ended already", is_there=False)
+        await shown.go(("3", "the-job"), ("e", "Esc: back"), ("escape", "-Esc: back"))
+        await shown.go(("c", "Cancel the job the-job?"), ("y", "job the-job: cancelled"))
+        await shown.go(("c", "has ended already: cancelled"), ("y", "-has ended already"))
 
     show(bus, steps)
     assert job.outcome is not None
@@ -152,10 +139,7 @@ def test_a_worker_is_stopped_after_a_question(bus: notify.Bus) -> None:
 
         async def steps(shown: Shown) -> None:
             await shown.until("porter")
-            await shown.press("s")
-            await shown.until("Stop the worker porter?")
-            await shown.press("y")
-            await shown.until("worker porter is told to end")
+            await shown.go(("s", "Stop the worker porter?"), ("y", "worker porter is told to end"))
 
         show(bus, steps)
         order = orders.get_message(timeout=5)
@@ -170,14 +154,31 @@ def test_the_jobs_of_a_status_are_shown(bus: notify.Bus) -> None:
     queue.enqueue(add, job_id="waiting")
 
     async def steps(shown: Shown) -> None:
-        await shown.press("3")
-        await shown.until("! broken")
-        await shown.until("RuntimeError: it went wrong")
-        await shown.press("f")
-        await shown.until("queued jobs: 1")
-        await shown.until("broken", is_there=False)
+        await shown.go(("3", "! broken"), ("3", "RuntimeError: it went wrong"), ("f", "queued jobs: 1"), ("r", "-broken"))
 
     show(bus, steps)
+
+
+def test_no_page_costs_more_with_many_jobs_than_with_few(bus: notify.Bus) -> None:
+    """It is read each second. The latency of a queue is that of its first jobs; of all jobs 500 are read."""
+    reader, queue = Reader(bus), Queue("work", connection=bus.redis)
+
+    def commands(page: str) -> int:
+        return len(commands_during(bus.redis, lambda: reader.read(page, width=80), in_scripts=page != "jobs"))
+
+    queue.enqueue_many([queue.prepare_data(add) for _ in range(600)])
+    few = {page: commands(page) for page in ("overview", "queues", "jobs")}
+    queue.enqueue_many([queue.prepare_data(add) for _ in range(1_000)])
+    assert {page: commands(page) for page in few} == few
+    assert reader.read("jobs", width=80).lines == ("all jobs: 1,600 (100 of the newest are shown)",)
+    queue.empty()
+
+
+def test_the_bars_of_a_topic_of_jobs_are_their_transitions(bus: notify.Bus) -> None:
+    Queue("work", connection=bus.redis).enqueue(add)
+    bus.publish("lab.door", 1)
+    rows = {row.key: row.cells["per min"] for row in Reader(bus).read("topics", width=80).rows}
+    assert {topic: bars.strip() for topic, bars in rows.items()} == {"job.work": "█", "lab.door": "█"}
 
 
 def test_a_running_job_says_how_far_it_has_come(bus: notify.Bus) -> None:
@@ -190,14 +191,9 @@ def test_a_running_job_says_how_far_it_has_come(bus: notify.Bus) -> None:
 
 def test_the_cursor_stays_with_the_service_although_others_come(bus: notify.Bus) -> None:
     async def steps(shown: Shown) -> None:
-        await shown.press("4")
-        await shown.until("printer")
-        await shown.press("down")
+        await shown.go(("4", "printer"), ("down", "storage"))
         bus.directory.kill("storage")
-        await shown.until("storage", is_there=False)
-        await shown.press("k")
-        await shown.until("Kill the service printer?")
-        await shown.press("n")
+        await shown.go(("r", "-storage"), ("k", "Kill the service printer?"), ("n", "printer"))
 
     with full(bus):
         show(bus, steps)
@@ -205,10 +201,7 @@ def test_the_cursor_stays_with_the_service_although_others_come(bus: notify.Bus)
 
 def test_texts_that_would_drive_a_terminal_are_shown_escaped(bus: notify.Bus) -> None:
     async def steps(shown: Shown) -> None:
-        await shown.press("4")
-        await shown.until("[bold], evil\\x1b]2;x")
-        await shown.press("3", "e")
-        await shown.until("Esc: back")
+        await shown.go(("4", "[bold], evil\\x1b]2;x"), ("3", "bold"), ("e", "Esc: back"))
         assert "\x1b" not in shown.text
 
     Queue("work", connection=bus.redis).enqueue(add, job_id="bold")
@@ -223,8 +216,7 @@ def test_while_the_server_is_away_a_line_says_so_and_then_the_numbers_are_back(o
     with notify.connect(own_server.url) as bus:
 
         async def steps(shown: Shown) -> None:
-            await shown.press("4")
-            await shown.until("storage")
+            await shown.go(("4", "storage"))
             own_server.kill()
             await shown.until("waiting for the server: ")
             assert "storage" in shown.text
@@ -241,8 +233,7 @@ def test_while_the_server_is_away_a_line_says_so_and_then_the_numbers_are_back(o
 def test_it_fits_into_terminals_of_several_sizes(bus: notify.Bus, size: tuple[int, int]) -> None:
     async def steps(shown: Shown) -> None:
         for key in PAGES:
-            await shown.press(key)
-            await shown.until({"1": "jobs: 4", "2": "work", "3": "queued  ", "4": "storage", "5": "lab.temp"}[key])
+            await shown.go((key, {"1": "jobs: 4", "2": "work", "3": "queued  ", "4": "storage", "5": "lab.temp"}[key]))
             lines = shown.text.splitlines()
             assert len(lines) == size[1]
             assert max(map(len, lines)) <= size[0]

@@ -98,16 +98,23 @@ def test_a_held_job_is_told_from_a_deferred_one_without_asking_again(bus: notify
 
 def test_of_very_many_jobs_only_the_newest_are_looked_at(bus: notify.Bus, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each queue and registry has its turn, so that a long one does not hide the others."""
-    monkeypatch.setattr(listing, "LOOKED_AT", 20)
     monkeypatch.setattr(listing, "CHUNK", 5)
     made = [job.id for job in queue.enqueue_many([Queue.prepare_data(add) for _ in range(60)])]
     few = [queue.enqueue(add, needs="nobody").id for _ in range(3)]
-    found = list_jobs(bus.redis, limit=10)
+    found = list_jobs(bus.redis, limit=10, look_at=20)
     assert [listed.job.id for listed in found.jobs] == [*reversed(few), *reversed(made[-7:])]
     assert (found.matching, found.looked_at, found.of) == (20, 20, 63)
-    found = list_jobs(bus.redis, JobFilter(function="add"), limit=100)
+    found = list_jobs(bus.redis, JobFilter(function="add"), limit=100, look_at=20)
     assert (len(found.jobs), found.looked_at, found.of) == (63, 63, 63)
     queue.empty()
+
+
+def test_of_very_many_queues_the_last_ones_are_looked_at_too(bus: notify.Bus) -> None:
+    """Pages of 100 filled the number with the first of them: nobody saw a job that had failed."""
+    made = {f"q{number:02}": [Queue(f"q{number:02}", connection=bus.redis).enqueue(add).id for _ in range(4)] for number in range(12)}
+    found = list_jobs(bus.redis, limit=24, look_at=24)
+    assert {listed.job.origin for listed in found.jobs} == set(made)
+    assert (found.looked_at, found.of) == (24, 48)
 
 
 def test_an_unknown_order_and_an_empty_function_are_errors(bus: notify.Bus, queue: Queue) -> None:
