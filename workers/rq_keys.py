@@ -3,12 +3,8 @@
 from typing import Final
 
 from workers.rq import (
-    EXECUTION_PREFIX,
-    RATE_LIMIT_PREFIX,
-    RATE_LIMITS_KEY,
-    READY_TEMPLATE,
+    KEY_PREFIX,
     SCHEDULER_LOCKING_KEY_TEMPLATE,
-    WORKER_EXECUTIONS_TEMPLATE,
     WORKERS_BY_QUEUE_KEY,
     WORKERS_SUSPENDED,
     CanceledJobRegistry,
@@ -53,7 +49,7 @@ __all__ = [
 
 QUEUES: Final = PlainQueue.redis_queues_keys
 """Set: the keys of all queues."""
-RATE_LIMITS: Final = RATE_LIMITS_KEY
+RATE_LIMITS: Final = f"{KEY_PREFIX}:rl-keys"
 """Set: the keys of RQ 3's rate limits."""
 WORKERS: Final = PlainWorker.redis_workers_keys
 """Set: the keys of all workers."""
@@ -82,7 +78,7 @@ def dependencies(job_id: str) -> str:
 
 def execution(job_and_run: str) -> str:
     """Hash: one run of a job, named ``<job id>:<fence>``."""
-    return f"{EXECUTION_PREFIX}{job_and_run}"
+    return f"{KEY_PREFIX}:execution:{job_and_run}"
 
 
 def executions(job_id: str) -> str:
@@ -127,12 +123,12 @@ def deferred(name: str) -> str:
 
 def ready(name: str) -> str:
     """Sorted set: the jobs of a queue that waited for other jobs and are about to be enqueued by RQ 3."""
-    return READY_TEMPLATE.format(name)
+    return f"{KEY_PREFIX}:ready:{name}"
 
 
 def rate_limited(key: str) -> str:
     """Sorted set: the jobs that wait for a rate limit of RQ 3. Those that it let through lie in a set beside it."""
-    return f"{RATE_LIMIT_PREFIX}{key}:rate_limited"
+    return f"{KEY_PREFIX}:rl:{key}:rate_limited"
 
 
 def scheduled(name: str) -> str:
@@ -162,7 +158,7 @@ def worker(name: str) -> str:
 
 def worker_executions(name: str) -> str:
     """Set: the runs of a worker, each named ``<job id>:<fence>``; for the readers of RQ 3."""
-    return WORKER_EXECUTIONS_TEMPLATE.format(name)
+    return f"{worker(name)}:executions"
 
 
 def suspended() -> str:

@@ -1,5 +1,8 @@
 """Our keys are the keys that RQ uses."""
 
+from importlib import import_module
+
+import pytest
 import rq
 from rq.executions import Execution, ExecutionRegistry
 from rq.results import Result
@@ -8,6 +11,7 @@ from rq.suspension import WORKERS_SUSPENDED
 
 import notify
 from workers import rq_keys
+from workers.rq import IS_RQ_3
 
 
 def test_the_keys_are_those_of_rq(bus: notify.Bus) -> None:
@@ -36,3 +40,11 @@ def test_the_keys_of_a_worker_are_those_of_rq(bus: notify.Bus) -> None:
     assert rq_keys.worker("w") == worker.key
     assert rq_keys.suspended() == WORKERS_SUSPENDED
     worker.connection.close()
+
+
+@pytest.mark.skipif(not IS_RQ_3, reason="RQ 2.12 has none of these keys")
+def test_the_keys_that_came_with_rq_3_are_those_of_rq(bus: notify.Bus) -> None:
+    limit = import_module("rq.rate_limit").RateLimitRegistry("a", bus.redis)
+    assert (rq_keys.RATE_LIMITS, rq_keys.rate_limited("a")) == (limit.rl_keys_key, limit.rate_limited_key)
+    assert rq_keys.ready("work") == import_module("rq.registry").ReadyJobRegistry("work", connection=bus.redis).key
+    assert rq_keys.worker_executions("w") == import_module("rq.executions").WORKER_EXECUTIONS_KEY_TEMPLATE.format("w")

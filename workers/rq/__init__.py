@@ -55,11 +55,7 @@ from workers.rq.shared import (
 
 if IS_RQ_3:
     from workers.rq.v3 import (
-        EXECUTION_PREFIX,
-        RATE_LIMIT_PREFIX,
-        RATE_LIMITS_KEY,
-        READY_TEMPLATE,
-        WORKER_EXECUTIONS_TEMPLATE,
+        KEY_PREFIX,
         DependentsQueue,
         enqueue_ready,
         execute_failure_callback,
@@ -73,11 +69,7 @@ if IS_RQ_3:
     )
 else:
     from workers.rq.v2 import (
-        EXECUTION_PREFIX,
-        RATE_LIMIT_PREFIX,
-        RATE_LIMITS_KEY,
-        READY_TEMPLATE,
-        WORKER_EXECUTIONS_TEMPLATE,
+        KEY_PREFIX,
         DependentsQueue,
         enqueue_ready,
         execute_failure_callback,
@@ -93,16 +85,12 @@ else:
 __all__ = [
     "DEFAULT_FAILURE_TTL",
     "ENQUEUE_OPTIONS",
-    "EXECUTION_PREFIX",
     "IS_RQ_3",
+    "KEY_PREFIX",
     "PUBSUB_CHANNEL_TEMPLATE",
-    "RATE_LIMITS_KEY",
-    "RATE_LIMIT_PREFIX",
-    "READY_TEMPLATE",
     "SCHEDULER_LOCKING_KEY_TEMPLATE",
     "WORKERS_BY_QUEUE_KEY",
     "WORKERS_SUSPENDED",
-    "WORKER_EXECUTIONS_TEMPLATE",
     "AbandonedJobError",
     "CanceledJobRegistry",
     "DeferredJobRegistry",

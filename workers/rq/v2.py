@@ -9,11 +9,7 @@ from rq import Queue
 from rq.job import _job_stack
 
 __all__ = [
-    "EXECUTION_PREFIX",
-    "RATE_LIMITS_KEY",
-    "RATE_LIMIT_PREFIX",
-    "READY_TEMPLATE",
-    "WORKER_EXECUTIONS_TEMPLATE",
+    "KEY_PREFIX",
     "DependentsQueue",
     "enqueue_ready",
     "execute_failure_callback",
@@ -26,14 +22,8 @@ __all__ = [
     "with_execution",
 ]
 
-EXECUTION_PREFIX: Final = "rq:execution:"
-READY_TEMPLATE: Final = "rq:ready:{0}"
-"""The registry of dependents that RQ 3 is about to enqueue. RQ 2.12 has none, but may share the server with RQ 3."""
-RATE_LIMITS_KEY: Final = "rq:rl-keys"
-RATE_LIMIT_PREFIX: Final = "rq:rl:"
-"""The rate limits of RQ 3."""
-WORKER_EXECUTIONS_TEMPLATE: Final = "rq:worker:{0}:executions"
-"""The runs of a worker of RQ 3."""
+KEY_PREFIX: Final = Queue.redis_queue_namespace_prefix.partition(":")[0]
+"""What all keys begin with. RQ 2.12 has no constant for it."""
 
 _task: ContextVar[str] = ContextVar("task", default="")
 _of_thread: Final = _job_stack.__ident_func__

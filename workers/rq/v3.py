@@ -10,17 +10,12 @@ from redis import WatchError
 from rq import Queue
 from rq.callbacks import execute_failure_callback, execute_stopped_callback
 from rq.defaults import RQ_KEY_PREFIX
-from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
 from rq.job import JobStatus, _current_job
 from rq.rate_limit import RateLimitRegistry
 from rq.registry import ReadyJobRegistry
 
 __all__ = [
-    "EXECUTION_PREFIX",
-    "RATE_LIMITS_KEY",
-    "RATE_LIMIT_PREFIX",
-    "READY_TEMPLATE",
-    "WORKER_EXECUTIONS_TEMPLATE",
+    "KEY_PREFIX",
     "DependentsQueue",
     "enqueue_ready",
     "execute_failure_callback",
@@ -33,14 +28,8 @@ __all__ = [
     "with_execution",
 ]
 
-EXECUTION_PREFIX: Final = f"{RQ_KEY_PREFIX}:execution:"
-READY_TEMPLATE: Final = ReadyJobRegistry.key_template
-"""The registry of dependents that are about to be enqueued."""
-RATE_LIMITS_KEY: Final = RateLimitRegistry.rl_keys_key
-RATE_LIMIT_PREFIX: Final = f"{RQ_KEY_PREFIX}:rl:"
-"""The rate limits."""
-WORKER_EXECUTIONS_TEMPLATE: Final = WORKER_EXECUTIONS_KEY_TEMPLATE
-"""The runs of a worker."""
+KEY_PREFIX: Final = RQ_KEY_PREFIX
+"""What all keys begin with."""
 
 log = logging.getLogger(__name__)
 
