@@ -73,7 +73,7 @@ class Store:
             try:
                 return self._state[key]
             except MissingKeyError:
-                pass
+                pass  # reported below
         self._report(UnknownKeyError(f"nothing is stored under {key!r}"))
         return MISSING
 

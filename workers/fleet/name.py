@@ -109,7 +109,7 @@ def leave_name(worker: Any, client: Client) -> None:
             pipe.hset(worker.key, "death", utcformat(now()))
             pipe.expire(worker.key, DEAD_S)
             pipe.delete(rq_keys.worker_executions(worker.name))
-            with suppress(redis.WatchError):
+            with suppress(redis.WatchError):  # somebody has changed it: look again
                 pipe.execute()
                 return
 

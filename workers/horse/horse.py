@@ -146,7 +146,7 @@ class Horse:
 
     def order(self, order: Task) -> None:
         """Send an order about a run that is performed side by side with others. If the process is dead, `look` tells of that."""
-        with suppress(OSError):
+        with suppress(OSError):  # see above
             if self._channel is not None:
                 self._channel.send(order)
 
@@ -161,7 +161,7 @@ class Horse:
 
     def unwatch(self, file: int) -> None:
         """End `watch`."""
-        with suppress(KeyError):
+        with suppress(KeyError):  # it is not watched
             self._poll.unregister(file)
 
     def ring(self) -> None:

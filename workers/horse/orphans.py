@@ -41,7 +41,7 @@ def reap_orphans(own: Collection[int]) -> None:
     """
     if sys.platform != "linux":
         return  # there are none
-    with suppress(ChildProcessError):
+    with suppress(ChildProcessError):  # there is none
         try:
             children = [int(child) for child in (PROC / f"{os.getpid()}/children").read_text().split()]
         except OSError:  # the kernel does not list them, or /proc is that of another pid namespace

@@ -75,7 +75,7 @@ class Replies:
             while chunk := self._end.recv(self._missing(), socket.MSG_DONTWAIT):
                 self._large += chunk
         except (BlockingIOError, ConnectionResetError):
-            pass
+            pass  # the rest comes later, or never
         for reply, _ in decoded(self._large, Reply):
             self._large.clear()
             self._sizes.append(0)

@@ -99,8 +99,9 @@ def serve(stalls: Sequence[Stall]) -> None:
     """
     for signum in BLOCKED:
         signal.signal(signum, signal.SIG_IGN)
-    with suppress(OSError):
-        os.setpgid(0, 0)  # a signal for the process group of the worker must not keep the last will from being done
+    # A signal for the process group of the worker must not keep the last will from being done.
+    with suppress(OSError):  # it leads its session, and so its group, already
+        os.setpgid(0, 0)
     adopt_orphans()
     for each in stalls:
         each.prepare()
@@ -138,7 +139,7 @@ class _Server:
         while self.stalls:
             ready = {file for file, _ in poll.poll()}
             if self._deaths in ready:
-                with suppress(BlockingIOError):
+                with suppress(BlockingIOError):  # another death was noted just now
                     os.read(self._deaths, 4096)
                 reap_orphans({stall.pid for stall in self.stalls})
                 for stall in self.stalls:
@@ -212,9 +213,9 @@ class _Horse:
     def end_horse(self) -> list[bytes]:
         """Kill the horse and the programs that its job started, and return what the horses sent; see `LastWill`."""
         if self.pid:
-            with suppress(OSError):
+            with suppress(OSError):  # it is dead
                 os.killpg(self.pid, signal.SIGKILL)
-            with suppress(ChildProcessError):
+            with suppress(ChildProcessError):  # it is reaped, where a dead process cannot be left unreaped
                 os.waitpid(self.pid, 0)
         self._keep_replies()
         return list(self._left)

@@ -45,7 +45,7 @@ class Tokens:
     def take_back(self) -> int:
         """In the worker: take back all tokens that the horse has not taken, the last ones that were given. Returns how many."""
         count = 0
-        with suppress(OSError):  # there is none, or another thread has closed them just now
+        with suppress(OSError):  # there is none left, or another thread has closed them just now
             while (taking := self._taking) is not None and (taken := taking.recv(MOST, socket.MSG_DONTWAIT)):
                 count += len(taken)
         return count

@@ -51,7 +51,7 @@ class Job(JobRecord):
         Raises:
             ServerError: Redis did not answer, or refused.
         """
-        with self._client.translating(f"reading job {self.id}"), suppress(ValueError):
+        with self._client.translating(f"reading job {self.id}"), suppress(ValueError):  # RQ has no such status
             return _status_of(self, super().get_status, self._client, refresh and self.problem != NO_HASH)
         return JobStatus.CREATED
 

@@ -126,7 +126,7 @@ def _read(name: str, row: Mapping[bytes, bytes], *, is_lost: bool) -> WorkerInfo
     if fields.get("shutdown_requested_date"):
         state = "ending"
     since = None
-    with suppress(ValueError):
+    with suppress(ValueError):  # it is not there, or another program wrote it
         since = utcparse(fields.get("birth", ""))
     return WorkerInfo(
         name,

@@ -153,7 +153,7 @@ class WorkerForkServer:
             return
         child = _Child(self._pid, self._process)
         self._forget()
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # it has ended already
             os.kill(child.pid, signal.SIGKILL)
         child.code(None)
 

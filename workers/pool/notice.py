@@ -46,7 +46,7 @@ class NoticeWriter:
     def write(self, notice: Notice) -> None:
         """Tell the pool. Without effect if the pool is gone; safe in a signal handler."""
         short = Notice(notice.kind, notice.reason[:MAX_LETTERS], notice.detail[-MAX_LETTERS:], notice.cut_count, notice.worker)
-        with suppress(OSError):
+        with suppress(OSError):  # see above
             os.write(self._fd, msgspec.json.encode(short) + b"\n")
 
 

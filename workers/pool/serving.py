@@ -103,7 +103,7 @@ class _Server:
             return False
         request, number = REQUEST.unpack(head)
         if request == REAP:
-            with suppress(ChildProcessError):
+            with suppress(ChildProcessError):  # reaped when its end was looked for, where that cannot be avoided
                 os.waitpid(number, 0)
             self._unreaped.discard(number)
             return True
@@ -127,7 +127,7 @@ class _Server:
         return True
 
     def _report_deaths(self) -> None:
-        with suppress(BlockingIOError):
+        with suppress(BlockingIOError):  # until it is empty
             while os.read(self._deaths, 4096):
                 continue
         reap_orphans(self._unreaped)
@@ -164,7 +164,7 @@ class _Server:
         except BaseException:
             traceback.print_exc()
         finally:
-            with suppress(BaseException):
+            with suppress(BaseException):  # the process ends in any case, and with this status
                 flush_output()
             os._exit(status)
 

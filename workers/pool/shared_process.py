@@ -94,7 +94,7 @@ class SharedProcess:
         poll = select.poll()
         poll.register(self._ended, select.POLLIN)
         poll.poll(1000)
-        with suppress(BlockingIOError):
+        with suppress(BlockingIOError):  # until it is empty
             while os.read(self._ended, MOST):
                 continue
         if self._failure is not None:

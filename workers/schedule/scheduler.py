@@ -45,6 +45,6 @@ class Scheduler:
 
     def run_all(self) -> None:
         """Enqueue all jobs that are due; those that are left when the server does not answer are for the next leader."""
-        with suppress(ServerError):
+        with suppress(ServerError):  # see above
             while self.run() == 0.0:
                 continue

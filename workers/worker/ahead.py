@@ -118,7 +118,7 @@ class Ahead:
     def refill_behind(self) -> None:
         """Claim plain jobs behind the current run, which was claimed alone. It goes on whatever comes of that."""
         if self.place is not None and self.place.claim.goes_with_others:
-            with suppress(NotifyError):
+            with suppress(NotifyError):  # the next claim says so
                 self.refill_if_due()
 
     def find_lost(self) -> bool:
@@ -167,7 +167,7 @@ class Ahead:
             ttl_s: seconds within which the run sends its next heartbeat.
         """
         self.put_aside(self._line.take_unbegun())
-        with suppress(NotifyError):
+        with suppress(NotifyError):  # the caller calls again
             if self._returned or self._claims.is_behind:
                 self.refill(0)
             place = self.place

@@ -29,7 +29,7 @@ def _of_current_run(name: str) -> Any:
 def _send_heartbeat(worker: Any, job: Any, run: Run) -> None:
     """Record that a run is still going on, if the server is there."""
     lives_s = {"ttl_s": worker.get_heartbeat_ttl(job), "worker_ttl_s": worker.job_monitoring_interval + 60}
-    with suppress(ServerError):
+    with suppress(ServerError):  # the job goes on, and another heartbeat comes
         RunScripts(worker._client).heartbeat(worker.name, job.origin, run, working_s=worker.current_job_working_time, **lives_s)
 
 

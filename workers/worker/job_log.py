@@ -58,7 +58,7 @@ class JobLogHandler(logging.Handler):
             return
         token = _is_publishing.set(True)
         try:
-            with suppress(NotifyError):
+            with suppress(NotifyError):  # the log of a job must not fail it; it goes to stderr as well
                 _publish(job, record, TOO_MANY if count == MOST else self._text.format(record))
         finally:
             _is_publishing.reset(token)

@@ -61,7 +61,7 @@ def start_step(worker: FinishingWorker, act: Callable[[], object]) -> None:
     try:
         when_admitted(act, name=f"worker {worker.name}", is_leaving=lambda: worker._stop_requested)
     except SystemExit:
-        with suppress(NotifyError, redis.RedisError, OSError):
+        with suppress(NotifyError, redis.RedisError, OSError):  # what RQ has of the worker expires
             worker.teardown()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
         raise
 

@@ -149,7 +149,7 @@ class Turn:
         finally:
             self._ahead.place = None
             current.ended()
-            with current.lock, suppress(HorseError):
+            with current.lock, suppress(HorseError):  # the worker ends, and gives back what no process begins
                 current.take_signs_down()
                 self._line.settle()
 

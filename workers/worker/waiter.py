@@ -103,6 +103,6 @@ class JobWaiter:
         ready = {file for file, _ in poll.poll(math.ceil(timeout_s * 1000))}
         if self._read_end not in ready:
             return False
-        with suppress(BlockingIOError):
+        with suppress(BlockingIOError):  # somebody else has read it
             os.read(self._read_end, 1024)
         return True

@@ -233,7 +233,7 @@ def _unless_spoilt(worker: Worker, beat: Callable[[], object]) -> None:
 
 def _note_shutdown(worker: Worker) -> None:
     """Record the request to end, in a thread: the handler of the signal may interrupt the main thread in the middle of a command."""
-    with suppress(redis.RedisError, NotifyError):
+    with suppress(redis.RedisError, NotifyError):  # it is shown to people only, and the worker ends without it
         if not worker._hold.is_replaced():
             worker.set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # RQ leaves it untyped
 

@@ -138,7 +138,7 @@ class Group:
         if claims:
             self._give(claims, is_announced=self._supply.has_announced)
         self._give_back_unbegun()
-        with suppress(HorseError):
+        with suppress(HorseError):  # the fork server is gone, which `is_lost` says from now on
             self._line.wait(self._pause_s())
         self._collect()
         for member in list(self._members.values()):
@@ -237,7 +237,7 @@ class Group:
             self._remove(member)
             self._returned.add(member.place, member.job)
         if not self._line.horse.is_lost:
-            with self._current_run.lock, suppress(HorseError):
+            with self._current_run.lock, suppress(HorseError):  # it has gone just now
                 self._line.settle()
         self._culprit = self._culprit if self._culprit in self._members.values() else None
         self._watch()
@@ -285,7 +285,7 @@ class Group:
         if self._line.take_step(place):
             self._culprit = member
         if not place.is_announced and member.age_s >= ANNOUNCE_S:
-            with suppress(NotifyError):
+            with suppress(NotifyError):  # the next look tries it again
                 place.is_announced = None  # until the answer has come
                 self._runs.announce_run(self._worker.name, place.run, ttl_s=self._worker.get_heartbeat_ttl(member.job))
                 place.is_announced = True

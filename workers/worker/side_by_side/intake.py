@@ -53,7 +53,7 @@ class Intake:
             return False
         self._unwatch()
         assert self._connection is not None  # noqa: S101  # it has the file
-        with suppress(ServerError), self._connection.translating("waiting for a job"):
+        with suppress(ServerError), self._connection.translating("waiting for a job"):  # lost: the claim that follows says so
             self._connection.receive(timeout_s=0.1)
         return True
 

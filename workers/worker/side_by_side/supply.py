@@ -111,7 +111,7 @@ class Supply:
             return []
         self._refusals.over()
         if has_room and not self._has_more:
-            with suppress(ServerError):
+            with suppress(ServerError):  # the next claim says so
                 self._intake.ask(self._queues())
         return found
 
