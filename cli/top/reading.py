@@ -221,7 +221,7 @@ def _service(found: ServiceInfo) -> Row:
 def _alarms(queues: Sequence[QueueInfo], workers: Sequence[WorkerInfo], services: Sequence[ServiceInfo]) -> list[str]:
     """Return what somebody should look at, the worst first."""
     alarms = [
-        f"{queue.queued} jobs wait on {queue.queue} since {span_of(queue.latency_s)}, and no worker listens"
+        f"{queue.queued} jobs wait on {queue.queue} for {span_of(queue.latency_s)}, and no worker listens"
         for queue in queues
         if queue.queued and not queue.workers
     ]

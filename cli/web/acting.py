@@ -141,7 +141,7 @@ def _stop(bus: Bus, query: Query, form: Mapping[str, str]) -> Done:
     told = (
         "It ends when its job has ended." if hears else "It does not listen just now: it is starting, or its connection is lost. Try again."
     )
-    return Done(f"Worker {worker.name} is told to end", [told], {"worker": worker.name, "hears": hears})
+    return Done(f"Worker {worker.name} {'is told to end' if hears else 'did not hear it'}", [told], {"worker": worker.name, "hears": hears})
 
 
 def _plan_run(bus: Bus, query: Query) -> Plan:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from cli.web.render import span
@@ -88,8 +88,10 @@ def plotted(title: str, lines: Sequence[Line], moments: Sequence[datetime], *, i
         area = f"{path}L{x_of(len(moments) - 1)} {y_of(0)}L{x_of(0)} {y_of(0)}Z" if number == 0 and len(own) == len(moments) > 1 else ""
         drawn.append(line._replace(path=path, area=area, now=text_of(own[-1]) if own else "", most=text_of(max(own)) if own else ""))
     rows = [Tick(y_of(top * row / TICKS), text_of(top * row / TICKS)) for row in range(TICKS + 1)]
+    is_days = bool(moments) and moments[-1] - moments[0] > timedelta(days=1)
+    clock = "%a %H:%M" if is_days else "%H:%M"
     step = max(1, (len(moments) - 1) // 4)
-    columns = [Tick(x_of(place), f"{moments[place]:%H:%M}") for place in range(0, len(moments), step)]
+    columns = [Tick(x_of(place), f"{moments[place]:{clock}}") for place in range(0, len(moments), step)]
     return Plot(title, drawn, rows, columns, not any(known))
 
 

@@ -132,13 +132,13 @@ def _of_services(services: Sequence[ServiceInfo], held: Sequence[HeldCount]) -> 
 
 def _of_queues(all_queues: Sequence[QueueInfo]) -> Iterator[Trouble]:
     for queue in all_queues:
-        since = "" if queue.latency_s is None else f" since {span(queue.latency_s)}"
+        so_long = "" if queue.latency_s is None else f" for {span(queue.latency_s)}"
         waiting = f"{_jobs(queue.queued)} {'wait' if queue.queued != 1 else 'waits'}"
         if queue.paused:
-            text = f"Queue {queue.queue} is paused{f', and {waiting} on it{since}' if queue.queued else ''}."
+            text = f"Queue {queue.queue} is paused{f', and {waiting} on it{so_long}' if queue.queued else ''}."
             yield Trouble("warn", text, "Resume it when its jobs may start.", "/queues")
         elif queue.queued and not queue.workers:
-            text = f"{waiting} on queue {queue.queue}{since}, and no worker listens to it."
+            text = f"{waiting} on queue {queue.queue}{so_long}, and no worker listens to it."
             yield Trouble("bad", text, f"Start one: notify worker {queue.queue}.", "/jobs", {"queue": queue.queue, "status": "queued"})
         elif queue.latency_s is not None and queue.latency_s > LATE_S:
             text = f"The oldest job on queue {queue.queue} has waited {span(queue.latency_s)}."
@@ -163,7 +163,9 @@ def _first(stuck: Iterable[StuckJob], most: int) -> Iterator[StuckJob]:
 
 def _plots(look: Look, hours: str) -> list[Plot]:
     step = RANGES[hours]
-    points = job_history(look.history.read(since_s=float(hours) * 3600, step=step))[:-1]  # the present one goes on
+    points = job_history(look.history.read(since_s=float(hours) * 3600, step=step))
+    if step == "minute":
+        points = points[:-1]  # it goes on, and would look like a fall; an hour is too long to leave out
     moments = [point.at for point in points]
     ended = [
         Line("finished", "", [float(point.finished) for point in points]),
@@ -174,7 +176,10 @@ def _plots(look: Look, hours: str) -> list[Plot]:
         Line("waited (95th percentile)", "", [point.wait.percentile_s(95) for point in points]),
         Line("ran (mean)", "muted", [point.work.mean_s for point in points]),
     ]
-    return [plotted(f"Jobs per {step}", ended, moments), plotted("Time of jobs", times, moments, in_seconds=True)]
+    return [
+        plotted(f"Jobs per {step}{', the last one so far' if step == 'hour' else ''}", ended, moments),
+        plotted("Time of jobs", times, moments, in_seconds=True),
+    ]
 
 
 def _server(bus: Bus) -> dict[str, Any]:

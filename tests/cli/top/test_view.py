@@ -78,7 +78,7 @@ def full(bus: notify.Bus) -> Iterator[Queue]:
 
 
 PAGES = {
-    "1": ["jobs: 4 queued (the oldest for", "services: 2", "! 4 jobs wait on work since", "and no worker listens", "no worker runs"],
+    "1": ["jobs: 4 queued (the oldest for", "services: 2", "! 4 jobs wait on work for", "and no worker listens", "no worker runs"],
     "2": ["latency", "! work"],
     "3": ["all jobs: 4", "with-storage", "tests.support.sample_jobs.add"],
     "4": ["storage", "printer", "alive", "store"],

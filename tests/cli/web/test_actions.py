@@ -4,15 +4,21 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
+from rq import SimpleWorker
 
 from tests.cli.web.support import text_of
 from tests.support import sample_jobs
 from tests.support.cron_jobs import at_four
-from workers import Queue
+from workers import Queue, job
 from workers.queue import paused_queues
 from workers.schedule import register_cron
 
 AT_FOUR = "tests.support.cron_jobs.at_four"
+
+
+@job("work")
+def ruin():
+    raise ZeroDivisionError
 
 
 @pytest.fixture
@@ -90,13 +96,42 @@ def test_a_queue_is_paused_resumed_and_emptied(bus, page, queue, ops):
     page.act("/action/pause?queue=work")
     assert paused_queues(bus.redis) == ["work"]
     assert "paused" in page.text("/queues")
-    assert "Queue work is paused, and 1 job waits on it since" in page.text("/")
+    assert "Queue work is paused, and 1 job waits on it for" in page.text("/")
     page.act("/action/resume?queue=work")
     assert paused_queues(bus.redis) == []
     page.act("/action/cancel?all=1&queue=work&status=queued")
     assert job.get_status().value == "canceled"
     assert [ops.get(5).contents["action"] for _ in range(3)] == ["pause", "resume", "cancel"]
     assert page.get("/action/pause?queue=work").status_code == 200
+
+
+def test_a_worker_is_told_to_end_after_the_question(bus, page, queue, ops):
+    worker = SimpleWorker([queue], connection=bus.redis, name="w1")
+    worker.register_birth()
+    try:
+        assert "w1" in page.text("/workers?queue=work")
+        assert "w1" not in page.text("/workers?queue=other")
+        asked = page.text("/action/stop?worker=w1")
+        assert "w1" in asked
+        told = text_of(page.act("/action/stop?worker=w1").text)
+        assert "Worker w1 did not hear it" in told
+        assert "does not listen just now" in told  # it was born, and does not work yet
+    finally:
+        worker.register_death()
+    contents = ops.get(5).contents
+    assert (contents["action"], contents["what"]["worker"], contents["what"]["hears"]) == ("stop", "w1", False)
+    assert page.get("/action/stop?worker=w1").status_code == 404
+
+
+def test_all_failed_jobs_of_a_function_are_retried_and_the_others_stay(bus, page, queue):
+    jobs = [queue.enqueue(sample_jobs.fail) for _ in range(3)]
+    other = queue.enqueue(ruin)
+    SimpleWorker([queue], connection=bus.redis).work(burst=True)
+    assert other.get_status(refresh=True).value == "failed"
+    assert "Retry these 3 jobs?" in page.text("/action/retry?all=1&queue=work&function=*.fail")
+    assert "3 jobs retried" in page.act("/action/retry?all=1&queue=work&function=*.fail").text
+    assert {job.get_status(refresh=True).value for job in jobs} == {"queued"}
+    assert other.get_status(refresh=True).value == "failed"
 
 
 def test_a_service_is_killed_after_its_loss_is_told(bus, page, queue, ops):

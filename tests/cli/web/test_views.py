@@ -22,7 +22,7 @@ def test_the_overview_begins_with_what_needs_a_person(bus, page):
     Queue("shop", connection=bus.redis).enqueue(sample_jobs.add, "1", needs="svc", on_loss="hold")
     text = page.text("/")
     assert "Needs a person 2" in text or "Needs a person 3" in text
-    assert re.search(r"1 job waits on queue default since \d.* and no worker listens to it. Start one: notify worker default.", text)
+    assert re.search(r"1 job waits on queue default for \d.* and no worker listens to it. Start one: notify worker default.", text)
     assert "svc is not there, and 1 job waits for it." in text
 
 
@@ -34,6 +34,17 @@ def test_a_page_that_starts_anew_shows_the_history_of_the_hour(bus, pages):
         shown = page.get("/").text.partition('aria-label="Jobs per minute: ')[2].partition('"')[0]
         most = dict(re.findall(r"([a-z][a-z ]*) \d now, at most (\d)", shown))
         assert most == {"finished": "7", "failed or stopped": "0", "enqueued": "9"}, shown
+
+
+def test_the_plots_of_days_show_the_present_hour_and_name_the_days(bus, page):
+    key = bus.keys.history("h", str(int(bus.redis.time()[0]) // 3600))
+    bus.redis.hset(key, mapping={"job enqueued work shop.sell": 9, "job finished work shop.sell work<=0.05": 7})
+    bus.redis.expire(key, 3600)
+    html = page.get("/?hours=72").text
+    assert "Jobs per hour, the last one so far: finished 7 now, at most 7" in html
+    assert re.search(r">(Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d\d:00</text>", html)
+    assert "nothing was counted" not in html.partition("Time of jobs")[0]
+    assert "Jobs per minute: finished 0" in page.get("/?hours=1").text
 
 
 def test_services_and_topics_show_what_was_counted_in_the_last_hour(bus, page):

@@ -146,7 +146,7 @@ def _jobs(count: int, verb: str) -> str:
 
 
 def _since(latency_s: float | None) -> str:
-    return "" if latency_s is None else f" since {latency_s:,.0f} s"
+    return "" if latency_s is None else f" for {latency_s:,.0f} s"
 
 
 def _shown(names: Sequence[str]) -> str:

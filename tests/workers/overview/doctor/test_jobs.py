@@ -52,7 +52,7 @@ def test_jobs_whose_function_no_worker_has_loaded_are_told(
     queue.enqueue(unknown_to_all)
     (finding,) = found(bus, "queues")
     assert (finding.level, "has loaded tests.workers.overview.doctor.test_jobs.unknown_to_all" in finding.what) == ("error", True)
-    assert finding.what.startswith("2 jobs wait on 'work' since ")
+    assert finding.what.startswith("2 jobs wait on 'work' for ")
     assert finding.remedy.endswith("--import tests.workers.overview.doctor.test_jobs")
     effects.let_go("gate")
 
@@ -65,7 +65,7 @@ def test_jobs_on_a_paused_queue_are_told(bus: notify.Bus, queue: Queue, start_wo
     queue.enqueue(add)
     (finding,) = found(bus, "queues")
     assert (finding.level, finding.remedy) == ("warning", "end that with: notify queues resume work")
-    assert finding.what == "1 job waits on 'work' since 0 s; it is paused: no worker takes them"
+    assert finding.what == "1 job waits on 'work' for 0 s; it is paused: no worker takes them"
 
 
 def test_suspended_workers_are_told(bus: notify.Bus) -> None:
