@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 
 
 class _Action(NamedTuple):
-    """An action on one thing: how it is planned, and how it is done."""
+    """An action on one thing: the parameter that names it, how it is planned, and how it is done."""
 
+    parameter: str
     plan: Callable[[Bus, Query], Plan]
     apply: Callable[[Bus, Query, Mapping[str, str]], Done]
 
@@ -48,13 +49,13 @@ class Actions:
         """
         if name in JOB_ACTIONS:
             return plan_for_jobs(self._bus, name, query)
-        return _action(name).plan(self._bus, query)
+        return _action(name, query).plan(self._bus, query)
 
     def apply(self, name: str, query: Query, form: Mapping[str, str], viewer: Viewer, tell: Tell) -> Done:
         """Do it, tell how far it is, and publish who did what. Errors as for `plan`, and those of what is done."""
         try:
             is_for_jobs = name in JOB_ACTIONS
-            done = apply_to_jobs(self._bus, name, query, form, tell) if is_for_jobs else _action(name).apply(self._bus, query, form)
+            done = apply_to_jobs(self._bus, name, query, form, tell) if is_for_jobs else _action(name, query).apply(self._bus, query, form)
         except Exception as exc:  # also one that nobody expected: what it did before is done
             self._tell(name, viewer, {"query": str(query)}, str(exc) or type(exc).__name__)
             raise
@@ -75,10 +76,11 @@ class Actions:
             log.warning("the action %s of %s could not be published on %r: %s", name, viewer.name, OPS_TOPIC, exc)
 
 
-def _action(name: str) -> _Action:
+def _action(name: str, query: Query) -> _Action:
     found = ACTIONS.get(name)
     if found is None:
         raise FilterError(f"there is no action {name!r}")
+    query.must_be_of(found.parameter, "back")
     return found
 
 
@@ -192,12 +194,12 @@ def _publish(bus: Bus, query: Query, form: Mapping[str, str]) -> Done:
 
 
 ACTIONS: Final[Mapping[str, _Action]] = {
-    "kill": _Action(_plan_kill, _kill),
-    "pause": _Action(_plan_pause, _pause),
-    "resume": _Action(_plan_resume, _resume),
-    "stop": _Action(_plan_stop, _stop),
-    "run": _Action(_plan_run, _run),
-    "cron-pause": _Action(_plan_cron_pause, _cron_pause),
-    "cron-resume": _Action(_plan_cron_resume, _cron_resume),
-    "publish": _Action(_plan_publish, _publish),
+    "kill": _Action("name", _plan_kill, _kill),
+    "pause": _Action("queue", _plan_pause, _pause),
+    "resume": _Action("queue", _plan_resume, _resume),
+    "stop": _Action("worker", _plan_stop, _stop),
+    "run": _Action("cron", _plan_run, _run),
+    "cron-pause": _Action("cron", _plan_cron_pause, _cron_pause),
+    "cron-resume": _Action("cron", _plan_cron_resume, _cron_resume),
+    "publish": _Action("topic", _plan_publish, _publish),
 }

@@ -1,6 +1,7 @@
 """What a view is, and what it gets: the bus, and the filter in its URL."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -14,6 +15,8 @@ __all__ = ["FilterError", "Look", "Query", "View", "job_filter_of"]
 
 FILTER_NAMES: Final = ("queue", "status", "function", "needs", "text", "reason", "since", "until")
 """The parameters that select jobs."""
+SEVERAL: Final = frozenset({"id"})
+"""The parameters that may be given more than once."""
 MOST_FIELDS: Final = 1_000
 
 _SPAN: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])")
@@ -59,7 +62,7 @@ class Query:
         return {name: self.get(name) for name in names}
 
     def must_be_of(self, *names: str) -> None:
-        """Refuse a parameter that is none of these: a filter that is misspelt would otherwise select everything.
+        """Refuse a parameter that is none of these, or is given twice: one that is misspelt would select everything, a second one nothing.
 
         Raises:
             FilterError: there is such a parameter.
@@ -68,6 +71,10 @@ class Query:
         if unknown is not None:
             known = f"give {', '.join(names)}" if names else "it takes none"
             raise FilterError(f"this address has no parameter {unknown[:60]!r}: {known}")
+        counts = Counter(name for name, _ in self._pairs if name not in SEVERAL)
+        twice = next((name for name, count in counts.items() if count > 1), None)
+        if twice is not None:
+            raise FilterError(f"this address has the parameter {twice!r} {counts[twice]} times: give it once")
 
     def moment(self, name: str) -> datetime | None:
         """Return the time that a parameter names: so long ago, or a time in ISO 8601, which is UTC if it has no time zone.
