@@ -4,27 +4,36 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import Annotated, Final, NoReturn
+from typing import Final, NoReturn
 
 import typer
 
 from cli.options import AsJson, Namespace, Options, Url, options
 from cli.start import Level, MetricsPort
+from cli.worker.given import (
+    PER_PROCESS,
+    Burst,
+    Grace,
+    IsolatedParents,
+    JobLogs,
+    Lean,
+    LowestLevel,
+    MaxRestarts,
+    Modules,
+    Number,
+    Queues,
+    SkipForeign,
+    Verbose,
+    Window,
+)
 from cli.worker.modules import BUILT_IN_QUEUES, modules_to_load, queues_of
 from cli.worker.progress import BurstProgress
 from cli.worker.running import talking
 from notify import Bus
 from workers import Pool, WorkerOptions
-from workers.line import MOST_AHEAD
-from workers.pool import MAX_RESTARTS, WINDOW_S, PoolPlan, WorkerForkServer, become_parent, serving_pool_metrics, supervise
+from workers.pool import MAX_RESTARTS, PoolPlan, WorkerForkServer, become_parent, serving_pool_metrics, supervise
 
 __all__ = ["worker"]
-
-MOST_WORKERS: Final = 1000
-"""More than this on one machine is a slip of the finger: each has a process for its jobs."""
-PER_PROCESS: Final = 8
-"""How many workers share a process at most. They take turns in Python: with more the claims of short jobs would wait for each other."""
-
 
 QUIET: Final = (Level.WARNING, Level.ERROR)
 """Levels without the lines about jobs."""
@@ -32,70 +41,20 @@ QUIET: Final = (Level.WARNING, Level.ERROR)
 
 def worker(
     context: typer.Context,
-    queues: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Queues, the most urgent first; by default those of the jobs in the imported modules, or temperature and storage.",
-            show_default=False,
-        ),
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option("--number", "-n", min=1, max=MOST_WORKERS, help="Workers.", show_default="one per core")
-    ] = None,
-    isolated_parents: Annotated[
-        bool,
-        typer.Option("--isolated-parents", help=f"A process of its own for each worker; otherwise up to {PER_PROCESS} share one."),
-    ] = False,
-    modules: Annotated[
-        list[str] | None,
-        typer.Option("--import", help="Module whose jobs may run, in addition to the built-in ones; the current folder is searched last."),
-    ] = None,
-    burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
-    skip_foreign: Annotated[
-        bool, typer.Option("--skip-foreign", help="Leave pickled jobs of plain RQ in the queue, for RQ's own workers. Otherwise they fail.")
-    ] = False,
-    window: Annotated[
-        int | None,
-        typer.Option(
-            "--window",
-            min=1,
-            max=MOST_AHEAD,
-            help="Jobs that a worker claims ahead of their turn; 1: none.",
-            show_default="short jobs only: about 5 ms of work",
-        ),
-    ] = None,
-    lean: Annotated[
-        bool, typer.Option("--lean", help="Leave out events of starts and successes, empty results, and records of runs.")
-    ] = False,
-    max_restarts: Annotated[
-        int, typer.Option("--max-restarts", min=0, help=f"End with code 1 if a worker dies more often within {WINDOW_S:g} s.")
-    ] = MAX_RESTARTS,
-    grace_s: Annotated[
-        float | None,
-        typer.Option("--grace", min=0, help="Seconds that jobs may take to finish after the first signal.", show_default="no limit"),
-    ] = None,
-    job_logs: Annotated[
-        Level | None,
-        typer.Option(
-            "--job-logs",
-            case_sensitive=False,
-            help="Publish what each job logs, from this level on, for `notify job logs`.",
-            show_default="$NOTIFY_JOB_LOGS, else nothing",
-            envvar="NOTIFY_JOB_LOGS",
-            show_envvar=False,
-        ),
-    ] = None,
-    log_level: Annotated[
-        Level | None,
-        typer.Option(
-            "--log-level",
-            case_sensitive=False,
-            help="Lowest level of what workers and jobs log. INFO has a line for the start and end of each job.",
-            show_default="INFO on a terminal, else WARNING",
-        ),
-    ] = None,
+    queues: Queues = None,
+    size: Number = None,
+    isolated_parents: IsolatedParents = False,
+    modules: Modules = None,
+    burst: Burst = False,
+    skip_foreign: SkipForeign = False,
+    window: Window = None,
+    lean: Lean = False,
+    max_restarts: MaxRestarts = MAX_RESTARTS,
+    grace_s: Grace = None,
+    job_logs: JobLogs = None,
+    log_level: LowestLevel = None,
     metrics_port: MetricsPort = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="The same as --log-level INFO.")] = False,
+    verbose: Verbose = False,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
