@@ -71,7 +71,25 @@ class JobScriptRunner(PublishingScripts):
 @cache
 def _prelude(settings: Settings, keys: Keys, *, is_lean: bool) -> str:
     """Return the Lua table ``k`` of key prefixes. As ARGV the same thirty texts would be sent with every call."""
+    published = [status for status in JOB_EVENTS if settings.tells(status) and not (is_lean and status in LEFT_OUT)]
+    body_begins, _, body_ends = map(bytes.decode, _split(encode(Event(topic=TOPIC, contents=CONTENTS), max_bytes=sys.maxsize)))
+    length, log_ms, head_ms = limits_of(settings)
     texts = {
+        **_prefixes_of_rq(),
+        **_own_prefixes(keys),
+        "published": " ".join(published),
+        "body_begins": body_begins,
+        "body_ends": body_ends,
+        "is_lean": "1" if is_lean else "",
+    }
+    lines = [*(f"  {name} = {quoted(text)}," for name, text in texts.items()), f"  keep_ms = {KEEP_CANCELLED_MS},"]
+    lines.append(f"  limits = {{length = {length}, log_ms = {log_ms}, head_ms = {head_ms}}},")
+    return "\n".join(["local k = {", *lines, "}", ""])
+
+
+def _prefixes_of_rq() -> dict[str, str]:
+    """Return what RQ's keys begin with, and end with where the variable part stands in the middle."""
+    return {
         "job": rq_keys.job(""),
         "queue": rq_keys.queue(""),
         "started": rq_keys.started(""),
@@ -91,6 +109,12 @@ def _prelude(settings: Settings, keys: Keys, *, is_lean: bool) -> str:
         "lock": rq_keys.scheduler_lock(""),
         **dict(zip(("dependents", "dependents_end"), rq_keys.dependents("\0").split("\0"), strict=True)),
         **dict(zip(("dependencies", "dependencies_end"), rq_keys.dependencies("\0").split("\0"), strict=True)),
+    }
+
+
+def _own_prefixes(keys: Keys) -> dict[str, str]:
+    """Return what our own keys begin with."""
+    return {
         "losses": keys.losses,
         "services": keys.services,
         "service": keys.service(""),
@@ -110,16 +134,7 @@ def _prelude(settings: Settings, keys: Keys, *, is_lean: bool) -> str:
         "head": keys.topic(""),
         "channel": keys.channel(""),
         "topic": keys.job_topic(""),
-        "published": " ".join(status for status in JOB_EVENTS if settings.tells(status) and not (is_lean and status in LEFT_OUT)),
     }
-    length, log_ms, head_ms = limits_of(settings)
-    texts["body_begins"], _, texts["body_ends"] = map(
-        bytes.decode, _split(encode(Event(topic=TOPIC, contents=CONTENTS), max_bytes=sys.maxsize))
-    )
-    texts["is_lean"] = "1" if is_lean else ""
-    lines = [*(f"  {name} = {quoted(text)}," for name, text in texts.items()), f"  keep_ms = {KEEP_CANCELLED_MS},"]
-    lines.append(f"  limits = {{length = {length}, log_ms = {log_ms}, head_ms = {head_ms}}},")
-    return "\n".join(["local k = {", *lines, "}", ""])
 
 
 @cache
