@@ -108,7 +108,7 @@ def publish_each(scripts: EventScripts, events: Sequence[Event], *, retain_s: fl
     """
     _check_key(key, events[0])
     limit, lifetime = scripts.client.settings.max_payload_bytes, retain_ms(retain_s)
-    with producing("publish", ", ".join(event.topic for event in events)):
+    with producing("publish", [event.topic for event in events]):
         bodies = [encode(event, max_bytes=limit) for event in events]
         return [scripts.publish(event.topic, body, retain_ms=lifetime, once=key) for event, body in zip(events, bodies, strict=True)]
 
@@ -116,7 +116,7 @@ def publish_each(scripts: EventScripts, events: Sequence[Event], *, retain_s: fl
 def publish_unlogged(scripts: EventScripts, events: Sequence[Event]) -> None:
     """Send events to the present subscribers only, without log and id: for frequent events that may be lost. Errors as for `publish`."""
     client = scripts.client
-    with producing("publish", ", ".join(event.topic for event in events)):
+    with producing("publish", [event.topic for event in events]):
         bodies = [(check_topic(event.topic), encode(event, max_bytes=client.settings.max_payload_bytes)) for event in events]
         for topic, body in bodies:
             with client.translating(f"publishing on {topic!r}"):

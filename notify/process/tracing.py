@@ -37,6 +37,8 @@ _MEMBER: Final = _KEY + r"=[ -+\--<>-~]{0,255}[!-+\--<>-~]"
 _TRACESTATE: Final = re.compile(rf"{_MEMBER}(?:,{_MEMBER}){{0,31}}")
 MOST_CHARS: Final = 512
 """The longest ``tracestate`` that is carried: W3C asks for this much, and a longer one costs every message."""
+MOST_NAMED: Final = 3
+"""So many destinations stand in the name of a span; of more, their number."""
 FLUSH_MS: Final = 1_000
 
 
@@ -78,16 +80,16 @@ def current_trace_id() -> str | None:
     return None if context is None else f"{context.trace_id:032x}"
 
 
-def producing(operation: str, destination: str, *, attributes: Attributes | None = None) -> AbstractContextManager[Any]:
+def producing(operation: str, destination: str | Sequence[str], *, attributes: Attributes | None = None) -> AbstractContextManager[Any]:
     """Return a block with a PRODUCER span: what is sent in it carries the span.
 
     Args:
         operation: what is done: ``publish``, ``enqueue``, ``schedule`` or ``call``; ``create`` if it is sent later, by `sending`.
-        destination: the topic, queue or service.
+        destination: the topic, queue or service; or several.
         attributes: further ones, by their names without ``messaging.``.
     """
     kind_of_operation = "create" if operation == "create" else "send"
-    return _span(operation, kind_of_operation, destination, "PRODUCER", NO_TRACE, attributes) if is_traced() else UNTRACED
+    return _span(operation, kind_of_operation, _in_short(destination), "PRODUCER", NO_TRACE, attributes) if is_traced() else UNTRACED
 
 
 def sending(destinations: Sequence[str], traces: Sequence[Trace]) -> AbstractContextManager[Any]:
@@ -101,7 +103,7 @@ def sending(destinations: Sequence[str], traces: Sequence[Trace]) -> AbstractCon
         return UNTRACED
     links = _links(sys.modules[API], traces)
     attributes = {"batch.message_count": len(traces)}
-    return _span("publish", "send", ", ".join(destinations), "CLIENT", NO_TRACE, attributes, links)
+    return _span("publish", "send", _in_short(destinations), "CLIENT", NO_TRACE, attributes, links)
 
 
 def received(destination: str, trace: Trace, *, since: datetime, attributes: Attributes | None = None) -> None:
@@ -155,6 +157,13 @@ def _span(
     name, span_kind = f"{operation} {destination}", api.SpanKind[kind]
     with api.get_tracer(TRACER).start_as_current_span(name, context, kind=span_kind, attributes=known, links=links) as span:
         yield span
+
+
+def _in_short(destination: str | Sequence[str]) -> str:
+    """Return destinations as one name, of which there are few: a batch may have hundreds."""
+    if isinstance(destination, str):
+        return destination
+    return ", ".join(destination) if len(destination) <= MOST_NAMED else f"{len(destination)} topics"
 
 
 def _attributes(operation: str, kind_of_operation: str, destination: str, attributes: Attributes | None) -> Attributes:

@@ -259,6 +259,14 @@ def test_events_of_a_background_publisher_have_spans_and_their_batch_links_to_th
     assert batch["links"] == [*(row["id"] for row in created), spans.one("create street")["id"]]
 
 
+def test_a_span_of_many_topics_has_their_number_for_a_name(bus: notify.Bus, spans: Spans) -> None:
+    with bus.background_publisher() as publisher:
+        publisher.put(["a", "b", "c", "d"], 1)
+    assert len(spans.one("publish 4 topics")["links"]) == 4
+    bus.publish(["a", "b", "c"], 2)
+    assert spans.one("publish a, b, c")["kind"] == "PRODUCER"
+
+
 def test_events_that_are_in_no_log_carry_a_span_too(bus: notify.Bus, spans: Spans) -> None:
     with bus.subscribe("yard", "street") as events:
         bus.publish_unlogged("yard", 1)
