@@ -12,6 +12,7 @@ from tests.support.browser import Browser, browsing, missing
 from tests.support.web_page import served
 
 WIDE, PHONE = (1280, 900), (390, 844)
+FORMS = (("", WIDE, False), ("-dark", WIDE, True), ("-phone", PHONE, False), ("-phone-dark", PHONE, True))
 README = {"overview": (1280, 756), "job": (1280, 612)}
 """The pictures of the README, and their sizes; copy them to docs/images."""
 
@@ -38,12 +39,10 @@ def main(folder: Path) -> None:
         views |= {"service": "/service/payments", "queues": "/queues", "workers": "/workers", "cron": "/cron"}
         views |= {"topics": "/topics", "topic": "/topic/job.orders", "cancel": "/action/cancel?all=1&queue=orders"}
         for name, path in views.items():
-            shoot(browser, path, folder / f"{name}.png", WIDE)
+            for form, size, dark in FORMS:
+                shoot(browser, path, folder / f"{name}{form}.png", size, dark=dark)
         for name, size in README.items():
             shoot(browser, views[name], folder / f"readme-{name}.png", size)
-        for name in ("overview", "jobs", "job"):
-            shoot(browser, views[name], folder / f"{name}-dark.png", WIDE, dark=True)
-            shoot(browser, views[name], folder / f"{name}-phone.png", PHONE)
 
 
 main(Path(sys.argv[1]))

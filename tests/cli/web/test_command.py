@@ -1,5 +1,6 @@
 """The command: where it listens, whom it asks for a token, and how it ends."""
 
+import os
 import re
 import socket
 from http.client import HTTPConnection
@@ -112,3 +113,16 @@ def test_without_the_extra_one_line_says_which(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(SettingsError, match=re.escape("the page needs starlette: pip install 'notify-workers[web]'")):
         mount.require("cli.web.app")
     assert import_module("cli.web").web_app
+
+
+@pytest.mark.parametrize("lacking", ["uvicorn", "jinja2"])
+def test_the_command_without_the_extra_ends_with_that_line(shell: Shell, lacking: str) -> None:
+    """A package of that name stands before the real one, and is not found, as far as Python can tell."""
+    gone = shell.folder / "gone"
+    gone.mkdir()
+    (gone / f"{lacking}.py").write_text(f"raise ModuleNotFoundError(\"No module named '{lacking}'\", name='{lacking}')\n")
+    path = os.pathsep.join(filter(None, [str(gone), shell.environ.get("PYTHONPATH", "")]))
+    done = shell.run("web", "--port", "0", PYTHONPATH=path)
+    assert done.code == 2
+    assert f"the page needs {lacking}: pip install 'notify-workers[web]'" in done.err
+    assert len(done.err.splitlines()) == 1
