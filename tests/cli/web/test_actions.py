@@ -1,5 +1,6 @@
 """Each action is told first, then done, and then published with who did what."""
 
+import re
 from datetime import timedelta
 from html import unescape
 
@@ -109,10 +110,12 @@ def test_a_worker_is_told_to_end_after_the_question(bus, page, queue, ops):
     worker = SimpleWorker([queue], connection=bus.redis, name="w1")
     worker.register_birth()
     try:
-        assert "w1" in page.text("/workers?queue=work")
+        job = queue.enqueue(sample_jobs.add)
+        bus.redis.hset(worker.key, mapping={"state": "busy", "current_job": job.id, "memory_kib": 51_200})
+        assert re.search(r"w1 busy tests.support.sample_jobs.add work 50 MiB", page.text("/workers?queue=work"))
         assert "w1" not in page.text("/workers?queue=other")
         asked = page.text("/action/stop?worker=w1")
-        assert "w1" in asked
+        assert f"It finishes job {job.id} first." in asked
         told = text_of(page.act("/action/stop?worker=w1").text)
         assert "Worker w1 did not hear it" in told
         assert "does not listen just now" in told  # it was born, and does not work yet
