@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from notify.errors import ServerUnreachableError
+from notify.errors import ServerUnreachableError, SubscriptionError
 from notify.events.decoder import MessageDecoder
 from notify.events.event import Event, Gap
 from notify.events.message import Message, message_topic
@@ -132,6 +132,7 @@ class QueuedListener:
 
         Raises:
             ServerUnreachableError: the receiving process could not subscribe; the message says why.
+            SubscriptionError: the system starts no further process.
             ClosedError: the bus is closed.
         """
         if self._is_open:
@@ -175,13 +176,17 @@ class QueuedListener:
         self.close()
 
     def _start_process(self) -> None:
-        self._process = process = subprocess.Popen(
-            own_command("notify.events", *self.topics),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # Ctrl-C in the terminal is for the parent process, which closes the listener.
-            start_new_session=True,
-        )
+        try:
+            self._process = process = subprocess.Popen(
+                own_command("notify.events", *self.topics),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                # Ctrl-C in the terminal is for the parent process, which closes the listener.
+                start_new_session=True,
+            )
+        except OSError as exc:
+            topics = ", ".join(self.topics)
+            raise SubscriptionError(f"cannot listen to {topics}: no process can be started, {exc.strerror}; end some others") from exc
         assert process.stdin is not None and process.stdout is not None  # noqa: S101  # both are pipes
         options = ReceiverOptions(self._client.settings, self.topics, self._positions or None, self._name)
         try:
@@ -242,7 +247,7 @@ class QueuedListener:
         self._end_process()
         try:
             self._start_process()
-        except ServerUnreachableError as exc:
+        except (ServerUnreachableError, SubscriptionError) as exc:
             log.warning("%s; trying again in %g s", exc, RESTART_S)
             with self._changed:
                 if self._is_open:

@@ -1,5 +1,6 @@
 """A listener with a receiving process: which events arrive, which faults it survives, and that no process is left behind."""
 
+import errno
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ from itertools import pairwise
 import pytest
 
 import notify
-from notify import Gap, ServerUnreachableError
+from notify import Gap, ServerUnreachableError, SubscriptionError
 from notify.testing import wait_until
 from tests.support.processes import command_of, is_running, receivers
 
@@ -258,6 +259,23 @@ def test_a_receiver_that_is_killed_is_started_again_and_nothing_is_lost(bus, cal
         assert receivers(os.getpid()) != [pid]
     assert calls.contents == list(range(-had_events, 100))
     assert caplog.text.count("died and is started again") == 1
+
+
+def test_a_receiver_is_started_again_once_the_system_has_room_for_a_process(bus, calls, caplog, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    with bus.listen("t", callback=calls):
+        (pid,) = receivers(os.getpid())
+        with monkeypatch.context() as patch:
+            patch.setattr("notify.events.listener.subprocess.Popen", refuse)
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: "no process can be started, Resource temporarily unavailable" in caplog.text, what="the log")
+            with pytest.raises(SubscriptionError, match="cannot listen to u: no process can be started"):
+                bus.listen("u").open()
+        bus.publish("t", 1)
+        calls.wait_for(1)
+    assert calls.contents == [1]
 
 
 def test_a_receiver_killed_repeatedly_while_events_arrive_loses_none(bus, calls):
