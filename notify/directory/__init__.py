@@ -13,12 +13,12 @@ from notify.directory.info import (
     check_name,
     check_ttl,
     own_fields,
-    read_description,
     read_entry,
     silence,
     to_ms,
 )
 from notify.directory.monitor import Monitor
+from notify.directory.reader import registered_services
 from notify.directory.scripts import Beat, DirectoryScripts
 from notify.directory.target import Provider, Target, provides
 from notify.directory.upkeep import Upkeep
@@ -51,9 +51,9 @@ __all__ = [
     "own_fields",
     "provides",
     "read_change",
-    "read_description",
     "read_entry",
     "read_logged_change",
+    "registered_services",
     "silence",
     "to_ms",
 ]

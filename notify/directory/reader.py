@@ -15,7 +15,7 @@ from notify.keys import Keys
 from notify.server import Client
 from notify.values import is_text
 
-__all__ = ["DirectoryReader"]
+__all__ = ["DirectoryReader", "registered_services"]
 
 PAGE: Final = 1_000
 """At most this many services are read from an index in one round trip."""
@@ -42,14 +42,8 @@ class DirectoryReader:
             are_listed: whether an index has these names: one without a description is then of a service that nobody withdrew.
         """
         keys = [self._keys.service(name) for name in names]
-        with self._client.translating("reading the directory"), self._client.pipeline(transaction=False) as pipe:
-            for key in keys:
-                pipe.hgetall(key)
-            pipe.time()
-            *rows, time = pipe.execute(raise_on_error=False)
-            if isinstance(time, Exception):
-                raise time
-        now_ms, found = to_ms(time), []
+        rows, now_ms = _rows(self._client, keys)
+        found = []
         for key, row in zip(keys, rows, strict=True):
             if isinstance(row, redis.ResponseError):  # not a hash: one key that was written by hand must not hide the others
                 self._upkeep.warn_unreadable(key)
@@ -89,7 +83,7 @@ class DirectoryReader:
         elif group is not None:
             pages = self._pages(self._keys.group(group), first_page)
         else:
-            pages = iter([self._names()])
+            pages = iter([_names(self._client)])
         for page in pages:
             # An index may still name a service that disappeared without being withdrawn. A successor with the same name may not
             # have the capability or group, so the description decides.
@@ -101,11 +95,6 @@ class DirectoryReader:
             for service in sorted(fitting, key=lambda s: s.incarnation):
                 if predicate is None or predicate(service):
                     yield service
-
-    def _names(self) -> list[str]:
-        with self._client.translating("searching the directory"):
-            names: Any = self._client.smembers(self._keys.services)
-        return [name.decode(errors="replace") for name in names]  # only names added by hand are not UTF-8: they have no description
 
     def _pages(self, index: str, page_size: int) -> Iterator[list[str]]:
         """Yield the names in an index, in the order of registration. Each page is up to ten times as long as the one before.
@@ -120,3 +109,36 @@ class DirectoryReader:
             if len(rows) < page_size:
                 return
             after, page_size = f"({rows[-1][1]:.0f}", min(PAGE, page_size * 10)
+
+
+def registered_services(connection: redis.Redis) -> list[ServiceInfo]:
+    """Return all services, also overdue ones, in the order of their names. For who only looks: overdue ones are not swept by it.
+
+    Args:
+        connection: the server and the namespace.
+
+    Raises:
+        ServerError: Redis did not answer, or refused.
+    """
+    client = Client.of(connection)
+    rows, now_ms = _rows(client, [client.own_keys.service(name) for name in sorted(_names(client))])
+    found = (read_description(row, now_ms=now_ms) for row in rows if isinstance(row, dict))
+    return [service for service in found if service is not None]
+
+
+def _names(client: Client) -> list[str]:
+    with client.translating("searching the directory"):
+        names: Any = client.smembers(client.own_keys.services)
+    return [name.decode(errors="replace") for name in names]  # only names added by hand are not UTF-8: they have no description
+
+
+def _rows(client: Client, keys: Iterable[str]) -> tuple[list[Any], int]:
+    """Return what stands under keys, or why that cannot be read, and the server's time after that in milliseconds."""
+    with client.translating("reading the directory"), client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.hgetall(key)
+        pipe.time()
+        *rows, time = pipe.execute(raise_on_error=False)
+        if isinstance(time, Exception):
+            raise time
+    return rows, to_ms(time)

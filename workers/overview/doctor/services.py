@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 import redis
 
-from notify.directory import ServiceInfo, read_description
+from notify.directory import registered_services
 from notify.server import whole
 from notify.values import counted
 from workers.overview.doctor.facts import Facts
@@ -30,7 +30,7 @@ class _Position(msgspec.Struct):
 
 def check_services(facts: Facts) -> Iterator[Finding]:
     """Look for services whose heartbeats are overdue. Nothing is withdrawn by this look."""
-    found = _services(facts)
+    found = registered_services(facts.client)
     overdue = [service for service in found if service.is_overdue]
     for service in overdue:
         where, silent = f"process {service.pid} on {service.host}", f"silent for {service.silent_s:.0f} s, its ttl is {service.ttl_s:g} s"
@@ -82,16 +82,6 @@ def check_subscribers(facts: Facts) -> Iterator[Finding]:
         yield ok("subscribers", f"{len(clients)} connections are subscribed, none lags")
     elif not lagging:
         yield ok("subscribers", "no subscriber lags")
-
-
-def _services(facts: Facts) -> list[ServiceInfo]:
-    names: Any = facts.client.smembers(facts.keys.services)
-    with facts.client.pipeline(transaction=False) as pipe:
-        for name in sorted(names):
-            pipe.hgetall(facts.keys.service(name.decode(errors="replace")))
-        rows: list[Any] = pipe.execute(raise_on_error=False)
-    found = [read_description(row, now_ms=round(facts.clock_s * 1000)) for row in rows if isinstance(row, dict)]
-    return [service for service in found if service is not None]
 
 
 def _old_positions(facts: Facts) -> Iterator[tuple[str, str, float]]:

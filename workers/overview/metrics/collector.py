@@ -8,7 +8,7 @@ from typing import Any, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
-from notify.directory import read_description
+from notify.directory import registered_services
 from notify.errors import ServerError
 from notify.history import (
     EDGES_S,
@@ -100,19 +100,15 @@ class NotifyCollector(Collector):
     def _directory(self) -> Iterator[Metric]:
         """Yield the metrics about services, leases, the leader and the sweep."""
         client, keys = self._client, self._client.own_keys
-        names: Any = client.smembers(keys.services)
+        states = Counter[str](service.state for service in registered_services(client))
         with client.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.get(keys.renewed)
             pipe.pttl(keys.leader)
             pipe.hget(keys.clock, "cron_ms")
             pipe.hget(keys.sweep, "at_ms")
-            for name in names:
-                pipe.hgetall(keys.service(name.decode(errors="replace")))
-            (seconds, microseconds), renewed, lease_ms, led, swept, *rows = pipe.execute(raise_on_error=False)
+            (seconds, microseconds), renewed, lease_ms, led, swept = pipe.execute(raise_on_error=False)
         now_ms = seconds * 1000 + microseconds // 1000
-        services = [found for row in rows if isinstance(row, dict) and (found := read_description(row, now_ms=now_ms)) is not None]
-        states = Counter[str](service.state for service in services)
         yield _gauge("notify_services", "Registered services by state.", ["state"], dict.fromkeys(STATES, 0) | states)
         lease_s = max(0, lease_ms) / 1000
         yield GaugeMetricFamily("notify_leader", "Whether one of the workers leads.", value=int(lease_ms != NO_KEY))
