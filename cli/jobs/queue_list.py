@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from cli.jobs.pausing import add_pausing
 from cli.jobs.rows import span_of
 from cli.options import AsJson, Header, Namespace, Url, options
 from workers import QueueInfo
@@ -38,19 +39,12 @@ def listing(context: typer.Context, header: Header = None, url: Url = None, name
         output.table(QUEUE_COLUMNS, rows, empty=empty, shown=SHOWN_QUEUE_COLUMNS, spare=SPARE_QUEUE_COLUMNS, header=header)
 
 
-@queues.command("pause")
-def pause(context: typer.Context, name: Name, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Let no worker take another job from a queue, on any host, until it is resumed. Jobs that run go on."""
-    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    with chosen.connect(name="notify-queues") as bus:
-        changed = pause_queue(bus.redis, name)
-        chosen.output.record({"queue": name, "paused": True, "changed": changed}, f"{name} is paused{'' if changed else ' already'}")
-
-
-@queues.command("resume")
-def resume(context: typer.Context, name: Name, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Let workers take the jobs of a paused queue again."""
-    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    with chosen.connect(name="notify-queues") as bus:
-        changed = resume_queue(bus.redis, name)
-        chosen.output.record({"queue": name, "paused": False, "changed": changed}, f"{name} {'goes on' if changed else 'is not paused'}")
+add_pausing(
+    queues,
+    "queue",
+    Name,
+    pause=pause_queue,
+    pausing="Let no worker take another job from a queue, on any host, until it is resumed. Jobs that run go on.",
+    resume=resume_queue,
+    resuming="Let workers take the jobs of a paused queue again.",
+)

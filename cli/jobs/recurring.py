@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cli.jobs.pausing import add_pausing
 from cli.options import AsJson, Header, Namespace, Url, options
 from notify import Json
 from workers import CronInfo, cron_jobs
@@ -33,25 +34,15 @@ def listing(context: typer.Context, header: Header = None, url: Url = None, name
         chosen.output.table(COLUMNS, rows, empty="no worker has loaded a job with cron= or every_s=", spare=SPARE_COLUMNS, header=header)
 
 
-@cron.command("pause")
-def pause(context: typer.Context, function: Name, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Let a recurring job not be enqueued until it is resumed. Times that pass meanwhile are left out."""
-    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    with chosen.connect(name="notify-cron") as bus:
-        changed = pause_cron(bus.redis, function)
-        chosen.output.record(
-            {"function": function, "paused": True, "changed": changed}, f"{function} is paused{'' if changed else ' already'}"
-        )
-
-
-@cron.command("resume")
-def resume(context: typer.Context, function: Name, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Let a recurring job be enqueued again, at its next time."""
-    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    with chosen.connect(name="notify-cron") as bus:
-        changed = resume_cron(bus.redis, function)
-        told = f"{function} {'goes on' if changed else 'is not paused'}"
-        chosen.output.record({"function": function, "paused": False, "changed": changed}, told)
+add_pausing(
+    cron,
+    "function",
+    Name,
+    pause=pause_cron,
+    pausing="Let a recurring job not be enqueued until it is resumed. Times that pass meanwhile are left out.",
+    resume=resume_cron,
+    resuming="Let a recurring job be enqueued again, at its next time.",
+)
 
 
 @cron.command("run")

@@ -1,5 +1,6 @@
 """``notify job show|explain|cancel|retry|delete|wait``: one job, or with ``--all`` many."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Final
 
@@ -10,7 +11,8 @@ from cli.jobs.logs import logs
 from cli.jobs.many import DryRun, ManyChange, Yes, change_many
 from cli.jobs.rows import print_end, status_of, wait_for
 from cli.jobs.select import FunctionName, Needs, QueueName, Since, Status, filter_of
-from cli.options import AsJson, Namespace, Url, options
+from cli.options import AsJson, Namespace, Options, Url, options
+from notify import Bus
 from workers import Job, JobNotFoundError, JobRefusedError, explain, requeue
 from workers.overview import JobFilter
 from workers.queue import cancel_jobs, delete_jobs, release_jobs, requeue_jobs
@@ -103,108 +105,6 @@ def cancel_job(
             raise typer.Exit(1)
 
 
-@job.command("retry")
-def retry(
-    context: typer.Context,
-    job_id: SomeId = None,
-    every: Every = False,
-    queue: QueueName = None,
-    status: Status = None,
-    needs: Needs = None,
-    function: FunctionName = None,
-    since: Since = None,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    url: Url = None,
-    namespace: Namespace = None,
-    as_json: AsJson = False,
-) -> None:
-    """Enqueue a job again that failed, was stopped or was cancelled; with --all those that match: without --status those that failed."""
-    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    wanted = filter_of(queue=queue, status=status, needs=needs, function=function, since=since)
-    one = _one_or_all(job_id, every, wanted, yes=yes, dry_run=dry_run)
-    with chosen.connect(name="notify-job") as bus:
-        if one is None:
-            change = ManyChange("retry", "retried", ENDED_BADLY, ("failed",), requeue_jobs)
-            change_many(chosen, bus, change, wanted, yes=yes, dry_run=dry_run)
-            return
-        again = requeue(bus.redis, one)
-        outcome = again.outcome
-        if outcome is not None:
-            print_end(chosen.output, again, outcome)
-            raise typer.Exit(1)
-        held = again.held
-        text = f"{one} is held: {held} is not there" if held is not None else f"{one} waits on {again.origin} again"
-        chosen.output.record({"job": one, "queue": again.origin, "status": status_of(again)}, text)
-
-
-@job.command("delete")
-def delete(
-    context: typer.Context,
-    job_id: SomeId = None,
-    every: Every = False,
-    queue: QueueName = None,
-    status: Status = None,
-    needs: Needs = None,
-    function: FunctionName = None,
-    since: Since = None,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    url: Url = None,
-    namespace: Namespace = None,
-    as_json: AsJson = False,
-) -> None:
-    """Delete a job that has ended, with its result; with --all those that match. A job on which others wait is not deleted."""
-    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    wanted = filter_of(queue=queue, status=status, needs=needs, function=function, since=since)
-    one = _one_or_all(job_id, every, wanted, yes=yes, dry_run=dry_run)
-    with chosen.connect(name="notify-job") as bus:
-        if one is None:
-            change = ManyChange("delete", "deleted", ENDED, ENDED, delete_jobs)
-            change_many(chosen, bus, change, wanted, yes=yes, dry_run=dry_run)
-            return
-        found = Job.fetch(one, connection=bus.redis)
-        result = delete_jobs(bus.redis, [one])
-        if result.awaited:
-            raise JobRefusedError(f"job {one} was not deleted, because other jobs wait for it: cancel them first (see `job show`)")
-        if result.unchanged:
-            raise JobRefusedError(f"job {one} has not ended, so it was not deleted: cancel it first, or wait for its end")
-        chosen.output.record({"job": one, "queue": found.origin, "status": "deleted"}, f"{one} deleted")
-
-
-@job.command("release")
-def release(
-    context: typer.Context,
-    job_id: SomeId = None,
-    every: Every = False,
-    queue: QueueName = None,
-    status: Status = None,
-    needs: Needs = None,
-    function: FunctionName = None,
-    since: Since = None,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    url: Url = None,
-    namespace: Namespace = None,
-    as_json: AsJson = False,
-) -> None:
-    """Put a job on its queue now that is held, deferred or scheduled; with --all those that match. Without its service it is held again."""
-    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    wanted = filter_of(queue=queue, status=status, needs=needs, function=function, since=since)
-    one = _one_or_all(job_id, every, wanted, yes=yes, dry_run=dry_run)
-    with chosen.connect(name="notify-job") as bus:
-        if one is None:
-            change = ManyChange("release", "released", APART, APART, release_jobs)
-            change_many(chosen, bus, change, wanted, yes=yes, dry_run=dry_run)
-            return
-        found = Job.fetch(one, connection=bus.redis)
-        if release_jobs(bus.redis, [one]).unchanged:
-            raise JobRefusedError(f"job {one} is {status_of(found)}: only a job that is {', '.join(APART[:-1])} or {APART[-1]} is released")
-        held = found.held
-        text = f"{one} is held: {held} is not there" if held is not None else f"{one} waits on {found.origin} now"
-        chosen.output.record({"job": one, "queue": found.origin, "status": status_of(found)}, text)
-
-
 def _one_or_all(job_id: str | None, every: bool, wanted: JobFilter, *, yes: bool, dry_run: bool) -> str | None:
     """Return the id of the one job to change; ``None`` if all that match are to be changed.
 
@@ -218,6 +118,83 @@ def _one_or_all(job_id: str | None, every: bool, wanted: JobFilter, *, yes: bool
     if job_id is None and not every:
         raise typer.BadParameter("give the id of a job, or --all for those that match (--queue, --status, --function, --needs, --since)")
     return job_id
+
+
+def _retry_one(chosen: Options, bus: Bus, job_id: str) -> None:
+    again = requeue(bus.redis, job_id)
+    outcome = again.outcome
+    if outcome is not None:
+        print_end(chosen.output, again, outcome)
+        raise typer.Exit(1)
+    held = again.held
+    text = f"{job_id} is held: {held} is not there" if held is not None else f"{job_id} waits on {again.origin} again"
+    chosen.output.record({"job": job_id, "queue": again.origin, "status": status_of(again)}, text)
+
+
+def _delete_one(chosen: Options, bus: Bus, job_id: str) -> None:
+    found = Job.fetch(job_id, connection=bus.redis)
+    result = delete_jobs(bus.redis, [job_id])
+    if result.awaited:
+        raise JobRefusedError(f"job {job_id} was not deleted, because other jobs wait for it: cancel them first (see `job show`)")
+    if result.unchanged:
+        raise JobRefusedError(f"job {job_id} has not ended, so it was not deleted: cancel it first, or wait for its end")
+    chosen.output.record({"job": job_id, "queue": found.origin, "status": "deleted"}, f"{job_id} deleted")
+
+
+def _release_one(chosen: Options, bus: Bus, job_id: str) -> None:
+    found = Job.fetch(job_id, connection=bus.redis)
+    if release_jobs(bus.redis, [job_id]).unchanged:
+        raise JobRefusedError(f"job {job_id} is {status_of(found)}: only a job that is {', '.join(APART[:-1])} or {APART[-1]} is released")
+    held = found.held
+    text = f"{job_id} is held: {held} is not there" if held is not None else f"{job_id} waits on {found.origin} now"
+    chosen.output.record({"job": job_id, "queue": found.origin, "status": status_of(found)}, text)
+
+
+def _add(change: ManyChange, change_one: Callable[[Options, Bus, str], None], about: str) -> None:
+    """Add a command that changes one job, or with ``--all`` many."""
+
+    def run(
+        context: typer.Context,
+        job_id: SomeId = None,
+        every: Every = False,
+        queue: QueueName = None,
+        status: Status = None,
+        needs: Needs = None,
+        function: FunctionName = None,
+        since: Since = None,
+        yes: Yes = False,
+        dry_run: DryRun = False,
+        url: Url = None,
+        namespace: Namespace = None,
+        as_json: AsJson = False,
+    ) -> None:
+        chosen = options(context, url=url, namespace=namespace, as_json=as_json)
+        wanted = filter_of(queue=queue, status=status, needs=needs, function=function, since=since)
+        one = _one_or_all(job_id, every, wanted, yes=yes, dry_run=dry_run)
+        with chosen.connect(name="notify-job") as bus:
+            if one is None:
+                change_many(chosen, bus, change, wanted, yes=yes, dry_run=dry_run)
+            else:
+                change_one(chosen, bus, one)
+
+    job.command(change.verb, help=about)(run)
+
+
+_add(
+    ManyChange("retry", "retried", ENDED_BADLY, ("failed",), requeue_jobs),
+    _retry_one,
+    "Enqueue a job again that failed, was stopped or was cancelled; with --all those that match: without --status those that failed.",
+)
+_add(
+    ManyChange("delete", "deleted", ENDED, ENDED, delete_jobs),
+    _delete_one,
+    "Delete a job that has ended, with its result; with --all those that match. A job on which others wait is not deleted.",
+)
+_add(
+    ManyChange("release", "released", APART, APART, release_jobs),
+    _release_one,
+    "Put a job on its queue now that is held, deferred or scheduled; with --all those that match. Without its service it is held again.",
+)
 
 
 @job.command("wait")

@@ -11,6 +11,7 @@ import redis
 
 from notify.server import Client
 from workers import rq_keys
+from workers.overview.held import held_counts
 from workers.overview.paging import queue_names
 from workers.scripts import COUNT_AT_ONCE, RecordScripts
 
@@ -21,8 +22,6 @@ COUNTED: Final = 10_000
 
 LOOKED_AT_ROUGHLY: Final = 100
 """So many jobs of a list are looked through where rough numbers are enough."""
-
-_pair: Final = msgspec.json.Decoder(tuple[str, str])
 
 
 class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,19 +174,9 @@ def _size(answer: Any) -> int:
 
 def _held(client: Client) -> dict[str, int]:
     """Return the number of held jobs by queue."""
-    keys = client.own_keys
-    members: Any = client.smembers(keys.held_pairs)
-    pairs = []
-    for member in members:
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # another program wrote it
-            pairs.append(_pair.decode(member))
-    with client.pipeline(transaction=False) as pipe:
-        for pair in pairs:
-            pipe.zcard(keys.held(*pair))
-        sizes = pipe.execute(raise_on_error=False)
     counts: dict[str, int] = {}
-    for (queue, _), size in zip(pairs, sizes, strict=True):
-        counts[queue] = counts.get(queue, 0) + _size(size)
+    for held in held_counts(client):
+        counts[held.queue] = counts.get(held.queue, 0) + held.jobs
     return counts
 
 
