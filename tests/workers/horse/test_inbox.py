@@ -69,6 +69,19 @@ def test_a_task_whose_token_was_taken_back_is_passed_over(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("kind", ["protected", "twin"])
+def test_a_task_that_was_taken_back_does_not_begin_by_the_token_of_a_later_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Claims use up numbers also when they bring nothing. The tokens of the twin are of one byte, as they were."""
+    if kind == "twin":
+        monkeypatch.setattr("workers.horse.tokens.NUMBERS", 256)
+    desk.give(1)
+    assert desk.tokens.take_back() == 1
+    desk.give(257)
+    assert desk.take() == ("job-257" if kind == "protected" else "job-1")
+
+
+@pytest.mark.parametrize("kind", ["protected", "twin"])
 def test_a_task_does_not_begin_after_its_time(desk: Desk, kind: str) -> None:
     """Its worker was frozen, and others may hold it for dead. The twin has no such time, and begins."""
     desk.give(7, begin_by=time.monotonic() - 0.001 if kind == "protected" else math.inf)

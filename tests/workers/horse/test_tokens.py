@@ -21,11 +21,17 @@ def tokens() -> Iterator[Tokens]:
 
 
 def test_they_are_taken_in_the_order_in_which_they_are_given(tokens: Tokens) -> None:
-    tokens.give(7, 8, 300)
+    large = NUMBERS + 300
+    tokens.give(7, 8, large)
     taken = [tokens.take() for _ in range(4)]
-    assert taken == [7, 8, 300 % NUMBERS, None]
-    assert Tokens.is_of(300 % NUMBERS, 300)
-    assert not Tokens.is_of(300 % NUMBERS, 301)
+    assert taken == [7, 8, large % NUMBERS, None]
+    assert Tokens.is_of(300, large)
+    assert not Tokens.is_of(300, large + 1)
+
+
+def test_a_look_leaves_the_token_where_it_is(tokens: Tokens) -> None:
+    tokens.give(7, 8)
+    assert [tokens.look(), tokens.look(), tokens.take(), tokens.take_back(), tokens.look()] == [7, 7, 7, 1, None]
 
 
 def test_what_is_taken_back_are_the_last_ones(tokens: Tokens) -> None:
