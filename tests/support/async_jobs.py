@@ -110,6 +110,30 @@ async def quick(number: int) -> int:
     return number
 
 
+async def _begin(name: str, seconds: float) -> None:
+    """Count the beginning; wait for so long, or with a negative number until `Effects.let_go`."""
+    if seconds < 0:
+        await _released(name)
+    else:
+        count(f"{name}:begun")
+        await asyncio.sleep(seconds)
+
+
+@job("work", concurrency=2)
+async def quick_or_held(name: str, seconds: float) -> None:
+    await _begin(name, seconds)
+
+
+@job("work", concurrency=2, needs="svc")
+async def quick_or_held_with_svc(name: str, seconds: float) -> None:
+    await _begin(name, seconds)
+
+
+@job("work", concurrency=4)
+async def quick_few(number: int) -> None:
+    await _begin(f"few:{number}", 0.005 * (number % 3))
+
+
 @job("work", concurrency=3)
 async def change_the_process(folder: str) -> str:
     os.chdir(folder)

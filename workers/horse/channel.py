@@ -35,6 +35,8 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
         runs_beside: whether it is performed side by side with others of this kind.
         timeouts: how often a command of the worker got no answer in time. If that has changed, the horse opens its connections anew.
         order: no task, but an order about the run, which is performed side by side with others: ``flag`` or ``cancel``.
+        function: the path of its function, if it is performed side by side with others.
+        concurrency: how many runs of this function go on side by side at most; 0: any number.
     """
 
     job_id: str
@@ -50,6 +52,8 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
     runs_beside: bool = False
     timeouts: int = 0
     order: str = ""
+    function: str = ""
+    concurrency: int = 0
 
     @property
     def calls_back(self) -> bool:

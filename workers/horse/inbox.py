@@ -64,6 +64,17 @@ class Inbox:
         token = self._tokens.take()
         return None if token is None else self._begin(token)
 
+    def next(self) -> Task | None:
+        """Return what `take_now` would return, unless the worker takes that back before. It does not begin. Errors as for `take`."""
+        if (token := self._tokens.look()) is None:
+            return None
+        while True:
+            for task in self._arrived:
+                if Tokens.is_of(token, task.number):
+                    return task
+            if (message := self._channel.take(Task)) is not None:
+                self._keep(message)
+
     def orders(self, *, can_read: bool) -> list[Task]:
         """Return the orders that have arrived since the last call. Errors as for `take`.
 
@@ -84,10 +95,6 @@ class Inbox:
     def ring(self) -> None:
         """Wake the worker."""
         self._bell.ring()
-
-    def may_begin(self) -> bool:
-        """Return whether there is a token now. The worker may take it back."""
-        return any(fd == self._tokens.fileno() for fd, _ in self._poll.poll(0))
 
     def files(self) -> tuple[int, int]:
         """Return the numbers of the files that are readable when there is a token, and when there are orders or tasks."""

@@ -5,6 +5,7 @@ import contextvars
 import logging
 import os
 import time
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -56,6 +57,8 @@ class RunningTask:
 class TaskLoop:
     """Performs tasks side by side, from a first one until none is left.
 
+    Of each function as many calls go on as its tasks say, at most. So the worker may give more: the next task begins when one ends.
+
     Args:
         inbox: the tasks come through it, and the replies go through it, in the order in which the tasks end.
         perform: performs a task and returns the reply to it. It raises nothing.
@@ -66,9 +69,13 @@ class TaskLoop:
         self._inbox, self._perform, self._most = inbox, perform, most
         self.begun = 0
         """How many tasks have begun."""
-        self._rings = False
-        """Whether the worker is about to be woken."""
+        self._rings = self._is_watching = False
+        """Whether the worker is about to be woken, and whether the loop looks for tokens: not while the next task has no room."""
         self._running: dict[int, RunningTask] = {}
+        self._calls: Counter[str] = Counter()
+        """How many calls of each function go on."""
+        self._early: deque[RunningTask] = deque()
+        """Tasks that took the token of another one, which had room and was taken back in that moment: they wait for room."""
 
     def run(self, first: Task) -> Reply:
         """Perform the first task and all that come before the last one has ended. Returns the reply to the last one."""
@@ -77,11 +84,11 @@ class TaskLoop:
     async def _run(self, first: Task) -> Reply:
         self._loop = asyncio.get_running_loop()
         self._last: asyncio.Future[Reply] = self._loop.create_future()
+        self._context = contextvars.copy_context()
         watchdog = Watchdog(self._tell)
         watchdog.open(self._loop)
-        tokens, orders = self._inbox.files()
-        self._loop.add_reader(tokens, self._take)
-        self._loop.add_reader(orders, self._obey, True)
+        self._watch(True)
+        self._loop.add_reader(self._inbox.files()[1], self._obey, True)
         try:
             self._begin(first)
             self._inbox.ring()  # the worker may give more
@@ -96,23 +103,38 @@ class TaskLoop:
         return self.begun >= self._most
 
     def _take(self) -> None:
+        """Begin what may begin and has room."""
         before = self.begun
         for _ in range(MOST_AT_ONCE):
             try:
-                task = None if self._is_retiring else self._inbox.take_now()
+                following = None if self._is_retiring else self._inbox.next()
+                if following is None or self._is_full(following):
+                    self._watch(following is None and not self._is_retiring)
+                    break
+                task = self._inbox.take_now()
             except EOFError:
                 os._exit(0)  # the worker is gone
             if task is None:
-                break
+                continue  # it was taken back
             if self._inbox.is_late:
                 self._inbox.reply(Reply(is_late=True, number=task.number))
             else:
                 self._begin(task)
+        else:
+            self._watch(True)
         if self.begun > before:
-            self._inbox.ring()  # the worker may give more
-        if self._is_retiring:
-            self._loop.remove_reader(self._inbox.files()[0])
+            self._ring_soon()  # the worker may give more
         self._obey(False)
+
+    def _watch(self, value: bool) -> None:
+        """Take tasks as soon as there are tokens, or only at the end of another one."""
+        if value != self._is_watching:
+            self._is_watching = value
+            tokens, _ = self._inbox.files()
+            if value:
+                self._loop.add_reader(tokens, self._take)
+            else:
+                self._loop.remove_reader(tokens)
 
     def _obey(self, can_read: bool) -> None:
         try:
@@ -124,11 +146,22 @@ class TaskLoop:
             if running is not None:  # else it has ended
                 running.obey(order.order)
 
+    def _is_full(self, task: Task) -> bool:
+        return bool(self._early) or 0 < task.concurrency <= self._calls[task.function]
+
     def _begin(self, task: Task) -> None:
         self.begun += 1
         self._running[task.number] = running = RunningTask(task)
+        if self._is_full(task):
+            self._early.append(running)
+        else:
+            self._start(running)
+
+    def _start(self, running: RunningTask) -> None:
+        self._calls[running.task.function] += 1
         context = contextvars.copy_context()
-        running.handle = self._loop.create_task(self._perform_one(running), name=f"job {task.job_id}", context=context)
+        running.began = time.monotonic()
+        running.handle = self._loop.create_task(self._perform_one(running), name=f"job {running.task.job_id}", context=context)
 
     async def _perform_one(self, running: RunningTask) -> None:
         try:
@@ -139,14 +172,28 @@ class TaskLoop:
         number = running.task.number
         reply = msgspec.structs.replace(reply, number=number, seconds=time.monotonic() - running.began)
         del self._running[number]
-        if self._running or (not self._is_retiring and self._inbox.may_begin()):
+        self._calls[running.task.function] -= 1
+        self._context.run(self._go_on)  # the context of this task belongs to its job
+        if self._running:
             self._inbox.reply(reply, rings=False)
-            if not self._rings:  # once for all tasks that end at this moment
-                self._rings = True
-                self._loop.call_soon(self._ring)
+            self._ring_soon()
         else:
             self._close()  # at once: no task must begin any more
             self._last.set_result(msgspec.structs.replace(reply, retires=reply.retires or self._is_retiring))
+
+    def _go_on(self) -> None:
+        """Begin what has room now that a task has ended."""
+        early, self._early = self._early, deque()
+        while early and not self._is_full(early[0].task):
+            self._start(early.popleft())
+        self._early = early
+        self._take()
+
+    def _ring_soon(self) -> None:
+        """Wake the worker, once for all that begins and ends at this moment."""
+        if not self._rings:
+            self._rings = True
+            self._loop.call_soon(self._ring)
 
     def _ring(self) -> None:
         self._rings = False

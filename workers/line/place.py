@@ -19,9 +19,20 @@ class Place:
         is_announced: whether the claim has written all that RQ holds of a run, and published its start.
         begin_within_s: seconds, at most, until the run begins.
         runs_beside: whether it is performed side by side with others of this kind.
+        function, concurrency: as in a `Task`.
     """
 
-    def __init__(self, claim: Claim, queue: Any, *, is_announced: bool, begin_within_s: float = BEGIN_S, runs_beside: bool = False) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        queue: Any,
+        *,
+        is_announced: bool,
+        begin_within_s: float = BEGIN_S,
+        runs_beside: bool = False,
+        function: str = "",
+        concurrency: int = 0,
+    ) -> None:
         self.claim = claim
         self.queue = queue
         self.run = Run(claim.job_id, claim.fence)
@@ -30,6 +41,7 @@ class Place:
         self.is_announced: bool | None = is_announced
         """``None`` if it is not known: the answer was lost."""
         self.runs_beside = runs_beside
+        self.function, self.concurrency = function, concurrency
         self.rings = True
         """Whether the horse wakes the worker at its end."""
         self.begin_by = steady_s() + min(begin_within_s, BEGIN_S)
@@ -61,4 +73,6 @@ class Place:
             is_announced=bool(self.is_announced),
             runs_beside=self.runs_beside,
             timeouts=timeouts,
+            function=self.function,
+            concurrency=self.concurrency,
         )

@@ -121,6 +121,7 @@ class WorkerParts:
                 background=self.background,
                 functions=functions,
                 is_enabled=retire.jobs > 1,  # else each job has a process of its own
+                claims_ahead=window != 1,
             ),
         )
 

@@ -19,9 +19,12 @@ from workers.worker.claimer import Claimer
 from workers.worker.current_run import CurrentRun
 from workers.worker.record import EndRecorder
 from workers.worker.returned import ReturnedRuns
+from workers.worker.side_by_side.forecast import Forecast
 from workers.worker.side_by_side.intake import Intake
+from workers.worker.side_by_side.member import Member
 from workers.worker.side_by_side.rules import concurrencies, may_bypass_rq, path_of
 from workers.worker.side_by_side.supply import Supply
+from workers.worker.side_by_side.unbegun import Unbegun
 from workers.worker.stop import Stopper
 from workers.worker.turn import Turn
 
@@ -38,19 +41,6 @@ OVERDUE_S: Final = 60.0
 """Seconds after the timeout of a job at which its process is killed: a job that still runs then ignores the timeout."""
 
 
-class _Member:
-    """A run of the group."""
-
-    def __init__(self, place: Place, job: Any, path: str) -> None:
-        self.place, self.job, self.path = place, job, path
-        self.began = time.monotonic()
-        self.beaten = self.began
-
-    @property
-    def age_s(self) -> float:
-        return time.monotonic() - self.began
-
-
 class Group:
     """Has runs performed side by side, in the main thread of the worker, from a first one until none is left.
 
@@ -65,6 +55,7 @@ class Group:
         functions: the functions that the worker may run.
         retry: calls a function until the server answers.
         is_enabled: whether jobs may run side by side at all.
+        claims_ahead: whether jobs may be claimed before there is room for them.
     """
 
     def __init__(
@@ -84,22 +75,24 @@ class Group:
         functions: JobFunctions,
         retry: Callable[[Callable[[], object]], object],
         is_enabled: bool,
+        claims_ahead: bool,
     ) -> None:
         self._worker, self._current_run, self._line = worker, current_run, line
         self._turn, self._recorder, self._stopper = turn, recorder, stopper
         self._callbacks = callbacks
         self._claims, self._returned = claims, returned
-        self.paths = dict.fromkeys(most := concurrencies(functions) if is_enabled else {}, 0)
+        self._most = concurrencies(functions) if is_enabled else {}
+        self.paths = dict.fromkeys(self._most, 0)
         """The functions whose jobs run side by side: no others may be claimed together with jobs that run in turn."""
         intake = Intake(claims.client, worker.name, horse=line.horse)
-        self._supply = Supply(worker, claims=claims, claimer=claimer, returned=returned, intake=intake, most=most)
+        self._supply = Supply(worker, claims=claims, claimer=claimer, returned=returned, intake=intake, most=self._most)
+        self._forecast, self._forecast_in_s = Forecast(is_enabled=claims_ahead), math.inf
         self._background, self._functions = background, functions
-        self._retry = retry
+        self._retry, self._unbegun = retry, Unbegun(line)
         self._runs = RunScripts(claims.client)
-        self._members: dict[int, _Member] = {}
-        self._culprit: _Member | None = None
+        self._members: dict[int, Member] = {}
+        self._culprit: Member | None = None
         """The run because of which the process was killed."""
-        self._given_at = 0.0
 
     def __len__(self) -> int:
         return len(self._members)
@@ -134,7 +127,11 @@ class Group:
         worker = self._worker
         with self._current_run.lock:
             self._current_run.started(self._line.horse.pid)
-        claims = self._supply.claim(self.runs(), Counter(member.path for member in self._members.values()), may_claim=self._may_claim())
+        self._unbegun.look()
+        running = Counter(member.path for member in self._members.values())
+        ending, self._forecast_in_s = self._forecast.ends(self._members.values())
+        options: Any = {"ending": ending, "unbegun": self._unbegun.places()}
+        claims = self._supply.claim(self.runs(), running, may_claim=self._may_claim(), **options)
         if claims:
             self._give(claims, is_announced=self._supply.has_announced)
         self._give_back_unbegun()
@@ -149,21 +146,21 @@ class Group:
     def _may_claim(self) -> bool:
         worker, current = self._worker, self._current_run
         is_ending = worker._stop_requested or current.is_cut or current.leave_sign.is_up or self._line.horse.is_lost
-        return not (is_ending or self._callbacks.are_due or self._culprit or self._line.has_unbegun)
+        return not (is_ending or self._callbacks.are_due or self._culprit)
 
     def _pause_s(self) -> float:
         """Return how long to wait for the end of a run."""
         pauses = [LONGEST_S]
-        if self._line.has_unbegun:
-            pauses.append(UNBEGUN_S)
-        elif self._may_claim():
-            pauses.append(self._supply.due_in_s)
+        if self._unbegun:
+            pauses.append(max(0.0, UNBEGUN_S - self._unbegun.waited_s))
+        if self._may_claim():
+            pauses += [self._supply.due_in_s, self._forecast_in_s if self._supply.goes_ahead else math.inf]
         for member in self._members.values():
             if member.place.is_over:
                 return 0.0
             if member.place.stopping is not None:
                 pauses.append(member.place.stopping.due_in_s)
-            if not member.place.is_announced:
+            if member.has_begun and not member.place.is_announced:
                 pauses.append(max(0.0, ANNOUNCE_S - member.age_s))
         return min(pauses)
 
@@ -171,7 +168,9 @@ class Group:
         current, places = self._current_run, []
         for claim in claims:
             queue = self._worker._ordered_queues[claim.queue]
-            places.append(Place(claim, queue, is_announced=is_announced, runs_beside=True))
+            path = path_of(claim, self._functions)
+            options: Any = {"runs_beside": True, "function": path, "concurrency": self._most.get(path, 0)}
+            places.append(Place(claim, queue, is_announced=is_announced, **options))
         with current.lock:  # no stop can come between the look at the early stops and the start
             for place in places:
                 place.is_dropped = place.run.job_id in current.early_stops
@@ -183,10 +182,10 @@ class Group:
                 for place in given:
                     self._line.remove(place)
                     place.end = UNKNOWN
-        self._given_at = time.monotonic()
         for place in places:  # last: the jobs run while the worker does this
             job, _ = self._turn.started(place.claim, place.queue)
-            self._members[place.number] = _Member(place, job, path_of(place.claim, self._functions))
+            self._members[place.number] = member = Member(place, job)
+            self._unbegun.add(member)
         self._watch()
 
     def _watch(self) -> None:
@@ -196,12 +195,13 @@ class Group:
     def _give_back_unbegun(self) -> None:
         """Put runs back on their queues that the horse does not begin."""
         is_ending = self._worker._stop_requested or self._current_run.leave_sign.is_up or self._line.horse.is_lost
-        if not self._line.has_unbegun or (not is_ending and time.monotonic() - self._given_at < UNBEGUN_S):
+        if not self._unbegun or (not is_ending and self._unbegun.waited_s < UNBEGUN_S):
             return
         self._give_back([self._members[place.number] for place in self._line.take_unbegun()])
         self._supply.pause(REST_S)
+        self._forecast.failed()
 
-    def _give_back(self, members: list[_Member]) -> None:
+    def _give_back(self, members: list[Member]) -> None:
         if not members:
             return
         runs = [member.place.run for member in members]
@@ -213,6 +213,7 @@ class Group:
                 member.place.is_dropped = True  # stopped meanwhile: that is to be recorded
             else:
                 del self._members[member.place.number]
+        self._unbegun.remove(members)
         self._watch()
 
     def _collect(self) -> None:
@@ -223,6 +224,7 @@ class Group:
         for member in over:
             end = member.place.end
             if isinstance(end, Reply) and end.ended is not None:
+                self._forecast.note(member.path, end.seconds)
                 self._remove(member)
                 self._returned.add(member.place, member.job, end.ended)
         for member in over:
@@ -242,12 +244,12 @@ class Group:
         self._culprit = self._culprit if self._culprit in self._members.values() else None
         self._watch()
 
-    def _remove(self, member: _Member) -> None:
+    def _remove(self, member: Member) -> None:
         self._members.pop(member.place.number, None)
         self._current_run.early_stops.discard(member.place.run.job_id)
         self._supply.note_end()
 
-    def _record(self, member: _Member, end: HorseEnd | None) -> None:
+    def _record(self, member: Member, end: HorseEnd | None) -> None:
         """Record another end than a return. While that is done, the run is the current one."""
         if isinstance(end, Reply) and not (end.stopped or end.problem):
             return  # the horse has recorded it
@@ -277,14 +279,14 @@ class Group:
 
             self._retry(check)
 
-    def _tend(self, member: _Member) -> None:
+    def _tend(self, member: Member) -> None:
         """Do what is due for a run that goes on: the next step of its stop, its announcement, its heartbeat."""
         place, now = member.place, time.monotonic()
         if place.is_over:
             return
         if self._line.take_step(place):
             self._culprit = member
-        if not place.is_announced and member.age_s >= ANNOUNCE_S:
+        if member.has_begun and not place.is_announced and member.age_s >= ANNOUNCE_S:
             with suppress(NotifyError):  # the next look tries it again
                 place.is_announced = None  # until the answer has come
                 self._runs.announce_run(self._worker.name, place.run, ttl_s=self._worker.get_heartbeat_ttl(member.job))
