@@ -116,7 +116,7 @@ async def _begin(name: str, seconds: float) -> None:
         await _released(name)
     else:
         count(f"{name}:begun")
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds)  # what it does
 
 
 @job("work", concurrency=2)
