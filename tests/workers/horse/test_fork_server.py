@@ -161,6 +161,6 @@ def test_a_frozen_fork_server_is_waited_for_once_however_many_workers_leave_it(t
     began = time.monotonic()
     for server in servers:
         server.close()
-    assert 0.9 < time.monotonic() - began < 2.0, "one second, and not one for each but the last"
+    assert 0.9 < time.monotonic() - began < 2.8, "one second, and not three: one for each but the last"
     assert not is_alive(pid)
     assert list(tmp_path.iterdir()) == []
