@@ -16,7 +16,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -180,6 +180,8 @@ class EmbeddedServer:
             started = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, pass_fds=[lock], start_new_session=True
             )
+        except OSError as exc:
+            raise EmbeddedServerError(f"{binary} cannot be run: {exc.strerror}; set $NOTIFY_SERVER to a server of this machine") from exc
         finally:
             os.close(lock)
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -214,7 +216,8 @@ class EmbeddedServer:
         deadline = time.monotonic() + STOP_TIMEOUT_S
         pid = self.pid
         if pid is not None and self._is_running():
-            os.kill(pid, signum)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signum)
         while self._is_running():
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(

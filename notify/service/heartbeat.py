@@ -169,7 +169,10 @@ class Heartbeats:
         while services := self._wait_until_due():
             lost = self._beat(services)
             if lost:
-                threading.Thread(target=self._register_again, args=(lost,), name="notify-register-again", daemon=True).start()
+                try:
+                    threading.Thread(target=self._register_again, args=(lost,), name="notify-register-again", daemon=True).start()
+                except RuntimeError:  # the system starts no thread; if this one ended too, all services would expire
+                    self._register_again(lost)
 
     def _wait_until_due(self) -> list[HeartbeatSource]:
         """Wait until a service is due. Returns it, and all services that will be due within the jitter; an empty list if none is left."""

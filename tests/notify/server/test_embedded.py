@@ -18,6 +18,7 @@ import notify
 from notify import EmbeddedServerError, NoServerBinaryError
 from notify.server import binary as server_binary
 from notify.server.embedded import EmbeddedServer, default_directory
+from notify.testing import wait_until
 from tests.support.processes import Process
 
 
@@ -229,6 +230,29 @@ def test_a_program_that_is_not_a_server_is_reported_with_its_last_output(home, t
     program.chmod(0o755)
     with pytest.raises(EmbeddedServerError, match=r"did not start.*: I am no server$"):
         EmbeddedServer(home, {"NOTIFY_SERVER": str(program)})
+
+
+def test_a_program_that_this_machine_cannot_run_is_named_in_the_error(home, tmp_path):
+    program = tmp_path / "program"
+    program.write_text("of another machine")
+    program.chmod(0o755)
+    with pytest.raises(EmbeddedServerError, match=r"program cannot be run: .*; set \$NOTIFY_SERVER"):
+        EmbeddedServer(home, {"NOTIFY_SERVER": str(program)})
+
+
+def test_a_server_that_ends_at_the_moment_of_its_stop_is_no_error(home, monkeypatch):
+    kill = os.kill
+
+    def kill_too_late(pid: int, signum: int) -> None:
+        kill(pid, signal.SIGKILL)
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), what="the end of the server")
+        kill(pid, signum)
+
+    with _use(home) as server:
+        monkeypatch.setattr("notify.server.embedded.os.kill", kill_too_late)
+        server.close()
+    monkeypatch.undo()
+    assert _running_server(home) is None
 
 
 def test_after_a_failed_start_the_next_one_succeeds(home):

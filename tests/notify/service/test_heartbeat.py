@@ -183,6 +183,19 @@ def test_a_service_that_fails_to_register_again_stops_no_other(bus, monkeypatch,
         wait_until(lambda: _last_beat_ms(bus, "good") > last_ms)
 
 
+def test_a_service_registers_again_also_if_no_thread_can_be_started(bus, monkeypatch):
+    def refuse(thread: threading.Thread, start: Callable[[threading.Thread], None] = threading.Thread.start) -> None:
+        if thread.name == "notify-register-again":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with bus.service("s", ttl_s=0.3) as service:
+        first = service.incarnation
+        bus.directory.withdraw("s", first, reason="expired")
+        wait_until(lambda: service.incarnation > first)
+
+
 @pytest.mark.any_server
 def test_a_slow_registration_delays_no_other_heartbeat(bus, monkeypatch):
     slow, coming, may_come = bus.service("slow", ttl_s=0.3), threading.Event(), threading.Event()
