@@ -13,9 +13,9 @@ import msgspec
 
 from notify import Bus, Program, Publisher
 from notify.events import Event
-from notify.flows import Against, changed_by
 from notify.process import printable_json
 from notify.settings import positive
+from notify.values import Against, ChangedBy
 from workers.errors import WorkersError
 from workers.jobs import current_bus, job
 from workers.storage import MISSING, NAME, Store
@@ -81,7 +81,7 @@ class Thermometer(Program):
     ) -> None:
         if threshold_against not in get_args(Against):
             raise WorkersError(f"threshold_against is {threshold_against!r}: choose 'published' or 'previous'")
-        self._changed = changed_by(threshold, against=threshold_against)
+        self._changed = ChangedBy(threshold, threshold_against)
         super().__init__(bus, ttl_s=ttl_s)
         self._source = iter(simulated() if source is None else source)
         self._interval_s = positive(interval_s, "interval_s")

@@ -4,12 +4,15 @@ Events, states, requests and jobs write and read their values with it.
 It knows no Redis, and nothing about where a value goes.
 """
 
+from notify.values.change import Against, ChangedBy
 from notify.values.encoder import Encodable, Json, check_json, encode_json, encoding_problem, json_text, wire_encoder
 from notify.values.signature import Signature
 from notify.values.size import check_size, in_batches, size_problem
 from notify.values.text import counted, is_text
 
 __all__ = [
+    "Against",
+    "ChangedBy",
     "Encodable",
     "Json",
     "Signature",

@@ -1,6 +1,6 @@
 """Filters: ready-made stages that choose, change, enrich, sort, slow down and gather items.
 
-`notify.flows` exports them all; the thermometer uses one outside a flow.
+`notify.flows` exports them all; the thermometer follows the rule of one outside a flow.
 They hold no connection and know no service.
 """
 
