@@ -22,6 +22,7 @@ __all__ = ["main"]
 
 PACKAGES = ("notify", "workers", "cli", "notify_workers")
 ASYNC_RECORDER = "redis.asyncio.observability.recorder"
+METADATA = "importlib.metadata"
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -85,13 +86,14 @@ class _StandIn(ModuleType):
 
 
 def _stand_ins() -> dict[str, ModuleType | None]:
-    package, recorder = _StandIn("redis.asyncio"), _StandIn(ASYNC_RECORDER)
+    package, recorder, metadata = map(_StandIn, ("redis.asyncio", ASYNC_RECORDER, METADATA))
     package.__path__ = []
     vars(recorder)["record_streaming_lag_from_response"] = _record_streaming_lag
+    vars(metadata)["version"] = _version
     return {
         "redis.asyncio": package,
         ASYNC_RECORDER: recorder,
-        "importlib.metadata": _StandIn("importlib.metadata"),
+        METADATA: metadata,
         "opentelemetry.metrics": None,
         "opentelemetry.sdk.metrics": None,
     }
@@ -99,6 +101,12 @@ def _stand_ins() -> dict[str, ModuleType | None]:
 
 async def _record_streaming_lag(*args: object, **options: object) -> None:
     await import_module(ASYNC_RECORDER).record_streaming_lag_from_response(*args, **options)
+
+
+def _version(name: str) -> str:
+    """Return the version of a package: of redis-py, which tells the server its own, without a search for that in its metadata."""
+    found: str = import_module("redis").__version__ if name == "redis" else import_module(METADATA).version(name)
+    return found
 
 
 def _import_asyncio(name: str) -> ModuleType:

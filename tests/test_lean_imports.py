@@ -84,7 +84,9 @@ def test_a_worker_has_opentelemetry_only_if_its_modules_import_it(bus: notify.Bu
         "import redis.asyncio.client as client; from redis.asyncio import Redis; print(client.Redis is Redis)",
         "import notify, redis.asyncio.cluster as cluster, redis; print(redis.asyncio.RedisCluster is cluster.RedisCluster)",
         "import asyncio; from redis.commands.core import async_record_streaming_lag as f; print(asyncio.run(f([])) is None)",
-        "import redis.utils, importlib.metadata; print(redis.utils.get_lib_version() == importlib.metadata.version('redis'))",
+        "import redis.utils as u, importlib.metadata as m; print(u.get_lib_version() == m.version('redis'))",
+        "import redis.utils as u, importlib.metadata as m; print(u.metadata.version('rq') == m.version('rq'))",
+        "import redis, sys; redis.Redis().connection_pool.make_connection(); print('importlib.metadata' not in sys.modules)",
         "import redis, inspect; print('StrictRedis' in inspect.getsource(redis) and not hasattr(redis, 'asyncia'))",
     ],
 )

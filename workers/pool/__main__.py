@@ -4,7 +4,6 @@ With the number of a file, and words for those who read the list of processes, i
 process id of a pool and the number of a socket it is the fork server.
 """
 
-import importlib.metadata  # noqa: F401  # each horse would import it: redis-py asks for its own version
 import socket
 import sys
 
