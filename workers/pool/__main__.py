@@ -4,6 +4,7 @@ With the number of a file, and words for those who read the list of processes, i
 process id of a pool and the number of a socket it is the fork server.
 """
 
+import _strptime  # type: ignore[import-not-found]  # noqa: F401  # each worker would import it, to read the times of RQ
 import socket
 import sys
 
