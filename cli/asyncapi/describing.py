@@ -18,7 +18,9 @@ __all__ = ["asyncapi"]
 
 def asyncapi(
     context: typer.Context,
-    modules: Annotated[list[str], typer.Argument(metavar="MODULE...", help="Modules with message classes and jobs.")],
+    modules: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODULE...]", help="Modules with message classes and jobs.", show_default=False)
+    ] = None,
     services: Annotated[
         list[str] | None,
         typer.Option("--service", metavar="NAME=MODULE:CLASS", help="A service, and the class of the object that it exports."),
@@ -31,7 +33,9 @@ def asyncapi(
 ) -> None:
     """Describe the messages, jobs and services of modules as an AsyncAPI 3 document. The modules are imported."""
     chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    loaded = [_load(name) for name in modules]
+    if not modules and not services:
+        raise typer.BadParameter("there is nothing to describe: give modules, or --service NAME=MODULE:CLASS")
+    loaded = [_load(name) for name in modules or ()]
     messages = [value for module in loaded for value in vars(module).values() if _is_message_of(module, value)]
     jobs = [value for module in loaded for value in vars(module).values() if isfunction(value) and _is_job_of(module, value)]
     document = asyncapi_document(

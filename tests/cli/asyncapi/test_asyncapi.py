@@ -122,11 +122,17 @@ def test_the_command_prints_the_document_of_modules(shell: Shell) -> None:
     }
     (as_line,) = shell.run("--json", "asyncapi", MODULE, PYTHONPATH=ROOT).records
     assert as_line["asyncapi"] == "3.0.0"
+    service = json.loads(shell.run("asyncapi", "--service", f"stock={MODULE}:Stock", PYTHONPATH=ROOT).out)
+    assert {each["name"] for each in service["components"]["messages"].values()} <= {
+        each["name"] for each in document["components"]["messages"].values()
+    }
+    assert "request.stock.reserve" in {each["name"] for each in service["components"]["messages"].values()}
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ([], "there is nothing to describe: give modules, or --service"),
         (["no_such"], "cannot import 'no_such'"),
         (["no_such.py"], "give the name of the module, 'no_such'"),
         (["redis"], "because 'redis' is loaded from"),  # and not the file of that name in the folder
