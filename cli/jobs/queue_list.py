@@ -7,7 +7,9 @@ import typer
 
 from cli.jobs.pausing import add_pausing
 from cli.jobs.rows import span_of
-from cli.options import AsJson, Header, Namespace, Url, options
+from cli.listing import lists
+from cli.options import Options
+from notify import Bus
 from workers import QueueInfo
 from workers import queues as all_queues
 from workers.queue import pause_queue, resume_queue
@@ -23,20 +25,14 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the queue
 queues = typer.Typer(rich_markup_mode=None)
 
 
-@queues.callback(invoke_without_command=True)
-def listing(context: typer.Context, header: Header = None, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+@lists(queues, "notify-queues")
+def listing(bus: Bus, chosen: Options, header: bool | None) -> None:
     """List the queues: number of jobs by status, the age of the oldest waiting job (latency), and workers."""
-    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    context.obj = chosen
-    if context.invoked_subcommand is not None:
-        return
-    with chosen.connect(name="notify-queues") as bus:
-        rows = [msgspec.structs.asdict(queue) for queue in all_queues(bus.redis)]
-        if not chosen.as_json:
-            rows = [{**row, "latency": span_of(row["latency_s"]), "paused": "yes" if row["paused"] else ""} for row in rows]
-        empty = f"no job was ever enqueued on {bus.redis.address}"
-        output = chosen.output
-        output.table(QUEUE_COLUMNS, rows, empty=empty, shown=SHOWN_QUEUE_COLUMNS, spare=SPARE_QUEUE_COLUMNS, header=header)
+    rows = [msgspec.structs.asdict(queue) for queue in all_queues(bus.redis)]
+    if not chosen.as_json:
+        rows = [{**row, "latency": span_of(row["latency_s"]), "paused": "yes" if row["paused"] else ""} for row in rows]
+    empty = f"no job was ever enqueued on {bus.redis.address}"
+    chosen.output.table(QUEUE_COLUMNS, rows, empty=empty, shown=SHOWN_QUEUE_COLUMNS, spare=SPARE_QUEUE_COLUMNS, header=header)
 
 
 add_pausing(

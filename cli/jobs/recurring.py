@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from cli.jobs.pausing import add_pausing
-from cli.options import AsJson, Header, Namespace, Url, options
-from notify import Json
+from cli.listing import lists
+from cli.options import AsJson, Namespace, Options, Url, options
+from notify import Bus, Json
 from workers import CronInfo, cron_jobs
 from workers.schedule import pause_cron, resume_cron, run_cron
 
@@ -22,16 +23,11 @@ Name = Annotated[str, typer.Argument(metavar="FUNCTION", help="The dotted path o
 cron = typer.Typer(rich_markup_mode=None)
 
 
-@cron.callback(invoke_without_command=True)
-def listing(context: typer.Context, header: Header = None, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+@lists(cron, "notify-cron")
+def listing(bus: Bus, chosen: Options, header: bool | None) -> None:
     """List the recurring jobs, the one that is due next first."""
-    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    context.obj = chosen
-    if context.invoked_subcommand is not None:
-        return
-    with chosen.connect(name="notify-cron") as bus:
-        rows = [_row_of(job, as_json=chosen.as_json) for job in cron_jobs(bus.redis)]
-        chosen.output.table(COLUMNS, rows, empty="no worker has loaded a job with cron= or every_s=", spare=SPARE_COLUMNS, header=header)
+    rows = [_row_of(job, as_json=chosen.as_json) for job in cron_jobs(bus.redis)]
+    chosen.output.table(COLUMNS, rows, empty="no worker has loaded a job with cron= or every_s=", spare=SPARE_COLUMNS, header=header)
 
 
 add_pausing(

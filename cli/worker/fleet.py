@@ -6,7 +6,8 @@ from typing import Annotated, Final
 
 import typer
 
-from cli.options import AsJson, Header, Namespace, Url, options
+from cli.listing import lists
+from cli.options import AsJson, Namespace, Options, Url, options
 from notify import Bus, Json
 from workers import WorkerInfo, WorkerNotFoundError, find_workers, stop_worker
 from workers.overview import find_worker
@@ -21,18 +22,13 @@ POLL_S: Final = 0.1
 workers = typer.Typer(rich_markup_mode=None)
 
 
-@workers.callback(invoke_without_command=True)
-def listing(context: typer.Context, header: Header = None, url: Url = None, namespace: Namespace = None, as_json: AsJson = False) -> None:
+@lists(workers, "notify-workers")
+def listing(bus: Bus, chosen: Options, header: bool | None) -> None:
     """List the workers of the server, on all hosts: what each does, its memory, and since when it runs."""
-    chosen = options(context, url=url, namespace=namespace, as_json=as_json)
-    context.obj = chosen
-    if context.invoked_subcommand is not None:
-        return
-    with chosen.connect(name="notify-workers") as bus:
-        rows = [_row(worker, as_json=chosen.as_json) for worker in find_workers(bus.redis)]
-        columns = COLUMNS if not chosen.as_json else tuple(rows[0]) if rows else ()
-        empty = f"no worker runs on {bus.redis.address}: start one with notify worker"
-        chosen.output.table(columns, rows, empty=empty, header=header)
+    rows = [_row(worker, as_json=chosen.as_json) for worker in find_workers(bus.redis)]
+    columns = COLUMNS if not chosen.as_json else tuple(rows[0]) if rows else ()
+    empty = f"no worker runs on {bus.redis.address}: start one with notify worker"
+    chosen.output.table(columns, rows, empty=empty, header=header)
 
 
 @workers.command("stop")
