@@ -82,6 +82,10 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
             return found
         return Viewer(found.name)
 
+    def is_token(self, text: str) -> bool:
+        """Return whether a text is one of the tokens."""
+        return self._token(text) is not None
+
     def log_in(self, secret: str) -> str | None:
         """Return the session of who knows a token; ``None`` if there is no such token."""
         found = self._token(secret)

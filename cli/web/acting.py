@@ -12,7 +12,8 @@ from cli.web.runs import Tell
 from cli.web.view import FilterError, Query
 from notify import Bus, Json, NotifyError
 from notify.keys import OPS_TOPIC
-from workers.overview import find_worker, preview_loss, stop_worker
+from workers import JobNotFoundError, QueueNotFoundError
+from workers.overview import cron_jobs, find_worker, preview_loss, queues, stop_worker
 from workers.queue import pause_queue, resume_queue
 from workers.schedule import pause_cron, resume_cron, run_cron
 
@@ -109,6 +110,8 @@ def _kill(bus: Bus, query: Query, form: Mapping[str, str]) -> Done:
 
 def _plan_pause(bus: Bus, query: Query) -> Plan:
     queue = _named(query, "queue")
+    if all(info.queue != queue for info in queues(bus.redis, exact=False)):
+        raise QueueNotFoundError(f"there is no queue {queue!r}: the view of queues lists them")
     told = (
         "No worker takes another job from it, on any host, until it is resumed. Running jobs go on. Workers of plain RQ do not know this."
     )
@@ -146,8 +149,15 @@ def _stop(bus: Bus, query: Query, form: Mapping[str, str]) -> Done:
     return Done(f"Worker {worker.name} {'is told to end' if hears else 'did not hear it'}", [told], {"worker": worker.name, "hears": hears})
 
 
+def _known_cron(bus: Bus, query: Query) -> str:
+    function = _named(query, "cron")
+    if all(cron.function != function for cron in cron_jobs(bus.redis)):
+        raise JobNotFoundError(f"there is no recurring job {function!r}: the view of recurring jobs lists them")
+    return function
+
+
 def _plan_run(bus: Bus, query: Query) -> Plan:
-    return Plan("run", f"Run {_named(query, 'cron')} now?", ["It is enqueued at once, besides its times."], "Run it now")
+    return Plan("run", f"Run {_known_cron(bus, query)} now?", ["It is enqueued at once, besides its times."], "Run it now")
 
 
 def _run(bus: Bus, query: Query, form: Mapping[str, str]) -> Done:
@@ -160,7 +170,7 @@ def _run(bus: Bus, query: Query, form: Mapping[str, str]) -> Done:
 
 def _plan_cron_pause(bus: Bus, query: Query) -> Plan:
     told = "It is not enqueued until it is resumed. Times that pass meanwhile are left out."
-    return Plan("cron-pause", f"Pause {_named(query, 'cron')}?", [told], "Pause it")
+    return Plan("cron-pause", f"Pause {_known_cron(bus, query)}?", [told], "Pause it")
 
 
 def _cron_pause(bus: Bus, query: Query, form: Mapping[str, str]) -> Done:
@@ -170,7 +180,7 @@ def _cron_pause(bus: Bus, query: Query, form: Mapping[str, str]) -> Done:
 
 
 def _plan_cron_resume(bus: Bus, query: Query) -> Plan:
-    return Plan("cron-resume", f"Resume {_named(query, 'cron')}?", ["It is enqueued again, at its next time."], "Resume it")
+    return Plan("cron-resume", f"Resume {_known_cron(bus, query)}?", ["It is enqueued again, at its next time."], "Resume it")
 
 
 def _cron_resume(bus: Bus, query: Query, form: Mapping[str, str]) -> Done:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qsl, quote
 
 from cli.web.access import Access
 
@@ -71,7 +71,8 @@ class Guard:
         host = headers.get(b"host", "")
         if self._hosts is not None and _host_name(host) not in self._hosts:
             return 421, f"this page is not served as {host[:100]!r}: start it with --allowed-host to give it that name"
-        if TOKEN_NAMES.intersection(name.lower() for name in parse_qs(scope["query_string"].decode(errors="replace"))):
+        given = parse_qsl(scope["query_string"].decode(errors="replace"))
+        if any(name.lower() in TOKEN_NAMES or self._access.is_token(value) for name, value in given):
             return 400, "a token in a URL stands in logs and histories afterwards: send it as Authorization: Bearer, or log in"
         size = headers.get(b"content-length", "0")
         if not size.isdecimal() or len(size) > 12 or int(size) > MOST_BODY_BYTES:

@@ -62,6 +62,10 @@ def test_a_token_in_a_url_is_refused(pages):
     page = pages(TOKENS)
     assert page.get(f"/?token={TOKEN}").status_code == 400
     assert page.get(f"/jobs?access_token={TOKEN}").status_code == 400
+    for name in ("t", "text", "%74oken"):
+        answer = page.get(f"/jobs?{name}={TOKEN}")
+        assert (answer.status_code, TOKEN in answer.text) == (400, False)
+    assert page.get("/jobs?text=no-token-of-this-page").status_code == 303
 
 
 def test_who_has_no_token_is_led_to_the_login_and_sees_nothing(pages):

@@ -162,6 +162,11 @@ def test_a_topic_shows_its_log_and_a_filter_narrows_it(bus, page):
         ("/nope", 404, "There is no such page."),
         ("/action/nope", 400, "there is no action 'nope'"),
         ("/action/cancel", 400, "no job is marked"),
+        ("/action/pause?queue=nope", 404, "there is no queue 'nope'"),
+        ("/action/run?cron=nope", 404, "there is no recurring job 'nope'"),
+        ("/action/stop?worker=nope", 404, "no worker is called 'nope'"),
+        ("/action/kill?name=nope", 404, "no service named 'nope'"),
+        ("/action/cancel?id=nope", 200, "and there is none of these here"),
         ("/action/kill", 400, "the URL does not say which name"),
     ],
 )
