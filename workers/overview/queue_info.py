@@ -18,7 +18,7 @@ from workers.scripts import COUNT_AT_ONCE, RecordScripts
 __all__ = ["QueueInfo", "queues"]
 
 COUNTED: Final = 10_000
-"""A longer list is not looked through: its length is the number of its jobs, and the oldest is looked for among the first."""
+"""A longer list is not looked through: its length is the number of its jobs. The oldest and stopped ones are looked for among the first."""
 
 LOOKED_AT_ROUGHLY: Final = 100
 """So many jobs of a list are looked through where rough numbers are enough."""
@@ -96,8 +96,9 @@ def queues(connection: redis.Redis, *, exact: bool = True) -> list[QueueInfo]:
 
 def _info(scripts: RecordScripts, name: str, sizes: _Sizes, held: int, clock: float) -> QueueInfo:
     waiting, oldest = _count(scripts, rq_keys.queue(name), sizes.listed, at_most=COUNTED)
-    ended, _ = _count(scripts, rq_keys.failed(name), sizes.failed)
-    cancelled, _ = _count(scripts, rq_keys.canceled(name), sizes.canceled)
+    ended, _ = _count(scripts, rq_keys.failed(name), sizes.failed, at_most=COUNTED)
+    cancelled, _ = _count(scripts, rq_keys.canceled(name), sizes.canceled, at_most=COUNTED)
+    stopped = ended.get("stopped", 0)
     return QueueInfo(
         queue=name,
         queued=sizes.listed if sizes.listed > COUNTED else waiting.get("queued", 0),
@@ -106,9 +107,9 @@ def _info(scripts: RecordScripts, name: str, sizes: _Sizes, held: int, clock: fl
         held=held,
         deferred=max(0, sizes.deferred - held),
         scheduled=sizes.scheduled,
-        failed=ended.get("failed", 0),
-        stopped=ended.get("stopped", 0),
-        canceled=cancelled.get("canceled", 0),
+        failed=sizes.failed - stopped if sizes.failed > COUNTED else ended.get("failed", 0),
+        stopped=stopped,
+        canceled=sizes.canceled if sizes.canceled > COUNTED else cancelled.get("canceled", 0),
         finished=sizes.finished,
         workers=sizes.workers,
         ready_to_enqueue=sizes.ready,

@@ -6,6 +6,7 @@ import pytest
 
 import notify
 from notify.testing import wait_until
+from tests.support.faults import commands_during
 from tests.support.sample_jobs import add, add_with_svc, fail, hold
 from tests.workers.conftest import Effects, StartWorkers
 from workers import Job, Queue, QueueInfo, queues, rq_keys
@@ -83,6 +84,27 @@ def test_many_jobs_are_counted_page_by_page_and_a_very_long_list_by_its_length(
     monkeypatch.setattr(queue_info, "COUNTED", 20)
     assert queues(bus.redis)[0].queued == 30
     queue.empty()
+
+
+def test_very_many_failed_jobs_are_not_looked_through(bus: notify.Bus, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scrape of the metrics reads these numbers every few seconds."""
+    jobs = queue.enqueue_many([Queue.prepare_data(add) for _ in range(30)])
+    with bus.redis.pipeline() as pipe:
+        for number, job in enumerate(jobs):
+            pipe.hset(job.key, "status", "stopped" if number < 5 else "failed")
+            pipe.zadd(rq_keys.failed("work"), {job.id: number})
+            pipe.zadd(rq_keys.canceled("work"), {job.id: number})
+        for registry in (rq_keys.failed("work"), rq_keys.canceled("work")):
+            pipe.expire(registry, 60)
+        pipe.delete(rq_keys.queue("work"))
+        pipe.execute()
+    (exact,) = queues(bus.redis)
+    assert (exact.failed, exact.stopped, exact.canceled) == (25, 5, 0)
+    looked_through = len(commands_during(bus.redis, lambda: queues(bus.redis), in_scripts=True))
+    monkeypatch.setattr(queue_info, "COUNTED", 10)
+    (rough,) = queues(bus.redis)
+    assert (rough.failed, rough.stopped, rough.canceled) == (25, 5, 30)
+    assert len(commands_during(bus.redis, lambda: queues(bus.redis), in_scripts=True)) < looked_through
 
 
 def test_keys_that_another_program_wrote_count_as_empty(bus: notify.Bus, queue: Queue) -> None:
