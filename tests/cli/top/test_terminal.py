@@ -77,6 +77,16 @@ def test_ctrl_c_ends_it(server: PrivateServer, shell: Shell) -> None:
     assert ends(running) == 0
 
 
+def test_it_ends_while_the_server_is_away_and_gives_the_terminal_back(own_server: PrivateServer, shell: Shell) -> None:
+    running = top(own_server, shell.environ, columns=120)
+    own_server.kill()
+    running.until("waiting for the server")
+    running.resize(40, 10)
+    running.type("k")  # there is no row, and nothing to ask
+    running.type("\x03")
+    assert ends(running) == 0
+
+
 @pytest.mark.parametrize("plain", [True, False])
 def test_without_colours_it_shows_the_same(server: PrivateServer, bus: notify.Bus, shell: Shell, plain: bool) -> None:
     environ = {name: value for name, value in shell.environ.items() if name != "NO_COLOR"} | ({"NO_COLOR": "1"} if plain else {})

@@ -122,6 +122,9 @@ def test_a_job_is_explained_and_cancelled_after_a_question(bus: notify.Bus) -> N
 
     async def steps(shown: Shown) -> None:
         await shown.go(("3", "the-job"), ("e", "Esc: back"), ("escape", "-Esc: back"))
+        for key in ("n", "escape", "enter"):  # only y is a yes
+            await shown.go(("c", "Cancel the job the-job?"), (key, "-Cancel the job"))
+        assert job.outcome is None
         await shown.go(("c", "Cancel the job the-job?"), ("y", "job the-job: cancelled"))
         await shown.go(("c", "has ended already: cancelled"), ("y", "-has ended already"))
 
@@ -139,6 +142,8 @@ def test_a_worker_is_stopped_after_a_question(bus: notify.Bus) -> None:
 
         async def steps(shown: Shown) -> None:
             await shown.until("porter")
+            await shown.go(("s", "Stop the worker porter?"), ("n", "-Stop the worker"))
+            assert orders.get_message(timeout=0.2) is None
             await shown.go(("s", "Stop the worker porter?"), ("y", "worker porter is told to end"))
 
         show(bus, steps)
