@@ -137,6 +137,17 @@ function follow(list) {
     while (list.children.length > MOST_LINES) list.firstElementChild.remove();
     if (isAtEnd) list.scrollTop = list.scrollHeight;
   });
+  source.addEventListener("error", () => {
+    if (!list.lastElementChild?.matches(".lost")) {
+      const gap = document.createElement("li");
+      gap.className = "gap lost";
+      gap.textContent = "The connection was lost: events may be missing here.";
+      list.append(gap);
+    }
+    if (source.readyState !== EventSource.CLOSED) return; // it connects again by itself
+    tails.delete(list);
+    setTimeout(() => list.isConnected && follow(list), RETRY_MS);
+  });
   addEventListener("pagehide", () => source.close());
 }
 

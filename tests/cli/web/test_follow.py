@@ -123,3 +123,22 @@ def test_who_may_look_no_longer_is_told_so(bus, chromium):
         chromium.wait(lambda: chromium.text("#live") == "updates live", "the page again")
         chromium.driver.get("about:blank")
         assert all("403 (Forbidden)" in error for error in chromium.errors())
+
+
+def test_events_that_may_be_missing_are_told_and_those_after_them_come(bus, chromium):
+    known = [Viewer("olga")]
+    with served(bus, Access.of(lambda _: known[0])) as chromium.url:
+        chromium.open("/topic/prices")
+        chromium.wait(lambda: bus.publish("prices", "before") and "before" in chromium.text("[data-tail]"), "the first event")
+        known[0] = None
+        chromium.wait(
+            lambda: bus.publish("prices", "between") and "events may be missing here" in chromium.text("[data-tail]"), "the words"
+        )
+        known[0] = Viewer("olga")
+        chromium.wait(lambda: bus.publish("prices", "after") and "after" in chromium.text("[data-tail]"), "the next event")
+        shown = chromium.text("[data-tail]")
+        assert shown.index("before") < shown.index("may be missing") < shown.index("after")
+        assert "between" not in shown
+        assert shown.count("may be missing") == 1
+        chromium.driver.get("about:blank")
+        assert all("403 (Forbidden)" in error for error in chromium.errors())
