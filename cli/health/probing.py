@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.options import AsJson, Namespace, Options, Url, options
+from cli.start import ServiceName
 from notify import NotifyError
 from workers.overview.probes import service_problem, worker_problem
 
@@ -38,7 +39,7 @@ def worker(
 @healthcheck.command("service")
 def service(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The service's name, as `notify services` shows it.")],
+    name: ServiceName,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 import typer
 
+from cli.jobs.select import JobId
 from cli.options import AsJson, Namespace, Url, options
 from cli.output import Output, one_line
 from cli.signals import Stop
@@ -20,7 +21,7 @@ STYLES: Final = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
 
 def logs(
     context: typer.Context,
-    job_id: Annotated[str, typer.Argument(metavar="ID", help="The job's id, as `notify jobs` shows it.", show_default=False)],
+    job_id: JobId,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
     url: Url = None,
     namespace: Namespace = None,

@@ -9,10 +9,11 @@ import typer
 from workers import JobStatus
 from workers.overview import JobFilter
 
-__all__ = ["NEED_FORMAT", "FunctionName", "Needs", "QueueName", "Since", "Status", "filter_of", "since_moment"]
+__all__ = ["NEED_FORMAT", "FunctionName", "JobId", "Needs", "QueueName", "Since", "Status", "filter_of", "since_moment"]
 
 NEED_FORMAT = "the name of a service, or 'any CAPABILITY'"
 
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as `notify jobs` shows it.", show_default=False)]
 Status = Annotated[str | None, typer.Option("--status", help=f"Only jobs with this status: {', '.join(get_args(JobStatus))}.")]
 QueueName = Annotated[str | None, typer.Option("--queue", help="Only jobs on this queue.")]
 Needs = Annotated[

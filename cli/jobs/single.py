@@ -10,7 +10,7 @@ from cli.jobs.details import description_of, lines_of
 from cli.jobs.logs import logs
 from cli.jobs.many import DryRun, ManyChange, Yes, change_many
 from cli.jobs.rows import print_end, status_of, wait_for
-from cli.jobs.select import FunctionName, Needs, QueueName, Since, Status, filter_of
+from cli.jobs.select import FunctionName, JobId, Needs, QueueName, Since, Status, filter_of
 from cli.options import AsJson, Namespace, Options, Url, options
 from notify import Bus
 from workers import Job, JobNotFoundError, JobRefusedError, explain, requeue
@@ -23,8 +23,6 @@ NOT_ENDED: Final = ("queued", "held", "deferred", "scheduled", "ready_to_enqueue
 APART: Final = ("held", "deferred", "scheduled")
 ENDED_BADLY: Final = ("failed", "stopped", "canceled")
 ENDED: Final = ("finished", *ENDED_BADLY)
-
-JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as `notify jobs` shows it.", show_default=False)]
 
 SomeId = Annotated[str | None, typer.Argument(metavar="[ID]", help="The job's id, as `notify jobs` shows it.", show_default=False)]
 Every = Annotated[bool, typer.Option("--all", help="All jobs that match the other options, after a count.")]

@@ -6,6 +6,7 @@ import msgspec
 import typer
 
 from cli.options import AsJson, Namespace, Url, options
+from cli.start import ServiceName
 from workers import preview_loss
 
 __all__ = ["kill"]
@@ -15,7 +16,7 @@ COLUMNS = ("queue", "on_loss", "waiting", "running")
 
 def kill(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The service's name, as `notify services` shows it.")],
+    name: ServiceName,
     reason: Annotated[str, typer.Option("--reason", help="Announced with the end of the service.")] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Kill nothing: count the jobs that need the service, by queue and policy.")

@@ -10,7 +10,7 @@ import typer
 from cli.options import AsJson, Header, Namespace, Options, Url, options
 from cli.output import Output
 from cli.signals import Stop
-from cli.start import MetricsPort, serving_metrics
+from cli.start import MetricsPort, ServiceName, serving_metrics
 from notify import Available, Bus, Change, Json, ServerUnreachableError, ServiceInfo, ServiceNotFoundError, Suspect
 
 __all__ = ["monitor", "service", "services", "watch"]
@@ -63,7 +63,7 @@ def services(
 @service.command("show")
 def show(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The service's name, as `notify services` shows it.")],
+    name: ServiceName,
     url: Url = None,
     namespace: Namespace = None,
     as_json: AsJson = False,

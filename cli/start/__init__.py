@@ -7,7 +7,20 @@ Nothing here imports ``notify``, ``workers`` or Rich, and nothing here reads or 
 
 from cli.start.commands import COMMANDS, Command, CommandGroup
 from cli.start.exposing import serving_metrics
-from cli.start.given import LOG_FORMAT, LOG_LEVEL, AsJson, Given, Header, Level, LogFormat, MetricsPort, Namespace, Url, add_log_options
+from cli.start.given import (
+    LOG_FORMAT,
+    LOG_LEVEL,
+    AsJson,
+    Given,
+    Header,
+    Level,
+    LogFormat,
+    MetricsPort,
+    Namespace,
+    ServiceName,
+    Url,
+    add_log_options,
+)
 from cli.start.signals import INTERRUPTED, SIGNALS, InterruptedBySignal, exit_code_of, ignore_signals, on_signals, unwind_on_signals
 from cli.start.streams import close_streams, drop, open_streams
 from cli.start.usage import UsageError, tell, usage_problem
@@ -28,6 +41,7 @@ __all__ = [
     "LogFormat",
     "MetricsPort",
     "Namespace",
+    "ServiceName",
     "Url",
     "UsageError",
     "add_log_options",

@@ -18,6 +18,7 @@ __all__ = [
     "LogFormat",
     "MetricsPort",
     "Namespace",
+    "ServiceName",
     "Url",
     "add_log_options",
 ]
@@ -26,6 +27,7 @@ Url = Annotated[
     str | None, typer.Option("--url", help="Redis server; else $NOTIFY_URL, $REDIS_URL, or the private server.", show_default=False)
 ]
 Namespace = Annotated[str | None, typer.Option("--namespace", help="First part of every key; else $NOTIFY_NAMESPACE.", show_default=False)]
+ServiceName = Annotated[str, typer.Argument(metavar="NAME", help="The service's name, as `notify services` shows it.")]
 Header = Annotated[
     bool | None,
     typer.Option(
