@@ -267,6 +267,7 @@ class _Page:
             yield "retry: 2000\n\n"
             quiet = 0
             while True:
+                self._feed.keep_open()
                 items, left_out = tail.take()
                 quiet = 0 if items else quiet + 1
                 if items:

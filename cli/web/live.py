@@ -98,6 +98,7 @@ class Hub:
         try:
             yield "retry: 2000\n\n"
             while True:
+                self._feed.keep_open()
                 # What did not change is not made again, but for the ages in it.
                 changed = self._feed.changes != view.changes
                 await self._refresh(view, REFRESH_S if changed else STALE_S)

@@ -117,6 +117,24 @@ def test_a_page_says_that_the_server_is_away_and_comes_back_by_itself(own_server
         assert next_event(answer)[0] == "update"
 
 
+def test_who_begins_to_follow_while_the_server_is_away_gets_the_events_after_it(own_server: PrivateServer, connect_to):
+    bus = connect_to(own_server, command_timeout_s=0.5, connect_timeout_s=0.5)
+    with served(bus) as url:
+        own_server.kill()
+        with stream(url, "/tail?topic=prices") as answer:
+            assert answer.readline() == b"retry: 2000\n"
+            told = answer.readline() + answer.readline() + answer.readline()
+            assert b"gap: events are lost (Redis was away)" in told, told
+            own_server.restart()
+            other = connect_to(own_server)
+            wait_until(lambda: other.redis.pubsub_numpat(), what="the subscription")
+            other.publish("prices", "A-1")
+            shown = answer.readline() + answer.readline()
+            while b"A-1" not in shown:
+                shown = answer.readline()
+                assert shown
+
+
 def test_events_of_a_topic_are_followed_with_a_filter(bus):
     with served(bus) as url, stream(url, "/tail?topic=pri*&contents=A-1") as answer:
         wait_until(lambda: bus.redis.pubsub_numpat(), what="the subscription")
