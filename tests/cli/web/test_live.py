@@ -127,7 +127,7 @@ def test_who_begins_to_follow_while_the_server_is_away_gets_the_events_after_it(
             assert b"gap: events are lost (Redis was away)" in told, told
             own_server.restart()
             other = connect_to(own_server)
-            wait_until(lambda: other.redis.pubsub_numpat(), what="the subscription")
+            wait_until(lambda: other.redis.pubsub_numpat(), timeout_s=20, what="the subscription")
             other.publish("prices", "A-1")
             shown = answer.readline() + answer.readline()
             while b"A-1" not in shown:
@@ -137,7 +137,7 @@ def test_who_begins_to_follow_while_the_server_is_away_gets_the_events_after_it(
 
 def test_events_of_a_topic_are_followed_with_a_filter(bus):
     with served(bus) as url, stream(url, "/tail?topic=pri*&contents=A-1") as answer:
-        wait_until(lambda: bus.redis.pubsub_numpat(), what="the subscription")
+        wait_until(lambda: bus.redis.pubsub_numpat(), timeout_s=20, what="the subscription")
         bus.publish("prices", {"sku": "B-2"})
         bus.publish("other", {"sku": "A-1"})
         bus.publish("prices", {"sku": "A-1", "evil": "<b>\x1b"})
@@ -155,7 +155,7 @@ def test_a_stream_ends_when_who_asked_may_look_no_longer(bus, path):
     with served(bus, Access.of(lambda _: known[0])) as url, stream(url, path) as answer:
         assert answer.readline() == b"retry: 2000\n"
         known[0] = None
-        wait_until(lambda: bus.redis.pubsub_numpat(), what="the subscription")
+        wait_until(lambda: bus.redis.pubsub_numpat(), timeout_s=20, what="the subscription")
         bus.publish("prices", 1)
         job = Queue("default", connection=bus.redis).enqueue(sample_jobs.add, "1")
         shown = answer.read().decode()
@@ -178,13 +178,13 @@ def test_the_subscription_ends_when_nobody_looks_any_more(bus, monkeypatch):
     monkeypatch.setattr("cli.web.feed.WAIT_S", 0.05)
     feed = Feed(bus)
     feed.attach()
-    wait_until(lambda: bus.redis.pubsub_numpat() == 1, what="the subscription")
+    wait_until(lambda: bus.redis.pubsub_numpat() == 1, timeout_s=20, what="the subscription")
     bus.publish("t", 1)
     wait_until(lambda: feed.changes == 1, what="the event")
     feed.detach()
     wait_until(lambda: bus.redis.pubsub_numpat() == 0, what="the end of it")
     feed.attach()
-    wait_until(lambda: bus.redis.pubsub_numpat() == 1, what="the subscription")
+    wait_until(lambda: bus.redis.pubsub_numpat() == 1, timeout_s=20, what="the subscription")
     feed.detach()
 
 
