@@ -11,7 +11,7 @@ import pytest
 import notify
 from notify.testing import wait_until
 from tests.support import async_jobs as jobs
-from tests.workers.conftest import Effects, result
+from tests.workers.conftest import Effects, children, result
 from tests.workers.worker.side_by_side.conftest import ended
 from workers import Job, Queue, rq_keys
 
@@ -63,15 +63,22 @@ def test_a_job_that_was_claimed_ahead_begins_when_another_ends_without_its_worke
     assert found == 2
 
 
-def test_after_a_kill_of_its_worker_it_is_queued_again_and_those_that_had_begun_fail(
-    bus: notify.Bus, queue: Queue, effects: Effects, start: Any
+@pytest.mark.parametrize("victim", ["worker", "horse", "both"])
+def test_after_a_kill_it_begins_once_and_those_that_had_begun_fail(
+    bus: notify.Bus, queue: Queue, effects: Effects, start: Any, victim: str
 ) -> None:
+    """That it went back or to the next horse shows in its end: one that had begun would have failed."""
     worker = start(lease_s=LEASE_S).processes[0].pid
     tries = catch_ahead(bus, queue, effects, worker)
     made, tag = next(tries)
-    os.kill(worker, SIGKILL)
-    wait_until(lambda: queue.get_job_ids() == [made[2].id], what="the job to be queued again")
-    start(lease_s=LEASE_S)
+    ((horse,),) = map(children, children(worker))
+    for pid in {"worker": (worker,), "horse": (horse,), "both": (horse, worker)}[victim]:
+        os.kill(pid, SIGKILL)
+    if victim == "horse":
+        os.kill(worker, SIGCONT)
+    else:
+        wait_until(lambda: queue.get_job_ids() == [made[2].id], what="the job to be queued again")
+        start(lease_s=LEASE_S)
     effects.wait_for(f"behind{tag}:begun")
     effects.let_go(f"behind{tag}")
     assert [ended(job)[0] for job in made] == ["failed", "failed", "finished"]

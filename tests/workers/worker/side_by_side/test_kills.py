@@ -104,6 +104,28 @@ def test_no_job_is_lost_and_none_without_a_retry_rule_runs_twice_in_many_kills(q
     assert min(effects[f"quick:{number}"] for number in range(300, 600)) >= 1
 
 
+def test_no_job_begins_twice_in_many_kills_and_no_more_fail_than_had_room(queue: Queue, effects: Effects, start: Any) -> None:
+    """Others are claimed ahead all the time: they are queued again."""
+    dice, workers = random.Random(), [start(1, lease_s=LEASE_S), start(1, lease_s=LEASE_S)]
+    made = queue.enqueue_many([Queue.prepare_data(jobs.quick_few, [number]) for number in range(400)])
+    for number in range(6):
+        wait_until(lambda least=60 * (number + 1): ended_of(queue) >= least, timeout_s=15, what=f"{60 * (number + 1)} ends")
+        pool = dice.choice(workers)
+        (process,) = pool.processes
+        if number % 2:
+            process.kill()
+            workers.remove(pool)
+            workers.append(start(1, lease_s=LEASE_S))
+        else:
+            kill_horse_of(process.pid)
+    statuses = [ended(job)[0] for job in made]
+    assert set(statuses) <= {"finished", "failed"}
+    begun_in = [effects[f"few:{number}:begun"] for number in range(400)]
+    assert max(begun_in) == 1
+    assert min(count for count, status in zip(begun_in, statuses, strict=True) if status == "finished") == 1
+    assert statuses.count("failed") <= 6 * 4, "so many may have begun"
+
+
 def ended_of(queue: Queue) -> int:
     """The number of jobs of a queue that have ended."""
     return int(queue.finished_job_registry.count + queue.failed_job_registry.count)
