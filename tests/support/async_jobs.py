@@ -131,6 +131,7 @@ async def quick_or_held_with_svc(name: str, seconds: float) -> None:
 
 @job("work", concurrency=4)
 async def quick_few(number: int) -> None:
+    note(f"few:{number}:at", time.monotonic_ns())
     await _begin(f"few:{number}", 0.005 * (number % 3))
 
 

@@ -164,8 +164,9 @@ class TaskLoop:
         running.handle = self._loop.create_task(self._perform_one(running), name=f"job {running.task.job_id}", context=context)
 
     async def _perform_one(self, running: RunningTask) -> None:
+        self._obey(True)  # whoever cancelled the job may know already that its worker has given the order: it must not begin any more
         try:
-            reply = await self._perform(running)
+            reply = Reply(stopped=True) if running.is_up else await self._perform(running)
         except BaseException:  # nothing that a job does comes here; without this the worker would wait for ever
             log.exception("the process of job %s ends", running.task.job_id)
             os._exit(1)

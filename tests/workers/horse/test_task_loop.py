@@ -114,6 +114,26 @@ def test_a_task_that_is_taken_back_before_there_is_room_never_begins(desk: Desk)
     desk.await_begun(1, 2, 4, 5)
 
 
+@pytest.mark.parametrize("order", ["flag", "cancel"])
+@pytest.mark.parametrize("kind", ["protected", "twin"])
+def test_a_task_does_not_begin_after_an_order_to_end_it(desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str, order: str) -> None:
+    """The order comes after the token was taken. The twin does not look for it before the first step of the task."""
+    taking = desk.inbox.take_now
+
+    def order_when_taken() -> Task | None:
+        if (task := taking()) is not None:
+            desk.channel.send(Task(task.job_id, "f", "", {}, number=task.number, order=order))
+        return task
+
+    monkeypatch.setattr(desk.inbox, "take_now", order_when_taken)
+    if kind == "twin":
+        monkeypatch.setattr(desk.tasks, "_obey", lambda _: None)
+    desk.give(1)
+    desk.await_begun(1)
+    desk.give(2)
+    desk.await_begun(*(1,) if kind == "protected" else (1, 2))
+
+
 @pytest.mark.parametrize("kind", ["protected", "twin"])
 def test_a_task_that_comes_in_place_of_one_with_room_waits_for_room(desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """The worker takes the token back between the look at it and its taking. The twin does not look again, and begins one too many."""
