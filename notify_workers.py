@@ -2,7 +2,7 @@
 
 The names ``notify``, ``workers`` and ``cli`` are common words. A file of that name in the current folder, or on ``PYTHONPATH``, must
 not be taken for a package of ours: they are always loaded from the folder of this file.
-In these processes redis-py is imported without what it imports for programs of another kind: that is a sixth of the memory of a worker.
+In these processes redis-py and RQ are imported without what they import for programs of another kind: it was a fifth of a worker's memory.
 Only names that every Python has loaded already are imported before that, and before Ctrl-C ends the process without a traceback.
 """
 
@@ -23,6 +23,7 @@ __all__ = ["main"]
 PACKAGES = ("notify", "workers", "cli", "notify_workers")
 ASYNC_RECORDER = "redis.asyncio.observability.recorder"
 METADATA = "importlib.metadata"
+HTTP = "urllib.request"
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -34,12 +35,14 @@ class _OwnPackages:
         return PathFinder.find_spec(name, [FOLDER]) if name in PACKAGES else None
 
 
-class _LeanRedis:
-    """Finds redis-py for `_LeanLoader`."""
+class _Lean:
+    """Finds redis-py, and a module of RQ, for `_LeanLoader`."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name) if name == "redis" else None
+        if name not in ("redis", "rq.webhook"):
+            return None
+        spec = PathFinder.find_spec(name, path)  # type: ignore[arg-type]  # None, or the folders of a package
         if spec is None or type(spec.loader) is not SourceFileLoader:
             return None
         spec.loader = _LeanLoader(name, spec.loader.path)
@@ -47,14 +50,15 @@ class _LeanRedis:
 
 
 class _LeanLoader(SourceFileLoader):
-    """Imports redis-py without its asyncio half, OpenTelemetry and the metadata of packages; each is imported when it is first used.
+    """Imports redis-py without its asyncio half, OpenTelemetry and the metadata of packages, and RQ without ``urllib.request``.
 
-    If that fails, because another version of redis-py uses more of them, it is imported as usual.
+    Each is imported when it is first used. If that fails, because another version uses more of them, they are imported as usual.
     """
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the ``__init__`` of redis-py, which imports nearly all of it."""
-        added = {name: each for name, each in _stand_ins().items() if name not in sys.modules}
+        """Run the code of a module; that of redis-py imports nearly all of its modules."""
+        stand_ins = _for_redis() if module.__name__ == "redis" else _for_webhooks()
+        added = {name: each for name, each in stand_ins.items() if name not in sys.modules}
         sys.modules.update(added)  # type: ignore[arg-type]  # None: the import fails, as if it was not installed
         try:
             super().exec_module(module)
@@ -65,7 +69,7 @@ class _LeanLoader(SourceFileLoader):
             for name in added:
                 sys.modules.pop(name, None)
         if not is_lean:
-            for name in [name for name in sys.modules if name.startswith("redis.")]:
+            for name in [name for name in sys.modules if name.startswith(f"{module.__name__}.")]:
                 del sys.modules[name]
             super().exec_module(module)
         elif "redis.asyncio" in added:
@@ -77,30 +81,50 @@ class _LeanLoader(SourceFileLoader):
 
 
 class _StandIn(ModuleType):
-    """Stands in for a module that is imported when something in it is first used."""
+    """Stands in for a module that is imported when something in it is first used.
+
+    Args:
+        name: the name of the module.
+        given: what a module takes from it when it is imported.
+    """
+
+    def __init__(self, name: str, **given: object) -> None:
+        super().__init__(name)
+        vars(self).update(given)
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(import_module(self.__name__), name)
+        module = import_module(self.__name__)
+        if module is self:
+            raise ImportError(f"{name} is used too early")
+        return getattr(module, name)
 
 
-def _stand_ins() -> dict[str, ModuleType | None]:
-    package, recorder, metadata = map(_StandIn, ("redis.asyncio", ASYNC_RECORDER, METADATA))
-    package.__path__ = []
-    vars(recorder)["record_streaming_lag_from_response"] = _record_streaming_lag
-    vars(metadata)["version"] = _version
+def _for_redis() -> dict[str, ModuleType | None]:
     return {
-        "redis.asyncio": package,
-        ASYNC_RECORDER: recorder,
-        METADATA: metadata,
+        "redis.asyncio": _StandIn("redis.asyncio", __path__=[]),
+        ASYNC_RECORDER: _StandIn(ASYNC_RECORDER, record_streaming_lag_from_response=_record_streaming_lag),
+        METADATA: _StandIn(METADATA, version=_version),
         "opentelemetry.metrics": None,
         "opentelemetry.sdk.metrics": None,
     }
 
 
+def _for_webhooks() -> dict[str, ModuleType | None]:
+    return {HTTP: _StandIn(HTTP, Request=_make_request, urlopen=_open_url)}
+
+
 async def _record_streaming_lag(*args: object, **options: object) -> None:
     await import_module(ASYNC_RECORDER).record_streaming_lag_from_response(*args, **options)
+
+
+def _make_request(*args: object, **options: object) -> object:
+    return import_module(HTTP).Request(*args, **options)
+
+
+def _open_url(*args: object, **options: object) -> object:
+    return import_module(HTTP).urlopen(*args, **options)
 
 
 def _version(name: str) -> str:
@@ -129,7 +153,7 @@ def _secure() -> None:
     if _OwnPackages not in sys.meta_path:
         sys.meta_path.insert(0, _OwnPackages)
         # Behind the finders of tools that watch imports, such as tracers, which ask those behind them.
-        sys.meta_path.insert(sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else len(sys.meta_path), _LeanRedis)
+        sys.meta_path.insert(sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else len(sys.meta_path), _Lean)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The processes of Notify import redis-py without its asyncio half, OpenTelemetry and the metadata of packages."""
+"""The processes of Notify import redis-py and RQ without what only other programs need: asyncio, OpenTelemetry, metadata, HTTP."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.any_server
 
 LEAN = "import notify_workers; notify_workers._secure()\n"
 SHOW = "import json, sys; print(json.dumps(sorted(sys.modules)))"
-HEAVY = ("redis.asyncio", "opentelemetry", "importlib.metadata")
+HEAVY = ("redis.asyncio", "opentelemetry", "importlib.metadata", "urllib.request", "http", "email")
 COUNTED = """
 import sys
 import redis
@@ -30,6 +30,26 @@ metrics.set_meter_provider(MeterProvider(metric_readers=[reader]))
 get_observability_instance().init(OTelConfig(metric_groups=[MetricGroup.COMMAND]))
 redis.Redis.from_url(sys.argv[1]).ping()
 print(reader.get_metrics_data().to_json())
+"""
+CALLED = """
+import sys, threading
+from rq.webhook import Webhook
+assert not {"urllib.request", "http.client"} & set(sys.modules)
+import http.server
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        paths.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+
+paths = []
+with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+    threading.Thread(target=server.handle_request, daemon=True).start()
+    Webhook(f"http://127.0.0.1:{server.server_port}/told", "finished").send(None)
+print(paths == ["/told"])
 """
 JOBS = """
 import sys
@@ -58,8 +78,8 @@ def test_nothing_that_only_other_programs_need_is_imported(module: str) -> None:
     assert heavy_of(json.loads(run(f"{LEAN}import {module}\n{SHOW}"))) == set()
 
 
-def test_twin_redis_py_alone_imports_all_of_it() -> None:
-    assert heavy_of(json.loads(run(f"import redis\n{SHOW}"))) == set(HEAVY)
+def test_twin_redis_py_and_rq_alone_import_all_of_it() -> None:
+    assert heavy_of(json.loads(run(f"import redis, rq\n{SHOW}"))) == set(HEAVY)
 
 
 def test_a_worker_has_opentelemetry_only_if_its_modules_import_it(bus: notify.Bus, tmp_path: Path) -> None:
@@ -94,6 +114,10 @@ def test_what_was_left_out_is_there_when_a_program_uses_it(use: str) -> None:
     assert run(LEAN + use) == "True\n"
 
 
+def test_rq_still_calls_the_webhook_of_a_job() -> None:
+    assert run(LEAN + CALLED) == "True\n"
+
+
 @pytest.mark.parametrize("start", ["", LEAN])
 def test_redis_py_counts_its_commands_if_a_program_asks_for_that(server: PrivateServer, start: str) -> None:
     assert "db.client.operation.duration" in run(start + COUNTED, server.url)
@@ -104,12 +128,21 @@ def test_a_program_that_has_imported_opentelemetry_before_keeps_it() -> None:
     assert {"opentelemetry.metrics", "opentelemetry.sdk.metrics"} < set(imported)
 
 
-def test_a_redis_py_that_needs_more_of_what_is_left_out_is_imported_as_usual(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "use",
+    [
+        "from redis.asyncio.other import found",
+        "import redis.asyncio as half; found = half.found",
+        "from redis.asyncio import found",
+        "from redis.asyncio import other; found = other.found",
+    ],
+)
+def test_a_redis_py_that_needs_more_of_what_is_left_out_is_imported_as_usual(tmp_path: Path, use: str) -> None:
     package = tmp_path / "redis"
     (package / "asyncio").mkdir(parents=True)
-    (package / "asyncio" / "__init__.py").write_text("")
+    (package / "asyncio" / "__init__.py").write_text("found = 'as usual'")
     (package / "asyncio" / "other.py").write_text("found = 'as usual'")
-    (package / "core.py").write_text("from redis.asyncio.other import found")
+    (package / "core.py").write_text(use)
     (package / "__init__.py").write_text("from redis import asyncio\nfrom redis.core import found")
     assert (
         run(f"{LEAN}import redis, sys; print(redis.found, redis.asyncio is sys.modules['redis.asyncio'])", path=tmp_path)
@@ -123,5 +156,5 @@ def test_a_tool_that_watches_imports_is_asked_first() -> None:
         "import sys, importlib.machinery as m\nsys.meta_path.insert(0, type('Watch', (), {'find_spec': staticmethod(lambda *_: None)}))\n"
     )
     place = "[type(f).__name__ if not isinstance(f, type) else f.__name__ for f in sys.meta_path]"
-    found = run(f"{watch}{LEAN}names = {place}\nprint(names.index('Watch') < names.index('_LeanRedis') < names.index('PathFinder'))")
+    found = run(f"{watch}{LEAN}names = {place}\nprint(names.index('Watch') < names.index('_Lean') < names.index('PathFinder'))")
     assert found == "True\n"
