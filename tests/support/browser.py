@@ -58,7 +58,7 @@ class Browser:
     def run(self, script: str, *arguments: object) -> Any:
         return self.driver.execute_script(script, *arguments)
 
-    def wait(self, condition: Callable[[], object], what: str, timeout_s: float = 15.0) -> None:
+    def wait(self, condition: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
         wait_until(lambda: bool(condition()), timeout_s=timeout_s, what=f"{what}; the page shows: {self.text()[:400]!r}")
 
     def click(self, selector: str) -> None:

@@ -60,7 +60,7 @@ def test_a_long_action_shows_how_far_it_is_until_it_has_ended(bus, browser, monk
     queue.enqueue_many([Queue.prepare_data(sample_jobs.add) for _ in range(15)])
 
     def held_up(*arguments, **options):
-        assert gate.acquire(timeout=15)
+        assert gate.acquire(timeout=60)
         return cancel_jobs(*arguments, **options)
 
     monkeypatch.setitem(job_actions.JOB_ACTIONS, "cancel", job_actions.JOB_ACTIONS["cancel"]._replace(apply=held_up))
@@ -83,7 +83,7 @@ def test_a_page_that_ends_while_an_action_goes_on_is_told_in_the_dialogue(bus, b
     queue.enqueue_many([Queue.prepare_data(sample_jobs.add) for _ in range(3)])
 
     def held_up(*arguments, **options):
-        assert gate.wait(15)
+        assert gate.wait(60)
         return cancel_jobs(*arguments, **options)
 
     monkeypatch.setitem(job_actions.JOB_ACTIONS, "cancel", job_actions.JOB_ACTIONS["cancel"]._replace(apply=held_up))

@@ -25,7 +25,7 @@ def gate(bus, monkeypatch):
     queue.enqueue_many([Queue.prepare_data(sample_jobs.add) for _ in range(COUNT)])
 
     def held_up(*arguments, **options):
-        assert gate.acquire(timeout=15)
+        assert gate.acquire(timeout=60)
         return cancel_jobs(*arguments, **options)
 
     monkeypatch.setitem(job_actions.JOB_ACTIONS, "cancel", job_actions.JOB_ACTIONS["cancel"]._replace(apply=held_up))
