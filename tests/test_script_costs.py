@@ -13,7 +13,7 @@ from notify.directory import Upkeep
 from tests.support.faults import beat, commands_during
 from tests.support.sample_jobs import add
 from workers import Job, Queue
-from workers.scripts import ClaimOptions, ClaimScripts, Ended, EnqueueScripts, Fences, History
+from workers.scripts import ClaimOptions, ClaimScripts, Ended, EnqueueScripts, Fences, History, RefillCall
 from workers.scripts.jobs import JobScripts
 
 MANY = 100
@@ -57,7 +57,7 @@ class Setting:
         def work() -> None:
             for _ in range(0, MANY, wanted):
                 number = fences.take(wanted)
-                answer = claims.refill([self.queue.key], ended=ended, line=[], wanted=wanted, fences=fences, number=number)
+                answer = claims.refill(RefillCall([self.queue.key], ended=ended, line=[], wanted=wanted, fences=fences, number=number))
                 ended[:] = [Ended(claim.run, 1.0, 1.0003, is_announced=False) for claim in answer.claims]
 
         return work

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import redis
-
 from notify.server.client import Client
+from notify.server.exchanges import Exchanges
 from notify.server.raw import file_number, is_stale, make_raw, shut_down
 
 __all__ = ["SingleConnection"]
@@ -22,10 +21,13 @@ class SingleConnection(Client):
     def __init__(self, client: Client) -> None:
         super().__init__(client.connection_pool, settings=client.settings)
         self._connection = make_raw(self.connection_pool)
+        self._exchanges = Exchanges(self._connection)
 
     def ensure_open(self) -> bool:
         """Open the connection unless it is open. Returns whether it had to be opened. Errors as for `exchange`."""
         self.check_open()
+        if self._exchanges.is_owed:
+            return False
         if is_stale(self._connection):
             self.drop()
         if self._connection.is_connected:
@@ -37,31 +39,28 @@ class SingleConnection(Client):
             raise
         return True
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the connection is open, and no answer is owed: a command can be sent at once."""
+        return self._exchanges.is_ready
+
     def exchange(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
-        self.send(*command)
-        return self.receive() if timeout_s is None else self.receive(timeout_s=timeout_s)
+        self._exchanges.put_aside()
+        self.ensure_open()
+        return self._exchanges.exchange(command, timeout_s)
 
     def send(self, *command: str | bytes | int) -> None:
-        """Send a command, whose answer is to be read with `receive`. Connect first if needed. Errors as for `exchange`."""
+        """Send a command, whose answer is to be read with `receive`; others may be exchanged before. Errors as for `exchange`."""
         self.ensure_open()
-        try:
-            self._connection.send_command(*command, check_health=False)
-        except BaseException:
-            self.drop()
-            raise
+        self._exchanges.send(command)
 
     def receive(self, *, timeout_s: float | None = None) -> Any:
         """Return the answer to the command that was sent last. Errors as for `exchange`."""
-        try:
-            return self._connection.read_response() if timeout_s is None else self._connection.read_response(timeout=timeout_s)
-        except redis.ReadOnlyError:
-            self.drop()  # the server has become a replica: the address may lead to another one by now
-            raise
-        except redis.ResponseError:
-            raise
-        except BaseException:
-            self.drop()  # otherwise a late answer would be read as the answer to the next command
-            raise
+        return self._exchanges.receive(timeout_s)
+
+    def has_answer(self) -> bool:
+        """Return whether `receive` would not have to wait."""
+        return self._exchanges.has_answer()
 
     def fileno(self) -> int:
         """Return the file descriptor of the open connection, for ``poll``."""
@@ -69,7 +68,7 @@ class SingleConnection(Client):
 
     def drop(self) -> None:
         """Close the connection. The next command opens another one."""
-        self._connection.disconnect()
+        self._exchanges.drop()
 
     def interrupt(self) -> None:
         """End the wait of another thread for an answer."""

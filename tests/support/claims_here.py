@@ -11,9 +11,7 @@ from workers.errors import HorseError
 from workers.horse.channel import Reply, Task
 from workers.horse.fork_server import Death
 from workers.horse.horse import HorseEnd
-from workers.scripts.claim import Claim, Refill
-from workers.scripts.fences import Fences
-from workers.scripts.run import Ended, Run, RunCheck
+from workers.scripts import Claim, Ended, Refill, RefillCall, Run, RunCheck
 
 STOPPED_CHECK = RunCheck(may_run=False)
 """The check of a run that was marked as stopped before."""
@@ -45,6 +43,16 @@ class FakeConnection:
 
     def ensure_open(self) -> bool:
         return False
+
+    def fileno(self) -> int:
+        return 99
+
+    is_ready = True
+    answers_now = True
+    """Whether the answer to what was sent has arrived."""
+
+    def has_answer(self) -> bool:
+        return self.answers_now
 
     def hang_up(self) -> None: ...
 
@@ -111,6 +119,10 @@ class FakeHorse:
 
     def ring(self) -> None: ...
 
+    def watch(self, file: int) -> None: ...
+
+    def unwatch(self, file: int) -> None: ...
+
     def ring_always(self, value: bool) -> None: ...
 
     def forget_replies(self, count: int) -> None:
@@ -160,6 +172,8 @@ class FakeClaims:
     def __init__(self, *answers: Claim | Refill | Exception) -> None:
         self.answers = list(answers)
         self.asked: list[SimpleNamespace] = []
+        self.sent: list[RefillCall] = []
+        """The refills that were sent before their answers were waited for."""
         self.given_back: list[SimpleNamespace] = []
         self.left: list[str] = []
         """The queues for which other workers were woken because of a long job."""
@@ -169,22 +183,19 @@ class FakeClaims:
         self.left += queues
         return 0
 
-    def refill(
-        self,
-        queues: Sequence[str],
-        *,
-        ended: Sequence[Ended],
-        line: Sequence[Run],
-        wanted: int,
-        fences: Fences,
-        number: int,
-        most_bytes: int = 0,
-        again: bool = False,
-        rooms: Mapping[str, int] | None = None,
-        beside: bool = False,
-    ) -> Refill:
-        fence = fences.fence(number)
-        self.asked.append(SimpleNamespace(queues=list(queues), fence=fence, ended=list(ended), line=list(line), wanted=wanted, again=again))
+    def send_refill(self, call: RefillCall, connection: object) -> None:
+        call.sent_at = "now"
+        self.sent.append(call)
+
+    def receive_refill(self, call: RefillCall, connection: object) -> Refill:
+        call.sent_at = ""
+        return self.refill(call)
+
+    def refill(self, call: RefillCall) -> Refill:
+        again, call.was_made = call.was_made, True
+        ended, line, wanted = list(call.ended), list(call.line), call.wanted
+        fence = call.fences.fence(call.number)
+        self.asked.append(SimpleNamespace(queues=list(call.queues), fence=fence, ended=ended, line=line, wanted=wanted, again=again))
         answer = self.answers[0]
         if isinstance(answer, Claim) and answer.answer == "started" and not answer.goes_with_others:
             return Refill(("finished",) * len(ended), "alone")  # the same answer comes to the claim

@@ -60,6 +60,7 @@ class WorkerSteps(RuleBasedStateMachine):
     def follow(self, name: str) -> None:
         """Record in the model which ends the worker has recorded, what it has claimed, and what it has given back, in this order."""
         loop, line = self.workers[name]._loop, self.model.lines[name]
+        loop.ahead.settle()
         unrecorded = {run.fence for run in loop._returned.runs()}
         for run in [run for run in line if run.returned and run.fence not in unrecorded]:
             self.model.end_run(name, run)

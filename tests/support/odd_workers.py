@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -50,10 +51,11 @@ class StoppedBeforeTheAnswer(Worker):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         claims: Any = self._loop._claimer._claims
-        self._refill, claims.refill = claims.refill, self.claim_and_cancel  # the moment for it
+        for name in ("refill", "receive_refill"):
+            setattr(claims, name, partial(self.claim_and_cancel, getattr(claims, name)))  # the moment for it
 
-    def claim_and_cancel(self, *args: Any, **options: Any) -> Any:
-        answer = self._refill(*args, **options)
+    def claim_and_cancel(self, refill: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        answer = refill(*args, **options)
         for claim in answer.claims:
             cancel(self, claim.job_id)
         return answer

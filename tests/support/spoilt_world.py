@@ -21,7 +21,7 @@ from workers.loss import HeldJobs, LossWatcher
 from workers.overview import count_needing, worker_progress
 from workers.queue.queue import requeue
 from workers.schedule import Cron, Scheduler, register_cron
-from workers.scripts.claim import ClaimScripts
+from workers.scripts import ClaimScripts
 from workers.scripts.lease import LeaseScripts
 
 LEASE_MS = 60_000

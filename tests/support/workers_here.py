@@ -14,7 +14,7 @@ from workers.horse.channel import Reply, Task
 from workers.horse.fork_server import Death
 from workers.horse.horse import UNKNOWN, HorseEnd
 from workers.horse.process_state import ProcessState
-from workers.scripts.claim import Claim, ClaimScripts, Refill
+from workers.scripts import Claim, ClaimScripts, Refill
 
 QUEUES = {"w0": ["q0", "q1"], "w1": ["q1", "q0"], "w2": ["q0"]}
 
@@ -46,6 +46,13 @@ class LossyClaims(ClaimScripts):
             self.loses = False
             raise ServerUnreachableError("the answer was lost")
         return claim
+
+    def receive_refill(self, *args: Any) -> Refill:
+        answer = super().receive_refill(*args)
+        if self.loses:
+            self.loses = False
+            raise ServerUnreachableError("the answer was lost")
+        return answer
 
     def refill(self, *args: Any, **kwargs: Any) -> Refill:
         answer = super().refill(*args, **kwargs)
@@ -119,6 +126,10 @@ class HorseHere:
 
     def ring(self) -> None: ...
 
+    def watch(self, file: int) -> None: ...
+
+    def unwatch(self, file: int) -> None: ...
+
     def ring_always(self, value: bool) -> None: ...
 
     def forget_replies(self, count: int) -> None: ...
@@ -144,8 +155,10 @@ class ModelWorker(Worker):
         ahead._waiting.clear()
         ahead._going_back.clear()
         ahead._has_more = ahead._are_late = False
+        ahead._sent = None
         loop._next_claim._start, loop._next_claim._comes_alone, loop._next_claim.overdue = 0, False, ""
         loop._returned.drop()
+        loop._claimer._connection.drop()
         loop._claimer._claims.loses = False  # type: ignore[attr-defined]  # it is one of ours
         self._current_run.release()
         self._current_run.early_stops.clear()

@@ -15,9 +15,7 @@ import notify
 from notify.testing import wait_until
 from tests.support.sample_jobs import EFFECTS, go
 from workers import Job, Outcome, Pool, Queue, WorkerOptions, rq_keys
-from workers.scripts.claim import Claim, ClaimScripts, Refill
-from workers.scripts.fences import Fences
-from workers.scripts.run import Ended
+from workers.scripts import Claim, ClaimScripts, Ended, Fences, Refill, RefillCall
 
 ROOT = Path(__file__).parent.parent.parent
 SAMPLE = "tests.support.sample_jobs"
@@ -70,7 +68,7 @@ def claim_ahead(bus: notify.Bus, *queues: str, wanted: int) -> Refill:
     """Claim plain jobs ahead of their turn, as a worker called ``w`` does."""
     claims, fences = ClaimScripts(bus.redis, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500), Fences()
     keys = [rq_keys.queue(name) for name in queues]
-    return claims.refill(keys, ended=[], line=[], wanted=wanted, fences=fences, number=fences.take(wanted))
+    return claims.refill(RefillCall(keys, ended=[], line=[], wanted=wanted, fences=fences, number=fences.take(wanted)))
 
 
 def next_mishap(events: notify.Subscriber, timeout_s: float = 15.0) -> Any:

@@ -13,7 +13,7 @@ from tests.support.spoilt import Spoiling, spoilings
 from tests.support.workers_here import ModelWorker, act, make_worker
 from tests.workers.conftest import claim_next
 from workers import Job, Outcome, Queue, explain, find_jobs
-from workers.scripts.claim import ClaimScripts
+from workers.scripts import ClaimScripts
 
 WITH_TONUMBER = "local function whole(value, default)\n  if true then return tonumber(value or '') or default end"
 

@@ -47,13 +47,14 @@ class ProcessState:
     def __init__(self) -> None:
         self._pid = os.getpid()
         catchable = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
-        self._handlers = [(int(signum), getsignal(signum)) for signum in catchable]
+        self._signums = list(map(int, catchable))
+        self._handlers = list(map(getsignal, self._signums))
         self._blocked = pthread_sigmask(signal.SIG_BLOCK, ())
         self._streams = [getattr(sys, name) for name in STREAMS]
         self._folder = os.getcwd()
         self._umask = os.umask(0o077)
         os.umask(self._umask)
-        self._limits = [(limit, resource.getrlimit(limit)) for limit in LIMITS]
+        self._limits = list(map(resource.getrlimit, LIMITS))
         # The dict inside `os.environ`: to copy the mapping after each job takes longer than all other comparisons together.
         self._present: dict[bytes, bytes] = getattr(os.environ, "_data")  # noqa: B009  # typeshed does not name it
         self._environ = dict(self._present)
@@ -95,9 +96,10 @@ class ProcessState:
         return is_open and _identity() == self._identity and threading.active_count() == self._threads and not _has_children()
 
     def _restore_signals(self) -> None:
-        for signum, handler in self._handlers:
-            if getsignal(signum) != handler and handler is not None:
-                signal.signal(signum, handler)
+        if list(map(getsignal, self._signums)) != self._handlers:
+            for signum, handler in zip(self._signums, self._handlers, strict=True):
+                if getsignal(signum) != handler and handler is not None:
+                    signal.signal(signum, handler)
         for timer in TIMERS:
             setitimer(timer, 0)
         pthread_sigmask(signal.SIG_SETMASK, self._blocked)
@@ -108,8 +110,8 @@ class ProcessState:
         if os.getcwd() != self._folder:
             os.chdir(self._folder)
         os.umask(self._umask)
-        for limit, before in self._limits:
-            if resource.getrlimit(limit) != before:
+        if list(map(resource.getrlimit, LIMITS)) != self._limits:
+            for limit, before in zip(LIMITS, self._limits, strict=True):
                 resource.setrlimit(limit, before)
         if self._present != self._environ:
             os.environb.clear()

@@ -10,7 +10,7 @@ from notify.errors import NotifyError
 from notify.server import Client
 from workers import rq_keys
 from workers.horse import Board, Reply, decoded
-from workers.scripts import ClaimScripts, Ended, Fences, number_in, runs_in
+from workers.scripts import ClaimScripts, Ended, Fences, RefillCall, number_in, runs_in
 
 __all__ = ["LastWill"]
 
@@ -60,7 +60,8 @@ class LastWill:
         ended = [end.run for end in ends]
         line = [run for run in runs if run not in ended]
         if ends:
-            answers = claims.refill([], ended=ends, line=line, wanted=0, fences=self._fences, number=self._fences.take()).ended
+            call = RefillCall([], ended=ends, line=line, wanted=0, fences=self._fences, number=self._fences.take())
+            answers = claims.refill(call).ended
             # Those that were stopped, or that others wait for, are not recorded: they stay, or no reaper would find them.
             left = [run for run, answer in zip(ended, answers, strict=True) if answer != "finished"]
         else:

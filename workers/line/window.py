@@ -14,6 +14,8 @@ MOST_AHEAD: Final = 32
 """The most runs that one worker has claimed at a time."""
 WORK_S: Final = 0.005
 """Seconds of work that a worker claims ahead."""
+SHORT_S: Final = 0.015
+"""While jobs take no longer than this, one is claimed ahead at least: between two of them a claim would cost up to a tenth of the time."""
 WEIGHT: Final = 0.1
 """The weight of the last job in the running mean."""
 
@@ -45,7 +47,8 @@ class Window:
             return self._fixed
         if self._mean_s is None:
             return 1  # nobody knows yet what jobs there are
-        return max(1, min(MOST_AHEAD, int(WORK_S / max(self._mean_s, 1e-6))))
+        least = 2 if self._mean_s <= SHORT_S else 1
+        return max(least, min(MOST_AHEAD, int(WORK_S / max(self._mean_s, 1e-6))))
 
 
 def window_of(environ: Mapping[str, str]) -> int | None:

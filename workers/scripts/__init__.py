@@ -6,7 +6,8 @@ Nothing here decides when a transition is due.
 
 from workers.scripts.ahead import runs_in, text_of
 from workers.scripts.callbacks import CallbackScripts, OwedCallback
-from workers.scripts.claim import AHEAD_BYTES, Claim, ClaimOptions, ClaimScripts, History, Refill
+from workers.scripts.claim import ClaimScripts
+from workers.scripts.claimed import Claim
 from workers.scripts.dependents import DependentScripts
 from workers.scripts.enqueue import PLAIN, RQ_STATUS, Admission, Condition, EnqueueScripts, NewJob
 from workers.scripts.fences import Fences, number_in
@@ -15,6 +16,7 @@ from workers.scripts.lease import LeaseScripts, Renewal
 from workers.scripts.payload import too_large, unpacked
 from workers.scripts.plain import FAILURE_TTL
 from workers.scripts.records import COUNT_AT_ONCE, Deleted, JobCounts, RecordScripts
+from workers.scripts.refill import AHEAD_BYTES, ClaimOptions, History, Refill, RefillCall
 from workers.scripts.run import BEGIN_S, DEFAULT_TIMEOUT_S, Ended, ErrorCheck, Run, RunCheck
 from workers.scripts.runner import rq_now, rq_time
 from workers.scripts.runs import RunScripts
@@ -51,6 +53,7 @@ __all__ = [
     "OwedCallback",
     "RecordScripts",
     "Refill",
+    "RefillCall",
     "Renewal",
     "Run",
     "RunCheck",

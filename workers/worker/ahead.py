@@ -10,7 +10,7 @@ from typing import Any, Final
 from notify.errors import NotifyError
 from workers.errors import HorseError
 from workers.line import Line, Place, Window
-from workers.scripts import AHEAD_BYTES, BEGIN_S, ClaimScripts, Run
+from workers.scripts import AHEAD_BYTES, BEGIN_S, ClaimScripts, Refill, RefillCall, Run
 from workers.worker.claimer import Claimer
 from workers.worker.current_run import CurrentRun
 from workers.worker.finish import FinishingWorker
@@ -20,6 +20,12 @@ __all__ = ["Ahead"]
 
 IN_ORDER: Final = (None, "default")
 """The strategies of RQ with which a worker takes the jobs of its first queue first."""
+
+FREE: Final = 12
+"""More jobs are asked for when half of the window is free, or so many places. The server works on that while worker and horse go on."""
+
+MOST_AT_ONCE: Final = 16
+"""The most jobs of one call: it keeps the server busy for half a millisecond, in which that answers nobody else."""
 
 _key, _number = attrgetter("key"), attrgetter("number")
 
@@ -66,6 +72,10 @@ class Ahead:
         """Whether the horse begins nothing more of what it has, because it is too late."""
         self._has_more = False
         """Whether there were more jobs at the last claim."""
+        self._sent: RefillCall | None = None
+        """The refill that was sent and whose answer was not taken yet."""
+        self._watched = -1
+        """The file of the connection on which that answer comes, while the horse is waited for as well."""
         self.others: Mapping[str, int] = {}
         """The paths of functions whose jobs run side by side, each with 0: they are not claimed together with others."""
         self.is_limited = False
@@ -101,8 +111,12 @@ class Ahead:
         """Claim more if it is time, and return the next run, which the horse has got; ``None`` if there is none. Errors as for `refill`."""
         if self._are_late and self._waiting:
             return self.take()  # may be late as well: all go back together, for one by one they would turn their order round
-        self._give_back()
+        if self._going_back:
+            self.settle()
+            self._give_back()
         self.refill_if_due()
+        if not self._waiting:
+            self.settle()
         return None if self._line.horse.is_lost else self.take()  # the runs go back when the worker ends
 
     def take(self) -> Place | None:
@@ -110,10 +124,34 @@ class Ahead:
         return self._waiting.popleft() if self._waiting else None
 
     def refill_if_due(self) -> None:
-        """Claim more if at most half of the window is left. Errors as for `refill`."""
+        """Claim more if a good part of the window is free, without waiting for the answer: meanwhile the horse goes on with what it has.
+
+        Errors as for `refill`.
+        """
+        if self._sent is not None and not self.take_answer():
+            return
         size = self._size()
-        if size > 1 and self._has_more and len(self._line) <= size // 2:
-            self.refill(size - len(self._line))
+        if size > 1 and self._has_more and size - len(self._line) >= min(FREE, (size + 1) // 2):
+            self._sent = self._claimer.send_refill(**self._request(min(MOST_AT_ONCE, size - len(self._line))))
+            if self._sent.sent_at:
+                self._watched = self._claimer.fileno()
+                self._line.horse.watch(self._watched)
+
+    def take_answer(self) -> bool:
+        """Take the answer to the refill that was sent if it has arrived. Returns whether it had. Errors as for `refill`."""
+        if self._sent is None or not self._claimer.has_answer():
+            return False
+        self.settle()
+        return True
+
+    def settle(self) -> None:
+        """Take the answer to the refill that was sent, if there is one. Errors as for `refill`."""
+        if self._sent is not None:
+            call, self._sent = self._sent, None
+            if self._watched >= 0:
+                self._line.horse.unwatch(self._watched)
+                self._watched = -1
+            self._put_down(call.wanted, self._claimer.finish_refill(call))
 
     def refill_behind(self) -> None:
         """Claim plain jobs behind the current run, which was claimed alone. It goes on whatever comes of that."""
@@ -127,7 +165,7 @@ class Ahead:
 
     def claim(self) -> str:
         """Record the ends of the runs that have returned, and claim plain jobs for a line that is empty. Returns and raises as `refill`."""
-        return self.refill(self._size())
+        return self.refill(min(MOST_AT_ONCE, self._size()))
 
     def refill(self, wanted: int) -> str:
         """Record the ends of the runs that have returned, and claim up to ``wanted`` plain jobs.
@@ -138,11 +176,23 @@ class Ahead:
         Raises:
             NotifyError, redis.RedisError: the worker was asked to end and the server is still away, or the server refused for good.
         """
-        queues = list(map(_key, self._worker._ordered_queues)) if wanted else []
-        room = max(0, AHEAD_BYTES - self._line.bytes())  # so that worker and horse never wait for each other to read
-        line = self.runs() + [place.run for place in self._going_back]  # if the worker dies now, its last will finds all of them
-        options: Any = {"wanted": wanted, "most_bytes": room, "rooms": self.others}
-        answer = self._claimer.refill(queues, ended=self._returned.ends(), line=line, **options)
+        self.settle()
+        answer = self._claimer.refill(**self._request(wanted))
+        self._put_down(wanted, answer)
+        return answer.answer
+
+    def _request(self, wanted: int) -> dict[str, Any]:
+        """Return the arguments of a refill."""
+        return {
+            "queues": list(map(_key, self._worker._ordered_queues)) if wanted else [],
+            "ended": self._returned.ends(),
+            "line": self.runs() + [place.run for place in self._going_back],  # if the worker dies now, its last will finds all of them
+            "wanted": wanted,
+            "most_bytes": max(0, AHEAD_BYTES - self._line.bytes()),  # so that worker and horse never wait for each other to read
+            "rooms": self.others,
+        }
+
+    def _put_down(self, wanted: int, answer: Refill) -> None:
         if wanted:
             self._has_more = answer.has_more and answer.answer != "alone"  # that one comes when the line is empty
         places = [
@@ -152,7 +202,6 @@ class Ahead:
         if places:
             self._give(places)
         self._returned.conclude(answer.ended)
-        return answer.answer
 
     def note(self, seconds: float) -> None:
         """Note how long a job took."""
@@ -168,6 +217,9 @@ class Ahead:
         """
         self.put_aside(self._line.take_unbegun())
         with suppress(NotifyError):  # the caller calls again
+            if self._sent is not None:
+                self.settle()
+                self.put_aside(self._line.take_unbegun())
             if self._returned or self._claims.is_behind:
                 self.refill(0)
             place = self.place
@@ -182,11 +234,13 @@ class Ahead:
 
     def give_all_back(self) -> None:
         """Give back all that the horse has not begun: the worker ends. Errors as for `refill`."""
+        self.settle()
         self.put_aside(self._line.take_unbegun())
         self._give_back()
 
     def give_late_back(self, place: Place) -> None:
         """Give back a run that the horse did not begin because it was too late. Errors as for `refill`."""
+        self.settle()
         self._going_back.append(place)
         self.put_aside(self._line.take_unbegun())
         self._are_late = bool(self._waiting)

@@ -4,12 +4,15 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeVar
+
+import redis
 
 from notify.server import SingleConnection, retry_while_away
 from workers.fleet import NameHold
 from workers.rq import StopRequested
-from workers.scripts import Claim, ClaimScripts, Ended, Fences, Refill, Run, number_in
+from workers.scripts import Claim, ClaimScripts, Ended, Fences, Refill, RefillCall, Run, number_in
 from workers.worker.current_run import LeaveSign
 
 __all__ = ["LEAVE_S", "Claimer"]
@@ -96,29 +99,47 @@ class Claimer:
             self._recorded.append(ended)
         return claim
 
-    def refill(
-        self,
-        queues: Sequence[str],
-        *,
-        ended: Sequence[Ended],
-        line: Sequence[Run],
-        wanted: int,
-        most_bytes: int,
-        rooms: Mapping[str, int] | None = None,
-        beside: bool = False,
-    ) -> Refill:
-        """Record the ends of some runs and claim some jobs, see `ClaimScripts.refill`. Errors as for `ask`."""
-        number = self._fences.take(max(1, wanted))
+    def refill(self, queues: Sequence[str], *, wanted: int, **options: Any) -> Refill:
+        """Record the ends of some runs and claim some jobs. Errors as for `ask`.
 
-        def attempt(again: bool) -> Refill:
+        Args:
+            queues, wanted: see `RefillCall`.
+            options: other attributes of it.
+        """
+        return self.finish_refill(self._refill_call(queues, wanted=wanted, **options))
+
+    def send_refill(self, queues: Sequence[str], *, wanted: int, **options: Any) -> RefillCall:
+        """Begin what `refill` does. Call `finish_refill`, which waits for the answer, before the next claim. Arguments as there."""
+        call = self._refill_call(queues, wanted=wanted, **options)
+        if self._connection.is_ready and not self._hold.is_replaced():
+            with suppress(redis.RedisError, OSError):  # the call is made once more
+                self._claims.send_refill(call, self._connection)
+        return call
+
+    def fileno(self) -> int:
+        """Return the number of the file that is readable when the answer to the call that was sent has arrived."""
+        return self._connection.fileno()
+
+    def has_answer(self) -> bool:
+        """Return whether the answer to the call that was sent has arrived."""
+        return self._connection.has_answer()
+
+    def finish_refill(self, call: RefillCall) -> Refill:
+        """Return the answer to a call of `send_refill`. Errors as for `ask`."""
+
+        def attempt(_: bool) -> Refill:
+            if call.sent_at:
+                return self._claims.receive_refill(call, self._connection)
             if self._has_opened():
-                self._mend(number)
-            options: Any = {"fences": self._fences, "number": number, "rooms": rooms, "beside": beside}
-            return self._claims.refill(queues, ended=ended, line=line, wanted=wanted, most_bytes=most_bytes, again=again, **options)
+                self._mend(call.number)
+            return self._claims.refill(call)
 
-        answer = self.ask(attempt, leave_s=LEAVE_S if ended else 0.0)
-        self._recorded.extend(end for end, how in zip(ended, answer.ended, strict=True) if how == "finished")
+        answer = self.ask(attempt, leave_s=LEAVE_S if call.ended else 0.0)
+        self._recorded.extend(end for end, how in zip(call.ended, answer.ended, strict=True) if how == "finished")
         return answer
+
+    def _refill_call(self, queues: Sequence[str], *, wanted: int, **options: Any) -> RefillCall:
+        return RefillCall(queues, wanted=wanted, fences=self._fences, number=self._fences.take(max(1, wanted)), **options)
 
     def ask(self, call: Callable[[bool], T], *, leave_s: float) -> T:
         """Call a function until the server answers, see `retry_while_away`.
@@ -159,8 +180,8 @@ class Claimer:
         known = next((each for each in self._recorded if each.run == run), None)
         if known is not None:
             log.warning("the server has lost the end of job %s, probably in a failover: it is recorded again", run.job_id)
-            number = self._fences.take()
-            if "finished" in self._claims.refill([], ended=[known], line=self.held(), wanted=0, fences=self._fences, number=number).ended:
+            call = self._refill_call([], ended=[known], line=self.held(), wanted=0)
+            if "finished" in self._claims.refill(call).ended:
                 return
         log.warning(
             "the server takes job %s for running, and worker %s does not run it: it is tried again or fails", run.job_id, self._name

@@ -32,17 +32,25 @@ class EndWaiter:
         line: the line that the run is in.
         claims: the scripts that wake other workers.
         hold: the hold of the worker on its name: without it, heartbeats would be those of another worker.
+        took_answer: called when nothing came from the horse: takes the answer to a claim, and says whether one had arrived.
         goes_on: called when the run turns out not to be a short one, and again each second until it says that all is done.
     """
 
     def __init__(
-        self, worker: FinishingWorker, line: Line, claims: ClaimScripts, *, hold: NameHold, goes_on: Callable[[Any], bool]
+        self,
+        worker: FinishingWorker,
+        line: Line,
+        claims: ClaimScripts,
+        *,
+        hold: NameHold,
+        goes_on: Callable[[Any], bool],
+        took_answer: Callable[[], bool],
     ) -> None:
         self._hold = hold
         self._worker = worker
         self._line = line
         self._claims = claims
-        self._goes_on = goes_on
+        self._goes_on, self._took_answer = goes_on, took_answer
 
     def wait(self, job: Any, place: Place) -> HorseEnd | None:
         """Wait for the end of a run that the horse has, and return how it ended; ``None`` if it was stopped before it began.
@@ -67,7 +75,7 @@ class EndWaiter:
     def _is_over(self, place: Place, timeout_s: float) -> bool:
         """Wait for the end of a run, and return whether it came in time. A ring of another thread may end the wait before that."""
         while not place.is_over:
-            if not self._line.wait(timeout_s):
+            if not self._line.wait(timeout_s) and not self._took_answer():
                 break
         return place.is_over
 

@@ -238,6 +238,7 @@ class ClaimLoop:
             self._current_run.release()
             self.ahead.give_late_back(place)
             return
+        self.ahead.settle()  # or that call would write down this run as one that goes on
         self.retry_while_away(lambda: self._turn.record(job, place, end))
         self._returned.add(place, job)
         self._current_run.release()

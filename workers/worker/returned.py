@@ -66,13 +66,17 @@ class ReturnedRuns:
         if ended is not None and place.is_announced is not False and not ended.is_announced:
             ended = msgspec.structs.replace(ended, is_announced=place.is_announced)  # it lasted longer than most
         self._runs.append(Returned(place, job, ended))
-        if not self.ends():
+        if ended is None:
             self._forget()
 
     def conclude(self, answers: Sequence[str]) -> None:
-        """Log the ends that are recorded, and record the others one by one. ``answers`` are those of the claim or the refill."""
+        """Log the ends that are recorded, and record the others one by one.
+
+        Args:
+            answers: those of the claim or the refill, to the ends that there were when it was sent: the oldest.
+        """
         ended = [each for each in self._runs if each.ended is not None]
-        for each, answer in zip(ended, answers, strict=True):
+        for each, answer in zip(ended, answers, strict=False):
             self._conclude(each, answer)
         self._forget()
 
@@ -102,5 +106,7 @@ class ReturnedRuns:
             self._retry(lambda: self._recorder.refused(job, queue))
 
     def _forget(self) -> None:
-        self._line.forget([each.place for each in self._runs])
-        self._runs.clear()
+        """Forget the replies of the runs whose ends are recorded: the oldest, for their replies leave the socket in turn."""
+        count = next((place for place, each in enumerate(self._runs) if each.ended is not None), len(self._runs))
+        self._line.forget([each.place for each in self._runs[:count]])
+        del self._runs[:count]

@@ -63,7 +63,7 @@ class Turn:
         self._background, self._functions = background, functions
         self._stop_answer = stop_answer
         self._retry = retry
-        self._end_waiter = EndWaiter(worker, line, claims, hold=hold, goes_on=self._goes_on)
+        self._end_waiter = EndWaiter(worker, line, claims, hold=hold, goes_on=self._goes_on, took_answer=ahead.take_answer)
 
     def begin(self, claim: Claim) -> tuple[Any, Any]:
         """Make the run that was claimed alone the current one and give it to the horse. Returns the job and its queue.

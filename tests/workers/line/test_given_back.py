@@ -8,7 +8,7 @@ import notify
 from tests.support.sample_jobs import add
 from tests.workers.conftest import claim_next
 from workers import Queue, rq_keys
-from workers.scripts import ClaimScripts, Ended, Fences, Refill, Run
+from workers.scripts import ClaimScripts, Ended, Fences, Refill, RefillCall, Run
 
 
 class Worker:
@@ -20,7 +20,7 @@ class Worker:
 
     def refill(self, wanted: int, *, ended: tuple[Ended, ...] = ()) -> Refill:
         number = self.fences.take(max(1, wanted))
-        return self.claims.refill(["rq:queue:work"], ended=ended, line=(), wanted=wanted, fences=self.fences, number=number)
+        return self.claims.refill(RefillCall(["rq:queue:work"], ended=ended, line=(), wanted=wanted, fences=self.fences, number=number))
 
     def announce(self, run: Run) -> None:
         """What is done for a run that is at work for longer than most."""

@@ -11,7 +11,7 @@ from workers import Job, Queue, rq_keys
 from workers.fleet.reaper import Reaper
 from workers.horse import Board, Reply
 from workers.line import LastWill
-from workers.scripts import ClaimScripts, Ended, Fences, JobScripts, Refill, Run, number_in, runs_in
+from workers.scripts import ClaimScripts, Ended, Fences, JobScripts, Refill, RefillCall, Run, number_in, runs_in
 
 
 class Worker:
@@ -29,7 +29,8 @@ class Worker:
     ) -> Refill:
         number = number or self.fences.take(max(1, wanted))
         queues = ["rq:queue:work"]
-        return self.claims.refill(queues, ended=ended, line=line, wanted=wanted, fences=self.fences, number=number, again=again)
+        call = RefillCall(queues, ended=ended, line=line, wanted=wanted, fences=self.fences, number=number, was_made=again)
+        return self.claims.refill(call)
 
     def die(self, *replies: Reply, begun: int) -> None:
         """Do the last will: the horse has sent these replies, and begun so many of its runs."""

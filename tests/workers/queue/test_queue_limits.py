@@ -10,7 +10,7 @@ import notify
 from tests.support.faults import everything
 from tests.support.sample_jobs import add
 from workers import JobDefinitionError, Queue
-from workers.scripts.claim import ClaimScripts
+from workers.scripts import ClaimScripts
 
 HUGE = (10**17, 10**400, float("inf"), float("nan"), -7)
 

@@ -8,7 +8,7 @@ import notify
 from tests.support.async_jobs import hold_beside, hold_in_pairs, hold_with_svc, in_turn
 from tests.support.queued_jobs import waiting
 from workers import Queue, rq_keys
-from workers.scripts import ClaimScripts, Fences, Refill, Run, runs_in
+from workers.scripts import ClaimScripts, Fences, Refill, RefillCall, Run, runs_in
 
 PATH = "tests.support.async_jobs."
 BESIDE, PAIRS, SVC = PATH + "hold_beside", PATH + "hold_in_pairs", PATH + "hold_with_svc"
@@ -23,7 +23,7 @@ def claims(bus: notify.Bus) -> ClaimScripts:
 
 def refill(claims: ClaimScripts, rooms: dict[str, int], *, beside: bool = True, line: Any = ()) -> Refill:
     number = FENCES.take(8)
-    return claims.refill([KEY], ended=[], line=line, wanted=8, fences=FENCES, number=number, rooms=rooms, beside=beside)
+    return claims.refill(RefillCall([KEY], ended=[], line=line, wanted=8, fences=FENCES, number=number, rooms=rooms, beside=beside))
 
 
 def test_a_refill_takes_as_many_calls_of_each_function_as_there_is_room_for(queue: Queue, claims: ClaimScripts) -> None:

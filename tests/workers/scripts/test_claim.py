@@ -14,7 +14,7 @@ from tests.support.sample_jobs import add
 from tests.workers.conftest import claim_next
 from tests.workers.scripts.test_jobs import STATES, lose, needing, put, stored
 from workers import Job, Queue, rq_keys
-from workers.scripts.claim import Claim
+from workers.scripts import Claim
 from workers.scripts.jobs import JobScripts
 from workers.scripts.run import Ended
 

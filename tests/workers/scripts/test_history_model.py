@@ -17,7 +17,7 @@ from tests.workers.conftest import Effects, StartWorkers, claim_next, is_alive
 from workers import Queue, rq_keys
 from workers.fleet.reaper import Reaper
 from workers.overview import histories_of_functions
-from workers.scripts import ClaimScripts, Fences
+from workers.scripts import ClaimScripts, Fences, RefillCall
 from workers.scripts.run import Ended, Run
 
 NAMES = {function: f"tests.support.sample_jobs.{function.__name__}" for function in (add, sleep, add_with_svc, add_when_svc_is_there)}
@@ -65,17 +65,11 @@ class World:
 
     def refill(self, ended: list[tuple[Run, str]], wanted: int, *, took_s: float = 1.0, twice: bool = False) -> None:
         ends = [Ended(run, 1000.0, 1000.0 + took_s) for run, _ in ended]
-        call: dict[str, Any] = {
-            "ended": ends,
-            "wanted": wanted,
-            "line": [],
-            "fences": self.fences,
-            "number": self.fences.take(max(1, wanted)),
-        }
-        call["line"] = [run for run, _ in self.taken]
-        answer = self.claims.refill([rq_keys.queue("work")], **call)
+        line, number = [run for run, _ in self.taken], self.fences.take(max(1, wanted))
+        call = RefillCall([rq_keys.queue("work")], ended=ends, line=line, wanted=wanted, fences=self.fences, number=number)
+        answer = self.claims.refill(call)
         if twice:
-            again = self.claims.refill([rq_keys.queue("work")], **call, again=True)
+            again = self.claims.refill(call)
             assert [claim.job_id for claim in again.claims[-len(answer.claims) :]] == [claim.job_id for claim in answer.claims]
         for claim in answer.claims:
             path = claim.fields[b"data"].decode().split('"')[1]

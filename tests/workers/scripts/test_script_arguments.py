@@ -10,8 +10,8 @@ import notify
 from notify.keys import Keys
 from tests.support.lua import TAIL, Holding, ScriptCall, lua_files, script_call
 from workers import rq_keys
+from workers.scripts import ClaimScripts
 from workers.scripts.callbacks import MOST, CallbackScripts, OwedCallback
-from workers.scripts.claim import AHEAD_BYTES, ClaimScripts
 from workers.scripts.dependents import DependentScripts
 from workers.scripts.enqueue import EnqueueScripts, NewJob
 from workers.scripts.fences import Fences
@@ -19,6 +19,7 @@ from workers.scripts.jobs import COMPACT_AT_ONCE, JobScripts
 from workers.scripts.lease import LeaseScripts
 from workers.scripts.plain import FAILURE_TTL
 from workers.scripts.records import COUNT_AT_ONCE, RecordScripts
+from workers.scripts.refill import AHEAD_BYTES, RefillCall
 from workers.scripts.run import DEFAULT_TIMEOUT_S, Ended, Run
 from workers.scripts.runner import KEEP_CANCELLED_MS
 from workers.scripts.runs import KEEP_S, RunScripts
@@ -72,15 +73,17 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, Any], dict[str, Any]]]
     ),
     "refill": (
         lambda client: ClaimScripts(client, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500).refill(
-            ["rq:queue:q"],
-            ended=[Ended(Run("j", "old"), 1.0, 2.5, b"result", is_announced=False)],
-            line=[Run("i", "f"), Run("h", "e")],
-            wanted=5,
-            fences=FENCES,
-            number=7,
-            again=True,
-            rooms={"m.f": 2},
-            beside=True,
+            RefillCall(
+                ["rq:queue:q"],
+                ended=[Ended(Run("j", "old"), 1.0, 2.5, b"result", is_announced=False)],
+                line=[Run("i", "f"), Run("h", "e")],
+                wanted=5,
+                fences=FENCES,
+                number=7,
+                rooms={"m.f": 2},
+                beside=True,
+                was_made=True,
+            )
         ),
         {"worker_key": rq_keys.worker("w"), "suspended": rq_keys.suspended(), "paused": K.paused, TAIL: ["rq:queue:q"]},
         {

@@ -10,7 +10,7 @@ from tests.support.faults import commands_during
 from tests.support.sample_jobs import add
 from tests.workers.conftest import claim_next
 from workers import Queue
-from workers.scripts.claim import Claim
+from workers.scripts import Claim
 from workers.scripts.jobs import JobScripts
 from workers.scripts.run import Ended
 

@@ -13,7 +13,7 @@ from notify.testing import wait_until
 from tests.support.sample_jobs import add
 from tests.workers.conftest import SAMPLE, Effects, StartWorkers, claim_next
 from workers import Job, JobRefusedError, Outcome, Queue, explain, find_jobs, preview_loss, requeue
-from workers.scripts.claim import Claim, ClaimOptions, ClaimScripts
+from workers.scripts import Claim, ClaimOptions, ClaimScripts
 
 PLAIN_WORKER = """
 import sys, redis, rq

@@ -14,7 +14,7 @@ from workers import HorseError, JobDefinitionError
 from workers.horse.channel import Reply, Task
 from workers.horse.horse import UNKNOWN
 from workers.line import Line, Window
-from workers.scripts.claim import Claim
+from workers.scripts import Claim, Refill
 from workers.scripts.fences import Fences
 from workers.scripts.run import Run
 from workers.worker import claimer, end_waiter, idle
@@ -28,7 +28,7 @@ AWAY = ServerUnreachableError("gone for a moment")
 class Situation:
     """A loop and what it works with, all of which records what it is asked."""
 
-    def __init__(self, *answers: Claim | Exception, horse: FakeHorse | None = None, window: int = 1) -> None:
+    def __init__(self, *answers: Claim | Refill | Exception, horse: FakeHorse | None = None, window: int = 1) -> None:
         self.events: list[Any] = []
         self.current, self.claims, self.horse = CurrentRun(), FakeClaims(*answers), horse or FakeHorse()
         self.hold = FakeHold()
@@ -61,7 +61,8 @@ class Situation:
         self.line = Line(horse, Fences(), self.current.lock)
         parts: Any = {"claims": self.claims, "line": self.line, "window": Window(window), "stopper": stopper, "recorder": recorder}
         parts["callbacks"] = SimpleNamespace(call_all=lambda: None, note_end=lambda claim, end: None, are_due=False)
-        others: Any = {"background": SimpleNamespace(loss_watcher=watcher), "functions": {}, "connection": FakeConnection()}
+        self.connection = FakeConnection()
+        others: Any = {"background": SimpleNamespace(loss_watcher=watcher), "functions": {}, "connection": self.connection}
         worker: Any = self.worker
         others |= {"hold": self.hold, "wait_while_suspended": self.events.append, "abandon": self.events.append, "lease_s": 5.0}
         others["make_group"] = NoGroup

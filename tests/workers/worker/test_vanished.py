@@ -20,7 +20,7 @@ from tests.support.sample_jobs import add, hold
 from tests.support.sentinels import Replicated
 from tests.workers.conftest import ROOT, SAMPLE, Effects, StartWorkers, connections, is_alive, name_of_worker
 from workers import Job, Outcome, Pool, Queue, WorkerOptions, rq_keys
-from workers.scripts.claim import ClaimScripts
+from workers.scripts import ClaimScripts
 from workers.scripts.run import Run
 
 NOTICED_S = 3.0
