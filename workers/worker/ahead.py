@@ -131,8 +131,9 @@ class Ahead:
         if self._sent is not None and not self.take_answer():
             return
         size = self._size()
-        if size > 1 and self._has_more and size - len(self._line) >= min(FREE, (size + 1) // 2):
-            self._sent = self._claimer.send_refill(**self._request(min(MOST_AT_ONCE, size - len(self._line))))
+        free, is_leaving = size - len(self._line), self._current_run.leave_sign.is_set()
+        if size > 1 and self._has_more and not is_leaving and free >= min(FREE, (size + 1) // 2):
+            self._sent = self._claimer.send_refill(**self._request(min(MOST_AT_ONCE, free)))
             if self._sent.sent_at:
                 self._watched = self._claimer.fileno()
                 self._line.horse.watch(self._watched)

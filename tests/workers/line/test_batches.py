@@ -139,10 +139,10 @@ def test_no_job_begins_after_its_cancel_returned_although_its_worker_is_frozen(
         monkeypatch.setattr(JobScripts, "wait_until_begun_or_not", lambda *_: None)
     (worker,) = start_batches().processes
     jobs = put(queue, *[0.01] * 30)
-    wait_until(lambda: len(begun(bus)) > 2 and len(claimed_ahead(bus)) > 5)
+    wait_until(lambda: len(begun(bus)) > 2 and len(claimed_ahead(bus)) > 10)
     os.kill(worker.pid, signal.SIGSTOP)
     try:
-        last = Job.fetch(claimed_ahead(bus)[-1], connection=bus.redis)
+        last = Job.fetch(claimed_ahead(bus)[10], connection=bus.redis)  # the horse has it; the answer with later ones may be on its way
         assert last.cancel().status == "stopped"
         returned_ms = server_ms(bus.redis)
         wait_until(lambda: bus.redis.hget(TIMES, last.id), timeout_s=5, what="its beginning")

@@ -113,3 +113,13 @@ def test_an_end_that_rq_records_waits_for_the_call_under_way() -> None:
     its.loop.execute(job, QUEUE)
     assert len(its.claims.asked) == 2
     assert its.events[0][:2] == ("record", "b")
+
+
+def test_a_worker_that_is_to_end_asks_for_nothing_more() -> None:
+    """What came would neither be performed nor given back."""
+    its = situation(Refill(("finished",) * 4, ""))
+    its.run()
+    its.current.leave_sign.put_up()
+    its.loop.drain()
+    assert its.claims.sent == []
+    assert [end.run.job_id for end in its.claims.asked[-1].ended] == [*"abcd"]
