@@ -150,6 +150,8 @@ class EndRecorder:
             elif run is not None and self._scripts.check_run(job.id, fence=run.fence).was_stopped:
                 # The run ended by itself just after it was marked as stopped, before its process could be ended.
                 self._current_run.mark_stopped(STOPPED)
+                with suppress(ServerError):  # whoever cancelled the job waits as long as it could still begin
+                    self._scripts.answer_stop(run)
                 self.stopped(job, queue)
             else:
                 self._remove_traces(job)  # another run has the job

@@ -113,6 +113,7 @@ def test_a_run_that_ended_just_after_its_stop_was_marked_was_stopped() -> None:
     """The worker has not heard of the stop yet; its own claim is refused."""
     its = Situation()
     its.recorder.refused(its.job, QUEUE)
+    assert its.scripts.answered == [Run("j", "f")], "whoever cancelled the job need not wait any longer"
     assert (its.called, its.current.stopped_job_id) == (["on_stopped", STOPPED], "j")
 
 
