@@ -2,7 +2,7 @@
 
 The names ``notify``, ``workers`` and ``cli`` are common words. A file of that name in the current folder, or on ``PYTHONPATH``, must
 not be taken for a package of ours: they are always loaded from the folder of this file.
-In these processes redis-py and RQ are imported without what they import for programs of another kind: it was a fifth of a worker's memory.
+In these processes redis-py and RQ are imported without the parts that only other programs need: a fifth of a worker's memory.
 Only names that every Python has loaded already are imported before that, and before Ctrl-C ends the process without a traceback.
 """
 
@@ -59,25 +59,24 @@ class _LeanLoader(SourceFileLoader):
         """Run the code of a module; that of redis-py imports nearly all of its modules."""
         stand_ins = _for_redis() if module.__name__ == "redis" else _for_webhooks()
         added = {name: each for name, each in stand_ins.items() if name not in sys.modules}
+        before = dict(vars(module))
         sys.modules.update(added)  # type: ignore[arg-type]  # None: the import fails, as if it was not installed
         try:
             super().exec_module(module)
             is_lean = True
-        except ImportError:
+        except Exception:  # whatever comes of the use of a stand-in; a fault of the module itself comes again below
             is_lean = False
         finally:
             for name in added:
                 sys.modules.pop(name, None)
-        if not is_lean:
-            for name in [name for name in sys.modules if name.startswith(f"{module.__name__}.")]:
-                del sys.modules[name]
-            super().exec_module(module)
-        elif "redis.asyncio" in added:
-            del module.asyncio
-            module.__getattr__ = _import_asyncio  # type: ignore[method-assign]  # as a function of that name in the module
-        metrics = sys.modules.get("redis.observability.metrics")
-        if metrics is not None:  # whether it is installed shows when a program turns the metrics of redis-py on, which imports it
-            vars(metrics)["OTEL_AVAILABLE"] = True
+        if is_lean:
+            _find_later(module, added)
+            return
+        for name in [name for name in sys.modules if name.startswith(f"{module.__name__}.")]:
+            del sys.modules[name]
+        vars(module).clear()
+        vars(module).update(before)
+        super().exec_module(module)
 
 
 class _StandIn(ModuleType):
@@ -99,6 +98,15 @@ class _StandIn(ModuleType):
         if module is self:
             raise ImportError(f"{name} is used too early")
         return getattr(module, name)
+
+
+def _find_later(module: ModuleType, left_out: dict[str, ModuleType | None]) -> None:
+    """Let redis-py find what was left out, when a program uses it."""
+    if "redis.asyncio" in left_out and vars(module).pop("asyncio", None) is not None:
+        module.__getattr__ = _import_asyncio  # type: ignore[method-assign]  # as a function of that name in the module
+    metrics = sys.modules.get("redis.observability.metrics")
+    if metrics is not None and "opentelemetry.metrics" in left_out:
+        vars(metrics)["OTEL_AVAILABLE"] = True  # a program that turns these metrics on imports it, and is told if it is not installed
 
 
 def _for_redis() -> dict[str, ModuleType | None]:

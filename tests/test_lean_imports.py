@@ -135,6 +135,8 @@ def test_a_program_that_has_imported_opentelemetry_before_keeps_it() -> None:
         "import redis.asyncio as half; found = half.found",
         "from redis.asyncio import found",
         "from redis.asyncio import other; found = other.found",
+        "from importlib.metadata import entry_points; found = 'as usual'",
+        "import importlib.metadata as m; m.version('redis'); found = 'as usual'",
     ],
 )
 def test_a_redis_py_that_needs_more_of_what_is_left_out_is_imported_as_usual(tmp_path: Path, use: str) -> None:
@@ -148,6 +150,12 @@ def test_a_redis_py_that_needs_more_of_what_is_left_out_is_imported_as_usual(tmp
         run(f"{LEAN}import redis, sys; print(redis.found, redis.asyncio is sys.modules['redis.asyncio'])", path=tmp_path)
         == "as usual True\n"
     )
+
+
+def test_a_redis_py_without_an_asyncio_half_is_imported_too(tmp_path: Path) -> None:
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "redis" / "__init__.py").write_text("found = 'as usual'")
+    assert run(f"{LEAN}import redis; print(redis.found, hasattr(redis, 'asyncio'))", path=tmp_path) == "as usual False\n"
 
 
 def test_a_tool_that_watches_imports_is_asked_first() -> None:
