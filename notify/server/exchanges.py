@@ -44,7 +44,7 @@ class Exchanges:
                 self._early.append(exc)
 
     def send(self, command: Sequence[str | bytes | int]) -> None:
-        """Send a command, whose answer `receive` returns. An answer that nobody has asked for until now is forgotten."""
+        """Send a command, whose answer `receive` returns, when no other one is owed. One that was put aside is forgotten."""
         self._early.clear()
         self._send(command)
         self.is_owed = True

@@ -51,6 +51,7 @@ class SingleConnection(Client):
 
     def send(self, *command: str | bytes | int) -> None:
         """Send a command, whose answer is to be read with `receive`; others may be exchanged before. Errors as for `exchange`."""
+        self._exchanges.put_aside()
         self.ensure_open()
         self._exchanges.send(command)
 

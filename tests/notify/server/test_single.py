@@ -36,9 +36,11 @@ def test_an_error_is_raised_to_whoever_asks_for_the_answer(connection: SingleCon
         connection.receive()
 
 
-def test_an_answer_that_is_not_asked_for_is_forgotten(connection: SingleConnection) -> None:
+@pytest.mark.parametrize("between", [[], ["b"]])
+def test_an_answer_that_is_not_asked_for_is_forgotten(connection: SingleConnection, between: list[str]) -> None:
     connection.send("ECHO", "a")
-    connection.exchange("ECHO", "b")
+    for text in between:
+        connection.exchange("ECHO", text)
     connection.send("ECHO", "c")
     assert connection.receive() == b"c"
 
