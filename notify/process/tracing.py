@@ -34,7 +34,7 @@ TRACER: Final = "notify"
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _KEY: Final = "(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
 _MEMBER: Final = _KEY + r"=[ -+\--<>-~]{0,255}[!-+\--<>-~]"
-_TRACESTATE: Final = re.compile(rf"{_MEMBER}(?:,{_MEMBER}){{0,31}}")
+_TRACESTATE: Final = re.compile(rf"{_MEMBER}(?:[ \t]*,[ \t]*{_MEMBER}){{0,31}}")
 MOST_CHARS: Final = 512
 """The longest ``tracestate`` that is carried: W3C asks for this much, and a longer one costs every message."""
 MOST_NAMED: Final = 3

@@ -178,6 +178,13 @@ def test_a_state_that_cannot_be_read_is_left_out_without_a_word(spans: Spans, st
     assert caplog.text == ""
 
 
+def test_a_state_with_blanks_between_its_members_is_carried(spans: Spans) -> None:
+    """W3C allows them."""
+    with in_span_with_state(STATE.replace(",", " ,\t")):
+        pass
+    assert spans.one("serve yard")["state"] == STATE
+
+
 def test_a_job_that_is_enqueued_again_carries_nothing_of_its_earlier_span(bus: notify.Bus, queue: Queue, spans: Spans) -> None:
     with in_span_with_state():
         job = queue.enqueue(ask, "why")
