@@ -40,7 +40,8 @@ class Totals:
         history = self._reader.read(since_s=OPEN * 60.0)
         missed_s = self._missed_s(history)
         if missed_s > 0:
-            history = self._reader.read(since_s=min(MOST_S, missed_s + OPEN * 60.0))
+            # A minute more, for one may have begun since; what is older is left out.
+            history = self._reader.read(since_s=min(MOST_S, missed_s + (OPEN + 1) * 60.0))
         if self._began is None:
             self._began = history.moments[-1].at
             self._seen = {moment.at: moment.counts for moment in history.moments}  # what was before does not count
@@ -51,7 +52,7 @@ class Totals:
         return History("minute", (Moment(self._began, dict(self._sums)),))
 
     def _missed_s(self, history: History) -> float:
-        """Return how long before a history the last one began to be open, by the clock of the server, which alone made their minutes."""
+        """Return the seconds from the first minute that was open at the last look to a history; both are minutes of the server's clock."""
         first = min(self._seen, default=None)
         return 0.0 if first is None else (history.moments[0].at - first).total_seconds()
 
