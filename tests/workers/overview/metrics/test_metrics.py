@@ -218,6 +218,24 @@ def test_a_process_that_is_not_ready_says_why(bus: notify.Bus) -> None:
         assert get(serving, "/nothing")[0] == 404
 
 
+def test_a_minute_that_begins_between_the_two_reads_of_a_scrape_hides_nothing(bus: notify.Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = datetime(2026, 11, 27, 12, tzinfo=UTC)
+    present, counts = 0, {-2: 1}
+
+    def read(_: HistoryReader, *, since_s: float, step: str = "minute") -> History:
+        nonlocal present
+        minutes = range(present - int(since_s) // 60, present + 1)
+        present += 1
+        words = ("topic", "events", "yard")
+        return History("minute", tuple(Moment(begin + timedelta(minutes=each), {words: counts.get(each, 0)}) for each in minutes))
+
+    monkeypatch.setattr(HistoryReader, "read", read)
+    totals = Totals(bus.redis)
+    totals.read()
+    present, counts = 10, {-2: 3}  # two came after the first scrape into the oldest minute that was open
+    assert totals.read().moments[0].counts == {("topic", "events", "yard"): 2}
+
+
 def test_an_error_that_nobody_expected_is_logged(bus: notify.Bus, caplog: pytest.LogCaptureFixture) -> None:
     def fault() -> str:
         raise ZeroDivisionError
