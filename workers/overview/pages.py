@@ -24,7 +24,7 @@ CHUNK: Final = 100
 LOOKED_S: Final = 0.05
 """Seconds after which no more jobs are read for a page: calls with letters beyond ASCII, and reasons, take up to 0.3 ms for each job."""
 MOST_MARK: Final = 2**53
-"""Places and scores in a cursor, at most: Redis takes no larger ones for places."""
+"""Places and scores in a cursor, at most: Redis takes no larger places, and JSON no infinite score, as jobs have that are kept for ever."""
 HOMES: Final = {
     **{status: status for status in ("started", "scheduled", "ready_to_enqueue", "rate_limited", "finished", "failed", "canceled")},
     **{"queued": "queue", "held": "deferred", "deferred": "deferred", "stopped": "failed"},
@@ -158,7 +158,7 @@ def _begin(client: Client, sources: list[Source], after: str | None) -> tuple[in
     rank: Any = client.zrevrank(source.key, mark.member)
     if rank is not None:
         return number, int(rank) + 1, False
-    behind: Any = client.zcount(source.key, f"({mark.otherwise!r}", "+inf")
+    behind: Any = client.zcount(source.key, f"({mark.otherwise!r}" if mark.otherwise < MOST_MARK else "(inf", "+inf")
     return number, int(behind), True
 
 
@@ -167,7 +167,7 @@ def _encode(client: Client, source: Source | None, mark: _Mark | None) -> str | 
         return None
     if source.kind != "queue":
         score: Any = client.zscore(mark.key, mark.member)
-        mark = msgspec.structs.replace(mark, otherwise=float(score or 0))
+        mark = msgspec.structs.replace(mark, otherwise=max(-MOST_MARK, min(float(score or 0), MOST_MARK)))
     return urlsafe_b64encode(msgspec.json.encode(mark)).decode().rstrip("=")
 
 

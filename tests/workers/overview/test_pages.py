@@ -1,12 +1,13 @@
 """Pages of jobs follow each other whatever changes meanwhile, and what a page reads is bounded."""
 
+import math
 from base64 import urlsafe_b64encode
 from datetime import timedelta
 
 import pytest
 
 from tests.support import sample_jobs
-from workers import JobDefinitionError, Queue
+from workers import JobDefinitionError, Queue, rq_keys
 from workers.overview import JobFilter, page_of_jobs, pages
 from workers.queue import cancel_jobs
 
@@ -86,6 +87,26 @@ def test_a_page_ends_when_its_time_is_over_and_the_next_goes_on(bus, monkeypatch
     assert first.looked_at == pages.CHUNK
     assert first.next is not None
     assert set(walk(bus, chosen)) == {listed.job.id for listed in whole.jobs} == {job.id for job in made[::100]}
+
+
+def test_jobs_that_are_kept_for_ever_follow_each_other_too(bus):
+    """Redis has them at infinity. If the job of a cursor is gone, nothing says which of them came behind it: all are shown again."""
+    queue = Queue("a", connection=bus.redis)
+    made = queue.enqueue_many([Queue.prepare_data(sample_jobs.add) for _ in range(12)])
+    with bus.redis.pipeline() as pipe:
+        pipe.delete(queue.key)
+        for job in made:
+            pipe.hset(job.key, "status", "finished")
+            pipe.zadd(rq_keys.finished("a"), {job.id: math.inf})
+        pipe.expire(rq_keys.finished("a"), 60)
+        pipe.execute()
+    wanted = JobFilter(status="finished")
+    shown = walk(bus, wanted)
+    assert (len(shown), set(shown)) == (12, {job.id for job in made})
+    first = page_of_jobs(bus.redis, wanted, size=5)
+    bus.redis.zrem(rq_keys.finished("a"), first.jobs[-1].job.id)
+    following = page_of_jobs(bus.redis, wanted, after=first.next, size=20)
+    assert (following.moved, len(following.jobs)) == (True, 11)
 
 
 def test_what_is_no_cursor_is_refused(bus):
