@@ -128,12 +128,14 @@ def apply_to_jobs(bus: Bus, name: str, query: Query, form: Mapping[str, str], te
         tell(len(selected), None)
     change = partial(action.apply, reason=reason) if name == "cancel" else action.apply
     result, looked_at = BatchResult(), 0
-    for batch in chunked((job_id for job_id, _ in selected), AT_ONCE):
-        result += change(bus.redis, batch)
-        looked_at += len(batch)
-        tell(looked_at, len(selected))
-    if name == "cancel":
-        compact_queues(bus.redis, {queue for _, queue in selected})
+    try:
+        for batch in chunked((job_id for job_id, _ in selected), AT_ONCE):
+            result += change(bus.redis, batch)
+            looked_at += len(batch)
+            tell(looked_at, len(selected))
+    finally:
+        if name == "cancel":  # also in the middle: the views count what stands in the lists
+            compact_queues(bus.redis, {queue for _, queue in selected})
     ids = [job_id for job_id, _ in selected]
     what = {**query.given(*FILTER_NAMES), "jobs": list(ids[:20]), "of": len(ids), **msgspec.structs.asdict(result)}
     if reason:
