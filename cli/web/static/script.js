@@ -97,10 +97,24 @@ function show(html) {
   for (const list of main.querySelectorAll("[data-tail]")) follow(list);
 }
 
+const sources = new Set();
+addEventListener("pagehide", () => sources.forEach((source) => source.close()));
+
+function listen(address) {
+  const source = new EventSource(address);
+  sources.add(source);
+  return source;
+}
+
+function leave(source) {
+  source.close();
+  sources.delete(source);
+}
+
 function followChanges() {
   const address = main.dataset.live;
   if (!address) return;
-  const source = new EventSource(address + (address.includes("?") ? "&" : "?") + "_mark=" + encodeURIComponent(main.dataset.mark || ""));
+  const source = listen(address + (address.includes("?") ? "&" : "?") + "_mark=" + encodeURIComponent(main.dataset.mark || ""));
   source.addEventListener("open", () => tell(""));
   source.addEventListener("update", (event) => {
     const { html, title, mark } = JSON.parse(event.data);
@@ -114,12 +128,11 @@ function followChanges() {
   source.addEventListener("error", async () => {
     tell("The connection to the page is lost. It comes back by itself.");
     if (source.readyState !== EventSource.CLOSED) return;
-    source.close();
+    leave(source);
     const status = await fetch(location.href, { method: "HEAD", credentials: "same-origin" }).then((answer) => answer.status, () => 0);
     if (status === 401 || status === 403) tell("Your session has ended, or you may look no longer: open this page again.");
     setTimeout(followChanges, RETRY_MS);
   });
-  addEventListener("pagehide", () => source.close());
 }
 
 const tails = new WeakMap();
@@ -127,7 +140,7 @@ const MOST_LINES = 500;
 
 function follow(list) {
   if (tails.has(list)) return;
-  const source = new EventSource(list.dataset.tail);
+  const source = listen(list.dataset.tail);
   tails.set(list, source);
   source.addEventListener("events", (event) => {
     const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 30;
@@ -145,10 +158,10 @@ function follow(list) {
       list.append(gap);
     }
     if (source.readyState !== EventSource.CLOSED) return; // it connects again by itself
+    leave(source);
     tails.delete(list);
     setTimeout(() => list.isConnected && follow(list), RETRY_MS);
   });
-  addEventListener("pagehide", () => source.close());
 }
 
 // Says in the dialogue what went wrong, and leaves in it how far the action had come.
@@ -165,22 +178,29 @@ function tellInDialog(text) {
   }
   told.textContent = text;
   if (!dialog.open) dialog.showModal();
+  return told;
 }
 
+let asked = 0; // grows with each question, and when the dialogue is closed: an answer that comes later belongs to none that is shown
+
 async function ask(address, options) {
-  let answer;
+  const number = ++asked;
+  let html;
   try {
-    answer = await fetch(address, { ...options, credentials: "same-origin", headers: { accept: "text/html" } });
+    const answer = await fetch(address, { ...options, credentials: "same-origin", headers: { accept: "text/html" } });
+    html = await answer.text();
   } catch {
+    if (number !== asked && !options) return;
     if (options) {
       tellInDialog("The page did not answer. Topic ops tells whether this was done: look there before you do it again.");
     } else {
-      tellInDialog("The page does not answer. It is asked again by itself.");
-      setTimeout(() => dialog.open && ask(address), RETRY_MS);
+      const told = tellInDialog("The page does not answer. It is asked again by itself.");
+      setTimeout(() => told.isConnected && ask(address), RETRY_MS);
     }
     return;
   }
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (number !== asked && !options) return;
+  const page = new DOMParser().parseFromString(html, "text/html");
   const content = page.getElementById("main");
   if (!content) {
     location.assign(address);
@@ -224,7 +244,7 @@ document.addEventListener("submit", (event) => {
     event.preventDefault();
     const list = form.parentElement.querySelector("[data-tail]");
     const fresh = list.cloneNode(false);
-    tails.get(list)?.close();
+    if (tails.has(list)) leave(tails.get(list));
     const fields = new URLSearchParams(new FormData(form));
     fresh.dataset.tail = `${list.dataset.tail.split("?")[0]}?${fields}`;
     list.replaceWith(fresh);
@@ -242,6 +262,7 @@ document.addEventListener("change", (event) => {
 });
 
 dialog.addEventListener("close", () => {
+  asked += 1;
   delete dialog.dataset.done;
   dialog.replaceChildren();
 });

@@ -110,6 +110,31 @@ def test_an_action_that_was_not_answered_is_not_shown_as_done(bus, browser):
     browser.wait(lambda: "Topic ops tells whether this was done" in browser.text("dialog"), "the words")
 
 
+LATE = """
+window.asked = window.fetch;
+window.fetch = () => new Promise((done) => {
+  const text = async () => { setTimeout(() => { window.came = true; }); return "<main id=main>Pause queue first?</main>"; };
+  window.answer = () => done({ text });
+});
+"""
+"""What is fetched is answered when the test says so."""
+
+
+def test_an_answer_that_comes_late_takes_the_place_of_no_other_question(bus, browser):
+    """Somebody would say yes to what they did not ask for."""
+    for name in ("first", "second"):
+        Queue(name, connection=bus.redis).enqueue(sample_jobs.add)
+    browser.open("/queues")
+    browser.run(LATE)
+    browser.click("a[data-action][href*='pause?queue=first']")
+    browser.run("window.fetch = window.asked")
+    browser.click("a[data-action][href*='pause?queue=second']")
+    browser.wait(lambda: "Pause queue second?" in browser.text("dialog"), "the question")
+    browser.run("window.answer()")
+    browser.wait(lambda: browser.run("return window.came"), "the late answer")
+    assert "Pause queue second?" in browser.text("dialog")
+
+
 def test_who_may_look_no_longer_is_told_so(bus, chromium):
     known = [Viewer("olga")]
     with served(bus, Access.of(lambda _: known[0])) as chromium.url:
