@@ -71,8 +71,8 @@ class Guard:
         host = headers.get(b"host", "")
         if self._hosts is not None and _host_name(host) not in self._hosts:
             return 421, f"this page is not served as {host[:100]!r}: start it with --allowed-host to give it that name"
-        given = parse_qsl(scope["query_string"].decode(errors="replace"))
-        if any(name.lower() in TOKEN_NAMES or self._access.is_token(value) for name, value in given):
+        given = parse_qsl(scope["query_string"].decode(errors="replace"), keep_blank_values=True)
+        if any(name.lower() in TOKEN_NAMES or self._access.is_token(name) or self._access.is_token(value) for name, value in given):
             return 400, "a token in a URL stands in logs and histories afterwards: send it as Authorization: Bearer, or log in"
         size = headers.get(b"content-length", "0")
         if not size.isdecimal() or len(size) > 12 or int(size) > MOST_BODY_BYTES:
