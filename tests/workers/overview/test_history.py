@@ -57,6 +57,17 @@ def test_failures_retries_and_stops_are_counted_with_their_seconds(
     assert 0 < jobs.work.sum_s < 30
 
 
+def test_a_job_that_waited_for_its_service_is_counted_as_held_and_released(
+    bus: notify.Bus, queue: Queue, start_workers: StartWorkers
+) -> None:
+    job = queue.enqueue(add_with_svc, on_loss="hold")
+    start_workers()
+    with bus.service("svc"):
+        assert job.wait(15)
+    jobs = total(job_history(bus.redis))
+    assert (jobs.enqueued, jobs.held, jobs.released, jobs.started, jobs.finished) == (0, 1, 1, 1, 1)
+
+
 def test_what_lost_its_need_is_counted_by_policy_and_need(bus: notify.Bus, queue: Queue) -> None:
     queue.enqueue(add_with_svc)
     queue.enqueue(add_with_svc, on_loss="hold")
