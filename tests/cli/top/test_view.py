@@ -206,7 +206,7 @@ def test_the_cursor_stays_with_the_service_although_others_come(bus: notify.Bus)
 
 def test_texts_that_would_drive_a_terminal_are_shown_escaped(bus: notify.Bus) -> None:
     async def steps(shown: Shown) -> None:
-        await shown.go(("4", "[bold], evil\\x1b]2;x"), ("3", "bold"), ("e", "Esc: back"))
+        await shown.go(("4", "[bold], evil\\x1b]2;x"), ("3", "all jobs: 1"), ("e", "Esc: back"))
         assert "\x1b" not in shown.text
 
     Queue("work", connection=bus.redis).enqueue(add, job_id="bold")
