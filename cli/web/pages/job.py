@@ -88,7 +88,7 @@ def _facts(job: Job) -> list[tuple[str, Any]]:
     facts = [
         ("Timeout", f"{job.timeout} s" if job.timeout else None),
         ("Lifetime while it waits", f"{job.ttl} s" if job.ttl else None),
-        ("Result is kept", f"{job.result_ttl} s" if job.result_ttl is not None else None),
+        ("Result is kept", None if job.result_ttl is None else f"{job.result_ttl} s" if job.result_ttl >= 0 else "for ever"),
         ("Retries left", job.retries_left),
         ("Retry after", ", ".join(f"{each} s" for each in job.retry_intervals or ()) or None),
         ("On loss", needs.on_loss if job.needs else None),

@@ -100,9 +100,11 @@ def test_pages_of_jobs_follow_each_other_without_a_job_twice(bus, page):
 
 def test_a_job_is_told_with_why_it_is_there_and_what_depends_on_it(bus, page):
     queue = Queue("default", connection=bus.redis)
-    first = queue.enqueue(sample_jobs.add, "1")
-    second = queue.enqueue(sample_jobs.add, "3", depends_on=first)
+    first = queue.enqueue(sample_jobs.add, "1", result_ttl=-1)
+    second = queue.enqueue(sample_jobs.add, "3", depends_on=first, result_ttl=60)
     text = page.text(f"/job/{second.id}")
+    assert "Result is kept 60 s" in text
+    assert "Result is kept for ever" in page.text(f"/job/{first.id}")
     assert f"It waits for the jobs that it depends on: {first.id} (queued)." in text
     html = page.get(f"/job/{first.id}").text
     assert f'href="/job/{second.id}"' in html
