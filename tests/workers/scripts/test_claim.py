@@ -10,11 +10,12 @@ import rq
 from rq.registry import StartedJobRegistry
 
 import notify
+from notify.server import SingleConnection
 from tests.support.sample_jobs import add
 from tests.workers.conftest import claim_next
 from tests.workers.scripts.test_jobs import STATES, lose, needing, put, stored
 from workers import Job, Queue, rq_keys
-from workers.scripts import Claim
+from workers.scripts import Claim, ClaimScripts
 from workers.scripts.jobs import JobScripts
 from workers.scripts.run import Ended
 
@@ -59,6 +60,36 @@ def test_a_claim_writes_what_rq_would_and_its_fence(bus: notify.Bus) -> None:
     worker: Any = bus.redis.hgetall(rq_keys.worker("w"))
     assert (worker[b"state"], worker[b"current_job"]) == (b"busy", b"j")
     assert (claim.queue, claim.job_id, claim.fields[b"status"]) == (0, "j", b"started")
+
+
+def test_a_job_keeps_its_turn_while_the_memory_of_the_server_is_full(bus: notify.Bus) -> None:
+    before = put(bus, "queued")
+    push(bus, "j")
+    bus.redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(notify.ServerError, match="maxmemory"):
+            claim_next(bus)
+    finally:
+        bus.redis.config_set("maxmemory", 0)
+    assert (stored(bus), waiting(bus)) == (before, [b"j"])
+    assert claim_next(bus).answer == "started"
+
+
+def test_a_job_keeps_its_turn_while_its_worker_has_no_right_to_start_it(bus: notify.Bus) -> None:
+    before = put(bus, "queued")
+    push(bus, "j")
+    keys = [f"~{key}*" for key in ("rq:job", "rq:queue", "rq:worker", "rq:failed", "rq:suspended", "notify")]
+    bus.redis.execute_command("ACL SETUSER", "limited", "on", "nopass", "+@all", "&*", "%R~*", *keys)  # but no started jobs
+    connection = SingleConnection(bus.redis.clone(name="w"))
+    claims = ClaimScripts(connection, "w", heartbeat_s=30, idle_s=480, result_ttl_s=500)
+    try:
+        connection.exchange("AUTH", "limited", "any")
+        with pytest.raises(notify.ServerError, match=r"ACL failure in script|The user executing the script"):
+            claims.claim([rq_keys.queue("work")], fence="new", ended=None)
+    finally:
+        connection.close()
+        bus.redis.execute_command("ACL DELUSER", "limited")
+    assert (stored(bus), waiting(bus)) == (before, [b"j"])
 
 
 def test_without_a_job_the_worker_is_idle(bus: notify.Bus) -> None:
