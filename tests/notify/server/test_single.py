@@ -45,6 +45,13 @@ def test_an_answer_that_is_not_asked_for_is_forgotten(connection: SingleConnecti
     assert connection.receive() == b"c"
 
 
+def test_an_answer_that_is_owed_is_no_answer_to_a_later_command(connection: SingleConnection) -> None:
+    connection.send("ECHO", "a")
+    connection.send("ECHO", "b")
+    assert connection.receive() == b"b"
+    assert connection.exchange("ECHO", "c") == b"c"
+
+
 def test_the_answer_is_lost_with_its_connection(connection: SingleConnection) -> None:
     """Another connection would never bring it: to wait for it there would take until the timeout."""
     connection.send("ECHO", "a")
