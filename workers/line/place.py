@@ -17,7 +17,7 @@ class Place:
         claim: its claim.
         queue: RQ's object for its queue.
         is_announced: whether the claim has written all that RQ holds of a run, and published its start.
-        begin_within_s: seconds, at most, until the run begins.
+        begin_by: the moment of `steady_s` until which the run begins; by default `BEGIN_S` from now on.
         runs_beside: whether it is performed side by side with others of this kind.
         function, concurrency: as in a `Task`.
     """
@@ -28,7 +28,7 @@ class Place:
         queue: Any,
         *,
         is_announced: bool,
-        begin_within_s: float = BEGIN_S,
+        begin_by: float | None = None,
         runs_beside: bool = False,
         function: str = "",
         concurrency: int = 0,
@@ -44,7 +44,7 @@ class Place:
         self.function, self.concurrency = function, concurrency
         self.rings = True
         """Whether the horse wakes the worker at its end."""
-        self.begin_by = steady_s() + min(begin_within_s, BEGIN_S)
+        self.begin_by = steady_s() + BEGIN_S if begin_by is None else begin_by
         self.is_sent = False
         """Whether the horse has its task, with or without the token for it."""
         self.is_dropped = False

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 import redis
 
+from notify.process import steady_s
 from notify.server import LONGEST_TTL_S, Client, SingleConnection
 from workers import rq_keys
 from workers.errors import JobDefinitionError
@@ -85,6 +86,8 @@ class RefillCall(msgspec.Struct):
     beside: bool = False
     was_made: bool = False
     """Whether the call was made, or begun, before: then the server may have done its steps, and does not do them twice."""
+    asked_at: float = msgspec.field(default_factory=steady_s)
+    """When it was made last, by `steady_s`: the server gave out the runs after that."""
     sent_at: str = ""
     """When it was sent, as `rq_time` writes it, until its answer is received."""
 
@@ -113,7 +116,7 @@ class RefillScripts(JobScriptRunner):
             ServerUnreachableError: no answer. The call may have succeeded: repeat it.
             ServerRefusedError: the server answered with an error.
         """
-        now = rq_now()
+        call.asked_at, now = steady_s(), rq_now()
         keys, args = self._keys_and_args(call)
         return self._read(call, self.run_with_common_args("refill", keys, args, action=ACTION, now=now), now=now)
 

@@ -7,7 +7,8 @@ from contextlib import suppress
 from operator import attrgetter
 from typing import Any, Final
 
-from notify.errors import NotifyError
+from notify.errors import NotifyError, ServerRefusedError
+from notify.process import steady_s
 from workers.errors import HorseError
 from workers.line import Line, Place, Window
 from workers.scripts import AHEAD_BYTES, BEGIN_S, ClaimScripts, Refill, RefillCall, Run
@@ -87,7 +88,7 @@ class Ahead:
     def place_of(self, claim: Any, queue: Any) -> Place:
         """Return the place of a run that was claimed alone, which is announced."""
         self._has_more = claim.has_more
-        return Place(claim, queue, is_announced=True, begin_within_s=self._begin_within_s)
+        return Place(claim, queue, is_announced=True, begin_by=steady_s() + self._begin_within_s)
 
     @property
     def place(self) -> Place | None:
@@ -146,13 +147,17 @@ class Ahead:
         return True
 
     def settle(self) -> None:
-        """Take the answer to the refill that was sent, if there is one. Errors as for `refill`."""
+        """Take the answer to the refill that was sent, if there is one. Errors as for `refill`; a refusal is left to the next one."""
         if self._sent is not None:
             call, self._sent = self._sent, None
             if self._watched >= 0:
                 self._line.horse.unwatch(self._watched)
                 self._watched = -1
-            self._put_down(call.wanted, self._claimer.finish_refill(call))
+            try:
+                answer = self._claimer.finish_refill(call)
+            except ServerRefusedError:  # nothing was claimed or recorded
+                return
+            self._put_down(call.wanted, answer, asked_at=call.asked_at)  # the worker may have been frozen since
 
     def refill_behind(self) -> None:
         """Claim plain jobs behind the current run, which was claimed alone. It goes on whatever comes of that."""
@@ -179,7 +184,7 @@ class Ahead:
         """
         self.settle()
         answer = self._claimer.refill(**self._request(wanted))
-        self._put_down(wanted, answer)
+        self._put_down(wanted, answer, asked_at=steady_s())
         return answer.answer
 
     def _request(self, wanted: int) -> dict[str, Any]:
@@ -193,11 +198,11 @@ class Ahead:
             "rooms": self.others,
         }
 
-    def _put_down(self, wanted: int, answer: Refill) -> None:
+    def _put_down(self, wanted: int, answer: Refill, *, asked_at: float) -> None:
         if wanted:
             self._has_more = answer.has_more and answer.answer != "alone"  # that one comes when the line is empty
         places = [
-            Place(claim, self._worker._ordered_queues[claim.queue], is_announced=False, begin_within_s=self._begin_within_s)
+            Place(claim, self._worker._ordered_queues[claim.queue], is_announced=False, begin_by=asked_at + self._begin_within_s)
             for claim in answer.claims
         ]
         if places:
@@ -241,8 +246,8 @@ class Ahead:
 
     def give_late_back(self, place: Place) -> None:
         """Give back a run that the horse did not begin because it was too late. Errors as for `refill`."""
+        self._going_back.append(place)  # first: whatever comes of that call, this run is known
         self.settle()
-        self._going_back.append(place)
         self.put_aside(self._line.take_unbegun())
         self._are_late = bool(self._waiting)
         if not self._are_late:

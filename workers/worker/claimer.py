@@ -111,7 +111,7 @@ class Claimer:
     def send_refill(self, queues: Sequence[str], *, wanted: int, **options: Any) -> RefillCall:
         """Begin what `refill` does. Call `finish_refill`, which waits for the answer, before the next claim. Arguments as there."""
         call = self._refill_call(queues, wanted=wanted, **options)
-        if self._connection.is_ready and not self._hold.is_replaced():
+        if self._connection.is_ready and self._hold.is_fresh():  # else `finish_refill` looks whether the worker has its name
             with suppress(redis.RedisError, OSError):  # the call is made once more
                 self._claims.send_refill(call, self._connection)
         return call

@@ -75,9 +75,14 @@ class EndWaiter:
     def _is_over(self, place: Place, timeout_s: float) -> bool:
         """Wait for the end of a run, and return whether it came in time. A ring of another thread may end the wait before that."""
         while not place.is_over:
-            if not self._line.wait(timeout_s) and not self._took_answer():
+            if not self._line.wait(timeout_s) and not self._has_taken_answer():
                 break
         return place.is_over
+
+    def _has_taken_answer(self) -> bool:
+        with suppress(NotifyError):  # the worker is to end, and the server is away: the run goes on all the same
+            return self._took_answer()
+        return False
 
     def _beat(self, job: Any, working_s: float, *, is_announced: bool) -> None:
         if is_announced and self._hold.is_fresh():  # before that, its start would never be told

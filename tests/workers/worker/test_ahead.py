@@ -2,12 +2,12 @@
 
 import pytest
 
-from notify.errors import ServerUnreachableError
+from notify.errors import ServerRefusedError, ServerUnreachableError
 from tests.support.claims_here import FakeHorse, a_claim, returned
-from tests.workers.worker.test_loop_claims import QUEUE, Situation
+from tests.workers.worker.test_loop_claims import AWAY, QUEUE, Situation
 from workers.horse import Reply
-from workers.scripts import Claim, Refill, Run
-from workers.worker import ahead
+from workers.scripts import BEGIN_S, Claim, Refill, Run
+from workers.worker import ahead, claimer
 
 
 @pytest.fixture(autouse=True)
@@ -123,3 +123,54 @@ def test_a_worker_that_is_to_end_asks_for_nothing_more() -> None:
     its.loop.drain()
     assert its.claims.sent == []
     assert [end.run.job_id for end in its.claims.asked[-1].ended] == [*"abcd"]
+
+
+@pytest.mark.parametrize(("problems", "is_leaving"), [([ServerRefusedError("a key is spoilt")], False), ([AWAY, AWAY], True)])
+def test_a_run_goes_on_whatever_comes_of_a_call_under_way(
+    monkeypatch: pytest.MonkeyPatch, problems: list[Exception], is_leaving: bool
+) -> None:
+    monkeypatch.setattr(claimer, "LEAVE_S", 0.0)
+    its = situation(*problems)
+    its.run()
+    job = its.next_job()
+
+    def pass_s(_: float) -> None:
+        its.connection.answers_now = True
+        if is_leaving:
+            its.current.leave_sign.put_up()
+
+    its.horse.pass_s = pass_s
+    its.horse.ends.insert(0, None)
+    its.loop.execute(job, QUEUE)
+    assert its.claims.answers == []
+    assert [end.run.job_id for end in its.loop._returned.ends()] == [*"ab"]
+
+
+def test_what_a_call_brings_begins_within_a_time_from_when_it_was_sent() -> None:
+    """The worker may have been frozen since, and whoever cancelled such a job may have been told that it never begins."""
+    its = situation(Refill(("finished",), "started", claims_of("e")))
+    its.run()
+    its.run()
+    (call,) = its.claims.sent
+    call.asked_at = 1000.0
+    its.loop.ahead.settle()
+    assert its.horse.given[-1].begin_by == 1000 + BEGIN_S
+
+
+def test_a_worker_that_may_have_lost_its_name_goes_on_when_the_server_is_back_and_says_that_it_has_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    its = situation(Refill(("finished",), "started", claims_of("e")))
+    its.run()
+    asked = iter([AWAY])
+
+    def is_replaced() -> bool:
+        for problem in asked:
+            raise problem
+        return False
+
+    monkeypatch.setattr(its.hold, "is_fresh", lambda: False)
+    monkeypatch.setattr(its.hold, "is_replaced", is_replaced)
+    for _ in "bcde":
+        its.run()
+    assert (its.claims.sent, given(its)) == ([], "abcde")
