@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from cli.start import INTERRUPTED, SIGNALS, InterruptedBySignal, ignore_signals, on_signals, unwind_on_signals
+from cli.start import INTERRUPTED, SIGNALS, InterruptedBySignal, ignore_signals, on_signals, raise_in_handler, unwind_on_signals
 from notify.process import SignalSafeEvent
 
 __all__ = ["HeldSignals", "Stop", "shielded"]
@@ -116,7 +116,7 @@ class Stop:
     def _note(self, signum: int, _frame: FrameType | None) -> None:
         if self._asked.is_set:
             ignore_signals()
-            raise InterruptedBySignal(signum, insists=True)
+            raise_in_handler(InterruptedBySignal(signum, insists=True))
         self._signal = signum
         self._asked.set()
         if self._interrupts:

@@ -30,6 +30,7 @@ def test_there_are_scripts_and_parts_of_scripts() -> None:
             "presence",
             "promotion",
             "registration",
+            "server_error",
         ),
         *("shorten", "whole"),
         *("withdrawal",),

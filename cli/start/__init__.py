@@ -21,7 +21,16 @@ from cli.start.given import (
     Url,
     add_log_options,
 )
-from cli.start.signals import INTERRUPTED, SIGNALS, InterruptedBySignal, exit_code_of, ignore_signals, on_signals, unwind_on_signals
+from cli.start.signals import (
+    INTERRUPTED,
+    SIGNALS,
+    InterruptedBySignal,
+    exit_code_of,
+    ignore_signals,
+    on_signals,
+    raise_in_handler,
+    unwind_on_signals,
+)
 from cli.start.streams import close_streams, drop, open_streams
 from cli.start.usage import UsageError, tell, usage_problem
 
@@ -51,6 +60,7 @@ __all__ = [
     "ignore_signals",
     "on_signals",
     "open_streams",
+    "raise_in_handler",
     "serving_metrics",
     "tell",
     "unwind_on_signals",

@@ -1,15 +1,28 @@
 """What a signal does to a command from its start on: it unwinds the command, and is ignored while the command ends."""
 
 import signal
+import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
-from typing import Final
+from typing import Any, Final, NoReturn
 
-__all__ = ["INTERRUPTED", "SIGNALS", "InterruptedBySignal", "exit_code_of", "ignore_signals", "on_signals", "unwind_on_signals"]
+__all__ = [
+    "INTERRUPTED",
+    "SIGNALS",
+    "InterruptedBySignal",
+    "exit_code_of",
+    "ignore_signals",
+    "on_signals",
+    "raise_in_handler",
+    "unwind_on_signals",
+]
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 """Exit code of a command that Ctrl-C ended."""
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+AGAIN_S: Final = 0.001
+"""Seconds after which an exception is raised once more that Python has passed over."""
 
 
 def unwind_on_signals() -> None:
@@ -57,6 +70,29 @@ def exit_code_of(interrupt: KeyboardInterrupt, *, runs_on: bool = False) -> int:
     return 128 + int(signum)
 
 
+def raise_in_handler(error: InterruptedBySignal) -> NoReturn:
+    """Raise an exception in the handler of a signal. If Python passes over it, raise it again a moment later.
+
+    Python does so if the signal comes in a destructor or in the callback of a weak reference, as each import has one. The command would go
+    on, and ignore further signals.
+    """
+    sys.unraisablehook = partial(_raise_again, error, sys.unraisablehook)
+    raise error
+
+
+def _raise_again(error: InterruptedBySignal, otherwise: Callable[[Any], object], unraisable: Any) -> None:
+    """Look at an exception that Python passes over, in place of ``sys.unraisablehook``."""
+    if unraisable.exc_value is error:
+        signal.signal(signal.SIGALRM, partial(_raise, error))
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+    else:
+        otherwise(unraisable)
+
+
+def _raise(error: InterruptedBySignal, _signum: int, _frame: FrameType | None) -> None:
+    raise error
+
+
 def _unwind(signum: int, _frame: FrameType | None) -> None:
     ignore_signals()
-    raise InterruptedBySignal(signum)
+    raise_in_handler(InterruptedBySignal(signum))

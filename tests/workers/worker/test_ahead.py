@@ -157,7 +157,7 @@ def test_what_a_call_brings_begins_within_a_time_from_when_it_was_sent() -> None
     assert its.horse.given[-1].begin_by == 1000 + BEGIN_S
 
 
-def test_a_worker_that_may_have_lost_its_name_goes_on_when_the_server_is_back_and_says_that_it_has_not(
+def test_a_worker_that_may_have_lost_its_name_goes_on_when_it_has_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     its = situation(Refill(("finished",), "started", claims_of("e")))

@@ -3,6 +3,7 @@
 -- include: workers.scripts.wake
 -- include: workers.scripts.beside
 -- include: workers.scripts.pauses
+-- include: workers.scripts.server_error
 -- Records how the last run of a worker ended, and gives the worker the next job of its queues, in one step: so no job gets lost between.
 -- KEYS    worker_key  rq:worker:<name>
 --         suspended   rq:suspended
@@ -43,7 +44,6 @@ local now = now_ms()
 local now_s = math.floor(now / 1000)
 local STATUSES = {created = true, queued = true, started = true, finished = true, failed = true, stopped = true, canceled = true,
   deferred = true, scheduled = true, rate_limited = true, ready_to_enqueue = true} -- RQ's
-local OF_SERVER = {'OOM command not allowed', 'ACL failure in script', "The user executing the script can't"} -- the last is Redis 6's
 local overdue_service = '' -- see the answer
 local oversized = 0 -- size of the call of the job that was read last, in bytes, if that is above the limit
 
@@ -113,18 +113,6 @@ local function begin(job, id, fields)
   if overdue then return false, overdue end
   start(job, id, fields)
   return true
-end
-
-local function message_of(problem)
-  return tostring(type(problem) == 'table' and problem.err or problem)
-end
-
--- Whether an error is about the server and not about the job, which keeps its turn then: the memory is full, or a right is missing.
-local function is_of_server(problem)
-  for _, part in ipairs(OF_SERVER) do
-    if string.find(message_of(problem), part, 1, true) then return true end
-  end
-  return false
 end
 
 local function leave_indexes(id, fields)
@@ -205,7 +193,7 @@ local function try(list, id)
   if not problem and may_start then
     -- A key that belongs to this job may be of another type: such a job must not keep all others from their turn.
     local done, found, service = pcall(begin, job, id, fields)
-    if not done and is_of_server(found) then error(found, 0) end
+    if not done and is_of_server(found) then error(found, 0) end -- the job keeps its turn
     starts, overdue, problem = done and found, service, not done and message_of(found) or nil
   end
   if problem then
