@@ -205,7 +205,9 @@ class Ahead:
             Place(claim, self._worker._ordered_queues[claim.queue], is_announced=False, begin_by=asked_at + self._begin_within_s)
             for claim in answer.claims
         ]
-        if places:
+        if self._going_back:
+            self._going_back += places  # the horse would begin them before those that go back
+        elif places:
             self._give(places)
         self._returned.conclude(answer.ended)
 

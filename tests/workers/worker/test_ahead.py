@@ -102,6 +102,7 @@ def test_what_a_call_under_way_brings_goes_back_behind_a_long_job() -> None:
     its.loop.ahead.goes_on(ttl_s=90)
     (back,) = its.claims.given_back
     assert ([run.job_id for run in back.runs], back.goes_on) == ([*"cde"], Run("b", "f"))
+    assert given(its) == "abcd", "begun before c and d, e would be out of turn"
 
 
 def test_an_end_that_rq_records_waits_for_the_call_under_way() -> None:
