@@ -9,27 +9,17 @@ from functools import partial
 
 import pytest
 
-from workers.horse.bell import Bell
-from workers.horse.board import Board
-from workers.horse.channel import Channel, Task
-from workers.horse.inbox import Inbox
-from workers.horse.tokens import Tokens
+from tests.support.inbox_desk import InboxDesk
+from workers.horse.channel import Task
 
 pytestmark = pytest.mark.any_server
 
 
-class Desk:
+class Desk(InboxDesk):
     """An inbox, and the worker's ends of what leads to it."""
 
-    def __init__(self, worker: socket.socket, horse: socket.socket) -> None:
-        self.channel, self.tokens, self.bell, self.board = Channel(worker), Tokens(), Bell(), Board()
-        self.tokens.open()
-        self.bell.open()
-        self.inbox = Inbox(Channel(horse), self.tokens, self.bell, self.board)
-
     def give(self, *numbers: int, begin_by: float = math.inf) -> None:
-        self.channel.send(*(Task(f"job-{number}", "f", "work", {}, number=number, begin_by=begin_by) for number in numbers))
-        self.tokens.give(*numbers)
+        self.send(*(Task(f"job-{number}", "f", "work", {}, number=number, begin_by=begin_by) for number in numbers))
 
     def take(self) -> str:
         return self.inbox.take(5.0, lambda: None).job_id

@@ -10,23 +10,17 @@ from typing import Any
 import pytest
 
 from notify.testing import wait_until
-from workers.horse import Inbox, Reply, RunningTask, Task, TaskLoop
-from workers.horse.bell import Bell
-from workers.horse.board import Board
-from workers.horse.channel import Channel
-from workers.horse.tokens import Tokens
+from tests.support.inbox_desk import InboxDesk
+from workers.horse import Reply, RunningTask, Task, TaskLoop
 
 pytestmark = pytest.mark.any_server
 
 
-class Desk:
+class Desk(InboxDesk):
     """A task loop in a thread, and the worker's ends of what leads to it."""
 
     def __init__(self, worker: socket.socket, horse: socket.socket) -> None:
-        self.channel, self.tokens, self.bell, self.board = Channel(worker), Tokens(), Bell(), Board()
-        self.tokens.open()
-        self.bell.open()
-        self.inbox = Inbox(Channel(horse), self.tokens, self.bell, self.board)
+        super().__init__(worker, horse)
         self.tasks = TaskLoop(self.inbox, self._perform, most=100)
         self.begun: list[int] = []
         self.goes_on: dict[int, Callable[[], object]] = {}
@@ -44,8 +38,7 @@ class Desk:
 
     def give(self, *numbers: int, function: str = "f", concurrency: int = 2) -> None:
         options: Any = {"runs_beside": True, "function": function, "concurrency": concurrency}
-        self.channel.send(*(Task(f"job-{number}", "f", "work", {}, number=number, **options) for number in numbers))
-        self.tokens.give(*numbers)
+        self.send(*(Task(f"job-{number}", "f", "work", {}, number=number, **options) for number in numbers))
 
     def await_begun(self, *numbers: int) -> None:
         """Wait until these have begun, and the loop has had a turn in which others might have."""
