@@ -31,7 +31,7 @@ class EndWaiter:
         worker: the worker, whose RQ methods send heartbeats.
         line: the line that the run is in.
         claims: the scripts that wake other workers.
-        hold: the hold of the worker on its name: without it, heartbeats would be those of another worker.
+        hold: the hold of the worker on its name: without it, what is written for the run would be that of another worker.
         took_answer: called when nothing came from the horse: takes the answer to a claim, and says whether one had arrived.
         goes_on: called when the run turns out not to be a short one, and again each second until it says that all is done.
     """
@@ -63,10 +63,10 @@ class EndWaiter:
         try:
             if self._is_over(place, GOES_ON_S):
                 return place.end
-            is_done = self._goes_on(job)
+            is_done = self._go_on(job)
             self._wake_others()
             while not self._is_over(place, self._worker.job_monitoring_interval if is_done else AGAIN_S):
-                is_done = is_done or self._goes_on(job)
+                is_done = is_done or self._go_on(job)
                 self._beat(job, time.monotonic() - began, is_announced=is_done)
         except HorseError:
             return UNKNOWN
@@ -78,6 +78,12 @@ class EndWaiter:
             if not self._line.wait(timeout_s) and not self._has_taken_answer():
                 break
         return place.is_over
+
+    def _go_on(self, job: Any) -> bool:
+        """Do what is due when a run goes on. Returns whether that is done."""
+        with suppress(NotifyError):  # the server is away, and nobody knows who has the name
+            return not self._hold.is_replaced() and self._goes_on(job)
+        return False
 
     def _has_taken_answer(self) -> bool:
         with suppress(NotifyError):  # the worker is to end, and the server is away: the run goes on all the same

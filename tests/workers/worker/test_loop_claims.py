@@ -90,6 +90,16 @@ def test_a_worker_that_has_lost_its_name_claims_nothing_and_records_nothing() ->
     assert its.loop.unfinished() == [Run("j", "f")]
 
 
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_run_that_goes_on_is_announced_unless_another_worker_has_the_name(is_lost: bool) -> None:
+    """The worker was frozen just after the run had begun: what the server holds under its name belongs to its successor."""
+    its = Situation(a_claim("j"), horse=FakeHorse(None, returned()))
+    job = its.next_job()
+    its.hold.is_lost = is_lost
+    its.loop.execute(job, QUEUE)
+    assert [each.goes_on for each in its.claims.given_back] == ([] if is_lost else [Run("j", "f")])
+
+
 def test_a_claimed_run_is_given_to_the_horse_with_its_fence() -> None:
     its = Situation(a_claim("j", fence="f", fields={b"origin": b"work"}))
     assert its.next_job().id == "j"

@@ -64,9 +64,12 @@ def test_jobs_workers_and_queues_have_the_names_of_rq_exporter(
     assert done.wait(15).status == "finished"
     assert failed.wait(15).status == "failed"
     queue.enqueue(add_when_svc_is_there)
-    wait_until(lambda: value(scrape(metrics), "rq_jobs", queue="work", status="finished") == 1, timeout_s=10)
-    samples = scrape(metrics)
     (name,) = pool.names
+    wait_until(lambda: value(scrape(metrics), "rq_jobs", queue="work", status="finished") == 1, timeout_s=10)
+    # A worker that has another job at once counts the end of this one with its next claim.
+    wait_until(lambda: value(scrape(metrics), "rq_workers_success_total", name=name, queues="work") == 1, timeout_s=10)
+    wait_until(lambda: value(scrape(metrics), "rq_workers", name=name, state="idle", queues="work") == 1, timeout_s=10)
+    samples = scrape(metrics)
     assert value(samples, "rq_workers", name=name, state="idle", queues="work") == 1
     assert value(samples, "rq_workers_success_total", name=name, queues="work") == 1
     assert value(samples, "rq_workers_failed_total", name=name, queues="work") == 1
