@@ -95,3 +95,19 @@ def test_a_superseded_run_stays_with_the_worker_as_long_as_rq_lists_it(bus: noti
         assert worker.claims.give_back([run], line=[]) == {job.id}
         assert bus.redis.hget(rq_keys.worker("w"), "ahead") == (f"{job.id}:{run.fence}".encode() if is_listed else None)
         bus.redis.delete(rq_keys.started("work"))
+
+
+@pytest.mark.parametrize("gives_back", [True, False])
+def test_a_worker_whose_name_another_one_has_leaves_that_ones_runs_alone(
+    bus: notify.Bus, worker: Worker, queue: Queue, gives_back: bool
+) -> None:
+    """It was frozen between the look at its name and this call; each process has a beginning of fences of its own."""
+    queue.enqueue_many([Queue.prepare_data(add) for _ in range(2)])
+    own = worker.refill(1).claims[0].run
+    successors = Worker(bus).refill(1).claims[0].run
+    if gives_back:
+        worker.claims.give_back([own], line=[])
+    else:
+        worker.announce(own)
+    held = bus.redis.hmget(rq_keys.worker("w"), "current_job", "ahead")
+    assert held == [successors.job_id.encode(), f"{successors.job_id}:{successors.fence}".encode()]

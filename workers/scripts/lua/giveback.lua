@@ -18,6 +18,7 @@ local worker, id, fence, ttl_s, line = unpack(ARGV, OWN, OWN + 4)
 local FIRST_RUN = OWN + 5
 local OF_A_RUN = 2 -- arguments
 local AT_ONCE = 2 -- as in wake_idle.lua
+local BASE = 24 -- characters that all fences of a process begin with, see fences.py
 local refused, left, back, registered = {}, {}, {}, {} -- ids; names in a line; queue -> how many; registry -> entries
 local executions, runs = {}, {} -- keys of what RQ holds of the runs that are put back; key -> {id, fence, queue}
 
@@ -64,6 +65,13 @@ local function take_back_announced()
   end
 end
 
+-- Whether the key of the worker is still its own: it may have been frozen, and another worker have taken its name meanwhile.
+local function is_ours()
+  local known = redis.call('HGET', worker_key, 'ahead')
+  local own = fence ~= '' and fence or ARGV[FIRST_RUN + 1] or ''
+  return not known or string.find(known, ':' .. string.sub(own, 1, BASE), 1, true) ~= nil
+end
+
 for i = #ARGV - 1, FIRST_RUN, -OF_A_RUN do -- each before the one that was put back last
   put_back(ARGV[i], ARGV[i + 1])
 end
@@ -79,9 +87,10 @@ for queue, count in pairs(back) do
   redis.call('DEL', k.served .. queue)
   wake(queue, math.min(count, AT_ONCE))
 end
-if line == '' then
+local may_write = is_ours()
+if may_write and line == '' then
   redis.call('HDEL', worker_key, 'current_job', 'ahead')
-elseif redis.call('EXISTS', worker_key) == 1 then
+elseif may_write and redis.call('EXISTS', worker_key) == 1 then
   redis.call('HSET', worker_key, 'current_job', string.match(line, '^[^:]*'), 'ahead', line)
 end
 local going = id ~= '' and redis.call('HMGET', k.job .. id, 'fence', 'status', 'stopped', 'origin') or {}
